@@ -1,0 +1,102 @@
+"""Azure Communication Services Job Router: its request signature, and where an assignment to close is found."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.model import HttpRequest, JobAction, Json
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far apart the clocks may be. Microsoft documents no figure for this service; five minutes is usual at Azure."""
+
+
+def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
+    """The headers of the HMAC-SHA256 scheme (Azure Communication Services, "Sign an HTTP request").
+
+    `access_key` is the key in Base64, as the portal shows it.
+    """
+    date = format_datetime(now.astimezone(UTC), usegmt=True)
+    parts = urlsplit(request.url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    digest = _base64(hashlib.sha256(request.content).digest())
+    text = f"{request.method}\n{target}\n{date};{parts.netloc};{digest}"
+    signature = hmac.digest(base64.b64decode(access_key), text.encode(), "sha256")
+    return {
+        "x-ms-date": date,
+        "x-ms-content-sha256": digest,
+        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={_base64(signature)}",
+    }
+
+
+def verify(request: HttpRequest, access_key: str, now: datetime) -> None:
+    """Check a request's signature as the service does. Raises PermissionError, with the reason."""
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        date = parsedate_to_datetime(sent["x-ms-date"])
+    except (KeyError, ValueError) as error:
+        raise PermissionError("The request has no valid x-ms-date header.") from error
+    if date.tzinfo is None or abs(now - date) > CLOCK_SKEW:
+        raise PermissionError("The x-ms-date header is too far from the present.")
+    expected = sign(request, access_key, date)
+    if not _same(expected["x-ms-content-sha256"], sent.get("x-ms-content-sha256", "")):
+        raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
+    if not _same(expected["Authorization"], sent.get("authorization", "")):
+        raise PermissionError("Denied by the resource provider.")
+
+
+def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
+    """The assignments that can be closed: completed, and not closed yet."""
+    return tuple(
+        str(identifier)
+        for identifier, assignment in _assignments(job).items()
+        if assignment.get("completedAt") and not assignment.get("closedAt")
+    )
+
+
+def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> Mapping[str, Json]:
+    """The traces of an action in the job: note, disposition, assignment, entity tag.
+
+    The default dispositions and the note's time are those of Microsoft's recordings.
+    """
+    at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0+00:00"
+    default = {"cancel": "Cancelled", "close": "Closed"}[job_action.action]
+    changed: dict[str, Json] = {**job, "dispositionCode": job_action.parameters.get("dispositionCode", default)}
+    if "note" in job_action.parameters:
+        notes = job.get("notes")
+        earlier = notes if isinstance(notes, list) else []
+        changed["notes"] = [*earlier, {"message": job_action.parameters["note"], "addedAt": at}]
+    if job_action.action == "close":
+        assignments = _assignments(job)
+        identifier = str(job_action.parameters["assignmentId"])
+        changed["assignments"] = {**assignments, identifier: {**assignments[identifier], "closedAt": at}}
+    return changed
+
+
+def _assignments(job: Mapping[str, Json]) -> Mapping[str, Mapping[str, Any]]:
+    assignments = job.get("assignments")
+    return assignments if isinstance(assignments, Mapping) else {}  # type: ignore[return-value]
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogateescape"))
+
+
+ADAPTER = Adapter(
+    Path(__file__).parents[1] / "specs/vendors/azure-job-router.yaml",
+    signing={"accessKey": Signing(sign, verify)},
+    finders={"closable_assignments": closable_assignments},
+    simulate=simulate,
+)

@@ -1,0 +1,1 @@
+"""Jobgate: one API to act on the jobs of many contact-center vendors."""

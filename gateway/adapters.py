@@ -1,0 +1,34 @@
+"""Adapters are found as entry points of the group `jobgate.adapters`; the built-in ones are no exception."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from gateway.domain.adapter import Adapter
+from gateway.engine.connections import Vendor
+from gateway.specs.capabilities import ActionDefinition, capabilities
+from gateway.specs.document import SPECIFICATIONS, SpecificationError
+from gateway.specs.vendor import VendorSpecification
+
+GROUP = "jobgate.adapters"
+
+
+def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vendor]:
+    """Every installed vendor by name, in the order of the names. Raises SpecificationError where one is unusable."""
+    found = (_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP))
+    return {vendor.name: vendor for vendor in sorted(found, key=lambda vendor: vendor.name)}
+
+
+def installed_specifications() -> list[Path]:
+    """The documents of the unified API and of every installed vendor."""
+    adapters = (entry.load() for entry in entry_points(group=GROUP))
+    return [SPECIFICATIONS / "gateway.yaml", *sorted(adapter.specification for adapter in adapters)]
+
+
+def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinition]) -> Vendor:
+    if not isinstance(adapter, Adapter):
+        raise SpecificationError(f"entry point {entry_point} of {GROUP} is no Adapter. Point it at an Adapter object.")
+    specification = VendorSpecification.load(adapter.specification)
+    return Vendor(adapter, specification, capabilities(specification, actions))

@@ -1,0 +1,132 @@
+"""The composition root: the only module that knows everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.adapters import installed_vendors
+from gateway.clock import SystemClock
+from gateway.config import (
+    ClientCredentialsAuthentication,
+    ConfigurationError,
+    ConnectionSettings,
+    Settings,
+    SignedAuthentication,
+)
+from gateway.dialects.unified import BASE_PATH, UnifiedApi
+from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
+from gateway.edge.guard import Application
+from gateway.edge.pages import Pages
+from gateway.edge.surface import surface
+from gateway.engine.actions import Actions
+from gateway.engine.calls import Calls
+from gateway.engine.connections import Connection, Directory, Vendor
+from gateway.engine.jobs import Jobs
+from gateway.ledger.memory import MemoryLedger
+from gateway.security.callers import Callers
+from gateway.security.credentials import ClientCredentials, Signature
+from gateway.specs.capabilities import ActionDefinition, definitions
+from gateway.specs.document import SPECIFICATIONS, load
+from gateway.specs.operations import Api
+from gateway.transport import HttpTransport
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known before any setting is read: the unified API and the installed vendors."""
+
+    api: Api
+    actions: Mapping[str, ActionDefinition]
+    vendors: Mapping[str, Vendor]
+
+    @classmethod
+    def load(cls) -> Catalogue:
+        """Read the documents. Raises SpecificationError."""
+        api = Api.compile(load(SPECIFICATIONS / "gateway.yaml"))
+        actions = definitions(api)
+        return cls(api, actions, installed_vendors(actions))
+
+
+class Gateway:
+    """A gateway, wired. `application` is what an ASGI server serves; `close` when done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """Wire a gateway. Raises ConfigurationError where the settings name what is not there."""
+        self.settings = settings
+        self.catalogue = catalogue
+        self.clock = clock or SystemClock()
+        self.transport = transport or HttpTransport(self.clock)
+        self.ledger = ledger or MemoryLedger()
+        self.directory = Directory(
+            catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
+        )
+
+    @cached_property
+    def application(self) -> Application:
+        """The ASGI application."""
+        calls = Calls(self.transport, self.clock, self.settings.vendor_seconds)
+        jobs = Jobs(calls)
+        unified = UnifiedApi(self.directory, jobs, Actions(calls, jobs, self.ledger, self.clock), self.ledger)
+        return surface(
+            self.catalogue.api,
+            BASE_PATH,
+            handlers=unified.handlers(self.catalogue.actions),
+            pages=Pages(self.catalogue.api.document, close=self.close),
+            callers=self._callers(),
+            limits=self.settings.limits,
+        )
+
+    async def close(self) -> None:
+        """Close every connection to a vendor."""
+        if isinstance(self.transport, HttpTransport):
+            await self.transport.close()
+
+    def _callers(self) -> Callers:
+        if self.settings.api_key is None:
+            raise ConfigurationError(
+                "There is no API key, so nobody could call. Set JOBGATE_API_KEY; `jobgate keys new` prints a good one."
+            )
+        return Callers.of({"default": self.settings.api_key.get_secret_value()})
+
+    def _connection(self, name: str, settings: ConnectionSettings) -> Connection:
+        vendor = self.catalogue.vendors.get(settings.vendor)
+        if vendor is None:
+            known = ", ".join(self.catalogue.vendors)
+            raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
+        credentials = self._credentials(name, vendor, settings.authentication)
+        return Connection(name, vendor, settings.endpoint, settings.authentication.scheme, credentials)
+
+    def _credentials(
+        self, name: str, vendor: Vendor, settings: SignedAuthentication | ClientCredentialsAuthentication
+    ) -> VendorCredentials:
+        place = f"connections.{name}.authentication.scheme"
+        schemes = vendor.specification.api.document.content["components"]["securitySchemes"]
+        scheme = schemes.get(settings.scheme)
+        if scheme is None:
+            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; it has {', '.join(schemes)}.")
+        if isinstance(settings, SignedAuthentication):
+            signing = vendor.adapter.signing.get(settings.scheme)
+            if signing is None:
+                raise ConfigurationError(f"{place}: {settings.scheme} is not a signature; use client-credentials.")
+            return Signature(signing, settings.secret, self.clock)
+        flow = scheme.get("flows", {}).get("clientCredentials")
+        if flow is None:
+            raise ConfigurationError(f"{place}: {settings.scheme} has no client credentials flow; use signature.")
+        return ClientCredentials(
+            client_id=settings.client_id,
+            client_secret=settings.client_secret,
+            token_url=settings.token_url,
+            scopes=tuple(flow["scopes"]),
+            transport=self.transport,
+            clock=self.clock,
+        )

@@ -1,0 +1,128 @@
+"""The command line: `jobgate …`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+# Connexion imports Starlette's test client, which complains about httpx whatever one does.
+warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
+
+application = typer.Typer(
+    name="jobgate",
+    help="One API to act on the jobs of many contact-center vendors.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+specs = typer.Typer(help="The OpenAPI documents.", no_args_is_help=True)
+keys = typer.Typer(help="API keys.", no_args_is_help=True)
+application.add_typer(specs, name="specs")
+application.add_typer(keys, name="keys")
+
+Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]")]
+
+
+@application.command()
+def serve(
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
+    sandbox_port: Annotated[int, typer.Option(help="Port of the simulators; 0 takes a free one.")] = 0,
+) -> None:
+    """Serve the gateway."""
+    from gateway import serving
+    from gateway.config import ConfigurationError, load
+    from gateway.specs.document import SpecificationError
+
+    try:
+        serving.serve(load(config), host=host, port=port, sandbox_port=sandbox_port if sandbox else None)
+    except (ConfigurationError, SpecificationError, OSError) as error:
+        fail(error)
+
+
+@application.command("sandbox")
+def run_sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
+) -> None:
+    """Serve the vendors' simulators alone."""
+    from gateway import serving
+    from gateway.specs.document import SpecificationError
+
+    try:
+        serving.serve_sandbox(port)
+    except (SpecificationError, OSError) as error:
+        fail(error)
+
+
+@application.command()
+def demo() -> None:
+    """Try every action in every status of every vendor, and check what was answered against what happened."""
+    from gateway import demo as demonstration
+
+    raise typer.Exit(demonstration.run(Console()))
+
+
+@specs.command("check")
+def check_specs(
+    files: Annotated[list[Path] | None, typer.Argument(help="Documents to check; all that are installed if none.")] = None,
+) -> None:
+    """Check OpenAPI documents; each finding names file, place and mend."""
+    from gateway.adapters import installed_specifications
+    from gateway.specs.lint import check_all
+
+    paths = files or installed_specifications()
+    findings = check_all(paths)
+    for finding in findings:
+        typer.echo(str(finding))
+    typer.echo(f"{len(paths)} documents, {len(findings)} findings")
+    raise typer.Exit(1 if findings else 0)
+
+
+@keys.command("new")
+def new_key() -> None:
+    """Print a new API key, for JOBGATE_API_KEY."""
+    from gateway.security.callers import new_key as make
+
+    typer.echo(make())
+
+
+@application.command()
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a page is stale.")] = False,
+    folder: Annotated[Path, typer.Option(help="The folder of the pages.")] = Path("docs"),
+) -> None:
+    """Write the pages of docs/ that are made from the specs and the code."""
+    from gateway import documentation
+    from gateway.app import Catalogue
+
+    catalogue = Catalogue.load()
+    if check:
+        stale = documentation.stale_pages(folder, catalogue)
+        for path in stale:
+            typer.echo(f"{path} is stale. Run `make docs`.")
+        raise typer.Exit(1 if stale else 0)
+    for path in documentation.write(folder, catalogue):
+        typer.echo(f"wrote {path}")
+
+
+def fail(error: Exception) -> NoReturn:
+    """Say what is wrong, and end."""
+    typer.echo(f"jobgate: {error}", err=True)
+    raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Run the command line."""
+    application(prog_name="jobgate")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

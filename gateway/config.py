@@ -1,0 +1,119 @@
+"""The settings: one tree, validated as a whole before anything starts.
+
+Values come from a TOML file, and from environment variables over it: `JOBGATE_SERVER__PORT` is `port` of `[server]`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from gateway.edge.limits import Limits
+
+
+class ConfigurationError(Exception):
+    """The settings cannot be used. The message lists every mistake with its key and how to mend it."""
+
+
+def _endpoint(value: str) -> str:
+    if not value.startswith(("https://", "http://")):
+        raise ValueError("write it with its scheme, as in https://contoso.communication.azure.com")
+    return value.rstrip("/")
+
+
+class Section(BaseModel):
+    """A part of the tree: fixed once read, and without room for misspelt keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+
+
+class SignedAuthentication(Section):
+    """A secret with which the adapter signs each request."""
+
+    kind: Literal["signature"]
+    scheme: str = Field(description="The security scheme of the vendor's document, such as accessKey.")
+    secret: SecretStr
+
+
+class ClientCredentialsAuthentication(Section):
+    """OAuth 2.0 client credentials."""
+
+    kind: Literal["client-credentials"]
+    scheme: str = Field(description="The security scheme of the vendor's document, such as oauth.")
+    client_id: str
+    client_secret: SecretStr
+    token_url: Endpoint
+
+
+class ConnectionSettings(Section):
+    """One account at a vendor."""
+
+    vendor: Name
+    endpoint: Endpoint = Field(description="What takes the place of the server in the vendor's document.")
+    authentication: SignedAuthentication | ClientCredentialsAuthentication = Field(discriminator="kind")
+
+
+class ServerSettings(Section):
+    """Where the gateway listens."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="JOBGATE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
+    )
+    file: ClassVar[Path | None] = None
+
+    server: ServerSettings = ServerSettings()
+    limits: Limits = Limits()
+    api_key: SecretStr | None = Field(None, description="The key that callers send as bearer token.")
+    vendor_seconds: float = Field(10.0, gt=0, le=300, description="How long calls to a vendor may take, in seconds.")
+    connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before the environment before the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.file)
+
+
+def load(file: Path | None = None) -> Settings:
+    """Read the settings. Raises ConfigurationError, which lists every mistake."""
+    if file is not None and not file.is_file():
+        raise ConfigurationError(f"{file}: there is no such file.")
+    source = type("Settings", (Settings,), {"file": file})
+    try:
+        settings: Settings = source()
+    except ValidationError as error:
+        raise ConfigurationError(_mistakes(file, error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{file}: is not TOML: {error}") from None
+    return settings
+
+
+def _mistakes(file: Path | None, error: ValidationError) -> str:
+    """Every mistake on a line of its own, by its key. The values are left out: one may be a secret."""
+    where = file or "environment"
+    return "\n".join(f"{where}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

@@ -1,0 +1,142 @@
+"""Jobgate's things in the words of the unified API: camelCase JSON, without members that have no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.domain.model import (
+    ActionWarning,
+    DryRun,
+    Job,
+    JobActionRecord,
+    StatusPair,
+    VendorResponse,
+)
+from gateway.engine.connections import Connection, Vendor
+from gateway.specs.capabilities import Capability
+from gateway.specs.vendor import VendorSpecification
+
+Members = dict[str, Any]
+
+
+def whole_list(items: Iterable[Members]) -> Members:
+    """A list that has one page."""
+    return {"items": list(items), "nextCursor": None}
+
+
+def vendor(known: Vendor) -> Members:
+    """A vendor, with its row of the capability matrix."""
+    specification = known.specification
+    info = specification.api.info
+    return present(
+        name=known.name,
+        title=info["title"],
+        apiVersion=info["version"],
+        documentation=info.get("contact", {}).get("url"),
+        statuses=[{**status_pair(each.pair), "final": each.final} for each in specification.statuses.values()],
+        actions=[capability(specification, each) for each in known.capabilities.values()],
+    )
+
+
+def capability(specification: VendorSpecification, known: Capability) -> Members:
+    """What a vendor makes of one action."""
+    parameters = [{"name": name, "support": support} for name, support in known.parameters.items()]
+    if known.mapping is None:
+        return {"action": known.definition.name, "support": "unsupported", "parameters": parameters}
+    return {
+        "action": known.definition.name,
+        "support": "native",
+        "effect": known.mapping.effect,
+        "from": [status_pair(specification.status(status).pair) for status in known.mapping.from_statuses],
+        "to": status_pair(specification.status(known.mapping.to_status).pair),
+        "parameters": parameters,
+    }
+
+
+def connection(known: Connection) -> Members:
+    """A connection, without its credentials."""
+    return {
+        "name": known.name,
+        "vendor": known.vendor.name,
+        "endpoint": known.endpoint,
+        "authentication": known.authentication,
+    }
+
+
+def job(known: Job, *, with_vendor: bool) -> Members:
+    """A job, with the vendor's own object where it is wanted."""
+    return present(
+        id=known.id,
+        connection=known.connection,
+        vendor=known.vendor,
+        **status_pair(known.status),
+        final=known.final,
+        allowedActions=list(known.allowed_actions),
+        blockedActions=[{"action": each.action, "reason": each.reason} for each in known.blocked_actions],
+        timestamps=dict(known.timestamps),
+        vendorObject=known.vendor_object if with_vendor else None,
+    )
+
+
+def job_action(record: JobActionRecord) -> Members:
+    """A job action's record."""
+    return present(
+        id=record.id,
+        connection=record.connection,
+        vendor=record.vendor,
+        jobId=record.job_action.job_id,
+        action=record.job_action.action,
+        parameters=dict(record.job_action.parameters),
+        status=record.status,
+        outcome=record.outcome,
+        job=status_pair(record.job) if record.job else None,
+        warnings=[warning(each) for each in record.warnings],
+        requestedAt=timestamp(record.requested_at),
+        completedAt=timestamp(record.completed_at) if record.completed_at else None,
+        vendorResponse=vendor_response(record.vendor_response),
+        problem={"code": record.problem.code, "detail": record.problem.detail} if record.problem else None,
+    )
+
+
+def dry_run(preview: DryRun) -> Members:
+    """The request that an action would send."""
+    request = preview.request
+    return {
+        "dryRun": True,
+        "vendorRequest": present(
+            method=request.method,
+            url=request.url,
+            headers=dict(request.headers),
+            body=request.content.decode() if request.content else None,
+        ),
+        "warnings": [warning(each) for each in preview.warnings],
+    }
+
+
+def warning(known: ActionWarning) -> Members:
+    """Something the caller should know."""
+    return {"code": known.code, "parameter": known.parameter, "detail": known.detail}
+
+
+def vendor_response(response: VendorResponse | None) -> Members | None:
+    """What the vendor answered."""
+    if response is None:
+        return None
+    return present(status=response.status, code=response.code, requestId=response.request_id)
+
+
+def status_pair(pair: StatusPair) -> Members:
+    """A status in common words and in the vendor's own."""
+    return {"status": pair.status, "vendorStatus": pair.vendor_status}
+
+
+def timestamp(at: datetime) -> str:
+    """A time as RFC 3339 in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def present(**members: Any) -> Members:
+    """The members that have a value."""
+    return {name: value for name, value in members.items() if value is not None}

@@ -1,0 +1,112 @@
+"""The parts of docs/ that are made from the specs and the code, so that they cannot be wrong for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from pydantic_core import PydanticUndefined
+
+from gateway.app import Catalogue
+from gateway.domain.errors import catalogue as problem_kinds
+from gateway.edge.limits import Limits
+from gateway.edge.pages import problem_page
+from gateway.engine.connections import Vendor
+from gateway.specs.capabilities import Capability
+
+NOTICE = "<!-- Made by `make docs`; edit what it is made from. -->\n"
+
+
+def pages(catalogue: Catalogue) -> dict[str, str]:
+    """Every generated page by its path below docs/."""
+    problems = {f"problems/{kind.code}.md": problem_page(kind) for kind in problem_kinds()}
+    made = problems | {
+        "problems/README.md": problem_index(),
+        "capabilities.md": capability_page(catalogue.vendors.values()),
+        "limits.md": limits_page(),
+    }
+    return {path: f"{NOTICE}\n{text}" for path, text in made.items()}
+
+
+def write(folder: Path, catalogue: Catalogue) -> list[Path]:
+    """Write every page below `folder`; gives those that changed."""
+    stale = stale_pages(folder, catalogue)
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return list(stale)
+
+
+def stale_pages(folder: Path, catalogue: Catalogue) -> Mapping[Path, str]:
+    """The pages below `folder` that are missing or differ from what would be made now."""
+    made = {folder / path: text for path, text in pages(catalogue).items()}
+    return {path: text for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text}
+
+
+def problem_index() -> str:
+    """All kinds of problems."""
+    rows = [(f"[{kind.code}]({kind.code}.md)", kind.status, kind.title, kind.outcome) for kind in problem_kinds()]
+    return (
+        "# Problems\n\n"
+        "Every error of the API is a problem (RFC 9457) whose `type` leads to one of these pages. `outcome` is what is\n"
+        "known of a job action that failed so; a problem that is not about a job action has none.\n\n"
+        + table(("code", "HTTP status", "title", "outcome"), rows)
+    )
+
+
+def capability_page(vendors: Iterable[Vendor]) -> str:
+    """What each vendor makes of each action, read from the documents."""
+    known = list(vendors)
+    actions = list(known[0].capabilities)
+    matrix = [(action, *(_support(each.capabilities[action]) for each in known)) for action in actions]
+    parts = [
+        "# Capabilities\n\nThe same matrix is served as data at `GET /v1/vendors`.\n\n",
+        table(("action", *(each.name for each in known)), matrix),
+        *(_vendor_section(each) for each in known),
+    ]
+    return "".join(parts)
+
+
+def limits_page() -> str:
+    """The limits of a request and their defaults."""
+    rows = [
+        (f"`{name}`", "" if field.default is PydanticUndefined else f"{field.default:g}", field.description)
+        for name, field in Limits.model_fields.items()
+    ]
+    return (
+        "# Limits of a request\n\n"
+        "Settings below `[limits]`, or `JOBGATE_LIMITS__BODY_BYTES` and so on in the environment.\n\n"
+        + table(("setting", "default", "meaning"), rows)
+    )
+
+
+def _support(capability: Capability) -> str:
+    if capability.mapping is None:
+        return "-"
+    return f"{', '.join(capability.mapping.from_statuses)} → {capability.mapping.to_status}"
+
+
+def _vendor_section(vendor: Vendor) -> str:
+    native = [each for each in vendor.capabilities.values() if each.mapping is not None]
+    parameters = [
+        (each.definition.name, each.mapping.effect if each.mapping else "", name, support)
+        for each in native
+        for name, support in each.parameters.items()
+    ]
+    statuses = [
+        (name, each.pair.status, "yes" if each.final else "") for name, each in vendor.specification.statuses.items()
+    ]
+    return (
+        f"\n## {vendor.name}\n\n{vendor.specification.api.info['title']}, version "
+        f"{vendor.specification.api.info['version']}.\n\n"
+        + table(("action", "effect", "parameter", "support"), parameters)
+        + "\n"
+        + table(("vendor's status", "status", "final"), statuses)
+    )
+
+
+def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A Markdown table."""
+    columns = list(head)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)

@@ -1,0 +1,47 @@
+"""What an adapter is: a vendor's document, and the few pure functions that a document cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from gateway.domain.model import HttpRequest, JobAction, Json
+
+Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
+"""`sign(request, secret, now)` gives the headers that prove who sends the request."""
+
+Verify = Callable[[HttpRequest, str, datetime], None]
+"""`verify(request, secret, now)` is `sign` read backwards. Raises PermissionError, saying why it does not hold."""
+
+Find = Callable[[Mapping[str, Json]], tuple[str, ...]]
+"""`find(vendor_job)` gives the values that a parameter may have, read from the vendor's own job object."""
+
+Simulate = Callable[[Mapping[str, Json], JobAction, datetime], Mapping[str, Json]]
+"""`simulate(vendor_job, job_action, now)` gives the vendor's job object after the action.
+
+The new status is already in it. Raises LookupError where the action names a part that the job does not have.
+"""
+
+
+@dataclass(frozen=True)
+class Signing:
+    """A way of proving who sends a request, for a security scheme of the vendor's document that OAuth 2.0 is not."""
+
+    sign: Sign
+    verify: Verify
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One vendor. `specification` is its OpenAPI document with the x-job extensions.
+
+    `signing` goes by the name of the security scheme, `finders` by the name that `x-job-action.find` uses. `simulate`
+    is what only the sandbox needs: the traces that an action leaves in the vendor's job beside its status.
+    """
+
+    specification: Path
+    signing: Mapping[str, Signing] = field(default_factory=dict)
+    finders: Mapping[str, Find] = field(default_factory=dict)
+    simulate: Simulate | None = None

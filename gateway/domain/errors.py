@@ -1,0 +1,384 @@
+"""Everything that can go wrong, once: the class is the kind of problem, its docstring the page about it.
+
+    JobgateError
+    ├── CallerError                  the request cannot be carried out as it is; nothing reached the vendor
+    │   ├── MalformedRequest             400
+    │   ├── Unauthenticated              401
+    │   ├── UnknownPath                  404
+    │   ├── UnknownVendor                404
+    │   ├── UnknownConnection            404
+    │   ├── UnknownJobAction             404
+    │   ├── MethodNotAllowed             405
+    │   ├── RequestTooSlow               408
+    │   ├── AmbiguousParameter           409
+    │   ├── RequestTooLarge              413
+    │   ├── UnsupportedMediaType         415
+    │   ├── ActionNotSupported           422
+    │   └── ParameterNotSupported        422
+    ├── VendorRejected               the vendor answered, and refused
+    │   ├── UnknownJob                   404
+    │   ├── WrongState                   409
+    │   ├── VendorRefused                422
+    │   ├── VendorThrottled              429
+    │   └── VendorDeniedAccess           502
+    ├── VendorFailed                 the vendor did not do its part
+    │   ├── VendorUnreachable            503   nothing was sent
+    │   ├── VendorError                  502   it answered with an error of its own
+    │   ├── VendorReplyNotUnderstood     502   it answered, and the answer makes no sense
+    │   └── VendorTimedOut               504   it did not answer in time
+    └── GatewayError                     500   a fault of Jobgate itself
+
+Each docstring is in three parts, which the page and the catalogue in docs/problems show as they are:
+what it means, what happened at the vendor, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from gateway.domain.model import Outcome, StatusPair, VendorResponse
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One place of a request that does not fit. `pointer` is a JSON pointer into {path, query, header, body}."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """The state of a job that explains a refusal, with what the job does allow."""
+
+    status: StatusPair
+    allowed_actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a problem carries beside its sentence. Only what is known is set.
+
+    `allow` and `retry_after` (in seconds) go into headers, the rest into the body.
+    """
+
+    errors: tuple[FieldError, ...] = ()
+    vendor: VendorResponse | None = None
+    job: JobState | None = None
+    supported: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    retry_after: int | None = None
+    outcome: Outcome | None = None
+    job_action: str | None = None
+
+
+class JobgateError(Exception):
+    """A problem of a catalogued kind.
+
+    `detail` is a sentence for people: what, where, and how to mend it. It never holds a value that the
+    caller or a vendor sent as a secret. `explanation` holds what programs may want.
+    """
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+    retryable: ClassVar[bool] = False
+    outcome: ClassVar[Outcome] = Outcome.NOT_SENT
+
+    def __init__(self, detail: str, explanation: Explanation | None = None) -> None:
+        """Say what went wrong, in a sentence and, for programs, in an explanation."""
+        super().__init__(detail)
+        self.detail = detail
+        self.explanation = explanation or Explanation()
+
+    def explain(self, **known: object) -> JobgateError:
+        """Add to the explanation; gives the error itself, to be raised."""
+        self.explanation = replace(self.explanation, **known)  # type: ignore[arg-type]
+        return self
+
+
+class CallerError(JobgateError):
+    """The request cannot be carried out as it is."""
+
+
+class MalformedRequest(CallerError):
+    """The request does not fit the API's document: a parameter or the body is missing, misspelt or out of bounds.
+
+    Nothing was sent to the vendor.
+
+    `errors` names every place with a JSON pointer and says what is wrong there. Mend each and send it again.
+    """
+
+    code, title, status = "malformed-request", "Malformed request", 400
+
+
+class Unauthenticated(CallerError):
+    """The request carries no valid API key.
+
+    Nothing was sent to the vendor.
+
+    Send the key as `Authorization: Bearer <key>`, once. `jobgate serve --sandbox` prints a key when it starts.
+    """
+
+    code, title, status = "unauthenticated", "Not authenticated", 401
+
+
+class UnknownPath(CallerError):
+    """There is no such address in this API.
+
+    Nothing was sent to the vendor.
+
+    Compare the path with the documentation page at `/docs`. Ids and names must be percent-encoded.
+    """
+
+    code, title, status = "unknown-path", "Unknown path", 404
+
+
+class UnknownVendor(CallerError):
+    """No adapter for a vendor of this name is installed.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/vendors` lists the vendors that this gateway knows.
+    """
+
+    code, title, status = "unknown-vendor", "Unknown vendor", 404
+
+
+class UnknownConnection(CallerError):
+    """No connection of this name is configured.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/connections` lists the connections.
+    """
+
+    code, title, status = "unknown-connection", "Unknown connection", 404
+
+
+class UnknownJobAction(CallerError):
+    """There is no record of a job action with this id.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/job-actions` lists the records. They are kept in memory and end with the gateway's process.
+    """
+
+    code, title, status = "unknown-job-action", "Unknown job action", 404
+
+
+class MethodNotAllowed(CallerError):
+    """The address exists and does not take this method.
+
+    Nothing was sent to the vendor.
+
+    The `Allow` header of the answer lists the methods that it takes.
+    """
+
+    code, title, status = "method-not-allowed", "Method not allowed", 405
+
+
+class RequestTooSlow(CallerError):
+    """The request's body did not arrive in time.
+
+    Nothing was sent to the vendor.
+
+    Send the body at once, and send as many bytes as `Content-Length` announces.
+    """
+
+    code, title, status, retryable = "request-too-slow", "Request too slow", 408, True
+
+
+class AmbiguousParameter(CallerError):
+    """A parameter was left out, and the job does not tell which value is meant.
+
+    The job was read; nothing else was sent to the vendor.
+
+    Choose one of `candidates` and send the parameter. Where there are none, the job has nothing to act on.
+    """
+
+    code, title, status = "ambiguous-parameter", "Ambiguous parameter", 409
+
+
+class RequestTooLarge(CallerError):
+    """The request's body is larger than this gateway takes.
+
+    Nothing was sent to the vendor.
+
+    Shorten the body. No action needs one of this size.
+    """
+
+    code, title, status = "request-too-large", "Request too large", 413
+
+
+class UnsupportedMediaType(CallerError):
+    """The request's body is not of a media type that the operation takes.
+
+    Nothing was sent to the vendor.
+
+    Send JSON with `Content-Type: application/json`, in UTF-8 and without a content encoding; or no body.
+    """
+
+    code, title, status = "unsupported-media-type", "Unsupported media type", 415
+
+
+class ActionNotSupported(CallerError):
+    """The vendor of this connection has no such action.
+
+    Nothing was sent to the vendor.
+
+    `supported` lists the actions that it has; `GET /v1/vendors/{vendor}` tells more about each.
+    """
+
+    code, title, status = "action-not-supported", "Action not supported by this vendor", 422
+
+
+class ParameterNotSupported(CallerError):
+    """The vendor of this connection cannot carry a parameter of the request, and leaving it out changes what happens.
+
+    Nothing was sent to the vendor.
+
+    Leave the parameter out. `supported` lists those that the vendor carries for this action. Notes and dispositions
+    that a vendor cannot carry are recorded with a warning, and refused only with `Prefer: handling=strict`.
+    """
+
+    code, title, status = "parameter-not-supported", "Parameter not supported by this vendor", 422
+
+
+class VendorRejected(JobgateError):
+    """The vendor answered, and refused."""
+
+    outcome = Outcome.REJECTED
+
+
+class UnknownJob(VendorRejected):
+    """The vendor has no job with this id in this connection.
+
+    The vendor was asked and changed nothing.
+
+    Check the id, and that the job lives in this connection: jobs are never looked for elsewhere.
+    """
+
+    code, title, status = "unknown-job", "Unknown job", 404
+
+
+class WrongState(VendorRejected):
+    """The job is in a status that does not allow this action.
+
+    The vendor refused the action, and changed nothing.
+
+    `job` holds the status the job is in and the actions that it allows. Somebody else may have been faster.
+    """
+
+    code, title, status = "wrong-state", "Job in the wrong state", 409
+
+
+class VendorRefused(VendorRejected):
+    """The vendor refused the request although it fits the vendor's document and the job's status.
+
+    The vendor answered with an error, and changed nothing.
+
+    `vendor` holds the vendor's own status, code and message. What it objects to is usually named there.
+    """
+
+    code, title, status = "vendor-refused", "Refused by the vendor", 422
+
+
+class VendorThrottled(VendorRejected):
+    """The vendor's request limit is reached.
+
+    The vendor turned the request away before acting on it.
+
+    Send it again after `Retry-After` seconds where the answer has that header, and after some time where not.
+    """
+
+    code, title, status, retryable = "vendor-throttled", "Throttled by the vendor", 429, True
+
+
+class VendorDeniedAccess(VendorRejected):
+    """The vendor does not accept the credentials of this connection, or they may not do this.
+
+    The vendor refused the request, and changed nothing.
+
+    This is for whoever runs the gateway: check the connection's credentials, their scope, and the clock.
+    """
+
+    code, title, status = "vendor-denied-access", "Access denied by the vendor", 502
+
+
+class VendorFailed(JobgateError):
+    """The vendor did not do its part."""
+
+    outcome = Outcome.UNKNOWN
+    retryable = True
+
+
+class VendorUnreachable(VendorFailed):
+    """No connection to the vendor could be made.
+
+    Nothing was sent to the vendor.
+
+    Send it again later. If it lasts, check the connection's endpoint and the network between.
+    """
+
+    code, title, status, outcome = "vendor-unreachable", "Vendor unreachable", 503, Outcome.NOT_SENT
+
+
+class VendorError(VendorFailed):
+    """The vendor answered with an error of its own.
+
+    It is not known whether an action took effect: `outcome` says `unknown`.
+
+    Read the job before sending an action again.
+    """
+
+    code, title, status = "vendor-error", "Vendor error", 502
+
+
+class VendorReplyNotUnderstood(VendorFailed):
+    """The vendor's reply broke off, or is nothing that its document describes.
+
+    It is not known whether an action took effect: `outcome` says `unknown`.
+
+    Read the job before sending an action again. If it lasts, tell whoever runs the gateway.
+    """
+
+    code, title, status = "vendor-reply-not-understood", "Vendor's reply not understood", 502
+
+
+class VendorTimedOut(VendorFailed):
+    """The vendor did not answer in time.
+
+    It is not known whether an action took effect: `outcome` says `unknown`.
+
+    Read the job before sending an action again.
+    """
+
+    code, title, status = "vendor-timed-out", "Vendor timed out", 504
+
+
+class GatewayError(JobgateError):
+    """A fault of Jobgate itself.
+
+    `outcome`, where it is given, says whether something was sent to the vendor.
+
+    Tell whoever runs the gateway, with the `requestId`: the log has the details under it.
+    """
+
+    code, title, status = "gateway-error", "Gateway error", 500
+
+
+def catalogue() -> tuple[type[JobgateError], ...]:
+    """Every kind of problem, in the order of the tree above."""
+
+    def leaves(kind: type[JobgateError]) -> Iterator[type[JobgateError]]:
+        subclasses = kind.__subclasses__()
+        if not subclasses:
+            yield kind
+        for subclass in subclasses:
+            yield from leaves(subclass)
+
+    return tuple(leaves(JobgateError))

@@ -1,0 +1,185 @@
+"""The things that Jobgate talks about, as frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A JSON value as the standard library reads it."""
+
+Item = TypeVar("Item")
+
+
+class Effect(StrEnum):
+    """What sending a request again does at the vendor."""
+
+    READ = "read"
+    REPEATABLE = "repeatable"
+    ONCE = "once"
+
+
+class Outcome(StrEnum):
+    """What is known to have happened at the vendor."""
+
+    APPLIED = "applied"
+    REJECTED = "rejected"
+    NOT_SENT = "not_sent"
+    UNKNOWN = "unknown"
+
+
+class JobActionStatus(StrEnum):
+    """Where a job action stands. `unsettled`: its outcome is unknown."""
+
+    IN_PROGRESS = "in_progress"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNSETTLED = "unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class JobAction:
+    """The request to apply one action to one job; what a lens encodes and decodes.
+
+    `parameters` holds what the caller gave, by the names of the unified API (`note`, `closeAt`).
+    """
+
+    action: str
+    job_id: str
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorRequest:
+    """A call of one documented operation of a vendor, before it is put on the wire.
+
+    `path`, `query` and `header` map parameter names of the vendor's document to values; `body` is
+    the JSON body, None where there is none.
+    """
+
+    operation_id: str
+    path: Mapping[str, Json] = field(default_factory=dict)
+    query: Mapping[str, Json] = field(default_factory=dict)
+    header: Mapping[str, Json] = field(default_factory=dict)
+    body: Json = None
+
+    def parts(self) -> dict[str, Json]:
+        """The request as one value, as lenses read it and schemas check it."""
+        parts: dict[str, Json] = {"path": self.path, "query": self.query, "header": self.header}
+        return parts if self.body is None else parts | {"body": self.body}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """The exact request on the wire: what is signed is what is sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A reply as it came: `headers` by lower-case name, `content` decoded from its encoding."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPair:
+    """A status in Jobgate's words and in the vendor's own."""
+
+    status: str
+    vendor_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedAction:
+    """An action that a job does not allow now, and why, for people to read."""
+
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A vendor's job as Jobgate shows it."""
+
+    id: str
+    connection: str
+    vendor: str
+    status: StatusPair
+    final: bool
+    allowed_actions: tuple[str, ...]
+    blocked_actions: tuple[BlockedAction, ...]
+    timestamps: Mapping[str, str]
+    vendor_object: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class VendorResponse:
+    """What the vendor answered, reduced to what may be kept and shown."""
+
+    vendor: str
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionWarning:
+    """Something the caller should know although the action was carried out."""
+
+    code: str
+    parameter: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemNote:
+    """Why a job action failed, as its record keeps it."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobActionRecord:
+    """The durable record of one job action."""
+
+    id: str
+    connection: str
+    vendor: str
+    caller: str
+    job_action: JobAction
+    warnings: tuple[ActionWarning, ...]
+    requested_at: datetime
+    status: JobActionStatus = JobActionStatus.IN_PROGRESS
+    outcome: Outcome | None = None
+    job: StatusPair | None = None
+    completed_at: datetime | None = None
+    vendor_response: VendorResponse | None = None
+    problem: ProblemNote | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """The request that an action would send. Credentials in its headers are redacted."""
+
+    request: HttpRequest
+    warnings: tuple[ActionWarning, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A part of a list, and the cursor of the part after it."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None = None

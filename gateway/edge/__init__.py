@@ -1,0 +1,1 @@
+"""What stands before any handler: canonical requests, limits, compiled validation, the rendering of problems."""

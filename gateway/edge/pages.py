@@ -1,0 +1,148 @@
+"""Everything outside the API: probes, the document itself, the documentation page, the pages about problems.
+
+The documentation page is Swagger UI, whose files come with the package `swagger-ui-bundle`: it works without internet.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import swagger_ui_bundle
+from markdown_it import MarkdownIt
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gateway.domain.errors import JobgateError, UnknownPath, catalogue
+from gateway.edge.guard import Receive, Scope, Send
+from gateway.specs.document import Document
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+_STYLE = """<style>
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 3rem auto; padding: 0 1rem; }
+code { background: #f1f3f5; padding: .1em .3em; border-radius: 3px; }
+table { border-collapse: collapse; }
+td, th { border-bottom: 1px solid #d8dee4; padding: .3rem .8rem; text-align: left; }
+</style>"""
+_SWAGGER_HEAD = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
+_SWAGGER_BODY = """<div id="swagger-ui"></div>
+<script src="/docs/assets/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>"""
+_SWAGGER_START = """SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  persistAuthorization: true,
+  validatorUrl: null,
+});
+"""
+_POLICY = {
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Pages:
+    """The application behind every address that is not the API's."""
+
+    def __init__(self, document: Document, *, close: Callable[[], Awaitable[None]]) -> None:
+        """Show `document`. `close` is called when the server stops."""
+        self._document = json.dumps(published(document.content)).encode()
+        self._problems = {kind.code: kind for kind in catalogue()}
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            await close()
+
+        self._router = Starlette(
+            routes=[
+                Route("/", self._home),
+                Route("/livez", self._alive),
+                Route("/readyz", self._alive),
+                Route("/openapi.json", self._openapi),
+                Route("/docs", self._docs),
+                Route("/docs/start.js", self._start),
+                Mount("/docs/assets", StaticFiles(directory=swagger_ui_bundle.swagger_ui_path)),
+                Route("/problems", self._all_problems),
+                Route("/problems/{code}", self._problem),
+            ],
+            lifespan=lifespan,
+        ).router
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or the server's start and stop."""
+        await self._router(scope, receive, send)
+
+    async def _home(self, _: Request) -> Response:
+        return RedirectResponse("/docs")
+
+    async def _alive(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _openapi(self, _: Request) -> Response:
+        return Response(self._document, media_type="application/json")
+
+    async def _docs(self, _: Request) -> Response:
+        return page("Jobgate", _SWAGGER_BODY, _SWAGGER_HEAD)
+
+    async def _start(self, _: Request) -> Response:
+        return Response(_SWAGGER_START, media_type="text/javascript")
+
+    async def _all_problems(self, _: Request) -> Response:
+        rows = "".join(
+            f'<tr><td>{kind.status}</td><td><a href="/problems/{code}">{code}</a></td><td>{kind.title}</td></tr>'
+            for code, kind in self._problems.items()
+        )
+        return page("Problems", f"<h1>Problems</h1><table><tr><th>Status</th><th>Code</th><th></th></tr>{rows}</table>")
+
+    async def _problem(self, request: Request) -> Response:
+        kind = self._problems.get(request.path_params["code"])
+        if kind is None:
+            raise UnknownPath("There is no problem of this name.")
+        return page(kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
+
+
+def page(title: str, body: str, head: str = _STYLE) -> HTMLResponse:
+    """A page of ours."""
+    return HTMLResponse(_PAGE.format(title=html.escape(title), head=head, body=body), headers=_POLICY)
+
+
+def published(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as clients see it."""
+    return dict(document)
+
+
+def problem_page(kind: type[JobgateError]) -> str:
+    """The page about one kind of problem, in Markdown; docs/problems holds the same text."""
+    meaning, happened, mend = problem_parts(kind)
+    return (
+        f"# {kind.title}\n\n"
+        f"| code | HTTP status | worth retrying as it is |\n| --- | --- | --- |\n"
+        f"| `{kind.code}` | {kind.status} | {'yes, later' if kind.retryable else 'no'} |\n\n"
+        f"{meaning}\n\n**What happened at the vendor.** {happened}\n\n**How to mend it.** {mend}\n"
+    )
+
+
+def problem_parts(kind: type[JobgateError]) -> tuple[str, str, str]:
+    """What it means, what happened, how to mend it: the three paragraphs of the docstring."""
+    meaning, happened, mend = (" ".join(part.split()) for part in (kind.__doc__ or "").strip().split("\n\n"))
+    return meaning, happened, mend

@@ -1,0 +1,80 @@
+"""Problems as RFC 9457 says: `application/problem+json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from gateway.domain.errors import Explanation, JobgateError
+from gateway.domain.model import VendorResponse
+from gateway.edge.guard import RawReply, RequestContext, dump
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def render(error: JobgateError, context: RequestContext) -> RawReply:
+    """A problem of the catalogue as a reply."""
+    headers = {"content-type": MEDIA_TYPE, **problem_headers(error)}
+    return RawReply(error.status, headers, dump(problem(error, context.id)))
+
+
+def problem(error: JobgateError, request_id: str) -> dict[str, Any]:
+    """The members of a problem. Those without a value are left out."""
+    explanation = error.explanation
+    members = {
+        "type": f"/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "outcome": explanation.outcome,
+        "retryable": error.retryable,
+        "requestId": request_id,
+        "errors": [asdict(each) for each in explanation.errors],
+        "vendor": vendor(explanation.vendor),
+        "job": job(explanation),
+        "supported": list(explanation.supported),
+        "candidates": list(explanation.candidates),
+        "jobAction": explanation.job_action,
+    }
+    return {name: value for name, value in members.items() if value is not None and value != []}
+
+
+def problem_headers(error: JobgateError) -> dict[str, str]:
+    """The header fields that a problem calls for."""
+    headers = {}
+    if error.explanation.allow:
+        headers["allow"] = ", ".join(error.explanation.allow)
+    if error.explanation.retry_after is not None:
+        headers["retry-after"] = str(error.explanation.retry_after)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def vendor(response: VendorResponse | None) -> Mapping[str, Any] | None:
+    """What the vendor answered, in the API's names."""
+    if response is None:
+        return None
+    members = {
+        "name": response.vendor,
+        "status": response.status,
+        "code": response.code,
+        "message": response.message,
+        "requestId": response.request_id,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def job(explanation: Explanation) -> Mapping[str, Any] | None:
+    """The job's state that explains a problem."""
+    if explanation.job is None:
+        return None
+    pair = explanation.job.status
+    return {
+        "status": pair.status,
+        "vendorStatus": pair.vendor_status,
+        "allowedActions": list(explanation.job.allowed_actions),
+    }

@@ -1,0 +1,98 @@
+"""Compiled validation: the layer behind Connexion's routing and security.
+
+Connexion says which operation a request is for; the operation's own compiled schema then checks parameters and body in
+one pass, so that all errors of a request are told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from connexion.middleware.abstract import ROUTING_CONTEXT
+
+from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
+from gateway.domain.model import Json
+from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send, header
+from gateway.specs.document import pointer
+from gateway.specs.operations import Api, Operation
+
+
+class ValidationMiddleware:
+    """Checks each routed request against its operation, and keeps the typed values in the request's context."""
+
+    def __init__(self, app: Application, apis: Mapping[str, Api]) -> None:
+        """Validate for `apis`, by the base path at which each is served."""
+        self.app = app
+        self._apis = apis
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check one request. Raises MalformedRequest or UnsupportedMediaType."""
+        operation = operation_of(scope, self._apis)
+        if operation is not None:
+            context: RequestContext = scope["extensions"][CONTEXT]
+            check_media_type(operation, context)
+            parts = check_parts(operation, scope, context)
+            context.parts = {**parts, "query": {**operation.query_defaults, **parts["query"]}}
+        await self.app(scope, receive, send)
+
+
+def operation_of(scope: Scope, apis: Mapping[str, Api]) -> Operation | None:
+    """The operation that Connexion routed a request to, None for other addresses."""
+    routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
+    api = apis.get(routing.get("api_base_path") or "")
+    return api.operations.get(routing.get("operation_id") or "") if api else None
+
+
+def check_media_type(operation: Operation, context: RequestContext) -> None:
+    """Refuse a body of a type that the operation does not take. Raises UnsupportedMediaType."""
+    if context.media_type is None or context.media_type in operation.media_types:
+        return
+    taken = f"takes {', '.join(operation.media_types)}" if operation.media_types else "takes no body"
+    raise UnsupportedMediaType(f"This operation {taken}.")
+
+
+def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> Mapping[str, Any]:
+    """The request's typed values. Raises MalformedRequest, which names every error."""
+    query, repeated = query_values(operation, scope["query_string"])
+    parts: dict[str, Json] = {
+        "path": path_values(operation, scope["path_params"]),
+        "query": query,
+        "header": header_values(operation, scope),
+    }
+    if context.media_type is not None:
+        parts["body"] = context.body
+    errors = repeated + operation.check(parts)
+    if errors:
+        first, others = errors[0], len(errors) - 1
+        more = f", and {others} more in `errors`" if others else ""
+        raise MalformedRequest(
+            f"The request does not fit: {first.pointer} {first.detail}{more}.", Explanation(errors=errors)
+        )
+    return parts
+
+
+def path_values(operation: Operation, path_params: Mapping[str, str]) -> dict[str, Json]:
+    """The path parameters. Connexion routes with `-` as `_` in their names."""
+    declared = operation.declared["path"]
+    return {name: each.parse(str(path_params[name.replace("-", "_")])) for name, each in declared.items()}
+
+
+def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
+    """The query parameters, and what is wrong with their number: each comes at most once."""
+    pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None)
+    declared = operation.declared["query"]
+    values = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1 and name in declared})
+    return values, tuple(FieldError(pointer("query", name), "is given more than once") for name in repeated)
+
+
+def header_values(operation: Operation, scope: Scope) -> dict[str, Json]:
+    """The declared header parameters that were sent."""
+    found = {
+        name: (each, header(scope["headers"], name.lower().encode()))
+        for name, each in operation.declared["header"].items()
+    }
+    return {name: each.parse(raw.decode("latin-1")) for name, (each, raw) in found.items() if raw is not None}

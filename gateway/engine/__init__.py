@@ -1,0 +1,1 @@
+"""The use case: is it supported? claim, translate, send, normalise, settle."""

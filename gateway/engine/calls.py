@@ -1,0 +1,141 @@
+"""One call to a vendor, and what its refusal means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from gateway.domain.errors import (
+    Explanation,
+    JobgateError,
+    UnknownJob,
+    VendorDeniedAccess,
+    VendorError,
+    VendorRefused,
+    VendorReplyNotUnderstood,
+    VendorThrottled,
+    VendorTimedOut,
+)
+from gateway.domain.model import HttpRequest, VendorRequest, VendorResponse
+from gateway.domain.ports import Clock, Transport
+from gateway.engine.connections import Connection
+from gateway.engine.wire import Reply, check_contract, http_request
+from gateway.specs.lens import Lens
+from gateway.specs.operations import Operation
+
+LONGEST_VENDOR_TEXT = 1_024
+"""Characters of a vendor's own message that are kept."""
+
+MEANINGS: dict[str, type[JobgateError]] = {
+    "unknown-job": UnknownJob,
+    "unauthenticated": VendorDeniedAccess,
+    "forbidden": VendorDeniedAccess,
+    "throttled": VendorThrottled,
+}
+"""What a meaning of a vendor's `errors.meanings` is called here. The others depend on the job."""
+
+STATUSES: dict[int, type[JobgateError]] = {
+    401: VendorDeniedAccess,
+    403: VendorDeniedAccess,
+    404: UnknownJob,
+    408: VendorTimedOut,
+    429: VendorThrottled,
+}
+"""What an HTTP status means where the vendor's document does not say."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Makes calls to vendors. Every call of the gateway goes through here."""
+
+    transport: Transport
+    clock: Clock
+    seconds: float
+
+    def deadline(self) -> float:
+        """When, on the monotonic clock, a request that starts now must have ended."""
+        return self.clock.monotonic() + self.seconds
+
+    def prepare(self, connection: Connection, operation: Operation, lens: Lens, request: VendorRequest) -> HttpRequest:
+        """The request as it will be sent, but for the credentials. Raises what `check_contract` raises."""
+        check_contract(operation, lens, request)
+        return http_request(operation, request, connection.endpoint)
+
+    async def sign(self, connection: Connection, prepared: HttpRequest, deadline: float) -> HttpRequest:
+        """The request with the headers that prove who we are. Raises what getting a token raises."""
+        with naming(connection):
+            credentials = await connection.credentials.headers(prepared, deadline)
+        return replace(prepared, headers={**prepared.headers, **credentials})
+
+    async def transmit(
+        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
+    ) -> Reply:
+        """Send a signed request, once. Raises VendorFailed where there is no reply.
+
+        A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
+        """
+        with naming(connection):
+            reply = Reply(await self.transport.send(signed, deadline))
+            if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
+                return reply
+            try:
+                renewed = await self.sign(connection, prepared, deadline)
+            except JobgateError:
+                return reply
+            return Reply(await self.transport.send(renewed, deadline))
+
+    async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> Reply:
+        """Sign and send a request that changes nothing."""
+        signed = await self.sign(connection, prepared, deadline)
+        return await self.transmit(connection, prepared, signed, deadline)
+
+    def response(self, connection: Connection, reply: Reply) -> VendorResponse:
+        """What may be kept and shown of a reply."""
+        specification = connection.vendor.specification
+        error = specification.errors.read(reply.parts) if reply.is_error else {}
+        request_id = specification.reply.decode(reply.parts).get("reply.requestId")
+        return VendorResponse(
+            connection.vendor.name,
+            reply.status,
+            _text(error.get("error.code")),
+            _text(error.get("error.message")),
+            _text(request_id),
+        )
+
+    def meanings(self, connection: Connection, reply: Reply) -> frozenset[str]:
+        """What the vendor's document says that a refusal may mean."""
+        code = self.response(connection, reply).code
+        return connection.vendor.specification.errors.meanings_of(reply.status, code)
+
+    def problem(self, connection: Connection, reply: Reply) -> JobgateError:
+        """The problem that a reply other than success is, as far as the reply itself tells."""
+        response = self.response(connection, reply)
+        meanings = self.meanings(connection, reply)
+        certain = MEANINGS.get(next(iter(meanings))) if len(meanings) == 1 else None
+        kind = certain or STATUSES.get(reply.status) or _by_class(reply.status)
+        explanation = Explanation(vendor=response, retry_after=reply.retry_after(self.clock.now()))
+        return kind(_sentence(kind, response), explanation)
+
+
+@contextmanager
+def naming(connection: Connection) -> Iterator[None]:
+    """Name the vendor in whatever goes wrong inside."""
+    try:
+        yield
+    except JobgateError as error:
+        raise error.explain(vendor=error.explanation.vendor or VendorResponse(connection.vendor.name)) from error
+
+
+def _by_class(status: int) -> type[JobgateError]:
+    return {4: VendorRefused, 5: VendorError}.get(status // 100, VendorReplyNotUnderstood)
+
+
+def _sentence(kind: type[JobgateError], response: VendorResponse) -> str:
+    said = f" and says: {response.message}" if response.message else ""
+    return f"{kind.title}: {response.vendor} answered {response.status}{said}"[:LONGEST_VENDOR_TEXT]
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:LONGEST_VENDOR_TEXT]

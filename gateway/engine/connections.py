@@ -1,0 +1,69 @@
+"""The configured vendor accounts, each with all that a call to it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.domain.adapter import Adapter
+from gateway.domain.errors import UnknownConnection, UnknownVendor
+from gateway.domain.ports import VendorCredentials
+from gateway.specs.capabilities import Capability
+from gateway.specs.vendor import VendorSpecification
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor that this gateway knows: its adapter, its document, and its row of the capability matrix."""
+
+    adapter: Adapter
+    specification: VendorSpecification
+    capabilities: Mapping[str, Capability]
+
+    @property
+    def name(self) -> str:
+        """The vendor's name, as its document says it."""
+        return self.specification.name
+
+    @property
+    def supported_actions(self) -> tuple[str, ...]:
+        """The actions that the vendor performs."""
+        return tuple(name for name, each in self.capabilities.items() if each.mapping is not None)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One configured account. `endpoint` takes the place of the server in the vendor's document, without a final slash.
+
+    `authentication` is the name of the security scheme that `credentials` serves.
+    """
+
+    name: str
+    vendor: Vendor
+    endpoint: str
+    authentication: str
+    credentials: VendorCredentials
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Every vendor and connection by name."""
+
+    vendors: Mapping[str, Vendor]
+    connections: Mapping[str, Connection]
+
+    def vendor(self, name: str) -> Vendor:
+        """The vendor of this name. Raises UnknownVendor."""
+        try:
+            return self.vendors[name]
+        except KeyError:
+            raise UnknownVendor("No adapter of this name is installed. GET /v1/vendors lists those that are.") from None
+
+    def connection(self, name: str) -> Connection:
+        """The connection of this name. Raises UnknownConnection."""
+        try:
+            return self.connections[name]
+        except KeyError:
+            raise UnknownConnection(
+                "No connection of this name is configured. GET /v1/connections lists those that are."
+            ) from None

@@ -1,0 +1,154 @@
+"""Vendor requests as they go on the wire, and replies as they come off it.
+
+Encoding lives here and not in adapters: a URL is built from segments, each percent-encoded, so that no id can change
+which operation is called.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from http import HTTPStatus
+from urllib.parse import quote
+
+from gateway.domain.errors import Explanation, FieldError, GatewayError, MalformedRequest
+from gateway.domain.model import HttpReply, HttpRequest, Json, VendorRequest
+from gateway.specs.lens import Lens, Parts
+from gateway.specs.operations import Operation
+
+USER_AGENT = "jobgate/1"
+LONGEST_RETRY_AFTER = 86_400
+"""Seconds. A vendor that asks for more is not believed."""
+
+_SUCCESS = 2
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+_PARAMETER = re.compile(r"\{([^}]+)\}")
+
+
+def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> None:
+    """Hold a request against the vendor's document before it is sent.
+
+    Raises MalformedRequest where a value that the caller gave cannot be in such a request (an id that is no UUID), and
+    GatewayError where it is our own mapping that is wrong.
+    """
+    errors = operation.check(request.parts())
+    if not errors:
+        return
+    mended = [_caller_error(lens, error) for error in errors]
+    if any(each is None for each in mended):
+        raise GatewayError(f"Jobgate made a {operation.operation_id} request that the vendor's document forbids.")
+    listed = tuple(each for each in mended if each is not None)
+    detail = "; ".join(f"{each.pointer} {each.detail}" for each in listed)
+    raise MalformedRequest(f"The vendor takes no such value: {detail}.", Explanation(errors=listed))
+
+
+def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
+    """The same error at the place of the unified API that the value came from; None where it came from us."""
+    location, _, rest = error.pointer.removeprefix("/").partition("/")
+    kind, _, name = (lens.source_at(location, rest.split("/")[0]) or "").partition(".")
+    places = {"job": "/path/jobId", "parameters": f"/body/{name}"}
+    return FieldError(places[kind], error.detail) if kind in places else None
+
+
+def http_request(operation: Operation, request: VendorRequest, endpoint: str) -> HttpRequest:
+    """The request on the wire, without the headers that prove who sends it."""
+    content = b"" if request.body is None else dump(request.body)
+    headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+    headers |= {name: _header_value(name, value) for name, value in request.header.items()}
+    if content:
+        headers["Content-Type"] = operation.media_types[0]
+    return HttpRequest(operation.method, url(operation, request, endpoint), headers, content)
+
+
+def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
+    """The URL, every part percent-encoded: `:` in an id cannot be taken for the one before a verb."""
+    path = _PARAMETER.sub(lambda match: _segment(str(request.path[match[1]])), operation.path)
+    query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
+    return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
+
+
+def _segment(value: str) -> str:
+    if value in {"", ".", ".."} or "/" in value:
+        error = FieldError("/path/jobId", "cannot be part of a path")
+        raise MalformedRequest("A job's id is no `.`, no `..`, and holds no slash.", Explanation(errors=(error,)))
+    return _encoded(value)
+
+
+def _encoded(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _header_value(name: str, value: Json) -> str:
+    text = _text(value)
+    if not _HEADER_VALUE.fullmatch(text):
+        raise GatewayError(f"Jobgate made a {name} header that is not printable ASCII.")
+    return text
+
+
+def dump(body: Json) -> bytes:
+    """A JSON body as it is sent: UTF-8, compact."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A vendor's reply, its body read as JSON where it is JSON."""
+
+    http: HttpReply
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self.http.status
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the vendor says that it did what was asked."""
+        return self.status // 100 == _SUCCESS
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the vendor says that it did not."""
+        return self.status >= HTTPStatus.BAD_REQUEST
+
+    @cached_property
+    def body(self) -> Json:
+        """The JSON body; None where there is none, or where it is no JSON."""
+        try:
+            value: Json = json.loads(self.http.content) if self.http.content else None
+        except (ValueError, RecursionError):
+            return None
+        return value
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether the body is what a vendor sends: nothing, or a JSON object."""
+        return not self.http.content or isinstance(self.body, Mapping)
+
+    @property
+    def parts(self) -> Parts:
+        """The reply as lenses read it."""
+        return {"header": self.http.headers, "body": self.body}
+
+    def retry_after(self, now: datetime) -> int | None:
+        """Seconds to wait, from either form of Retry-After (RFC 9110, 10.2.3); None where it says nothing sensible."""
+        text = self.http.headers.get("retry-after", "").strip()
+        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _seconds_until(text, now)
+        return None if seconds is None else max(0, min(seconds, LONGEST_RETRY_AFTER))
+
+
+def _seconds_until(text: str, now: datetime) -> int | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return int((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())

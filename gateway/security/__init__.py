@@ -1,0 +1,1 @@
+"""Who may call, and the credentials that we present to vendors."""

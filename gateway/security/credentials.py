@@ -1,0 +1,108 @@
+"""What we present to vendors: signatures and OAuth 2.0 tokens. Secrets never leave this module but on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from pydantic import SecretStr
+
+from gateway.domain.adapter import Signing
+from gateway.domain.errors import VendorDeniedAccess, VendorReplyNotUnderstood
+from gateway.domain.model import HttpReply, HttpRequest, Json
+from gateway.domain.ports import Clock, Transport
+
+REDACTED = "[redacted]"
+EARLY_SECONDS = 30.0
+"""A token is renewed this long before it ends."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Signs each request with the adapter's function for the security scheme."""
+
+    signing: Signing
+    secret: SecretStr
+    clock: Clock
+
+    async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
+        """The signature's headers."""
+        return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
+
+    def redacted(self, request: HttpRequest) -> Mapping[str, str]:
+        """The signature's headers, Authorization redacted."""
+        signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
+        return {name: REDACTED if name == "Authorization" else value for name, value in signed.items()}
+
+    def renew(self) -> bool:
+        """False: the secret is all there is."""
+        return False
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token, and when on the monotonic clock it ends."""
+
+    value: SecretStr
+    ends: float
+
+
+class ClientCredentials:
+    """Gets bearer tokens with the client credentials grant (RFC 6749, 4.4), and keeps each to its end."""
+
+    def __init__(  # noqa: PLR0913 - what the grant needs
+        self,
+        *,
+        client_id: str,
+        client_secret: SecretStr,
+        token_url: str,
+        scopes: tuple[str, ...],
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        """Prepare for `scopes` at `token_url`."""
+        self._form = {"grant_type": "client_credentials", "client_id": client_id, "scope": " ".join(scopes)}
+        self._secret = client_secret
+        self._token_url = token_url
+        self._transport = transport
+        self._clock = clock
+        self._token: Token | None = None
+        self._lock = asyncio.Lock()
+
+    async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
+        """The bearer token's header."""
+        async with self._lock:
+            token = self._token
+            if token is None or token.ends - EARLY_SECONDS < self._clock.monotonic():
+                token = self._token = await self._fetch(deadline)
+        return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
+
+    def redacted(self, request: HttpRequest) -> Mapping[str, str]:  # noqa: ARG002 - the port's
+        """The same header without the token."""
+        return {"Authorization": f"Bearer {REDACTED}"}
+
+    def renew(self) -> bool:
+        """Get a new token next time: the vendor no longer takes this one."""
+        self._token = None
+        return True
+
+    async def _fetch(self, deadline: float) -> Token:
+        form = self._form | {"client_secret": self._secret.get_secret_value()}
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        request = HttpRequest("POST", self._token_url, headers, urlencode(form).encode())
+        return self._read(await self._transport.send(request, deadline))
+
+    def _read(self, reply: HttpReply) -> Token:
+        if reply.status != HTTPStatus.OK:
+            raise VendorDeniedAccess(f"The vendor's token endpoint answered {reply.status}.")
+        try:
+            body: Json = json.loads(reply.content)
+            members = body if isinstance(body, Mapping) else {}
+            token, seconds = members["access_token"], float(str(members["expires_in"]))
+        except (ValueError, KeyError):
+            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.") from None
+        return Token(SecretStr(str(token)), self._clock.monotonic() + seconds)

@@ -1,0 +1,74 @@
+"""What each vendor makes of each action of the unified API; read from the two documents, never written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.specs.operations import Api, Operation
+from gateway.specs.vendor import ActionMapping, VendorSpecification
+
+
+class Support(StrEnum):
+    """`native` goes to the vendor, `recorded` is only kept in the record, `unsupported` is refused."""
+
+    NATIVE = "native"
+    RECORDED = "recorded"
+    UNSUPPORTED = "unsupported"
+
+
+@dataclass(frozen=True)
+class ActionDefinition:
+    """An action of the unified API. `parameters` says of each whether it may be only recorded."""
+
+    name: str
+    operation_id: str
+    parameters: Mapping[str, bool]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What one vendor makes of one action. `mapping` is None where it has no such action."""
+
+    definition: ActionDefinition
+    mapping: ActionMapping | None
+    parameters: Mapping[str, Support]
+
+
+def definitions(api: Api) -> Mapping[str, ActionDefinition]:
+    """The actions that the unified API's document declares with `x-action`, by name."""
+    found = [_definition(api, each) for each in api.operations.values() if "x-action" in each.extensions]
+    return {definition.name: definition for definition in found}
+
+
+def capabilities(vendor: VendorSpecification, actions: Mapping[str, ActionDefinition]) -> Mapping[str, Capability]:
+    """The vendor's row of the matrix, by action."""
+    return {name: _capability(vendor.actions.get(name), definition) for name, definition in actions.items()}
+
+
+def _definition(api: Api, operation: Operation) -> ActionDefinition:
+    document = api.document
+    node = document.content["paths"][operation.path][operation.method.lower()]
+    content = document.resolve(node["requestBody"])["content"]
+    schema = document.resolve(next(iter(content.values()))["schema"])
+    recorded = {
+        name: bool(document.resolve(each).get("x-recorded-where-unsupported"))
+        for name, each in schema["properties"].items()
+    }
+    return ActionDefinition(operation.extensions["x-action"], operation.operation_id, recorded)
+
+
+def _capability(mapping: ActionMapping | None, definition: ActionDefinition) -> Capability:
+    if mapping is None:
+        return Capability(definition, None, dict.fromkeys(definition.parameters, Support.UNSUPPORTED))
+    support = {
+        name: _support(name in mapping.parameters, recordable) for name, recordable in definition.parameters.items()
+    }
+    return Capability(definition, mapping, support)
+
+
+def _support(native: bool, recordable: bool) -> Support:  # noqa: FBT001 - the two facts that decide
+    if native:
+        return Support.NATIVE
+    return Support.RECORDED if recordable else Support.UNSUPPORTED

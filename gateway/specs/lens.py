@@ -1,0 +1,151 @@
+"""A mapping that is read in both directions.
+
+A lens says which value of Jobgate's vocabulary stands at which place of a vendor's message:
+
+    path.jobId: job.id                                        copy
+    path.action: {const: cancel}                              const
+    body.reason: {from: parameters.reason, map: {a: b}}       enum map, one to one
+    body.priority: {from: parameters.priority, default: 1}    default
+
+`decode(encode(values)) == values` for all values that the lens carries, where a value that equals its default counts as
+left out. There are no other operators: what needs more is a named function of the adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.domain.model import Json
+
+Parts = Mapping[str, Json]
+"""A message as one value: `{path, query, header, body}`."""
+
+
+class LensMismatch(Exception):
+    """A message cannot be read with this lens. The text names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands in a message: `body.error.code`."""
+
+    location: str
+    keys: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read the dotted form."""
+        location, *keys = text.split(".")
+        return cls(location, tuple(keys))
+
+    def __str__(self) -> str:
+        """The dotted form."""
+        return ".".join((self.location, *self.keys))
+
+    def get(self, parts: Parts) -> Json:
+        """The value here, or None where there is none."""
+        node: Any = parts.get(self.location)
+        for key in self.keys:
+            if not isinstance(node, Mapping):
+                return None
+            node = _header(node, key) if self.location == "header" else node.get(key)
+        return node  # type: ignore[no-any-return]
+
+    def put(self, parts: dict[str, Any], value: Json) -> None:
+        """Set the value here."""
+        node = parts.setdefault(self.location, {})
+        for key in self.keys[:-1]:
+            node = node.setdefault(key, {})
+        node[self.keys[-1]] = value
+
+
+def _header(headers: Mapping[str, Json], name: str) -> Json:
+    """Header names are the same in any case (RFC 9110, 5.1)."""
+    return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One place and the value that stands there."""
+
+    place: Place
+    source: str | None
+    const: Json = None
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    default: Json = None
+
+    @classmethod
+    def compile(cls, place: str, source: str | Mapping[str, Any]) -> Rule:
+        """Read one entry of an `x-job-action` mapping."""
+        if isinstance(source, str):
+            return cls(Place.parse(place), source)
+        return cls(
+            Place.parse(place), source.get("from"), source.get("const"), source.get("map", {}), source.get("default")
+        )
+
+    def encode(self, values: Mapping[str, Json]) -> Json:
+        """What to write at the place; None: nothing."""
+        if self.source is None:
+            return self.const
+        value = values.get(self.source)
+        if value is None:
+            return self.default
+        return self.mapping.get(str(value)) if self.mapping else value
+
+    def decode(self, found: Json) -> Json:
+        """The value that was written at the place. Raises LensMismatch where this rule never writes such a thing."""
+        if self.source is None:
+            if str(found) != str(self.const):
+                raise LensMismatch(f"{self.place} is not {self.const!r}")
+            return None
+        if found is None or found == self.default:
+            return None
+        return self._unmap(found) if self.mapping else found
+
+    def _unmap(self, found: Json) -> str:
+        names = [name for name, written in self.mapping.items() if written == found]
+        if not names:
+            raise LensMismatch(f"{self.place} is none of {', '.join(self.mapping.values())}")
+        return names[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """A mapping between values by name and a message."""
+
+    rules: tuple[Rule, ...]
+
+    @classmethod
+    def compile(cls, *mappings: Mapping[str, Any]) -> Lens:
+        """Read mappings of a document; later ones add to earlier ones."""
+        return cls(tuple(Rule.compile(place, source) for mapping in mappings for place, source in mapping.items()))
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The names of all values that the lens carries."""
+        return frozenset(rule.source for rule in self.rules if rule.source is not None)
+
+    def place_of(self, source: str) -> Place | None:
+        """Where a value stands."""
+        return next((rule.place for rule in self.rules if rule.source == source), None)
+
+    def source_at(self, location: str, key: str) -> str | None:
+        """Which value stands below `location.key`: `path`, `jobId` gives `job.id`."""
+        found = (rule.source for rule in self.rules if (rule.place.location, rule.place.keys[0]) == (location, key))
+        return next(found, None)
+
+    def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
+        """The message that carries the values."""
+        parts: dict[str, Any] = {}
+        for rule in self.rules:
+            written = rule.encode(values)
+            if written is not None:
+                rule.place.put(parts, written)
+        return parts
+
+    def decode(self, parts: Parts) -> dict[str, Json]:
+        """The values that a message carries. Raises LensMismatch where a constant or a mapped value differs."""
+        found = [(rule.source, rule.decode(rule.place.get(parts))) for rule in self.rules]
+        return {source: value for source, value in found if source is not None and value is not None}

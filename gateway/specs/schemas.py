@@ -1,0 +1,94 @@
+"""OpenAPI 3.0 schemas as compiled validators.
+
+OpenAPI 3.0's schema object is not JSON Schema: `nullable` and the boolean `exclusiveMinimum` are its own, and members
+beside `$ref` do not count. They are rewritten to JSON Schema 2020-12 and compiled once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from gateway.domain.errors import FieldError
+from gateway.specs.document import Document, pointer
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MOST_ERRORS = 100
+"""How many places one refusal names at most."""
+
+_NULLABLE = {"type", "enum"}
+_BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
+_VALUES = {"enum", "default", "required"}
+_TRUE_OR_FALSE = {"additionalProperties", "uniqueItems"}
+_ONLY_OPENAPI = {"nullable", "example", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated"}
+
+_PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+class Validator:
+    """A schema, compiled. Its messages name the rule that is broken, never the value that breaks it."""
+
+    def __init__(self, document: Document, schema: Mapping[str, Any]) -> None:
+        """Compile `schema`, whose references are local to `document`."""
+        components = document.content.get("components", {}).get("schemas", {})
+        whole = {
+            "$schema": DIALECT,
+            **json_schema(schema),
+            "components": {"schemas": {name: json_schema(component) for name, component in components.items()}},
+        }
+        self._compiled = jsonschema_rs.validator_for(whole, validate_formats=True, mask="the value")
+
+    def is_valid(self, value: object) -> bool:
+        """Whether the value fits; the quick answer."""
+        return self._compiled.is_valid(value)
+
+    def errors(self, value: object) -> tuple[FieldError, ...]:
+        """Every place that does not fit."""
+        found = (field_error(error) for error in self._compiled.iter_errors(value))
+        return tuple(error for error, _ in zip(found, range(MOST_ERRORS), strict=False))
+
+
+def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
+    """What is wrong at one place, in words that hold nothing of the value."""
+    kind = error.kind
+    keys = list(error.instance_path)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return FieldError(pointer(*keys, kind.property), "is required")
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+        names = [name if _PRINTABLE_NAME.fullmatch(name) else "a name" for name in kind.unexpected]
+        return FieldError(pointer(*keys), f"{', '.join(names)} is not known here")
+    return FieldError(pointer(*keys), error.message.removeprefix("the value "))
+
+
+def json_schema(schema: Any) -> Any:
+    """The OpenAPI 3.0 schema as JSON Schema 2020-12. References stay as they are."""
+    if isinstance(schema, list):
+        return [json_schema(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if "$ref" in schema:
+        return {"$ref": schema["$ref"]}
+    return dict(_rewritten(schema))
+
+
+def _rewritten(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if key == "properties":
+            yield key, {name: json_schema(each) for name, each in value.items()}
+        elif key in _NULLABLE and schema.get("nullable"):
+            yield key, _with_null(value)
+        elif key in _BOUNDS:
+            yield (_BOUNDS[key] if schema.get(_BOUNDS[key]) is True else key), value
+        elif key in _VALUES:
+            yield key, value
+        elif key not in _ONLY_OPENAPI and not key.startswith("x-") and not isinstance(value, bool):
+            yield key, json_schema(value)
+        elif key in _TRUE_OR_FALSE:
+            yield key, value
+
+
+def _with_null(value: Any) -> list[Any]:
+    return [*value, None] if isinstance(value, list) else [value, "null"]

@@ -1,0 +1,254 @@
+"""A vendor's document, compiled: what its operations do to jobs, and how its words read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.domain.model import Effect, JobAction, Json, StatusPair, VendorRequest
+from gateway.specs.document import load
+from gateway.specs.lens import Lens, LensMismatch, Parts, Place
+from gateway.specs.operations import Api, Operation
+
+UNKNOWN_STATUS = "unknown"
+"""What a job's status is called where the vendor uses a word that its document does not have."""
+
+
+@dataclass(frozen=True)
+class ActionMapping:
+    """How a vendor performs one action: an entry of `x-job-action`, its names resolved."""
+
+    action: str
+    operation: Operation
+    effect: Effect
+    from_statuses: tuple[str, ...]
+    to_status: str
+    deferred_by: str | None
+    find: Mapping[str, str]
+    confirm: str
+    lens: Lens
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The parameters that the vendor's request can carry."""
+        prefix = "parameters."
+        return frozenset(source.removeprefix(prefix) for source in self.lens.sources if source.startswith(prefix))
+
+    def encode(self, job_action: JobAction) -> VendorRequest:
+        """The vendor's request for a job action. Parameters that the vendor cannot carry are not in it."""
+        values = {f"parameters.{name}": value for name, value in job_action.parameters.items()}
+        return vendor_request(self.operation, self.lens, {"job.id": job_action.job_id, **values})
+
+    def decode(self, parts: Parts) -> JobAction:
+        """The job action that a request of this operation asks for. Raises LensMismatch where it asks for another."""
+        values = self.lens.decode(parts)
+        parameters = {name: values[f"parameters.{name}"] for name in self.parameters if f"parameters.{name}" in values}
+        return JobAction(self.action, str(values["job.id"]), parameters)
+
+
+@dataclass(frozen=True)
+class ReadMapping:
+    """How a vendor's jobs are read: an `x-job-read`. `items` is None where the reply is one job."""
+
+    operation: Operation
+    lens: Lens
+    items: Place | None = None
+    next_link: Place | None = None
+    last_page: Place | None = None
+
+    def encode(self, values: Mapping[str, Json]) -> VendorRequest:
+        """The vendor's request for a read."""
+        return vendor_request(self.operation, self.lens, values)
+
+    def largest_page(self) -> int:
+        """How many jobs the vendor gives at once at most; 1 where it does not say."""
+        place = self.lens.place_of("page.limit")
+        if place is None:
+            return 1
+        return int(self.operation.declared["query"][place.keys[0]].schema.get("maximum", 1))
+
+
+@dataclass(frozen=True)
+class Status:
+    """A status that the vendor documents."""
+
+    pair: StatusPair
+    final: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a vendor answers for a meaning such as `unknown-job`."""
+
+    status: int
+    message: str
+    code: str | None = None
+    envelope: str | None = None
+
+
+@dataclass(frozen=True)
+class ErrorMapping:
+    """The vendor's errors, read and written: the shapes they come in and what they mean."""
+
+    envelopes: Mapping[str, Lens]
+    meanings: Mapping[str, tuple[Answer, ...]]
+
+    def read(self, parts: Parts) -> Mapping[str, Json]:
+        """The values (`error.code`, `error.message`) of a reply's body, in whichever envelope it comes."""
+        decoded = (lens.decode(parts) for lens in self.envelopes.values())
+        return max(decoded, key=len, default={})
+
+    def meanings_of(self, status: int, code: str | None) -> frozenset[str]:
+        """What a reply of this status and code may mean. Empty: nothing that the document knows."""
+        return frozenset(
+            meaning
+            for meaning, answers in self.meanings.items()
+            for answer in answers
+            if answer.status == status and (answer.code is None or code is None or answer.code == code)
+        )
+
+
+@dataclass(frozen=True)
+class VendorSpecification:
+    """A vendor as its document describes it."""
+
+    name: str
+    api: Api
+    statuses: Mapping[str, Status]
+    transitions: tuple[tuple[str, str], ...]
+    actions: Mapping[str, ActionMapping]
+    reads: Mapping[str, ReadMapping]
+    job: Lens
+    request: Lens
+    reply: Lens
+    errors: ErrorMapping
+    examples: tuple[Mapping[str, Json], ...] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> VendorSpecification:
+        """Read and compile a vendor's document. Raises SpecificationError where it cannot be read."""
+        return _compile(Api.compile(load(path)))
+
+    @property
+    def read_one(self) -> ReadMapping | None:
+        """The read of a single job, where the vendor has one."""
+        return next((read for read in self.reads.values() if read.items is None), None)
+
+    @property
+    def read_list(self) -> ReadMapping | None:
+        """The read of many jobs, where the vendor has one."""
+        return next((read for read in self.reads.values() if read.items is not None), None)
+
+    def status(self, vendor_status: str) -> Status:
+        """What a status of the vendor means, known or not."""
+        unknown = Status(StatusPair(UNKNOWN_STATUS, vendor_status), final=False)
+        return self.statuses.get(vendor_status, unknown)
+
+    def vendor_statuses(self, status: str) -> tuple[str, ...]:
+        """The vendor's statuses that read as `status`."""
+        return tuple(name for name, each in self.statuses.items() if each.pair.status == status)
+
+    def allows(self, action: str, vendor_status: str) -> bool:
+        """Whether the document says that the action can be applied in this status."""
+        mapping = self.actions.get(action)
+        return mapping is not None and vendor_status in mapping.from_statuses
+
+    def decode(self, request: VendorRequest) -> JobAction | None:
+        """The job action that a request of the vendor's own API asks for; None where it asks for none."""
+        for mapping in self.actions.values():
+            if mapping.operation.operation_id == request.operation_id:
+                try:
+                    return mapping.decode(request.parts())
+                except LensMismatch:
+                    continue
+        return None
+
+
+def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json]) -> VendorRequest:
+    """A request of `operation` that carries the values."""
+    parts = lens.encode(values)
+    return VendorRequest(
+        operation.operation_id,
+        parts.get("path", {}),
+        parts.get("query", {}),
+        parts.get("header", {}),
+        parts.get("body"),
+    )
+
+
+def _compile(api: Api) -> VendorSpecification:
+    vendor = api.document.content["x-job-vendor"]
+    common = vendor.get("request", {})
+    job = Lens.compile(vendor["job"])
+    reads = {
+        operation.operation_id: _read(operation, common, operation.extensions["x-job-read"])
+        for operation in api.operations.values()
+        if "x-job-read" in operation.extensions
+    }
+    actions = [
+        _action(operation, common, entry)
+        for operation in api.operations.values()
+        for entry in operation.extensions.get("x-job-action", ())
+    ]
+    return VendorSpecification(
+        name=vendor["name"],
+        api=api,
+        statuses={name: _status(name, each) for name, each in vendor["statuses"].items()},
+        transitions=tuple((each["from"], each["to"]) for each in vendor.get("transitions", ())),
+        actions={mapping.action: mapping for mapping in actions},
+        reads=reads,
+        job=job,
+        request=Lens.compile(common),
+        reply=Lens.compile(vendor.get("reply", {})),
+        errors=_errors(vendor["errors"]),
+        examples=tuple(_examples(api, reads)),
+    )
+
+
+def _status(name: str, entry: Mapping[str, Any]) -> Status:
+    return Status(StatusPair(entry["status"], name), entry.get("final", False))
+
+
+def _read(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
+    places = (Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages"))
+    return ReadMapping(operation, Lens.compile(common, entry["request"]), *places)
+
+
+def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ActionMapping:
+    return ActionMapping(
+        action=entry["action"],
+        operation=operation,
+        effect=Effect(entry["effect"]),
+        from_statuses=tuple(entry["from"]),
+        to_status=entry["to"],
+        deferred_by=entry.get("deferredBy"),
+        find=entry.get("find", {}),
+        confirm=entry["confirm"],
+        lens=Lens.compile(common, entry["request"]),
+    )
+
+
+def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
+    return ErrorMapping(
+        envelopes={name: Lens.compile(lens) for name, lens in entry["envelopes"].items()},
+        meanings={name: tuple(Answer(**answer) for answer in answers) for name, answers in entry["meanings"].items()},
+    )
+
+
+def _examples(api: Api, reads: Mapping[str, ReadMapping]) -> list[Mapping[str, Json]]:
+    """The jobs that the document shows as examples of its reads' replies."""
+    jobs: list[Mapping[str, Json]] = []
+    for read in reads.values():
+        for value in _response_examples(api, read.operation):
+            found = read.items.get({"body": value}) if read.items else [value]
+            jobs.extend(job for job in found if isinstance(job, Mapping)) if isinstance(found, Sequence) else None
+    return jobs
+
+
+def _response_examples(api: Api, operation: Operation) -> list[Json]:
+    document = api.document
+    node = document.at(f"#/paths/{operation.path.replace('~', '~0').replace('/', '~1')}/{operation.method.lower()}")
+    contents = document.resolve(node["responses"]["200"]).get("content", {}).values()
+    return [document.resolve(each)["value"] for media in contents for each in media.get("examples", {}).values()]
