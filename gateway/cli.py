@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
-
-# Connexion imports Starlette's test client, which complains about httpx whatever one does.
-warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
 
 application = typer.Typer(
     name="jobgate",
@@ -66,13 +61,21 @@ def run_sandbox(
 def demo() -> None:
     """Try every action in every status of every vendor, and check what was answered against what happened."""
     from gateway import demo as demonstration
+    from gateway.config import ConfigurationError
+    from gateway.specs.document import SpecificationError
 
-    raise typer.Exit(demonstration.run(Console()))
+    try:
+        differences = demonstration.run(Console())
+    except (ConfigurationError, SpecificationError, OSError) as error:
+        fail(error)
+    raise typer.Exit(differences)
 
 
 @specs.command("check")
 def check_specs(
-    files: Annotated[list[Path] | None, typer.Argument(help="Documents to check; all that are installed if none.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Documents to check; all that are installed if none.")
+    ] = None,
 ) -> None:
     """Check OpenAPI documents; each finding names file, place and mend."""
     from gateway.adapters import installed_specifications
@@ -125,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -48,8 +48,8 @@ def problem_index() -> str:
     rows = [(f"[{kind.code}]({kind.code}.md)", kind.status, kind.title, kind.outcome) for kind in problem_kinds()]
     return (
         "# Problems\n\n"
-        "Every error of the API is a problem (RFC 9457) whose `type` leads to one of these pages. `outcome` is what is\n"
-        "known of a job action that failed so; a problem that is not about a job action has none.\n\n"
+        "Every error of the API is a problem (RFC 9457) whose `type` leads to one of these pages. `outcome` is what\n"
+        "is known of a job action that failed so; a problem that is not about a job action has none.\n\n"
         + table(("code", "HTTP status", "title", "outcome"), rows)
     )
 
@@ -108,5 +108,5 @@ def _vendor_section(vendor: Vendor) -> str:
 def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     """A Markdown table."""
     columns = list(head)
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    lines: list[Iterable[object]] = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -21,6 +22,8 @@ LARGEST_REPLY = 8 * 1024 * 1024
 """Bytes of a vendor's reply, decoded, that are read."""
 IDLE_SECONDS = 15.0
 """How long an unused connection to a vendor is kept."""
+
+_LEAST_STATUS = 100
 
 
 class HttpTransport:
@@ -46,7 +49,7 @@ class HttpTransport:
             if not progress.sent:
                 raise VendorUnreachable("No connection to the vendor could be made in time.") from error
             raise VendorTimedOut("The vendor did not answer in time.") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ValueError) as error:
             if not progress.sent:
                 raise VendorUnreachable("No connection to the vendor could be made.") from error
             raise VendorReplyNotUnderstood("The vendor's reply broke off.") from error
@@ -61,12 +64,15 @@ class HttpTransport:
         async with self._opened().request(
             request.method,
             URL(request.url, encoded=True),
-            headers=request.headers,
+            # The library would leave out a port that is the scheme's own, and signatures are made with it.
+            headers={**request.headers, "Host": urlsplit(request.url).netloc.rpartition("@")[2]},
             data=request.content or None,
             allow_redirects=False,
             skip_auto_headers=("Content-Type", "User-Agent"),
             trace_request_ctx=progress,
         ) as response:
+            if response.status < _LEAST_STATUS:
+                raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
             content = await _read(response)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpReply(response.status, headers, content)

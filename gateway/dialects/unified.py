@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from gateway.dialects import rendering
-from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnknownJobAction
+from gateway.domain.errors import Explanation, FieldError, UnknownCursor, UnknownJobAction
 from gateway.domain.model import JobAction, Json
 from gateway.domain.ports import Ledger
 from gateway.edge.surface import Handler, Reply, Request
@@ -133,9 +133,9 @@ def encode_cursor(record_id: str) -> str:
 
 
 def decode_cursor(cursor: str) -> str:
-    """The id in a cursor. Raises MalformedRequest where it is none of ours."""
+    """The id in a cursor. Raises UnknownCursor where it is none of ours."""
     try:
         return str(UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
     except ValueError:
         error = FieldError("/query/cursor", "is not a cursor that this list gave")
-        raise MalformedRequest("The cursor is not one that this list gave.", Explanation(errors=(error,))) from None
+        raise UnknownCursor("The cursor is not one that this list gave.", Explanation(errors=(error,))) from None

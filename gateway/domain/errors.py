@@ -13,8 +13,10 @@
     │   ├── AmbiguousParameter           409
     │   ├── RequestTooLarge              413
     │   ├── UnsupportedMediaType         415
+    │   ├── UnknownCursor                422
     │   ├── ActionNotSupported           422
-    │   └── ParameterNotSupported        422
+    │   ├── ParameterNotSupported        422
+    │   └── ValueNotSupported            422
     ├── VendorRejected               the vendor answered, and refused
     │   ├── UnknownJob                   404
     │   ├── WrongState                   409
@@ -225,6 +227,17 @@ class UnsupportedMediaType(CallerError):
     code, title, status = "unsupported-media-type", "Unsupported media type", 415
 
 
+class UnknownCursor(CallerError):
+    """The cursor is not one that this list gave.
+
+    Nothing was sent to the vendor.
+
+    Start again without a cursor, and then send `nextCursor` as it came. A cursor belongs to the list that gave it.
+    """
+
+    code, title, status = "unknown-cursor", "Unknown cursor", 422
+
+
 class ActionNotSupported(CallerError):
     """The vendor of this connection has no such action.
 
@@ -246,6 +259,18 @@ class ParameterNotSupported(CallerError):
     """
 
     code, title, status = "parameter-not-supported", "Parameter not supported by this vendor", 422
+
+
+class ValueNotSupported(CallerError):
+    """The request fits this API, and one of its values is none that the vendor of this connection can take.
+
+    Nothing was sent to the vendor.
+
+    `errors` names the place. A vendor may want its ids in a form of its own, or only some words for a disposition:
+    where it has a list, `supported` is that list.
+    """
+
+    code, title, status = "value-not-supported", "Value not supported by this vendor", 422
 
 
 class VendorRejected(JobgateError):

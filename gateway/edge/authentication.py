@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from connexion.lifecycle import ConnexionRequest
-from connexion.security import NO_VALUE, AbstractSecurityHandler
+from connexion.security import AbstractSecurityHandler
 
 from gateway.domain.errors import Unauthenticated
 from gateway.edge.guard import CONTEXT
@@ -23,7 +23,7 @@ def security_map(callers: Callers) -> dict[str, type[AbstractSecurityHandler]]:
         if not scheme:
             raise Unauthenticated("The request has no Authorization header.")
         if scheme.lower() != "bearer":
-            return NO_VALUE
+            raise Unauthenticated("The Authorization header is not of the scheme Bearer.")
         caller = callers.identify(key.strip())
         if caller is None:
             raise Unauthenticated("The API key is not known here.")

@@ -66,6 +66,8 @@ def _check_segment(segment: bytes) -> None:
 
 
 def _check_encoding(where: str, raw: bytes) -> bytes:
+    if not raw.isascii():
+        raise _malformed(where, "has a byte that is not percent-encoded")
     if _PERCENT.search(raw):
         raise _malformed(where, "has a percent sign that is not followed by two hexadecimal digits")
     decoded = unquote_to_bytes(raw)

@@ -45,6 +45,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTEXT = "jobgate"
 """Under this name of an ASGI scope's extensions the request's context travels."""
 
+_MOST_DIGITS = 19
+"""A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
+
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
@@ -58,6 +61,8 @@ class RequestContext:
     asks.
     """
 
+    method: str = ""
+    path: str = ""
     id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
     media_type: str | None = None
     content: bytes = b""
@@ -79,7 +84,10 @@ Render = Callable[[JobgateError, RequestContext], RawReply]
 """How a surface shows a problem: each in its own words."""
 
 AllowedMethods = Callable[[str], tuple[str, ...]]
-"""The methods that exist at a path; none where there is no such path."""
+"""The methods that the API has at a path; none where it has no such path."""
+
+PAGE_METHODS = ("GET", "HEAD")
+"""The methods of every page outside the API."""
 
 
 class Guard:
@@ -94,10 +102,13 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext()
+        context = RequestContext(scope["method"], scope["path"])
         wire = Wire(send, context.id, head=scope["method"] == "HEAD")
         try:
             await self._serve(scope, receive, wire, context)
@@ -120,7 +131,13 @@ class Guard:
 
     async def _refuse(self, problem: JobgateError, context: RequestContext, wire: Wire) -> None:
         if not wire.started:
-            await write(wire.send, self.render(problem, context))
+            await write(wire.send, self._rendered(problem, context))
+
+    def _rendered(self, problem: JobgateError, context: RequestContext) -> RawReply:
+        try:
+            return self.render(problem, context)
+        except Exception as error:  # noqa: BLE001 - a problem that cannot be shown is a problem too
+            return self.render(unexpected(error), context)
 
 
 class Wire:
@@ -153,8 +170,8 @@ async def write(send: Send, reply: RawReply) -> None:
 
 async def read_body(receive: Receive, headers: canonical.Headers, limits: Limits) -> bytes:
     """The whole body. Raises RequestTooLarge, RequestTooSlow or ClientGone."""
-    announced = header(headers, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > limits.body_bytes:
+    announced = header(headers, b"content-length") or b"0"
+    if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
         raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
     try:
         async with asyncio.timeout(limits.body_seconds):
@@ -180,7 +197,7 @@ def media_type(headers: canonical.Headers, content: bytes) -> str | None:
     """The body's media type in lower case, None without a body. Raises UnsupportedMediaType."""
     if not content:
         return None
-    if header(headers, b"content-encoding") not in {None, b"identity"}:
+    if (header(headers, b"content-encoding") or b"identity").lower() != b"identity":
         raise UnsupportedMediaType("The body has a content encoding. Send it without.")
     declared = (header(headers, b"content-type") or b"").decode("latin-1")
     kind, *parameters = (part.strip().lower() for part in declared.split(";"))
@@ -243,17 +260,23 @@ def as_problem(error: Exception, scope: Scope, allow: AllowedMethods) -> Jobgate
     if isinstance(error, JobgateError):
         return error
     status = error.status_code if isinstance(error, HTTPException) else None
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
-        return not_routed(scope, allow)
+    if status == HTTPStatus.NOT_FOUND:
+        return not_routed(allow(scope["path"]))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return not_routed(allow(scope["path"]) or PAGE_METHODS)
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthenticated("The request carries no API key that this gateway takes.")
+    return unexpected(error)
+
+
+def unexpected(error: Exception) -> GatewayError:
+    """An exception that nobody foresaw, as a problem that says nothing of it; the log says all."""
     log.error("unexpected error", exc_info=error)
     return GatewayError("Something went wrong in Jobgate itself.")
 
 
-def not_routed(scope: Scope, allow: AllowedMethods) -> JobgateError:
-    """Why a request found no operation: no such path, or not with this method."""
-    methods = allow(scope["path"])
+def not_routed(methods: tuple[str, ...]) -> JobgateError:
+    """Why a request found no operation: no such path, or not with this method. `methods` are those of the path."""
     if not methods:
         return UnknownPath("There is nothing at this address.")
     listed = ", ".join(methods)

@@ -87,6 +87,8 @@ class Pages:
             ],
             lifespan=lifespan,
         ).router
+        # The Location of such a redirect would be made from the client's own Host header.
+        self._router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or the server's start and stop."""

@@ -35,7 +35,8 @@ def parse(content: bytes, limits: Limits) -> Json:
         raise StrictJsonError(f"nests deeper than {limits.json_depth} levels") from None
     except json.JSONDecodeError as error:
         raise StrictJsonError(f"is not JSON, from character {error.pos} on") from None
-    _check_depth(value, content, limits)
+    if _is_deeper(value, limits.json_depth):
+        raise StrictJsonError(f"nests deeper than {limits.json_depth} levels")
     _check_surrogates(value, content)
     return value
 
@@ -52,7 +53,7 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 def _short(text: str, limits: Limits) -> str:
-    if len(text) > limits.json_digits + 5:  # sign, point and exponent beside the digits
+    if sum(character.isdigit() for character in text) > limits.json_digits:
         raise StrictJsonError(f"has a number of more than {limits.json_digits} digits")
     return text
 
@@ -63,14 +64,12 @@ def _finite(number: float) -> float:
     return number
 
 
-def _check_depth(value: Json, content: bytes, limits: Limits) -> None:
-    if content.count(b"{") + content.count(b"[") > limits.json_depth and _depth(value) > limits.json_depth:
-        raise StrictJsonError(f"nests deeper than {limits.json_depth} levels")
-
-
-def _depth(value: Json) -> int:
-    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return 1 + max(map(_depth, children), default=0) if isinstance(value, (Mapping, list)) else 0
+def _is_deeper(value: Json, levels: int) -> bool:
+    """Whether arrays and objects nest deeper; looks no further than that, however deep they are."""
+    if not isinstance(value, (Mapping, list)):
+        return False
+    children = value.values() if isinstance(value, Mapping) else value
+    return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
 
 
 def _check_surrogates(value: Json, content: bytes) -> None:

@@ -14,7 +14,7 @@ from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 
-from gateway.domain.errors import GatewayError
+from gateway.domain.errors import GatewayError, JobgateError
 from gateway.domain.model import Json
 from gateway.edge.authentication import security_map
 from gateway.edge.guard import (
@@ -60,6 +60,15 @@ class Reply:
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
+
+
+class Routing(RoutingMiddleware):
+    """Connexion's routing without its redirects, whose Location would be made from the client's own Host header."""
+
+    def __init__(self, app: Application) -> None:
+        """Route to `app`."""
+        super().__init__(app)
+        self.router.redirect_slashes = False
 
 
 class Dispatcher:
@@ -113,7 +122,7 @@ def surface(  # noqa: PLR0913 - what a surface is made of
     """The ASGI application that serves `api` below `base_path`, and `pages` everywhere else."""
     dispatcher = Dispatcher(api, base_path, handlers, pages)
     validation = partial(ValidationMiddleware, apis={base_path: api})
-    layers: list[Any] = [RoutingMiddleware, SecurityMiddleware, validation]
+    layers: list[Any] = [Routing, SecurityMiddleware, validation]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
     connexion.add_api(
         # Connexion writes into what it is given.
@@ -122,7 +131,15 @@ def surface(  # noqa: PLR0913 - what a surface is made of
         resolver=Resolver(lambda operation_id: handlers[operation_id]),
         security_map=security_map(callers),
     )
-    return Guard(connexion, limits, render, partial(methods_at, api, base_path))
+    return Guard(connexion, limits, partial(render_for, api, base_path), partial(methods_at, api, base_path))
+
+
+def render_for(api: Api, base_path: str, error: JobgateError, context: RequestContext) -> RawReply:
+    """A problem as a reply. Whatever refused a job action, however early, says what became of it."""
+    operation = api.operation_at(context.method, context.path.removeprefix(base_path))
+    if operation is not None and "x-action" in operation.extensions:
+        error = error.explain(outcome=error.explanation.outcome or error.outcome)
+    return render(error, context)
 
 
 def methods_at(api: Api, base_path: str, path: str) -> tuple[str, ...]:

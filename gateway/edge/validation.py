@@ -14,7 +14,7 @@ from connexion.middleware.abstract import ROUTING_CONTEXT
 
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
-from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send, header
+from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
 
@@ -90,9 +90,9 @@ def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tup
 
 
 def header_values(operation: Operation, scope: Scope) -> dict[str, Json]:
-    """The declared header parameters that were sent."""
+    """The declared header parameters that were sent; one that is sent in parts is a list (RFC 9110, 5.3)."""
     found = {
-        name: (each, header(scope["headers"], name.lower().encode()))
+        name: (each, [value for key, value in scope["headers"] if key == name.lower().encode()])
         for name, each in operation.declared["header"].items()
     }
-    return {name: each.parse(raw.decode("latin-1")) for name, (each, raw) in found.items() if raw is not None}
+    return {name: each.parse(b", ".join(raw).decode("latin-1")) for name, (each, raw) in found.items() if raw}

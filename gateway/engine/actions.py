@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from gateway.domain.errors import (
     JobgateError,
     ParameterNotSupported,
     UnknownJob,
+    ValueNotSupported,
+    VendorRefused,
     WrongState,
 )
 from gateway.domain.model import (
@@ -37,12 +40,15 @@ from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
 from gateway.engine.wire import Reply
 from gateway.specs.capabilities import Capability, Support
+from gateway.specs.lens import UnmappableValue
 from gateway.specs.vendor import ActionMapping, VendorSpecification
 
 log = logging.getLogger(__name__)
 
-EXPLAINED_BY_THE_JOB = frozenset({"unknown-job", "wrong-state", "invalid-request"})
+EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 """Refusals whose reason the job itself tells better than the reply: vendors use one status for several of them."""
+
+_LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 
 
 @dataclass(frozen=True)
@@ -128,8 +134,9 @@ class Actions:
         reply = await self.calls.transmit(connection, ready.prepared, ready.signed, deadline)
         if not reply.is_success:
             raise await self._refusal(connection, mapping, ready.job_action, reply, deadline)
-        if not reply.is_understood:
-            raise not_understood(connection, reply)
+        response = self.calls.response(connection, reply)
+        if not reply.is_understood or response.code or response.message:
+            raise not_understood(connection, reply).explain(vendor=response)
         return replace(
             record,
             job_action=ready.job_action,
@@ -137,7 +144,7 @@ class Actions:
             outcome=Outcome.APPLIED,
             job=status_after(connection.vendor.specification, mapping, ready.job_action, self.clock.now()),
             completed_at=self.clock.now(),
-            vendor_response=self.calls.response(connection, reply),
+            vendor_response=response,
         )
 
     async def _complete(self, request: Request, mapping: ActionMapping, deadline: float) -> JobAction:
@@ -157,14 +164,18 @@ class Actions:
         return replace(job_action, parameters={**job_action.parameters, **found})
 
     def _prepare(self, connection: Connection, mapping: ActionMapping, job_action: JobAction) -> HttpRequest:
-        return self.calls.prepare(connection, mapping.operation, mapping.lens, mapping.encode(job_action))
+        try:
+            encoded = mapping.encode(job_action)
+        except UnmappableValue as error:
+            raise _value_not_supported(connection.vendor.name, error) from None
+        return self.calls.prepare(connection, mapping.operation, mapping.lens, encoded)
 
     async def _refusal(
         self, connection: Connection, mapping: ActionMapping, job_action: JobAction, reply: Reply, deadline: float
     ) -> JobgateError:
         """Why the vendor refused. Where its answer leaves that open, the job tells."""
         problem = self.calls.problem(connection, reply)
-        if not self.calls.meanings(connection, reply) & EXPLAINED_BY_THE_JOB:
+        if not isinstance(problem, EXPLAINED_BY_THE_JOB):
             return problem
         try:
             job = await self.jobs.get(connection, job_action.job_id, deadline)
@@ -174,7 +185,7 @@ class Actions:
             log.warning("a refused job could not be read: %s", error.code)
             return problem
         if mapping.action in job.allowed_actions:
-            return problem
+            return self.calls.of_kind(VendorRefused, connection, reply)
         sentence = f"The job is {job.status.vendor_status}, which does not allow {mapping.action}."
         return WrongState(sentence, replace(problem.explanation, job=job_state(job)))
 
@@ -225,6 +236,14 @@ def _check_parameters(request: Request, capability: Capability) -> None:
     )
 
 
+def _value_not_supported(vendor: str, error: UnmappableValue) -> ValueNotSupported:
+    name = error.source.removeprefix("parameters.")
+    detail = f"is none of the values that {vendor} has: {', '.join(error.allowed)}"
+    return ValueNotSupported(
+        f"{name} {detail}.", Explanation(errors=(FieldError(f"/body/{name}", detail),), supported=error.allowed)
+    )
+
+
 def _recorded_only(vendor: str, parameter: str) -> ActionWarning:
     return ActionWarning("recorded-only", parameter, f"{vendor} has no place for it: it is kept in this record only.")
 
@@ -248,8 +267,8 @@ def status_after(
 
 
 def is_later(time: Json, now: datetime) -> bool:
-    """Whether a time of a request lies ahead."""
-    return isinstance(time, str) and datetime.fromisoformat(time.upper()) > now
+    """Whether a time of a request lies ahead. A leap second, which Python does not know, counts as the one before."""
+    return isinstance(time, str) and datetime.fromisoformat(_LEAP_SECOND.sub(":59", time.upper())) > now
 
 
 def as_problem(error: Exception, record: JobActionRecord, certain: Outcome | None) -> JobgateError:

@@ -28,6 +28,10 @@ from gateway.specs.operations import Operation
 LONGEST_VENDOR_TEXT = 1_024
 """Characters of a vendor's own message that are kept."""
 
+REDACTED = b"[redacted]"
+LEAST_SECRET = 16
+"""Characters. What proves who we are and is shorter is a name or a part of a date."""
+
 MEANINGS: dict[str, type[JobgateError]] = {
     "unknown-job": UnknownJob,
     "unauthenticated": VendorDeniedAccess,
@@ -77,14 +81,24 @@ class Calls:
         A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
         """
         with naming(connection):
-            reply = Reply(await self.transport.send(signed, deadline))
+            reply = await self._exchange(prepared, signed, deadline)
             if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
                 return reply
             try:
                 renewed = await self.sign(connection, prepared, deadline)
             except JobgateError:
                 return reply
-            return Reply(await self.transport.send(renewed, deadline))
+            return await self._exchange(prepared, renewed, deadline)
+
+    async def _exchange(self, prepared: HttpRequest, signed: HttpRequest, deadline: float) -> Reply:
+        """One request and its reply, without our credentials: a vendor may repeat them in what it says of an error."""
+        reply = await self.transport.send(signed, deadline)
+        added = {value.split(" ")[-1] for name, value in signed.headers.items() if name not in prepared.headers}
+        content = reply.content
+        for secret in added:
+            if len(secret) >= LEAST_SECRET:
+                content = content.replace(secret.encode(), REDACTED)
+        return Reply(replace(reply, content=content))
 
     async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> Reply:
         """Sign and send a request that changes nothing."""
@@ -94,7 +108,7 @@ class Calls:
     def response(self, connection: Connection, reply: Reply) -> VendorResponse:
         """What may be kept and shown of a reply."""
         specification = connection.vendor.specification
-        error = specification.errors.read(reply.parts) if reply.is_error else {}
+        error = specification.errors.read(reply.parts)
         request_id = specification.reply.decode(reply.parts).get("reply.requestId")
         return VendorResponse(
             connection.vendor.name,
@@ -104,17 +118,16 @@ class Calls:
             _text(request_id),
         )
 
-    def meanings(self, connection: Connection, reply: Reply) -> frozenset[str]:
-        """What the vendor's document says that a refusal may mean."""
-        code = self.response(connection, reply).code
-        return connection.vendor.specification.errors.meanings_of(reply.status, code)
-
     def problem(self, connection: Connection, reply: Reply) -> JobgateError:
         """The problem that a reply other than success is, as far as the reply itself tells."""
-        response = self.response(connection, reply)
-        meanings = self.meanings(connection, reply)
+        code = self.response(connection, reply).code
+        meanings = connection.vendor.specification.errors.meanings_of(reply.status, code)
         certain = MEANINGS.get(next(iter(meanings))) if len(meanings) == 1 else None
-        kind = certain or STATUSES.get(reply.status) or _by_class(reply.status)
+        return self.of_kind(certain or STATUSES.get(reply.status) or _by_class(reply.status), connection, reply)
+
+    def of_kind(self, kind: type[JobgateError], connection: Connection, reply: Reply) -> JobgateError:
+        """A reply as a problem of a kind that is known already."""
+        response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=reply.retry_after(self.clock.now()))
         return kind(_sentence(kind, response), explanation)
 
@@ -138,4 +151,5 @@ def _sentence(kind: type[JobgateError], response: VendorResponse) -> str:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)[:LONGEST_VENDOR_TEXT]
+    """A vendor's word, as far as it can be passed on: header fields may hold any bytes."""
+    return None if value is None else str(value)[:LONGEST_VENDOR_TEXT].encode("utf-8", "replace").decode()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import cast
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from gateway.domain.errors import (
@@ -16,18 +16,29 @@ from gateway.domain.errors import (
     FieldError,
     GatewayError,
     JobState,
-    MalformedRequest,
+    UnknownCursor,
     UnknownJob,
+    VendorRefused,
     VendorReplyNotUnderstood,
 )
 from gateway.domain.model import BlockedAction, Job, Json, Page, VendorRequest, VendorResponse
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Vendor
-from gateway.engine.wire import Reply, dump, url
+from gateway.engine.wire import Reply, dump, json_value, url
 from gateway.specs.vendor import ReadMapping
 
 MOST_PAGES = 1_000
 """How many pages of a vendor's list are looked through for one job, where the vendor has no read of one job."""
+MOST_JOBS = 1_000
+"""How many jobs a page of a vendor's list may hold. No vendor is asked for more."""
+LONGEST_ID = 1_024
+LONGEST_STATUS = 256
+LONGEST_CURSOR = 8_192
+"""Characters, as the document of the unified API has them."""
+
+_TIMESTAMP = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(\.[0-9]{1,30})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,13 @@ class Jobs:
         raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
 
     async def page(self, connection: Connection, limit: int, cursor: str | None, status: str | None) -> Page[Job]:
-        """A part of the connection's jobs. `cursor` is one that an earlier page gave. Raises MalformedRequest."""
+        """A part of the connection's jobs. `cursor` is one that an earlier page gave. Raises UnknownCursor."""
         read = connection.vendor.specification.read_list
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that lists jobs.")
         request = first_page(connection.vendor, read, limit, status)
         if cursor is not None:
-            request = page_at(read, request, cursor)
+            request = page_at(connection, read, request, cursor)
         page = await self._page(connection, read, request, self.calls.deadline())
         return replace(page, items=tuple(job for job in page.items if status in {None, job.status.status}))
 
@@ -72,7 +83,7 @@ class Jobs:
                 return found
             if page.next_cursor is None:
                 break
-            request = page_at(read, request, page.next_cursor)
+            request = page_at(connection, read, request, page.next_cursor)
         raise UnknownJob(
             f"{connection.vendor.name} has no job of this id in connection {connection.name}.",
             Explanation(vendor=VendorResponse(connection.vendor.name)),
@@ -84,13 +95,16 @@ class Jobs:
         prepared = self.calls.prepare(connection, read.operation, read.lens, documented(read, request))
         prepared = replace(prepared, url=url(read.operation, request, connection.endpoint))
         reply = await self.calls.read(connection, prepared, deadline)
-        body = self._object(connection, reply)
+        try:
+            body = self._object(connection, reply)
+        except UnknownJob:  # nobody asked for a job
+            raise self.calls.of_kind(VendorRefused, connection, reply) from None
         items = read.items.get({"body": body}) if read.items else None
-        if not isinstance(items, Sequence) or isinstance(items, str):
+        if not isinstance(items, list) or len(items) > MOST_JOBS or not all(isinstance(each, dict) for each in items):
             raise not_understood(connection, reply)
-        jobs = tuple(normalise(connection, item) for item in items if isinstance(item, Mapping))
-        following = next_query(connection, read, request, body)
-        return Page(jobs, None if following is None else encode_cursor(following))
+        jobs = tuple(normalise(connection, item) for item in items)
+        following = next_query(connection, read, request, body, len(jobs))
+        return Page(jobs, None if following is None else cursor_at(connection, read, request, following))
 
     def _object(self, connection: Connection, reply: Reply) -> Mapping[str, Json]:
         if reply.status != HTTPStatus.OK:
@@ -112,14 +126,15 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
     """The vendor's job object in common words. Raises VendorReplyNotUnderstood where it has no id or status."""
     vendor = connection.vendor
     values = vendor.specification.job.decode({"body": vendor_object})
-    if not {"job.id", "job.vendorStatus"} <= values.keys():
+    job_id, vendor_status = word(values, "job.id", LONGEST_ID), word(values, "job.vendorStatus", LONGEST_STATUS)
+    if job_id is None or vendor_status is None:
         raise VendorReplyNotUnderstood(
             f"{vendor.name} sent a job without an id or a status.", Explanation(vendor=VendorResponse(vendor.name))
         )
-    status = vendor.specification.status(str(values["job.vendorStatus"]))
+    status = vendor.specification.status(vendor_status)
     allowed = allowed_actions(vendor, status.pair.vendor_status)
     return Job(
-        id=str(values["job.id"]),
+        id=job_id,
         connection=connection.name,
         vendor=vendor.name,
         status=status.pair,
@@ -133,6 +148,13 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
         timestamps=timestamps(values),
         vendor_object=vendor_object,
     )
+
+
+def word(values: Mapping[str, Json], name: str, longest: int) -> str | None:
+    """A text, or a whole number as one; None where the vendor sent nothing of the kind, or more than `longest`."""
+    value = values.get(name)
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return text if 0 < len(text) <= longest else None
 
 
 def allowed_actions(vendor: Vendor, vendor_status: str) -> tuple[str, ...]:
@@ -161,9 +183,9 @@ def timestamps(values: Mapping[str, Json]) -> dict[str, str]:
 
 
 def is_timestamp(text: str) -> bool:
-    """Whether a text is a time with its offset."""
+    """Whether a text is a time with its offset, as RFC 3339 has them; Python reads many other forms."""
     try:
-        return "T" in text and datetime.fromisoformat(text).tzinfo is not None
+        return _TIMESTAMP.fullmatch(text) is not None and datetime.fromisoformat(text).tzinfo is not None
     except ValueError:
         return False
 
@@ -176,32 +198,44 @@ def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None
 
 
 def next_query(
-    connection: Connection, read: ReadMapping, request: VendorRequest, body: Mapping[str, Json]
+    connection: Connection, read: ReadMapping, request: VendorRequest, body: Mapping[str, Json], jobs: int
 ) -> Mapping[str, Json] | None:
-    """The query of the request for the page after this one, None on the last."""
+    """The query of the request for the page after this one, None on the last.
+
+    Where a list that is paged by number does not say how many pages there are, a full page is not the last.
+    """
     if read.next_link is not None:
         link = read.next_link.get({"body": body})
-        return None if link is None else link_query(connection, read, str(link))
-    number = read.lens.place_of("page.number")
-    last = read.last_page.get({"body": body}) if read.last_page else None
-    if number is None or not isinstance(last, int):
+        return link_query(connection, read, str(link)) if link else None
+    number, limit = read.lens.place_of("page.number"), read.lens.place_of("page.limit")
+    if number is None or limit is None:
         return None
-    name = number.keys[0]
-    current = int(str(request.query.get(name, 1)))
-    return {**request.query, name: current + 1} if current < last else None
+    current, asked = (int(float(str(request.query.get(place.keys[0], 1)))) for place in (number, limit))
+    last = read.last_page.get({"body": body}) if read.last_page else None
+    is_last = current >= last if isinstance(last, int) else jobs < asked
+    return None if is_last else {**request.query, number.keys[0]: current + 1}
 
 
 def link_query(connection: Connection, read: ReadMapping, link: str) -> Mapping[str, Json]:
     """The query of a vendor's link to the next page, which must lead to the same list and nowhere else."""
-    here, there = urlsplit(url(read.operation, VendorRequest(""), connection.endpoint)), urlsplit(link)
-    if (there.scheme, there.netloc, there.path) != (here.scheme, here.netloc, here.path):
-        raise VendorReplyNotUnderstood(
-            f"{connection.vendor.name} sent a link to the next page that leads elsewhere.",
-            Explanation(vendor=VendorResponse(connection.vendor.name)),
-        )
+    here = urlsplit(url(read.operation, VendorRequest(""), connection.endpoint))
+    try:
+        there = urlsplit(link)
+    except ValueError:
+        raise bad_link(connection) from None
+    if (there.scheme, there.netloc.lower(), there.path) != (here.scheme, here.netloc.lower(), here.path):
+        raise bad_link(connection)
     declared = read.operation.declared["query"]
     pairs = parse_qsl(there.query, keep_blank_values=True)
     return {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
+
+
+def bad_link(connection: Connection) -> VendorReplyNotUnderstood:
+    """The problem that a link to the next page is which leads elsewhere, or nowhere."""
+    return VendorReplyNotUnderstood(
+        f"{connection.vendor.name} sent a link to the next page that does not lead there.",
+        Explanation(vendor=VendorResponse(connection.vendor.name)),
+    )
 
 
 def documented(read: ReadMapping, request: VendorRequest) -> VendorRequest:
@@ -210,30 +244,45 @@ def documented(read: ReadMapping, request: VendorRequest) -> VendorRequest:
     return replace(request, query={name: value for name, value in request.query.items() if name in declared})
 
 
-def page_at(read: ReadMapping, request: VendorRequest, cursor: str) -> VendorRequest:
-    """The request for the page that a cursor stands for. Raises MalformedRequest where it is none of ours."""
-    at_cursor = replace(request, query=decode_cursor(cursor))
-    if read.operation.check(documented(read, at_cursor).parts()):
+def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest, query: Mapping[str, Json]) -> str:
+    """The cursor of the page that a vendor names by a query. Raises VendorReplyNotUnderstood where there is none."""
+    cursor = encode_cursor(connection.name, query)
+    try:
+        page_at(connection, read, request, cursor)
+    except UnknownCursor:
+        raise bad_link(connection) from None
+    return cursor
+
+
+def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, cursor: str) -> VendorRequest:
+    """The request for the page that a cursor stands for. Raises UnknownCursor where it is none of this list."""
+    name, query = decode_cursor(cursor)
+    at_cursor = replace(request, query=query)
+    known = documented(read, at_cursor)
+    foreign = name != connection.name or (read.next_link is None and known != at_cursor)
+    if foreign or read.operation.check(known.parts()):
         raise _foreign_cursor()
     return at_cursor
 
 
-def encode_cursor(query: Mapping[str, Json]) -> str:
-    """A vendor's query as a cursor of ours."""
-    return urlsafe_b64encode(dump(query)).decode("ascii").rstrip("=")
+def encode_cursor(connection: str, query: Mapping[str, Json]) -> str:
+    """A vendor's query as a cursor of ours, good for one connection."""
+    return urlsafe_b64encode(dump([connection, query])).decode("ascii").rstrip("=")
 
 
-def decode_cursor(cursor: str) -> Mapping[str, Json]:
-    """The query in a cursor. Raises MalformedRequest where it is none of ours."""
+def decode_cursor(cursor: str) -> tuple[str, Mapping[str, Json]]:
+    """The connection and the query in a cursor. Raises UnknownCursor where it is none of ours."""
     try:
-        query = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        for text in (*query, *query.values()):
-            str(text).encode("utf-8")
+        found: Any = json_value(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        connection, query = found
+        plain = all(isinstance(value, str | int | float) for value in query.values())
     except (ValueError, RecursionError, TypeError, AttributeError):
         raise _foreign_cursor() from None
-    return cast("Mapping[str, Json]", query)
+    if not plain or len(cursor) > LONGEST_CURSOR:
+        raise _foreign_cursor()
+    return connection, query
 
 
-def _foreign_cursor() -> MalformedRequest:
+def _foreign_cursor() -> UnknownCursor:
     error = FieldError("/query/cursor", "is not a cursor that this list gave")
-    return MalformedRequest("The cursor is not one that this list gave.", Explanation(errors=(error,)))
+    return UnknownCursor("The cursor is not one that this list gave.", Explanation(errors=(error,)))

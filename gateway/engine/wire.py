@@ -7,17 +7,18 @@ which operation is called.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from http import HTTPStatus
 from urllib.parse import quote
 
-from gateway.domain.errors import Explanation, FieldError, GatewayError, MalformedRequest
+from gateway.domain.errors import Explanation, FieldError, GatewayError, ValueNotSupported
 from gateway.domain.model import HttpReply, HttpRequest, Json, VendorRequest
+from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, Parts
 from gateway.specs.operations import Operation
 
@@ -27,16 +28,17 @@ LONGEST_RETRY_AFTER = 86_400
 
 _SUCCESS = 2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PARAMETER = re.compile(r"\{([^}]+)\}")
 
 
 def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> None:
     """Hold a request against the vendor's document before it is sent.
 
-    Raises MalformedRequest where a value that the caller gave cannot be in such a request (an id that is no UUID), and
+    Raises ValueNotSupported where a value that the caller gave cannot be in such a request (an id that is no UUID), and
     GatewayError where it is our own mapping that is wrong.
     """
-    errors = operation.check(request.parts())
+    errors = operation.check(request.parts()) + path_errors(request)
     if not errors:
         return
     mended = [_caller_error(lens, error) for error in errors]
@@ -44,7 +46,14 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
         raise GatewayError(f"Jobgate made a {operation.operation_id} request that the vendor's document forbids.")
     listed = tuple(each for each in mended if each is not None)
     detail = "; ".join(f"{each.pointer} {each.detail}" for each in listed)
-    raise MalformedRequest(f"The vendor takes no such value: {detail}.", Explanation(errors=listed))
+    raise ValueNotSupported(f"The vendor takes no such value: {detail}.", Explanation(errors=listed))
+
+
+def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
+    """The path parameters with which the path would be that of another operation."""
+    values = {name: str(value) for name, value in request.path.items()}
+    unfit = [name for name, value in values.items() if value in {"", ".", ".."} or "/" in value]
+    return tuple(FieldError(pointer("path", name), "cannot be part of a path") for name in unfit)
 
 
 def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
@@ -67,16 +76,9 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str) ->
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     """The URL, every part percent-encoded: `:` in an id cannot be taken for the one before a verb."""
-    path = _PARAMETER.sub(lambda match: _segment(str(request.path[match[1]])), operation.path)
+    path = _PARAMETER.sub(lambda match: _encoded(str(request.path[match[1]])), operation.path)
     query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
     return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
-
-
-def _segment(value: str) -> str:
-    if value in {"", ".", ".."} or "/" in value:
-        error = FieldError("/path/jobId", "cannot be part of a path")
-        raise MalformedRequest("A job's id is no `.`, no `..`, and holds no slash.", Explanation(errors=(error,)))
-    return _encoded(value)
 
 
 def _encoded(value: str) -> str:
@@ -99,6 +101,25 @@ def dump(body: Json) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
+def json_value(content: bytes) -> Json:
+    """The value of a JSON text, as far as it can be passed on. Raises ValueError or RecursionError.
+
+    There are no numbers that are not finite, and half of a surrogate pair (a text cut in two) becomes a question mark.
+    """
+    text = content.decode("utf-8-sig")
+    value: Json = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    if _SURROGATE.search(text):
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not finite")
+    return number
+
+
 @dataclass(frozen=True)
 class Reply:
     """A vendor's reply, its body read as JSON where it is JSON."""
@@ -115,19 +136,13 @@ class Reply:
         """Whether the vendor says that it did what was asked."""
         return self.status // 100 == _SUCCESS
 
-    @property
-    def is_error(self) -> bool:
-        """Whether the vendor says that it did not."""
-        return self.status >= HTTPStatus.BAD_REQUEST
-
     @cached_property
     def body(self) -> Json:
         """The JSON body; None where there is none, or where it is no JSON."""
         try:
-            value: Json = json.loads(self.http.content) if self.http.content else None
+            return json_value(self.http.content) if self.http.content else None
         except (ValueError, RecursionError):
             return None
-        return value
 
     @property
     def is_understood(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,13 +14,22 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from gateway.domain.adapter import Signing
-from gateway.domain.errors import VendorDeniedAccess, VendorReplyNotUnderstood
+from gateway.domain.errors import (
+    JobgateError,
+    VendorDeniedAccess,
+    VendorError,
+    VendorReplyNotUnderstood,
+    VendorThrottled,
+    VendorTimedOut,
+)
 from gateway.domain.model import HttpReply, HttpRequest, Json
 from gateway.domain.ports import Clock, Transport
 
 REDACTED = "[redacted]"
 EARLY_SECONDS = 30.0
 """A token is renewed this long before it ends."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True)
@@ -34,9 +45,8 @@ class Signature:
         return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The signature's headers, Authorization redacted."""
-        signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
-        return {name: REDACTED if name == "Authorization" else value for name, value in signed.items()}
+        """The names of the signature's headers. Only the adapter knows which values are secret, so none is shown."""
+        return dict.fromkeys(self.signing.sign(request, self.secret.get_secret_value(), self.clock.now()), REDACTED)
 
     def renew(self) -> bool:
         """False: the secret is all there is."""
@@ -74,11 +84,14 @@ class ClientCredentials:
         self._lock = asyncio.Lock()
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """The bearer token's header."""
-        async with self._lock:
-            token = self._token
-            if token is None or token.ends - EARLY_SECONDS < self._clock.monotonic():
-                token = self._token = await self._fetch(deadline)
+        """The bearer token's header. One request gets a new token; the others wait for it until their deadline."""
+        try:
+            async with asyncio.timeout(deadline - self._clock.monotonic()), self._lock:
+                token = self._token
+                if token is None or token.ends - EARLY_SECONDS < self._clock.monotonic():
+                    token = self._token = await self._fetch(deadline)
+        except TimeoutError as error:
+            raise VendorTimedOut("The vendor's token endpoint did not answer in time.") from error
         return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:  # noqa: ARG002 - the port's
@@ -98,11 +111,20 @@ class ClientCredentials:
 
     def _read(self, reply: HttpReply) -> Token:
         if reply.status != HTTPStatus.OK:
-            raise VendorDeniedAccess(f"The vendor's token endpoint answered {reply.status}.")
+            raise _refusal(reply.status)(f"The vendor's token endpoint answered {reply.status}.")
         try:
             body: Json = json.loads(reply.content)
             members = body if isinstance(body, Mapping) else {}
             token, seconds = members["access_token"], float(str(members["expires_in"]))
-        except (ValueError, KeyError):
-            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.") from None
-        return Token(SecretStr(str(token)), self._clock.monotonic() + seconds)
+        except (ValueError, KeyError, RecursionError):
+            token, seconds = None, math.nan
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or not math.isfinite(seconds):
+            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
+        return Token(SecretStr(token), self._clock.monotonic() + seconds)
+
+
+def _refusal(status: int) -> type[JobgateError]:
+    """What a token endpoint means by a status other than 200. Only the 4xx are about the credentials."""
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return VendorThrottled
+    return {4: VendorDeniedAccess, 5: VendorError}.get(status // 100, VendorReplyNotUnderstood)

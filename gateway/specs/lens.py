@@ -27,6 +27,16 @@ class LensMismatch(Exception):
     """A message cannot be read with this lens. The text names the place."""
 
 
+class UnmappableValue(Exception):
+    """A value is none of those that a map of the lens has. `source` names it, `allowed` lists what it may be."""
+
+    def __init__(self, source: str, allowed: tuple[str, ...]) -> None:
+        """Name the value, and what it may be."""
+        super().__init__(f"{source} is none of {', '.join(allowed)}")
+        self.source = source
+        self.allowed = allowed
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a value stands in a message: `body.error.code`."""
@@ -86,13 +96,13 @@ class Rule:
         )
 
     def encode(self, values: Mapping[str, Json]) -> Json:
-        """What to write at the place; None: nothing."""
+        """What to write at the place; None: nothing. Raises UnmappableValue."""
         if self.source is None:
             return self.const
         value = values.get(self.source)
         if value is None:
             return self.default
-        return self.mapping.get(str(value)) if self.mapping else value
+        return self._map(value) if self.mapping else value
 
     def decode(self, found: Json) -> Json:
         """The value that was written at the place. Raises LensMismatch where this rule never writes such a thing."""
@@ -103,6 +113,11 @@ class Rule:
         if found is None or found == self.default:
             return None
         return self._unmap(found) if self.mapping else found
+
+    def _map(self, value: Json) -> str:
+        if value not in self.mapping:
+            raise UnmappableValue(str(self.source), tuple(self.mapping))
+        return self.mapping[str(value)]
 
     def _unmap(self, found: Json) -> str:
         names = [name for name, written in self.mapping.items() if written == found]
@@ -137,7 +152,7 @@ class Lens:
         return next(found, None)
 
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
-        """The message that carries the values."""
+        """The message that carries the values. Raises UnmappableValue."""
         parts: dict[str, Any] = {}
         for rule in self.rules:
             written = rule.encode(values)

@@ -15,6 +15,7 @@ from gateway.specs.schemas import Validator
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
+_PARAMETER = re.compile(r"\{[^}]+\}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -53,9 +54,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `request` validates `{path, query, header, body}` in one go."""
+    """One operation. `request` validates `{path, query, header, body}` in one go; `example` is such a request."""
 
     operation_id: str
+    summary: str
     method: str
     path: str
     parameters: tuple[Parameter, ...]
@@ -63,6 +65,7 @@ class Operation:
     request: Validator
     responses: Mapping[str, Response]
     query_defaults: Mapping[str, Json]
+    example: Mapping[str, Any]
     extensions: Mapping[str, Any]
 
     @cached_property
@@ -103,18 +106,31 @@ class Api:
         return info
 
     @cached_property
-    def _templates(self) -> tuple[tuple[re.Pattern[str], str], ...]:
-        return tuple((_pattern(operation.path), operation.method) for operation in self.operations.values())
+    def _templates(self) -> tuple[tuple[re.Pattern[str], Operation], ...]:
+        return tuple((_pattern(operation.path), operation) for operation in self.operations.values())
 
     def methods_at(self, path: str) -> tuple[str, ...]:
         """The methods documented at a path below the server's, HEAD with GET; none where there is no such path."""
-        methods = {method for pattern, method in self._templates if pattern.fullmatch(path)}
+        methods = {operation.method for operation in self._operations_at(path)}
         return tuple(sorted(methods | {"HEAD"} if "GET" in methods else methods))
+
+    def operation_at(self, method: str, path: str) -> Operation | None:
+        """The operation at a path below the server's."""
+        return next((each for each in self._operations_at(path) if each.method == method), None)
+
+    def _operations_at(self, path: str) -> list[Operation]:
+        """Of several templates that fit, the one with the most text of its own counts (OpenAPI 3.0, Path Templating)."""
+        fitting = [operation for pattern, operation in self._templates if pattern.fullmatch(path)]
+        concrete = max((_text_length(operation.path) for operation in fitting), default=0)
+        return [operation for operation in fitting if _text_length(operation.path) == concrete]
+
+
+def _text_length(template: str) -> int:
+    return len(_PARAMETER.sub("", template))
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    literal_or_parameter = re.split(r"(\{[^}]+\})", template)
-    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in literal_or_parameter))
+    return re.compile("[^/]+".join(re.escape(text) for text in _PARAMETER.split(template)))
 
 
 def _operation(document: Document, path: str, method: str, node: Mapping[str, Any]) -> Operation:
@@ -124,6 +140,7 @@ def _operation(document: Document, path: str, method: str, node: Mapping[str, An
     body = document.resolve(node.get("requestBody", {}))
     return Operation(
         operation_id=node["operationId"],
+        summary=node.get("summary", node["operationId"]),
         method=method.upper(),
         path=path,
         parameters=parameters,
@@ -131,8 +148,21 @@ def _operation(document: Document, path: str, method: str, node: Mapping[str, An
         request=Validator(document, _request_schema(parameters, body)),
         responses={str(status): _response(document, response) for status, response in node["responses"].items()},
         query_defaults=_query_defaults(document, parameters),
+        example=_example(declared, body),
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
     )
+
+
+def _example(parameters: list[Mapping[str, Any]], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The request that the examples of the parameters and the first example of the body make together."""
+    parts: dict[str, Any] = {"path": {}, "query": {}, "header": {}}
+    for parameter in parameters:
+        if "example" in parameter:
+            parts[parameter["in"]][parameter["name"]] = parameter["example"]
+    values = [
+        each["value"] for media in body.get("content", {}).values() for each in media.get("examples", {}).values()
+    ]
+    return parts | ({"body": values[0]} if values else {})
 
 
 def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:

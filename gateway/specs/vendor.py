@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from gateway.domain.model import Effect, JobAction, Json, StatusPair, VendorRequ
 from gateway.specs.document import load
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation
+
+_PARAMETER = "parameters."
 
 UNKNOWN_STATUS = "unknown"
 """What a job's status is called where the vendor uses a word that its document does not have."""
@@ -33,18 +36,20 @@ class ActionMapping:
     @property
     def parameters(self) -> frozenset[str]:
         """The parameters that the vendor's request can carry."""
-        prefix = "parameters."
-        return frozenset(source.removeprefix(prefix) for source in self.lens.sources if source.startswith(prefix))
+        sources = (source for source in self.lens.sources if source.startswith(_PARAMETER))
+        return frozenset(source.removeprefix(_PARAMETER) for source in sources)
 
     def encode(self, job_action: JobAction) -> VendorRequest:
         """The vendor's request for a job action. Parameters that the vendor cannot carry are not in it."""
-        values = {f"parameters.{name}": value for name, value in job_action.parameters.items()}
+        values = {f"{_PARAMETER}{name}": value for name, value in job_action.parameters.items()}
         return vendor_request(self.operation, self.lens, {"job.id": job_action.job_id, **values})
 
     def decode(self, parts: Parts) -> JobAction:
         """The job action that a request of this operation asks for. Raises LensMismatch where it asks for another."""
         values = self.lens.decode(parts)
-        parameters = {name: values[f"parameters.{name}"] for name in self.parameters if f"parameters.{name}" in values}
+        parameters = {
+            name.removeprefix(_PARAMETER): value for name, value in values.items() if name.startswith(_PARAMETER)
+        }
         return JobAction(self.action, str(values["job.id"]), parameters)
 
 
@@ -155,15 +160,33 @@ class VendorSpecification:
         mapping = self.actions.get(action)
         return mapping is not None and vendor_status in mapping.from_statuses
 
-    def decode(self, request: VendorRequest) -> JobAction | None:
+    def decode(self, operation_id: str, parts: Parts) -> JobAction | None:
         """The job action that a request of the vendor's own API asks for; None where it asks for none."""
         for mapping in self.actions.values():
-            if mapping.operation.operation_id == request.operation_id:
+            if mapping.operation.operation_id == operation_id:
                 try:
-                    return mapping.decode(request.parts())
+                    return mapping.decode(parts)
                 except LensMismatch:
                     continue
         return None
+
+    def samples(self) -> Iterator[tuple[Operation, JobAction]]:
+        """For each operation that performs actions, one that can be applied to one of the example jobs.
+
+        It is what the operation's own examples ask for, where the example job of that id allows it.
+        """
+        jobs = [self.job.decode({"body": example}) for example in self.examples]
+        statuses = {str(job["job.id"]): str(job["job.vendorStatus"]) for job in jobs}
+        for operation in self.api.operations.values():
+            asked = self.decode(operation.operation_id, operation.example)
+            possible = [each for each in (asked, *self._possible(operation, statuses)) if each is not None]
+            allowed = (each for each in possible if self.allows(each.action, statuses.get(each.job_id, "")))
+            yield from ((operation, each) for each in islice(allowed, 1))
+
+    def _possible(self, operation: Operation, statuses: Mapping[str, str]) -> Iterator[JobAction]:
+        for mapping in self.actions.values():
+            if mapping.operation is operation:
+                yield from (JobAction(mapping.action, job_id) for job_id in statuses)
 
 
 def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json]) -> VendorRequest:

@@ -1,0 +1,70 @@
+"""What `jobgate serve` prints when it is ready: what runs, where, and what to try first."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import quote
+
+from gateway.domain.model import JobAction
+from gateway.engine.connections import Connection, Directory
+
+
+@dataclass(frozen=True)
+class SandboxLines:
+    """What there is to say where the sandbox runs too. `key` is the development key, which is meant to be seen."""
+
+    directory: Directory
+    url: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Banner:
+    """The text at the start."""
+
+    url: str
+    sandbox: SandboxLines | None = None
+
+    def text(self) -> str:
+        """All of it."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"\nJobgate {version('jobgate')} is ready.\n"
+        yield f"  API             {self.url}/v1"
+        yield f"  Documentation   {self.url}/docs"
+        if self.sandbox is not None:
+            yield f"  API key         {self.sandbox.key}"
+            yield f"  Sandbox         {self.sandbox.url} (control API: /control)\n"
+            yield "  Connections"
+            for connection in self.sandbox.directory.connections.values():
+                yield f"    {connection.name:<20}{connection.vendor.name:<26}{connection.endpoint}"
+            yield "\nTry one of each documented operation:\n"
+            for connection in self.sandbox.directory.connections.values():
+                yield from self._curls(connection, self.sandbox.key)
+        yield "Press Ctrl+C to stop.\n"
+
+    def _curls(self, connection: Connection, key: str) -> Iterator[str]:
+        specification = connection.vendor.specification
+        for operation, job_action in specification.samples():
+            yield f"  # {specification.api.info['title']}: {operation.summary}"
+            yield f"  {curl(self.url, key, connection.name, job_action)}\n"
+
+
+def sandbox_greeting(url: str, endpoints: Iterable[str]) -> str:
+    """What `jobgate sandbox` prints when it is ready."""
+    lines = ["", "The Jobgate sandbox is ready.", "", *(f"  {url}{endpoint}" for endpoint in endpoints), ""]
+    return "\n".join([*lines, f"  Control API     {url}/control/vendors", "", "Press Ctrl+C to stop.", ""])
+
+
+def curl(url: str, key: str, connection: str, job_action: JobAction) -> str:
+    """A curl line that performs a job action."""
+    lines = [f"curl -X POST -H 'Authorization: Bearer {key}'"]
+    if job_action.parameters:
+        lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(job_action.parameters))}"]
+    job = f"{url}/v1/connections/{connection}/jobs/{quote(job_action.job_id, safe='')}"
+    return " \\\n    ".join([*lines, f"{job}/{job_action.action}"])

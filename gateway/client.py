@@ -1,0 +1,511 @@
+"""The Python client of the unified API. It needs `requests` and nothing of Jobgate: copy this file where you like.
+
+    with Client("http://127.0.0.1:8080", api_key) as client:
+        job_action = client.cancel("azure-sandbox", "8780b28c-7079-4de1-9143-4d369289e958", note="Called back")
+
+Every failure is a ClientError, and its `outcome` says what is known to have happened to an action:
+
+    ClientError
+    ├── ProblemError         the gateway answered with a problem (RFC 9457); branch on its `code`
+    ├── UnexpectedReply      what answered is not the API that this client knows
+    └── GatewayUnreachable   there was no answer
+
+Nothing is ever sent twice: whether to try again is for the caller to decide, by `outcome` and `retryable`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from itertools import islice
+from types import UnionType
+from typing import Any, Self, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
+from urllib.parse import quote
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError
+
+LARGEST_PAGE = 200
+"""How many items the gateway puts on a page at most."""
+
+NEVER_SENT = (ConnectTimeoutError, requests.exceptions.InvalidURL)
+"""Why no request can have left. That a connection is refused, or a host unknown, is a ConnectTimeoutError too."""
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class StatusPair:
+    """A status in the words of the unified API, and in the vendor's own."""
+
+    status: str
+    vendor_status: str
+
+
+@dataclass(frozen=True)
+class VendorStatus(StatusPair):
+    """A status that a vendor documents. `final`: nothing leads out of it."""
+
+    final: bool
+
+
+@dataclass(frozen=True)
+class ParameterSupport:
+    """What a vendor makes of a parameter: `native`, `recorded` (kept in the job action only) or `unsupported`."""
+
+    name: str
+    support: str
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What a vendor makes of an action: `native` or `unsupported`.
+
+    Where it is native, `effect` says what sending it again does (`read`, `repeatable` or `once`), `from_statuses` and
+    `to_status` where it leads.
+    """
+
+    action: str
+    support: str
+    parameters: tuple[ParameterSupport, ...]
+    effect: str | None = None
+    from_statuses: tuple[StatusPair, ...] = field(default=(), metadata={"member": "from"})
+    to_status: StatusPair | None = field(default=None, metadata={"member": "to"})
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor, with its row of the capability matrix. `documentation` is an address."""
+
+    name: str
+    title: str
+    api_version: str
+    statuses: tuple[VendorStatus, ...]
+    actions: tuple[Capability, ...]
+    documentation: str | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A configured account at a vendor. `authentication` names the vendor's security scheme."""
+
+    name: str
+    vendor: str
+    endpoint: str
+    authentication: str
+
+
+@dataclass(frozen=True)
+class BlockedAction:
+    """An action that a job does not allow now, and why, for people to read."""
+
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job. `vendor_object` is the vendor's own JSON, where it was asked for."""
+
+    id: str
+    connection: str
+    vendor: str
+    status: str
+    vendor_status: str
+    final: bool
+    allowed_actions: tuple[str, ...]
+    blocked_actions: tuple[BlockedAction, ...]
+    timestamps: Mapping[str, datetime]
+    vendor_object: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ActionWarning:
+    """Something to know although the action was carried out, such as a parameter that is `recorded-only`."""
+
+    code: str
+    parameter: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class VendorResponse:
+    """What the vendor answered. `name` (of the vendor) and `message` are given in problems only."""
+
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    name: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class JobActionProblem:
+    """Why a job action failed."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class JobAction:
+    """The record of a job action. `job` is the job's status afterwards, as the vendor documents it.
+
+    `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `rejected`, `not_sent` or
+    `unknown`.
+    """
+
+    id: str
+    connection: str
+    vendor: str
+    job_id: str
+    action: str
+    parameters: Mapping[str, Any]
+    status: str
+    warnings: tuple[ActionWarning, ...]
+    requested_at: datetime
+    outcome: str | None = None
+    job: StatusPair | None = None
+    completed_at: datetime | None = None
+    vendor_response: VendorResponse | None = None
+    problem: JobActionProblem | None = None
+
+
+@dataclass(frozen=True)
+class VendorRequest:
+    """A request to a vendor as it would be sent. Credentials in its headers read `[redacted]`."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None = None
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What an action would send."""
+
+    vendor_request: VendorRequest
+    warnings: tuple[ActionWarning, ...]
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """A place of a request that does not fit. `pointer` leads into {path, query, header, body}."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class JobState(StatusPair):
+    """The state of a job that explains a problem."""
+
+    allowed_actions: tuple[str, ...]
+
+
+class ClientError(Exception):
+    """A call failed. `detail` says how, `outcome` what is known to have happened to an action; None: it is not said."""
+
+    detail: str | None
+    outcome: str | None
+
+    def __post_init__(self) -> None:
+        """Give Exception the values too: without them the error could not be pickled."""
+        super().__init__(*vars(self).values())
+
+    def __str__(self) -> str:
+        """The detail."""
+        return str(self.detail)
+
+
+@dataclass(eq=False)
+class ProblemError(ClientError):
+    """The gateway answered with a problem. Branch on `code`; the page at `type` says how to mend it.
+
+    `retryable`: the same request may succeed later, after `retry_after` seconds where that is known. `job_action` is
+    the id of the record, where there is one.
+    """
+
+    status: int
+    code: str
+    title: str
+    type: str
+    retryable: bool
+    request_id: str
+    detail: str | None = None
+    outcome: str | None = None
+    errors: tuple[FieldError, ...] = ()
+    vendor: VendorResponse | None = None
+    job: JobState | None = None
+    supported: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    job_action: str | None = None
+    retry_after: int | None = None
+
+    def __str__(self) -> str:
+        """The code and the detail."""
+        return f"{self.code}: {self.detail or self.title}"
+
+
+@dataclass(eq=False)
+class UnexpectedReply(ClientError):
+    """What answered is not the API that this client knows: a proxy, or another server. `status` is its HTTP status."""
+
+    detail: str
+    status: int
+    outcome: str | None = "unknown"
+
+
+@dataclass(eq=False)
+class GatewayUnreachable(ClientError):
+    """There was no answer. `outcome` is `not_sent` where no connection could be made, `unknown` otherwise."""
+
+    detail: str
+    outcome: str | None
+
+
+class Options(TypedDict, total=False):
+    """What any action takes: the outcome of the job in your own words, and why this is done. None is as left out.
+
+    `strict` refuses what the vendor cannot carry, instead of recording it with a warning.
+    """
+
+    disposition_code: str | None
+    note: str | None
+    strict: bool
+
+
+class CloseOptions(Options, total=False):
+    """What closing takes besides: a time (with its zone) instead of now, and which of several assignments."""
+
+    close_at: datetime | None
+    assignment_id: str | None
+
+
+class Client:
+    """A client of one gateway. It keeps connections open, so use it in a `with` block; one for each thread.
+
+    Every method raises ClientError.
+    """
+
+    def __init__(self, url: str, api_key: str, *, connect_seconds: float = 5.0, read_seconds: float = 30.0) -> None:
+        """Talk to the gateway at `url`, such as `http://127.0.0.1:8080`. Raises ValueError.
+
+        `connect_seconds` and `read_seconds` say how long to wait for a connection and for an answer.
+        """
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
+            raise ValueError("The URL of a gateway is like http://127.0.0.1:8080, without user, query and fragment.")
+        if not re.fullmatch(r"[\x21-\x7e]+", api_key):
+            raise ValueError("An API key has visible ASCII characters only.")
+        self.url = url.rstrip("/")
+        self._timeout = (connect_seconds, read_seconds)
+        self._session = requests.Session()
+        # Neither a proxy nor a .netrc file of the environment may see the key or take its place.
+        self._session.trust_env = False
+        self._session.headers.update({"Accept": "application/json", "Authorization": f"Bearer {api_key}"})
+
+    def __repr__(self) -> str:
+        """The address; never the key."""
+        return f"Client({self.url!r})"
+
+    def __enter__(self) -> Self:
+        """Use the client in a block."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close its connections."""
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the connections to the gateway. The next call opens a new one."""
+        self._session.close()
+
+    def vendors(self) -> tuple[Vendor, ...]:
+        """Every vendor, with its row of the capability matrix."""
+        return tuple(self._list(Vendor, _path("vendors")))
+
+    def vendor(self, name: str) -> Vendor:
+        """One vendor."""
+        return self._get(Vendor, _path("vendors", name))
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Every connection."""
+        return tuple(self._list(Connection, _path("connections")))
+
+    def connection(self, name: str) -> Connection:
+        """One connection."""
+        return self._get(Connection, _path("connections", name))
+
+    def jobs(self, connection: str, *, status: str | None = None, limit: int | None = None) -> Iterator[Job]:
+        """The jobs of a connection, or those in one status; `limit` of them at most. Pages are read as you iterate."""
+        return self._list(Job, _path("connections", connection, "jobs"), limit, status=status)
+
+    def job(self, connection: str, job_id: str, *, include_vendor: bool = False) -> Job:
+        """One job; with the vendor's own object where that is wanted."""
+        path = _path("connections", connection, "jobs", job_id)
+        return self._get(Job, path, include="vendor" if include_vendor else None)
+
+    def cancel(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
+        """Cancel a job."""
+        return self.act("cancel", connection, job_id, **options)
+
+    def close(self, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
+        """Close a job. Without `assignment_id` the gateway finds the assignment, where only one can be closed."""
+        return self.act("close", connection, job_id, **options)
+
+    def pause(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
+        """Pause a job."""
+        return self.act("pause", connection, job_id, **options)
+
+    def restart(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
+        """Restart a job."""
+        return self.act("restart", connection, job_id, **options)
+
+    def act(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
+        """Apply an action by its name, as the capability matrix has it."""
+        return self._post(JobAction, _path("connections", connection, "jobs", job_id, action), options)
+
+    def preview(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> DryRun:
+        """The request that an action would send to the vendor. Nothing is changed."""
+        return self._post(DryRun, _path("connections", connection, "jobs", job_id, action), options, dryRun="true")
+
+    def job_actions(self, *, limit: int | None = None) -> Iterator[JobAction]:
+        """The job actions of this API key, newest first; `limit` of them at most. Pages are read as you iterate."""
+        return self._list(JobAction, _path("job-actions"), limit)
+
+    def job_action(self, job_action_id: str) -> JobAction:
+        """One job action."""
+        return self._get(JobAction, _path("job-actions", job_action_id))
+
+    def _get(self, kind: type[Kind], path: str, **query: str | None) -> Kind:
+        return _understood(kind, self._call("GET", path, params=query))
+
+    def _post(self, kind: type[Kind], path: str, options: CloseOptions, **query: str) -> Kind:
+        prefer = {"Prefer": "handling=strict"} if options.get("strict") else {}
+        # None rather than an empty object: without parameters there is no body.
+        return _understood(kind, self._call("POST", path, params=query, json=_body(options) or None, headers=prefer))
+
+    def _list(self, kind: type[Kind], path: str, limit: int | None = None, **query: str | None) -> Iterator[Kind]:
+        size = None if limit is None else str(min(limit, LARGEST_PAGE))
+        return islice(self._items(kind, path, {**query, "limit": size}), limit)
+
+    def _items(self, kind: type[Kind], path: str, query: Mapping[str, str | None]) -> Iterator[Kind]:
+        more = True
+        while more:
+            page = _understood(_Page, self._call("GET", path, params=query))
+            yield from (_understood(kind, each) for each in page.items)
+            more = page.next_cursor is not None
+            query = {**query, "cursor": page.next_cursor}
+
+    def _call(self, method: str, path: str, **content: Any) -> Any:
+        """The JSON of a reply of success. Raises ClientError."""
+        reply = self._send(method, f"{self.url}/v1{path}", content)
+        if reply.status_code == requests.codes.ok:
+            return _json(reply)
+        raise _understood(ProblemError, _json(reply) | _retry_after(reply), reply.status_code)
+
+    def _send(self, method: str, url: str, content: Mapping[str, Any]) -> requests.Response:
+        try:
+            return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **content)
+        except requests.RequestException as error:
+            # Without the chain: in it, a traceback with local variables shows the headers of the request.
+            raise _unreachable(self.url, error) from None
+
+
+@dataclass(frozen=True)
+class _Page:
+    items: tuple[Any, ...]
+    next_cursor: str | None = None
+
+
+def _path(*segments: str) -> str:
+    """A path of percent-encoded segments. Raises ValueError for those that URLs resolve away."""
+    for segment in segments:
+        if segment in {"", ".", ".."}:
+            raise ValueError(f"No id and no name is {segment!r}.")
+    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def _body(options: CloseOptions) -> dict[str, object]:
+    given = {name: value for name, value in options.items() if name != "strict" and value is not None}
+    return {_camel(name): _member(value) for name, value in given.items()}
+
+
+def _member(value: object) -> object:
+    """A parameter as JSON has it. Raises ValueError for a time that does not say in which zone."""
+    if not isinstance(value, datetime):
+        return value
+    if value.tzinfo is None:
+        raise ValueError("A time needs its zone, as in datetime(2030, 1, 1, tzinfo=UTC).")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _json(reply: requests.Response) -> dict[str, Any]:
+    """The JSON object of a reply. Raises UnexpectedReply."""
+    try:
+        return _understood(dict, reply.json(), reply.status_code)
+    except (requests.JSONDecodeError, RecursionError):
+        raise UnexpectedReply(f"The reply with status {reply.status_code} is no JSON.", reply.status_code) from None
+
+
+def _retry_after(reply: requests.Response) -> dict[str, int]:
+    seconds = reply.headers.get("Retry-After", "")
+    return {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
+
+
+def _unreachable(url: str, error: requests.RequestException) -> GatewayUnreachable:
+    reason = getattr(error.args[0], "reason", error) if error.args else error
+    outcome = "not_sent" if isinstance(reason, NEVER_SENT) else "unknown"
+    return GatewayUnreachable(f"No answer from {url}: {reason}", outcome)
+
+
+def _understood(kind: type[Kind], value: Any, status: int = 200) -> Kind:
+    """A JSON value as a value of `kind`. Raises UnexpectedReply."""
+    try:
+        decoded: Kind = _decode(kind, value)
+    except (TypeError, ValueError) as error:
+        raise UnexpectedReply(f"The reply with status {status} is not Jobgate's: {error}", status) from None
+    return decoded
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    """A JSON value as a value of any type that the classes above use. Raises TypeError or ValueError."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return None if value is None else _decode(arguments[0], value)
+    if origin is tuple:
+        return tuple(_decode(arguments[0], each) for each in _checked(list, value))
+    if origin is Mapping:
+        return {name: _decode(arguments[1], each) for name, each in _checked(dict, value).items()}
+    if kind is datetime:
+        return datetime.fromisoformat(_checked(str, value))
+    if is_dataclass(kind):
+        return _decode_members(kind, _checked(dict, value))
+    return _checked(kind, value)
+
+
+def _decode_members(kind: Any, members: Mapping[str, Any]) -> Any:
+    """A dataclass from an object. Members that it does not know are left out, so that newer gateways are understood."""
+    hints = _hints(kind)
+    names = {each.name: each.metadata.get("member", _camel(each.name)) for each in fields(kind)}
+    return kind(**{name: _decode(hints[name], members[member]) for name, member in names.items() if member in members})
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
+
+def _checked(kind: Any, value: Any) -> Any:
+    if kind is not Any and not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} where {kind.__name__} was expected")
+    return value

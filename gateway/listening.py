@@ -1,0 +1,83 @@
+"""ASGI servers on loopback: in a thread for whoever needs one for a while, in the foreground for commands."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 15
+"""How long a server that is told to stop waits for the requests under way."""
+_START_SECONDS = 10.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError, whose text says how to mend it."""
+    try:
+        return socket.create_server((host, port), backlog=2_048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"cannot listen on {host}:{port} ({reason}). Choose another port with --port.") from error
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+class GreetingServer(uvicorn.Server):
+    """A server that says something when it is ready."""
+
+    greeting = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then greet."""
+        await super().startup(sockets=sockets)
+        if self.greeting and self.started:
+            print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
+
+
+def server(application: Any, *, access_log: bool, greeting: str = "") -> uvicorn.Server:
+    """An HTTP server for an ASGI application, not yet started. `greeting` is printed when it is ready."""
+    made = GreetingServer(
+        uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=access_log,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+    )
+    made.greeting = greeting
+    return made
+
+
+@contextmanager
+def in_background(application: Any, port: int = 0) -> Iterator[str]:
+    """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken."""
+    listening = listen(HOST, port)
+    serving = server(application, access_log=False)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        _wait_until_started(serving, thread)
+        yield address(listening)
+    finally:
+        serving.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def _wait_until_started(serving: uvicorn.Server, thread: threading.Thread) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not serving.started:
+        if not thread.is_alive() or time.monotonic() > end:
+            raise OSError("the server did not start; its log says why.")
+        time.sleep(0.005)

@@ -1,0 +1,120 @@
+"""What the operations of a vendor's document do; HTTP is somebody else's business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from gateway.domain.model import Json
+from gateway.edge.guard import RawReply, dump
+from gateway.sandbox.examples import VendorJob
+from gateway.sandbox.exchange import Exchange
+from gateway.sandbox.pages import Pages
+from gateway.sandbox.refusal import INVALID_REQUEST, UNKNOWN_JOB, Refusal
+from gateway.sandbox.simulator import Simulator
+from gateway.specs.lens import LensMismatch
+from gateway.specs.operations import Operation
+from gateway.specs.vendor import ReadMapping, VendorSpecification
+
+Parts = Mapping[str, Any]
+"""The typed values of a request, `{path, query, header, body}`."""
+
+Behave = Callable[[Operation, Parts, Exchange], RawReply]
+"""Carries out one operation. Raises Refusal."""
+
+
+class Behaviour:
+    """What each operation does, by the extension that it carries."""
+
+    def __init__(self, specification: VendorSpecification, simulator: Simulator) -> None:
+        """Raises SpecificationError where a list cannot be simulated."""
+        self._specification = specification
+        self._simulator = simulator
+        self._pages = {
+            name: Pages(specification, read, simulator.examples)
+            for name, read in specification.reads.items()
+            if read.items is not None
+        }
+        self._behaviours: Mapping[str, Behave] = {
+            "x-job-action": self._perform,
+            "x-job-read": self._read,
+        }
+
+    def answer(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
+        """Carry out an operation. Raises Refusal."""
+        parts = {**parts, "query": {**operation.query_defaults, **parts["query"]}}
+        try:
+            # What every request to this vendor must carry.
+            self._specification.request.decode(parts)
+            return self._behave(operation)(operation, parts, exchange)
+        except LensMismatch as mismatch:
+            raise Refusal(INVALID_REQUEST, f"{mismatch}.") from mismatch
+
+    def job_body(self, job: VendorJob) -> tuple[Operation, Mapping[str, Json]] | None:
+        """A read's operation and its reply with this job in it; None where nothing can be read."""
+        read = self._specification.read_one or self._specification.read_list
+        if read is None or read.items is None:
+            return (read.operation, job) if read else None
+        pages = self._pages[read.operation.operation_id]
+        return read.operation, pages.body([job], read.encode({}).parts(), "")
+
+    def _behave(self, operation: Operation) -> Behave:
+        found = (each for name, each in self._behaviours.items() if name in operation.extensions)
+        return next(found, _refuse)
+
+    def _perform(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
+        job_action = self._specification.decode(operation.operation_id, parts)
+        if job_action is None:
+            raise Refusal(INVALID_REQUEST, "The request asks for no action that there is.")
+        exchange.job_action = job_action
+        try:
+            change = self._simulator.perform(job_action)
+        except Refusal as refusal:
+            exchange.before = exchange.after = refusal.before
+            raise
+        exchange.before, exchange.after = change.before, change.after
+        return self._done(operation, job_action.job_id)
+
+    def _done(self, operation: Operation, job_id: str) -> RawReply:
+        """The documented answer: its example, or the job itself where that is what it shows."""
+        successes = (int(each) for each in operation.responses if each.isdigit() and each < "300")
+        status = min(successes, default=int(HTTPStatus.OK))
+        example = _example(self._specification, operation, status)
+        shows_job = example is None or "job.id" in self._specification.job.decode({"body": example})
+        return _reply(operation, status, self._simulator.job(job_id) if shows_job else example)
+
+    def _read(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
+        read = self._specification.reads[operation.operation_id]
+        body = self._one(read, parts) if read.items is None else self._many(read, parts, exchange)
+        return _reply(operation, 200, body)
+
+    def _one(self, read: ReadMapping, parts: Parts) -> VendorJob:
+        job_id = read.lens.decode(parts).get("job.id")
+        if job_id is None:
+            raise Refusal(UNKNOWN_JOB)
+        return self._simulator.job(str(job_id))
+
+    def _many(self, read: ReadMapping, parts: Parts, exchange: Exchange) -> Mapping[str, Json]:
+        pages = self._pages[read.operation.operation_id]
+        return pages.body(self._simulator.jobs(), parts, exchange.url)
+
+
+def _refuse(*_: object) -> RawReply:
+    raise Refusal(None, "The sandbox does not simulate this operation.", status=501)
+
+
+def _example(specification: VendorSpecification, operation: Operation, status: int) -> Any:
+    """The first example of a response's body in the document."""
+    document = specification.api.document
+    node = document.content["paths"][operation.path][operation.method.lower()]
+    contents = document.resolve(node["responses"].get(str(status), {})).get("content", {}).values()
+    found = (document.resolve(each) for kind in contents for each in kind.get("examples", {}).values())
+    return next((each["value"] for each in found), None)
+
+
+def _reply(operation: Operation, status: int, body: Json) -> RawReply:
+    response = operation.response(status)
+    if response is None or not response.media_types:
+        return RawReply(status, {}, b"")
+    return RawReply(status, {"content-type": response.media_types[0]}, dump(body))

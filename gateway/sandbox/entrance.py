@@ -1,0 +1,74 @@
+"""Where requests come in: they are logged, and scripted faults befall them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.edge.guard import Message, Receive, Scope, Send
+from gateway.sandbox.errors import Errors
+from gateway.sandbox.exchange import Exchange, Log, exchange_of
+from gateway.sandbox.faults import Call, Fault, FaultScript, befall, drop
+from gateway.sandbox.holding import Hold
+from gateway.sandbox.routes import TOKEN
+from gateway.sandbox.simulator import Now
+from gateway.sandbox.surface import Surface
+from gateway.specs.lens import Lens
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """An ASGI application in front of a vendor's surface.
+
+    `reply` is the document's lens of the same name: what every reply carries.
+    """
+
+    surface: Surface
+    errors: Errors
+    faults: FaultScript
+    log: Log
+    reply: Lens
+    now: Now
+    hold: Hold
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, whose exchange is in its scope's extensions."""
+        exchange = exchange_of(scope)
+        self._address(exchange)
+        run = partial(self.surface, scope, receive)
+        wire = partial(self._send, exchange, send)
+        fault = self._fault(exchange)
+        if fault is None:
+            await run(wire)
+            return
+        refuse = partial(self.errors.reply, exchange=exchange)
+        dropped = partial(self._drop, exchange, receive, send)
+        await befall(fault, Call(run, wire, dropped, refuse, self.hold))
+
+    def _address(self, exchange: Exchange) -> None:
+        """Find out what the request is for."""
+        routes, addressed = self.surface.routes, (exchange.method, exchange.raw_path)
+        exchange.operation = routes.operation(*addressed)
+        if exchange.operation is not None:
+            exchange.operation_id = exchange.operation.operation_id
+        elif routes.is_token_request(*addressed):
+            exchange.operation_id = TOKEN
+
+    def _fault(self, exchange: Exchange) -> Fault | None:
+        documented = exchange.operation is not None
+        fault = self.faults.take(exchange.operation_id, documented=documented)
+        exchange.fault = fault.kind if fault else None
+        return fault
+
+    async def _send(self, exchange: Exchange, send: Send, message: Message) -> None:
+        """Send on, but log a request before the first byte of its answer leaves."""
+        if message["type"] == "http.response.start":
+            self.log.add(exchange, self.now(), message["status"])
+            headers = self.reply.encode({"reply.requestId": exchange.trace}).get("header", {})
+            raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *raw]}
+        await send(message)
+
+    async def _drop(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        self.log.add(exchange, self.now(), None)
+        await drop(receive, send)

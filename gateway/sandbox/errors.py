@@ -1,0 +1,105 @@
+"""Errors in the vendor's own words: which answer the document has for a refusal, in which shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from http.client import responses
+
+from starlette.exceptions import HTTPException
+
+from gateway.domain.errors import JobgateError
+from gateway.edge.guard import RawReply, dump
+from gateway.sandbox.exchange import Exchange
+from gateway.sandbox.refusal import (
+    FORBIDDEN,
+    INVALID_REQUEST,
+    THROTTLED,
+    UNAUTHENTICATED,
+    USUAL_STATUS,
+    WRONG_STATE,
+    Refusal,
+)
+from gateway.sandbox.settings import VendorSettings
+from gateway.specs.operations import Operation
+from gateway.specs.vendor import Answer, VendorSpecification
+
+LONGEST_MESSAGE = 500
+"""How many characters an error's message has at most."""
+
+_MEANINGS = {400: INVALID_REQUEST, 401: UNAUTHENTICATED, 403: FORBIDDEN, 429: THROTTLED}
+_INVALID = frozenset({408, 413, 415, 431})
+"""Statuses that say more of an invalid request than a vendor's document does; they are kept."""
+
+
+class Errors:
+    """Writes the errors of one vendor."""
+
+    def __init__(self, specification: VendorSpecification, settings: Callable[[], VendorSettings]) -> None:
+        """`settings` gives the present settings."""
+        self._settings = settings
+        self._errors = specification.errors
+        self._operations = tuple(specification.api.operations.values())
+
+    def reply(self, refusal: Refusal, exchange: Exchange) -> RawReply:
+        """The vendor's answer."""
+        answer = self._answer(refusal)
+        name = answer.envelope or self._settings().envelope or next(iter(self._errors.envelopes))
+        parts = self._errors.envelopes[name].encode(
+            {
+                "error.code": answer.code,
+                "error.message": answer.message[:LONGEST_MESSAGE],
+                "error.target": exchange.path,
+            }
+        )
+        media_type = self._media_type(exchange.operation, answer.status)
+        headers = {"content-type": media_type, **parts.get("header", {}), **refusal.headers}
+        return RawReply(answer.status, headers, dump(parts.get("body", {})))
+
+    def _answer(self, refusal: Refusal) -> Answer:
+        answer = self._documented(refusal.meaning) or _usual(refusal.status_code)
+        return replace(
+            answer,
+            status=refusal.status or answer.status,
+            message=refusal.message or answer.message,
+        )
+
+    def _documented(self, meaning: str | None) -> Answer | None:
+        answers = self._errors.meanings.get(meaning or "", ())
+        status = self._settings().wrong_state_status if meaning == WRONG_STATE else None
+        return next((each for each in answers if status in {None, each.status}), None)
+
+    def _media_type(self, operation: Operation | None, status: int) -> str:
+        operations = (operation, *self._operations) if operation else self._operations
+        found = (each.response(status) for each in operations)
+        types = (kind for response in found if response for kind in response.media_types)
+        return next(types, "application/json")
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Why a request is refused, from whatever was raised. Nothing of a fault of ours is shown."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, JobgateError):
+        allow = {"allow": ", ".join(error.explanation.allow)} if error.explanation.allow else {}
+        return _refusal(error.status, error.detail, allow)
+    if isinstance(error, HTTPException):
+        return _refusal(error.status_code, error.detail, {})
+    return Refusal(None, status=500)
+
+
+def _refusal(status: int, detail: str | None, headers: dict[str, str]) -> Refusal:
+    if status in _INVALID:
+        return Refusal(INVALID_REQUEST, detail, status=status, headers=headers)
+    if status == USUAL_STATUS[INVALID_REQUEST]:
+        return Refusal(INVALID_REQUEST, detail, headers=headers)
+    if status in _MEANINGS:
+        return Refusal(_MEANINGS[status], headers=headers)
+    return Refusal(None, detail if status < HTTPStatus.INTERNAL_SERVER_ERROR else None, status=status, headers=headers)
+
+
+def _usual(status: int) -> Answer:
+    """An answer for what the document says nothing of."""
+    phrase = responses.get(status, "Error")
+    return Answer(status, f"{phrase}.", "".join(phrase.split()))

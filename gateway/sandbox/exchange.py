@@ -1,0 +1,155 @@
+"""One request on its way through a simulated vendor, and the log of all that came."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from gateway.domain.model import JobAction
+from gateway.edge.guard import Scope, header
+from gateway.specs.operations import Operation
+
+EXTENSION = "jobgate.sandbox"
+"""Under this name of an ASGI scope's extensions the exchange travels."""
+
+LONGEST_LOG = 100_000
+"""How many entries are kept; the oldest go first."""
+
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass
+class Exchange:
+    """What is known of a request so far.
+
+    `url` is the address as the client called it, prefix and all, which is what a signature covers;
+    `path` is the vendor's part of it, `raw_path` the same before percent-decoding. `operation` is
+    None for the token endpoint and for what the document does not know.
+    """
+
+    method: str
+    url: str
+    raw_path: str
+    path: str
+    query: str
+    trace: str
+    operation_id: str | None = None
+    operation: Operation | None = None
+    job_action: JobAction | None = None
+    before: str | None = None
+    after: str | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """A request that reached a vendor. It never holds credentials.
+
+    `before` and `after` are the job's vendor status around a job action, `status` the HTTP status
+    of the answer, None where the connection was closed instead.
+    """
+
+    sequence: int
+    at: datetime
+    vendor: str
+    method: str
+    path: str
+    query: str
+    operation_id: str | None
+    job_action: JobAction | None
+    before: str | None
+    after: str | None
+    status: int | None
+    fault: str | None
+
+
+class Log:
+    """The requests of one vendor, in the order in which they were answered."""
+
+    def __init__(self, vendor: str) -> None:
+        """Start empty."""
+        self._vendor = vendor
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._entries: deque[LogEntry] = deque(maxlen=LONGEST_LOG)
+
+    def add(self, exchange: Exchange, at: datetime, status: int | None) -> None:
+        """Keep what came of a request."""
+        with self._lock:
+            self._sequence += 1
+            self._entries.append(
+                LogEntry(
+                    sequence=self._sequence,
+                    at=at,
+                    vendor=self._vendor,
+                    method=exchange.method,
+                    path=exchange.path,
+                    query=exchange.query,
+                    operation_id=exchange.operation_id,
+                    job_action=exchange.job_action,
+                    before=exchange.before,
+                    after=exchange.after,
+                    status=status,
+                    fault=exchange.fault,
+                )
+            )
+
+    def after(self, sequence: int = 0) -> tuple[LogEntry, ...]:
+        """The entries whose number is higher."""
+        with self._lock:
+            return tuple(each for each in self._entries if each.sequence > sequence)
+
+    def clear(self) -> None:
+        """Forget the entries. Their numbers are not used again."""
+        with self._lock:
+            self._entries.clear()
+
+
+def exchange_of(scope: Mapping[str, Any]) -> Exchange:
+    """The exchange that an ASGI request belongs to."""
+    exchange: Exchange = scope["extensions"][EXTENSION]
+    return exchange
+
+
+def below(scope: Scope, name: str) -> Scope:
+    """The request as the vendor sees it: without the prefix, and with its exchange."""
+    path = scope["path"].removeprefix(f"/{name}") or "/"
+    raw_path = _raw_path(scope).removeprefix(f"/{name}") or "/"
+    exchange = Exchange(
+        method=scope["method"],
+        url=_url(scope),
+        raw_path=raw_path,
+        path=path,
+        query=scope["query_string"].decode("latin-1"),
+        trace=_trace(scope),
+    )
+    return {
+        **scope,
+        "path": path,
+        "raw_path": raw_path.encode("latin-1"),
+        "extensions": {**scope.get("extensions", {}), EXTENSION: exchange},
+    }
+
+
+def _url(scope: Scope) -> str:
+    host = (header(scope["headers"], b"host") or b"").decode("latin-1")
+    query = scope["query_string"].decode("latin-1")
+    return f"{scope['scheme']}://{host}{_raw_path(scope)}{'?' if query else ''}{query}"
+
+
+def _raw_path(scope: Scope) -> str:
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw_path.decode("latin-1")
+
+
+def _trace(scope: Scope) -> str:
+    """The id of the request: of the client's trace (W3C Trace Context), or a new one."""
+    sent = header(scope["headers"], b"traceparent") or b""
+    found = _TRACE_PARENT.fullmatch(sent.decode("latin-1"))
+    return str(uuid.UUID(found[1]) if found else uuid.uuid4())

@@ -1,0 +1,170 @@
+"""All simulated vendors on one port, with the control API beside them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.domain.adapter import Adapter
+from gateway.edge.guard import RawReply, Receive, Scope, Send, write
+from gateway.listening import address, listen
+from gateway.sandbox.control import PREFIX, control
+from gateway.sandbox.exchange import below
+from gateway.sandbox.holding import Hold
+from gateway.sandbox.settings import Credentials, SandboxSettings
+from gateway.sandbox.simulator import Now
+from gateway.sandbox.vendor import VendorSandbox
+from gateway.specs.vendor import VendorSpecification
+
+
+def utc_now() -> datetime:
+    """The time by the system's clock."""
+    return datetime.now(UTC)
+
+
+class Sandbox:
+    """An ASGI application: each vendor's API below `/{vendor}`, the control API below `/control`.
+
+    `vendors` are the simulated vendors by name, to be used by hand.
+    """
+
+    def __init__(
+        self,
+        vendors: Mapping[str, tuple[Adapter, VendorSpecification]],
+        settings: SandboxSettings | None = None,
+        now: Now = utc_now,
+    ) -> None:
+        """Simulate these vendors. `now` is the vendors' clock; it must give times with a zone.
+
+        Raises SpecificationError where a document or an adapter lacks what the sandbox needs, and
+        ValueError where a setting is none that the document has.
+        """
+        self.hold = Hold()
+        self.vendors: Mapping[str, VendorSandbox] = {
+            specification.name: VendorSandbox(adapter, specification, settings or SandboxSettings(), now, self.hold)
+            for adapter, specification in vendors.values()
+        }
+        if PREFIX.removeprefix("/") in self.vendors:
+            raise ValueError(f"No vendor can be served at {PREFIX}: the control API is there. Rename the vendor.")
+        self._control = control(self.vendors)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        name = raw_path.decode("latin-1").removeprefix("/").partition("/")[0]
+        vendor = self.vendors.get(name)
+        if vendor is not None:
+            await vendor.entrance(below(scope, name), receive, send)
+        elif f"/{name}" == PREFIX:
+            await self._control(scope, receive, send)
+        else:
+            await write(send, self._index(200 if raw_path == b"/" else 404))
+
+    def vendor(self, name: str) -> VendorSandbox:
+        """A simulated vendor. Raises KeyError where there is none of this name."""
+        return self.vendors[name]
+
+    def _index(self, status: int) -> RawReply:
+        paths = [vendor.endpoint for vendor in self.vendors.values()]
+        lines = ["The Jobgate sandbox.", "", *paths, f"{PREFIX}/vendors", ""]
+        return RawReply(status, {"content-type": "text/plain"}, "\n".join(lines).encode())
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Nothing has to be done when a server starts or stops; it still wants to be told."""
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP without an access log. Switching uvicorn's own off would silence a gateway's beside."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.access_log = False
+
+
+class SandboxServer:
+    """Serves a sandbox from a thread of its own, for as long as the `with` block lasts."""
+
+    def __init__(self, sandbox: Sandbox, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Serve on this port; 0 means any free one."""
+        self.sandbox = sandbox
+        self._address = host, port
+        self._url: str | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Start. Raises OSError where the port cannot be had."""
+        listening = listen(*self._address)
+        self._url = address(listening)
+        self.sandbox.hold.begin()
+        self._server = uvicorn.Server(_config(self.sandbox))
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="sandbox", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop; answers that are held back go out at once."""
+        self.sandbox.hold.end()
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Where the sandbox is, without a slash at the end. Raises RuntimeError before the start."""
+        if self._url is None:
+            raise RuntimeError("The sandbox's server has not been started.")
+        return self._url
+
+    def vendor(self, name: str) -> VendorSandbox:
+        """A simulated vendor. Raises KeyError where there is none of this name."""
+        return self.sandbox.vendor(name)
+
+    def endpoint(self, vendor: str) -> str:
+        """Where the vendor's API is: what to configure as a connection's endpoint."""
+        return self.url + self.vendor(vendor).endpoint
+
+    def token_url(self, vendor: str) -> str | None:
+        """Where the vendor grants tokens; None for vendors that do not."""
+        path = self.vendor(vendor).token_endpoint
+        return None if path is None else self.url + path
+
+    def credentials(self, vendor: str) -> Credentials:
+        """What a client of the vendor must present."""
+        return self.vendor(vendor).credentials
+
+    def wait(self) -> None:
+        """Wait until the server ends."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+def _config(sandbox: Sandbox) -> uvicorn.Config:
+    return uvicorn.Config(
+        sandbox,
+        http=_Protocol,
+        lifespan="off",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )

@@ -1,0 +1,179 @@
+"""What the vendor does to its jobs: its document's transition table, set in motion.
+
+Nothing runs in the background. What time would have done by now is done whenever somebody looks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway.domain.adapter import Simulate
+from gateway.domain.model import JobAction, Json
+from gateway.sandbox.examples import Examples, VendorJob
+from gateway.sandbox.refusal import UNKNOWN_JOB, WRONG_STATE, Refusal
+from gateway.specs.vendor import VendorSpecification
+
+Now = Callable[[], datetime]
+"""Gives the time, with its zone."""
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A job action that was accepted for a later time."""
+
+    at: datetime
+    job_action: JobAction
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job, since when it is in its status, and what is still to happen to it."""
+
+    job: VendorJob
+    since: datetime
+    deferred: Deferred | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """The vendor status before and after a job action."""
+
+    before: str
+    after: str
+
+
+class Simulator:
+    """The jobs of one vendor account. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        specification: VendorSpecification,
+        simulate: Simulate | None,
+        now: Now,
+        clock_seconds: Callable[[], float | None],
+    ) -> None:
+        """Start without jobs. `simulate` is the adapter's, `clock_seconds` the present setting."""
+        self.examples = Examples(specification)
+        self._specification = specification
+        self._simulate = simulate
+        self._now = now
+        self._clock_seconds = clock_seconds
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.RLock()
+
+    def restart(self, jobs: Iterable[VendorJob]) -> None:
+        """Forget all jobs, and have these instead."""
+        now = self._now()
+        with self._lock:
+            self._entries = {self.examples.id_of(job): Entry(job, now) for job in jobs}
+
+    def restart_clock(self) -> None:
+        """Count the time that jobs have been in their status from now on."""
+        now = self._now()
+        with self._lock:
+            self._entries = {key: replace(each, since=now) for key, each in self._entries.items()}
+
+    def jobs(self) -> tuple[VendorJob, ...]:
+        """All jobs, oldest first."""
+        with self._lock:
+            return tuple(self.job(job_id) for job_id in self._entries)
+
+    def job(self, job_id: str) -> VendorJob:
+        """One job. Raises Refusal (unknown-job)."""
+        return self._settled(job_id).job
+
+    def add(self, job: VendorJob) -> None:
+        """Add a job. Raises ValueError where its id is taken."""
+        job_id = self.examples.id_of(job)
+        with self._lock:
+            if job_id in self._entries:
+                raise ValueError("There is a job with this id already.")
+            self._entries[job_id] = Entry(job, self._now())
+
+    def move(self, job_id: str, status: str) -> VendorJob:
+        """Put a job into a status, whatever it is in. Raises Refusal (unknown-job)."""
+        with self._lock:
+            moved = self._moved(self._settled(job_id), status, self._now())
+            self._entries[job_id] = moved
+            return moved.job
+
+    def perform(self, job_action: JobAction) -> Change:
+        """Do what a client asks for.
+
+        Raises Refusal: unknown-job where the job, or a part of it that the action names, does not
+        exist; wrong-state where the transition table does not allow the action.
+        """
+        mapping = self._specification.actions[job_action.action]
+        with self._lock:
+            entry = self._settled(job_action.job_id)
+            before = self.examples.status_of(entry.job)
+            if before not in mapping.from_statuses:
+                raise Refusal(WRONG_STATE, before=before)
+            # Now in any case: an action that cannot be done later is refused at once.
+            done = self._done(entry, job_action, self._now())
+            at = _moment(job_action.parameters.get(mapping.deferred_by or ""))
+            if at is not None and at > self._now():
+                done = replace(entry, deferred=Deferred(at, job_action))
+            self._entries[job_action.job_id] = done
+            return Change(before, self.examples.status_of(done.job))
+
+    def _settled(self, job_id: str) -> Entry:
+        """The job as it is by now. Raises Refusal (unknown-job)."""
+        with self._lock:
+            if job_id not in self._entries:
+                raise Refusal(UNKNOWN_JOB)
+            entry = self._after_deferred(self._entries[job_id])
+            entry = self._after_transitions(entry)
+            self._entries[job_id] = entry
+            return entry
+
+    def _after_deferred(self, entry: Entry) -> Entry:
+        deferred = entry.deferred
+        if deferred is None or deferred.at > self._now():
+            return entry
+        due = replace(entry, deferred=None)
+        if not self._allows(due, deferred.job_action):
+            return due
+        return self._done(due, deferred.job_action, deferred.at)
+
+    def _allows(self, entry: Entry, job_action: JobAction) -> bool:
+        return self._specification.allows(job_action.action, self.examples.status_of(entry.job))
+
+    def _after_transitions(self, entry: Entry) -> Entry:
+        seconds = self._clock_seconds()
+        while seconds is not None and entry.since + timedelta(seconds=seconds) <= self._now():
+            following = self.next_statuses(self.examples.status_of(entry.job))
+            if not following:
+                break
+            entry = self._moved(entry, following[0], entry.since + timedelta(seconds=seconds))
+        return entry
+
+    def next_statuses(self, status: str) -> tuple[str, ...]:
+        """Where the vendor may move a job from this status by itself."""
+        return tuple(to for origin, to in self._specification.transitions if origin == status)
+
+    def _moved(self, entry: Entry, status: str, at: datetime) -> Entry:
+        return replace(entry, job=self.examples.moved(entry.job, status), since=at)
+
+    def _done(self, entry: Entry, job_action: JobAction, at: datetime) -> Entry:
+        status = self._specification.actions[job_action.action].to_status
+        job = self.examples.with_status(entry.job, status)
+        try:
+            done = self._simulate(deepcopy(job), job_action, at) if self._simulate else job
+        except LookupError as error:
+            before = self.examples.status_of(entry.job)
+            raise Refusal(UNKNOWN_JOB, before=before) from error
+        return Entry(done, at)
+
+
+def _moment(value: Json) -> datetime | None:
+    """A date-time of the vendor's API; None for what Python cannot count as one (a leap second)."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None

@@ -1,0 +1,217 @@
+"""One simulated vendor: its API, and all that can be done with it by hand."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.domain.adapter import Adapter
+from gateway.domain.errors import FieldError
+from gateway.sandbox.behaviour import Behaviour
+from gateway.sandbox.entrance import Entrance
+from gateway.sandbox.errors import Errors
+from gateway.sandbox.examples import VendorJob
+from gateway.sandbox.exchange import Log, LogEntry
+from gateway.sandbox.faults import Fault, FaultKind, FaultScript
+from gateway.sandbox.holding import Hold
+from gateway.sandbox.refusal import WRONG_STATE
+from gateway.sandbox.routes import TOKEN
+from gateway.sandbox.security import (
+    OAuthScheme,
+    SigningScheme,
+    security_map,
+    token_flows,
+    verifiers,
+)
+from gateway.sandbox.settings import Credentials, SandboxSettings, VendorSettings
+from gateway.sandbox.simulator import Now, Simulator
+from gateway.sandbox.surface import Surface
+from gateway.sandbox.tokens import Token, TokenEndpoint, Tokens
+from gateway.specs.vendor import VendorSpecification
+
+
+class VendorSandbox:
+    """A vendor made from its document.
+
+    `entrance` is its API as an ASGI application. The methods are what the control API offers.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        specification: VendorSpecification,
+        settings: SandboxSettings,
+        now: Now,
+        hold: Hold,
+    ) -> None:
+        """Start with the document's jobs.
+
+        Raises SpecificationError where the document or the adapter lacks what the sandbox needs,
+        ValueError where a setting is none that the document has.
+        """
+        self.specification = specification
+        self.credentials = settings.credentials.get(specification.name) or Credentials()
+        initial = settings.vendors.get(specification.name) or VendorSettings()
+        self._initial = self._settings = self._checked(initial)
+        self._faults = FaultScript()
+        self._log = Log(specification.name)
+        self._tokens = Tokens(now)
+        self._simulator = Simulator(specification, adapter.simulate, now, self._clock_seconds)
+        self._behaviour = Behaviour(specification, self._simulator)
+        errors = Errors(specification, lambda: self._settings)
+        surface = self._surface(adapter, errors, now)
+        self.entrance = Entrance(surface, errors, self._faults, self._log, specification.reply, now, hold)
+        self.reset()
+
+    @property
+    def endpoint(self) -> str:
+        """The path of the API on the sandbox's server: where a connection's endpoint leads."""
+        return f"/{self.specification.name}{self.entrance.surface.routes.base_path}"
+
+    @property
+    def token_endpoint(self) -> str | None:
+        """The path of the (first) token endpoint on the sandbox's server; None: there is none."""
+        urls = iter(token_flows(self.specification.api.document))
+        found = next((urlsplit(url).path for url in urls), None)
+        return None if found is None else f"/{self.specification.name}{found}"
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every OAuth 2.0 scope that the document knows."""
+        flows = token_flows(self.specification.api.document).values()
+        return frozenset(scope for scopes in flows for scope in scopes)
+
+    @property
+    def settings(self) -> VendorSettings:
+        """The settings as they are now."""
+        return self._settings
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings, by their names in VendorSettings; the others stay.
+
+        Raises ValueError where a setting is none that the document has.
+        """
+        settings = self._checked(replace(self._settings, **changes))
+        restart = settings.clock_seconds != self._settings.clock_seconds
+        self._settings = settings
+        if restart:
+            self._simulator.restart_clock()
+
+    def jobs(self) -> tuple[VendorJob, ...]:
+        """All jobs, oldest first."""
+        return self._simulator.jobs()
+
+    def job(self, job_id: str) -> VendorJob:
+        """One job. Raises Refusal (unknown-job)."""
+        return self._simulator.job(job_id)
+
+    def create_job(self, status: str, job_id: str | None = None) -> str:
+        """Add a job in this status, with a new UUID where no id is given. Gives the id.
+
+        Raises ValueError where there is no such status, where the id is taken, or where the job
+        would not fit the vendor's document.
+        """
+        self._check_status(status)
+        job = self._simulator.examples.make(status, job_id or str(uuid.uuid4()))
+        misfits = self._misfits(job)
+        if misfits:
+            listed = "; ".join(f"{each.pointer} {each.detail}" for each in misfits)
+            raise ValueError(f"The job would not fit the vendor's document: {listed}.")
+        self._simulator.add(job)
+        return self._simulator.examples.id_of(job)
+
+    def set_status(self, job_id: str, status: str) -> VendorJob:
+        """Put a job into any status. Raises Refusal (unknown-job), or ValueError for the status."""
+        self._check_status(status)
+        return self._simulator.move(job_id, status)
+
+    def advance(self, job_id: str, to: str | None = None) -> VendorJob:
+        """Let the vendor move a job by itself: to a status, or the first that its document names.
+
+        Raises Refusal (unknown-job), or ValueError where the document has no such transition.
+        """
+        status = self._simulator.examples.status_of(self._simulator.job(job_id))
+        following = self._simulator.next_statuses(status)
+        if not following or to not in {None, *following}:
+            choices = ", ".join(following) or "nowhere"
+            raise ValueError(f"By itself, a job goes from {status} to: {choices}.")
+        return self._simulator.move(job_id, to or following[0])
+
+    def script(self, fault: Fault) -> None:
+        """Add a fault to the script; expiring tokens happens at once.
+
+        Raises ValueError where the vendor has no such operation.
+        """
+        _choose("operation", fault.operation_id, [*self.specification.api.operations, TOKEN])
+        if fault.kind is FaultKind.EXPIRE_TOKENS:
+            self._tokens.expire()
+        else:
+            self._faults.add(fault)
+
+    def scripted(self) -> tuple[Fault, ...]:
+        """The faults still to come."""
+        return self._faults.pending()
+
+    def clear_faults(self) -> None:
+        """Forget the faults still to come."""
+        self._faults.clear()
+
+    def issue_token(self, scopes: frozenset[str] | None = None, seconds: int | None = None) -> Token:
+        """Issue a token by hand: for every scope of the document and its usual time, if not said."""
+        granted = self.scopes if scopes is None else scopes
+        return self._tokens.issue(granted, seconds or self._settings.token_seconds)
+
+    def log(self, after: int = 0) -> tuple[LogEntry, ...]:
+        """The requests that came, from the one after this number on."""
+        return self._log.after(after)
+
+    def reset(self) -> None:
+        """Bring back the first jobs and settings; forget faults and log. Tokens stay valid."""
+        self._settings = self._initial
+        self._faults.clear()
+        self._log.clear()
+        seeds = self._simulator.examples.seeds()
+        self._simulator.restart(job for job in seeds if not self._misfits(job))
+
+    def _surface(self, adapter: Adapter, errors: Errors, now: Now) -> Surface:
+        api = self.specification.api
+        endpoint = partial(TokenEndpoint, self._tokens, self.credentials, seconds=self._lifetime)
+        endpoints = {urlsplit(url).path: endpoint(scopes=scopes) for url, scopes in token_flows(api.document).items()}
+        signing = SigningScheme(verifiers(adapter, api.document), self.credentials, now)
+        schemes = security_map(api.document, OAuthScheme(self._tokens), signing)
+        return Surface(api, self._behaviour, errors, schemes, endpoints)
+
+    def _clock_seconds(self) -> float | None:
+        return self._settings.clock_seconds
+
+    def _lifetime(self) -> int:
+        return self._settings.token_seconds
+
+    def _check_status(self, status: str) -> None:
+        if status not in self.specification.statuses:
+            known = ", ".join(self.specification.statuses)
+            raise ValueError(f"There is no such status. There are: {known}.")
+
+    def _misfits(self, job: VendorJob) -> tuple[FieldError, ...]:
+        """Where a job departs from the vendor's document."""
+        found = self._behaviour.job_body(job)
+        response = found[0].response(200) if found else None
+        if found is None or response is None:
+            return ()
+        return next(iter(response.bodies.values())).errors(found[1])
+
+    def _checked(self, settings: VendorSettings) -> VendorSettings:
+        errors = self.specification.errors
+        statuses = [str(answer.status) for answer in errors.meanings.get(WRONG_STATE, ())]
+        _choose("wrong-state status", settings.wrong_state_status, statuses)
+        _choose("envelope", settings.envelope, list(errors.envelopes))
+        return settings
+
+
+def _choose(what: str, chosen: object, choices: list[str]) -> None:
+    if chosen is not None and str(chosen) not in choices:
+        known = ", ".join(choices)
+        raise ValueError(f"The vendor's document has no such {what}. It has: {known}.")

@@ -1,0 +1,122 @@
+"""A gateway and its sandbox, wired together and running: for `jobgate serve`, the demonstration and the tests."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from gateway.app import Catalogue, Gateway
+from gateway.banner import Banner, SandboxLines, sandbox_greeting
+from gateway.config import (
+    ClientCredentialsAuthentication,
+    ConnectionSettings,
+    Settings,
+    SignedAuthentication,
+    load,
+)
+from gateway.engine.connections import Vendor
+from gateway.listening import HOST, address, in_background, listen, server
+from gateway.sandbox.server import Sandbox, SandboxServer
+from gateway.security.callers import new_key
+
+
+@dataclass(frozen=True)
+class Running:
+    """A gateway and its sandbox, running."""
+
+    url: str
+    api_key: str
+    gateway: Gateway
+    sandbox: SandboxServer
+
+
+@contextmanager
+def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
+    """A gateway with the sandbox of every installed vendor, on loopback, until the block ends."""
+    catalogue = Catalogue.load()
+    key = api_key or new_key()
+    with simulators(catalogue) as sandbox:
+        settings = load().model_copy(update={"api_key": SecretStr(key)})
+        gateway = Gateway(with_sandbox(settings, catalogue.vendors, sandbox), catalogue)
+        with in_background(gateway.application, port) as url:
+            yield Running(url, key, gateway, sandbox)
+
+
+def serve(settings: Settings, *, host: str | None, port: int | None, sandbox_port: int | None) -> None:
+    """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
+    log_to_terminal()
+    catalogue = Catalogue.load()
+    with listen(host or settings.server.host, settings.server.port if port is None else port) as listening:
+        if sandbox_port is None:
+            _serve(Gateway(settings, catalogue), listening, Banner(address(listening)))
+            return
+        with simulators(catalogue, sandbox_port) as sandbox:
+            key = settings.api_key or SecretStr(new_key())
+            wired = with_sandbox(settings.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
+            gateway = Gateway(wired, catalogue)
+            lines = SandboxLines(gateway.directory, sandbox.url, key.get_secret_value())
+            _serve(gateway, listening, Banner(address(listening), lines))
+
+
+def serve_sandbox(port: int) -> None:
+    """Serve the simulators alone, in the foreground, until told to stop."""
+    log_to_terminal()
+    sandbox = sandbox_of(Catalogue.load())
+    with listen(HOST, port) as listening:
+        greeting = sandbox_greeting(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
+        server(sandbox, access_log=True, greeting=greeting).run(sockets=[listening])
+
+
+def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
+    """The simulators of every installed vendor, as a context manager that runs them."""
+    return SandboxServer(sandbox_of(catalogue), port)
+
+
+def sandbox_of(catalogue: Catalogue) -> Sandbox:
+    """The simulators of every installed vendor, as one application."""
+    return Sandbox({name: (vendor.adapter, vendor.specification) for name, vendor in catalogue.vendors.items()})
+
+
+def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: SandboxServer) -> Settings:
+    """The settings with a connection to the simulator of each vendor."""
+    simulated = {sandbox_name(name): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
+    return settings.model_copy(update={"connections": {**settings.connections, **simulated}})
+
+
+def sandbox_name(vendor: str) -> str:
+    """What the connection to a vendor's simulator is called: `azure-sandbox`."""
+    return f"{vendor.split('-', 1)[0]}-sandbox"
+
+
+def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSettings:
+    """The connection to a vendor's simulator, by the first security scheme that the vendor's document requires."""
+    scheme = next(iter(vendor.specification.api.document.content["security"][0]))
+    credentials = sandbox.credentials(vendor.name)
+    authentication: SignedAuthentication | ClientCredentialsAuthentication
+    if scheme in vendor.adapter.signing:
+        authentication = SignedAuthentication(kind="signature", scheme=scheme, secret=SecretStr(credentials.access_key))
+    else:
+        authentication = ClientCredentialsAuthentication(
+            kind="client-credentials",
+            scheme=scheme,
+            client_id=credentials.client_id,
+            client_secret=SecretStr(credentials.client_secret),
+            token_url=sandbox.token_url(vendor.name),
+        )
+    return ConnectionSettings(vendor=vendor.name, endpoint=sandbox.endpoint(vendor.name), authentication=authentication)
+
+
+def log_to_terminal() -> None:
+    """Log as people read it. What Connexion and uvicorn remark on the side says nothing that the rest does not."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("connexion").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
+    server(gateway.application, access_log=True, greeting=banner.text()).run(sockets=[listening])

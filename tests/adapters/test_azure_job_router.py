@@ -1,0 +1,123 @@
+"""The Azure adapter: its signature against published vectors, and its pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from adapters.azure_job_router import CLOCK_SKEW, closable_assignments, sign, simulate, verify
+from gateway.domain.model import HttpRequest, JobAction
+
+HOST = "https://contoso.westus.communications.azure.com"
+JOB = f"{HOST}/routing/jobs/8780b28c-7079-4de1-9143-4d369289e958"
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+NOW = datetime(2023, 11, 3, 21, 27, 6, tzinfo=UTC)
+
+# Made with the policy of Microsoft's Python SDK (azure-communication-jobrouter 1.0.0) for this key and date.
+VECTORS = [
+    pytest.param(
+        HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {}),
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "gbNIZK933+3TiE7ymCewPcOBtm2w7GJ3NAqiDGEeRCw=",
+        id="cancel-without-body",
+    ),
+    pytest.param(
+        HttpRequest(
+            "POST",
+            f"{JOB}/assignments/1d5896f3-8b54-40be-82d3-910323f5e2af:close?api-version=2023-11-01",
+            {},
+            b'{"dispositionCode": "JobCompleted.", "note": "Closing job"}',
+        ),
+        "01MrZho6KGVVPc7qEc/hyogz/HAE6Ihv0haE+BsxikQ=",
+        "a5+7ksCXcLCraUuloow4f8dxKKRhvOAgOc5x4bFhvTQ=",
+        id="close-with-body",
+    ),
+    pytest.param(
+        HttpRequest("GET", f"{HOST}/routing/jobs?maxpagesize=20&status=active&api-version=2023-11-01", {}),
+        "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "EIlryMRjCUbix67SJPWL+ElUVzBHTUmyOKdItH9payU=",
+        id="list",
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "digest", "signature"), VECTORS)
+def test_signature_is_that_of_the_official_client(request_: HttpRequest, digest: str, signature: str) -> None:
+    """The headers are those that Microsoft's SDK sends for the same request, key and date."""
+    assert sign(request_, KEY, NOW) == {
+        "x-ms-date": "Fri, 03 Nov 2023 21:27:06 GMT",
+        "x-ms-content-sha256": digest,
+        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
+    }
+
+
+@pytest.mark.parametrize(("request_", "digest", "signature"), VECTORS)
+def test_a_signed_request_verifies(request_: HttpRequest, digest: str, signature: str) -> None:
+    """What `sign` made, `verify` accepts, within the permitted skew of the clocks."""
+    signed = replace(request_, headers=sign(request_, KEY, NOW))
+    verify(signed, KEY, NOW + CLOCK_SKEW)
+
+
+TAMPERED = {
+    "url": lambda request: replace(request, url=request.url.replace("8780b28c", "8780b28d")),
+    "method": lambda request: replace(request, method="GET"),
+    "content": lambda request: replace(request, content=b"{}"),
+    "date": lambda request: replace(request, headers={**request.headers, "x-ms-date": "Fri, 03 Nov 2023 21:27:07 GMT"}),
+    "no date": lambda request: replace(request, headers={"Authorization": request.headers["Authorization"]}),
+    "bad date": lambda request: replace(request, headers={**request.headers, "x-ms-date": "today"}),
+    "no signature": lambda request: replace(request, headers={**request.headers, "Authorization": ""}),
+    "not ASCII": lambda request: replace(request, headers={**request.headers, "Authorization": "HMAC-SHA256 é"}),
+}
+
+
+@pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
+def test_a_changed_request_does_not_verify(tamper: Any) -> None:
+    """Whatever part of a signed request is changed, the signature no longer holds."""
+    request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
+    signed = replace(request, headers=dict(sign(request, KEY, NOW)))
+    with pytest.raises(PermissionError):
+        verify(tamper(signed), KEY, NOW)
+
+
+@pytest.mark.parametrize("late", [CLOCK_SKEW + timedelta(seconds=1), -CLOCK_SKEW - timedelta(seconds=1)])
+def test_an_old_or_early_signature_does_not_verify(late: timedelta) -> None:
+    """A signature is good for a few minutes only, so that it cannot be replayed later."""
+    request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
+    with pytest.raises(PermissionError, match="too far"):
+        verify(replace(request, headers=sign(request, KEY, NOW)), KEY, NOW + late)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "found"),
+    [
+        ({}, ()),
+        ({"a": {"assignedAt": "x"}}, ()),
+        ({"a": {"assignedAt": "x", "completedAt": "x"}}, ("a",)),
+        ({"a": {"completedAt": "x", "closedAt": "x"}, "b": {"completedAt": "x"}}, ("b",)),
+        ({"a": {"completedAt": "x"}, "b": {"completedAt": "x"}}, ("a", "b")),
+        (None, ()),
+    ],
+)
+def test_closable_assignments_are_completed_and_open(assignments: Any, found: tuple[str, ...]) -> None:
+    """Exactly the assignments that are completed and not closed can be closed."""
+    assert closable_assignments({"assignments": assignments}) == found
+
+
+def test_a_cancelled_job_carries_the_traces_of_the_action() -> None:
+    """Disposition and note are in the job afterwards, the note behind the earlier ones."""
+    action = JobAction("cancel", "7", {"note": "why"})
+    job = simulate({"status": "cancelled", "notes": [{"message": "earlier"}]}, action, NOW)
+    assert job["dispositionCode"] == "Cancelled"
+    assert job["notes"] == [
+        {"message": "earlier"},
+        {"message": "why", "addedAt": "2023-11-03T21:27:06.0000000+00:00"},
+    ]
+
+
+def test_closing_an_assignment_that_the_job_has_not_is_a_lookup_error() -> None:
+    """An assignment of another job cannot be closed."""
+    with pytest.raises(LookupError):
+        simulate({"assignments": {}}, JobAction("close", "7", {"assignmentId": "a"}), NOW)

@@ -1,0 +1,151 @@
+"""What the client sends to act on a job: each action once, with what was asked and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from gateway.client import ActionWarning, Client, DryRun, GatewayUnreachable, JobAction, VendorRequest
+from tests.client.stub import Reply, Stub
+
+DONE = {
+    "id": "action-1",
+    "connection": "c",
+    "vendor": "v",
+    "jobId": "j",
+    "action": "cancel",
+    "parameters": {},
+    "status": "succeeded",
+    "outcome": "applied",
+    "warnings": [],
+    "requestedAt": "2026-01-05T09:30:00.000Z",
+}
+WARNING = {"code": "recorded-only", "parameter": "note", "detail": "Kept here."}
+NOTES = {"disposition_code": "Hung up", "note": "Called back"}
+NOTES_JSON = {"dispositionCode": "Hung up", "note": "Called back"}
+
+Act = Callable[..., JobAction]
+VERBS: dict[str, Callable[[Client], Act]] = {
+    "cancel": lambda client: client.cancel,
+    "close": lambda client: client.close,
+    "pause": lambda client: client.pause,
+    "restart": lambda client: client.restart,
+}
+every_verb = pytest.mark.parametrize("verb", VERBS)
+
+
+@every_verb
+def test_without_parameters(stub: Stub, client: Client, verb: str) -> None:
+    """An action without parameters is a POST without body, query and preference."""
+    stub.answers(DONE)
+    done = VERBS[verb](client)("c", "j")
+    (request,) = stub.received
+    assert (request.method, request.target, request.content) == ("POST", f"/v1/connections/c/jobs/j/{verb}", b"")
+    assert not {"content-type", "prefer"} & set(request.headers)
+    assert (done.id, done.outcome) == ("action-1", "applied")
+
+
+@every_verb
+def test_with_parameters(stub: Stub, client: Client, verb: str) -> None:
+    """Every action takes a note and a disposition, and sends them as JSON under the API's names."""
+    stub.answers(DONE)
+    VERBS[verb](client)("c", "j", **NOTES)
+    (request,) = stub.received
+    assert json.loads(request.content) == NOTES_JSON
+    assert request.headers["content-type"] == "application/json"
+
+
+@every_verb
+def test_strict(stub: Stub, client: Client, verb: str) -> None:
+    """`strict` is a preference of the request and no parameter of the action."""
+    stub.answers(DONE, DONE)
+    VERBS[verb](client)("c", "j", strict=True)
+    VERBS[verb](client)("c", "j", strict=False)
+    strict, lenient = stub.received
+    assert (strict.headers["prefer"], strict.content) == ("handling=strict", b"")
+    assert ("prefer" in lenient.headers, lenient.content) == (False, b"")
+
+
+@every_verb
+def test_none_is_left_out(stub: Stub, client: Client, verb: str) -> None:
+    """A parameter that is None is as one that is not given."""
+    stub.answers(DONE, DONE)
+    VERBS[verb](client)("c", "j", note=None, disposition_code=None)
+    VERBS[verb](client)("c", "j", note=None, disposition_code="Hung up")
+    assert [request.content for request in stub.received] == [b"", b'{"dispositionCode": "Hung up"}']
+
+
+@pytest.mark.parametrize(
+    ("close_at", "expected"),
+    [
+        (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "2030-01-02T03:04:05Z"),
+        (datetime(2030, 1, 2, 3, 4, 5, 600_000, tzinfo=timezone(timedelta(hours=2))), "2030-01-02T01:04:05.600000Z"),
+    ],
+)
+def test_close(stub: Stub, client: Client, close_at: datetime, expected: str) -> None:
+    """Closing takes an assignment and a time, which is sent in UTC."""
+    stub.answers(DONE)
+    client.close("c", "j", close_at=close_at, assignment_id="a", note="n")
+    (request,) = stub.received
+    assert json.loads(request.content) == {"closeAt": expected, "assignmentId": "a", "note": "n"}
+
+
+def test_time_without_zone(stub: Stub, client: Client) -> None:
+    """A time that could mean several moments is refused before anything is sent."""
+    with pytest.raises(ValueError, match="zone"):
+        client.close("c", "j", close_at=datetime(2030, 1, 1))  # noqa: DTZ001 - the mistake that is tried
+    assert stub.received == []
+
+
+@pytest.mark.parametrize("action", [*VERBS, "complete"])
+def test_act(stub: Stub, client: Client, action: str) -> None:
+    """`act` applies any action by its name, of newer gateways too."""
+    stub.answers(DONE)
+    client.act(action, "c", "j", note="n", strict=True)
+    (request,) = stub.received
+    assert request.target == f"/v1/connections/c/jobs/j/{action}"
+    assert (request.content, request.headers["prefer"]) == (b'{"note": "n"}', "handling=strict")
+
+
+@pytest.mark.parametrize("body", [None, '{"note":"n"}'])
+def test_preview(stub: Stub, client: Client, body: str | None) -> None:
+    """A preview asks for a dry run with the same parameters, and gives the request that would be sent."""
+    request_json: dict[str, Any] = {"method": "POST", "url": "https://x/j:cancel", "headers": {"Accept": "a/b"}}
+    stub.answers(
+        {"dryRun": True, "vendorRequest": request_json | ({"body": body} if body else {}), "warnings": [WARNING]}
+    )
+    assert client.preview("cancel", "c", "j", note="n", strict=True) == DryRun(
+        VendorRequest("POST", "https://x/j:cancel", {"Accept": "a/b"}, body),
+        (ActionWarning("recorded-only", "note", "Kept here."),),
+    )
+    (request,) = stub.received
+    assert request.target == "/v1/connections/c/jobs/j/cancel?dryRun=true"
+    assert (request.content, request.headers["prefer"]) == (b'{"note": "n"}', "handling=strict")
+
+
+@every_verb
+@pytest.mark.parametrize("used", [False, True], ids=["new connection", "used connection"])
+@pytest.mark.parametrize("trouble", [Reply(dropped=True), Reply(seconds=2.0)], ids=["dropped", "too slow"])
+def test_never_sent_again(stub: Stub, impatient: Client, verb: str, trouble: Reply, used: bool) -> None:
+    """An action that got no answer is not sent again, on whatever connection; its outcome is unknown."""
+    if used:
+        stub.answers(DONE)
+        impatient.cancel("c", "j")
+    stub.answers(trouble, DONE, DONE)
+    with pytest.raises(GatewayUnreachable) as failure:
+        VERBS[verb](impatient)("c", "j")
+    assert failure.value.outcome == "unknown"
+    assert len(stub.received) == 1 + used
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_refusals_are_not_sent_again(stub: Stub, client: Client, status: int) -> None:
+    """An action that was refused for now is not sent again, even where the answer says when to try."""
+    stub.answers(Reply(b"later", status, {"Retry-After": "0"}), DONE)
+    with pytest.raises(Exception, match=str(status)):
+        client.cancel("c", "j")
+    assert len(stub.received) == 1

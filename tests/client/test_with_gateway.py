@@ -1,0 +1,158 @@
+"""The client and the real gateway, in front of the sandbox: they mean the same."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.client import Client, ProblemError, StatusPair
+from gateway.serving import Running
+
+AZURE, VONAGE = "azure-sandbox", "vonage-sandbox"
+
+
+@pytest.fixture
+def real(stack: Running) -> Iterator[Client]:
+    """A client of the real gateway."""
+    with Client(stack.url, stack.api_key) as made:
+        yield made
+
+
+def new_job(stack: Running, vendor: str, status: str) -> str:
+    """A new job at a simulated vendor; gives its id."""
+    job_id = str(uuid.uuid4())
+    stack.sandbox.vendor(vendor).create_job(status, job_id)
+    return job_id
+
+
+def test_vendors_and_connections(real: Client) -> None:
+    """What is listed can be got, one by one, and reads the same."""
+    assert {each.name: real.vendor(each.name) for each in real.vendors()} == {
+        each.name: each for each in real.vendors()
+    }
+    assert {AZURE, VONAGE} <= {each.name for each in real.connections()}
+    assert all(real.connection(each.name) == each for each in real.connections())
+
+
+@pytest.mark.parametrize("connection", [AZURE, VONAGE])
+def test_jobs(real: Client, connection: str) -> None:
+    """Lists of jobs and single jobs read the same, page by page and filtered."""
+    jobs = list(real.jobs(connection))
+    assert [real.job(connection, job.id) for job in jobs[:3]] == jobs[:3]
+    assert list(real.jobs(connection, limit=3)) == jobs[:3]
+    assert {job.status for job in real.jobs(connection, status="cancelled")} == {"cancelled"}
+    assert real.job(connection, jobs[0].id, include_vendor=True).vendor_object
+
+
+@pytest.mark.parametrize(
+    ("connection", "vendor", "action", "before", "after"),
+    [
+        (AZURE, "azure-job-router", "cancel", "queued", StatusPair("cancelled", "cancelled")),
+        (AZURE, "azure-job-router", "close", "completed", StatusPair("closed", "closed")),
+        (VONAGE, "vonage-contact-center", "cancel", "Running", StatusPair("cancelled", "Cancelled")),
+        (VONAGE, "vonage-contact-center", "pause", "Running", StatusPair("paused", "Paused")),
+        (VONAGE, "vonage-contact-center", "restart", "Failed", StatusPair("scheduled", "Scheduled")),
+    ],
+)
+def test_actions(
+    stack: Running, real: Client, connection: str, vendor: str, action: str, before: str, after: StatusPair
+) -> None:
+    """Each method does to the job what it says; the record of it can be found again."""
+    job_id = new_job(stack, vendor, before)
+    done = getattr(real, action)(connection, job_id, note="n", disposition_code="d")
+    assert (done.action, done.job_id, done.status, done.outcome, done.job) == (
+        action,
+        job_id,
+        "succeeded",
+        "applied",
+        after,
+    )
+    assert real.job(connection, job_id).vendor_status == after.vendor_status
+    assert real.job_action(done.id) == done == next(real.job_actions())
+
+
+def test_close_later(stack: Running, real: Client) -> None:
+    """A job that is to be closed later stays completed until then."""
+    job_id = new_job(stack, "azure-job-router", "completed")
+    done = real.close(AZURE, job_id, close_at=datetime.now(UTC) + timedelta(hours=1))
+    assert done.job == StatusPair("completed", "completed")
+    assert set(done.parameters) == {"closeAt", "assignmentId"}
+
+
+def test_preview_changes_nothing(stack: Running, real: Client) -> None:
+    """A preview shows the vendor's request, and the job stays as it is."""
+    job_id = new_job(stack, "azure-job-router", "queued")
+    preview = real.preview("cancel", AZURE, job_id, note="n")
+    assert preview.vendor_request.url.endswith(f"/routing/jobs/{job_id}:cancel?api-version=2023-11-01")
+    assert preview.vendor_request.body == '{"note":"n"}'
+    assert real.job(AZURE, job_id).vendor_status == "queued"
+
+
+def test_strict(stack: Running, real: Client) -> None:
+    """What the vendor cannot carry is a warning, or with `strict` a refusal that names it."""
+    job_id = new_job(stack, "vonage-contact-center", "Running")
+    with pytest.raises(ProblemError) as refusal:
+        real.pause(VONAGE, job_id, note="n", strict=True)
+    assert (refusal.value.code, refusal.value.status, refusal.value.outcome) == (
+        "parameter-not-supported",
+        422,
+        "not_sent",
+    )
+    assert [each.pointer for each in refusal.value.errors] == ["/body/note"]
+    assert [each.parameter for each in real.pause(VONAGE, job_id, note="n").warnings] == ["note"]
+
+
+def test_wrong_state(stack: Running, real: Client) -> None:
+    """A job in the wrong state is a problem that shows the job and the vendor's answer, and leads to its record."""
+    job_id = new_job(stack, "vonage-contact-center", "Completed")
+    with pytest.raises(ProblemError) as refusal:
+        real.pause(VONAGE, job_id)
+    problem = refusal.value
+    assert (problem.code, problem.outcome, problem.retryable) == ("wrong-state", "rejected", False)
+    assert problem.job is not None
+    assert (problem.job.vendor_status, problem.job.allowed_actions) == ("Completed", ())
+    assert problem.vendor is not None
+    assert problem.vendor.name == "vonage-contact-center"
+    assert problem.job_action is not None
+    record = real.job_action(problem.job_action)
+    assert record.problem is not None
+    assert (record.problem.code, record.problem.detail) == ("wrong-state", problem.detail)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("cancel", "unknown-job"), ("job", "unknown-job"), ("connection", "unknown-connection")]
+)
+def test_unknown_things(real: Client, name: str, code: str) -> None:
+    """What does not exist is a problem whose code says what it is."""
+    arguments = ("nowhere",) if name == "connection" else (AZURE, "no-such-job")
+    with pytest.raises(ProblemError) as refusal:
+        getattr(real, name)(*arguments)
+    assert (refusal.value.code, refusal.value.status) == (code, 404)
+
+
+@pytest.mark.parametrize("job_id", ["a:cancel", "50%", "é", "a b", "a?b#c", "a+b", "作业", "..a"])
+def test_odd_ids(stack: Running, real: Client, job_id: str) -> None:
+    """A job with an odd id can be read and cancelled, and no other is."""
+    job = f"{job_id}-{uuid.uuid4()}"
+    stack.sandbox.vendor("azure-job-router").create_job("queued", job)
+    assert real.job(AZURE, job).id == job
+    assert real.cancel(AZURE, job).job_id == job
+    assert real.job(AZURE, job).vendor_status == "cancelled"
+
+
+def test_ids_with_a_slash(real: Client) -> None:
+    """An id with a slash, which no vendor gives, is refused by the gateway and leads nowhere else."""
+    with pytest.raises(ProblemError) as refusal:
+        real.cancel(AZURE, "8780b28c/cancel")
+    assert refusal.value.status in {400, 404}
+
+
+def test_wrong_key(stack: Running) -> None:
+    """A key that the gateway does not take is a problem, and is not shown in it."""
+    with Client(stack.url, "jobgate_wrong-key") as stranger, pytest.raises(ProblemError) as refusal:
+        stranger.vendors()
+    assert (refusal.value.code, refusal.value.status) == ("unauthenticated", 401)
+    assert "wrong-key" not in repr(refusal.value)

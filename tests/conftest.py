@@ -1,0 +1,33 @@
+"""What every test may use: the documents, compiled once, and a gateway with its sandbox, running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.app import Catalogue
+from gateway.client import Client
+from gateway.serving import Running, running
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The unified API and every installed vendor."""
+    return Catalogue.load()
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Running]:
+    """A gateway and its sandbox on free ports."""
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def client(stack: Running) -> Iterator[Client]:
+    """A client of the running gateway; every vendor's jobs are as at the start."""
+    for vendor in stack.gateway.directory.vendors:
+        stack.sandbox.vendor(vendor).reset()
+    with Client(stack.url, stack.api_key) as made:
+        yield made

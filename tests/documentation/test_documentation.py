@@ -1,0 +1,183 @@
+"""The documentation is true: its commands and code blocks run, its links lead somewhere, its tables are fresh."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from gateway import config, documentation
+from gateway.app import Catalogue
+from gateway.domain.errors import catalogue as problem_kinds
+from gateway.edge.limits import Limits
+from gateway.serving import Running, running
+
+ROOT = Path(__file__).parents[2]
+GENERATED = documentation.pages(Catalogue.load()).keys()
+PAGES = [
+    path
+    for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+    if str(path.relative_to(ROOT / "docs" if "docs" in path.parts else ROOT)) not in GENERATED
+]
+KEY = "only-for-trying-out"
+BASH = shutil.which("bash") or "bash"
+SERVERS = re.compile(r"^(make run|\S*jobgate (serve|sandbox)\b.*)$", re.MULTILINE)
+ELSEWHERE = {"make test": "it is the command that runs this test"}
+
+
+def blocks(language: str) -> Iterator[object]:
+    """Every code block of a language, in every page."""
+    for page in PAGES:
+        fences = [token for token in MarkdownIt().parse(page.read_text("utf-8")) if token.type == "fence"]
+        for number, token in enumerate(fences, 1):
+            if token.info.strip() == language:
+                yield pytest.param(token, id=f"{page.relative_to(ROOT)}-{number}")
+
+
+@pytest.fixture
+def documented() -> Iterator[Running]:
+    """A gateway with its sandbox as the pages assume it: the key of the examples, the jobs as at the start."""
+    with running(KEY) as started:
+        yield started
+
+
+def at(started: Running, text: str) -> str:
+    """The text of a page with the addresses of the running servers in it."""
+    text = text.replace("http://127.0.0.1:8080", started.url).replace("http://127.0.0.1:8090", started.sandbox.url)
+    return re.sub(r"\bcurl ", "curl --fail-with-body --silent --show-error --max-time 20 ", text)
+
+
+@pytest.mark.parametrize("block", list(blocks("sh")))
+def test_shell_blocks_run(block: Token, documented: Running) -> None:
+    """Every command of the pages succeeds; those that serve start, say that they are ready, and stop when told."""
+    if block.content.strip() in ELSEWHERE:
+        return
+    if SERVERS.search(block.content):
+        serves_and_stops(block.content)
+        return
+    result = subprocess.run(
+        [BASH, "-euo", "pipefail", "-c", at(documented, block.content)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def serves_and_stops(command: str) -> None:
+    """Start what a page says, on a free port, wait until it is ready, and interrupt it."""
+    command = re.sub(r"--port \d+", "--port 0", command)
+    command = re.sub(r"^make run$", "make run PORT=0", command, flags=re.MULTILINE)
+    command = re.sub(r"^(\.venv/bin/)?jobgate", ".venv/bin/jobgate", command, flags=re.MULTILINE)
+    process = subprocess.Popen(
+        [BASH, "-euc", command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    said = ""
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if "Ctrl+C" in line:
+                break
+        assert "Ctrl+C" in said, said
+    finally:
+        os.killpg(process.pid, 2)
+        process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("block", list(blocks("python")))
+def test_python_blocks_run(block: Token, documented: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block of the pages runs to its end."""
+    monkeypatch.chdir(ROOT)
+    with redirect_stdout(io.StringIO()):
+        exec(compile(at(documented, block.content), "page", "exec"), {})  # noqa: S102 - our own pages
+
+
+@pytest.mark.parametrize("block", list(blocks("toml")))
+def test_toml_blocks_are_valid(block: Token, tmp_path: Path) -> None:
+    """Every TOML block is a configuration that loads, or part of a pyproject.toml."""
+    file = tmp_path / "jobgate.toml"
+    file.write_text(block.content, encoding="utf-8")
+    if "entry-points" in block.content:
+        assert "jobgate.adapters" in tomllib.loads(block.content)["project"]["entry-points"]
+        return
+    assert config.load(file).connections
+
+
+@pytest.mark.parametrize("block", list(blocks("yaml")))
+def test_yaml_blocks_are_in_a_document(block: Token) -> None:
+    """A YAML block that explains an extension says nothing that the documents do not have."""
+    documents = [yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / "specs/vendors").glob("*.yaml")]
+    shown = comparable(yaml.safe_load(block.content)["x-job-action"][0])
+    entries = [
+        comparable(entry)
+        for document in documents
+        for item in document["paths"].values()
+        for operation in item.values()
+        for entry in operation.get("x-job-action", ())
+    ]
+    assert any(shown <= entry for entry in entries)
+
+
+def comparable(entry: dict[str, Any]) -> set[str]:
+    """An entry of `x-job-action` as a set of statements."""
+    request = {f"request {place}: {source}" for place, source in entry["request"].items()}
+    return request | {f"{key}: {value}" for key, value in entry.items() if key != "request"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of the pages leads to a file or folder."""
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_generated_pages_are_fresh() -> None:
+    """What is made from the specs and the code has been made since they changed."""
+    assert documentation.stale_pages(ROOT / "docs", Catalogue.load()) == {}
+
+
+def test_every_problem_has_its_page() -> None:
+    """Each kind of problem, and no other, has a page under docs/problems."""
+    pages = {path.stem for path in (ROOT / "docs/problems").glob("*.md")} - {"README"}
+    assert pages == {kind.code for kind in problem_kinds()}
+
+
+def test_every_limit_is_documented() -> None:
+    """A limit without a line in docs/limits.md is not there for its users."""
+    text = (ROOT / "docs/limits.md").read_text("utf-8")
+    assert [name for name in Limits.model_fields if f"`{name}`" not in text] == []
+
+
+def test_every_dependency_says_why() -> None:
+    """Each direct dependency has its row in docs/dependencies.md."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    declared = [*project["project"]["dependencies"], *project["dependency-groups"]["development"]]
+    names = {re.split(r"[\[=<>; ]", each)[0] for each in declared if isinstance(each, str)}
+    rows = set(re.findall(r"^\| ([\w.-]+) \|", (ROOT / "docs/dependencies.md").read_text("utf-8"), re.MULTILINE))
+    assert names - rows == set()
+
+
+def test_no_page_names_a_machine() -> None:
+    """The pages speak of the project alone: no home folder, no absolute path of a checkout."""
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    assert not re.search(r"(/home/|/root/|/work/|/Users/)", text)

@@ -1,0 +1,164 @@
+"""Everything that goes wrong before an action leaves: the outcome is `not_sent`, and nothing was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
+from gateway.domain.model import HttpRequest, Json, Outcome
+from gateway.engine.actions import Request
+from gateway.engine.connections import Connection
+from gateway.security.credentials import Signature
+from tests.support.bench import Bench, MakeBench
+from tests.support.transport import Line, reply
+from tests.support.vendors import AZURE_JOB, TARGETS, VONAGE_JOB, completed_job, token
+
+CANCEL, CLOSE, VONAGE_CANCEL, *_ = TARGETS
+NOT_SENT = (Outcome.NOT_SENT, "failed")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(reply(400, {"error": "invalid_scope"}), "vendor-denied-access", id="400"),
+        pytest.param(reply(401), "vendor-denied-access", id="401"),
+        pytest.param(reply(429), "vendor-throttled", id="429"),
+        pytest.param(reply(503), "vendor-error", id="503"),
+        pytest.param(reply(302), "vendor-reply-not-understood", id="302"),
+        pytest.param(reply(200, {}), "vendor-reply-not-understood", id="no token"),
+        pytest.param(token("a\r\nX-Injected: 1"), "vendor-reply-not-understood", id="a token with a line break"),
+        pytest.param(VendorTimedOut("silence"), "vendor-timed-out", id="silence"),
+        pytest.param(VendorUnreachable("refused"), "vendor-unreachable", id="unreachable"),
+    ],
+)
+async def test_no_token_no_action(bench: MakeBench, answer: Line, code: str) -> None:
+    """Where no token is to be had, the reason is told, and nothing reaches the vendor's API."""
+    made = bench(answer)
+    failure = await made.failure(VONAGE_CANCEL)
+    assert (failure.problem.code, failure.record.outcome, failure.record.status) == (code, *NOT_SENT)
+    assert made.sent == []
+    vendor = failure.problem.explanation.vendor
+    assert vendor is not None
+    assert vendor.vendor == "vonage-contact-center"
+
+
+BAD_IDS = ["a/b", "/", "..", ".", "../../x", "a/../b", ""]
+NO_UUIDS = ["111414121313", f"{VONAGE_JOB}0", VONAGE_JOB[:-1], VONAGE_JOB.replace("-", "_"), "é" * 36]
+
+
+@pytest.mark.parametrize(
+    ("connection", "job_id"),
+    [
+        *(("contoso-prod", job_id) for job_id in [*BAD_IDS, "x" * 257]),
+        *(("vonage-emea", job_id) for job_id in BAD_IDS + NO_UUIDS),
+    ],
+)
+async def test_an_id_that_the_vendor_cannot_have_is_not_sent(bench: MakeBench, connection: str, job_id: str) -> None:
+    """An id that is no id there, or would lead to another path, is refused with its place in the request."""
+    made = bench()
+    failure = await made.failure_of(made.request(connection, "cancel", job_id))
+    assert failure.summary == ("value-not-supported", 422, *NOT_SENT)
+    assert {error.pointer for error in failure.problem.explanation.errors} == {"/path/jobId"}
+    assert made.transport.requests == []
+
+
+@pytest.mark.parametrize("assignment_id", ["..", ".", "a/b", "", "x" * 257])
+async def test_a_parameter_that_cannot_be_in_a_path_is_named(bench: MakeBench, assignment_id: str) -> None:
+    """An assignmentId that would lead to another path is refused, and it is the assignmentId that is named."""
+    made = bench()
+    request = made.request("contoso-prod", "close", AZURE_JOB, {"assignmentId": assignment_id})
+    failure = await made.failure_of(request)
+    assert failure.summary == ("value-not-supported", 422, *NOT_SENT)
+    assert {error.pointer for error in failure.problem.explanation.errors} == {"/body/assignmentId"}
+    assert made.transport.requests == []
+
+
+def broken_finder(_: Mapping[str, Json]) -> tuple[str, ...]:
+    """An adapter's function with a bug."""
+    raise ZeroDivisionError("a bug in an adapter")
+
+
+def broken_signature(*_: object) -> dict[str, str]:
+    """Another one."""
+    raise KeyError("a bug in an adapter")
+
+
+def with_adapter(made: Bench, request: Request, **changes: object) -> Request:
+    """The same request, for a vendor whose adapter is changed."""
+    connection: Connection = request.connection
+    adapter: Adapter = replace(connection.vendor.adapter, **changes)  # type: ignore[arg-type]
+    return replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
+
+
+async def failure_is_ours(made: Bench, request: Request) -> None:
+    """The action fails with an error of ours, settled as not sent, without a word about the bug."""
+    failure = await made.failure_of(request)
+    assert failure.summary == ("gateway-error", 500, *NOT_SENT)
+    assert "bug" not in str(failure.problem)
+    assert made.actions_sent == []
+
+
+async def test_a_bug_in_an_adapters_finder_settles_the_record(bench: MakeBench) -> None:
+    """An exception in an adapter's function is our fault, not the caller's, and the record does not stay open."""
+    made = bench(reply(200, completed_job("a-1")))
+    request = made.request("contoso-prod", "close", AZURE_JOB)
+    await failure_is_ours(made, with_adapter(made, request, finders={"closable_assignments": broken_finder}))
+
+
+async def test_a_bug_in_an_adapters_signature_settles_the_record(bench: MakeBench) -> None:
+    """The same holds for the function that signs."""
+    made = bench()
+    request = made.ask(CANCEL)
+    credentials = request.connection.credentials
+    assert isinstance(credentials, Signature)
+    signing = Signing(broken_signature, credentials.signing.verify)
+    broken = replace(request.connection, credentials=replace(credentials, signing=signing))
+    await failure_is_ours(made, replace(request, connection=broken))
+
+
+async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: MakeBench) -> None:
+    """Where it is our own mapping that is wrong, the error is ours, and nothing is sent."""
+    made = bench()
+    request = made.ask(CANCEL)
+    vendor = request.connection.vendor
+    mapping = vendor.capabilities["cancel"].mapping
+    assert mapping is not None
+    rules = tuple(rule for rule in mapping.lens.rules if rule.const is None)
+    capability = replace(
+        vendor.capabilities["cancel"], mapping=replace(mapping, lens=replace(mapping.lens, rules=rules))
+    )
+    vendor = replace(vendor, capabilities={**vendor.capabilities, "cancel": capability})
+    await failure_is_ours(made, replace(request, connection=replace(request.connection, vendor=vendor)))
+
+
+async def test_nothing_is_sent_before_it_is_recorded(bench: MakeBench) -> None:
+    """The claim is in the ledger before the first byte leaves, so that a crash leaves a trace."""
+    made = bench()
+    seen: list[str] = []
+
+    def look(_: HttpRequest) -> object:
+        seen.extend(record.status for record in made.ledger._records.values())  # type: ignore[attr-defined]
+        return reply(200, {})
+
+    made.transport.script.append(look)  # type: ignore[arg-type]
+    await made.perform(CANCEL)
+    assert seen == ["in_progress"]
+
+
+async def test_a_ledger_that_cannot_keep_a_record_means_that_nothing_is_sent(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a record there is no action."""
+    made = bench(reply(200, {}))
+
+    async def full(_: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(made.ledger, "claim", full)
+    with pytest.raises((JobgateError, OSError)):
+        await made.actions.perform(made.ask(CANCEL))
+    assert made.transport.requests == []

@@ -1,0 +1,278 @@
+"""Lists of jobs: both ways of paging, and cursors that lead nowhere but to the list that gave them."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import pytest
+
+from gateway.domain.errors import JobgateError
+from gateway.domain.model import Job, Page
+from tests.support.bench import Bench, MakeBench
+from tests.support.transport import Line, reply
+from tests.support.vendors import AZURE, VONAGE, azure_error, azure_job, token, vonage_job, vonage_page
+
+LIST = f"{AZURE}/routing/jobs"
+VERSION = "api-version=2023-11-01"
+OTHER = "0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01"
+
+
+def azure_page(*jobs: Any, link: Any = None) -> Line:
+    """A page of Azure's list."""
+    return reply(200, {"value": list(jobs)} | ({} if link is None else {"nextLink": link}))
+
+
+async def page(
+    made: Bench, name: str = "contoso-prod", cursor: str | None = None, *, limit: int = 50, status: str | None = None
+) -> Page[Job]:
+    """A page of a connection's jobs."""
+    return await made.jobs.page(made.connection(name), limit, cursor, status)
+
+
+async def refusal(made: Bench, name: str = "contoso-prod", cursor: str | None = None) -> JobgateError:
+    """Why a page cannot be had."""
+    with pytest.raises(JobgateError) as caught:
+        await page(made, name, cursor)
+    return caught.value
+
+
+async def test_azure_is_followed_from_link_to_link(bench: MakeBench) -> None:
+    """The vendor's link is followed as it is, the tokens that only the vendor understands included, to its end."""
+    link = f"{LIST}?{VERSION}&maxpagesize=2&continuationToken=a%2Bb%3D%26c&x=%C3%A9"
+    made = bench(
+        azure_page(azure_job("queued", "1"), azure_job("assigned", "2"), link=link),
+        azure_page(azure_job("closed", "3")),
+    )
+    first = await page(made, limit=2)
+    second = await page(made, cursor=first.next_cursor, limit=2)
+    assert [job.id for job in (*first.items, *second.items)] == ["1", "2", "3"]
+    assert second.next_cursor is None
+    assert [request.url for request in made.sent] == [f"{LIST}?{VERSION}&maxpagesize=2", link]
+    assert all(request.headers["Authorization"].startswith("HMAC") for request in made.sent)
+
+
+async def test_vonage_is_followed_from_page_to_page(bench: MakeBench) -> None:
+    """Pages are numbered, their size goes out under both of the names that the documents give it."""
+    made = bench(token(), *[vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)])
+    cursor, seen = None, 0
+    for _ in range(3):
+        found = await page(made, "vonage-emea", cursor, limit=7)
+        cursor, seen = found.next_cursor, seen + len(found.items)
+    assert (cursor, seen) == (None, 3)
+    assert [request.url for request in made.sent] == [
+        f"{VONAGE}/interactions/jobs?limit=7&size=7&page={number}" for number in (1, 2, 3)
+    ]
+
+
+@pytest.mark.parametrize("link", ["", None])
+async def test_a_link_that_is_empty_is_the_end(bench: MakeBench, link: Any) -> None:
+    """No link, an empty one or null: there are no more pages."""
+    assert (await page(bench(reply(200, {"value": [], "nextLink": link})))).next_cursor is None
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        f"https://evil.test/routing/jobs?{VERSION}",
+        f"http://contoso.westus.communications.azure.com/routing/jobs?{VERSION}",
+        f"{AZURE}:444/routing/jobs?{VERSION}",
+        f"{AZURE}@evil.test/routing/jobs?{VERSION}",
+        f"{AZURE}.evil.test/routing/jobs?{VERSION}",
+        f"{AZURE}/routing/workers?{VERSION}",
+        f"{AZURE}/routing/jobs/../workers?{VERSION}",
+        f"//evil.test/routing/jobs?{VERSION}",
+        f"/routing/jobs?{VERSION}",
+        "http://[",
+        "nonsense",
+        5,
+        ["x"],
+        f"{LIST}?continuationToken=x",
+        f"{LIST}?{VERSION}&maxpagesize=5000",
+        f"{LIST}?{VERSION}&continuationToken={'x' * 5_000}",
+        f"{LIST}?{VERSION}&unknown={'x' * 9_000}",
+    ],
+)
+async def test_a_link_that_leads_elsewhere_is_not_followed(bench: MakeBench, link: Any) -> None:
+    """Only a link to the same list, that the vendor's document allows and that fits a cursor, becomes one."""
+    made = bench(azure_page(link=link))
+    problem = await refusal(made)
+    assert (problem.code, problem.status) == ("vendor-reply-not-understood", 502)
+    assert len(made.sent) == 1
+
+
+async def test_the_host_of_a_link_is_the_same_in_any_case(bench: MakeBench) -> None:
+    """Host names are the same in upper and lower case, and the request goes where we say in any event."""
+    made = bench(
+        azure_page(
+            link=LIST.upper().replace("HTTPS", "https").replace("/ROUTING/JOBS", "/routing/jobs") + f"?{VERSION}&x=1"
+        ),
+        azure_page(),
+    )
+    await page(made, cursor=(await page(made)).next_cursor)
+    assert made.sent[1].url == f"{LIST}?{VERSION}&x=1"
+
+
+def forged(value: Any) -> str:
+    """A cursor that nobody gave."""
+    content = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return urlsafe_b64encode(content).decode().rstrip("=")
+
+
+QUERY = {"api-version": "2023-11-01"}
+FORGED = [
+    "A",
+    "AA",
+    "____",
+    "-" * 8_192,
+    *map(
+        forged,
+        [
+            b"",
+            b"\xff\xfe",
+            b"[" * 5_000,
+            b"9" * 5_000,
+            b'["contoso-prod", {"api-version": "2023-11-01", "x": NaN}]',
+            b'["contoso-prod", {"api-version": "2023-11-01", "x": 1e999}]',
+            None,
+            7,
+            "text",
+            [],
+            {},
+            QUERY,
+            ["contoso-prod"],
+            ["contoso-prod", None],
+            ["contoso-prod", "xy"],
+            ["contoso-prod", [["api-version", "2023-11-01"]]],
+            ["contoso-prod", {}],
+            ["contoso-prod", QUERY, 1],
+            ["contoso-prod", {"api-version": "2000-01-01"}],
+            ["contoso-prod", {**QUERY, "maxpagesize": 0}],
+            ["contoso-prod", {**QUERY, "maxpagesize": "many"}],
+            ["contoso-prod", {**QUERY, "status": "nonsense"}],
+            ["contoso-prod", {**QUERY, "x": {"nested": "value"}}],
+            ["contoso-prod", {**QUERY, "x": [1]}],
+            ["contoso-prod", {**QUERY, "x": None}],
+            ["contoso-test", QUERY],
+            [None, QUERY],
+            [["contoso-prod"], QUERY],
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("cursor", FORGED)
+async def test_a_cursor_that_nobody_gave_is_refused(bench: MakeBench, cursor: str) -> None:
+    """Whatever is sent as a cursor, it is refused as one, by its place, and the vendor is not asked."""
+    made = bench()
+    problem = await refusal(made, cursor=cursor)
+    assert (problem.code, problem.status) == ("unknown-cursor", 422)
+    assert [error.pointer for error in problem.explanation.errors] == ["/query/cursor"]
+    assert made.transport.requests == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"page": 2, "x": "1"}, {"page": 0}, {"page": "2"}, {"page": 1.5}, {"limit": 1_001}, {"page": True}]
+)
+async def test_a_numbered_list_takes_only_its_own_parameters(bench: MakeBench, query: Any) -> None:
+    """A forged cursor cannot put other parameters into the request to a vendor that gives no links."""
+    assert (await refusal(bench(), "vonage-emea", forged(["vonage-emea", query]))).code == "unknown-cursor"
+
+
+async def test_a_whole_number_may_be_written_with_a_point(bench: MakeBench) -> None:
+    """2.0 is the integer 2 in JSON Schema; a cursor that says so is no error of ours."""
+    made = bench(token(), vonage_page([], 2, 9))
+    found = await page(made, "vonage-emea", forged(["vonage-emea", {"page": 2.0, "limit": 5.0, "size": 5}]))
+    assert found.next_cursor is not None
+
+
+@pytest.mark.parametrize(
+    ("giver", "taker"),
+    [("contoso-prod", "contoso-test"), ("contoso-prod", "vonage-emea"), ("vonage-emea", "contoso-prod")],
+)
+async def test_a_cursor_of_another_connection_is_refused(bench: MakeBench, giver: str, taker: str) -> None:
+    """A cursor is good for the connection that gave it, also where the other one is of the same vendor."""
+    made = bench(azure_page(link=f"{LIST}?{VERSION}&x=1") if giver == "contoso-prod" else token())
+    made.transport.script += [] if giver == "contoso-prod" else [vonage_page([], 1, 2)]
+    cursor = (await page(made, giver)).next_cursor
+    assert cursor is not None
+    assert (await refusal(made, taker, cursor)).code == "unknown-cursor"
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"),
+    [
+        ("queued", "&status=queued"),
+        ("running", "&status=assigned"),
+        ("closed", "&status=closed"),
+        ("pending", ""),
+        ("failed", ""),
+        ("unknown", ""),
+    ],
+)
+async def test_a_filter_that_the_vendor_knows_is_left_to_it(bench: MakeBench, status: str, asked: str) -> None:
+    """The vendor filters where it has exactly one word for the status, and the gateway in every case."""
+    made = bench(
+        azure_page(
+            azure_job("queued", "1"),
+            azure_job("assigned", "2"),
+            azure_job("created", "3"),
+            azure_job("closed", "4"),
+            azure_job("hibernating", "5"),
+        )
+    )
+    found = await page(made, status=status)
+    assert made.sent[0].url == f"{LIST}?{VERSION}&maxpagesize=50{asked}"
+    assert {job.status.status for job in found.items} <= {status}
+    assert len(found.items) == (0 if status == "failed" else 1)
+
+
+async def test_vonage_has_no_filter(bench: MakeBench) -> None:
+    """Vonage cannot filter, so the gateway does; the next page is still there."""
+    made = bench(token(), vonage_page([vonage_job("Running"), vonage_job("Paused", OTHER)], 1, 2))
+    found = await page(made, "vonage-emea", status="paused")
+    assert [job.id for job in found.items] == [OTHER]
+    assert found.next_cursor is not None
+    assert "status" not in made.sent[0].url
+
+
+@pytest.mark.parametrize("limit", [1, 200, 1_000, 5_000])
+async def test_no_more_is_asked_for_than_the_vendor_gives(bench: MakeBench, limit: int) -> None:
+    """The page size is the caller's, up to the vendor's largest."""
+    made = bench(azure_page())
+    await page(made, limit=limit)
+    assert f"maxpagesize={min(limit, 1_000)}" in made.sent[0].url
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"value": None},
+        {"value": {}},
+        {"value": "text"},
+        {"value": [1]},
+        {"value": [azure_job("queued"), "x"]},
+        {"value": [{"id": "1"}]},
+        {"value": [azure_job("queued")] * 1_001},
+        [],
+        b"<html>",
+    ],
+)
+async def test_a_list_that_is_none_is_not_understood(bench: MakeBench, body: Any) -> None:
+    """No list, too long a list, or one that holds something else than jobs: the vendor is to blame."""
+    assert (await refusal(bench(reply(200, body)))).code == "vendor-reply-not-understood"
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (azure_error(404, "NotFound"), "vendor-refused"),
+        (azure_error(400, "BadRequest"), "vendor-refused"),
+        (reply(500), "vendor-error"),
+    ],
+)
+async def test_a_list_that_is_refused(bench: MakeBench, answer: Line, code: str) -> None:
+    """A 404 for a list is no unknown job: nobody asked for one."""
+    assert (await refusal(bench(answer))).code == code

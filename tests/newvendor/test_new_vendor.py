@@ -1,0 +1,93 @@
+"""A new vendor needs one document, one small adapter and an entry point: nothing below gateway/ knows of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.client import Client, ProblemError
+from gateway.serving import Running, running
+
+HERE = Path(__file__).parent
+FILES = ("toy_desk.py", "toy_desk.yaml", "toy_desk-1.0.dist-info")
+CONNECTION = "toy-sandbox"
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A gateway and sandbox, started after the vendor's files were put into a temporary folder."""
+    for name in FILES:
+        copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
+        copy(HERE / name, tmp_path / name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "toy_desk", raising=False)
+    with running() as started:
+        yield started
+
+
+@pytest.fixture
+def client(toy: Running) -> Iterator[Client]:
+    """A client of that gateway."""
+    with Client(toy.url, toy.api_key) as made:
+        yield made
+
+
+def test_a_new_vendor_stands_beside_the_others(client: Client) -> None:
+    """The vendor and a connection to its simulator are served; its row of the matrix comes from its document."""
+    vendor = client.vendor("toy-desk")
+    assert {each.name for each in client.vendors()} > {"toy-desk"}
+    assert client.connection(CONNECTION).authentication == "deskToken"
+    support = {each.action: each.support for each in vendor.actions}
+    assert support == {"cancel": "native", "close": "native", "pause": "unsupported", "restart": "unsupported"}
+
+
+def test_actions_are_translated_and_performed(client: Client, toy: Running) -> None:
+    """An action goes through mapping, signature, contract and simulator, with every operator of the lens."""
+    done = client.cancel(CONNECTION, "T-2", disposition_code="spam", note="Nothing but spam")
+    assert done.outcome == "applied"
+    assert done.job is not None
+    assert done.job.vendor_status == "GONE"
+    assert [warning.parameter for warning in done.warnings] == ["note"]
+    assert client.job(CONNECTION, "T-2").vendor_status == "GONE"
+    assert client.job(CONNECTION, "T-2").status == "cancelled"
+    preview = client.preview("close", CONNECTION, "T-1")
+    assert preview.vendor_request.body == '{"do":"finish","weight":"heavy","remark":"none"}'
+    assert preview.vendor_request.headers["X-Desk-Version"] == "7"
+    assert preview.vendor_request.headers["X-Desk-Token"] == "[redacted]"
+
+
+def test_refusals_are_read_in_the_vendors_own_words(client: Client) -> None:
+    """Statuses and envelopes that no other vendor uses are understood from the document."""
+    with pytest.raises(ProblemError) as wrong_state:
+        client.close(CONNECTION, "T-3")
+    assert wrong_state.value.code == "wrong-state"
+    assert wrong_state.value.vendor is not None
+    assert wrong_state.value.vendor.status == 418
+    with pytest.raises(ProblemError) as unknown:
+        client.close(CONNECTION, "T-99")
+    assert unknown.value.code == "unknown-job"
+    assert unknown.value.vendor is not None
+    assert unknown.value.vendor.code == "gone"
+    with pytest.raises(ProblemError) as unsupported:
+        client.pause(CONNECTION, "T-1")
+    assert unsupported.value.supported == ("cancel", "close")
+    with pytest.raises(ProblemError) as value:
+        client.cancel(CONNECTION, "T-1", disposition_code="weather")
+    assert (value.value.code, value.value.supported) == ("value-not-supported", ("spam", "duplicate"))
+
+
+def test_lists_are_paged_as_the_vendor_does(client: Client, toy: Running) -> None:
+    """A vendor that gives three jobs at a time is read to its end."""
+    assert len(list(client.jobs(CONNECTION))) == len(toy.sandbox.vendor("toy-desk").jobs()) > 3
+
+
+def test_its_document_passes_the_lint() -> None:
+    """`jobgate specs check` finds nothing in the document that the guide shows as an example."""
+    command = [str(Path(sys.executable).with_name("jobgate")), "specs", "check", str(HERE / "toy_desk.yaml")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "1 documents, 0 findings\n")

@@ -1,0 +1,24 @@
+"""A vendor that exists nowhere: all that a new vendor needs beside its document."""
+
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.model import HttpRequest
+
+
+def sign(request: HttpRequest, secret: str, now: datetime) -> Mapping[str, str]:
+    """The desk takes a token in a header."""
+    return {"X-Desk-Token": secret}
+
+
+def verify(request: HttpRequest, secret: str, now: datetime) -> None:
+    """The same, read backwards."""
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    if not hmac.compare_digest(sent.get("x-desk-token", "").encode(), secret.encode()):
+        raise PermissionError("The token is wrong.")
+
+
+ADAPTER = Adapter(Path(__file__).with_name("toy_desk.yaml"), signing={"deskToken": Signing(sign, verify)})

@@ -1,0 +1,197 @@
+"""A sandbox of every installed vendor and of one that exists nowhere, and a client that calls them as documented."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.app import Catalogue
+from gateway.domain.adapter import Adapter
+from gateway.domain.model import HttpRequest, JobAction, Json, VendorRequest
+from gateway.engine.wire import http_request
+from gateway.sandbox.server import SandboxServer
+from gateway.sandbox.vendor import VendorSandbox
+from gateway.specs.operations import Operation
+from gateway.specs.vendor import VendorSpecification
+
+TOY = Path(__file__).parents[1] / "newvendor" / "toy_desk.py"
+START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+NOWHERE = "not-there"
+
+
+def toy_adapter() -> Adapter:
+    """The adapter of a vendor that is unlike the built-in ones."""
+    found = importlib.util.spec_from_file_location("toy_desk", TOY)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    adapter: Adapter = module.ADAPTER
+    return adapter
+
+
+def all_vendors() -> dict[str, tuple[Adapter, VendorSpecification]]:
+    """Every vendor that the tests run over."""
+    found = {name: (each.adapter, each.specification) for name, each in Catalogue.load().vendors.items()}
+    adapter = toy_adapter()
+    specification = VendorSpecification.load(adapter.specification)
+    return found | {specification.name: (adapter, specification)}
+
+
+VENDORS = all_vendors()
+SPECIFICATIONS = [specification for _, specification in VENDORS.values()]
+OAUTH = [
+    each.name
+    for each in SPECIFICATIONS
+    if any(scheme["type"] == "oauth2" for scheme in each.api.document.content["components"]["securitySchemes"].values())
+]
+"""The vendors that grant tokens."""
+
+
+class Clock:
+    """The vendors' clock, moved by hand."""
+
+    def __init__(self) -> None:
+        """Start at the usual time."""
+        self.time = START
+
+    def now(self) -> datetime:
+        """The time at which it stands."""
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it came: `headers` by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.content)
+
+    @property
+    def media_type(self) -> str | None:
+        """What the body is said to be."""
+        return self.headers.get("content-type")
+
+
+def call(
+    url: str, method: str = "GET", headers: Iterable[tuple[str, str]] = (), content: bytes | None = None
+) -> Answer:
+    """Make one request whose target and headers go out untouched."""
+    parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path or "/"
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        connection.putrequest(method, target, skip_accept_encoding=True)
+        for name, value in headers:
+            connection.putheader(name, value)
+        if content is not None:
+            connection.putheader("Content-Length", str(len(content)))
+        connection.endheaders(content)
+        response = connection.getresponse()
+        named = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, named, response.read())
+    finally:
+        connection.close()
+
+
+@dataclass(frozen=True)
+class VendorClient:
+    """Calls one simulated vendor. `vendor` is the same vendor, to be used by hand."""
+
+    server: SandboxServer
+    adapter: Adapter
+    vendor: VendorSandbox
+    clock: Clock
+
+    @property
+    def specification(self) -> VendorSpecification:
+        """The vendor as its document describes it."""
+        return self.vendor.specification
+
+    @property
+    def endpoint(self) -> str:
+        """Where the vendor's API is."""
+        return self.server.endpoint(self.specification.name)
+
+    def send(self, request: HttpRequest, proof: Mapping[str, str] | None = None) -> Answer:
+        """Send a request, with good credentials unless others are given."""
+        headers = {**request.headers, **(self.proof(request) if proof is None else proof)}
+        return call(request.url, request.method, headers.items(), request.content or None)
+
+    def proof(self, request: HttpRequest) -> Mapping[str, str]:
+        """Credentials of the first kind that the document asks for."""
+        scheme = next(iter(self.specification.api.document.content["security"][0]))
+        if scheme not in self.adapter.signing:
+            return {"Authorization": f"Bearer {self.vendor.issue_token().value}"}
+        return self.adapter.signing[scheme].sign(request, self.vendor.credentials.access_key, self.clock.now())
+
+    def action_request(self, job_action: JobAction) -> HttpRequest:
+        """The documented request for a job action; what must be found in the job is found, or made up."""
+        mapping = self.specification.actions[job_action.action]
+        found = {name: self._found(finder, job_action.job_id) for name, finder in mapping.find.items()}
+        complete = JobAction(job_action.action, job_action.job_id, {**found, **job_action.parameters})
+        return http_request(mapping.operation, mapping.encode(complete), self.endpoint)
+
+    def perform(self, action: str, job_id: str, **parameters: Json) -> Answer:
+        """Ask the vendor for an action."""
+        return self.send(self.action_request(JobAction(action, job_id, parameters)))
+
+    def read_request(self, **values: Json) -> tuple[Operation, HttpRequest]:
+        """The documented request for a list of jobs, by `limit`, `number` and `status`."""
+        read = self.specification.read_list
+        assert read is not None
+        names = {"limit": "page.limit", "number": "page.number", "status": "job.vendorStatus"}
+        request = read.encode({names[name]: value for name, value in values.items()})
+        return read.operation, http_request(read.operation, request, self.endpoint)
+
+    def some_request(self) -> HttpRequest:
+        """A documented request that changes nothing."""
+        return self.read_request()[1]
+
+    def status_of(self, job_id: str) -> str:
+        """The vendor status of a job."""
+        return str(self.specification.job.decode({"body": self.vendor.job(job_id)})["job.vendorStatus"])
+
+    def request(self, operation: Operation, **parts: Any) -> HttpRequest:
+        """A request for an operation, with what every request to the vendor carries."""
+        common = self.specification.request.encode({}) | {"path": dict.fromkeys(operation.declared["path"], NOWHERE)}
+        merged = {name: {**common.get(name, {}), **parts.get(name, {})} for name in ("path", "query", "header")}
+        return http_request(operation, VendorRequest("", body=parts.get("body"), **merged), self.endpoint)
+
+    def _found(self, finder: str, job_id: str) -> Json:
+        known = any(self._id(job) == job_id for job in self.vendor.jobs())
+        values = self.adapter.finders[finder](self.vendor.job(job_id)) if known else ()
+        return next(iter(values), NOWHERE)
+
+    def _id(self, job: Mapping[str, Json]) -> Json:
+        return self.specification.job.decode({"body": job})["job.id"]
+
+
+def departures(operation: Operation, answer: Answer) -> list[str]:
+    """Where an answer departs from the vendor's document."""
+    response = operation.response(answer.status)
+    if response is None:
+        return [f"status {answer.status} is not documented"]
+    if not response.media_types:
+        return [] if answer.content == b"" else ["the answer has a body"]
+    if answer.media_type not in response.media_types:
+        return [f"{answer.media_type} is not documented"]
+    return [str(error) for error in response.bodies[answer.media_type].errors(answer.json)]

@@ -1,0 +1,209 @@
+"""Lists of jobs, in the vendors' own ways of paging."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from gateway.domain.model import HttpRequest
+from gateway.engine.wire import http_request
+from tests.sandbox.house import SPECIFICATIONS, Answer, VendorClient, departures
+
+
+def page(client: VendorClient, answer: Answer) -> list[str]:
+    """The ids on a page."""
+    read = client.specification.read_list
+    assert read is not None
+    assert read.items is not None
+    assert (answer.status, departures(read.operation, answer)) == (200, [])
+    jobs = read.items.get({"body": answer.json})
+    assert isinstance(jobs, list)
+    return [str(client.specification.job.decode({"body": job})["job.id"]) for job in jobs]
+
+
+def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterator[list[str]]:
+    """The pages of a list, each found as the vendor's document says."""
+    read = client.specification.read_list
+    assert read is not None
+    chosen = {"limit": limit} if status is None else {"limit": limit, "status": status}
+    request = client.read_request(**chosen)[1]
+    number = 1
+    while True:
+        answer = client.send(request)
+        yield page(client, answer)
+        if read.next_link:
+            link = read.next_link.get({"body": answer.json})
+            if link is None:
+                return
+            request = HttpRequest("GET", str(link), request.headers)
+        else:
+            assert read.last_page is not None
+            last = read.last_page.get({"body": answer.json})
+            assert isinstance(last, int)
+            if number >= last:
+                return
+            number += 1
+            request = client.read_request(**chosen, number=number)[1]
+
+
+def all_ids(client: VendorClient) -> list[str]:
+    """The ids of all jobs, in the order in which they were made."""
+    return [str(client.specification.job.decode({"body": job})["job.id"]) for job in client.vendor.jobs()]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_show_every_job_once(limit: int, client: VendorClient) -> None:
+    """Page after page, every job is shown once and in order, and every page but the last is full."""
+    found = list(pages(client, limit))
+    assert [each for ids in found for each in ids] == all_ids(client)
+    assert {len(ids) for ids in found[:-1]} == {limit}
+
+
+def test_a_page_that_ends_with_the_list_is_the_last(client: VendorClient) -> None:
+    """Where the last page is full, no empty one follows."""
+    found = list(pages(client, 1))
+    assert len(found) == len(all_ids(client))
+
+
+def test_a_list_without_a_limit(client: VendorClient) -> None:
+    """Without a limit a page is as long as the document allows, up to a hundred jobs."""
+    read = client.specification.read_list
+    assert read is not None
+    found = page(client, client.send(client.some_request()))
+    assert len(found) == min(len(all_ids(client)), read.largest_page(), 100)
+
+
+def test_jobs_that_come_while_paging_are_shown(client: VendorClient) -> None:
+    """A job that is made while somebody pages is on a later page, and none is shown twice or left out."""
+    found: list[str] = []
+    made = ""
+    for ids in pages(client, 3):
+        found += ids
+        made = made or client.vendor.create_job(next(iter(client.specification.statuses)))
+    assert found == all_ids(client)
+    assert made in found
+
+
+FILTERED = [
+    each.name for each in SPECIFICATIONS if each.read_list and "job.vendorStatus" in each.read_list.lens.sources
+]
+
+
+@pytest.mark.parametrize("name", FILTERED)
+def test_lists_by_status(name: str, clients: dict[str, VendorClient]) -> None:
+    """A list by status shows the jobs in it, `all` shows all, `active` those that have not reached their end."""
+    client = clients[name]
+    statuses = client.specification.statuses
+    by_status = {each: [job_id for ids in pages(client, 2, each) for job_id in ids] for each in statuses}
+    for status, ids in by_status.items():
+        assert ids == [each for each in all_ids(client) if client.status_of(each) == status]
+    assert [each for ids in pages(client, 5, "all") for each in ids] == all_ids(client)
+    final = {job_id for status, ids in by_status.items() if statuses[status].final for job_id in ids}
+    assert [each for ids in pages(client, 5, "active") for each in ids] == [
+        each for each in all_ids(client) if each not in final
+    ]
+
+
+@pytest.mark.parametrize("name", FILTERED)
+def test_a_filtered_list_goes_on_when_jobs_move(name: str, clients: dict[str, VendorClient]) -> None:
+    """A job that leaves the status between two pages takes no other job with it."""
+    client = clients[name]
+    status, other, *_ = client.specification.statuses
+    wanted = [each for each in all_ids(client) if client.status_of(each) == status]
+    found: list[str] = []
+    for ids in pages(client, 1, status):
+        found += ids
+        client.vendor.set_status(ids[0], other)
+    assert found == wanted
+
+
+LINKED = [each.name for each in SPECIFICATIONS if each.read_list and each.read_list.next_link]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_links_lead_to_this_server(name: str, clients: dict[str, VendorClient]) -> None:
+    """The link to the next page is an absolute URL of the same list, with the query it had."""
+    client = clients[name]
+    read = client.specification.read_list
+    assert read is not None
+    assert read.next_link is not None
+    request = client.read_request(limit=2)[1]
+    link = urlsplit(str(read.next_link.get({"body": client.send(request).json})))
+    here = urlsplit(request.url)
+    assert (link.scheme, link.netloc, link.path) == (here.scheme, here.netloc, here.path)
+    assert link.query.startswith(f"{here.query}&")
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("token", ["made-up", "%00", "\u00e9", "MA"])
+def test_links_that_nobody_gave(name: str, token: str, clients: dict[str, VendorClient]) -> None:
+    """A continuation that was never given is answered like an unknown job, never with some other page."""
+    client = clients[name]
+    read = client.specification.read_list
+    assert read is not None
+    parameter = next(each for each in read.operation.declared["query"] if "oken" in each)
+    request = client.request(read.operation, query={parameter: token})
+    assert client.send(request).status == client.specification.errors.meanings["unknown-job"][0].status
+
+
+MEMBERS = [
+    pytest.param(vendor.name, name, id=f"{vendor.name}-{name}")
+    for vendor in SPECIFICATIONS
+    if vendor.read_list
+    for name in vendor.read_list.operation.declared["query"]
+    if any(name in example for example in vendor.examples)
+    and not any(name in rule.place.keys for rule in vendor.read_list.lens.rules)
+]
+
+
+@pytest.mark.parametrize(("name", "member"), MEMBERS)
+def test_lists_by_a_member_of_the_jobs(name: str, member: str, clients: dict[str, VendorClient]) -> None:
+    """A query parameter with the name of a member of jobs shows the jobs that have that value there."""
+    client = clients[name]
+    read = client.specification.read_list
+    assert read is not None
+    values = {str(job[member]) for job in client.vendor.jobs() if member in job}
+    for value in (*values, "another"):
+        answer = client.send(client.request(read.operation, query={member: value}))
+        expected = [job for job in client.vendor.jobs() if job.get(member) == value]
+        assert len(page(client, answer)) == len(expected)
+        assert (expected != []) is (value != "another")
+
+
+SECTIONED = [
+    each.name
+    for each in SPECIFICATIONS
+    if each.read_list and each.read_list.last_page and len(each.read_list.last_page.keys) > 1
+]
+
+
+@pytest.mark.parametrize("name", SECTIONED)
+def test_counts_are_those_of_the_document(name: str, clients: dict[str, VendorClient]) -> None:
+    """Of the members beside the number of the last page, those with well-known names are filled."""
+    client = clients[name]
+    read = client.specification.read_list
+    assert read is not None
+    assert read.last_page is not None
+    total = len(all_ids(client))
+    answer = client.send(client.read_request(limit=5, number=2)[1])
+    section = answer.json[read.last_page.keys[0]]
+    assert section == {"page": 2, "count": -(-total // 5), "pageCount": 5, "totalCount": total}
+    after_the_end = client.send(client.read_request(limit=5, number=1_000)[1]).json[read.last_page.keys[0]]
+    assert after_the_end == {"page": 1_000, "count": -(-total // 5), "pageCount": 0, "totalCount": total}
+
+
+@pytest.mark.parametrize("name", [each.name for each in SPECIFICATIONS if each.read_one])
+def test_one_job_is_read_as_it_is(name: str, clients: dict[str, VendorClient]) -> None:
+    """A read of one job shows that job, and nothing of others."""
+    client = clients[name]
+    read = client.specification.read_one
+    assert read is not None
+    for job_id in all_ids(client):
+        request = http_request(read.operation, read.encode({"job.id": job_id}), client.endpoint)
+        answer = client.send(request)
+        assert departures(read.operation, answer) == []
+        assert answer.json == client.vendor.job(job_id)
+    request = http_request(read.operation, read.encode({"job.id": "nobody"}), client.endpoint)
+    assert client.send(request).status == client.specification.errors.meanings["unknown-job"][0].status

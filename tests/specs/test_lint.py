@@ -1,0 +1,630 @@
+"""The lint finds each broken promise where it is broken, and nothing in documents that keep them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.specs import lint
+from gateway.specs.document import SPECIFICATIONS, pointer, pointer_keys
+
+OUR_DOCUMENTS = sorted(SPECIFICATIONS.rglob("*.yaml"))
+
+PLAIN = """
+openapi: 3.0.3
+info: {title: Things, version: "1"}
+security: [{key: []}]
+paths:
+  /livez:
+    get:
+      operationId: livez
+      security: []
+      responses:
+        default: {$ref: "#/components/responses/Error"}
+  /things/{id}:
+    x-note: {type: string}
+    parameters:
+      - name: id
+        in: path
+        required: true
+        schema: {$ref: "#/components/schemas/Id"}
+        example: 0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01
+    put:
+      operationId: putThing
+      parameters:
+        - {name: amount, in: query, schema: {type: integer, minimum: 0, maximum: 9, default: 1}}
+      requestBody:
+        content:
+          application/json:
+            schema: {$ref: "#/components/schemas/Thing"}
+            examples:
+              thing: {$ref: "#/components/examples/thing"}
+      responses:
+        "200":
+          description: Done.
+          headers:
+            Age: {schema: {type: number, minimum: 0, maximum: 1}}
+          content:
+            application/json:
+              schema: {type: array, maxItems: 9, items: {$ref: "#/components/schemas/Thing"}}
+              example: [{name: a}]
+        default: {$ref: "#/components/responses/Error"}
+components:
+  securitySchemes:
+    key: {type: apiKey, in: header, name: Key}
+  responses:
+    Error:
+      description: An error.
+      content:
+        text/plain: {schema: {type: string, maxLength: 9}}
+  schemas:
+    Id: {type: string, format: uuid, example: 0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01, x-more: {type: string}}
+    Thing:
+      type: object
+      properties:
+        name: {type: string, maxLength: 9}
+        type: {type: string, enum: [a, b]}
+        enum: {type: string, format: date}
+        example: {type: array, maxItems: 9, items: {type: boolean}}
+        default: {allOf: [{type: integer, enum: [1]}]}
+        x-name: {type: string, format: date-time, nullable: true, default: null}
+  examples:
+    thing: {value: {name: a, example: [true]}}
+"""
+
+VENDOR = """
+openapi: 3.0.3
+info: {title: Small vendor, version: "1"}
+security: [{token: []}]
+x-job-vendor:
+  name: small-vendor
+  request:
+    header.api-version: {const: "1"}
+  reply: {header.request-id: reply.requestId}
+  job:
+    body.id: job.id
+    body.state.name: {from: job.vendorStatus, default: Waiting}
+  statuses:
+    Waiting: {status: queued}
+    Held: {status: paused}
+    Gone: {status: cancelled, final: true}
+  transitions:
+    - {from: Held, to: Waiting}
+  errors:
+    envelopes:
+      plain: {body.message: error.message}
+    meanings:
+      unknown-job: [{status: 404, message: No such job.}]
+      wrong-state: [{status: 409, message: Not now., envelope: plain}]
+      invalid-request: [{status: 400, message: Not understood.}]
+      unauthenticated: [{status: 401, message: Not known.}]
+      throttled: [{status: 429, message: Not so fast.}]
+paths:
+  /jobs:
+    parameters:
+      - {$ref: "#/components/parameters/version"}
+    get:
+      operationId: listJobs
+      parameters:
+        - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 9}}
+      x-job-read:
+        kind: list
+        request: {query.limit: page.limit}
+        items: body.page.jobs
+        next: body.next
+      responses:
+        "200":
+          description: A page of jobs.
+          content:
+            application/json:
+              schema: {$ref: "#/components/schemas/Page"}
+              example:
+                page: {jobs: [{id: a, state: {name: Waiting}}, {id: b, state: {name: Held}}]}
+        default: {$ref: "#/components/responses/Error"}
+  /jobs/{id}:
+    parameters:
+      - {$ref: "#/components/parameters/version"}
+      - {$ref: "#/components/parameters/id"}
+    get:
+      operationId: getJob
+      x-job-read:
+        kind: one
+        request: {path.id: job.id}
+      responses:
+        "200": {$ref: "#/components/responses/Job"}
+        default: {$ref: "#/components/responses/Error"}
+    delete:
+      operationId: closeJob
+      parameters:
+        - {name: at, in: query, schema: {type: string, format: date-time}}
+        - {name: part, in: query, required: true, schema: {type: string, maxLength: 9}}
+      x-job-action:
+        - action: close
+          effect: once
+          from: [Held]
+          to: Gone
+          deferredBy: closeAt
+          find: {assignmentId: parts}
+          confirm: getJob
+          request:
+            path.id: job.id
+            query.at: parameters.closeAt
+            query.part: parameters.assignmentId
+      responses:
+        default: {$ref: "#/components/responses/Error"}
+    post:
+      operationId: changeJob
+      requestBody:
+        content:
+          application/json:
+            schema: {$ref: "#/components/schemas/Change"}
+      x-job-action:
+        - action: cancel
+          effect: once
+          from: [Waiting, Held]
+          to: Gone
+          confirm: getJob
+          request:
+            path.id: job.id
+            body.why.text: {from: parameters.note, map: {a: b, c: d}}
+        - action: restart
+          effect: once
+          from: [Held]
+          to: Waiting
+          confirm: listJobs
+          request: {path.id: job.id}
+      responses:
+        default: {$ref: "#/components/responses/Error"}
+components:
+  securitySchemes:
+    token: {type: http, scheme: bearer}
+  parameters:
+    version:
+      {name: Api-Version, in: header, required: true, schema: {type: string, maxLength: 9}}
+    id: {name: id, in: path, required: true, schema: {type: string, maxLength: 9}}
+  responses:
+    Job:
+      description: A job.
+      content:
+        application/json:
+          schema: {$ref: "#/components/schemas/Job"}
+          examples:
+            gone: {$ref: "#/components/examples/gone"}
+    Error:
+      description: An error.
+      content:
+        application/json: {schema: {type: object}, example: {id: not-a-job}}
+  schemas:
+    Change:
+      allOf:
+        - type: object
+          properties:
+            why: {type: object, properties: {text: {type: string, maxLength: 9}}}
+    Job:
+      type: object
+      properties:
+        id: {type: string, maxLength: 9}
+        state: {type: object, properties: {name: {type: string, maxLength: 9}}}
+    Page:
+      type: object
+      properties:
+        next: {type: string, maxLength: 9}
+        page:
+          type: object
+          properties:
+            jobs: {type: array, maxItems: 9, items: {$ref: "#/components/schemas/Job"}}
+  examples:
+    gone: {value: {id: c, state: {name: Gone}}}
+"""
+
+PUT = "/paths/~1things~1{id}/put"
+THING = "/components/schemas/Thing/properties"
+EXTENSION = "/x-job-vendor"
+LIST = "/paths/~1jobs/get"
+GET = "/paths/~1jobs~1{id}/get"
+CLOSE = "/paths/~1jobs~1{id}/delete/x-job-action/0"
+CHANGE = "/paths/~1jobs~1{id}/post"
+CANCEL = f"{CHANGE}/x-job-action/0"
+GONE = "/components/examples/gone/value"
+PAGE = f"{LIST}/responses/200/content/application~1json/example"
+
+REMOVED = object()
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@dataclass(frozen=True)
+class Break:
+    """One promise broken: at `at` of a valid document stands `value`, and `rule` finds it at `found`."""
+
+    rule: lint.Rule
+    document: str
+    at: str
+    value: Any
+    found: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The name of the case."""
+        return f"{self.rule.__name__} {self.at}"
+
+
+def plain(rule: lint.Rule, at: str, value: Any, *found: str) -> Break:
+    """Break the plain document; it is found where it is broken, unless `found` says otherwise."""
+    return Break(rule, PLAIN, at, value, found or (at,))
+
+
+def vendors(rule: lint.Rule, at: str, value: Any, *found: str) -> Break:
+    """Break the vendor's document."""
+    return Break(rule, VENDOR, at, value, found or (at,))
+
+
+def text() -> dict[str, Any]:
+    """The schema of a string that has no end."""
+    return {"type": "string"}
+
+
+BREAKS = [
+    plain(lint.endless_nesting, "/x-endless", ENDLESS, ""),
+    plain(lint.values_unknown_to_json, "/info/description", date(2026, 1, 5)),
+    plain(lint.values_unknown_to_json, "/info/description", math.inf),
+    plain(lint.values_unknown_to_json, "/x-numbers", {200: "OK"}, "/x-numbers/200"),
+    plain(lint.other_versions, "/openapi", "3.1.0"),
+    plain(lint.other_versions, "/openapi", 3.0),
+    plain(lint.other_versions, "/openapi", REMOVED),
+    plain(lint.template_markers, "/info/title", "{{ 7 * 7 }}"),
+    plain(lint.template_markers, f"{PUT}/summary", "{% include x %}"),
+    plain(lint.template_markers, "/x-note", [{"{# a #}": 1}], "/x-note/0/{# a #}"),
+    plain(lint.references_to_other_documents, f"{THING}/name", {"$ref": "x.yaml#/a"}, f"{THING}/name/$ref"),
+    plain(lint.references_to_other_documents, "/x-note", {"$ref": "#"}, "/x-note/$ref"),
+    plain(lint.references_to_nothing, f"{THING}/name/$ref", "#/components/schemas/No"),
+    plain(lint.references_to_nothing, "/x-note", {"$ref": "#/openapi/no"}, "/x-note/$ref"),
+    plain(lint.references_to_nothing, "/x-note", {"$ref": "#/x-note"}, "/x-note/$ref"),
+    plain(lint.members_beside_references, f"{PUT}/responses/default/description", "An error."),
+    plain(lint.breaches_of_openapi, f"{THING}/name/maxLength", "x"),
+    plain(lint.breaches_of_openapi, f"{PUT}/parameters/0/schema", REMOVED),
+    plain(lint.breaches_of_openapi, f"{PUT}/consumes", [], PUT),
+    plain(lint.breaches_of_openapi, "/paths", REMOVED),
+    plain(
+        lint.references_to_another_kind,
+        f"{THING}/name",
+        {"$ref": "#/components/schemas/Thing/properties/type"},
+        f"{THING}/name/$ref",
+    ),
+    plain(
+        lint.references_to_path_items,
+        "/paths/~1other",
+        {"$ref": "#/paths/~1livez"},
+        "/paths/~1other/$ref",
+    ),
+    plain(lint.breaches_of_the_specification, "/paths/~1things~1{id}/parameters", REMOVED, ""),
+    plain(lint.breaches_of_the_specification, "/tags", [{"name": "a"}, {"name": "a", "description": "b"}], ""),
+    plain(lint.operations_without_id, f"{PUT}/operationId", REMOVED, PUT),
+    plain(
+        lint.repeated_operation_ids,
+        f"{PUT}/operationId",
+        "livez",
+        "/paths/~1livez/get/operationId",
+        f"{PUT}/operationId",
+    ),
+    plain(lint.unbounded_schemas, f"{THING}/name/maxLength", REMOVED, f"{THING}/name"),
+    plain(lint.unbounded_schemas, f"{THING}/type/enum", REMOVED, f"{THING}/type"),
+    plain(lint.unbounded_schemas, f"{THING}/enum/format", "email", f"{THING}/enum"),
+    plain(lint.unbounded_schemas, f"{THING}/example/maxItems", REMOVED, f"{THING}/example"),
+    plain(lint.unbounded_schemas, f"{THING}/x-name/format", REMOVED, f"{THING}/x-name"),
+    plain(
+        lint.unbounded_schemas,
+        f"{THING}/default/allOf/0/enum",
+        REMOVED,
+        f"{THING}/default/allOf/0",
+    ),
+    plain(
+        lint.unbounded_schemas,
+        f"{PUT}/parameters/0/schema/minimum",
+        REMOVED,
+        f"{PUT}/parameters/0/schema",
+    ),
+    plain(
+        lint.unbounded_schemas,
+        f"{PUT}/responses/200/headers/Age/schema/maximum",
+        REMOVED,
+        f"{PUT}/responses/200/headers/Age/schema",
+    ),
+    plain(
+        lint.unbounded_schemas,
+        f"{PUT}/responses/200/content/application~1json/schema/maxItems",
+        REMOVED,
+        f"{PUT}/responses/200/content/application~1json/schema",
+    ),
+    plain(lint.operations_without_error, f"{PUT}/responses/default", REMOVED, f"{PUT}/responses"),
+    plain(
+        lint.operations_without_error,
+        "/components/responses/Error/content",
+        REMOVED,
+        "/paths/~1livez/get/responses",
+        f"{PUT}/responses",
+    ),
+    plain(lint.operations_open_to_anybody, "/security", REMOVED, PUT),
+    plain(lint.operations_open_to_anybody, f"{PUT}/security", [], PUT),
+    plain(lint.operations_open_to_anybody, f"{PUT}/security", [{"key": []}, {}], PUT),
+    plain(lint.unknown_security_schemes, f"{PUT}/security", [{"kee": []}], f"{PUT}/security/0/kee"),
+    plain(lint.unknown_security_schemes, "/security/0/kee", [], "/security/0/kee"),
+    plain(lint.schemas_that_do_not_compile, f"{THING}/name/pattern", r"[\b]"),
+    plain(lint.examples_that_do_not_fit, "/paths/~1things~1{id}/parameters/0/example", 1),
+    plain(lint.examples_that_do_not_fit, "/components/examples/thing/value/name", 1),
+    plain(lint.examples_that_do_not_fit, f"{PUT}/responses/200/content/application~1json/example/0/type", "c"),
+    plain(lint.examples_that_do_not_fit, f"{PUT}/responses/200/headers/Age/example", 2),
+    plain(lint.examples_that_do_not_fit, f"{PUT}/parameters/0/examples/x/value", 10),
+    plain(lint.examples_that_do_not_fit, "/components/schemas/Id/example", "a"),
+    plain(lint.examples_that_do_not_fit, f"{PUT}/parameters/0/schema/default", 10),
+    vendors(lint.breaches_of_our_extensions, f"{EXTENSION}/name", REMOVED),
+    vendors(lint.breaches_of_our_extensions, f"{EXTENSION}", REMOVED),
+    vendors(
+        lint.breaches_of_our_extensions, f"{CANCEL}/request/path.id", {"const": []}, f"{CANCEL}/request/path.id/const"
+    ),
+    vendors(lint.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
+    vendors(lint.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
+    vendors(lint.jobs_that_tell_too_little, f"{EXTENSION}/job/body.id", REMOVED, f"{EXTENSION}/job"),
+    vendors(
+        lint.jobs_that_tell_too_little,
+        f"{EXTENSION}/job/body.state.name",
+        {"const": "job.vendorStatus"},
+        f"{EXTENSION}/job",
+    ),
+    vendors(lint.statuses_of_no_meaning, f"{EXTENSION}/statuses/Held/status", "held"),
+    vendors(lint.undocumented_statuses, f"{CANCEL}/from/1", "Lost"),
+    vendors(lint.undocumented_statuses, f"{CANCEL}/to", "Lost"),
+    vendors(lint.undocumented_statuses, f"{EXTENSION}/transitions/0/from", "Lost"),
+    vendors(lint.undocumented_statuses, f"{EXTENSION}/transitions/0/to", "Lost"),
+    vendors(lint.ways_out_of_final_statuses, f"{CANCEL}/from/1", "Gone"),
+    vendors(lint.ways_out_of_final_statuses, f"{EXTENSION}/transitions/0/from", "Gone"),
+    vendors(lint.confirmations_that_read_nothing, f"{CANCEL}/confirm", "closeJob"),
+    vendors(lint.confirmations_that_read_nothing, f"{CANCEL}/confirm", "lostJob"),
+    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/path.no", "job.id"),
+    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/query.id", "job.id"),
+    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/header.no", "job.id"),
+    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/body.why.no", "job.id"),
+    vendors(lint.unknown_places_in_requests, f"{CLOSE}/request/body.why", "job.id"),
+    vendors(lint.unknown_places_in_requests, f"{LIST}/x-job-read/request/query.no", "page.limit"),
+    vendors(lint.unknown_places_in_every_request, f"{EXTENSION}/request/path.id", "job.id"),
+    vendors(lint.unknown_places_in_every_request, f"{EXTENSION}/request/body.why", "job.id"),
+    vendors(lint.parameters_left_empty, f"{CANCEL}/request/path.id", REMOVED, f"{CANCEL}/request"),
+    vendors(lint.parameters_left_empty, f"{GET}/x-job-read/request/path.id", REMOVED, f"{GET}/x-job-read/request"),
+    vendors(
+        lint.parameters_left_empty,
+        f"{EXTENSION}/request",
+        REMOVED,
+        f"{LIST}/x-job-read/request",
+        f"{GET}/x-job-read/request",
+        f"{CLOSE}/request",
+        f"{CANCEL}/request",
+        f"{CHANGE}/x-job-action/1/request",
+    ),
+    vendors(
+        lint.maps_with_two_ways_back,
+        f"{CANCEL}/request/body.why.text/map/c",
+        "b",
+        f"{CANCEL}/request/body.why.text/map",
+    ),
+    vendors(
+        lint.maps_with_two_ways_back,
+        f"{EXTENSION}/job/body.kind",
+        {"from": "job.kind", "map": {"a": "b", "c": "b"}},
+        f"{EXTENSION}/job/body.kind/map",
+    ),
+    vendors(
+        lint.maps_with_two_ways_back,
+        f"{EXTENSION}/errors/envelopes/plain/body.code",
+        {"from": "error.code", "map": {"a": "b", "c": "b"}},
+        f"{EXTENSION}/errors/envelopes/plain/body.code/map",
+    ),
+    vendors(lint.parameters_that_no_request_carries, f"{CLOSE}/deferredBy", "note"),
+    vendors(lint.parameters_that_no_request_carries, f"{CLOSE}/find/note", "parts"),
+    vendors(lint.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
+    vendors(lint.unknown_actions, f"{CANCEL}/action", "explode"),
+    vendors(lint.repeated_actions, f"{CANCEL}/action", "close", f"{CLOSE}/action", f"{CANCEL}/action"),
+    vendors(lint.unknown_envelopes, f"{EXTENSION}/errors/meanings/wrong-state/0/envelope", "no"),
+    vendors(
+        lint.statuses_without_one_example,
+        "/components/responses/Job/content/application~1json/examples",
+        REMOVED,
+        f"{EXTENSION}/statuses/Gone",
+    ),
+    vendors(
+        lint.statuses_without_one_example,
+        f"{GONE}/state/name",
+        "Held",
+        f"{EXTENSION}/statuses/Gone",
+        f"{EXTENSION}/statuses/Held",
+    ),
+    vendors(
+        lint.statuses_without_one_example,
+        f"{PAGE}/page",
+        REMOVED,
+        f"{EXTENSION}/statuses/Held",
+        f"{EXTENSION}/statuses/Waiting",
+    ),
+    vendors(lint.examples_in_undocumented_statuses, f"{GONE}/state/name", "Lost", GONE),
+    vendors(lint.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"),
+]
+
+ENDLESS_TEXT = {"schema": {"type": "string"}}
+ENDLESS_HEADER = {"headers": {"X": ENDLESS_TEXT}}
+CALLBACK = {"{$url}": {"put": {"responses": {"200": {"description": "Done.", **ENDLESS_HEADER}}}}}
+PLACES_OF_SCHEMAS = {
+    "/components/parameters/x": {"name": "x", "in": "query", **ENDLESS_TEXT},
+    "/components/parameters/y": {"name": "y", "in": "query", "content": {"text/plain": ENDLESS_TEXT}},
+    "/components/requestBodies/x": {"content": {"text/plain": ENDLESS_TEXT}},
+    "/components/responses/x-text": {"description": "A text.", "content": {"text/plain": ENDLESS_TEXT}},
+    "/components/headers/x": ENDLESS_TEXT,
+    "/components/headers/y": {"content": {"text/plain": ENDLESS_TEXT}},
+    "/components/callbacks/x": CALLBACK,
+    f"{PUT}/callbacks": {"x": CALLBACK},
+    f"{PUT}/requestBody/content/multipart~1form-data": {"encoding": {"name": ENDLESS_HEADER}},
+    f"{PUT}/requestBody/content/text~1plain": ENDLESS_TEXT,
+    "/components/schemas/Map": {"additionalProperties": text()},
+    "/components/schemas/Other": {"not": text()},
+    "/components/schemas/Either": {"anyOf": [text(), {"oneOf": [text()]}]},
+}
+"""Values that hold a string without an end, by the place where they may stand."""
+
+PLACES_OF_REFERENCES = [
+    *(f"/components/{part}/x" for part in lint.COMPONENTS.values()),
+    f"{PUT}/parameters/0",
+    f"{PUT}/requestBody",
+    f"{PUT}/responses/404",
+    f"{PUT}/callbacks/x",
+    f"{PUT}/responses/200/headers/X",
+    f"{PUT}/responses/200/links/x",
+    f"{PUT}/responses/200/headers/Age/examples/x",
+    f"{PUT}/requestBody/content/application~1json/schema",
+    f"{PUT}/requestBody/content/application~1json/examples/thing",
+    f"{PUT}/parameters/0/examples/x",
+    f"{THING}/name",
+]
+
+UNREADABLE = {
+    "no YAML": b"a: b: c",
+    "no mapping": b"- a",
+    "no UTF-8": b"a: \xe9",
+    "no date": b"a: 2026-02-30",
+    "a map as a name": b"? {a: b}\n: c",
+    "nothing": b"",
+    "too deep": b"[" * 5000,
+}
+
+
+def write(folder: Path, content: object) -> Path:
+    """Write a document into a folder."""
+    path = folder / "document.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def put(content: Any, at: str, value: object) -> None:
+    """Set what stands at a JSON pointer, or remove it."""
+    *way, last = pointer_keys(at)
+    for key in way:
+        content = content[int(key)] if isinstance(content, list) else content.setdefault(key, {})
+    place = int(last) if isinstance(content, list) else last
+    if value is REMOVED:
+        del content[place]
+    else:
+        content[place] = copy.deepcopy(value)
+
+
+@pytest.fixture
+def broken_file(broken: Break, tmp_path: Path) -> Path:
+    """The file in which one promise is broken."""
+    content = yaml.safe_load(broken.document)
+    put(content, broken.at, broken.value)
+    return write(tmp_path, content)
+
+
+@pytest.mark.parametrize("path", OUR_DOCUMENTS, ids=lambda path: path.stem)
+def test_our_documents_keep_every_promise(path: Path) -> None:
+    """The documents under specs/ have no findings."""
+    assert list(map(str, lint.check(path))) == []
+
+
+@pytest.mark.parametrize("document", [PLAIN, VENDOR], ids=["plain", "vendor"])
+def test_a_sound_document_has_no_findings(document: str, tmp_path: Path) -> None:
+    """Nothing is found where nothing is broken."""
+    assert lint.check(write(tmp_path, yaml.safe_load(document))) == []
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=str)
+def test_a_rule_finds_what_breaks_it(broken: Break, broken_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule, alone, finds the place that breaks it and no other, and says how to mend it."""
+    monkeypatch.setattr(lint, "RULES", ((broken.rule,),))
+    findings = lint.check(broken_file)
+    assert {finding.pointer for finding in findings} == set(broken.found)
+    assert all(finding.message and finding.mend for finding in findings)
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=str)
+def test_every_rule_is_reached(broken: Break, broken_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a rule finds alone is found by the whole lint too: no stage before it hides it."""
+    everything = set(lint.check(broken_file))
+    monkeypatch.setattr(lint, "RULES", ((broken.rule,),))
+    assert everything >= set(lint.check(broken_file))
+
+
+@pytest.mark.parametrize(("place", "value"), PLACES_OF_SCHEMAS.items(), ids=PLACES_OF_SCHEMAS.keys())
+def test_schemas_are_found_wherever_they_stand(place: str, value: object, tmp_path: Path) -> None:
+    """No place of a document hides a schema from the rules about schemas."""
+    content = yaml.safe_load(PLAIN)
+    put(content, place, value)
+    findings = lint.check(write(tmp_path, content))
+    unbounded = [finding for finding in findings if finding.message == "this string has no bounds"]
+    assert len(unbounded) == repr(value).count("'string'")
+    assert all(finding.pointer.startswith(place) for finding in unbounded)
+
+
+@pytest.mark.parametrize("place", PLACES_OF_REFERENCES)
+def test_references_are_found_wherever_they_stand(place: str, tmp_path: Path) -> None:
+    """A reference to something else than its place asks for is found at every place."""
+    content = yaml.safe_load(PLAIN)
+    put(content, place, {"$ref": "#/info"})
+    findings = lint.check(write(tmp_path, content))
+    assert [finding.pointer for finding in findings] == [f"{place}/$ref"]
+
+
+def test_every_rule_is_tested() -> None:
+    """There is a broken document for each rule in the table, and none for others."""
+    assert {broken.rule for broken in BREAKS} == set(chain.from_iterable(lint.RULES))
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_a_file_that_cannot_be_read_is_a_finding(content: bytes, tmp_path: Path) -> None:
+    """What is no YAML mapping is told like any other fault, at the root and without a traceback."""
+    path = tmp_path / "document.yaml"
+    path.write_bytes(content)
+    (finding,) = lint.check(path)
+    assert (finding.file, finding.pointer) == (path, "")
+    assert str(path) not in finding.message
+
+
+def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    """A missing file is told like any other fault."""
+    (finding,) = lint.check(tmp_path / "missing.yaml")
+    assert finding.pointer == ""
+
+
+def test_a_document_among_the_vendors_needs_the_extensions(tmp_path: Path) -> None:
+    """A document in a folder named vendors is a vendor's, whether or not it says so."""
+    folder = tmp_path / "vendors"
+    folder.mkdir()
+    findings = lint.check(write(folder, yaml.safe_load(PLAIN)))
+    assert [finding.pointer for finding in findings] == ["/x-job-vendor"]
+
+
+def test_a_finding_reads_as_a_line() -> None:
+    """A finding tells file, place, message and mend, in this order."""
+    finding = lint.Finding(Path("specs/x.yaml"), "/paths", "is empty", "Add a path.")
+    assert str(finding) == "specs/x.yaml#/paths: is empty. Add a path."
+
+
+def test_findings_come_file_by_file_in_the_order_of_their_places(tmp_path: Path) -> None:
+    """The findings of several files stay in the order in which the files were named."""
+    content = yaml.safe_load(PLAIN)
+    for name in ("type", "name"):
+        content["components"]["schemas"]["Thing"]["properties"][name] = text()
+    path, missing = write(tmp_path, content), tmp_path / "a-missing.yaml"
+    found = [(finding.file, finding.pointer) for finding in lint.check_all([path, missing])]
+    assert found == [(path, f"{THING}/name"), (path, f"{THING}/type"), (missing, "")]
+
+
+def test_a_place_may_hold_any_name(tmp_path: Path) -> None:
+    """Names with slashes and tildes are escaped in the pointer of a finding."""
+    content = yaml.safe_load(PLAIN)
+    content["components"]["schemas"]["Thing"]["properties"]["a/~b"] = text()
+    (finding,) = lint.check(write(tmp_path, content))
+    assert finding.pointer == THING + pointer("a/~b")

@@ -1,0 +1,68 @@
+"""A gateway called in this process, without a server between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from gateway.edge.guard import Application, Message
+from tests.support.vendors import API_KEY
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the application sent."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+async def call(
+    application: Application,
+    method: str,
+    target: str,
+    body: Any = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Answer:
+    """Make one request, with the API key, and a JSON body where there is one."""
+    path, _, query = target.partition("?")
+    content = b"" if body is None else json.dumps(body).encode()
+    fields = [("host", "gateway.test"), ("authorization", f"Bearer {API_KEY}"), *headers]
+    if content:
+        fields += [("content-type", "application/json"), ("content-length", str(len(content)))]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in fields],
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8_080),
+        "state": {},
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await application(scope, receive, send)
+    start, *rest = sent
+    named = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], named, b"".join(message.get("body", b"") for message in rest))

@@ -1,0 +1,111 @@
+"""A gateway on the bench: wired as in the product, but for the clock and the vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.app import Catalogue, Gateway
+from gateway.domain.errors import JobgateError
+from gateway.domain.model import HttpRequest, JobAction, JobActionRecord, Json
+from gateway.engine.actions import Actions, Request
+from gateway.engine.calls import Calls
+from gateway.engine.connections import Connection
+from gateway.engine.jobs import Jobs
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport, Line
+from tests.support.vendors import TOKEN_URL, Target, settings
+
+CALLER = "somebody"
+
+Given = Mapping[str, Json]
+NOTHING: Given = {}
+
+MakeBench = Callable[..., "Bench"]
+"""Makes a bench whose vendor follows the script that the arguments are."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a caller is told of a job action that failed, and the record that is kept of it."""
+
+    problem: JobgateError
+    record: JobActionRecord
+
+    @property
+    def summary(self) -> tuple[str, int, str | None, str]:
+        """The kind of the problem, its HTTP status, the outcome, and the status of the record; the two must agree."""
+        outcome = self.problem.explanation.outcome
+        assert self.record.outcome == outcome
+        assert self.record.problem is not None
+        assert (self.record.problem.code, self.record.problem.detail) == (self.problem.code, self.problem.detail)
+        assert self.problem.explanation.job_action == self.record.id
+        assert (self.record.completed_at is None) == (outcome == "unknown")
+        return self.problem.code, self.problem.status, outcome, self.record.status
+
+
+class Bench:
+    """The engine of a gateway whose vendor follows a script."""
+
+    def __init__(self, catalogue: Catalogue, script: Iterable[Line] = ()) -> None:
+        """Wire it."""
+        self.clock = FakeClock()
+        self.transport = FakeTransport(script)
+        self.gateway = Gateway(settings(), catalogue, clock=self.clock, transport=self.transport)
+        self.ledger = self.gateway.ledger
+        self.calls = Calls(self.transport, self.clock, self.gateway.settings.vendor_seconds)
+        self.jobs = Jobs(self.calls)
+        self.actions = Actions(self.calls, self.jobs, self.ledger, self.clock)
+
+    def connection(self, name: str) -> Connection:
+        """A configured connection."""
+        return self.gateway.directory.connection(name)
+
+    def request(
+        self, connection: str, action: str, job_id: str, parameters: Given = NOTHING, *, strict: bool = False
+    ) -> Request:
+        """A caller's request."""
+        return Request(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
+
+    async def perform(self, target: Target) -> JobActionRecord:
+        """Perform an action of the documents; gives the record that is kept, which is also what was returned."""
+        returned = await self.actions.perform(self.ask(target))
+        kept = await self.only_record()
+        assert returned == kept
+        return kept
+
+    async def failure(self, target: Target) -> Failure:
+        """Perform an action of the documents, which fails."""
+        return await self.failure_of(self.ask(target))
+
+    async def failure_of(self, request: Request) -> Failure:
+        """Perform an action, which fails; the vendor's script is used up, and the action sent once at most."""
+        try:
+            record = await self.actions.perform(request)
+        except JobgateError as problem:
+            assert not self.transport.script, "the vendor was asked less often than the test thinks"
+            return Failure(problem, await self.only_record())
+        raise AssertionError(f"it did not fail: {record}")
+
+    def ask(self, target: Target) -> Request:
+        """The request for an action of the documents."""
+        return self.request(target.connection, target.action, target.job_id, target.parameters)
+
+    async def records(self) -> tuple[JobActionRecord, ...]:
+        """What the ledger holds."""
+        return (await self.ledger.page(CALLER, 100, None)).items
+
+    async def only_record(self) -> JobActionRecord:
+        """The one record that the ledger holds."""
+        (record,) = await self.records()
+        return record
+
+    @property
+    def sent(self) -> list[HttpRequest]:
+        """What went to the vendor's API, without the fetching of tokens."""
+        return [request for request in self.transport.requests if request.url != TOKEN_URL]
+
+    @property
+    def actions_sent(self) -> list[HttpRequest]:
+        """The actions that went to the vendor. Everything else is a GET."""
+        return [request for request in self.sent if request.method == "POST"]

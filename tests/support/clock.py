@@ -1,0 +1,35 @@
+"""A clock that stands still until it is told to go on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+NOW = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
+
+
+class FakeClock:
+    """The `Clock` port without time: ids count up, and `advance` moves both clocks."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        """Start at `now`."""
+        self._now = now
+        self._monotonic = 1_000.0
+        self._ids = count(1)
+
+    def now(self) -> datetime:
+        """The time at which it stands."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds that grow only by `advance`."""
+        return self._monotonic
+
+    def new_id(self) -> str:
+        """A UUID of version 7's form, each greater than the one before."""
+        return f"019b8d2f-0000-7000-8000-{next(self._ids):012x}"
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds

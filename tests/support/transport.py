@@ -1,0 +1,41 @@
+"""A vendor that says what the test wrote down, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+from gateway.domain.model import HttpReply, HttpRequest
+
+Line: TypeAlias = "HttpReply | Exception | Callable[[HttpRequest], HttpReply]"
+"""What happens to one request: a reply, an error of the transport, or a reply made from the request."""
+
+
+class FakeTransport:
+    """The `Transport` port, scripted: one line for each request, and no request without one."""
+
+    def __init__(self, script: Iterable[Line] = ()) -> None:
+        """Follow `script`."""
+        self.script = list(script)
+        self.requests: list[HttpRequest] = []
+        self.deadlines: list[float] = []
+
+    async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
+        """Do what the script says next."""
+        self.requests.append(request)
+        self.deadlines.append(deadline)
+        await asyncio.sleep(0)
+        if not self.script:
+            raise AssertionError(f"the script has no line for {request.method} {request.url}")
+        line = self.script.pop(0)
+        if isinstance(line, Exception):
+            raise line
+        return line if isinstance(line, HttpReply) else line(request)
+
+
+def reply(status: int = 200, body: Any = None, headers: Mapping[str, str] | None = None) -> HttpReply:
+    """A reply with a JSON body; bytes go out as they are, None is no body."""
+    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpReply(status, {"content-type": "application/json", **(headers or {})}, content)

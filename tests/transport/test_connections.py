@@ -1,0 +1,80 @@
+"""Connections that are kept: used again, and never at the price of sending an action twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut
+from tests.support.caller import Caller
+from tests.support.server import Serve, answer, raw_server, silence
+
+OK = answer(b"{}")
+
+
+def first_only(then: str) -> Serve:
+    """Answer the first request of a connection, and do to the second what `then` says."""
+    seen: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer not in seen:
+            seen.add(writer)
+            await OK(reader, writer)
+        elif then == "reset":
+            writer.transport.abort()
+        else:
+            writer.close()
+
+    return serve
+
+
+async def test_a_connection_is_used_again(send: Caller) -> None:
+    """One connection serves one request after the other."""
+    async with raw_server(OK, each_request=True) as server:
+        for _ in range(5):
+            await send(server.url)
+    assert (server.connections, len(server.requests)) == (1, 5)
+
+
+@pytest.mark.parametrize("then", ["reset", "close"])
+async def test_a_connection_that_ends_under_an_action_does_not_repeat_it(send: Caller, then: str) -> None:
+    """A kept connection that breaks while an action is under way: the action was sent once, and is not sent again."""
+    async with raw_server(first_only(then), each_request=True) as server:
+        await send(server.url + "/first")
+        with pytest.raises(VendorReplyNotUnderstood):
+            await send(server.url + "/second")
+        await asyncio.sleep(0.05)
+    assert server.targets == ["/first", "/second"]
+
+
+async def test_a_connection_that_ended_before_is_not_used(send: Caller) -> None:
+    """A connection that the vendor closed in the meantime costs nothing: the next action takes a new one."""
+    async with raw_server(OK) as server:
+        await send(server.url + "/first")
+        await asyncio.sleep(0.05)
+        assert (await send(server.url + "/second")).status == 200
+    assert (server.targets, server.connections) == (["/first", "/second"], 2)
+
+
+async def test_a_vendor_that_hangs_does_not_hold_up_another(send: Caller) -> None:
+    """While one vendor is silent, another is answered at once."""
+    async with raw_server(silence) as slow, raw_server(OK, each_request=True) as quick:
+        waiting = [asyncio.ensure_future(send(slow.url, seconds=0.5)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        start = time.monotonic()
+        assert (await send(quick.url)).status == 200
+        assert time.monotonic() - start < 0.2
+        failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(failed, VendorTimedOut) for failed in failures)
+
+
+async def test_a_transport_can_be_closed_and_used_again(send: Caller) -> None:
+    """Closing ends the connections, and is no end of the transport."""
+    await send.transport.close()
+    async with raw_server(OK, each_request=True) as server:
+        await send(server.url)
+        await send.transport.close()
+        await send(server.url)
+    assert server.connections == 2

@@ -1,0 +1,167 @@
+"""Vendors that are not there, do not answer, or stop in the middle: which kind of failure, and how soon."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+import tracemalloc
+
+import pytest
+
+from gateway.domain.errors import VendorFailed, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
+from gateway.transport import LARGEST_REPLY
+from tests.support.caller import NONE, Caller, Headers
+from tests.support.server import Serve, answer, drip, endlessly, raw_server, reset_after, silence
+from tests.support.server import send as sending
+
+SOON = 0.3
+GRACE = 0.25
+"""How far past its deadline a request may end, in seconds."""
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def failure(send: Caller, url: str, seconds: float = 5.0, headers: Headers = NONE) -> VendorFailed:
+    """How a request fails, which must be in time."""
+    start = time.monotonic()
+    with pytest.raises(VendorFailed) as caught:
+        await send(url, seconds=seconds, headers=headers)
+    assert time.monotonic() - start < max(seconds, 0) + GRACE
+    return caught.value
+
+
+def closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param(f"http://127.0.0.1:{closed_port()}/", id="refused"),
+        pytest.param("http://vendor.invalid/", id="no such host"),
+        pytest.param("http://127.0.0.1:99999/", id="no such port"),
+        pytest.param(f"http://{'a' * 70}.test/", id="no such name"),
+        pytest.param("ftp://127.0.0.1/", id="no such scheme"),
+        pytest.param("http:///", id="no host"),
+    ],
+)
+async def test_where_nothing_listens_nothing_is_sent(send: Caller, url: str) -> None:
+    """No connection: unreachable, which promises that nothing was sent."""
+    assert type(await failure(send, url, 3.0)) is VendorUnreachable
+
+
+async def test_a_handshake_that_fails_sends_nothing(send: Caller) -> None:
+    """A server that speaks no TLS where TLS is wanted is unreachable, and is sent no request."""
+    async with raw_server(silence) as server:
+        for scheme_answer in ("in time", "at once"):
+            assert (
+                type(await failure(send, f"https://127.0.0.1:{server.port}/{scheme_answer}", SOON)) is VendorUnreachable
+            )
+    assert server.requests == []
+
+
+async def test_a_deadline_that_has_passed_sends_nothing(send: Caller) -> None:
+    """With no time left, no connection is made."""
+    async with raw_server(silence) as server:
+        assert type(await failure(send, server.url, -1.0)) is VendorUnreachable
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        pytest.param(silence, id="silence"),
+        pytest.param(drip(HEAD), id="the headers drip"),
+        pytest.param(drip(b"HTTP/1.1 200 OK\r\n" + b"X-Y: 1\r\n" * 100), id="headers without end"),
+        pytest.param(endlessly(b"x", HEAD[:-2]), id="a header without end"),
+        pytest.param(endlessly(b"HTTP/1.1 103 Early Hints\r\n\r\n"), id="interim responses without end"),
+    ],
+)
+async def test_no_answer_is_a_time_out(send: Caller, serve: Serve) -> None:
+    """Silence, and bytes that come to nothing, end at the deadline; what was sent may have been acted on."""
+    async with raw_server(serve) as server:
+        problem = await failure(send, server.url, SOON)
+    assert isinstance(problem, VendorTimedOut | VendorReplyNotUnderstood)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("slow", [drip(HEAD + b"x" * 100), drip(CHUNKED + b"1\r\nx\r\n" * 100)])
+async def test_a_body_that_drips_is_a_time_out(send: Caller, slow: Serve) -> None:
+    """A byte now and then does not put the deadline off."""
+    async with raw_server(slow) as server:
+        assert type(await failure(send, server.url, SOON)) is VendorTimedOut
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        pytest.param(sending(b""), id="closed without a reply"),
+        pytest.param(reset_after(b""), id="reset without a reply"),
+        pytest.param(sending(b"HTTP/1.1 200 OK\r\nContent-"), id="closed in the headers"),
+        pytest.param(reset_after(HEAD), id="reset after the headers"),
+        pytest.param(reset_after(HEAD + b"abc"), id="reset in the body"),
+        pytest.param(sending(HEAD + b"abc"), id="closed in the body"),
+        pytest.param(sending(CHUNKED + b"5\r\nabc"), id="closed in a chunk"),
+        pytest.param(sending(CHUNKED + b"ZZ\r\nabc\r\n"), id="a chunk of no size"),
+        pytest.param(sending(b"SSH-2.0-OpenSSH_9.9\r\n\r\n"), id="no HTTP"),
+        pytest.param(sending(b"{}"), id="HTTP 0.9"),
+        pytest.param(sending(b"HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"), id="no status"),
+        pytest.param(sending(HEAD[:-2] + b"Content-Length: 3\r\n\r\nabc"), id="two lengths"),
+        pytest.param(sending(HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), id="a length and chunks"),
+        pytest.param(sending(b"HTTP/1.1 200 OK\r\n" + b"X-Y: 1\r\n" * 10_000 + b"\r\n"), id="10,000 headers"),
+        pytest.param(sending(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"), id="a header of 100 kB"),
+        pytest.param(answer(b"no gzip", "Content-Encoding: gzip"), id="no gzip"),
+        pytest.param(endlessly(b"10000\r\n" + b"x" * 65_536 + b"\r\n", CHUNKED), id="a body without end"),
+    ],
+)
+async def test_a_reply_that_cannot_be_read(send: Caller, serve: Serve) -> None:
+    """A reply that breaks off or breaks the rules is told as one: the request may have been acted on."""
+    async with raw_server(serve) as server:
+        assert type(await failure(send, server.url)) is VendorReplyNotUnderstood
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_the_largest_reply(send: Caller, more: int) -> None:
+    """A reply of the largest size is read, one byte more is not."""
+    async with raw_server(answer(b"x" * (LARGEST_REPLY + more))) as server:
+        if more:
+            assert type(await failure(send, server.url)) is VendorReplyNotUnderstood
+        else:
+            assert len((await send(server.url)).content) == LARGEST_REPLY
+
+
+async def test_a_small_reply_that_swells_is_not_read_to_its_end(send: Caller) -> None:
+    """The size counts after decoding, and no more than that is ever held: 100 kB that become 100 MB are refused."""
+    bomb = gzip.compress(b"\0" * 100 * 1024 * 1024, compresslevel=9)
+    async with raw_server(answer(bomb, "Content-Encoding: gzip")) as server:
+        tracemalloc.start()
+        try:
+            problem = await failure(send, server.url)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert type(problem) is VendorReplyNotUnderstood
+    assert peak < 5 * LARGEST_REPLY
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nb", "a\0b"])
+async def test_a_header_that_would_be_two_is_not_sent(send: Caller, value: str) -> None:
+    """A line break in a header's value is refused before anything goes out."""
+    async with raw_server(answer(b"{}")) as server:
+        await failure(send, server.url, headers={"Authorization": value})
+    assert server.requests == []
+
+
+async def test_one_bad_request_does_not_spoil_the_next(send: Caller) -> None:
+    """After every kind of failure the same transport still works."""
+    for serve in (sending(b""), reset_after(HEAD), sending(b"SSH-2.0\r\n\r\n"), silence):
+        async with raw_server(serve) as server:
+            await failure(send, server.url, SOON)
+        async with raw_server(answer(b"{}")) as server:
+            assert (await send(server.url)).status == 200
