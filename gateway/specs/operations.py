@@ -119,7 +119,7 @@ class Api:
         return next((each for each in self._operations_at(path) if each.method == method), None)
 
     def _operations_at(self, path: str) -> list[Operation]:
-        """Of several templates that fit, the one with the most text of its own counts (OpenAPI 3.0, Path Templating)."""
+        """Of several templates that fit, the one with the most text of its own counts (OpenAPI, Path Templating)."""
         fitting = [operation for pattern, operation in self._templates if pattern.fullmatch(path)]
         concrete = max((_text_length(operation.path) for operation in fitting), default=0)
         return [operation for operation in fitting if _text_length(operation.path) == concrete]

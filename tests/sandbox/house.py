@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import importlib.util
 import json
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import yaml
+
 from gateway.app import Catalogue
 from gateway.domain.adapter import Adapter
 from gateway.domain.model import HttpRequest, JobAction, Json, VendorRequest
@@ -22,14 +25,15 @@ from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import VendorSpecification
 
-TOY = Path(__file__).parents[1] / "newvendor" / "toy_desk.py"
+TOY = "toy-desk"
+TOY_FILE = Path(__file__).parents[1] / "newvendor" / "toy_desk.py"
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 NOWHERE = "not-there"
 
 
 def toy_adapter() -> Adapter:
     """The adapter of a vendor that is unlike the built-in ones."""
-    found = importlib.util.spec_from_file_location("toy_desk", TOY)
+    found = importlib.util.spec_from_file_location("toy_desk", TOY_FILE)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
@@ -195,3 +199,21 @@ def departures(operation: Operation, answer: Answer) -> list[str]:
     if answer.media_type not in response.media_types:
         return [f"{answer.media_type} is not documented"]
     return [str(error) for error in response.bodies[answer.media_type].errors(answer.json)]
+
+
+def changed(tmp_path: Path, name: str, change: Mapping[str, Any]) -> tuple[Adapter, VendorSpecification]:
+    """A vendor whose document differs in the places that `change` names with dots."""
+    adapter, _ = VENDORS[name]
+    content = yaml.safe_load(adapter.specification.read_text("utf-8"))
+    for place, value in change.items():
+        *parents, last = place.split(" ")
+        node = content
+        for key in parents:
+            node = node[key]
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+    path = tmp_path / adapter.specification.name
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), "utf-8")
+    return dataclasses.replace(adapter, specification=path), VendorSpecification.load(path)

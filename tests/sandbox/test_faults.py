@@ -29,8 +29,8 @@ def test_without_faults_nothing_fails(client: VendorClient) -> None:
     assert (client.status_of(job_id), client.vendor.log()[-1].fault) == (to, None)
 
 
-def test_drop_before(client: VendorClient) -> None:
-    """The connection is closed without an answer, and nothing was applied."""
+def test_drop_before(client: VendorClient, caplog: pytest.LogCaptureFixture) -> None:
+    """The connection is closed without an answer, nothing was applied, and the server thinks nothing of it."""
     job_id, request, _ = prepared(client)
     before = client.status_of(job_id)
     client.vendor.script(Fault(FaultKind.DROP_BEFORE))
@@ -39,6 +39,7 @@ def test_drop_before(client: VendorClient) -> None:
     (entry,) = client.vendor.log()
     assert (client.status_of(job_id), entry.status, entry.fault, entry.after) == (before, None, "drop_before", None)
     assert client.send(request).status // 100 == 2
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_drop_after(client: VendorClient) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from gateway.domain.model import HttpRequest
 from gateway.engine.wire import http_request
-from tests.sandbox.house import SPECIFICATIONS, Answer, VendorClient, departures
+from gateway.sandbox.server import Sandbox, SandboxServer
+from tests.sandbox.house import SPECIFICATIONS, TOY, VENDORS, Answer, Clock, VendorClient, changed, departures
 
 
 def page(client: VendorClient, answer: Answer) -> list[str]:
@@ -73,6 +75,20 @@ def test_a_list_without_a_limit(client: VendorClient) -> None:
     assert read is not None
     found = page(client, client.send(client.some_request()))
     assert len(found) == min(len(all_ids(client)), read.largest_page(), 100)
+
+
+def test_a_limit_that_the_document_sets(tmp_path: Path) -> None:
+    """Where the document has a default for the limit, a page without one is that long."""
+    content = VENDORS[TOY][1].api.document.content["paths"]["/tickets"]["get"]["parameters"]
+    sized = [
+        each | {"schema": each["schema"] | {"default": 2}} if each.get("name") == "size" else each for each in content
+    ]
+    vendor = changed(tmp_path, TOY, {"paths /tickets get parameters": sized})
+    with SandboxServer(Sandbox({TOY: vendor})) as server:
+        client = VendorClient(server, vendor[0], server.vendor(TOY), Clock())
+        read = client.specification.read_list
+        assert read is not None
+        assert len(page(client, client.send(client.request(read.operation)))) == 2
 
 
 def test_jobs_that_come_while_paging_are_shown(client: VendorClient) -> None:

@@ -14,17 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from gateway.domain.adapter import Adapter
 from gateway.domain.model import JobAction
 from gateway.edge.guard import Message
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.sandbox.settings import SandboxSettings, VendorSettings
 from gateway.specs.document import SpecificationError
-from gateway.specs.vendor import VendorSpecification
-from tests.sandbox.house import OAUTH, VENDORS, Clock, VendorClient, call
+from tests.sandbox.house import OAUTH, TOY, VENDORS, Clock, VendorClient, call, changed
 
 
 def test_a_taken_port_is_named() -> None:
@@ -49,6 +46,11 @@ def test_it_starts_and_stops_again_and_again() -> None:
         call(url)
     with SandboxServer(sandbox, int(url.rpartition(":")[2])) as server:
         assert call(f"{server.url}/control/{name}/jobs/{job_id}").status == 200
+        client = VendorClient(server, VENDORS[name][0], server.vendor(name), clock=Clock())
+        client.vendor.script(Fault(FaultKind.DELAY, seconds=0.3))
+        began = time.monotonic()
+        client.send(client.some_request(), {})
+        assert time.monotonic() - began >= 0.3
     assert not [each for each in threading.enumerate()[threads:] if not each.name.startswith("WSGI")]
 
 
@@ -148,27 +150,6 @@ def test_settings_at_the_start() -> None:
         assert {each.settings for each in others} == {VendorSettings()}
         with pytest.raises(ValueError, match=str(answer.status)):
             Sandbox(VENDORS, SandboxSettings(vendors={name: VendorSettings(wrong_state_status=499)}))
-
-
-def changed(tmp_path: Path, name: str, change: Mapping[str, Any]) -> tuple[Adapter, VendorSpecification]:
-    """A vendor whose document differs in the places that `change` names with dots."""
-    adapter, _ = VENDORS[name]
-    content = yaml.safe_load(adapter.specification.read_text("utf-8"))
-    for place, value in change.items():
-        *parents, last = place.split(" ")
-        node = content
-        for key in parents:
-            node = node[key]
-        if value is None:
-            del node[last]
-        else:
-            node[last] = value
-    path = tmp_path / adapter.specification.name
-    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), "utf-8")
-    return dataclasses.replace(adapter, specification=path), VendorSpecification.load(path)
-
-
-TOY = "toy-desk"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import yaml
 
 from gateway.specs import lint
 from gateway.specs.document import SPECIFICATIONS, pointer, pointer_keys
+from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_promises
 
 OUR_DOCUMENTS = sorted(SPECIFICATIONS.rglob("*.yaml"))
 
@@ -245,7 +246,7 @@ ENDLESS.append(ENDLESS)
 class Break:
     """One promise broken: at `at` of a valid document stands `value`, and `rule` finds it at `found`."""
 
-    rule: lint.Rule
+    rule: findings.Rule
     document: str
     at: str
     value: Any
@@ -256,12 +257,12 @@ class Break:
         return f"{self.rule.__name__} {self.at}"
 
 
-def plain(rule: lint.Rule, at: str, value: Any, *found: str) -> Break:
+def plain(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the plain document; it is found where it is broken, unless `found` says otherwise."""
     return Break(rule, PLAIN, at, value, found or (at,))
 
 
-def vendors(rule: lint.Rule, at: str, value: Any, *found: str) -> Break:
+def vendors(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the vendor's document."""
     return Break(rule, VENDOR, at, value, found or (at,))
 
@@ -272,133 +273,135 @@ def text() -> dict[str, Any]:
 
 
 BREAKS = [
-    plain(lint.endless_nesting, "/x-endless", ENDLESS, ""),
-    plain(lint.values_unknown_to_json, "/info/description", date(2026, 1, 5)),
-    plain(lint.values_unknown_to_json, "/info/description", math.inf),
-    plain(lint.values_unknown_to_json, "/x-numbers", {200: "OK"}, "/x-numbers/200"),
-    plain(lint.other_versions, "/openapi", "3.1.0"),
-    plain(lint.other_versions, "/openapi", 3.0),
-    plain(lint.other_versions, "/openapi", REMOVED),
-    plain(lint.template_markers, "/info/title", "{{ 7 * 7 }}"),
-    plain(lint.template_markers, f"{PUT}/summary", "{% include x %}"),
-    plain(lint.template_markers, "/x-note", [{"{# a #}": 1}], "/x-note/0/{# a #}"),
-    plain(lint.references_to_other_documents, f"{THING}/name", {"$ref": "x.yaml#/a"}, f"{THING}/name/$ref"),
-    plain(lint.references_to_other_documents, "/x-note", {"$ref": "#"}, "/x-note/$ref"),
-    plain(lint.references_to_nothing, f"{THING}/name/$ref", "#/components/schemas/No"),
-    plain(lint.references_to_nothing, "/x-note", {"$ref": "#/openapi/no"}, "/x-note/$ref"),
-    plain(lint.references_to_nothing, "/x-note", {"$ref": "#/x-note"}, "/x-note/$ref"),
-    plain(lint.members_beside_references, f"{PUT}/responses/default/description", "An error."),
-    plain(lint.breaches_of_openapi, f"{THING}/name/maxLength", "x"),
-    plain(lint.breaches_of_openapi, f"{PUT}/parameters/0/schema", REMOVED),
-    plain(lint.breaches_of_openapi, f"{PUT}/consumes", [], PUT),
-    plain(lint.breaches_of_openapi, "/paths", REMOVED),
+    plain(reading.endless_nesting, "/x-endless", ENDLESS, ""),
+    plain(reading.values_unknown_to_json, "/info/description", date(2026, 1, 5)),
+    plain(reading.values_unknown_to_json, "/info/description", math.inf),
+    plain(reading.values_unknown_to_json, "/x-numbers", {200: "OK"}, "/x-numbers/200"),
+    plain(reading.other_versions, "/openapi", "3.1.0"),
+    plain(reading.other_versions, "/openapi", 3.0),
+    plain(reading.other_versions, "/openapi", REMOVED),
+    plain(reading.template_markers, "/info/title", "{{ 7 * 7 }}"),
+    plain(reading.template_markers, f"{PUT}/summary", "{% include x %}"),
+    plain(reading.template_markers, "/x-note", [{"{# a #}": 1}], "/x-note/0/{# a #}"),
+    plain(reading.references_to_other_documents, f"{THING}/name", {"$ref": "x.yaml#/a"}, f"{THING}/name/$ref"),
+    plain(reading.references_to_other_documents, "/x-note", {"$ref": "#"}, "/x-note/$ref"),
+    plain(reading.references_to_nothing, f"{THING}/name/$ref", "#/components/schemas/No"),
+    plain(reading.references_to_nothing, "/x-note", {"$ref": "#/openapi/no"}, "/x-note/$ref"),
+    plain(reading.references_to_nothing, "/x-note", {"$ref": "#/x-note"}, "/x-note/$ref"),
+    plain(reading.members_beside_references, f"{PUT}/responses/default/description", "An error."),
+    plain(shape.breaches_of_openapi, f"{THING}/name/maxLength", "x"),
+    plain(shape.breaches_of_openapi, f"{PUT}/parameters/0/schema", REMOVED),
+    plain(shape.breaches_of_openapi, f"{PUT}/consumes", [], PUT),
+    plain(shape.breaches_of_openapi, "/paths", REMOVED),
     plain(
-        lint.references_to_another_kind,
+        shape.references_to_another_kind,
         f"{THING}/name",
         {"$ref": "#/components/schemas/Thing/properties/type"},
         f"{THING}/name/$ref",
     ),
     plain(
-        lint.references_to_path_items,
+        shape.references_to_path_items,
         "/paths/~1other",
         {"$ref": "#/paths/~1livez"},
         "/paths/~1other/$ref",
     ),
-    plain(lint.breaches_of_the_specification, "/paths/~1things~1{id}/parameters", REMOVED, ""),
-    plain(lint.breaches_of_the_specification, "/tags", [{"name": "a"}, {"name": "a", "description": "b"}], ""),
-    plain(lint.operations_without_id, f"{PUT}/operationId", REMOVED, PUT),
+    plain(shape.breaches_of_the_specification, "/paths/~1things~1{id}/parameters", REMOVED, ""),
+    plain(shape.breaches_of_the_specification, "/tags", [{"name": "a"}, {"name": "a", "description": "b"}], ""),
+    plain(promises.operations_without_id, f"{PUT}/operationId", REMOVED, PUT),
     plain(
-        lint.repeated_operation_ids,
+        promises.repeated_operation_ids,
         f"{PUT}/operationId",
         "livez",
         "/paths/~1livez/get/operationId",
         f"{PUT}/operationId",
     ),
-    plain(lint.unbounded_schemas, f"{THING}/name/maxLength", REMOVED, f"{THING}/name"),
-    plain(lint.unbounded_schemas, f"{THING}/type/enum", REMOVED, f"{THING}/type"),
-    plain(lint.unbounded_schemas, f"{THING}/enum/format", "email", f"{THING}/enum"),
-    plain(lint.unbounded_schemas, f"{THING}/example/maxItems", REMOVED, f"{THING}/example"),
-    plain(lint.unbounded_schemas, f"{THING}/x-name/format", REMOVED, f"{THING}/x-name"),
+    plain(promises.unbounded_schemas, f"{THING}/name/maxLength", REMOVED, f"{THING}/name"),
+    plain(promises.unbounded_schemas, f"{THING}/type/enum", REMOVED, f"{THING}/type"),
+    plain(promises.unbounded_schemas, f"{THING}/enum/format", "email", f"{THING}/enum"),
+    plain(promises.unbounded_schemas, f"{THING}/example/maxItems", REMOVED, f"{THING}/example"),
+    plain(promises.unbounded_schemas, f"{THING}/x-name/format", REMOVED, f"{THING}/x-name"),
     plain(
-        lint.unbounded_schemas,
+        promises.unbounded_schemas,
         f"{THING}/default/allOf/0/enum",
         REMOVED,
         f"{THING}/default/allOf/0",
     ),
     plain(
-        lint.unbounded_schemas,
+        promises.unbounded_schemas,
         f"{PUT}/parameters/0/schema/minimum",
         REMOVED,
         f"{PUT}/parameters/0/schema",
     ),
     plain(
-        lint.unbounded_schemas,
+        promises.unbounded_schemas,
         f"{PUT}/responses/200/headers/Age/schema/maximum",
         REMOVED,
         f"{PUT}/responses/200/headers/Age/schema",
     ),
     plain(
-        lint.unbounded_schemas,
+        promises.unbounded_schemas,
         f"{PUT}/responses/200/content/application~1json/schema/maxItems",
         REMOVED,
         f"{PUT}/responses/200/content/application~1json/schema",
     ),
-    plain(lint.operations_without_error, f"{PUT}/responses/default", REMOVED, f"{PUT}/responses"),
+    plain(promises.operations_without_error, f"{PUT}/responses/default", REMOVED, f"{PUT}/responses"),
     plain(
-        lint.operations_without_error,
+        promises.operations_without_error,
         "/components/responses/Error/content",
         REMOVED,
         "/paths/~1livez/get/responses",
         f"{PUT}/responses",
     ),
-    plain(lint.operations_open_to_anybody, "/security", REMOVED, PUT),
-    plain(lint.operations_open_to_anybody, f"{PUT}/security", [], PUT),
-    plain(lint.operations_open_to_anybody, f"{PUT}/security", [{"key": []}, {}], PUT),
-    plain(lint.unknown_security_schemes, f"{PUT}/security", [{"kee": []}], f"{PUT}/security/0/kee"),
-    plain(lint.unknown_security_schemes, "/security/0/kee", [], "/security/0/kee"),
-    plain(lint.schemas_that_do_not_compile, f"{THING}/name/pattern", r"[\b]"),
-    plain(lint.examples_that_do_not_fit, "/paths/~1things~1{id}/parameters/0/example", 1),
-    plain(lint.examples_that_do_not_fit, "/components/examples/thing/value/name", 1),
-    plain(lint.examples_that_do_not_fit, f"{PUT}/responses/200/content/application~1json/example/0/type", "c"),
-    plain(lint.examples_that_do_not_fit, f"{PUT}/responses/200/headers/Age/example", 2),
-    plain(lint.examples_that_do_not_fit, f"{PUT}/parameters/0/examples/x/value", 10),
-    plain(lint.examples_that_do_not_fit, "/components/schemas/Id/example", "a"),
-    plain(lint.examples_that_do_not_fit, f"{PUT}/parameters/0/schema/default", 10),
-    vendors(lint.breaches_of_our_extensions, f"{EXTENSION}/name", REMOVED),
-    vendors(lint.breaches_of_our_extensions, f"{EXTENSION}", REMOVED),
+    plain(promises.operations_open_to_anybody, "/security", REMOVED, PUT),
+    plain(promises.operations_open_to_anybody, f"{PUT}/security", [], PUT),
+    plain(promises.operations_open_to_anybody, f"{PUT}/security", [{"key": []}, {}], PUT),
+    plain(promises.unknown_security_schemes, f"{PUT}/security", [{"kee": []}], f"{PUT}/security/0/kee"),
+    plain(promises.unknown_security_schemes, "/security/0/kee", [], "/security/0/kee"),
+    plain(promises.schemas_that_do_not_compile, f"{THING}/name/pattern", r"[\b]"),
+    plain(promises.examples_that_do_not_fit, "/paths/~1things~1{id}/parameters/0/example", 1),
+    plain(promises.examples_that_do_not_fit, "/components/examples/thing/value/name", 1),
+    plain(promises.examples_that_do_not_fit, f"{PUT}/responses/200/content/application~1json/example/0/type", "c"),
+    plain(promises.examples_that_do_not_fit, f"{PUT}/responses/200/headers/Age/example", 2),
+    plain(promises.examples_that_do_not_fit, f"{PUT}/parameters/0/examples/x/value", 10),
+    plain(promises.examples_that_do_not_fit, "/components/schemas/Id/example", "a"),
+    plain(promises.examples_that_do_not_fit, f"{PUT}/parameters/0/schema/default", 10),
+    vendors(shape.breaches_of_our_extensions, f"{EXTENSION}/name", REMOVED),
+    vendors(shape.breaches_of_our_extensions, f"{EXTENSION}", REMOVED),
     vendors(
-        lint.breaches_of_our_extensions, f"{CANCEL}/request/path.id", {"const": []}, f"{CANCEL}/request/path.id/const"
+        shape.breaches_of_our_extensions, f"{CANCEL}/request/path.id", {"const": []}, f"{CANCEL}/request/path.id/const"
     ),
-    vendors(lint.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
-    vendors(lint.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
-    vendors(lint.jobs_that_tell_too_little, f"{EXTENSION}/job/body.id", REMOVED, f"{EXTENSION}/job"),
+    vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
+    vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
+    vendors(vendor_promises.jobs_that_tell_too_little, f"{EXTENSION}/job/body.id", REMOVED, f"{EXTENSION}/job"),
     vendors(
-        lint.jobs_that_tell_too_little,
+        vendor_promises.jobs_that_tell_too_little,
         f"{EXTENSION}/job/body.state.name",
         {"const": "job.vendorStatus"},
         f"{EXTENSION}/job",
     ),
-    vendors(lint.statuses_of_no_meaning, f"{EXTENSION}/statuses/Held/status", "held"),
-    vendors(lint.undocumented_statuses, f"{CANCEL}/from/1", "Lost"),
-    vendors(lint.undocumented_statuses, f"{CANCEL}/to", "Lost"),
-    vendors(lint.undocumented_statuses, f"{EXTENSION}/transitions/0/from", "Lost"),
-    vendors(lint.undocumented_statuses, f"{EXTENSION}/transitions/0/to", "Lost"),
-    vendors(lint.ways_out_of_final_statuses, f"{CANCEL}/from/1", "Gone"),
-    vendors(lint.ways_out_of_final_statuses, f"{EXTENSION}/transitions/0/from", "Gone"),
-    vendors(lint.confirmations_that_read_nothing, f"{CANCEL}/confirm", "closeJob"),
-    vendors(lint.confirmations_that_read_nothing, f"{CANCEL}/confirm", "lostJob"),
-    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/path.no", "job.id"),
-    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/query.id", "job.id"),
-    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/header.no", "job.id"),
-    vendors(lint.unknown_places_in_requests, f"{CANCEL}/request/body.why.no", "job.id"),
-    vendors(lint.unknown_places_in_requests, f"{CLOSE}/request/body.why", "job.id"),
-    vendors(lint.unknown_places_in_requests, f"{LIST}/x-job-read/request/query.no", "page.limit"),
-    vendors(lint.unknown_places_in_every_request, f"{EXTENSION}/request/path.id", "job.id"),
-    vendors(lint.unknown_places_in_every_request, f"{EXTENSION}/request/body.why", "job.id"),
-    vendors(lint.parameters_left_empty, f"{CANCEL}/request/path.id", REMOVED, f"{CANCEL}/request"),
-    vendors(lint.parameters_left_empty, f"{GET}/x-job-read/request/path.id", REMOVED, f"{GET}/x-job-read/request"),
+    vendors(vendor_promises.statuses_of_no_meaning, f"{EXTENSION}/statuses/Held/status", "held"),
+    vendors(vendor_promises.undocumented_statuses, f"{CANCEL}/from/1", "Lost"),
+    vendors(vendor_promises.undocumented_statuses, f"{CANCEL}/to", "Lost"),
+    vendors(vendor_promises.undocumented_statuses, f"{EXTENSION}/transitions/0/from", "Lost"),
+    vendors(vendor_promises.undocumented_statuses, f"{EXTENSION}/transitions/0/to", "Lost"),
+    vendors(vendor_promises.ways_out_of_final_statuses, f"{CANCEL}/from/1", "Gone"),
+    vendors(vendor_promises.ways_out_of_final_statuses, f"{EXTENSION}/transitions/0/from", "Gone"),
+    vendors(vendor_promises.confirmations_that_read_nothing, f"{CANCEL}/confirm", "closeJob"),
+    vendors(vendor_promises.confirmations_that_read_nothing, f"{CANCEL}/confirm", "lostJob"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/path.no", "job.id"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/query.id", "job.id"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/header.no", "job.id"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/body.why.no", "job.id"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{CLOSE}/request/body.why", "job.id"),
+    vendors(vendor_promises.unknown_places_in_requests, f"{LIST}/x-job-read/request/query.no", "page.limit"),
+    vendors(vendor_promises.unknown_places_in_every_request, f"{EXTENSION}/request/path.id", "job.id"),
+    vendors(vendor_promises.unknown_places_in_every_request, f"{EXTENSION}/request/body.why", "job.id"),
+    vendors(vendor_promises.parameters_left_empty, f"{CANCEL}/request/path.id", REMOVED, f"{CANCEL}/request"),
     vendors(
-        lint.parameters_left_empty,
+        vendor_promises.parameters_left_empty, f"{GET}/x-job-read/request/path.id", REMOVED, f"{GET}/x-job-read/request"
+    ),
+    vendors(
+        vendor_promises.parameters_left_empty,
         f"{EXTENSION}/request",
         REMOVED,
         f"{LIST}/x-job-read/request",
@@ -408,51 +411,53 @@ BREAKS = [
         f"{CHANGE}/x-job-action/1/request",
     ),
     vendors(
-        lint.maps_with_two_ways_back,
+        vendor_promises.maps_with_two_ways_back,
         f"{CANCEL}/request/body.why.text/map/c",
         "b",
         f"{CANCEL}/request/body.why.text/map",
     ),
     vendors(
-        lint.maps_with_two_ways_back,
+        vendor_promises.maps_with_two_ways_back,
         f"{EXTENSION}/job/body.kind",
         {"from": "job.kind", "map": {"a": "b", "c": "b"}},
         f"{EXTENSION}/job/body.kind/map",
     ),
     vendors(
-        lint.maps_with_two_ways_back,
+        vendor_promises.maps_with_two_ways_back,
         f"{EXTENSION}/errors/envelopes/plain/body.code",
         {"from": "error.code", "map": {"a": "b", "c": "b"}},
         f"{EXTENSION}/errors/envelopes/plain/body.code/map",
     ),
-    vendors(lint.parameters_that_no_request_carries, f"{CLOSE}/deferredBy", "note"),
-    vendors(lint.parameters_that_no_request_carries, f"{CLOSE}/find/note", "parts"),
-    vendors(lint.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
-    vendors(lint.unknown_actions, f"{CANCEL}/action", "explode"),
-    vendors(lint.repeated_actions, f"{CANCEL}/action", "close", f"{CLOSE}/action", f"{CANCEL}/action"),
-    vendors(lint.unknown_envelopes, f"{EXTENSION}/errors/meanings/wrong-state/0/envelope", "no"),
+    vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/deferredBy", "note"),
+    vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/find/note", "parts"),
+    vendors(vendor_promises.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
+    vendors(vendor_promises.unknown_actions, f"{CANCEL}/action", "explode"),
+    vendors(vendor_promises.repeated_actions, f"{CANCEL}/action", "close", f"{CLOSE}/action", f"{CANCEL}/action"),
+    vendors(vendor_promises.unknown_envelopes, f"{EXTENSION}/errors/meanings/wrong-state/0/envelope", "no"),
     vendors(
-        lint.statuses_without_one_example,
+        vendor_promises.statuses_without_one_example,
         "/components/responses/Job/content/application~1json/examples",
         REMOVED,
         f"{EXTENSION}/statuses/Gone",
     ),
     vendors(
-        lint.statuses_without_one_example,
+        vendor_promises.statuses_without_one_example,
         f"{GONE}/state/name",
         "Held",
         f"{EXTENSION}/statuses/Gone",
         f"{EXTENSION}/statuses/Held",
     ),
     vendors(
-        lint.statuses_without_one_example,
+        vendor_promises.statuses_without_one_example,
         f"{PAGE}/page",
         REMOVED,
         f"{EXTENSION}/statuses/Held",
         f"{EXTENSION}/statuses/Waiting",
     ),
-    vendors(lint.examples_in_undocumented_statuses, f"{GONE}/state/name", "Lost", GONE),
-    vendors(lint.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"),
+    vendors(vendor_promises.examples_in_undocumented_statuses, f"{GONE}/state/name", "Lost", GONE),
+    vendors(
+        vendor_promises.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"
+    ),
 ]
 
 ENDLESS_TEXT = {"schema": {"type": "string"}}
@@ -476,7 +481,7 @@ PLACES_OF_SCHEMAS = {
 """Values that hold a string without an end, by the place where they may stand."""
 
 PLACES_OF_REFERENCES = [
-    *(f"/components/{part}/x" for part in lint.COMPONENTS.values()),
+    *(f"/components/{part}/x" for part in parts.COMPONENTS.values()),
     f"{PUT}/parameters/0",
     f"{PUT}/requestBody",
     f"{PUT}/responses/404",

@@ -47,10 +47,12 @@ async def raw_server(serve: Serve, *, each_request: bool = False) -> AsyncIterat
                 await writer.drain()
                 if not each_request:
                     break
+            writer.close()
+            await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
-            writer.close()
+            writer.transport.abort()
 
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.ensure_future(accept(reader, writer)))
@@ -64,6 +66,8 @@ async def raw_server(serve: Serve, *, each_request: bool = False) -> AsyncIterat
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # What was aborted is closed in the next round of the loop.
+        await asyncio.sleep(0)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

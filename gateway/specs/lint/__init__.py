@@ -1,0 +1,92 @@
+"""Our own lint: what OpenAPI leaves open in a document, and Jobgate relies on.
+
+A rule looks at one document and yields every fault it sees. `RULES` lists the rules in stages: a
+stage is entered only where the stages before it saw no fault, so a rule may rely on what they
+made sure of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.specs.document import Document, SpecificationError, load
+from gateway.specs.lint import promises, reading, shape, vendor_promises
+from gateway.specs.lint.findings import Fault, Finding, Rule
+
+__all__ = ["RULES", "Finding", "check", "check_all"]
+
+
+def check_all(paths: Sequence[Path]) -> list[Finding]:
+    """Every finding in these files, file by file."""
+    return [finding for path in paths for finding in check(path)]
+
+
+def check(path: Path) -> list[Finding]:
+    """Every finding in one file, in the order of the places."""
+    try:
+        return sorted({Finding(path, *fault) for fault in _faults(_read(path))})
+    except SpecificationError as error:
+        return [_unreadable(path, error)]
+
+
+def _read(path: Path) -> Document:
+    try:
+        return load(path)
+    except (ValueError, RecursionError) as error:  # a date such as 2026-02-30; endless brackets
+        raise SpecificationError(f"cannot be read as YAML: {error}") from error
+
+
+def _unreadable(path: Path, error: SpecificationError) -> Finding:
+    reason = " ".join(str(error).split()).removeprefix(f"{path}: ").rstrip(".")
+    return Finding(path, "", reason, "Write it as a YAML mapping of the members of OpenAPI 3.0.3.")
+
+
+def _faults(document: Document) -> list[Fault]:
+    for stage in RULES:
+        if faults := [fault for rule in stage for fault in rule(document)]:
+            return faults
+    return []
+
+
+RULES: tuple[tuple[Rule, ...], ...] = (
+    (reading.endless_nesting,),
+    (
+        reading.values_unknown_to_json,
+        reading.other_versions,
+        reading.template_markers,
+        reading.references_to_other_documents,
+        reading.references_to_nothing,
+        reading.members_beside_references,
+    ),
+    (shape.breaches_of_openapi,),
+    (shape.breaches_of_our_extensions, shape.references_to_another_kind, shape.references_to_path_items),
+    (vendor_promises.jobs_that_tell_too_little,),
+    (
+        shape.breaches_of_the_specification,
+        promises.operations_without_id,
+        promises.repeated_operation_ids,
+        promises.unbounded_schemas,
+        promises.operations_without_error,
+        promises.operations_open_to_anybody,
+        promises.unknown_security_schemes,
+        promises.schemas_that_do_not_compile,
+        promises.examples_that_do_not_fit,
+        vendor_promises.statuses_of_no_meaning,
+        vendor_promises.undocumented_statuses,
+        vendor_promises.ways_out_of_final_statuses,
+        vendor_promises.confirmations_that_read_nothing,
+        vendor_promises.unknown_places_in_requests,
+        vendor_promises.unknown_places_in_every_request,
+        vendor_promises.parameters_left_empty,
+        vendor_promises.maps_with_two_ways_back,
+        vendor_promises.parameters_that_no_request_carries,
+        vendor_promises.deferred_from_several_statuses,
+        vendor_promises.unknown_actions,
+        vendor_promises.repeated_actions,
+        vendor_promises.unknown_envelopes,
+        vendor_promises.statuses_without_one_example,
+        vendor_promises.examples_in_undocumented_statuses,
+    ),
+)
+"""Every rule, in stages: each relies on what the stages before it made sure of."""

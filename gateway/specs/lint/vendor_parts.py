@@ -1,0 +1,151 @@
+"""The parts of a vendor's document: its operations on jobs, its lenses, its statuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from gateway.specs.document import (
+    METHODS,
+    SPECIFICATIONS,
+    Document,
+    load,
+    pointer,
+)
+from gateway.specs.lint.parts import parts
+
+
+@dataclass(frozen=True, slots=True)
+class JobOperation:
+    """An operation that reads or changes jobs.
+
+    `place` is where it stands; `parameters` go by the names that lenses use, such as `path.jobId`,
+    and hold those of its path item too.
+    """
+
+    place: str
+    node: Mapping[str, Any]
+    parameters: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Its operationId; empty where it has none."""
+        return str(self.node.get("operationId", ""))
+
+    @property
+    def read(self) -> Mapping[str, Any] | None:
+        """Its x-job-read, where it has one."""
+        return self.node.get("x-job-read")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One way to call an operation: an entry of its x-job-action, or its x-job-read."""
+
+    place: str
+    operation: JobOperation
+    node: Mapping[str, Any]
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The names of the values that the request carries."""
+        return frozenset(source(value) for value in self.node["request"].values())
+
+
+@dataclass(frozen=True, slots=True)
+class Lens:
+    """A lens where it stands."""
+
+    place: str
+    node: Mapping[str, Any]
+
+
+def vendor(document: Document) -> Mapping[str, Any]:
+    """The x-job-vendor of the document; empty where it has none."""
+    found: Mapping[str, Any] = document.content.get("x-job-vendor", {})
+    return found
+
+
+def job_operations(document: Document) -> Iterator[JobOperation]:
+    """Every operation with one of our extensions."""
+    for item in parts(document, "path item"):
+        for method in METHODS:
+            operation = item.node.get(method, {})
+            if {"x-job-action", "x-job-read"} & operation.keys():
+                listed = [*item.node.get("parameters", []), *operation.get("parameters", [])]
+                resolved = map(document.resolve, listed)
+                parameters = {_place_of(parameter): parameter for parameter in resolved}
+                yield JobOperation(f"{item.place}/{method}", operation, parameters)
+
+
+def _place_of(parameter: Mapping[str, Any]) -> str:
+    return spelling(f"{parameter['in']}.{parameter['name']}")
+
+
+def spelling(place: str) -> str:
+    """Names of headers are the same in upper and in lower case."""
+    return place.lower() if place.startswith("header.") else place
+
+
+def actions(document: Document) -> Iterator[Call]:
+    """Every entry of every x-job-action."""
+    for operation in job_operations(document):
+        for index, action in enumerate(operation.node.get("x-job-action", [])):
+            yield Call(operation.place + pointer("x-job-action", index), operation, action)
+
+
+def reads(document: Document) -> Iterator[Call]:
+    """Every x-job-read."""
+    for operation in job_operations(document):
+        if operation.read:
+            yield Call(f"{operation.place}/x-job-read", operation, operation.read)
+
+
+def calls(document: Document) -> Iterator[Call]:
+    """Every action and every read."""
+    yield from actions(document)
+    yield from reads(document)
+
+
+def lenses(document: Document) -> Iterator[Lens]:
+    """Every lens of the document."""
+    for call in calls(document):
+        yield Lens(f"{call.place}/request", call.node["request"])
+    for name in {"request", "reply", "job"} & vendor(document).keys():
+        yield Lens(f"/x-job-vendor/{name}", vendor(document)[name])
+    for name, envelope in vendor(document).get("errors", {}).get("envelopes", {}).items():
+        yield Lens("/x-job-vendor/errors" + pointer("envelopes", name), envelope)
+
+
+def source(value: Any) -> str:
+    """The name of the value that a lens takes there; empty for a constant."""
+    return value if isinstance(value, str) else str(value.get("from", ""))
+
+
+def departures(document: Document) -> Iterator[tuple[str, str]]:
+    """Every status that something leads out of, with the place that says so."""
+    for action in actions(document):
+        for index, status in enumerate(action.node["from"]):
+            yield action.place + pointer("from", index), status
+    yield from _ends_of_transitions(document, "from")
+
+
+def arrivals(document: Document) -> Iterator[tuple[str, str]]:
+    """Every status that something leads to, with the place that says so."""
+    for action in actions(document):
+        yield f"{action.place}/to", action.node["to"]
+    yield from _ends_of_transitions(document, "to")
+
+
+def _ends_of_transitions(document: Document, end: str) -> Iterator[tuple[str, str]]:
+    for index, transition in enumerate(vendor(document).get("transitions", [])):
+        yield pointer("x-job-vendor", "transitions", index, end), transition[end]
+
+
+@cache
+def our_words(schema: str) -> tuple[str, ...]:
+    """The words that an enumeration of our own API allows: JobStatus, ActionName."""
+    unified = load(SPECIFICATIONS / "gateway.yaml")
+    return tuple(unified.at(f"#/components/schemas/{schema}/enum"))

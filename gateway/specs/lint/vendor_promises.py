@@ -1,0 +1,264 @@
+"""Rules: what a vendor's document promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gateway.specs.document import (
+    Document,
+    pointer,
+)
+from gateway.specs.lint.findings import Fault
+from gateway.specs.lint.parts import Part
+from gateway.specs.lint.promises import example_values, followed
+from gateway.specs.lint.vendor_parts import (
+    JobOperation,
+    actions,
+    arrivals,
+    calls,
+    departures,
+    job_operations,
+    lenses,
+    our_words,
+    reads,
+    source,
+    spelling,
+    vendor,
+)
+
+NEEDED_OF_A_JOB = ("job.id", "job.vendorStatus")
+"""What a vendor's job object must tell."""
+
+
+def statuses_of_no_meaning(document: Document) -> Iterator[Fault]:
+    """Every vendor status is one of ours."""
+    for name, status in vendor(document).get("statuses", {}).items():
+        if status["status"] not in our_words("JobStatus"):
+            place = pointer("x-job-vendor", "statuses", name, "status")
+            mend = f"Choose one of {', '.join(our_words('JobStatus'))}."
+            yield Fault(place, f"{status['status']} is no JobStatus of specs/gateway.yaml", mend)
+
+
+def undocumented_statuses(document: Document) -> Iterator[Fault]:
+    """Actions and transitions use the statuses that are documented."""
+    for place, status in [*departures(document), *arrivals(document)]:
+        if status not in vendor(document).get("statuses", {}):
+            mend = "Correct the status, or document it in x-job-vendor.statuses."
+            yield Fault(place, f"{status} is no status of this vendor", mend)
+
+
+def ways_out_of_final_statuses(document: Document) -> Iterator[Fault]:
+    """A final status is the end: no action and no transition leads out of it."""
+    for place, status in departures(document):
+        if vendor(document).get("statuses", {}).get(status, {}).get("final"):
+            mend = "Remove it, or do not call the status final."
+            yield Fault(place, f"leads out of {status}, which is final", mend)
+
+
+def confirmations_that_read_nothing(document: Document) -> Iterator[Fault]:
+    """Whether an action took effect is learned by reading the job."""
+    readers = {read.operation.name for read in reads(document)}
+    for action in actions(document):
+        if action.node["confirm"] not in readers:
+            mend = "Name the operationId of an operation with x-job-read."
+            message = f"{action.node['confirm']} is no operation that reads jobs"
+            yield Fault(f"{action.place}/confirm", message, mend)
+
+
+def unknown_places_in_requests(document: Document) -> Iterator[Fault]:
+    """A request can carry a value only where the operation has a place for it."""
+    for call in calls(document):
+        for place in call.node["request"]:
+            if not _has_place(document, call.operation, place):
+                where = f"{call.place}/request" + pointer(place)
+                yield _unknown_place(where, place, call.operation)
+
+
+def unknown_places_in_every_request(document: Document) -> Iterator[Fault]:
+    """What every request carries has a place in every operation."""
+    for place in vendor(document).get("request", {}):
+        for operation in job_operations(document):
+            if not _has_place(document, operation, place):
+                where = "/x-job-vendor/request" + pointer(place)
+                yield _unknown_place(where, place, operation)
+
+
+def _unknown_place(where: str, place: str, operation: JobOperation) -> Fault:
+    mend = "Correct the place, or describe it among the operation's parameters or in its body."
+    return Fault(where, f"{operation.name} has no {place}", mend)
+
+
+def _has_place(document: Document, operation: JobOperation, place: str) -> bool:
+    part, _, name = place.partition(".")
+    if part != "body":
+        return spelling(place) in operation.parameters
+    body = document.resolve(operation.node.get("requestBody", {}))
+    schemas = [content.get("schema", {}) for content in body.get("content", {}).values()]
+    return any(_has_property(document, schema, name.split(".")) for schema in schemas)
+
+
+def _has_property(document: Document, schema: Any, names: Sequence[str]) -> bool:
+    if not names:
+        return True
+    return any(
+        _has_property(document, alternative["properties"][names[0]], names[1:])
+        for alternative in _alternatives(document, schema, ())
+        if names[0] in alternative.get("properties", {})
+    )
+
+
+def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Iterator[Mapping[str, Any]]:
+    """The schema itself, and those that it combines."""
+    schema = document.resolve(schema)
+    if not any(schema is each for each in seen):
+        yield schema
+        for combination in ("allOf", "anyOf", "oneOf"):
+            for inner in schema.get(combination, []):
+                yield from _alternatives(document, inner, (*seen, schema))
+
+
+def parameters_left_empty(document: Document) -> Iterator[Fault]:
+    """A request that lacks a required parameter is refused by every vendor."""
+    common = vendor(document).get("request", {})
+    for call in calls(document):
+        filled = {spelling(place) for place in [*common, *call.node["request"]]}
+        for place, parameter in call.operation.parameters.items():
+            if parameter.get("required") and place not in filled:
+                mend = f"Add {place} to it, or to x-job-vendor.request."
+                yield Fault(f"{call.place}/request", f"the required {place} is not filled", mend)
+
+
+def maps_with_two_ways_back(document: Document) -> Iterator[Fault]:
+    """A lens is read in both directions, so no two words may become the same."""
+    for lens in lenses(document):
+        for place, value in lens.node.items():
+            words = [] if isinstance(value, str) else list(value.get("map", {}).values())
+            for word in {word for word in words if words.count(word) > 1}:
+                where = lens.place + pointer(place, "map")
+                mend = "Give each word a counterpart of its own."
+                yield Fault(where, f"two words become {word}", mend)
+
+
+def parameters_that_no_request_carries(document: Document) -> Iterator[Fault]:
+    """A parameter that defers an action or may be found is one that the request carries."""
+    for action in actions(document):
+        named = {"/deferredBy": action.node["deferredBy"]} if "deferredBy" in action.node else {}
+        named |= {f"/find{pointer(name)}": name for name in action.node.get("find", {})}
+        for place, name in named.items():
+            if f"parameters.{name}" not in action.sources:
+                mend = f"Add parameters.{name} to the request, or correct the name."
+                yield Fault(action.place + place, f"the request carries no {name}", mend)
+
+
+def deferred_from_several_statuses(document: Document) -> Iterator[Fault]:
+    """A deferred action leaves the job as it is, which must then be one known status."""
+    for action in actions(document):
+        if "deferredBy" in action.node and len(action.node["from"]) > 1:
+            mend = "Leave one status in `from`, or remove deferredBy."
+            message = "an action that can be deferred starts from several statuses"
+            yield Fault(f"{action.place}/from", message, mend)
+
+
+def unknown_actions(document: Document) -> Iterator[Fault]:
+    """A vendor's document performs actions of the unified API."""
+    for action in actions(document):
+        if action.node["action"] not in our_words("ActionName"):
+            mend = f"Choose one of {', '.join(our_words('ActionName'))}."
+            message = f"{action.node['action']} is no ActionName of specs/gateway.yaml"
+            yield Fault(f"{action.place}/action", message, mend)
+
+
+def repeated_actions(document: Document) -> Iterator[Fault]:
+    """One action is one request."""
+    count = Counter(action.node["action"] for action in actions(document))
+    for action in actions(document):
+        name = action.node["action"]
+        if count[name] > 1:
+            mend = "Leave it at the operation that performs it best."
+            yield Fault(f"{action.place}/action", f"{name} is performed {count[name]} times", mend)
+
+
+def unknown_envelopes(document: Document) -> Iterator[Fault]:
+    """An error that comes in an envelope of its own names one that is described."""
+    errors = vendor(document).get("errors", {})
+    for meaning, answers in errors.get("meanings", {}).items():
+        for index, answer in enumerate(answers):
+            if "envelope" in answer and answer["envelope"] not in errors["envelopes"]:
+                keys = ("x-job-vendor", "errors", "meanings", meaning, index, "envelope")
+                mend = f"Name one of {', '.join(errors['envelopes'])}."
+                yield Fault(pointer(*keys), f"there is no envelope {answer['envelope']}", mend)
+
+
+def jobs_that_tell_too_little(document: Document) -> Iterator[Fault]:
+    """Without its id and its status a job can be neither named nor judged."""
+    if lens := vendor(document).get("job"):
+        for name in set(NEEDED_OF_A_JOB) - set(map(source, lens.values())):
+            mend = f"Add the place of the vendor's job object where {name} stands."
+            yield Fault("/x-job-vendor/job", f"no place holds {name}", mend)
+
+
+def statuses_without_one_example(document: Document) -> Iterator[Fault]:
+    """The sandbox is seeded with the example jobs, one in each status."""
+    count = Counter(status for _, status in _example_statuses(document))
+    for status in vendor(document).get("statuses", {}):
+        if count[status] != 1:
+            message = f"{count[status]} example jobs are in this status instead of one"
+            mend = "Give the response of an operation with x-job-read one example job in it."
+            yield Fault(pointer("x-job-vendor", "statuses", status), message, mend)
+
+
+def examples_in_undocumented_statuses(document: Document) -> Iterator[Fault]:
+    """A job of the sandbox is in a status that the vendor documents."""
+    for place, status in _example_statuses(document):
+        if status not in vendor(document).get("statuses", {}):
+            mend = "Correct its status, or document the status in x-job-vendor.statuses."
+            yield Fault(place, "this example job is in no status of this vendor", mend)
+
+
+def _example_statuses(document: Document) -> Iterator[tuple[str, str]]:
+    """Every example job's status, with the job's place."""
+    for lens_place, value in vendor(document).get("job", {}).items():
+        if source(value) == "job.vendorStatus":
+            for place, job in _example_jobs(document):
+                yield place, str(_at(job, lens_place))
+
+
+def _example_jobs(document: Document) -> Iterator[tuple[str, Any]]:
+    for read in reads(document):
+        for place, value in _replies(document, read.operation):
+            yield from _jobs_in(value, place, read.node.get("items"))
+
+
+def _jobs_in(value: Any, place: str, items_place: str | None) -> Iterator[tuple[str, Any]]:
+    """The value itself; of a list, the items."""
+    if items_place is None:
+        yield place, value
+    else:
+        items = _at(value, items_place)
+        where = place + pointer(*_names(items_place))
+        for index, item in enumerate(items if isinstance(items, list) else []):
+            yield where + pointer(index), item
+
+
+def _replies(document: Document, operation: JobOperation) -> Iterator[tuple[str, Any]]:
+    """The example values in the operation's replies of success."""
+    for status, written in operation.node["responses"].items():
+        if status.startswith("2"):
+            place = operation.place + pointer("responses", status)
+            place, response = followed(document, place, written)
+            for media_type, content in response.get("content", {}).items():
+                where = place + pointer("content", media_type)
+                yield from example_values(document, Part("content", where, content))
+
+
+def _names(place: str) -> list[str]:
+    return place.split(".")[1:]
+
+
+def _at(body: Any, place: str) -> Any:
+    """What stands at `body.some.where`; None where nothing does."""
+    for name in _names(place):
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
