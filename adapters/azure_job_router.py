@@ -42,11 +42,11 @@ def verify(request: HttpRequest, access_key: str, now: datetime) -> None:
     sent = {name.lower(): value for name, value in request.headers.items()}
     try:
         date = parsedate_to_datetime(sent["x-ms-date"])
-    except (KeyError, ValueError) as error:
-        raise PermissionError("The request has no valid x-ms-date header.") from error
+        expected = sign(request, access_key, date)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise PermissionError("The request has no valid x-ms-date header, or no valid address.") from error
     if date.tzinfo is None or abs(now - date) > CLOCK_SKEW:
         raise PermissionError("The x-ms-date header is too far from the present.")
-    expected = sign(request, access_key, date)
     if not _same(expected["x-ms-content-sha256"], sent.get("x-ms-content-sha256", "")):
         raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
     if not _same(expected["Authorization"], sent.get("authorization", "")):

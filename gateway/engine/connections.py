@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.domain.adapter import Adapter
 from gateway.domain.errors import UnknownConnection, UnknownVendor
@@ -18,7 +18,7 @@ class Vendor:
 
     adapter: Adapter
     specification: VendorSpecification
-    capabilities: Mapping[str, Capability]
+    capabilities: Mapping[str, Capability] = field(repr=False)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ run what its text says (connexion 3.3.0, `Specification._load_spec_from_file`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Document:
     """One OpenAPI document: the file it came from and its content, `$ref`s unresolved."""
 
     path: Path
-    content: dict[str, Any]
+    content: dict[str, Any] = field(repr=False)
 
     def resolve(self, node: Any) -> Any:
         """The node itself, or what its local `$ref` points at."""

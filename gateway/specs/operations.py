@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -91,7 +91,7 @@ class Api:
     """A document, compiled."""
 
     document: Document
-    operations: Mapping[str, Operation]
+    operations: Mapping[str, Operation] = field(repr=False)
 
     @classmethod
     def compile(cls, document: Document) -> Api:

@@ -121,14 +121,14 @@ class VendorSpecification:
 
     name: str
     api: Api
-    statuses: Mapping[str, Status]
-    transitions: tuple[tuple[str, str], ...]
-    actions: Mapping[str, ActionMapping]
-    reads: Mapping[str, ReadMapping]
-    job: Lens
-    request: Lens
-    reply: Lens
-    errors: ErrorMapping
+    statuses: Mapping[str, Status] = field(repr=False)
+    transitions: tuple[tuple[str, str], ...] = field(repr=False)
+    actions: Mapping[str, ActionMapping] = field(repr=False)
+    reads: Mapping[str, ReadMapping] = field(repr=False)
+    job: Lens = field(repr=False)
+    request: Lens = field(repr=False)
+    reply: Lens = field(repr=False)
+    errors: ErrorMapping = field(repr=False)
     examples: tuple[Mapping[str, Json], ...] = field(repr=False)
 
     @classmethod

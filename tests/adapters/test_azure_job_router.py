@@ -68,6 +68,10 @@ TAMPERED = {
     "date": lambda request: replace(request, headers={**request.headers, "x-ms-date": "Fri, 03 Nov 2023 21:27:07 GMT"}),
     "no date": lambda request: replace(request, headers={"Authorization": request.headers["Authorization"]}),
     "bad date": lambda request: replace(request, headers={**request.headers, "x-ms-date": "today"}),
+    "endless date": lambda request: replace(
+        request, headers={**request.headers, "x-ms-date": "Fri, 03 Nov 99999999999999999999 21:27:06 GMT"}
+    ),
+    "bad host": lambda request: replace(request, url="http://[/routing/jobs"),
     "no signature": lambda request: replace(request, headers={**request.headers, "Authorization": ""}),
     "not ASCII": lambda request: replace(request, headers={**request.headers, "Authorization": "HMAC-SHA256 é"}),
 }

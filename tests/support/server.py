@@ -62,12 +62,13 @@ async def raw_server(serve: Serve, *, each_request: bool = False) -> AsyncIterat
     try:
         yield started
     finally:
+        # A connection that is just being accepted cannot be closed before it is one.
+        await asyncio.sleep(0.01)
         server.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        # What was aborted is closed in the next round of the loop.
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
