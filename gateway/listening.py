@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 15
@@ -32,6 +33,15 @@ def address(listening: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
+class QuietProtocol(HttpToolsProtocol):
+    """HTTP without an access log. Uvicorn's own switch would silence every other server of the process too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Serve one connection."""
+        super().__init__(*args, **kwargs)
+        self.access_log = False
+
+
 class GreetingServer(uvicorn.Server):
     """A server that says something when it is ready."""
 
@@ -49,8 +59,10 @@ def server(application: Any, *, access_log: bool, greeting: str = "") -> uvicorn
     made = GreetingServer(
         uvicorn.Config(
             application,
+            http=HttpToolsProtocol if access_log else QuietProtocol,
+            ws="none",
             log_config=None,
-            access_log=access_log,
+            proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=STOP_SECONDS,
         )

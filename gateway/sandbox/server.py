@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from typing import Self
 
 from gateway.domain.adapter import Adapter
 from gateway.edge.guard import RawReply, Receive, Scope, Send, write
-from gateway.listening import address, listen
+from gateway.listening import in_background
 from gateway.sandbox.control import PREFIX, control
 from gateway.sandbox.exchange import below
 from gateway.sandbox.holding import Hold
@@ -86,46 +82,26 @@ async def _live(receive: Receive, send: Send) -> None:
         await send({"type": f"lifespan.{event}.complete"})
 
 
-class _Protocol(HttpToolsProtocol):
-    """HTTP without an access log. Switching uvicorn's own off would silence a gateway's beside."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.access_log = False
-
-
 class SandboxServer:
     """Serves a sandbox from a thread of its own, for as long as the `with` block lasts."""
 
-    def __init__(self, sandbox: Sandbox, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Serve on this port; 0 means any free one."""
+    def __init__(self, sandbox: Sandbox, port: int = 0) -> None:
+        """Serve on this port of the loopback address; 0 means any free one."""
         self.sandbox = sandbox
-        self._address = host, port
+        self._port = port
         self._url: str | None = None
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._serving = ExitStack()
 
     def __enter__(self) -> Self:
         """Start. Raises OSError where the port cannot be had."""
-        listening = listen(*self._address)
-        self._url = address(listening)
         self.sandbox.hold.begin()
-        self._server = uvicorn.Server(_config(self.sandbox))
-        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="sandbox", daemon=True)
-        self._thread.start()
+        self._url = self._serving.enter_context(in_background(self.sandbox, self._port))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop; answers that are held back go out at once."""
         self.sandbox.hold.end()
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join()
+        self._serving.close()
 
     @property
     def url(self) -> str:
@@ -150,21 +126,3 @@ class SandboxServer:
     def credentials(self, vendor: str) -> Credentials:
         """What a client of the vendor must present."""
         return self.vendor(vendor).credentials
-
-    def wait(self) -> None:
-        """Wait until the server ends."""
-        if self._thread is not None:
-            self._thread.join()
-
-
-def _config(sandbox: Sandbox) -> uvicorn.Config:
-    return uvicorn.Config(
-        sandbox,
-        http=_Protocol,
-        lifespan="off",
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        ws="none",
-    )
