@@ -22,14 +22,14 @@ CLOCK_SKEW = timedelta(minutes=5)
 def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
     """The headers of the HMAC-SHA256 scheme (Azure Communication Services, "Sign an HTTP request").
 
-    `access_key` is the key in Base64, as the portal shows it.
+    `access_key` is the key in Base64, as the portal shows it. Raises ValueError where it is no Base64.
     """
     date = format_datetime(now.astimezone(UTC), usegmt=True)
     parts = urlsplit(request.url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     digest = _base64(hashlib.sha256(request.content).digest())
     text = f"{request.method}\n{target}\n{date};{parts.netloc};{digest}"
-    signature = hmac.digest(base64.b64decode(access_key), text.encode(), "sha256")
+    signature = hmac.digest(base64.b64decode(access_key, validate=True), text.encode(), "sha256")
     return {
         "x-ms-date": date,
         "x-ms-content-sha256": digest,
@@ -96,7 +96,7 @@ def _same(expected: str, given: str) -> bool:
 
 ADAPTER = Adapter(
     Path(__file__).parents[1] / "specs/vendors/azure-job-router.yaml",
-    signing={"accessKey": Signing(sign, verify)},
+    signing={"accessKey": Signing(sign, verify, public=frozenset({"x-ms-date", "x-ms-content-sha256"}))},
     finders={"closable_assignments": closable_assignments},
     simulate=simulate,
 )

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from gateway.adapters import installed_vendors
+from pydantic import SecretStr
+
 from gateway.clock import SystemClock
 from gateway.config import (
     ClientCredentialsAuthentication,
@@ -16,6 +17,8 @@ from gateway.config import (
     SignedAuthentication,
 )
 from gateway.dialects.unified import BASE_PATH, UnifiedApi
+from gateway.domain.adapter import Signing
+from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.edge.guard import Application
 from gateway.edge.pages import Pages
@@ -25,6 +28,7 @@ from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
 from gateway.engine.jobs import Jobs
 from gateway.ledger.memory import MemoryLedger
+from gateway.registry import installed_vendors
 from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
 from gateway.specs.capabilities import ActionDefinition, definitions
@@ -118,7 +122,7 @@ class Gateway:
             signing = vendor.adapter.signing.get(settings.scheme)
             if signing is None:
                 raise ConfigurationError(f"{place}: {settings.scheme} is not a signature; use client-credentials.")
-            return Signature(signing, settings.secret, self.clock)
+            return self._signature(f"connections.{name}.authentication.secret", signing, settings.secret)
         flow = scheme.get("flows", {}).get("clientCredentials")
         if flow is None:
             raise ConfigurationError(f"{place}: {settings.scheme} has no client credentials flow; use signature.")
@@ -130,3 +134,12 @@ class Gateway:
             transport=self.transport,
             clock=self.clock,
         )
+
+    def _signature(self, place: str, signing: Signing, secret: SecretStr) -> Signature:
+        """A signature that works with this secret: it is tried once, so that a mistake shows before the first call."""
+        signature = Signature(signing, secret, self.clock)
+        try:
+            signature.redacted(HttpRequest("GET", "https://vendor.invalid/", {}))
+        except ValueError:
+            raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
+        return signature

@@ -21,7 +21,9 @@ application.add_typer(keys, name="keys")
 
 Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]", min=0, max=65_535)
+]
 
 
 @application.command()
@@ -30,7 +32,9 @@ def serve(
     host: Host = None,
     port: Port = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
-    sandbox_port: Annotated[int, typer.Option(help="Port of the simulators; 0 takes a free one.")] = 0,
+    sandbox_port: Annotated[
+        int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
+    ] = 0,
 ) -> None:
     """Serve the gateway."""
     from gateway import serving
@@ -45,7 +49,7 @@ def serve(
 
 @application.command("sandbox")
 def run_sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8090,
 ) -> None:
     """Serve the vendors' simulators alone."""
     from gateway import serving
@@ -78,14 +82,14 @@ def check_specs(
     ] = None,
 ) -> None:
     """Check OpenAPI documents; each finding names file, place and mend."""
-    from gateway.adapters import installed_specifications
+    from gateway.registry import installed_specifications
     from gateway.specs.lint import check_all
 
     paths = files or installed_specifications()
     findings = check_all(paths)
     for finding in findings:
         typer.echo(str(finding))
-    typer.echo(f"{len(paths)} documents, {len(findings)} findings")
+    typer.echo(f"{counted(len(paths), 'document')}, {counted(len(findings), 'finding')}")
     raise typer.Exit(1 if findings else 0)
 
 
@@ -97,10 +101,10 @@ def new_key() -> None:
     typer.echo(make())
 
 
-@application.command()
+@application.command(hidden=True)
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a page is stale.")] = False,
-    folder: Annotated[Path, typer.Option(help="The folder of the pages.")] = Path("docs"),
+    folder: Annotated[Path, typer.Option(help="The folder of the pages.", exists=True, file_okay=False)] = Path("docs"),
 ) -> None:
     """Write the pages of docs/ that are made from the specs and the code."""
     from gateway import documentation
@@ -114,6 +118,11 @@ def docs(
         raise typer.Exit(1 if stale else 0)
     for path in documentation.write(folder, catalogue):
         typer.echo(f"wrote {path}")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 document`, `2 documents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def fail(error: Exception) -> NoReturn:

@@ -31,6 +31,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _api_key(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().strip():
+        raise ValueError("is empty, so anybody could call; `jobgate keys new` prints a good one")
+    return value
+
+
+ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
@@ -82,7 +89,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     limits: Limits = Limits()
-    api_key: SecretStr | None = Field(None, description="The key that callers send as bearer token.")
+    api_key: ApiKey | None = Field(None, description="The key that callers send as bearer token.")
     vendor_seconds: float = Field(10.0, gt=0, le=300, description="How long calls to a vendor may take, in seconds.")
     connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
 
@@ -108,12 +115,20 @@ def load(file: Path | None = None) -> Settings:
         settings: Settings = source()
     except ValidationError as error:
         raise ConfigurationError(_mistakes(file, error)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{file}: is not TOML: {error}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from None
     return settings
+
+
+_MENDS = {
+    "extra_forbidden": "there is no such setting; check the spelling",
+    "missing": "is missing",
+    "string_pattern_mismatch": "write it in lower-case letters, digits and hyphens, beginning with a letter",
+}
 
 
 def _mistakes(file: Path | None, error: ValidationError) -> str:
     """Every mistake on a line of its own, by its key. The values are left out: one may be a secret."""
-    where = file or "environment"
-    return "\n".join(f"{where}: {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    sources = "the environment" if file is None else f"{file} or the environment"
+    lines = [f"  {'.'.join(map(str, each['loc']))}: {_MENDS.get(each['type'], each['msg'])}" for each in error.errors()]
+    return "\n".join([f"the settings in {sources} cannot be used:", *lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -21,16 +22,17 @@ _START_SECONDS = 10.0
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises OSError, whose text says how to mend it."""
     try:
-        return socket.create_server((host, port), backlog=2_048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2_048)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(f"cannot listen on {host}:{port} ({reason}). Choose another port with --port.") from error
+        reason = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else str(error)
+        raise OSError(f"cannot listen on {host}, port {port}: {reason}. Choose another address or port.") from error
 
 
 def address(listening: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class QuietProtocol(HttpToolsProtocol):

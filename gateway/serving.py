@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from gateway.app import Catalogue, Gateway
 from gateway.banner import Banner, SandboxLines, sandbox_greeting
 from gateway.config import (
     ClientCredentialsAuthentication,
+    ConfigurationError,
     ConnectionSettings,
     Settings,
     SignedAuthentication,
@@ -84,13 +85,18 @@ def sandbox_of(catalogue: Catalogue) -> Sandbox:
 
 def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: SandboxServer) -> Settings:
     """The settings with a connection to the simulator of each vendor."""
-    simulated = {sandbox_name(name): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
+    simulated = {sandbox_name(name, vendors): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
+    taken = simulated.keys() & settings.connections.keys()
+    if taken:
+        raise ConfigurationError(f"connections.{min(taken)}: the sandbox has a connection of this name. Rename yours.")
     return settings.model_copy(update={"connections": {**settings.connections, **simulated}})
 
 
-def sandbox_name(vendor: str) -> str:
-    """What the connection to a vendor's simulator is called: `azure-sandbox`."""
-    return f"{vendor.split('-', 1)[0]}-sandbox"
+def sandbox_name(vendor: str, vendors: Iterable[str]) -> str:
+    """What the connection to a vendor's simulator is called: `azure-sandbox`, or its whole name where two begin so."""
+    first = vendor.split("-", 1)[0]
+    alike = [name for name in vendors if name.split("-", 1)[0] == first]
+    return f"{first if len(alike) == 1 else vendor}-sandbox"
 
 
 def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSettings:

@@ -88,6 +88,9 @@ class HttpTransport:
                 trust_env=False,
                 trace_configs=[trace],
             )
+            # Private, and the only switch: the library would send PUT, DELETE and GET again by itself when a kept
+            # connection drops (aiohttp 3.14.5, `ClientSession._request`). A test holds it.
+            self._session._retry_connection = False  # noqa: SLF001
         return self._session
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from urllib.parse import urlencode
 from uuid import UUID
 
 from gateway.dialects import rendering
-from gateway.domain.errors import Explanation, FieldError, UnknownCursor, UnknownJobAction
+from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
+from gateway.domain.errors import UnknownJobAction
 from gateway.domain.model import JobAction, Json
 from gateway.domain.ports import Ledger
 from gateway.edge.surface import Handler, Reply, Request
@@ -93,9 +93,9 @@ class UnifiedApi:
 
     async def list_job_actions(self, request: Request) -> Reply:
         """A page of the caller's job actions."""
-        before = decode_cursor(request.query["cursor"]) if "cursor" in request.query else None
+        before = record_at(request.query["cursor"]) if "cursor" in request.query else None
         page = await self._ledger.page(request.caller, request.query["limit"], before)
-        cursor = encode_cursor(page.next_cursor) if page.next_cursor else None
+        cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
         headers = link_to_next(f"{BASE_PATH}/job-actions", request.query, cursor)
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
@@ -127,15 +127,14 @@ def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> di
     return {"Link": f'<{path}?{following}>; rel="next"'}
 
 
-def encode_cursor(record_id: str) -> str:
-    """The id of a list's last record as a cursor."""
-    return urlsafe_b64encode(UUID(record_id).bytes).decode("ascii").rstrip("=")
+def cursor_of(record_id: str | None) -> str | None:
+    """The id of a list's last record as a cursor; none where the list ends."""
+    return None if record_id is None else encode_cursor(UUID(record_id).bytes)
 
 
-def decode_cursor(cursor: str) -> str:
+def record_at(cursor: str) -> str:
     """The id in a cursor. Raises UnknownCursor where it is none of ours."""
     try:
-        return str(UUID(bytes=urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))))
+        return str(UUID(bytes=decode_cursor(cursor)))
     except ValueError:
-        error = FieldError("/query/cursor", "is not a cursor that this list gave")
-        raise UnknownCursor("The cursor is not one that this list gave.", Explanation(errors=(error,))) from None
+        raise unknown_cursor() from None

@@ -10,7 +10,10 @@ from pathlib import Path
 from gateway.domain.model import HttpRequest, JobAction, Json
 
 Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
-"""`sign(request, secret, now)` gives the headers that prove who sends the request."""
+"""`sign(request, secret, now)` gives the headers that prove who sends the request.
+
+Raises ValueError where the secret cannot be one; the message does not hold it.
+"""
 
 Verify = Callable[[HttpRequest, str, datetime], None]
 """`verify(request, secret, now)` is `sign` read backwards. Raises PermissionError, saying why it does not hold."""
@@ -27,10 +30,14 @@ The new status is already in it. Raises LookupError where the action names a par
 
 @dataclass(frozen=True)
 class Signing:
-    """A way of proving who sends a request, for a security scheme of the vendor's document that OAuth 2.0 is not."""
+    """A way of proving who sends a request, for a security scheme of the vendor's document that OAuth 2.0 is not.
+
+    `public` names the headers that may be shown: their values do not depend on the secret.
+    """
 
     sign: Sign
     verify: Verify
+    public: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ class Explanation:
     errors: tuple[FieldError, ...] = ()
     vendor: VendorResponse | None = None
     job: JobState | None = None
-    supported: tuple[str, ...] = ()
-    candidates: tuple[str, ...] = ()
+    supported: tuple[str, ...] | None = None
+    candidates: tuple[str, ...] | None = None
     allow: tuple[str, ...] = ()
     retry_after: int | None = None
     outcome: Outcome | None = None
@@ -97,9 +97,14 @@ class JobgateError(Exception):
         self.explanation = explanation or Explanation()
 
     def explain(self, **known: object) -> JobgateError:
-        """Add to the explanation; gives the error itself, to be raised."""
+        """Add to this error's explanation; gives the error itself, to be raised."""
         self.explanation = replace(self.explanation, **known)  # type: ignore[arg-type]
         return self
+
+    @property
+    def may_be_retried(self) -> bool:
+        """Whether the same request may succeed later, and cannot do harm: an action that may have been applied can."""
+        return self.retryable and self.explanation.outcome is not Outcome.UNKNOWN
 
 
 class CallerError(JobgateError):

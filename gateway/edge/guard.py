@@ -7,7 +7,6 @@ chunked bodies, bad UTF-8, HEAD, stalled bodies, paths that two routers read dif
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -281,8 +280,3 @@ def not_routed(methods: tuple[str, ...]) -> JobgateError:
         return UnknownPath("There is nothing at this address.")
     listed = ", ".join(methods)
     return MethodNotAllowed(f"This address takes {listed}.", Explanation(allow=methods))
-
-
-def dump(body: Json) -> bytes:
-    """A JSON value as it goes out: UTF-8, compact, finite numbers only."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")

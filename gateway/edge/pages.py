@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import swagger_ui_bundle
 from markdown_it import MarkdownIt
@@ -20,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.domain.errors import JobgateError, UnknownPath, catalogue
+from gateway.domain.model import Outcome
 from gateway.edge.guard import Receive, Scope, Send
 from gateway.specs.document import Document
 
@@ -65,7 +65,7 @@ class Pages:
 
     def __init__(self, document: Document, *, close: Callable[[], Awaitable[None]]) -> None:
         """Show `document`. `close` is called when the server stops."""
-        self._document = json.dumps(published(document.content)).encode()
+        self._document = json.dumps(document.content).encode()
         self._problems = {kind.code: kind for kind in catalogue()}
 
         @asynccontextmanager
@@ -128,20 +128,22 @@ def page(title: str, body: str, head: str = _STYLE) -> HTMLResponse:
     return HTMLResponse(_PAGE.format(title=html.escape(title), head=head, body=body), headers=_POLICY)
 
 
-def published(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document as clients see it."""
-    return dict(document)
-
-
 def problem_page(kind: type[JobgateError]) -> str:
     """The page about one kind of problem, in Markdown; docs/problems holds the same text."""
     meaning, happened, mend = problem_parts(kind)
     return (
         f"# {kind.title}\n\n"
-        f"| code | HTTP status | worth retrying as it is |\n| --- | --- | --- |\n"
-        f"| `{kind.code}` | {kind.status} | {'yes, later' if kind.retryable else 'no'} |\n\n"
+        f"| code | HTTP status | worth sending again as it is |\n| --- | --- | --- |\n"
+        f"| `{kind.code}` | {kind.status} | {worth_retrying(kind)} |\n\n"
         f"{meaning}\n\n**What happened at the vendor.** {happened}\n\n**How to mend it.** {mend}\n"
     )
+
+
+def worth_retrying(kind: type[JobgateError]) -> str:
+    """Whether sending the same request again makes sense."""
+    if not kind.retryable:
+        return "no"
+    return "a read yes, an action no" if kind.outcome is Outcome.UNKNOWN else "yes, later"
 
 
 def problem_parts(kind: type[JobgateError]) -> tuple[str, str, str]:

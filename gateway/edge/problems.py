@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
+from gateway.domain.encoding import dump
 from gateway.domain.errors import Explanation, JobgateError
 from gateway.domain.model import VendorResponse
-from gateway.edge.guard import RawReply, RequestContext, dump
+from gateway.edge.guard import RawReply, RequestContext
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST_SENTENCE = 1_024
+"""Characters. A request with thousands of mistakes gets no answer of its own size."""
 
 
 def render(error: JobgateError, context: RequestContext) -> RawReply:
@@ -27,19 +29,24 @@ def problem(error: JobgateError, request_id: str) -> dict[str, Any]:
         "type": f"/problems/{error.code}",
         "title": error.title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": sentence(error.detail),
         "code": error.code,
         "outcome": explanation.outcome,
-        "retryable": error.retryable,
+        "retryable": error.may_be_retried,
         "requestId": request_id,
-        "errors": [asdict(each) for each in explanation.errors],
+        "errors": [{"pointer": each.pointer, "detail": sentence(each.detail)} for each in explanation.errors] or None,
         "vendor": vendor(explanation.vendor),
         "job": job(explanation),
-        "supported": list(explanation.supported),
-        "candidates": list(explanation.candidates),
+        "supported": explanation.supported,
+        "candidates": explanation.candidates,
         "jobAction": explanation.job_action,
     }
-    return {name: value for name, value in members.items() if value is not None and value != []}
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def sentence(text: str) -> str:
+    """A sentence of the length that the document allows."""
+    return text if len(text) <= LONGEST_SENTENCE else f"{text[: LONGEST_SENTENCE - 1]}…"
 
 
 def problem_headers(error: JobgateError) -> dict[str, str]:
@@ -47,7 +54,8 @@ def problem_headers(error: JobgateError) -> dict[str, str]:
     headers = {}
     if error.explanation.allow:
         headers["allow"] = ", ".join(error.explanation.allow)
-    if error.explanation.retry_after is not None:
+    # Clients send again whatever carries this header, so it must not stand beside an action that may have been applied.
+    if error.explanation.retry_after is not None and error.may_be_retried:
         headers["retry-after"] = str(error.explanation.retry_after)
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"

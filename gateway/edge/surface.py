@@ -14,6 +14,7 @@ from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 
+from gateway.domain.encoding import dump
 from gateway.domain.errors import GatewayError, JobgateError
 from gateway.domain.model import Json
 from gateway.edge.authentication import security_map
@@ -26,7 +27,6 @@ from gateway.edge.guard import (
     RequestContext,
     Scope,
     Send,
-    dump,
     write,
 )
 from gateway.edge.limits import Limits
@@ -135,11 +135,11 @@ def surface(  # noqa: PLR0913 - what a surface is made of
 
 
 def render_for(api: Api, base_path: str, error: JobgateError, context: RequestContext) -> RawReply:
-    """A problem as a reply. Whatever refused a job action, however early, says what became of it."""
+    """A problem as a reply. Whatever refused a job action, however early, says what became of it; nothing else does."""
     operation = api.operation_at(context.method, context.path.removeprefix(base_path))
-    if operation is not None and "x-action" in operation.extensions:
-        error = error.explain(outcome=error.explanation.outcome or error.outcome)
-    return render(error, context)
+    is_action = operation is not None and "x-action" in operation.extensions
+    outcome = (error.explanation.outcome or error.outcome) if is_action else None
+    return render(error.explain(outcome=outcome), context)
 
 
 def methods_at(api: Api, base_path: str, path: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from gateway.domain.errors import (
     VendorThrottled,
     VendorTimedOut,
 )
-from gateway.domain.model import HttpRequest, VendorRequest, VendorResponse
+from gateway.domain.model import HttpRequest, Outcome, VendorRequest, VendorResponse
 from gateway.domain.ports import Clock, Transport
 from gateway.engine.connections import Connection
 from gateway.engine.wire import Reply, check_contract, http_request
@@ -86,8 +86,8 @@ class Calls:
                 return reply
             try:
                 renewed = await self.sign(connection, prepared, deadline)
-            except JobgateError:
-                return reply
+            except JobgateError as error:
+                raise error.explain(outcome=Outcome.REJECTED) from error
             return await self._exchange(prepared, renewed, deadline)
 
     async def _exchange(self, prepared: HttpRequest, signed: HttpRequest, deadline: float) -> Reply:

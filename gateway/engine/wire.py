@@ -16,8 +16,9 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import quote
 
-from gateway.domain.errors import Explanation, FieldError, GatewayError, ValueNotSupported
-from gateway.domain.model import HttpReply, HttpRequest, Json, VendorRequest
+from gateway.domain.encoding import dump
+from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
+from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome, VendorRequest
 from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, Parts
 from gateway.specs.operations import Operation
@@ -25,6 +26,9 @@ from gateway.specs.operations import Operation
 USER_AGENT = "jobgate/1"
 LONGEST_RETRY_AFTER = 86_400
 """Seconds. A vendor that asks for more is not believed."""
+
+JOB_ID = "/path/jobId"
+"""Where the unified API has a job's id."""
 
 _SUCCESS = 2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -35,8 +39,8 @@ _PARAMETER = re.compile(r"\{([^}]+)\}")
 def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> None:
     """Hold a request against the vendor's document before it is sent.
 
-    Raises ValueNotSupported where a value that the caller gave cannot be in such a request (an id that is no UUID), and
-    GatewayError where it is our own mapping that is wrong.
+    Raises UnknownJob where the vendor has no such ids, ValueNotSupported where another value of the caller's cannot be
+    in such a request, and GatewayError where it is our own mapping that is wrong.
     """
     errors = operation.check(request.parts()) + path_errors(request)
     if not errors:
@@ -44,9 +48,11 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
     mended = [_caller_error(lens, error) for error in errors]
     if any(each is None for each in mended):
         raise GatewayError(f"Jobgate made a {operation.operation_id} request that the vendor's document forbids.")
-    listed = tuple(each for each in mended if each is not None)
+    first_at_place = {each.pointer: each for each in reversed(mended) if each is not None}
+    listed = tuple(first_at_place[place] for place in sorted(first_at_place))
     detail = "; ".join(f"{each.pointer} {each.detail}" for each in listed)
-    raise ValueNotSupported(f"The vendor takes no such value: {detail}.", Explanation(errors=listed))
+    kind = UnknownJob if JOB_ID in first_at_place else ValueNotSupported
+    raise kind(f"The vendor can have no such value: {detail}.", Explanation(errors=listed, outcome=Outcome.NOT_SENT))
 
 
 def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
@@ -60,7 +66,7 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
     """The same error at the place of the unified API that the value came from; None where it came from us."""
     location, _, rest = error.pointer.removeprefix("/").partition("/")
     kind, _, name = (lens.source_at(location, rest.split("/")[0]) or "").partition(".")
-    places = {"job": "/path/jobId", "parameters": f"/body/{name}"}
+    places = {"job": JOB_ID, "parameters": f"/body/{name}"}
     return FieldError(places[kind], error.detail) if kind in places else None
 
 
@@ -94,11 +100,6 @@ def _header_value(name: str, value: Json) -> str:
     if not _HEADER_VALUE.fullmatch(text):
         raise GatewayError(f"Jobgate made a {name} header that is not printable ASCII.")
     return text
-
-
-def dump(body: Json) -> bytes:
-    """A JSON body as it is sent: UTF-8, compact."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def json_value(content: bytes) -> Json:

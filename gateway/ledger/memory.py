@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.domain.model import JobActionRecord, Page
+from gateway.domain.model import JobActionRecord, JobActionStatus, Page
 
 MOST_RECORDS = 100_000
-"""Settled records beyond this number are forgotten, oldest first."""
+"""Records beyond this number are forgotten, the oldest first of those that are not in progress."""
 
 
 class MemoryLedger:
@@ -41,6 +41,7 @@ class MemoryLedger:
         return Page(items, items[-1].id if len(own) > limit else None)
 
     def _forget_oldest(self) -> None:
-        oldest = next((key for key, record in self._records.items() if record.completed_at), None)
+        settled = (key for key, each in self._records.items() if each.status is not JobActionStatus.IN_PROGRESS)
+        oldest = next(settled, None)
         if oldest is not None:
             del self._records[oldest]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from gateway.domain.encoding import dump
 from gateway.domain.model import Json
-from gateway.edge.guard import RawReply, dump
+from gateway.edge.guard import RawReply
 from gateway.sandbox.examples import VendorJob
 from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.pages import Pages

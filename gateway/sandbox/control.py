@@ -13,6 +13,7 @@ from connexion import FlaskApp
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from gateway.domain.encoding import dump
 from gateway.domain.errors import (
     Explanation,
     FieldError,
@@ -22,7 +23,7 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json
-from gateway.edge.guard import CONTEXT, Guard, RequestContext, dump
+from gateway.edge.guard import CONTEXT, Guard, RequestContext
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 from gateway.sandbox.exchange import LogEntry

@@ -9,8 +9,9 @@ from http.client import responses
 
 from starlette.exceptions import HTTPException
 
+from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
-from gateway.edge.guard import RawReply, dump
+from gateway.edge.guard import RawReply
 from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.refusal import (
     FORBIDDEN,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from gateway.domain.encoding import dump
 from gateway.domain.model import Json
-from gateway.edge.guard import RawReply, dump
+from gateway.edge.guard import RawReply
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
 

@@ -45,8 +45,9 @@ class Signature:
         return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The names of the signature's headers. Only the adapter knows which values are secret, so none is shown."""
-        return dict.fromkeys(self.signing.sign(request, self.secret.get_secret_value(), self.clock.now()), REDACTED)
+        """The signature's headers, those redacted that the adapter does not declare public."""
+        signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
+        return {name: value if name in self.signing.public else REDACTED for name, value in signed.items()}
 
     def renew(self) -> bool:
         """False: the secret is all there is."""

@@ -16,9 +16,15 @@ import requests
 from gateway.app import Catalogue
 from gateway.client import Client, ProblemError
 from gateway.engine.connections import Vendor
-from gateway.serving import Running, sandbox_name
+from gateway.serving import Running
+from gateway.serving import sandbox_name as name_among
 
 CATALOGUE = Catalogue.load()
+
+
+def sandbox_name(vendor: str) -> str:
+    """The connection to the simulator of a vendor."""
+    return name_among(vendor, CATALOGUE.vendors)
 
 
 @dataclass(frozen=True)

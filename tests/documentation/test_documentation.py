@@ -109,7 +109,7 @@ def test_python_blocks_run(block: Token, documented: Running, monkeypatch: pytes
     """Every Python block of the pages runs to its end."""
     monkeypatch.chdir(ROOT)
     with redirect_stdout(io.StringIO()):
-        exec(compile(at(documented, block.content), "page", "exec"), {})  # noqa: S102 - our own pages
+        exec(compile(at(documented, block.content), "page", "exec"), {"__file__": str(ROOT / "page.py")})  # noqa: S102 - our own pages
 
 
 @pytest.mark.parametrize("block", list(blocks("toml")))

@@ -148,13 +148,19 @@ async def test_a_token_is_renewed_only_once(bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [reply(400, {"error": "invalid_client"}), reply(500), VendorTimedOut("silence"), reply(200, b"{}")]
+    ("answer", "code", "status"),
+    [
+        (reply(400, {"error": "invalid_client"}), "vendor-denied-access", 502),
+        (reply(500), "vendor-error", 502),
+        (VendorTimedOut("silence"), "vendor-timed-out", 504),
+        (reply(200, b"{}"), "vendor-reply-not-understood", 502),
+    ],
 )
-async def test_a_token_that_cannot_be_renewed_leaves_the_refusal(bench: MakeBench, answer: Line) -> None:
-    """Where there is no new token, the 401 stays the answer: rejected, since that request was turned away."""
+async def test_a_token_that_cannot_be_renewed(bench: MakeBench, answer: Line, code: str, status: int) -> None:
+    """Why there is no new token is the answer, and the action was rejected, since its request was turned away."""
     made = bench(token("old"), vonage_error(401, "No."), answer)
     failure = await made.failure(VONAGE_CANCEL)
-    assert failure.summary == ("vendor-denied-access", 502, *REJECTED)
+    assert failure.summary == (code, status, *REJECTED)
     assert len(made.actions_sent) == 1
 
 

@@ -61,7 +61,7 @@ async def test_an_id_that_the_vendor_cannot_have_is_not_sent(bench: MakeBench, c
     """An id that is no id there, or would lead to another path, is refused with its place in the request."""
     made = bench()
     failure = await made.failure_of(made.request(connection, "cancel", job_id))
-    assert failure.summary == ("value-not-supported", 422, *NOT_SENT)
+    assert failure.summary == ("unknown-job", 404, *NOT_SENT)
     assert {error.pointer for error in failure.problem.explanation.errors} == {"/path/jobId"}
     assert made.transport.requests == []
 

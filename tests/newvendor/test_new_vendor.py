@@ -90,4 +90,4 @@ def test_its_document_passes_the_lint() -> None:
     """`jobgate specs check` finds nothing in the document that the guide shows as an example."""
     command = [str(Path(sys.executable).with_name("jobgate")), "specs", "check", str(HERE / "toy_desk.yaml")]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (0, "1 documents, 0 findings\n")
+    assert (result.returncode, result.stdout) == (0, "1 document, 0 findings\n")

@@ -14,11 +14,15 @@ Line: TypeAlias = "HttpReply | Exception | Callable[[HttpRequest], HttpReply]"
 
 
 class FakeTransport:
-    """The `Transport` port, scripted: one line for each request, and no request without one."""
+    """The `Transport` port, scripted: one line for each request.
 
-    def __init__(self, script: Iterable[Line] = ()) -> None:
+    After the last line `otherwise` answers; without it, a further request is an error.
+    """
+
+    def __init__(self, script: Iterable[Line] = (), otherwise: Line | None = None) -> None:
         """Follow `script`."""
         self.script = list(script)
+        self.otherwise = otherwise
         self.requests: list[HttpRequest] = []
         self.deadlines: list[float] = []
 
@@ -27,9 +31,9 @@ class FakeTransport:
         self.requests.append(request)
         self.deadlines.append(deadline)
         await asyncio.sleep(0)
-        if not self.script:
+        line = self.script.pop(0) if self.script else self.otherwise
+        if line is None:
             raise AssertionError(f"the script has no line for {request.method} {request.url}")
-        line = self.script.pop(0)
         if isinstance(line, Exception):
             raise line
         return line if isinstance(line, HttpReply) else line(request)

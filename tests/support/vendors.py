@@ -16,7 +16,7 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
 )
-from gateway.domain.model import HttpReply, Json
+from gateway.domain.model import HttpReply, HttpRequest, Json
 from tests.support.transport import reply
 
 AZURE = "https://contoso.westus.communications.azure.com"
@@ -101,6 +101,18 @@ def azure_error(status: int, code: str, envelope: str = "communicationError", **
 def vonage_error(status: int, message: str, **headers: str) -> HttpReply:
     """A refusal by Vonage."""
     return reply(status, {"message": message}, headers)
+
+
+def obedient(request: HttpRequest) -> HttpReply:
+    """Vendors without a will of their own: every job exists, every action is carried out."""
+    if request.url == TOKEN_URL:
+        return token()
+    if request.method == "POST":
+        return reply(200, {}) if request.url.startswith(AZURE) else reply(204)
+    if request.url.startswith(VONAGE):
+        return vonage_page([vonage_job("Running")])
+    listed = "/routing/jobs?" in request.url
+    return reply(200, {"value": [azure_job("queued")]} if listed else completed_job(ASSIGNMENT))
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,11 @@ async def test_a_connection_that_ended_before_is_not_used(send: Caller) -> None:
 async def test_a_vendor_that_hangs_does_not_hold_up_another(send: Caller) -> None:
     """While one vendor is silent, another is answered at once."""
     async with raw_server(silence) as slow, raw_server(OK, each_request=True) as quick:
-        waiting = [asyncio.ensure_future(send(slow.url, seconds=0.5)) for _ in range(20)]
+        waiting = [asyncio.ensure_future(send(slow.url, seconds=1.0)) for _ in range(20)]
         await asyncio.sleep(0.05)
         start = time.monotonic()
         assert (await send(quick.url)).status == 200
-        assert time.monotonic() - start < 0.2
+        assert time.monotonic() - start < 0.9
         failures = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(failed, VendorTimedOut) for failed in failures)
 

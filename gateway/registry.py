@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,7 +18,10 @@ GROUP = "jobgate.adapters"
 
 def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vendor]:
     """Every installed vendor by name, in the order of the names. Raises SpecificationError where one is unusable."""
-    found = (_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP))
+    found = [_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP)]
+    for name, times in Counter(vendor.name for vendor in found).items():
+        if times > 1:
+            raise SpecificationError(f"{times} adapters of {GROUP} are for {name}. Uninstall all but one.")
     return {vendor.name: vendor for vendor in sorted(found, key=lambda vendor: vendor.name)}
 
 
