@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -80,9 +81,9 @@ def _check_encoding(where: str, raw: bytes) -> bytes:
     return decoded
 
 
-def _repeated(names: Iterable[bytes]) -> set[bytes]:
-    seen: set[bytes] = set()
-    return {name for name in names if name in SINGLE and (name in seen or seen.add(name))}  # type: ignore[func-returns-value]
+def _repeated(names: Iterable[bytes]) -> list[bytes]:
+    times = Counter(name for name in names if name in SINGLE)
+    return [name for name, number in times.items() if number > 1]
 
 
 def _malformed(place: str, detail: str) -> MalformedRequest:

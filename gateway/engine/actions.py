@@ -38,7 +38,7 @@ from gateway.domain.ports import Clock, Ledger
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
-from gateway.engine.wire import Reply
+from gateway.engine.wire import VendorReply
 from gateway.specs.capabilities import Capability, Support
 from gateway.specs.lens import UnmappableValue
 from gateway.specs.vendor import ActionMapping, VendorSpecification
@@ -52,7 +52,7 @@ _LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 
 
 @dataclass(frozen=True)
-class Request:
+class Question:
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them.
@@ -90,25 +90,25 @@ class Actions:
     ledger: Ledger
     clock: Clock
 
-    async def perform(self, request: Request) -> JobActionRecord:
+    async def perform(self, question: Question) -> JobActionRecord:
         """Apply the action at the vendor, once, and record what came of it. Raises JobgateError, outcome included."""
-        translation = supported(request)
+        translation = supported(question)
         deadline = self.calls.deadline()
-        record = self._new_record(request, translation)
+        record = self._new_record(question, translation)
         await self.ledger.claim(record)
         async with self._recording_failure(record, certain=Outcome.NOT_SENT):
-            ready = await self._make_ready(request, translation.mapping, deadline)
+            ready = await self._make_ready(question, translation.mapping, deadline)
         async with self._recording_failure(record):
-            settled = await self._carry_out(request.connection, translation.mapping, ready, record, deadline)
+            settled = await self._carry_out(question.connection, translation.mapping, ready, record, deadline)
         await self.ledger.settle(settled)
         return settled
 
-    async def preview(self, request: Request) -> DryRun:
+    async def preview(self, question: Question) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action."""
-        translation = supported(request)
-        job_action = await self._complete(request, translation.mapping, self.calls.deadline())
-        prepared = self._prepare(request.connection, translation.mapping, job_action)
-        redacted = request.connection.credentials.redacted(prepared)
+        translation = supported(question)
+        job_action = await self._complete(question, translation.mapping, self.calls.deadline())
+        prepared = self._prepare(question.connection, translation.mapping, job_action)
+        redacted = question.connection.credentials.redacted(prepared)
         return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), translation.warnings)
 
     @asynccontextmanager
@@ -121,11 +121,11 @@ class Actions:
             await self.ledger.settle(failed(record, problem, self.clock.now()))
             raise problem from error
 
-    async def _make_ready(self, request: Request, mapping: ActionMapping, deadline: float) -> Ready:
+    async def _make_ready(self, question: Question, mapping: ActionMapping, deadline: float) -> Ready:
         """Everything that happens before a byte of the action leaves."""
-        job_action = await self._complete(request, mapping, deadline)
-        prepared = self._prepare(request.connection, mapping, job_action)
-        return Ready(job_action, prepared, await self.calls.sign(request.connection, prepared, deadline))
+        job_action = await self._complete(question, mapping, deadline)
+        prepared = self._prepare(question.connection, mapping, job_action)
+        return Ready(job_action, prepared, await self.calls.sign(question.connection, prepared, deadline))
 
     async def _carry_out(
         self, connection: Connection, mapping: ActionMapping, ready: Ready, record: JobActionRecord, deadline: float
@@ -147,19 +147,19 @@ class Actions:
             vendor_response=response,
         )
 
-    async def _complete(self, request: Request, mapping: ActionMapping, deadline: float) -> JobAction:
+    async def _complete(self, question: Question, mapping: ActionMapping, deadline: float) -> JobAction:
         """The job action with the parameters that were left out and can be found in the job."""
-        job_action = request.job_action
+        job_action = question.job_action
         missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
         if not missing:
             return job_action
-        job = await self.jobs.get(request.connection, job_action.job_id, deadline)
+        job = await self.jobs.get(question.connection, job_action.job_id, deadline)
         if job_action.action not in job.allowed_actions:
             raise WrongState(
                 f"The job is {job.status.vendor_status}, which does not allow {job_action.action}.",
                 Explanation(job=job_state(job), outcome=Outcome.NOT_SENT),
             )
-        finders = request.connection.vendor.adapter.finders
+        finders = question.connection.vendor.adapter.finders
         found = {name: _only(name, finders[finder](job.vendor_object)) for name, finder in missing.items()}
         return replace(job_action, parameters={**job_action.parameters, **found})
 
@@ -171,7 +171,7 @@ class Actions:
         return self.calls.prepare(connection, mapping.operation, mapping.lens, encoded)
 
     async def _refusal(
-        self, connection: Connection, mapping: ActionMapping, job_action: JobAction, reply: Reply, deadline: float
+        self, connection: Connection, mapping: ActionMapping, job_action: JobAction, reply: VendorReply, deadline: float
     ) -> JobgateError:
         """Why the vendor refused. Where its answer leaves that open, the job tells."""
         problem = self.calls.problem(connection, reply)
@@ -189,45 +189,45 @@ class Actions:
         sentence = f"The job is {job.status.vendor_status}, which does not allow {mapping.action}."
         return WrongState(sentence, replace(problem.explanation, job=job_state(job)))
 
-    def _new_record(self, request: Request, translation: Translation) -> JobActionRecord:
+    def _new_record(self, question: Question, translation: Translation) -> JobActionRecord:
         return JobActionRecord(
             id=self.clock.new_id(),
-            connection=request.connection.name,
-            vendor=request.connection.vendor.name,
-            caller=request.caller,
-            job_action=request.job_action,
+            connection=question.connection.name,
+            vendor=question.connection.vendor.name,
+            caller=question.caller,
+            job_action=question.job_action,
             warnings=translation.warnings,
             requested_at=self.clock.now(),
         )
 
 
-def supported(request: Request) -> Translation:
+def supported(question: Question) -> Translation:
     """How the vendor performs the action; answered from the documents, before any call.
 
     Raises ActionNotSupported or ParameterNotSupported.
     """
-    vendor = request.connection.vendor
-    capability = vendor.capabilities.get(request.job_action.action)
+    vendor = question.connection.vendor
+    capability = vendor.capabilities.get(question.job_action.action)
     if capability is None or capability.mapping is None:
         actions = vendor.supported_actions
         raise ActionNotSupported(
-            f"{vendor.name} has no {request.job_action.action}; it has {', '.join(actions)}.",
+            f"{vendor.name} has no {question.job_action.action}; it has {', '.join(actions)}.",
             Explanation(supported=actions, outcome=Outcome.NOT_SENT),
         )
-    _check_parameters(request, capability)
-    recorded = [name for name in request.job_action.parameters if capability.parameters[name] is Support.RECORDED]
+    _check_parameters(question, capability)
+    recorded = [name for name in question.job_action.parameters if capability.parameters[name] is Support.RECORDED]
     return Translation(capability.mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
 
 
-def _check_parameters(request: Request, capability: Capability) -> None:
-    carried = {Support.NATIVE} if request.strict else {Support.NATIVE, Support.RECORDED}
-    refused = [name for name in request.job_action.parameters if capability.parameters[name] not in carried]
+def _check_parameters(question: Question, capability: Capability) -> None:
+    carried = {Support.NATIVE} if question.strict else {Support.NATIVE, Support.RECORDED}
+    refused = [name for name in question.job_action.parameters if capability.parameters[name] not in carried]
     if not refused:
         return
-    vendor = request.connection.vendor.name
+    vendor = question.connection.vendor.name
     native = tuple(name for name, support in capability.parameters.items() if support is Support.NATIVE)
     raise ParameterNotSupported(
-        f"{vendor} cannot carry {', '.join(refused)} with {request.job_action.action}.",
+        f"{vendor} cannot carry {', '.join(refused)} with {question.job_action.action}.",
         Explanation(
             errors=tuple(FieldError(f"/body/{name}", "is not supported by this vendor") for name in refused),
             supported=native,

@@ -21,7 +21,7 @@ from gateway.domain.errors import (
 from gateway.domain.model import HttpRequest, Outcome, VendorRequest, VendorResponse
 from gateway.domain.ports import Clock, Transport
 from gateway.engine.connections import Connection
-from gateway.engine.wire import Reply, check_contract, http_request
+from gateway.engine.wire import VendorReply, check_contract, http_request
 from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
@@ -75,7 +75,7 @@ class Calls:
 
     async def transmit(
         self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
-    ) -> Reply:
+    ) -> VendorReply:
         """Send a signed request, once. Raises VendorFailed where there is no reply.
 
         A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
@@ -90,7 +90,7 @@ class Calls:
                 raise error.explain(outcome=Outcome.REJECTED) from error
             return await self._exchange(prepared, renewed, deadline)
 
-    async def _exchange(self, prepared: HttpRequest, signed: HttpRequest, deadline: float) -> Reply:
+    async def _exchange(self, prepared: HttpRequest, signed: HttpRequest, deadline: float) -> VendorReply:
         """One request and its reply, without our credentials: a vendor may repeat them in what it says of an error."""
         reply = await self.transport.send(signed, deadline)
         added = {value.split(" ")[-1] for name, value in signed.headers.items() if name not in prepared.headers}
@@ -98,14 +98,14 @@ class Calls:
         for secret in added:
             if len(secret) >= LEAST_SECRET:
                 content = content.replace(secret.encode(), REDACTED)
-        return Reply(replace(reply, content=content))
+        return VendorReply(replace(reply, content=content))
 
-    async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> Reply:
+    async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> VendorReply:
         """Sign and send a request that changes nothing."""
         signed = await self.sign(connection, prepared, deadline)
         return await self.transmit(connection, prepared, signed, deadline)
 
-    def response(self, connection: Connection, reply: Reply) -> VendorResponse:
+    def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
         specification = connection.vendor.specification
         error = specification.errors.read(reply.parts)
@@ -118,14 +118,14 @@ class Calls:
             _text(request_id),
         )
 
-    def problem(self, connection: Connection, reply: Reply) -> JobgateError:
+    def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
         """The problem that a reply other than success is, as far as the reply itself tells."""
         code = self.response(connection, reply).code
         meanings = connection.vendor.specification.errors.meanings_of(reply.status, code)
         certain = MEANINGS.get(next(iter(meanings))) if len(meanings) == 1 else None
         return self.of_kind(certain or STATUSES.get(reply.status) or _by_class(reply.status), connection, reply)
 
-    def of_kind(self, kind: type[JobgateError], connection: Connection, reply: Reply) -> JobgateError:
+    def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
         """A reply as a problem of a kind that is known already."""
         response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=reply.retry_after(self.clock.now()))

@@ -20,7 +20,7 @@ from gateway.domain.model import BlockedAction, Job, Json, Page, VendorRequest, 
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.paging import cursor_at, documented, first_page, next_query, page_at
-from gateway.engine.wire import Reply, url
+from gateway.engine.wire import VendorReply, url
 from gateway.specs.vendor import ReadMapping
 
 MOST_PAGES = 1_000
@@ -101,7 +101,7 @@ class Jobs:
         following = next_query(connection, read, request, body, len(jobs))
         return Page(jobs, None if following is None else cursor_at(connection, read, request, following))
 
-    def _object(self, connection: Connection, reply: Reply) -> Mapping[str, Json]:
+    def _object(self, connection: Connection, reply: VendorReply) -> Mapping[str, Json]:
         if reply.status != HTTPStatus.OK:
             raise self.calls.problem(connection, reply)
         if not isinstance(reply.body, Mapping):
@@ -109,7 +109,7 @@ class Jobs:
         return reply.body
 
 
-def not_understood(connection: Connection, reply: Reply) -> VendorReplyNotUnderstood:
+def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNotUnderstood:
     """The problem that a reply is which nobody can read."""
     return VendorReplyNotUnderstood(
         f"{connection.vendor.name} answered {reply.status} with a body that its document does not describe.",

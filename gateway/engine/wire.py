@@ -122,7 +122,7 @@ def _finite(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Reply:
+class VendorReply:
     """A vendor's reply, its body read as JSON where it is JSON."""
 
     http: HttpReply

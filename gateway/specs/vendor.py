@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -260,18 +260,16 @@ def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
     )
 
 
-def _examples(api: Api, reads: Mapping[str, ReadMapping]) -> list[Mapping[str, Json]]:
+def _examples(api: Api, reads: Mapping[str, ReadMapping]) -> Iterator[Mapping[str, Json]]:
     """The jobs that the document shows as examples of its reads' replies."""
-    jobs: list[Mapping[str, Json]] = []
     for read in reads.values():
         for value in _response_examples(api, read.operation):
             found = read.items.get({"body": value}) if read.items else [value]
-            jobs.extend(job for job in found if isinstance(job, Mapping)) if isinstance(found, Sequence) else None
-    return jobs
+            yield from (job for job in found if isinstance(job, Mapping)) if isinstance(found, list) else ()
 
 
 def _response_examples(api: Api, operation: Operation) -> list[Json]:
     document = api.document
-    node = document.at(f"#/paths/{operation.path.replace('~', '~0').replace('/', '~1')}/{operation.method.lower()}")
+    node = document.content["paths"][operation.path][operation.method.lower()]
     contents = document.resolve(node["responses"]["200"]).get("content", {}).values()
     return [document.resolve(each)["value"] for media in contents for each in media.get("examples", {}).values()]

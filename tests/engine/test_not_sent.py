@@ -10,7 +10,7 @@ import pytest
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpRequest, Json, Outcome
-from gateway.engine.actions import Request
+from gateway.engine.actions import Question
 from gateway.engine.connections import Connection
 from gateway.security.credentials import Signature
 from tests.support.bench import Bench, MakeBench
@@ -87,14 +87,14 @@ def broken_signature(*_: object) -> dict[str, str]:
     raise KeyError("a bug in an adapter")
 
 
-def with_adapter(made: Bench, request: Request, **changes: object) -> Request:
+def with_adapter(made: Bench, request: Question, **changes: object) -> Question:
     """The same request, for a vendor whose adapter is changed."""
     connection: Connection = request.connection
     adapter: Adapter = replace(connection.vendor.adapter, **changes)  # type: ignore[arg-type]
     return replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
 
 
-async def failure_is_ours(made: Bench, request: Request) -> None:
+async def failure_is_ours(made: Bench, request: Question) -> None:
     """The action fails with an error of ours, settled as not sent, without a word about the bug."""
     failure = await made.failure_of(request)
     assert failure.summary == ("gateway-error", 500, *NOT_SENT)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import HttpReply, Outcome
-from gateway.engine.wire import Reply
+from gateway.engine.wire import VendorReply
 from tests.support.bench import MakeBench
 from tests.support.transport import reply
 from tests.support.vendors import AZURE, TARGETS
@@ -88,6 +88,6 @@ def test_every_recorded_body_is_json_that_we_read(exchange: dict[str, Any]) -> N
     """Every reply is read as it was written, byte order mark or not."""
     content = json.dumps(exchange["response"]["body"]).encode()
     for prefix in (b"", b"\xef\xbb\xbf"):
-        read = Reply(HttpReply(200, {}, prefix + content))
+        read = VendorReply(HttpReply(200, {}, prefix + content))
         assert read.body == exchange["response"]["body"]
         assert read.is_understood

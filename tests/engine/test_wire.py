@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.azure_job_router import verify
 from gateway.app import Catalogue
 from gateway.domain.model import HttpReply, HttpRequest, JobAction
-from gateway.engine.wire import LONGEST_RETRY_AFTER, Reply
+from gateway.engine.wire import LONGEST_RETRY_AFTER, VendorReply
 from gateway.specs.operations import Operation
 from tests.support.bench import Bench
 from tests.support.clock import NOW
@@ -115,7 +115,7 @@ def test_what_is_encoded_can_be_decoded(catalogue: Catalogue, job_id: str, param
 @example(text="Mon, 05 Jan 99999 10:01:30 GMT")
 def test_no_retry_after_is_an_error(text: str) -> None:
     """Whatever a vendor writes into Retry-After, it becomes a sensible number of seconds or nothing."""
-    seconds = Reply(HttpReply(429, {"retry-after": text})).retry_after(NOW)
+    seconds = VendorReply(HttpReply(429, {"retry-after": text})).retry_after(NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 
@@ -129,14 +129,14 @@ def test_no_retry_after_is_an_error(text: str) -> None:
 @example(content=b"9" * 10_000)
 def test_no_body_is_an_error(content: bytes) -> None:
     """Whatever bytes a vendor sends, they are JSON that can be sent on as UTF-8, or no JSON."""
-    body = Reply(HttpReply(200, {}, content)).body
+    body = VendorReply(HttpReply(200, {}, content)).body
     json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def test_half_a_character_does_not_cost_the_rest() -> None:
     """A text that was cut in the middle of a surrogate pair loses that half, and nothing else is lost."""
     content = b'{"note": "cut \\ud83d", "kept": "\\ud83d\\ude00", "escaped": "\\\\ud800"}'
-    assert Reply(HttpReply(200, {}, content)).body == {
+    assert VendorReply(HttpReply(200, {}, content)).body == {
         "note": "cut ?",
         "kept": "\N{GRINNING FACE}",
         "escaped": "\\ud800",

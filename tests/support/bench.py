@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.app import Catalogue, Gateway
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpRequest, JobAction, JobActionRecord, Json
-from gateway.engine.actions import Actions, Request
+from gateway.engine.actions import Actions, Question
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs
@@ -63,9 +63,9 @@ class Bench:
 
     def request(
         self, connection: str, action: str, job_id: str, parameters: Given = NOTHING, *, strict: bool = False
-    ) -> Request:
+    ) -> Question:
         """A caller's request."""
-        return Request(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
+        return Question(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
 
     async def perform(self, target: Target) -> JobActionRecord:
         """Perform an action of the documents; gives the record that is kept, which is also what was returned."""
@@ -78,7 +78,7 @@ class Bench:
         """Perform an action of the documents, which fails."""
         return await self.failure_of(self.ask(target))
 
-    async def failure_of(self, request: Request) -> Failure:
+    async def failure_of(self, request: Question) -> Failure:
         """Perform an action, which fails; the vendor's script is used up, and the action sent once at most."""
         try:
             record = await self.actions.perform(request)
@@ -87,7 +87,7 @@ class Bench:
             return Failure(problem, await self.only_record())
         raise AssertionError(f"it did not fail: {record}")
 
-    def ask(self, target: Target) -> Request:
+    def ask(self, target: Target) -> Question:
         """The request for an action of the documents."""
         return self.request(target.connection, target.action, target.job_id, target.parameters)
 

@@ -1,0 +1,97 @@
+"""A gateway that could not be trusted, or could not work, does not start; what is wrong is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from gateway import config
+from gateway.app import Catalogue, Gateway
+from gateway.config import ConfigurationError
+from gateway.serving import Running, sandbox_name
+
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+AZURE = """
+[connections.contoso-prod]
+vendor = "{vendor}"
+endpoint = "https://contoso.communication.azure.com"
+authentication = {{ kind = "{kind}", scheme = "{scheme}", secret = "{secret}" }}
+"""
+
+
+def settings(tmp_path: Path, text: str) -> config.Settings:
+    """The settings in a file of this text."""
+    file = tmp_path / "jobgate.toml"
+    file.write_text(text, encoding="utf-8")
+    return config.load(file)
+
+
+@pytest.mark.parametrize("key", ["", "   ", "\t"])
+def test_an_empty_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty JOBGATE_API_KEY, as an unset variable leaves it, does not open the gateway to everybody."""
+    monkeypatch.setenv("JOBGATE_API_KEY", key)
+    with pytest.raises(ConfigurationError, match="api_key: .*empty"):
+        config.load()
+
+
+def test_no_key_is_refused(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key nobody could call, and the message says how to get one."""
+    monkeypatch.delenv("JOBGATE_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="jobgate keys new"):
+        _ = Gateway(config.load(), catalogue).application
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", "Bearer  \t", "bearer"])
+def test_an_empty_bearer_is_nobody(authorization: str, stack: Running) -> None:
+    """A request that sends the scheme and no key is not authenticated."""
+    reply = requests.get(f"{stack.url}/v1/vendors", headers={"Authorization": authorization}, timeout=20)
+    assert reply.status_code == 401
+
+
+WRONG = {
+    "no such vendor": ({"vendor": "nobody"}, r"connections\.contoso-prod\.vendor: nobody is not installed"),
+    "no such scheme": ({"scheme": "magic"}, r"authentication\.scheme: azure-job-router has no magic"),
+    "not a signature": ({"scheme": "entraId"}, r"authentication\.scheme: entraId is not a signature"),
+    "no usable secret": ({"secret": "zz"}, r"authentication\.secret: cannot sign"),
+    "stray characters": ({"secret": f"{KEY[:8]}*{KEY[8:]}"}, r"authentication\.secret: cannot sign"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), list(WRONG.values()), ids=list(WRONG))
+def test_a_connection_that_cannot_work_is_refused(
+    change: dict[str, str], message: str, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """A mistake in a connection shows when the gateway starts, with its key, and never with the secret."""
+    right = {"vendor": "azure-job-router", "kind": "signature", "scheme": "accessKey", "secret": KEY}
+    Gateway(settings(tmp_path, AZURE.format(**right)), catalogue)
+    with pytest.raises(ConfigurationError, match=message) as refused:
+        Gateway(settings(tmp_path, AZURE.format(**(right | change))), catalogue)
+    assert change.get("secret", KEY) not in str(refused.value)
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """All mistakes of a file come in one message, by key, and without the values."""
+    text = 'speling = 1\nvendor_seconds = -1\n[server]\nport = "secret-port"\n[connections.Bad_Name]\nvendor = "x"\n'
+    with pytest.raises(ConfigurationError) as refused:
+        settings(tmp_path, text)
+    message = str(refused.value)
+    for key in ("speling", "vendor_seconds", "server.port", "connections.Bad_Name"):
+        assert key in message
+    assert "secret-port" not in message
+
+
+@pytest.mark.parametrize("content", [b"= not toml", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None:
+    """What cannot be read is said with the file's name, not with a traceback."""
+    file = tmp_path / "jobgate.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"jobgate\.toml: cannot be read as TOML"):
+        config.load(file)
+
+
+def test_sandbox_names_do_not_collide() -> None:
+    """Two vendors whose names begin alike keep their whole names."""
+    assert sandbox_name("azure-job-router", ["azure-job-router", "vonage-video"]) == "azure-sandbox"
+    assert sandbox_name("azure-job-router", ["azure-job-router", "azure-other"]) == "azure-job-router-sandbox"
