@@ -15,7 +15,7 @@ from gateway.serving import Running
 JOB = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4d08"
 FAULTS: dict[str, Callable[[], Fault]] = {
     "dropped after it was applied": lambda: Fault(FaultKind.DROP_AFTER),
-    "error": lambda: Fault(FaultKind.STATUS, status=503, retry_after=9),
+    "error": lambda: Fault(FaultKind.STATUS, status=503, retry_after="9"),
     "malformed": lambda: Fault(FaultKind.MALFORMED),
 }
 
@@ -38,7 +38,7 @@ def test_a_read_may_be_sent_again(stack: Running) -> None:
     """The same failure of a read does no harm when it is tried again, and the vendor's hint is passed on."""
     sandbox = stack.sandbox.vendor("azure-job-router")
     sandbox.reset()
-    sandbox.script(Fault(FaultKind.STATUS, status=503, retry_after=9))
+    sandbox.script(Fault(FaultKind.STATUS, status=503, retry_after="9"))
     answer = asked(stack, "GET", JOB)
     assert (answer.json()["retryable"], answer.headers["retry-after"]) == (True, "9")
     assert "outcome" not in answer.json()

@@ -32,7 +32,7 @@ def settings(tmp_path: Path, text: str) -> config.Settings:
 def test_an_empty_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty JOBGATE_API_KEY, as an unset variable leaves it, does not open the gateway to everybody."""
     monkeypatch.setenv("JOBGATE_API_KEY", key)
-    with pytest.raises(ConfigurationError, match="api_key: .*empty"):
+    with pytest.raises(ConfigurationError, match=r"api_key: .*empty"):
         config.load()
 
 

@@ -38,13 +38,14 @@ async def test_a_connection_is_used_again(send: Caller) -> None:
     assert (server.connections, len(server.requests)) == (1, 5)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "GET"])
 @pytest.mark.parametrize("then", ["reset", "close"])
-async def test_a_connection_that_ends_under_an_action_does_not_repeat_it(send: Caller, then: str) -> None:
-    """A kept connection that breaks while an action is under way: the action was sent once, and is not sent again."""
+async def test_a_connection_that_ends_under_a_request_does_not_repeat_it(send: Caller, then: str, method: str) -> None:
+    """A kept connection that breaks under a request: it was sent once, and the library sends it no second time."""
     async with raw_server(first_only(then), each_request=True) as server:
         await send(server.url + "/first")
         with pytest.raises(VendorReplyNotUnderstood):
-            await send(server.url + "/second")
+            await send(server.url + "/second", method=method)
         await asyncio.sleep(0.05)
     assert server.targets == ["/first", "/second"]
 

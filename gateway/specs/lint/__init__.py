@@ -39,7 +39,8 @@ def _read(path: Path) -> Document:
 
 def _unreadable(path: Path, error: SpecificationError) -> Finding:
     reason = " ".join(str(error).split()).removeprefix(f"{path}: ").rstrip(".")
-    return Finding(path, "", reason, "Write it as a YAML mapping of the members of OpenAPI 3.0.3.")
+    mend = "Write it as a YAML mapping of the members of OpenAPI 3.0.3." if path.is_file() else "Name a file."
+    return Finding(path, "", reason, mend)
 
 
 def _faults(document: Document) -> list[Fault]:

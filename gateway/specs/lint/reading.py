@@ -75,7 +75,7 @@ def references_to_nothing(document: Document) -> Iterator[Fault]:
     for place, node in references(document):
         if node["$ref"].startswith("#/") and not _leads_somewhere(document, node):
             mend = "Correct the reference, or add what it names."
-            yield Fault(f"{place}/$ref", f"{node['$ref']} leads to nothing", mend)
+            yield Fault(f"{place}/$ref", f"{node['$ref']} leads to nothing, or in a circle", mend)
 
 
 def _leads_somewhere(document: Document, node: Any) -> bool:
