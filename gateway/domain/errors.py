@@ -298,7 +298,7 @@ class UnknownJob(VendorRejected):
 class WrongState(VendorRejected):
     """The job is in a status that does not allow this action.
 
-    The vendor refused the action, and changed nothing.
+    The vendor refused the action; or the job had to be read first, and told. Nothing was changed.
 
     `job` holds the status the job is in and the actions that it allows. Somebody else may have been faster.
     """
