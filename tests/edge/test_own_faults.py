@@ -1,0 +1,146 @@
+"""Faults of our own: told as such, logged in full, and shown without any of it (C11, C16)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from gateway.app import Catalogue
+from gateway.domain.errors import Explanation, UnknownJob
+from gateway.domain.model import VendorResponse
+from gateway.edge.guard import Application
+from gateway.edge.pages import Pages
+from gateway.edge.surface import Handler, Reply, Request, surface
+from gateway.security.callers import Callers
+from gateway.specs.document import Document
+from gateway.specs.operations import Api
+from tests.support.asgi import call
+from tests.support.edge import LIMITS, MARK
+from tests.support.problems import Problems
+from tests.support.vendors import API_KEY
+
+CONNECTION = {"name": "a", "vendor": "b", "endpoint": "https://c", "authentication": "d"}
+
+
+@dataclass
+class Liar:
+    """A gateway whose handlers do what a test says."""
+
+    application: Application
+    reply: Any = None
+
+    async def handle(self, _request: Request) -> Reply:
+        """Answer, or fail."""
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply if isinstance(self.reply, Reply) else Reply(self.reply)
+
+
+async def nothing() -> None:
+    """There is nothing to close."""
+
+
+def serving(api: Api, handler: Handler) -> Application:
+    """An application of which every operation has the same handler."""
+    return surface(
+        api,
+        "/v1",
+        handlers=dict.fromkeys(api.operations, handler),
+        pages=Pages(api.document, close=nothing),
+        callers=Callers.of({"somebody": API_KEY}),
+        limits=LIMITS,
+    )
+
+
+@pytest.fixture(scope="module")
+def liar(catalogue: Catalogue) -> Liar:
+    """A gateway that can be made to lie."""
+    made = Liar(lambda *_: nothing())
+    made.application = serving(catalogue.api, made.handle)
+    return made
+
+
+LIES: list[Any] = [
+    {},
+    None,
+    [],
+    MARK,
+    {**CONNECTION, "secret": MARK},
+    {**CONNECTION, "name": f"{MARK} is no name"},
+    {**CONNECTION, "vendor": 7},
+    {**CONNECTION, "endpoint": [MARK]},
+    {name: value for name, value in CONNECTION.items() if name != "vendor"},
+]
+
+
+@pytest.mark.parametrize("lie", LIES, ids=str)
+async def test_a_reply_that_the_document_forbids_is_not_sent(
+    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture, lie: Any
+) -> None:
+    """A handler that lies gives 500; what it said is shown neither to the client nor in the log (C11)."""
+    liar.reply = lie
+    answer = await call(liar.application, "GET", "/v1/connections/a")
+    problem = problems.check(answer, answer.headers)
+    assert (answer.status, problem["code"]) == (500, "gateway-error")
+    assert MARK not in answer.body.decode() + caplog.text
+    assert "getConnection" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "lie", [{**CONNECTION, "endpoint": "\ud800"}, {**CONNECTION, "endpoint": float("nan")}], ids=str
+)
+async def test_a_reply_that_cannot_be_written_is_not_sent(liar: Liar, problems: Problems, lie: Any) -> None:
+    """What has no form in JSON gives 500 as well, and no half a reply."""
+    liar.reply = lie
+    answer = await call(liar.application, "GET", "/v1/connections/a")
+    assert problems.check(answer, answer.headers)["code"] == "gateway-error"
+
+
+async def test_the_truth_is_sent(liar: Liar) -> None:
+    """A reply that fits goes out as JSON, with the headers that the handler gave (C16)."""
+    liar.reply = Reply(CONNECTION, headers={"Link": "<x>"})
+    answer = await call(liar.application, "GET", "/v1/connections/a")
+    assert (answer.status, answer.json) == (200, CONNECTION)
+    assert (answer.headers["content-type"], answer.headers["link"]) == ("application/json", "<x>")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError(MARK), KeyError(MARK), RecursionError(MARK), TimeoutError(MARK), OSError(MARK)],
+    ids=repr,
+)
+async def test_an_unexpected_error_is_logged_and_not_shown(
+    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """Any exception becomes the same 500; the log has it with its traceback, the client has nothing of it."""
+    liar.reply = error
+    with caplog.at_level(logging.ERROR):
+        answer = await call(liar.application, "GET", "/v1/connections/a")
+    assert problems.check(answer, answer.headers)["code"] == "gateway-error"
+    assert MARK not in answer.body.decode()
+    assert "Traceback" in caplog.text
+    assert MARK in caplog.text
+
+
+async def test_a_problem_that_cannot_be_written_is_a_problem_too(
+    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Even where the words of a problem have no form in UTF-8, the client gets a problem and not a broken line."""
+    liar.reply = UnknownJob("\ud800", Explanation(vendor=VendorResponse("a", message="\udfff")))
+    # What is logged cannot be written either, and pytest's workers would have to.
+    with caplog.at_level(logging.CRITICAL):
+        answer = await call(liar.application, "GET", "/v1/connections/a")
+    assert problems.check(answer, answer.headers)["code"] == "gateway-error"
+
+
+async def test_a_document_is_not_a_program(catalogue: Catalogue, tmp_path: Any) -> None:
+    """Text of the document that looks like a template is text: nothing in it is run (C17)."""
+    trap = "{{ 1 / 0 }}{% for x in %}{{ cycler.__init__.__globals__.os.popen('id').read() }}"
+    content = {**catalogue.api.document.content}
+    content["info"] = {**content["info"], "description": trap}
+    api = Api.compile(Document(tmp_path / "trap.yaml", content))
+    answer = await call(serving(api, Liar(lambda *_: nothing(), CONNECTION).handle), "GET", "/openapi.json")
+    assert answer.json["info"]["description"] == trap

@@ -1,0 +1,199 @@
+"""Bearer tokens: fetched once, kept to their end, and never shown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
+from gateway.domain.model import HttpReply, HttpRequest
+from gateway.security.credentials import EARLY_SECONDS, REDACTED, ClientCredentials
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport, Line, reply
+from tests.support.vendors import CLIENT_SECRET, TOKEN_URL, token
+
+ANY = HttpRequest("GET", "https://vendor.test/", {})
+SECONDS = 10.0
+
+
+class Desk:
+    """Credentials, and the token endpoint that they ask."""
+
+    def __init__(self, *script: Line) -> None:
+        """Have the endpoint follow a script."""
+        self.clock = FakeClock()
+        self.transport = FakeTransport(script)
+        self.credentials = ClientCredentials(
+            client_id="client-1",
+            client_secret=SecretStr(CLIENT_SECRET),
+            token_url=TOKEN_URL,
+            scopes=("interaction-content:read", "other"),
+            transport=self.transport,
+            clock=self.clock,
+        )
+
+    async def bearer(self) -> str:
+        """The header that a request gets now."""
+        headers = await self.credentials.headers(ANY, self.clock.monotonic() + SECONDS)
+        assert headers.keys() == {"Authorization"}
+        return headers["Authorization"]
+
+    async def failure(self) -> JobgateError:
+        """Why there is no token."""
+        with pytest.raises(JobgateError) as caught:
+            await self.bearer()
+        return caught.value
+
+
+async def test_the_request_is_the_one_of_the_documents() -> None:
+    """A form with grant, client, secret and scopes goes to the token endpoint, and nowhere else."""
+    desk = Desk(token("abc"))
+    assert await desk.bearer() == "Bearer abc"
+    (sent,) = desk.transport.requests
+    assert (sent.method, sent.url) == ("POST", TOKEN_URL)
+    assert sent.headers == {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    assert parse_qs(sent.content.decode(), strict_parsing=True) == {
+        "grant_type": ["client_credentials"],
+        "client_id": ["client-1"],
+        "client_secret": [CLIENT_SECRET],
+        "scope": ["interaction-content:read other"],
+    }
+    assert desk.transport.deadlines == [desk.clock.monotonic() + SECONDS]
+
+
+@pytest.mark.parametrize("seconds", [7_200, "7200", 900, 900.5, 31])
+async def test_a_token_is_kept_until_shortly_before_its_end(seconds: Any) -> None:
+    """The token serves until 30 seconds before the end that the vendor named, whatever that is."""
+    desk = Desk(token("first", seconds), token("second", seconds))
+    assert await desk.bearer() == "Bearer first"
+    desk.clock.advance(float(seconds) - EARLY_SECONDS)
+    assert await desk.bearer() == "Bearer first"
+    desk.clock.advance(0.001)
+    assert await desk.bearer() == "Bearer second"
+    assert await desk.bearer() == "Bearer second"
+    assert len(desk.transport.requests) == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 29, -1])
+async def test_a_token_that_ends_at_once_serves_one_request(seconds: int) -> None:
+    """A token with no time to live is used for the request that it was fetched for."""
+    desk = Desk(token("first", seconds), token("second", seconds))
+    assert [await desk.bearer(), await desk.bearer()] == ["Bearer first", "Bearer second"]
+
+
+async def test_many_requests_at_once_fetch_one_token() -> None:
+    """Twenty requests that need a token at the same time make one request for it."""
+    desk = Desk(token("only"))
+    headers = await asyncio.gather(*(desk.bearer() for _ in range(20)))
+    assert set(headers) == {"Bearer only"}
+    assert len(desk.transport.requests) == 1
+
+
+async def test_a_token_that_is_turned_away_is_not_used_again() -> None:
+    """After `renew` the next request gets a new token, and those after it the same."""
+    desk = Desk(token("old"), token("new"))
+    await desk.bearer()
+    assert desk.credentials.renew() is True
+    assert {await desk.bearer() for _ in range(3)} == {"Bearer new"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        pytest.param(reply(400, {"error": "invalid_scope"}), "vendor-denied-access", id="400"),
+        pytest.param(reply(401, {"error": "invalid_client"}), "vendor-denied-access", id="401"),
+        pytest.param(reply(403), "vendor-denied-access", id="403"),
+        pytest.param(reply(404), "vendor-denied-access", id="404"),
+        pytest.param(reply(429), "vendor-throttled", id="429"),
+        pytest.param(reply(500), "vendor-error", id="500"),
+        pytest.param(reply(503), "vendor-error", id="503"),
+        pytest.param(reply(302), "vendor-reply-not-understood", id="302"),
+        pytest.param(reply(204), "vendor-reply-not-understood", id="204"),
+        pytest.param(VendorUnreachable("refused"), "vendor-unreachable", id="refused"),
+        pytest.param(VendorTimedOut("silence"), "vendor-timed-out", id="silence"),
+    ],
+)
+async def test_a_failure_says_whose_it_is(answer: Line, code: str) -> None:
+    """4xx is about the credentials, 5xx and silence about the vendor; and a later request may succeed."""
+    desk = Desk(answer, token("abc"))
+    assert (await desk.failure()).code == code
+    assert await desk.bearer() == "Bearer abc"
+
+
+GOOD: dict[str, Any] = {"access_token": "abc", "expires_in": 7_200}
+NO_TOKENS: list[Any] = [None, "", 7, ["abc"], {}, "a b", "a\r\nX: 1", "\u00e9", "\0"]
+NO_ENDS: list[Any] = [None, "", "soon", [], {}, True, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        b"<html>",
+        b"{",
+        b"[" * 100_000,
+        [],
+        "abc",
+        {},
+        {"access_token": "abc"},
+        {"expires_in": 7_200},
+        *(GOOD | {"access_token": value} for value in NO_TOKENS),
+        *(GOOD | {"expires_in": value} for value in NO_ENDS),
+        b'{"access_token": "abc", "expires_in": 1e999}',
+    ],
+    ids=str,
+)
+async def test_a_reply_without_a_usable_token_is_not_understood(body: Any) -> None:
+    """What is no token, has no end, or could not stand in a header, is not taken for a token."""
+    desk = Desk(reply(200, body))
+    assert (await desk.failure()).code == "vendor-reply-not-understood"
+
+
+async def test_nobody_waits_longer_than_its_own_deadline() -> None:
+    """A request whose deadline comes first does not wait for another's that is still fetching the token."""
+    desk = Desk()
+    arrived = asyncio.Event()
+
+    async def never(request: HttpRequest, deadline: float) -> HttpReply:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError(request, deadline)
+
+    desk.transport.send = never  # type: ignore[method-assign]
+    first = asyncio.ensure_future(desk.credentials.headers(ANY, desk.clock.monotonic() + 60))
+    await arrived.wait()
+    with pytest.raises(VendorTimedOut):
+        await desk.credentials.headers(ANY, desk.clock.monotonic() + 0.05)
+    first.cancel()
+
+
+async def test_a_request_that_is_given_up_does_not_block_the_others() -> None:
+    """Where the one that fetches the token is cancelled, the next one fetches it."""
+    desk = Desk(token("first"), token("second"))
+    first = asyncio.ensure_future(desk.bearer())
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await asyncio.wait_for(desk.bearer(), 1.0) in {"Bearer first", "Bearer second"}
+
+
+def test_a_dry_run_asks_nobody_and_shows_nothing() -> None:
+    """Redacted credentials are there without a token, and hold none."""
+    desk = Desk()
+    assert desk.credentials.redacted(ANY) == {"Authorization": f"Bearer {REDACTED}"}
+    assert desk.transport.requests == []
+
+
+async def test_neither_secret_nor_token_is_shown() -> None:
+    """No representation of the credentials, of their token, or of an error of theirs holds a secret."""
+    desk = Desk(token("secret-token"), reply(401, {"error": CLIENT_SECRET}))
+    await desk.bearer()
+    shown = repr(desk.credentials) + str(vars(desk.credentials))
+    desk.credentials.renew()
+    problem = await desk.failure()
+    shown += repr(problem) + str(problem) + repr(problem.explanation)
+    assert "secret-token" not in shown
+    assert CLIENT_SECRET not in shown
