@@ -39,11 +39,10 @@ demo: $(RUNTIME) ## Walk through the life of a job
 	@$(BIN)/jobgate demo
 
 test: $(DEVELOPMENT) ## Run the tests
-	$(BIN)/pytest -n $(WORKERS) -m "not long_fuzz"
+	$(BIN)/pytest -n $(WORKERS)
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
-	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS) \
-		-m "fuzz or long_fuzz" --timeout 3600
+	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
 check: $(DEVELOPMENT) ## Check style, types, imports, specs and generated docs; changes nothing
 	$(BIN)/ruff check
