@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
+from gateway.specs.vendor import Answer
 from tests.support.bench import MakeBench
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
@@ -182,3 +184,23 @@ async def test_a_vendors_novel_is_cut(bench: MakeBench, length: int) -> None:
     assert vendor is not None
     assert (vendor.code, vendor.message) == ("c" * 1_024, "m" * 1_024)
     assert len(failure.problem.detail) <= 1_024
+
+
+@pytest.mark.parametrize(
+    ("meaning", "code"),
+    [
+        ("throttled", "vendor-throttled"),
+        ("forbidden", "vendor-denied-access"),
+        ("unauthenticated", "vendor-denied-access"),
+    ],
+)
+async def test_what_the_vendors_document_says_comes_first(bench: MakeBench, meaning: str, code: str) -> None:
+    """A status and code to which the document gives one meaning has that meaning, whatever the status usually says."""
+    made = bench(azure_error(409, "Slow"))
+    question = made.ask(CANCEL)
+    vendor = question.connection.vendor
+    errors = vendor.specification.errors
+    known = replace(errors, meanings={**errors.meanings, meaning: (Answer(409, "Slow down.", code="Slow"),)})
+    vendor = replace(vendor, specification=replace(vendor.specification, errors=known))
+    asked = replace(question, connection=replace(question.connection, vendor=vendor))
+    assert (await made.failure_of(asked)).problem.code == code
