@@ -1,17 +1,19 @@
 """The only place that talks to vendors over HTTP.
 
-What the client library would do by itself and must not: follow redirects, obey environment proxies or netrc, rewrite
-the URL, read without end. The URL goes out exactly as it was built, because what is signed is what is sent.
+aiohttp keeps the connections (TLS, DNS, keep-alive) and reads the replies; the bytes of a request are written here,
+since what is signed is what is sent. So nothing of what a client library does by itself can happen: no redirects, no
+proxies or netrc of the environment, no cookies, no second sending, no rewritten URL. And it is certain when nothing was
+sent: before there is a connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
-from urllib.parse import urlsplit
+import re
+from collections.abc import Mapping
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
@@ -20,20 +22,29 @@ from gateway.domain.ports import Clock
 
 LARGEST_REPLY = 8 * 1024 * 1024
 """Bytes of a vendor's reply, decoded, that are read."""
+LARGEST_HEADERS = 16_384
+"""Bytes of one header field of a reply, and of its first line."""
+MOST_HEADERS = 128
+"""Header fields of a reply."""
 IDLE_SECONDS = 15.0
 """How long an unused connection to a vendor is kept."""
 
-_LEAST_STATUS = 100
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_INTERIM = range(100, 200)
+_URL = re.compile(r"(?P<origin>https?://(?:[^/?#@]*@)?(?P<authority>[^/?#@]+))(?P<target>[^#]*)", re.IGNORECASE)
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
 class HttpTransport:
-    """Sends requests with aiohttp. Keeps connections open; close it when done."""
+    """Sends requests. Keeps connections open; close it when done."""
 
     def __init__(self, clock: Clock, *, connections: int = 1_000) -> None:
         """Make a transport of at most `connections` connections at once."""
         self._clock = clock
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._connector: aiohttp.TCPConnector | None = None
+        self._origins: dict[str, aiohttp.ClientRequest] = {}
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
         """Send the request once and read the whole reply before `deadline`.
@@ -41,67 +52,97 @@ class HttpTransport:
         Raises VendorUnreachable where nothing was sent, VendorTimedOut and VendorReplyNotUnderstood where something
         may have been.
         """
-        progress = SimpleNamespace(sent=False)
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
-                return await self._exchange(request, progress)
+                origin, content = written(request)
+                connection = await self._connect(origin)
+                return await _exchange(connection, content)
         except TimeoutError as error:
-            if not progress.sent:
+            if connection is None:
                 raise VendorUnreachable("No connection to the vendor could be made in time.") from error
             raise VendorTimedOut("The vendor did not answer in time.") from error
-        except (aiohttp.ClientError, ValueError) as error:
-            if not progress.sent:
+        except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError) as error:
+            if connection is None:
                 raise VendorUnreachable("No connection to the vendor could be made.") from error
-            raise VendorReplyNotUnderstood("The vendor's reply broke off.") from error
+            raise VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP.") from error
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
 
-    async def _exchange(self, request: HttpRequest, progress: SimpleNamespace) -> HttpReply:
-        async with self._opened().request(
-            request.method,
-            URL(request.url, encoded=True),
-            # The library would leave out a port that is the scheme's own, and signatures are made with it.
-            headers={**request.headers, "Host": urlsplit(request.url).netloc.rpartition("@")[2]},
-            data=request.content or None,
-            allow_redirects=False,
-            skip_auto_headers=("Content-Type", "User-Agent"),
-            trace_request_ctx=progress,
-        ) as response:
-            if response.status < _LEAST_STATUS:
-                raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
-            content = await _read(response)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            return HttpReply(response.status, headers, content)
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            trace = aiohttp.TraceConfig()
-            trace.on_request_headers_sent.append(_note_sent)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=IDLE_SECONDS),
-                timeout=aiohttp.ClientTimeout(total=None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                trace_configs=[trace],
-            )
-            # Private, and the only switch: the library would send PUT, DELETE and GET again by itself when a kept
-            # connection drops (aiohttp 3.14.5, `ClientSession._request`). A test holds it.
-            self._session._retry_connection = False  # noqa: SLF001
-        return self._session
+    async def _connect(self, origin: str) -> Connection:
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=IDLE_SECONDS)
+        if origin not in self._origins:
+            # The connector wants the address in this form; the request in it is never sent.
+            self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=asyncio.get_running_loop())
+        return await self._connector.connect(self._origins[origin], [], _NO_TIMEOUT)
 
 
-async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    context.trace_request_ctx.sent = True
+def written(request: HttpRequest) -> tuple[str, bytes]:
+    """Where a request goes, and its bytes. Raises ValueError where it would not be one request of HTTP/1.1."""
+    url = _URL.fullmatch(request.url)
+    if url is None:
+        raise ValueError("the URL is not one of http or https with a host")
+    target = url["target"] if url["target"].startswith("/") else f"/{url['target']}"
+    if not _VISIBLE.fullmatch(target):
+        raise ValueError("the URL has a character that is not percent-encoded")
+    # Signatures cover the authority as it is in the URL, also where its port is the scheme's own.
+    fields = {"Host": url["authority"], "Accept-Encoding": "gzip, deflate", **request.headers}
+    if request.content or request.method not in {"GET", "HEAD"}:
+        fields["Content-Length"] = str(len(request.content))
+    head = "".join([f"{request.method} {target} HTTP/1.1\r\n", *map(_field, fields.items()), "\r\n"])
+    return url["origin"], head.encode("ascii") + request.content
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+def _field(field: tuple[str, str]) -> str:
+    name, value = field
+    if not _VISIBLE.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
+        raise ValueError(f"the header field {name} is not printable ASCII")
+    return f"{name}: {value}\r\n"
+
+
+async def _exchange(connection: Connection, content: bytes) -> HttpReply:
+    """Send a request on a connection, and read the reply. A connection of which anything is left unread is closed."""
+    try:
+        reply = await _converse(connection, content)
+    except BaseException:
+        connection.close()
+        raise
+    connection.release()
+    return reply
+
+
+async def _converse(connection: Connection, content: bytes) -> HttpReply:
+    protocol, transport = connection.protocol, connection.transport
+    if protocol is None or transport is None:
+        raise aiohttp.ServerDisconnectedError
+    protocol.set_response_params(
+        read_until_eof=True,
+        max_line_size=LARGEST_HEADERS,
+        max_field_size=LARGEST_HEADERS,
+        max_headers=MOST_HEADERS,
+    )
+    transport.write(content)
+    message, payload = await protocol.read()
+    while message.code in _INTERIM:
+        message, payload = await protocol.read()
+    if message.code < _INTERIM.start:
+        raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
+    return HttpReply(message.code, _by_lower_case(message.headers), await _read(payload))
+
+
+def _by_lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def _read(payload: aiohttp.StreamReader) -> bytes:
     content = b""
-    async for chunk in response.content.iter_chunked(65_536):
-        content += chunk
+    while not payload.at_eof():
+        content += await payload.readany()
         if len(content) > LARGEST_REPLY:
             raise VendorReplyNotUnderstood(f"The vendor's reply has more than {LARGEST_REPLY} bytes.")
     return content
