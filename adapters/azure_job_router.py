@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.model import HttpRequest, JobAction, Json
@@ -24,12 +24,11 @@ def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, s
 
     `access_key` is the key in Base64, as the portal shows it. Raises ValueError where it is no Base64.
     """
-    date = format_datetime(now.astimezone(UTC), usegmt=True)
-    parts = urlsplit(request.url)
-    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    date = _http_date(now.replace(microsecond=0))
+    authority, target = _address(request.url)
     digest = _base64(hashlib.sha256(request.content).digest())
-    text = f"{request.method}\n{target}\n{date};{parts.netloc};{digest}"
-    signature = hmac.digest(base64.b64decode(access_key, validate=True), text.encode(), "sha256")
+    text = f"{request.method}\n{target}\n{date};{authority};{digest}"
+    signature = hmac.digest(binascii.a2b_base64(access_key, strict_mode=True), text.encode(), "sha256")
     return {
         "x-ms-date": date,
         "x-ms-content-sha256": digest,
@@ -86,8 +85,19 @@ def _assignments(job: Mapping[str, Json]) -> Mapping[str, Mapping[str, Any]]:
     return assignments if isinstance(assignments, Mapping) else {}  # type: ignore[return-value]
 
 
+def _address(url: str) -> tuple[str, str]:
+    """The authority of a URL, and the path with the query."""
+    authority, slash, target = url.partition("://")[2].partition("/")
+    return authority, slash + target
+
+
+@lru_cache(maxsize=8)
+def _http_date(second: datetime) -> str:
+    return format_datetime(second.astimezone(UTC), usegmt=True)
+
+
 def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
+    return binascii.b2a_base64(content, newline=False).decode("ascii")
 
 
 def _same(expected: str, given: str) -> bool:

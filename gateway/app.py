@@ -21,7 +21,9 @@ from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.edge.guard import Application
+from gateway.edge.hosts import TrustedHosts
 from gateway.edge.pages import Pages
+from gateway.edge.response_validation import ResponseValidation
 from gateway.edge.surface import surface
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
@@ -88,7 +90,14 @@ class Gateway:
             pages=Pages(self.catalogue.api.document, close=self.close),
             callers=self._callers(),
             limits=self.settings.limits,
+            hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
+            response_validation=self.response_validation,
         )
+
+    @property
+    def response_validation(self) -> ResponseValidation:
+        """What becomes of replies that depart from the document."""
+        return self.settings.server.response_validation or ResponseValidation.OFF
 
     async def close(self) -> None:
         """Close every connection to a vendor."""

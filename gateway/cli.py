@@ -31,6 +31,12 @@ def serve(
     config: Config = None,
     host: Host = None,
     port: Port = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port.  [default: 1]", min=1, max=64)
+    ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log/--no-access-log", help="Log each request.  [default: yes]")
+    ] = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
     sandbox_port: Annotated[
         int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
@@ -38,11 +44,12 @@ def serve(
 ) -> None:
     """Serve the gateway."""
     from gateway import serving
-    from gateway.config import ConfigurationError, load
+    from gateway.config import ConfigurationError, load, with_server
     from gateway.specs.document import SpecificationError
 
     try:
-        serving.serve(load(config), host=host, port=port, sandbox_port=sandbox_port if sandbox else None)
+        settings = with_server(load(config), host=host, port=port, workers=workers, access_log=access_log)
+        serving.serve(settings, sandbox_port=sandbox_port if sandbox else None)
     except (ConfigurationError, SpecificationError, OSError) as error:
         fail(error)
 

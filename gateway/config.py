@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.edge.limits import Limits
+from gateway.edge.response_validation import ResponseValidation
 
 
 class ConfigurationError(Exception):
@@ -39,6 +40,7 @@ def _api_key(value: SecretStr) -> SecretStr:
 
 ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
 
@@ -69,10 +71,22 @@ class ConnectionSettings(Section):
 
 
 class ServerSettings(Section):
-    """Where the gateway listens."""
+    """How the gateway is served."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(8080, ge=0, le=65_535)
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that share the port.")
+    access_log: bool = Field(default=True, description="Whether each request is logged.")
+    trusted_hosts: tuple[HostName, ...] | None = Field(
+        None,
+        description="The names that requests may call the gateway by, without port; all others get 421. Where it is "
+        "left out, a gateway on a loopback address answers for loopback names only, any other for every name.",
+    )
+    response_validation: ResponseValidation | None = Field(
+        None,
+        description="What becomes of an answer of Jobgate's own that departs from its document: `off`, `log` or "
+        "`refuse` (500). Where it is left out, `refuse` beside the sandbox and `off` elsewhere.",
+    )
 
 
 class Settings(BaseSettings):
@@ -112,12 +126,19 @@ def load(file: Path | None = None) -> Settings:
         raise ConfigurationError(f"{file}: there is no such file.")
     source = type("Settings", (Settings,), {"file": file})
     try:
-        settings: Settings = source()
+        read: Settings = source()
     except ValidationError as error:
         raise ConfigurationError(_mistakes(file, error)) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from None
-    return settings
+    # A class that others can import, since the settings travel to worker processes.
+    return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+
+
+def with_server(settings: Settings, **given: object) -> Settings:
+    """The settings with some of `[server]` replaced; None leaves one as it is."""
+    update = {name: value for name, value in given.items() if value is not None}
+    return settings.model_copy(update={"server": settings.server.model_copy(update=update)})
 
 
 _MENDS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pydantic_core import PydanticUndefined
+from pydantic import BaseModel
 
 from gateway.app import Catalogue
+from gateway.config import ServerSettings
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.edge.limits import Limits
 from gateway.edge.pages import problem_page
@@ -68,16 +69,33 @@ def capability_page(vendors: Iterable[Vendor]) -> str:
 
 
 def limits_page() -> str:
-    """The limits of a request and their defaults."""
-    rows = [
-        (f"`{name}`", "" if field.default is PydanticUndefined else f"{field.default:g}", field.description)
-        for name, field in Limits.model_fields.items()
-    ]
+    """The limits of a request and how the gateway is served, with the defaults."""
     return (
         "# Limits of a request\n\n"
-        "Settings below `[limits]`, or `JOBGATE_LIMITS__BODY_BYTES` and so on in the environment.\n\n"
-        + table(("setting", "default", "meaning"), rows)
+        "Settings below `[limits]`, or `JOBGATE_LIMITS__BODY_BYTES` and so on in the environment. A request beyond\n"
+        "one of them is refused with the problem that the last column names.\n\n"
+        + table(("setting", "default", "meaning", "problem"), _limit_rows())
+        + "\n# The server\n\n"
+        "Settings below `[server]`, or `JOBGATE_SERVER__WORKERS` and so on in the environment; `jobgate serve --help`\n"
+        "lists those that are options too.\n\n" + table(("setting", "default", "meaning"), _rows(ServerSettings))
     )
+
+
+def _limit_rows() -> Iterable[Iterable[object]]:
+    for (name, default, meaning), field in zip(_rows(Limits), Limits.model_fields.values(), strict=True):
+        code = field.json_schema_extra["problem"] if isinstance(field.json_schema_extra, dict) else ""
+        yield name, default, meaning, f"[{code}](problems/{code}.md)"
+
+
+def _rows(section: type[BaseModel]) -> Iterable[tuple[str, str, str]]:
+    for name, field in section.model_fields.items():
+        yield f"`{name}`", _default(field.default), field.description or ""
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _support(capability: Capability) -> str:

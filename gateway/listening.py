@@ -6,12 +6,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
+
+from gateway.edge.limits import Limits
+from gateway.edge.protocol import EdgeProtocol
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 15
@@ -35,15 +40,6 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class QuietProtocol(HttpToolsProtocol):
-    """HTTP without an access log. Uvicorn's own switch would silence every other server of the process too."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Serve one connection."""
-        super().__init__(*args, **kwargs)
-        self.access_log = False
-
-
 class GreetingServer(uvicorn.Server):
     """A server that says something when it is ready."""
 
@@ -56,28 +52,61 @@ class GreetingServer(uvicorn.Server):
             print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
 
 
-def server(application: Any, *, access_log: bool, greeting: str = "") -> uvicorn.Server:
-    """An HTTP server for an ASGI application, not yet started. `greeting` is printed when it is ready."""
-    made = GreetingServer(
-        uvicorn.Config(
-            application,
-            http=HttpToolsProtocol if access_log else QuietProtocol,
-            ws="none",
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
-    )
-    made.greeting = greeting
+class GreetingSupervisor(Multiprocess):
+    """Several servers in processes of their own; something is said when all are ready."""
+
+    greeting = ""
+
+    def init_processes(self) -> None:
+        """Start them, then greet."""
+        super().init_processes()
+        if all(process.wait_until_ready(_START_SECONDS) for process in self.processes):
+            print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How an application is served. `greeting` is printed when it is ready."""
+
+    access_log: bool = False
+    limits: Limits = field(default_factory=Limits)
+    greeting: str = ""
+
+
+def server(application: Any, manner: Manner) -> uvicorn.Server:
+    """An HTTP server for an ASGI application, not yet started."""
+    made = GreetingServer(_configuration(application, manner))
+    made.greeting = manner.greeting
     return made
 
 
+def supervisor(make: Callable[[], Any], manner: Manner, workers: int, listening: socket.socket) -> Multiprocess:
+    """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable."""
+    configuration = _configuration(make, manner)
+    configuration.factory, configuration.workers = True, workers
+    made = GreetingSupervisor(configuration, [listening])
+    made.greeting = manner.greeting
+    return made
+
+
+def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
+    protocol: Any = partial(EdgeProtocol, limits=manner.limits, access_log=manner.access_log)
+    return uvicorn.Config(
+        application,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+
+
 @contextmanager
-def in_background(application: Any, port: int = 0) -> Iterator[str]:
+def in_background(application: Any, port: int = 0, limits: Limits | None = None) -> Iterator[str]:
     """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken."""
     listening = listen(HOST, port)
-    serving = server(application, access_log=False)
+    serving = server(application, Manner(limits=limits or Limits()))
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

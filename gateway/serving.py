@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import SecretStr
 
@@ -19,9 +21,12 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
     load,
+    with_server,
 )
+from gateway.edge.guard import Application
+from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
-from gateway.listening import HOST, address, in_background, listen, server
+from gateway.listening import HOST, Manner, address, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.callers import new_key
 
@@ -44,15 +49,15 @@ def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
     with simulators(catalogue) as sandbox:
         settings = load().model_copy(update={"api_key": SecretStr(key)})
         gateway = Gateway(with_sandbox(settings, catalogue.vendors, sandbox), catalogue)
-        with in_background(gateway.application, port) as url:
+        with in_background(gateway.application, port, settings.limits) as url:
             yield Running(url, key, gateway, sandbox)
 
 
-def serve(settings: Settings, *, host: str | None, port: int | None, sandbox_port: int | None) -> None:
+def serve(settings: Settings, *, sandbox_port: int | None) -> None:
     """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
     log_to_terminal()
     catalogue = Catalogue.load()
-    with listen(host or settings.server.host, settings.server.port if port is None else port) as listening:
+    with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
             _serve(Gateway(settings, catalogue), listening, Banner(address(listening)))
             return
@@ -70,7 +75,7 @@ def serve_sandbox(port: int) -> None:
     sandbox = sandbox_of(Catalogue.load())
     with listen(HOST, port) as listening:
         greeting = sandbox_greeting(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
-        server(sandbox, access_log=True, greeting=greeting).run(sockets=[listening])
+        server(sandbox, Manner(access_log=True, greeting=greeting)).run(sockets=[listening])
 
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
@@ -84,12 +89,15 @@ def sandbox_of(catalogue: Catalogue) -> Sandbox:
 
 
 def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: SandboxServer) -> Settings:
-    """The settings with a connection to the simulator of each vendor."""
+    """The settings for development: a connection to each vendor's simulator, and every reply checked."""
     simulated = {sandbox_name(name, vendors): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
     taken = simulated.keys() & settings.connections.keys()
     if taken:
         raise ConfigurationError(f"connections.{min(taken)}: the sandbox has a connection of this name. Rename yours.")
-    return settings.model_copy(update={"connections": {**settings.connections, **simulated}})
+    checked = settings.server.response_validation or ResponseValidation.REFUSE
+    return with_server(settings, response_validation=checked).model_copy(
+        update={"connections": {**settings.connections, **simulated}}
+    )
 
 
 def sandbox_name(vendor: str, vendors: Iterable[str]) -> str:
@@ -124,5 +132,31 @@ def log_to_terminal() -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
+def application(settings: Settings) -> Application:
+    """The gateway's application, in a process of its own."""
+    log_to_terminal()
+    made = Gateway(settings, Catalogue.load()).application
+    spare_the_collector()
+    return made
+
+
+def spare_the_collector() -> None:
+    """Tell Python's garbage collector that what is there now stays, and to look less often for what does not.
+
+    A gateway has some hundred thousand objects at its start (documents, schemas, modules), and each request makes some
+    hundred that go by themselves; `make bench` shows what looking through all of them would cost.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
-    server(gateway.application, access_log=True, greeting=banner.text()).run(sockets=[listening])
+    settings = gateway.settings
+    manner = Manner(settings.server.access_log, settings.limits, banner.text())
+    if settings.server.workers > 1:
+        supervisor(partial(application, settings), manner, settings.server.workers, listening).run()
+        return
+    served = server(gateway.application, manner)
+    spare_the_collector()
+    served.run(sockets=[listening])

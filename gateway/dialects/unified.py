@@ -77,7 +77,7 @@ class UnifiedApi:
 
     async def act(self, request: Request) -> Reply:
         """Perform the action that the operation stands for, or show what would be sent."""
-        strict = is_strict(request.header.get("Prefer", ""))
+        strict = "Prefer" in request.header and is_strict(request.header["Prefer"])
         question = actions.Question(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),

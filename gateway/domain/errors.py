@@ -12,11 +12,14 @@
     │   ├── RequestTooSlow               408
     │   ├── AmbiguousParameter           409
     │   ├── RequestTooLarge              413
+    │   ├── TargetTooLong                414
     │   ├── UnsupportedMediaType         415
+    │   ├── Misdirected                  421
     │   ├── UnknownCursor                422
     │   ├── ActionNotSupported           422
     │   ├── ParameterNotSupported        422
-    │   └── ValueNotSupported            422
+    │   ├── ValueNotSupported            422
+    │   └── HeaderFieldsTooLarge         431
     ├── VendorRejected               the vendor answered, and refused
     │   ├── UnknownJob                   404
     │   ├── WrongState                   409
@@ -189,11 +192,11 @@ class MethodNotAllowed(CallerError):
 
 
 class RequestTooSlow(CallerError):
-    """The request's body did not arrive in time.
+    """The request, or its body, did not arrive in time.
 
     Nothing was sent to the vendor.
 
-    Send the body at once, and send as many bytes as `Content-Length` announces.
+    Send the request at once, and as many bytes of the body as `Content-Length` announces.
     """
 
     code, title, status, retryable = "request-too-slow", "Request too slow", 408, True
@@ -221,6 +224,17 @@ class RequestTooLarge(CallerError):
     code, title, status = "request-too-large", "Request too large", 413
 
 
+class TargetTooLong(CallerError):
+    """The path and query of the request are longer than this gateway takes.
+
+    Nothing was sent to the vendor.
+
+    Shorten them. A cursor is sent as it came, and no other parameter needs this length.
+    """
+
+    code, title, status = "target-too-long", "Target too long", 414
+
+
 class UnsupportedMediaType(CallerError):
     """The request's body is not of a media type that the operation takes.
 
@@ -230,6 +244,17 @@ class UnsupportedMediaType(CallerError):
     """
 
     code, title, status = "unsupported-media-type", "Unsupported media type", 415
+
+
+class Misdirected(CallerError):
+    """The request is for another host than this gateway answers for.
+
+    Nothing was sent to the vendor.
+
+    Call the gateway by a name that it knows, or have whoever runs it add the name to `trusted_hosts` of `[server]`.
+    """
+
+    code, title, status = "misdirected", "Misdirected request", 421
 
 
 class UnknownCursor(CallerError):
@@ -276,6 +301,17 @@ class ValueNotSupported(CallerError):
     """
 
     code, title, status = "value-not-supported", "Value not supported by this vendor", 422
+
+
+class HeaderFieldsTooLarge(CallerError):
+    """The request has more header fields, or larger ones, than this gateway takes.
+
+    Nothing was sent to the vendor.
+
+    Leave out what this API does not read, such as cookies.
+    """
+
+    code, title, status = "header-fields-too-large", "Header fields too large", 431
 
 
 class VendorRejected(JobgateError):

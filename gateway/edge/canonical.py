@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
-from gateway.domain.errors import Explanation, FieldError, MalformedRequest, RequestTooLarge
+from gateway.domain.errors import Explanation, FieldError, HeaderFieldsTooLarge, MalformedRequest, TargetTooLong
 from gateway.edge.limits import Limits
 
 Headers = list[tuple[bytes, bytes]]
+Fields = Mapping[bytes, bytes]
+"""Header fields by their name in lower case."""
 
 SINGLE = frozenset(
     {b"authorization", b"content-type", b"content-length", b"content-encoding", b"host", b"idempotency-key"}
 )
 """Header fields that come at most once: with two, which one counts would be a guess."""
 
+_PLAIN_PATH = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+|/")
 _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _FORBIDDEN_IN_SEGMENT = re.compile(rb"[\x00-\x1f\x7f/\\]")
@@ -27,10 +29,10 @@ def check_path(raw_path: bytes) -> None:
 
     `raw_path` is the path as it came, percent-encoding and all, without the query.
     """
-    if not raw_path.startswith(b"/"):
-        raise _malformed("/path", "does not start with a slash")
-    if raw_path == b"/":
+    if _PLAIN_PATH.fullmatch(raw_path):
         return
+    if not raw_path.startswith(b"/"):
+        raise malformed("/path", "does not start with a slash")
     for segment in raw_path[1:].split(b"/"):
         _check_segment(segment)
 
@@ -40,54 +42,62 @@ def check_query(raw_query: bytes) -> None:
     _check_encoding("/query", raw_query)
 
 
-def check_headers(headers: Headers, limits: Limits) -> None:
-    """Refuse too many, too large, or repeated header fields. Raises MalformedRequest or RequestTooLarge."""
+def read_fields(headers: Headers, limits: Limits) -> Fields:
+    """The header fields by name, one that is sent in parts as a list (RFC 9110, 5.3).
+
+    Raises HeaderFieldsTooLarge, or MalformedRequest where a field of which only one can count comes more than once.
+    """
     if len(headers) > limits.header_count:
-        raise RequestTooLarge(f"The request has more than {limits.header_count} header fields.")
-    if sum(len(name) + len(value) for name, value in headers) > limits.header_bytes:
-        raise RequestTooLarge(f"The header fields of the request have more than {limits.header_bytes} bytes.")
-    for name in sorted(_repeated(name for name, _ in headers)):
-        raise _malformed(f"/header/{name.decode('latin-1')}", "is sent more than once")
+        raise HeaderFieldsTooLarge(f"The request has more than {limits.header_count} header fields.")
+    fields: dict[bytes, bytes] = {}
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name not in fields:
+            fields[name] = value
+        elif name in SINGLE:
+            raise malformed(f"/header/{name.decode('latin-1')}", "is sent more than once")
+        else:
+            fields[name] += b", " + value
+    if size > limits.header_bytes:
+        raise HeaderFieldsTooLarge(f"The header fields of the request have more than {limits.header_bytes} bytes.")
+    return fields
 
 
 def check_target(raw_path: bytes, raw_query: bytes, limits: Limits) -> None:
-    """Refuse a target that is too long. Raises RequestTooLarge."""
+    """Refuse a target that is too long. Raises TargetTooLong."""
     if len(raw_path) + len(raw_query) > limits.target_bytes:
-        raise RequestTooLarge(f"Path and query of the request have more than {limits.target_bytes} bytes.")
+        raise TargetTooLong(f"Path and query of the request have more than {limits.target_bytes} bytes.")
 
 
-def _check_segment(segment: bytes) -> None:
-    if not segment:
-        raise _malformed("/path", "has an empty segment or a slash at the end")
-    decoded = _check_encoding("/path", segment)
-    if decoded in {b".", b".."}:
-        raise _malformed("/path", "has a segment that is `.` or `..`")
-    if _FORBIDDEN_IN_SEGMENT.search(decoded):
-        raise _malformed("/path", "has an encoded slash, a backslash or a control character")
-
-
-def _check_encoding(where: str, raw: bytes) -> bytes:
-    if not raw.isascii():
-        raise _malformed(where, "has a byte that is not percent-encoded")
-    if _PERCENT.search(raw):
-        raise _malformed(where, "has a percent sign that is not followed by two hexadecimal digits")
-    decoded = unquote_to_bytes(raw)
-    try:
-        decoded.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _malformed(where, "is not percent-encoded UTF-8") from None
-    if _CONTROL.search(decoded):
-        raise _malformed(where, "has a control character")
-    return decoded
-
-
-def _repeated(names: Iterable[bytes]) -> list[bytes]:
-    times = Counter(name for name in names if name in SINGLE)
-    return [name for name, number in times.items() if number > 1]
-
-
-def _malformed(place: str, detail: str) -> MalformedRequest:
+def malformed(place: str, detail: str) -> MalformedRequest:
+    """The problem that one place of a request is, by its JSON pointer."""
     location = place.split("/")[1]
     return MalformedRequest(
         f"The {location} of the request {detail}.", Explanation(errors=(FieldError(place, detail),))
     )
+
+
+def _check_segment(segment: bytes) -> None:
+    if not segment:
+        raise malformed("/path", "has an empty segment or a slash at the end")
+    decoded = _check_encoding("/path", segment)
+    if decoded in {b".", b".."}:
+        raise malformed("/path", "has a segment that is `.` or `..`")
+    if _FORBIDDEN_IN_SEGMENT.search(decoded):
+        raise malformed("/path", "has an encoded slash, a backslash or a control character")
+
+
+def _check_encoding(where: str, raw: bytes) -> bytes:
+    if not raw.isascii():
+        raise malformed(where, "has a byte that is not percent-encoded")
+    if _PERCENT.search(raw):
+        raise malformed(where, "has a percent sign that is not followed by two hexadecimal digits")
+    decoded = unquote_to_bytes(raw)
+    try:
+        decoded.decode("utf-8")
+    except UnicodeDecodeError:
+        raise malformed(where, "is not percent-encoded UTF-8") from None
+    if _CONTROL.search(decoded):
+        raise malformed(where, "has a control character")
+    return decoded

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -30,8 +31,11 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json
-from gateway.edge import canonical, strict_json
+from gateway.edge.canonical import Fields, check_path, check_query, check_target, read_fields
+from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
+from gateway.edge.strict_json import StrictJson, StrictJsonError
+from gateway.specs.operations import Operation
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +60,19 @@ class ClientGone(Exception):
 class RequestContext:
     """What the edge learns about one request, for everybody behind it.
 
-    `body` is the parsed JSON body where `has_json`; `parts` the validated `{path, query, header, body}`; `caller` who
-    asks.
+    `fields` are the header fields; `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked
+    for, None outside the API; `parts` its validated `{path, query, header, body}`; `caller` who asks.
     """
 
     method: str = ""
     path: str = ""
     id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
+    fields: Fields = field(default_factory=dict)
     media_type: str | None = None
     content: bytes = b""
     body: Json = None
-    parts: Mapping[str, Json] = field(default_factory=dict)
+    operation: Operation | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict)
     caller: str = ""
 
 
@@ -85,19 +91,28 @@ Render = Callable[[JobgateError, RequestContext], RawReply]
 AllowedMethods = Callable[[str], tuple[str, ...]]
 """The methods that the API has at a path; none where it has no such path."""
 
-PAGE_METHODS = ("GET", "HEAD")
+PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 """The methods of every page outside the API."""
 
 
 class Guard:
     """An ASGI application that puts the edge around another."""
 
-    def __init__(self, app: Application, limits: Limits, render: Render, allow: AllowedMethods) -> None:
-        """Guard `app`. `render` shows refusals, `allow` tells 404 from 405."""
+    def __init__(
+        self,
+        app: Application,
+        limits: Limits,
+        render: Render,
+        allow: AllowedMethods,
+        hosts: TrustedHosts = ANY_HOST,
+    ) -> None:
+        """Guard `app`. `render` shows refusals, `allow` tells 404 from 405; `hosts` are those to answer for."""
         self.app = app
         self.limits = limits
+        self.hosts = hosts
         self.render = render
         self.allow = allow
+        self._json = StrictJson(limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -118,19 +133,24 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, wire: Wire, context: RequestContext) -> None:
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
-        canonical.check_target(path, query, self.limits)
-        canonical.check_path(path)
-        canonical.check_query(query)
-        canonical.check_headers(scope["headers"], self.limits)
-        context.content = await read_body(receive, scope["headers"], self.limits)
-        context.media_type = media_type(scope["headers"], context.content)
-        if context.media_type is not None and is_json(context.media_type):
-            context.body = parse_body(context.content, self.limits)
+        check_target(path, query, self.limits)
+        check_path(path)
+        if query:
+            check_query(query)
+        context.fields = read_fields(scope["headers"], self.limits)
+        self.hosts.check(context.fields, scope["http_version"])
+        context.content = await read_body(receive, context.fields, self.limits)
+        if context.content:
+            context.media_type = media_type(context.fields)
+            if is_json(context.media_type):
+                context.body = parse_body(context.content, self._json)
         await self.app(canonical_scope(scope, context), replay(context.content, receive), wire.send)
 
     async def _refuse(self, problem: JobgateError, context: RequestContext, wire: Wire) -> None:
-        if not wire.started:
-            await write(wire.send, self._rendered(problem, context))
+        if wire.started:
+            return
+        listed = isinstance(problem, MethodNotAllowed) and context.method in problem.explanation.allow
+        await write(wire.send, options(problem) if listed else self._rendered(problem, context))
 
     def _rendered(self, problem: JobgateError, context: RequestContext) -> RawReply:
         try:
@@ -167,9 +187,14 @@ async def write(send: Send, reply: RawReply) -> None:
     await send({"type": "http.response.body", "body": reply.content})
 
 
-async def read_body(receive: Receive, headers: canonical.Headers, limits: Limits) -> bytes:
+def options(refusal: JobgateError) -> RawReply:
+    """The answer to OPTIONS (RFC 9110, 9.3.7), which no operation has: the methods that its refusal names."""
+    return RawReply(HTTPStatus.OK, {"allow": ", ".join(refusal.explanation.allow)}, b"")
+
+
+async def read_body(receive: Receive, fields: Fields, limits: Limits) -> bytes:
     """The whole body. Raises RequestTooLarge, RequestTooSlow or ClientGone."""
-    announced = header(headers, b"content-length") or b"0"
+    announced = fields.get(b"content-length", b"0")
     if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
         raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
     try:
@@ -192,13 +217,17 @@ async def _receive_all(receive: Receive, limits: Limits) -> bytes:
     return content
 
 
-def media_type(headers: canonical.Headers, content: bytes) -> str | None:
-    """The body's media type in lower case, None without a body. Raises UnsupportedMediaType."""
-    if not content:
-        return None
-    if (header(headers, b"content-encoding") or b"identity").lower() != b"identity":
+def media_type(fields: Fields) -> str:
+    """The media type of a body, in lower case. Raises UnsupportedMediaType."""
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType("The body has a content encoding. Send it without.")
-    declared = (header(headers, b"content-type") or b"").decode("latin-1")
+    return declared_type(fields.get(b"content-type", b""))
+
+
+@lru_cache(maxsize=128)
+def declared_type(content_type: bytes) -> str:
+    """The media type that a Content-Type declares, in lower case. Raises UnsupportedMediaType."""
+    declared = content_type.decode("latin-1")
     kind, *parameters = (part.strip().lower() for part in declared.split(";"))
     if not kind:
         raise UnsupportedMediaType("The body has no Content-Type.")
@@ -213,11 +242,11 @@ def is_json(kind: str) -> bool:
     return kind == "application/json" or kind.endswith("+json")
 
 
-def parse_body(content: bytes, limits: Limits) -> Json:
+def parse_body(content: bytes, strict_json: StrictJson) -> Json:
     """The body's JSON value. Raises MalformedRequest."""
     try:
-        return strict_json.parse(content, limits)
-    except strict_json.StrictJsonError as error:
+        return strict_json.parse(content)
+    except StrictJsonError as error:
         raise MalformedRequest(
             f"The body of the request {error}.", Explanation(errors=(FieldError("/body", str(error)),))
         ) from None
@@ -249,11 +278,6 @@ def replay(content: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def header(headers: canonical.Headers, name: bytes) -> bytes | None:
-    """The value of a header field."""
-    return next((value for key, value in headers if key == name), None)
-
-
 def as_problem(error: Exception, scope: Scope, allow: AllowedMethods) -> JobgateError:
     """Any exception as a problem of the catalogue. What is our own fault is logged, and shown without details."""
     if isinstance(error, JobgateError):
@@ -274,7 +298,7 @@ def unexpected(error: Exception) -> GatewayError:
     return GatewayError("Something went wrong in Jobgate itself.")
 
 
-def not_routed(methods: tuple[str, ...]) -> JobgateError:
+def not_routed(methods: tuple[str, ...]) -> UnknownPath | MethodNotAllowed:
     """Why a request found no operation: no such path, or not with this method. `methods` are those of the path."""
     if not methods:
         return UnknownPath("There is nothing at this address.")

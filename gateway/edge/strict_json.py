@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from gateway.domain.model import Json
@@ -19,26 +18,43 @@ class StrictJsonError(ValueError):
     """The text is no acceptable JSON; the message says why and holds nothing of the text."""
 
 
-def parse(content: bytes, limits: Limits) -> Json:
-    """The value of a JSON text in UTF-8. Raises StrictJsonError."""
-    try:
-        value: Json = json.loads(
-            content.decode("utf-8"),
+class StrictJson:
+    """A reader of JSON texts."""
+
+    def __init__(self, limits: Limits) -> None:
+        """Read within `limits`."""
+        self._depth = limits.json_depth
+        self._digits = limits.json_digits
+        self._decoder = json.JSONDecoder(
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_int=lambda text: int(_short(text, limits)),
-            parse_float=lambda text: _finite(float(_short(text, limits))),
+            parse_int=lambda text: int(self._short(text)),
+            parse_float=lambda text: _finite(float(self._short(text))),
         )
-    except UnicodeDecodeError:
-        raise StrictJsonError("is not UTF-8") from None
-    except RecursionError:
-        raise StrictJsonError(f"nests deeper than {limits.json_depth} levels") from None
-    except json.JSONDecodeError as error:
-        raise StrictJsonError(f"is not JSON, from character {error.pos} on") from None
-    if _is_deeper(value, limits.json_depth):
-        raise StrictJsonError(f"nests deeper than {limits.json_depth} levels")
-    _check_surrogates(value, content)
-    return value
+
+    def parse(self, content: bytes) -> Json:
+        """The value of a JSON text in UTF-8. Raises StrictJsonError."""
+        try:
+            value: Json = self._decoder.decode(content.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise StrictJsonError("is not UTF-8") from None
+        except RecursionError:
+            raise self._too_deep() from None
+        except json.JSONDecodeError as error:
+            raise StrictJsonError(f"is not JSON, from character {error.pos} on") from None
+        if content.count(b"{") + content.count(b"[") > self._depth and _is_deeper(value, self._depth):
+            raise self._too_deep()
+        if b"\\u" in content:
+            _check_surrogates(value)
+        return value
+
+    def _short(self, text: str) -> str:
+        if sum(character.isdigit() for character in text) > self._digits:
+            raise StrictJsonError(f"has a number of more than {self._digits} digits")
+        return text
+
+    def _too_deep(self) -> StrictJsonError:
+        return StrictJsonError(f"nests deeper than {self._depth} levels")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,12 +68,6 @@ def _refuse_constant(_: str) -> NoReturn:
     raise StrictJsonError("has a number that is not finite")
 
 
-def _short(text: str, limits: Limits) -> str:
-    if sum(character.isdigit() for character in text) > limits.json_digits:
-        raise StrictJsonError(f"has a number of more than {limits.json_digits} digits")
-    return text
-
-
 def _finite(number: float) -> float:
     if not math.isfinite(number):
         raise StrictJsonError("has a number that is not finite")
@@ -66,15 +76,13 @@ def _finite(number: float) -> float:
 
 def _is_deeper(value: Json, levels: int) -> bool:
     """Whether arrays and objects nest deeper; looks no further than that, however deep they are."""
-    if not isinstance(value, (Mapping, list)):
+    if not isinstance(value, (dict, list)):
         return False
-    children = value.values() if isinstance(value, Mapping) else value
+    children = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
 
 
-def _check_surrogates(value: Json, content: bytes) -> None:
-    if b"\\u" not in content:
-        return
+def _check_surrogates(value: Json) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

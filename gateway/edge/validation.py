@@ -14,9 +14,12 @@ from connexion.middleware.abstract import ROUTING_CONTEXT
 
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
+from gateway.edge.canonical import Fields
 from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
+
+NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 
 
 class ValidationMiddleware:
@@ -29,20 +32,19 @@ class ValidationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request. Raises MalformedRequest or UnsupportedMediaType."""
-        operation = operation_of(scope, self._apis)
+        operation = self._operation_of(scope)
         if operation is not None:
             context: RequestContext = scope["extensions"][CONTEXT]
             check_media_type(operation, context)
-            parts = check_parts(operation, scope, context)
-            context.parts = {**parts, "query": {**operation.query_defaults, **parts["query"]}}
+            context.operation = operation
+            context.parts = operation.with_defaults(check_parts(operation, scope, context))
         await self.app(scope, receive, send)
 
-
-def operation_of(scope: Scope, apis: Mapping[str, Api]) -> Operation | None:
-    """The operation that Connexion routed a request to, None for other addresses."""
-    routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
-    api = apis.get(routing.get("api_base_path") or "")
-    return api.operations.get(routing.get("operation_id") or "") if api else None
+    def _operation_of(self, scope: Scope) -> Operation | None:
+        """The operation that Connexion routed a request to, None for other addresses."""
+        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
+        api = self._apis.get(routing.get("api_base_path") or "")
+        return api.operations.get(routing.get("operation_id") or "") if api else None
 
 
 def check_media_type(operation: Operation, context: RequestContext) -> None:
@@ -53,13 +55,13 @@ def check_media_type(operation: Operation, context: RequestContext) -> None:
     raise UnsupportedMediaType(f"This operation {taken}.")
 
 
-def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> Mapping[str, Any]:
+def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> dict[str, Any]:
     """The request's typed values. Raises MalformedRequest, which names every error."""
     query, repeated = query_values(operation, scope["query_string"])
     parts: dict[str, Json] = {
         "path": path_values(operation, scope["path_params"]),
         "query": query,
-        "header": header_values(operation, scope),
+        "header": header_values(operation, context.fields),
     }
     if context.media_type is not None:
         parts["body"] = context.body
@@ -76,11 +78,13 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
 def path_values(operation: Operation, path_params: Mapping[str, str]) -> dict[str, Json]:
     """The path parameters. Connexion routes with `-` as `_` in their names."""
     declared = operation.declared["path"]
-    return {name: each.parse(str(path_params[name.replace("-", "_")])) for name, each in declared.items()}
+    return {name: each.parse(str(path_params[each.routed_name])) for name, each in declared.items()}
 
 
 def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
     """The query parameters, and what is wrong with their number: each comes at most once."""
+    if not raw:
+        return NO_QUERY
     pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None)
     declared = operation.declared["query"]
     values = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
@@ -89,10 +93,10 @@ def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tup
     return values, tuple(FieldError(pointer("query", name), "is given more than once") for name in repeated)
 
 
-def header_values(operation: Operation, scope: Scope) -> dict[str, Json]:
-    """The declared header parameters that were sent; one that is sent in parts is a list (RFC 9110, 5.3)."""
-    found = {
-        name: (each, [value for key, value in scope["headers"] if key == name.lower().encode()])
+def header_values(operation: Operation, fields: Fields) -> dict[str, Json]:
+    """The declared header parameters that were sent."""
+    return {
+        name: each.parse(fields[each.field_name].decode("latin-1"))
         for name, each in operation.declared["header"].items()
+        if each.field_name in fields
     }
-    return {name: each.parse(b", ".join(raw).decode("latin-1")) for name, (each, raw) in found.items() if raw}

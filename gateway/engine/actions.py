@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -96,10 +95,14 @@ class Actions:
         deadline = self.calls.deadline()
         record = self._new_record(question, translation)
         await self.ledger.claim(record)
-        async with self._recording_failure(record, certain=Outcome.NOT_SENT):
+        try:
             ready = await self._make_ready(question, translation.mapping, deadline)
-        async with self._recording_failure(record):
+        except Exception as error:
+            raise await self._recorded(record, error, certain=Outcome.NOT_SENT) from error
+        try:
             settled = await self._carry_out(question.connection, translation.mapping, ready, record, deadline)
+        except Exception as error:
+            raise await self._recorded(record, error) from error
         await self.ledger.settle(settled)
         return settled
 
@@ -111,15 +114,13 @@ class Actions:
         redacted = question.connection.credentials.redacted(prepared)
         return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), translation.warnings)
 
-    @asynccontextmanager
-    async def _recording_failure(self, record: JobActionRecord, certain: Outcome | None = None) -> AsyncIterator[None]:
-        """Settle the record with whatever goes wrong inside. `certain`: the outcome, whatever the error thinks."""
-        try:
-            yield
-        except Exception as error:
-            problem = as_problem(error, record, certain)
-            await self.ledger.settle(failed(record, problem, self.clock.now()))
-            raise problem from error
+    async def _recorded(
+        self, record: JobActionRecord, error: Exception, certain: Outcome | None = None
+    ) -> JobgateError:
+        """Settle the record with what went wrong; gives the problem to raise. `certain`: the outcome in any case."""
+        problem = as_problem(error, record, certain)
+        await self.ledger.settle(failed(record, problem, self.clock.now()))
+        return problem
 
     async def _make_ready(self, question: Question, mapping: ActionMapping, deadline: float) -> Ready:
         """Everything that happens before a byte of the action leaves."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -69,9 +67,12 @@ class Calls:
 
     async def sign(self, connection: Connection, prepared: HttpRequest, deadline: float) -> HttpRequest:
         """The request with the headers that prove who we are. Raises what getting a token raises."""
-        with naming(connection):
+        try:
             credentials = await connection.credentials.headers(prepared, deadline)
-        return replace(prepared, headers={**prepared.headers, **credentials})
+        except JobgateError as error:
+            raise naming(connection, error) from error
+        headers = {**prepared.headers, **credentials}
+        return HttpRequest(prepared.method, prepared.url, headers, prepared.content)
 
     async def transmit(
         self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
@@ -80,23 +81,29 @@ class Calls:
 
         A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
         """
-        with naming(connection):
-            reply = await self._exchange(prepared, signed, deadline)
-            if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
-                return reply
-            try:
-                renewed = await self.sign(connection, prepared, deadline)
-            except JobgateError as error:
-                raise error.explain(outcome=Outcome.REJECTED) from error
-            return await self._exchange(prepared, renewed, deadline)
+        reply = await self._exchange(connection, prepared, signed, deadline)
+        if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
+            return reply
+        try:
+            renewed = await self.sign(connection, prepared, deadline)
+        except JobgateError as error:
+            raise error.explain(outcome=Outcome.REJECTED) from error
+        return await self._exchange(connection, prepared, renewed, deadline)
 
-    async def _exchange(self, prepared: HttpRequest, signed: HttpRequest, deadline: float) -> VendorReply:
+    async def _exchange(
+        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
+    ) -> VendorReply:
         """One request and its reply, without our credentials: a vendor may repeat them in what it says of an error."""
-        reply = await self.transport.send(signed, deadline)
-        added = {value.split(" ")[-1] for name, value in signed.headers.items() if name not in prepared.headers}
+        try:
+            reply = await self.transport.send(signed, deadline)
+        except JobgateError as error:
+            raise naming(connection, error) from error
+        if len(reply.content) < LEAST_SECRET:
+            return VendorReply(reply)
         content = reply.content
-        for secret in added:
-            if len(secret) >= LEAST_SECRET:
+        for name, value in signed.headers.items():
+            secret = value.rpartition(" ")[2]
+            if name not in prepared.headers and len(secret) >= LEAST_SECRET:
                 content = content.replace(secret.encode(), REDACTED)
         return VendorReply(replace(reply, content=content))
 
@@ -108,7 +115,8 @@ class Calls:
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
         specification = connection.vendor.specification
-        error = specification.errors.read(reply.parts)
+        is_plain = reply.is_success and not reply.body
+        error = {} if is_plain else specification.errors.read(reply.parts)
         request_id = specification.reply.decode(reply.parts).get("reply.requestId")
         return VendorResponse(
             connection.vendor.name,
@@ -132,13 +140,9 @@ class Calls:
         return kind(_sentence(kind, response), explanation)
 
 
-@contextmanager
-def naming(connection: Connection) -> Iterator[None]:
-    """Name the vendor in whatever goes wrong inside."""
-    try:
-        yield
-    except JobgateError as error:
-        raise error.explain(vendor=error.explanation.vendor or VendorResponse(connection.vendor.name)) from error
+def naming(connection: Connection, error: JobgateError) -> JobgateError:
+    """The error, with the vendor that it is about."""
+    return error.explain(vendor=error.explanation.vendor or VendorResponse(connection.vendor.name))
 
 
 def _by_class(status: int) -> type[JobgateError]:

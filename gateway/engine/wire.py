@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +34,7 @@ JOB_ID = "/path/jobId"
 _SUCCESS = 2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_PARAMETER = re.compile(r"\{([^}]+)\}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 
 
 def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> None:
@@ -57,8 +58,7 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
 
 def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
     """The path parameters with which the path would be that of another operation."""
-    values = {name: str(value) for name, value in request.path.items()}
-    unfit = [name for name, value in values.items() if value in {"", ".", ".."} or "/" in value]
+    unfit = [name for name, value in request.path.items() if value in {"", ".", ".."} or "/" in str(value)]
     return tuple(FieldError(pointer("path", name), "cannot be part of a path") for name in unfit)
 
 
@@ -82,13 +82,15 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str) ->
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     """The URL, every part percent-encoded: `:` in an id cannot be taken for the one before a verb."""
-    path = _PARAMETER.sub(lambda match: _encoded(str(request.path[match[1]])), operation.path)
+    pieces = list(operation.path_pieces)
+    pieces[1::2] = [_encoded(str(request.path[name])) for name in pieces[1::2]]
+    path = "".join(pieces)
     query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
     return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
 
 
 def _encoded(value: str) -> str:
-    return quote(value, safe="")
+    return value if _UNRESERVED.fullmatch(value) else quote(value, safe="")
 
 
 def _text(value: Json) -> str:
@@ -107,8 +109,8 @@ def json_value(content: bytes) -> Json:
 
     There are no numbers that are not finite, and half of a surrogate pair (a text cut in two) becomes a question mark.
     """
-    text = content.decode("utf-8-sig")
-    value: Json = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    text = content.removeprefix(BOM_UTF8).decode("utf-8")
+    value: Json = _DECODER.decode(text)
     if _SURROGATE.search(text):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
@@ -119,6 +121,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not finite")
     return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class VendorReply:
         """Whether the body is what a vendor sends: nothing, or a JSON object."""
         return not self.http.content or isinstance(self.body, Mapping)
 
-    @property
+    @cached_property
     def parts(self) -> Parts:
         """The reply as lenses read it."""
         return {"header": self.http.headers, "body": self.body}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from gateway.domain.model import JobActionRecord, JobActionStatus, Page
 
-MOST_RECORDS = 100_000
+MOST_RECORDS = 10_000
 """Records beyond this number are forgotten, the oldest first of those that are not in progress."""
 
 
@@ -13,7 +15,8 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._records: dict[str, JobActionRecord] = {}
+        # Unlike that of a dict, its first entry is quickly found however many were before it.
+        self._records: OrderedDict[str, JobActionRecord] = OrderedDict()
 
     async def claim(self, record: JobActionRecord) -> None:
         """Keep a new record."""

@@ -44,7 +44,7 @@ class Behaviour:
 
     def answer(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
         """Carry out an operation. Raises Refusal."""
-        parts = {**parts, "query": {**operation.query_defaults, **parts["query"]}}
+        parts = operation.with_defaults(parts)
         try:
             # What every request to this vendor must carry.
             self._specification.request.decode(parts)

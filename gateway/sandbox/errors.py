@@ -30,7 +30,7 @@ LONGEST_MESSAGE = 500
 """How many characters an error's message has at most."""
 
 _MEANINGS = {400: INVALID_REQUEST, 401: UNAUTHENTICATED, 403: FORBIDDEN, 429: THROTTLED}
-_INVALID = frozenset({408, 413, 415, 431})
+_INVALID = frozenset({408, 413, 414, 415, 431})
 """Statuses that say more of an invalid request than a vendor's document does; they are kept."""
 
 

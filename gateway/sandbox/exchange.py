@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.model import JobAction
-from gateway.edge.guard import Scope, header
+from gateway.edge.guard import Scope
 from gateway.specs.operations import Operation
 
 EXTENSION = "jobgate.sandbox"
@@ -138,7 +138,7 @@ def below(scope: Scope, name: str) -> Scope:
 
 
 def _url(scope: Scope) -> str:
-    host = (header(scope["headers"], b"host") or b"").decode("latin-1")
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     return f"{scope['scheme']}://{host}{_raw_path(scope)}{'?' if query else ''}{query}"
 
@@ -150,6 +150,6 @@ def _raw_path(scope: Scope) -> str:
 
 def _trace(scope: Scope) -> str:
     """The id of the request: of the client's trace (W3C Trace Context), or a new one."""
-    sent = header(scope["headers"], b"traceparent") or b""
+    sent = dict(scope["headers"]).get(b"traceparent", b"")
     found = _TRACE_PARENT.fullmatch(sent.decode("latin-1"))
     return str(uuid.UUID(found[1]) if found else uuid.uuid4())

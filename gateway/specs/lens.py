@@ -58,7 +58,7 @@ class Place:
         """The value here, or None where there is none."""
         node: Any = parts.get(self.location)
         for key in self.keys:
-            if not isinstance(node, Mapping):
+            if not isinstance(node, dict | Mapping):
                 return None
             node = _header(node, key) if self.location == "header" else node.get(key)
         return node  # type: ignore[no-any-return]
@@ -72,8 +72,11 @@ class Place:
 
 
 def _header(headers: Mapping[str, Json], name: str) -> Json:
-    """Header names are the same in any case (RFC 9110, 5.1)."""
-    return next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    """Header names are the same in any case (RFC 9110, 5.1); most messages have them in lower case already."""
+    name = name.lower()
+    if name in headers:
+        return headers[name]
+    return next((value for key, value in headers.items() if key.lower() == name), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from gateway.domain.errors import FieldError
 from gateway.domain.model import Json
 from gateway.specs.document import Document
-from gateway.specs.schemas import Validator
+from gateway.specs.schemas import Validator, has_default, with_defaults
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
-_PARAMETER = re.compile(r"\{[^}]+\}")
+_PARAMETER = re.compile(r"\{([^}]+)\}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -29,12 +29,24 @@ class Parameter:
     type: str
     schema: Mapping[str, Any]
 
+    @cached_property
+    def field_name(self) -> bytes:
+        """The name of a header parameter as fields are kept: in lower case."""
+        return self.name.lower().encode("latin-1")
+
+    @cached_property
+    def routed_name(self) -> str:
+        """The name of a path parameter as Connexion's routing has it, where a hyphen is an underscore."""
+        return self.name.replace("-", "_")
+
     def parse(self, text: str) -> Json:
         """The text of a URL or header as a value of the parameter's type.
 
         What is no such value stays text, for the validator to refuse. Only the plain ASCII forms of JSON count: no
         `+5`, no `TRUE`.
         """
+        if self.type == "string":
+            return text
         if self.type == "integer" and _INTEGER.fullmatch(text):
             return int(text)
         if self.type == "number" and _NUMBER.fullmatch(text):
@@ -54,7 +66,11 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `request` validates `{path, query, header, body}` in one go; `example` is such a request."""
+    """One operation. `request` validates `{path, query, header, body}` in one go; `example` is such a request.
+
+    `defaults` are the members by location that count where they are left out; `fill_body` adds those of a body, None
+    where its schema has none.
+    """
 
     operation_id: str
     summary: str
@@ -64,7 +80,8 @@ class Operation:
     media_types: tuple[str, ...]
     request: Validator
     responses: Mapping[str, Response]
-    query_defaults: Mapping[str, Json]
+    defaults: Mapping[str, Mapping[str, Json]]
+    fill_body: Callable[[Json], Json] | None
     example: Mapping[str, Any]
     extensions: Mapping[str, Any]
 
@@ -76,10 +93,22 @@ class Operation:
             by_location.setdefault(parameter.location, {})[parameter.name] = parameter
         return by_location
 
+    @cached_property
+    def path_pieces(self) -> tuple[str, ...]:
+        """The path as its own text and its parameters' names in turn, beginning with text."""
+        return tuple(_PARAMETER.split(self.path))
+
     def response(self, status: int) -> Response | None:
         """The documented response for a status: its own, its class's, or the default."""
         keys = (str(status), f"{status // 100}XX", "default")
         return next((self.responses[key] for key in keys if key in self.responses), None)
+
+    def with_defaults(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """A valid request with what counts where it is left out (OpenAPI 3.0.3, Schema Object: `default`)."""
+        filled = {**parts, **{location: {**values, **parts[location]} for location, values in self.defaults.items()}}
+        if self.fill_body is not None and "body" in filled:
+            filled["body"] = self.fill_body(filled["body"])
+        return filled
 
     def check(self, parts: Mapping[str, Json]) -> tuple[FieldError, ...]:
         """Every place where a request `{path, query, header, body}` departs from the document."""
@@ -130,7 +159,7 @@ def _text_length(template: str) -> int:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    return re.compile("[^/]+".join(re.escape(text) for text in _PARAMETER.split(template)))
+    return re.compile("[^/]+".join(re.escape(text) for text in _PARAMETER.split(template)[::2]))
 
 
 def _operation(document: Document, path: str, method: str, node: Mapping[str, Any]) -> Operation:
@@ -147,7 +176,8 @@ def _operation(document: Document, path: str, method: str, node: Mapping[str, An
         media_types=tuple(body.get("content", ())),
         request=Validator(document, _request_schema(parameters, body)),
         responses={str(status): _response(document, response) for status, response in node["responses"].items()},
-        query_defaults=_query_defaults(document, parameters),
+        defaults=_parameter_defaults(document, parameters),
+        fill_body=_body_filler(document, body),
         example=_example(declared, body),
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
     )
@@ -186,7 +216,7 @@ def _request_schema(parameters: tuple[Parameter, ...], body: Mapping[str, Any]) 
     # The names of other headers are nobody's business here; other query parameters are mistakes.
     properties["header"].pop("additionalProperties")
     if body:
-        properties["body"] = next(iter(body["content"].values()))["schema"]
+        properties["body"] = _body_schema(body)
     required = ["path", "query", "header", *(["body"] if body.get("required") else [])]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
@@ -200,6 +230,22 @@ def _location_schema(parameters: list[Parameter]) -> dict[str, Any]:
     }
 
 
-def _query_defaults(document: Document, parameters: tuple[Parameter, ...]) -> dict[str, Json]:
-    schemas = {each.name: document.resolve(each.schema) for each in parameters if each.location == "query"}
-    return {name: schema["default"] for name, schema in schemas.items() if "default" in schema}
+def _body_schema(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of a body; every media type of an operation has the same (the lint sees to it)."""
+    schema: Mapping[str, Any] = next(iter(body["content"].values()))["schema"]
+    return schema
+
+
+def _parameter_defaults(document: Document, parameters: tuple[Parameter, ...]) -> dict[str, dict[str, Json]]:
+    found: dict[str, dict[str, Json]] = {}
+    for parameter in parameters:
+        schema = document.resolve(parameter.schema)
+        if "default" in schema:
+            found.setdefault(parameter.location, {})[parameter.name] = schema["default"]
+    return found
+
+
+def _body_filler(document: Document, body: Mapping[str, Any]) -> Callable[[Json], Json] | None:
+    if not body or not has_default(document, _body_schema(body)):
+        return None
+    return partial(with_defaults, document, _body_schema(body))

@@ -63,6 +63,36 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
     return FieldError(pointer(*keys), error.message.removeprefix("the value "))
 
 
+def has_default(document: Document, schema: Any, seen: frozenset[int] = frozenset()) -> bool:
+    """Whether a value of the schema can have members that count where they are left out."""
+    schema = document.resolve(schema)
+    if not isinstance(schema, Mapping) or id(schema) in seen:
+        return False
+    members = schema.get("properties", {}).values()
+    if any("default" in document.resolve(member) for member in members):
+        return True
+    below = [*members, schema.get("items"), *schema.get("allOf", ())]
+    return any(has_default(document, each, seen | {id(schema)}) for each in below)
+
+
+def with_defaults(document: Document, schema: Any, value: Any) -> Any:
+    """The value with the members that count where they are left out, at every level."""
+    schema = document.resolve(schema)
+    for part in schema.get("allOf", ()):
+        value = with_defaults(document, part, value)
+    if isinstance(value, list):
+        return [with_defaults(document, schema.get("items", {}), each) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    members = {name: document.resolve(member) for name, member in schema.get("properties", {}).items()}
+    left_out = {name: member["default"] for name, member in members.items() if "default" in member}
+    complete = {**left_out, **value}
+    return {
+        name: with_defaults(document, members[name], each) if name in members else each
+        for name, each in complete.items()
+    }
+
+
 def json_schema(schema: Any) -> Any:
     """The OpenAPI 3.0 schema as JSON Schema 2020-12. References stay as they are."""
     if isinstance(schema, list):

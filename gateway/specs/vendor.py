@@ -148,8 +148,8 @@ class VendorSpecification:
 
     def status(self, vendor_status: str) -> Status:
         """What a status of the vendor means, known or not."""
-        unknown = Status(StatusPair(UNKNOWN_STATUS, vendor_status), final=False)
-        return self.statuses.get(vendor_status, unknown)
+        known = self.statuses.get(vendor_status)
+        return known or Status(StatusPair(UNKNOWN_STATUS, vendor_status), final=False)
 
     def vendor_statuses(self, status: str) -> tuple[str, ...]:
         """The vendor's statuses that read as `status`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.domain.errors import MalformedRequest, RequestTooLarge
-from gateway.edge.canonical import SINGLE, check_headers, check_path, check_query, check_target
+from gateway.domain.errors import HeaderFieldsTooLarge, MalformedRequest, TargetTooLong
+from gateway.edge.canonical import SINGLE, check_path, check_query, check_target, read_fields
 from gateway.edge.limits import Limits
 
 
@@ -64,19 +64,20 @@ def test_limits_hold_to_the_byte() -> None:
     """Each limit lets its figure through and nothing beyond it."""
     limits = Limits(target_bytes=256, header_count=8, header_bytes=1_024)
     check_target(b"x" * 200, b"x" * 56, limits)
-    check_headers([(b"a", b"x" * 127)] * 8, limits)
-    with pytest.raises(RequestTooLarge):
+    read_fields([(b"a", b"x" * 127)] * 8, limits)
+    with pytest.raises(TargetTooLong):
         check_target(b"x" * 200, b"x" * 57, limits)
-    with pytest.raises(RequestTooLarge):
-        check_headers([(b"a", b"")] * 9, limits)
-    with pytest.raises(RequestTooLarge):
-        check_headers([(b"a", b"x" * 1_024)], limits)
+    with pytest.raises(HeaderFieldsTooLarge):
+        read_fields([(b"a", b"")] * 9, limits)
+    with pytest.raises(HeaderFieldsTooLarge):
+        read_fields([(b"a", b"x" * 1_024)], limits)
 
 
 @pytest.mark.parametrize("name", sorted(SINGLE))
 def test_repeated_fields_are_named(name: bytes) -> None:
     """A field that counts once and comes twice is refused by its name; another may come as often as it likes."""
     with pytest.raises(MalformedRequest) as caught:
-        check_headers([(name, b"1"), (b"x", b"1"), (name, b"1")], Limits())
+        read_fields([(name, b"1"), (b"x", b"1"), (name, b"1")], Limits())
     assert [error.pointer for error in caught.value.explanation.errors] == [f"/header/{name.decode()}"]
-    check_headers([(name, b"1"), (b"accept", b"1"), (b"accept", b"2"), (b"prefer", b"1"), (b"prefer", b"2")], Limits())
+    sent = [(name, b"1"), (b"prefer", b"1"), (b"accept", b"1"), (b"accept", b"2"), (b"prefer", b"2")]
+    assert read_fields(sent, Limits()) == {name: b"1", b"prefer": b"1, 2", b"accept": b"1, 2"}

@@ -19,7 +19,8 @@ SCOPE: dict[str, Any] = {
     "path": "/x",
     "raw_path": b"/x",
     "query_string": b"",
-    "headers": [],
+    "http_version": "1.1",
+    "headers": [(b"host", b"gateway.test")],
 }
 
 
@@ -82,7 +83,7 @@ async def test_a_server_without_raw_paths() -> None:
 async def test_a_length_of_many_digits_is_too_large(announced: bytes) -> None:
     """A Content-Length that is too long to be a number is too large, and no error of ours."""
     with pytest.raises(RequestTooLarge):
-        await read_body(Inner, [(b"content-length", announced)], LIMITS)  # type: ignore[arg-type]
+        await read_body(Inner, {b"content-length": announced}, LIMITS)  # type: ignore[arg-type]
 
 
 async def test_a_client_that_leaves_gets_no_answer() -> None:
@@ -103,6 +104,7 @@ async def test_the_application_sees_one_form_of_every_request() -> None:
     """Method, type and length are rewritten to what the body is, whatever they were."""
     inner = Inner()
     headers = [
+        *SCOPE["headers"],
         (b"content-type", b"Application/JSON ; Charset=UTF-8"),
         (b"transfer-encoding", b"chunked"),
         (b"content-length", b"999"),
@@ -111,15 +113,20 @@ async def test_the_application_sees_one_form_of_every_request() -> None:
     await guarded(inner, {**SCOPE, "method": "HEAD", "headers": headers}, {"type": "http.request", "body": b"{}"})
     (scope,) = inner.scopes
     assert scope["method"] == "GET"
-    assert scope["headers"] == [(b"x-kept", b"1"), (b"content-type", b"application/json"), (b"content-length", b"2")]
+    assert scope["headers"] == [
+        (b"host", b"gateway.test"),
+        (b"x-kept", b"1"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"2"),
+    ]
 
 
 async def test_a_request_without_a_body_has_no_type() -> None:
     """A type that describes nothing is taken away, so that nobody validates nothing against it."""
     inner = Inner()
-    headers = [(b"content-type", b"application/json")]
+    headers = [*SCOPE["headers"], (b"content-type", b"application/json")]
     await guarded(inner, {**SCOPE, "method": "POST", "headers": headers})
-    assert inner.scopes[0]["headers"] == [(b"content-length", b"0")]
+    assert inner.scopes[0]["headers"] == [(b"host", b"gateway.test"), (b"content-length", b"0")]
 
 
 def test_a_foreign_error_is_ours() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.specs.document import METHODS
 from tests.support.edge import CANCEL, JOB, JSON, Edge
+from tests.support.vendors import API_KEY
 
 PAGES = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/start.js", "/problems", "/problems/unknown-job"]
 READS = [
@@ -37,7 +38,7 @@ def test_head_without_a_key_is_refused_without_a_body(edge: Edge) -> None:
     assert (response.status, response.body) == (401, b"")
 
 
-OTHERS = ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+OTHERS = ["PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"]
 
 
 @pytest.mark.parametrize("method", [*OTHERS, "POST"])
@@ -46,26 +47,43 @@ def test_what_can_only_be_read_takes_get_and_head(edge: Edge, method: str, targe
     """405 names every method that the address takes (C10), in the API and on its pages."""
     problem = edge.refused("method-not-allowed", lambda: edge.ask(method, target))
     assert problem["status"] == 405
-    assert edge.ask(method, target).header("allow") == "GET, HEAD"
+    assert edge.ask(method, target).header("allow") == "GET, HEAD, OPTIONS"
 
 
 @pytest.mark.parametrize("method", [*OTHERS, "GET", "HEAD"])
 def test_an_action_takes_post(edge: Edge, method: str) -> None:
     """An action is asked for with POST and with nothing else."""
     response = edge.ask(method, CANCEL)
-    assert (response.status, response.header("allow")) == (405, "POST")
+    assert (response.status, response.header("allow")) == (405, "POST, OPTIONS")
 
 
 def test_allow_is_complete_for_every_address_of_the_document(edge: Edge) -> None:
-    """For every path of the document, Allow lists exactly the methods that it has there, and HEAD with GET."""
+    """For every path of the document, Allow lists exactly the methods it has there, HEAD with GET, and OPTIONS."""
     for path, item in edge.gateway.catalogue.api.document.content["paths"].items():
         target = "/v1" + path.replace("{connection}", "contoso-prod").replace("{vendor}", "x")
         target = target.replace("{jobId}", "7").replace("{id}", "7")
         documented = {method.upper() for method in METHODS if method in item}
-        allowed = documented | ({"HEAD"} if "GET" in documented else set())
+        allowed = documented | {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
         header = edge.ask("PROPFIND", target).header("allow")
         assert header is not None
         assert set(header.split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
+    ("target", "allow"),
+    [(target, "GET, HEAD, OPTIONS") for target in (*READS, *PAGES)] + [(CANCEL, "POST, OPTIONS")],
+)
+@pytest.mark.parametrize("key", [API_KEY, None])
+def test_options_lists_the_methods(edge: Edge, target: str, allow: str, key: str | None) -> None:
+    """OPTIONS answers with the methods of an address, which are in the document that anybody may read."""
+    response = edge.ask("OPTIONS", target, key=key)
+    assert (response.status, response.header("allow"), response.body) == (200, allow, b"")
+
+
+@pytest.mark.parametrize("target", ["/nowhere", "/v1/nowhere", "/v2/vendors"])
+def test_options_of_nothing(edge: Edge, target: str) -> None:
+    """OPTIONS of an address that is not there is 404."""
+    edge.refused("unknown-path", lambda: edge.ask("OPTIONS", target))
 
 
 def test_a_method_that_is_none_is_refused(edge: Edge) -> None:

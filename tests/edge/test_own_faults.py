@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.app import Catalogue
+from gateway.app import Catalogue, Gateway
+from gateway.config import load
 from gateway.domain.errors import Explanation, UnknownJob
 from gateway.domain.model import VendorResponse
 from gateway.edge.guard import Application
 from gateway.edge.pages import Pages
+from gateway.edge.response_validation import ResponseValidation
 from gateway.edge.surface import Handler, Reply, Request, surface
 from gateway.security.callers import Callers
+from gateway.serving import simulators, with_sandbox
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
 from tests.support.asgi import call
@@ -43,7 +47,9 @@ async def nothing() -> None:
     """There is nothing to close."""
 
 
-def serving(api: Api, handler: Handler) -> Application:
+def serving(
+    api: Api, handler: Handler, response_validation: ResponseValidation = ResponseValidation.REFUSE
+) -> Application:
     """An application of which every operation has the same handler."""
     return surface(
         api,
@@ -52,6 +58,7 @@ def serving(api: Api, handler: Handler) -> Application:
         pages=Pages(api.document, close=nothing),
         callers=Callers.of({"somebody": API_KEY}),
         limits=LIMITS,
+        response_validation=response_validation,
     )
 
 
@@ -87,6 +94,41 @@ async def test_a_reply_that_the_document_forbids_is_not_sent(
     assert (answer.status, problem["code"]) == (500, "gateway-error")
     assert MARK not in answer.body.decode() + caplog.text
     assert "getConnection" in caplog.text
+
+
+@pytest.mark.parametrize(("setting", "logged"), [(ResponseValidation.LOG, True), (ResponseValidation.OFF, False)])
+async def test_a_lie_may_be_only_logged(
+    catalogue: Catalogue, caplog: pytest.LogCaptureFixture, setting: ResponseValidation, logged: bool
+) -> None:
+    """With `log` a reply that departs is sent, and its places are logged without values; with `off` nobody looks."""
+    lie = {**CONNECTION, "secret": MARK, "vendor": MARK}
+    application = serving(catalogue.api, Liar(lambda *_: nothing(), lie).handle, setting)
+    answer = await call(application, "GET", "/v1/connections/a")
+    assert (answer.status, answer.json) == (200, lie)
+    assert MARK not in caplog.text
+    assert ("/vendor" in caplog.text, "secret is not known here" in caplog.text) == (logged, logged)
+
+
+@pytest.mark.parametrize(
+    ("text", "sandbox", "expected"),
+    [
+        ("", False, ResponseValidation.OFF),
+        ("", True, ResponseValidation.REFUSE),
+        ('[server]\nresponse_validation = "log"', False, ResponseValidation.LOG),
+        ('[server]\nresponse_validation = "off"', True, ResponseValidation.OFF),
+    ],
+)
+def test_replies_are_checked_in_development_and_by_setting(
+    catalogue: Catalogue, tmp_path: Path, text: str, sandbox: bool, expected: ResponseValidation
+) -> None:
+    """Beside the sandbox every reply is checked; elsewhere where the setting says so; and the setting has the word."""
+    file = tmp_path / "jobgate.toml"
+    file.write_text(f'api_key = "{API_KEY}"\n{text}', encoding="utf-8")
+    settings = load(file)
+    if sandbox:
+        with simulators(catalogue) as started:
+            settings = with_sandbox(settings, catalogue.vendors, started)
+    assert Gateway(settings, catalogue).response_validation is expected
 
 
 @pytest.mark.parametrize(

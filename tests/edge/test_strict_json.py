@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.edge.limits import Limits
-from gateway.edge.strict_json import StrictJsonError, parse
+from gateway.edge.strict_json import StrictJson, StrictJsonError
 
 LIMITS = Limits()
+parse = StrictJson(LIMITS).parse
 
 values = st.recursive(
     st.none()
@@ -32,7 +33,7 @@ values = st.recursive(
 @given(value=values, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
 def test_ordinary_json_is_read_as_json(value: Any, ascii_only: bool, indent: int | None) -> None:
     """What a standard writer writes is read back as it was, escaped or not."""
-    assert parse(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode(), LIMITS) == value
+    assert parse(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()) == value
 
 
 @settings(deadline=None, max_examples=500)
@@ -42,7 +43,7 @@ def test_ordinary_json_is_read_as_json(value: Any, ascii_only: bool, indent: int
 def test_any_bytes_are_json_or_refused(content: bytes) -> None:
     """Nothing but StrictJsonError comes out, and what is read can be written again."""
     with suppress(StrictJsonError):
-        json.dumps(parse(content, LIMITS), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        json.dumps(parse(content), ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,11 @@ def test_any_bytes_are_json_or_refused(content: bytes) -> None:
 )
 def test_numbers_of_twenty_digits(digits: str) -> None:
     """Twenty digits are read, one more is not; sign, point and exponent do not count."""
-    assert parse(digits.encode(), LIMITS) == json.loads(digits)
+    assert parse(digits.encode()) == json.loads(digits)
     longer = digits.replace("1", "11", 1)
     if sum(character.isdigit() for character in longer) > LIMITS.json_digits:
         with pytest.raises(StrictJsonError, match="more than 20 digits"):
-            parse(longer.encode(), LIMITS)
+            parse(longer.encode())
 
 
 @pytest.mark.parametrize("levels", [2, 3, 32, 33, 400, 480, 700, 960, 990, 20_000])
@@ -64,21 +65,21 @@ def test_nesting_has_an_end(levels: int, opening: bytes, closing: bytes) -> None
     content = opening * levels + b"1" + closing * levels
     depth = levels * opening.count(b"[") + levels * opening.count(b"{")
     if depth <= LIMITS.json_depth:
-        assert json.dumps(parse(content, LIMITS)).encode().replace(b" ", b"") == content
+        assert json.dumps(parse(content)).encode().replace(b" ", b"") == content
     else:
         with pytest.raises(StrictJsonError, match="nests deeper than 32 levels"):
-            parse(content, LIMITS)
+            parse(content)
 
 
 def test_many_values_are_not_deep() -> None:
     """Width is not depth: twenty thousand empty objects in a list are two levels."""
-    assert len(parse(b"[" + b"{}," * 20_000 + b"{}]", LIMITS)) == 20_001  # type: ignore[arg-type]
+    assert len(parse(b"[" + b"{}," * 20_000 + b"{}]")) == 20_001  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", [b'"{{{{[[[["', b'{"a":"' + b"[" * 99 + b'"}'])
 def test_brackets_in_texts_are_not_levels(content: bytes) -> None:
     """What stands in quotes is text."""
-    assert parse(content, LIMITS) == json.loads(content)
+    assert parse(content) == json.loads(content)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,14 @@ def test_brackets_in_texts_are_not_levels(content: bytes) -> None:
 )
 def test_whole_characters_may_be_escaped(content: bytes, value: str) -> None:
     """A whole surrogate pair is a character, and an escaped backslash begins no escape."""
-    assert parse(content, LIMITS) == value
+    assert parse(content) == value
 
 
 def test_names_are_compared_as_they_read() -> None:
     """A name is the same however it is escaped; different names that look alike are different."""
     with pytest.raises(StrictJsonError, match="duplicate"):
-        parse(b'{"a":1,"\\u0061":2}', LIMITS)
-    assert parse('{"\N{LATIN SMALL LETTER A}":1,"\N{CYRILLIC SMALL LETTER A}":2}'.encode(), LIMITS) == {
+        parse(b'{"a":1,"\\u0061":2}')
+    assert parse('{"\N{LATIN SMALL LETTER A}":1,"\N{CYRILLIC SMALL LETTER A}":2}'.encode()) == {
         "a": 1,
         "\N{CYRILLIC SMALL LETTER A}": 2,
     }

@@ -69,10 +69,12 @@ def test_no_answer_repeats_the_host_that_was_asked_for(edge: Edge, target: str, 
     assert b"gateway.test" not in response.body
 
 
-def test_a_target_may_name_any_host(edge: Edge) -> None:
-    """A target in absolute form is the same path; the host in it changes nothing."""
-    response = edge.ask("GET", "http://evil.test/v1/connections/contoso-prod")
+@pytest.mark.parametrize("host", ["gateway.test", "Gateway.Test", "gateway.test:8080"])
+def test_a_target_may_name_the_host(edge: Edge, host: str) -> None:
+    """A target in absolute form is the same path, and the host in it counts (RFC 9112, 3.2.2)."""
+    response = edge.ask("GET", f"http://{host}/v1/connections/contoso-prod")
     assert (response.status, response.json["endpoint"]) == (200, AZURE)
+    edge.refused("misdirected", lambda: edge.ask("GET", "http://evil.test/v1/connections/contoso-prod"))
 
 
 @pytest.mark.parametrize("target", [b"/v1/vendors/\xc3\xa9", b"/v1/vendors/\xc3%a9", b"/v1/vendors?x=\xff", b"/\x00"])
@@ -112,7 +114,7 @@ def test_a_colon_is_no_verb_here(edge: Edge, target: str) -> None:
     assert problem["status"] == 405
 
 
-@pytest.mark.parametrize(("length", "code"), [(16_384, "malformed-request"), (16_385, "request-too-large")])
+@pytest.mark.parametrize(("length", "code"), [(16_384, "malformed-request"), (16_385, "target-too-long")])
 def test_a_target_has_a_longest_length(edge: Edge, length: int, code: str) -> None:
     """A target of 16 KiB is read (and finds no connection of such a name), one byte more is not."""
     target = "/v1/connections/" + "a" * (length - len("/v1/connections/"))

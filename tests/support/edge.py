@@ -22,8 +22,8 @@ JOB = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}"
 CANCEL = f"{JOB}/cancel"
 JSON = ("Content-Type", "application/json")
 
-LIMITS = Limits(body_seconds=0.5)
-"""The limits of the product, but for the seconds that a body may take."""
+LIMITS = Limits(body_seconds=0.5, header_seconds=0.5)
+"""The limits of the product, but for the seconds that a request may take."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,6 @@ def serving(catalogue: Catalogue, limits: Limits = LIMITS) -> Iterator[Edge]:
     """Serve a gateway until the block ends."""
     transport = FakeTransport(otherwise=obedient)
     gateway = Gateway(settings(limits=limits), catalogue, transport=transport)
-    with in_background(gateway.application) as url:
+    with in_background(gateway.application, limits=limits) as url:
         host, port = url.removeprefix("http://").split(":")
         yield Edge(gateway, transport, RawClient(host, int(port)), Problems(catalogue))

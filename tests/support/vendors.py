@@ -13,10 +13,12 @@ from pydantic import SecretStr
 from gateway.config import (
     ClientCredentialsAuthentication,
     ConnectionSettings,
+    ServerSettings,
     Settings,
     SignedAuthentication,
 )
 from gateway.domain.model import HttpReply, HttpRequest, Json
+from gateway.edge.response_validation import ResponseValidation
 from tests.support.transport import reply
 
 AZURE = "https://contoso.westus.communications.azure.com"
@@ -35,6 +37,7 @@ def settings(**others: Any) -> Settings:
     """Two Azure accounts and one of Vonage."""
     return Settings(
         api_key=SecretStr(API_KEY),
+        server=ServerSettings(trusted_hosts=("gateway.test",), response_validation=ResponseValidation.REFUSE),
         connections={
             "contoso-prod": azure_connection(AZURE),
             "contoso-test": azure_connection("https://contoso-test.communication.azure.com"),

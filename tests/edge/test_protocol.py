@@ -1,0 +1,151 @@
+"""Connections: a header section has an end in bytes and in time, and what is no HTTP is refused with a problem."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge
+from tests.support.raw import message, read_response
+from tests.support.vendors import API_KEY
+
+HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n"
+BUSY = 5.0
+"""Seconds by which a busy machine may be late."""
+
+
+def connected(edge: Edge) -> socket.socket:
+    """A connection to the gateway."""
+    return socket.create_connection((edge.client.host, edge.client.port), timeout=LIMITS.header_seconds + BUSY)
+
+
+@pytest.mark.parametrize("part", [b"G", b"GET /live", HEAD[:-2], HEAD, HEAD + b"X: ", HEAD + b"X: y\r\n\r"])
+def test_a_header_section_that_does_not_end(edge: Edge, part: bytes) -> None:
+    """A client that stops before its header section is complete is told 408, after the seconds of the setting."""
+    start = time.monotonic()
+    edge.refused("request-too-slow", lambda: edge.client.send(part))
+    assert LIMITS.header_seconds <= time.monotonic() - start < LIMITS.header_seconds + BUSY
+
+
+@pytest.mark.parametrize("part", [b"", b"\r\n", b"\r\n\r\n"])
+def test_a_client_that_says_nothing(edge: Edge, part: bytes) -> None:
+    """Where nothing of a request comes, the connection is closed without a word."""
+    with connected(edge) as connection:
+        connection.sendall(part)
+        assert connection.recv(1_000) == b""
+    edge.works()
+
+
+def test_dripping_is_not_a_way_to_stay(edge: Edge) -> None:
+    """The seconds are for the whole header section: a byte now and then does not put the end off."""
+    with connected(edge) as connection:
+        start = time.monotonic()
+        connection.sendall(HEAD)
+        for _ in range(3):
+            time.sleep(LIMITS.header_seconds / 5)
+            connection.sendall(b"X")
+        assert read_response(connection).status == 408
+        assert time.monotonic() - start < LIMITS.header_seconds + BUSY
+    edge.works()
+
+
+def test_empty_lines_are_not_a_way_to_stay(edge: Edge) -> None:
+    """Empty lines between requests (RFC 9112, 2.2) do not keep an idle connection open."""
+    with connected(edge) as connection:
+        start = time.monotonic()
+        connection.sendall(HEAD + b"\r\n")
+        assert read_response(connection).status == 200
+        while time.monotonic() - start < LIMITS.header_seconds + BUSY:
+            time.sleep(LIMITS.header_seconds / 5)
+            try:
+                connection.sendall(b"\r\n")
+            except OSError:
+                break
+        assert time.monotonic() - start < LIMITS.header_seconds + BUSY
+    edge.works()
+
+
+@pytest.mark.parametrize("endless", [b"GET /" + b"a" * 100, HEAD + b"X: " + b"x" * 100, HEAD + b"X-Y: z\r\n" * 20])
+def test_a_header_section_without_end(edge: Edge, endless: bytes) -> None:
+    """A header section that grows and grows is refused long before it is large, and is not kept."""
+    filler = b"x" * 8_192 if not endless.endswith(b"\n") else b"X-Y: z\r\n" * 1_024
+    with connected(edge) as connection:
+        connection.sendall(endless)
+        # A reset may overtake the answer; that the server stops reading is what counts, and the network buffers a bit.
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+            connection.sendall(filler * 10_000)
+    edge.works()
+
+
+def test_a_large_head_is_told_why(edge: Edge) -> None:
+    """A header section that is a little too large gets 431 while it is still incomplete."""
+    with connected(edge) as connection:
+        connection.sendall(HEAD)
+        for _ in range(5):
+            connection.sendall(b"X-Y: " + b"z" * 8_000 + b"\r\n")
+            time.sleep(0.02)
+        assert read_response(connection).status == 431
+    edge.works()
+
+
+NO_HTTP = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"SSH-2.0-OpenSSH_9.9\r\n",
+    b"GET /livez\r\n\r\n",
+    b"GET /livez HTTP/3.7\r\nHost: gateway.test\r\n\r\n",
+    b"get /livez HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    HEAD + b"Bad Header: x\r\n\r\n",
+    HEAD + f": {MARK}\r\n\r\n".encode(),
+    b"\x00" * 50,
+]
+
+
+@pytest.mark.parametrize("content", NO_HTTP)
+def test_what_is_no_http_is_refused_with_a_problem(edge: Edge, content: bytes) -> None:
+    """Bytes that are no HTTP/1.1 get a problem of the catalogue, and the connection is closed."""
+    edge.refused("malformed-request", lambda: edge.client.send(content))
+    assert edge.client.send(content).header("connection") == "close"
+
+
+def test_a_body_of_the_largest_size_is_no_large_head(edge: Edge) -> None:
+    """What counts as header section ends where the body begins, and begins anew with the next request."""
+    body = b'{"note":"why"}'.ljust(LIMITS.body_bytes)
+    request = message("POST", CANCEL, headers=[JSON], body=body, key=API_KEY).replace(b"Connection: close\r\n", b"")
+    with connected(edge) as connection:
+        for _ in range(3):
+            connection.sendall(request)
+            assert read_response(connection).status == 200
+        connection.sendall(request + request)
+        assert [read_response_of_two(connection), b""] == [b"200200", b""]
+
+
+def read_response_of_two(connection: socket.socket) -> bytes:
+    """The statuses of two pipelined responses."""
+    statuses = b""
+    content = b""
+    while len(statuses) < 6:
+        content += connection.recv(65_536)
+        statuses = b"".join(part[:3] for part in content.split(b"HTTP/1.1 ")[1:])
+    return statuses
+
+
+def test_the_access_log_of_one_server_is_its_own_matter(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    """A server in the background logs no requests."""
+    edge.works()
+    assert [record for record in caplog.records if record.name == "uvicorn.access"] == []
+
+
+def test_trailer_fields_are_no_header_fields(edge: Edge) -> None:
+    """Fields after a chunked body do not count as header fields (RFC 9110, 6.5.1): none of them is a key."""
+    start = f"POST {CANCEL} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+    kind = "Content-Type: application/json\r\n"
+    trailer = f"Authorization: Bearer {API_KEY}\r\n"
+    body = "e\r\n" + '{"note":"why"}' + "\r\n0\r\n"
+    edge.refused("unauthenticated", lambda: edge.client.send(f"{start}{kind}\r\n{body}{trailer}\r\n".encode()))
+    twice = f"{start}{kind}{trailer}\r\n{body}{trailer}Content-Type: text/plain\r\nPrefer: handling=strict\r\n\r\n"
+    response = edge.client.send(twice.encode())
+    assert (response.status, response.json["parameters"]) == (200, {"note": "why"})
+    assert response.header("preference-applied") is None

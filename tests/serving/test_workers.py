@@ -1,0 +1,130 @@
+"""`jobgate serve` as a process: what it prints, its workers, and how it stops."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+KEY = "only-for-trying-out"
+SECONDS = 60
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`jobgate serve` on a free port: the process and its URL."""
+    command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", *options]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "JOBGATE_API_KEY": KEY},
+        start_new_session=True,
+    )
+    try:
+        yield process, url_of(process)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=SECONDS)
+
+
+def url_of(process: subprocess.Popen[str]) -> str:
+    """The URL in the greeting, which comes when everything is ready."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Ctrl+C" in line:
+            break
+    found = re.search(r"API +(http://\S+)/v1", said)
+    assert found, said
+    return found[1]
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The workers of a server: the processes below it that serve, not the one that watches over shared resources."""
+    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, args in rows if int(parent) == process.pid and "spawn_main" in args]
+
+
+def status(url: str) -> int:
+    """What a request on a connection of its own is answered."""
+    headers = {"Authorization": f"Bearer {KEY}", "Connection": "close"}
+    return requests.get(f"{url}/v1/connections", headers=headers, timeout=SECONDS).status_code
+
+
+@pytest.mark.timeout(3 * SECONDS)
+def test_workers_share_a_port_and_are_replaced() -> None:
+    """Two workers answer on one port; one that dies is replaced; all stop when the server is told to."""
+    with served("--workers", "2", "--no-access-log") as (process, url):
+        workers = children(process)
+        assert len(workers) == 2
+        assert {status(url) for _ in range(20)} == {200}
+        os.kill(workers[0], signal.SIGKILL)
+        end = time.monotonic() + SECONDS
+        while set(children(process)) in ({workers[1]}, set(workers)) and time.monotonic() < end:
+            time.sleep(0.2)
+        replaced = set(children(process))
+        assert len(replaced) == 2
+        assert workers[0] not in replaced
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+        assert "Traceback" not in said
+        assert children(process) == []
+
+
+@pytest.mark.timeout(2 * SECONDS)
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--sandbox"]], ids=str)
+def test_ctrl_c_stops_everything_quietly(options: list[str]) -> None:
+    """Ctrl+C reaches every process of the terminal; each ends, and none complains."""
+    with served(*options) as (process, url):
+        assert status(url) == 200
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=SECONDS)
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+def test_the_access_log_can_be_switched_off() -> None:
+    """With `--no-access-log` nothing is printed for a request; without it there is a line."""
+    for options, lines in ((["--no-access-log"], 0), ([], 1)):
+        with served(*options) as (process, url):
+            assert status(url) == 200
+            process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate(timeout=SECONDS)
+        assert said.count("GET /v1/connections") == lines, said
+
+
+WRONG = """[server]
+workers = 0
+trusted_hosts = ["a b"]
+response_validation = "maybe"
+color = 1
+"""
+
+
+def test_a_mistake_is_told_before_anything_starts(tmp_path: Path) -> None:
+    """A setting that is wrong stops `serve` with a sentence, however many workers there would be."""
+    file = tmp_path / "jobgate.toml"
+    file.write_text(WRONG, encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--config", str(file), "--workers", "2"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    for key in ("server.workers", "server.trusted_hosts.0", "server.response_validation", "server.color"):
+        assert key in result.stderr
