@@ -33,7 +33,7 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _INTERIM = range(100, 200)
 _URL = re.compile(r"(?P<origin>https?://(?:[^/?#@]*@)?(?P<authority>[^/?#@]+))(?P<target>[^#]*)", re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
-_FIELD_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_PRINTABLE_LINES = re.compile(r"(?:[\x20-\x7e\t]+\r\n)+")
 
 
 class HttpTransport:
@@ -94,15 +94,11 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
     fields = {"Host": url["authority"], "Accept-Encoding": "gzip, deflate", **request.headers}
     if request.content or request.method not in {"GET", "HEAD"}:
         fields["Content-Length"] = str(len(request.content))
-    head = "".join([f"{request.method} {target} HTTP/1.1\r\n", *map(_field, fields.items()), "\r\n"])
-    return url["origin"], head.encode("ascii") + request.content
-
-
-def _field(field: tuple[str, str]) -> str:
-    name, value = field
-    if not _VISIBLE.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-        raise ValueError(f"the header field {name} is not printable ASCII")
-    return f"{name}: {value}\r\n"
+    lines = [f"{request.method} {target} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items())]
+    head = "".join(lines)
+    if not _PRINTABLE_LINES.fullmatch(head) or head.count("\n") != len(lines):
+        raise ValueError("a header field is not printable ASCII")
+    return url["origin"], b"%b\r\n%b" % (head.encode("ascii"), request.content)
 
 
 async def _exchange(connection: Connection, content: bytes) -> HttpReply:
@@ -126,13 +122,20 @@ async def _converse(connection: Connection, content: bytes) -> HttpReply:
         max_field_size=LARGEST_HEADERS,
         max_headers=MOST_HEADERS,
     )
-    transport.write(content)
+    # At the end of this turn of the event loop, so that the requests of many callers go out together.
+    asyncio.get_running_loop().call_soon(_write, transport, content)
     message, payload = await protocol.read()
     while message.code in _INTERIM:
         message, payload = await protocol.read()
     if message.code < _INTERIM.start:
         raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
     return HttpReply(message.code, _by_lower_case(message.headers), await _read(payload))
+
+
+def _write(transport: asyncio.Transport, content: bytes) -> None:
+    """Write, unless the vendor has closed the connection meanwhile; who reads the reply will be told of that."""
+    if not transport.is_closing():
+        transport.write(content)
 
 
 def _by_lower_case(headers: Mapping[str, str]) -> dict[str, str]:

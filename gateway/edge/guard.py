@@ -1,12 +1,11 @@
 """The outermost layer: bytes become one canonical request, or a refusal; and nothing that goes wrong gets past it.
 
 Every finding about stock Connexion that concerns bytes rather than schemas is answered here: content types in any case,
-chunked bodies, bad UTF-8, HEAD, stalled bodies, paths that two routers read differently.
+chunked bodies, bad UTF-8, HEAD, paths that two routers read differently. Time is the server's part: `edge/protocol.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -48,6 +47,15 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 CONTEXT = "jobgate"
 """Under this name of an ASGI scope's extensions the request's context travels."""
 
+WIRE = "jobgate.wire"
+"""Under this name of the extensions the way back travels: a Wire."""
+
+TOO_SLOW = "jobgate.too_slow"
+"""Stands in the extensions of a scope when the server gave up waiting for the rest of a body (`edge/protocol.py`)."""
+
+WHOLE_REPLY = "jobgate.reply"
+"""Where the server can send a reply in one piece, this extension of a scope is the function: a WholeReply."""
+
 _MOST_DIGITS = 19
 """A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
 
@@ -84,6 +92,9 @@ class RawReply:
     headers: Mapping[str, str]
     content: bytes
 
+
+WholeReply = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+"""Sends status, header fields and content at once."""
 
 Render = Callable[[JobgateError, RequestContext], RawReply]
 """How a surface shows a problem: each in its own words."""
@@ -123,7 +134,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         context = RequestContext(scope["method"], scope["path"])
-        wire = Wire(send, context.id, head=scope["method"] == "HEAD")
+        wire = Wire(scope, send, context.id)
         try:
             await self._serve(scope, receive, wire, context)
         except ClientGone:
@@ -140,17 +151,19 @@ class Guard:
         context.fields = read_fields(scope["headers"], self.limits)
         self.hosts.check(context.fields, scope["http_version"])
         context.content = await read_body(receive, context.fields, self.limits)
+        if TOO_SLOW in scope.get("extensions", ()):
+            raise RequestTooSlow(f"The body did not arrive within {self.limits.body_seconds:g} seconds.")
         if context.content:
             context.media_type = media_type(context.fields)
             if is_json(context.media_type):
                 context.body = parse_body(context.content, self._json)
-        await self.app(canonical_scope(scope, context), replay(context.content, receive), wire.send)
+        await self.app(canonical_scope(scope, context, wire), replay(context.content, receive), wire.send)
 
     async def _refuse(self, problem: JobgateError, context: RequestContext, wire: Wire) -> None:
         if wire.started:
             return
         listed = isinstance(problem, MethodNotAllowed) and context.method in problem.explanation.allow
-        await write(wire.send, options(problem) if listed else self._rendered(problem, context))
+        await wire.reply(options(problem) if listed else self._rendered(problem, context))
 
     def _rendered(self, problem: JobgateError, context: RequestContext) -> RawReply:
         try:
@@ -162,28 +175,46 @@ class Guard:
 class Wire:
     """The way back to the client: names the request in every reply, and sends no body to HEAD."""
 
-    def __init__(self, send: Send, request_id: str, *, head: bool) -> None:
-        """Wrap the server's own `send`."""
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        """Answer the request of `scope` with the server's own `send`."""
         self._send = send
-        self._request_id = request_id.encode()
-        self._head = head
+        self._whole: WholeReply | None = scope.get("extensions", {}).get(WHOLE_REPLY)
+        self._request_id = request_id
+        self._head = scope["method"] == "HEAD"
         self.started = False
 
+    async def reply(self, reply: RawReply) -> None:
+        """Send a whole reply."""
+        self.started = True
+        fields, content = fields_of(reply, self._request_id), b"" if self._head else reply.content
+        if self._whole is not None:
+            self._whole(reply.status, fields, content)
+        else:
+            await self._send({"type": "http.response.start", "status": reply.status, "headers": fields})
+            await self._send({"type": "http.response.body", "body": content})
+
     async def send(self, message: Message) -> None:
-        """Pass one ASGI message on."""
+        """Pass on one ASGI message of an application that answers by itself."""
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id)]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
         elif self._head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
 
 
+def fields_of(reply: RawReply, request_id: str | None = None) -> list[tuple[bytes, bytes]]:
+    """The header fields of a reply as they go out, its length and the id of the request among them."""
+    fields = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+    fields.append((b"content-length", b"%d" % len(reply.content)))
+    if request_id is not None:
+        fields.append((b"x-request-id", request_id.encode()))
+    return fields
+
+
 async def write(send: Send, reply: RawReply) -> None:
-    """Send a whole reply."""
-    headers = {**reply.headers, "content-length": str(len(reply.content))}
-    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+    """Send a whole reply where no guard stands."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": fields_of(reply)})
     await send({"type": "http.response.body", "body": reply.content})
 
 
@@ -193,18 +224,10 @@ def options(refusal: JobgateError) -> RawReply:
 
 
 async def read_body(receive: Receive, fields: Fields, limits: Limits) -> bytes:
-    """The whole body. Raises RequestTooLarge, RequestTooSlow or ClientGone."""
+    """The whole body, or as much as came until the server gave up. Raises RequestTooLarge or ClientGone."""
     announced = fields.get(b"content-length", b"0")
     if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
         raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _receive_all(receive, limits)
-    except TimeoutError:
-        raise RequestTooSlow(f"The body did not arrive within {limits.body_seconds:g} seconds.") from None
-
-
-async def _receive_all(receive: Receive, limits: Limits) -> bytes:
     content, more = b"", True
     while more:
         message = await receive()
@@ -252,7 +275,7 @@ def parse_body(content: bytes, strict_json: StrictJson) -> Json:
         ) from None
 
 
-def canonical_scope(scope: Scope, context: RequestContext) -> Scope:
+def canonical_scope(scope: Scope, context: RequestContext, wire: Wire) -> Scope:
     """The request as everybody behind the edge sees it: sized, its content type in lower case, HEAD as GET."""
     rewritten = {b"content-length", b"content-type", b"transfer-encoding"}
     headers = [(name, value) for name, value in scope["headers"] if name not in rewritten]
@@ -264,7 +287,7 @@ def canonical_scope(scope: Scope, context: RequestContext) -> Scope:
         **scope,
         "headers": headers,
         "method": "GET" if scope["method"] == "HEAD" else scope["method"],
-        "extensions": {**scope.get("extensions", {}), CONTEXT: context},
+        "extensions": {**scope.get("extensions", {}), CONTEXT: context, WIRE: wire},
     }
 
 

@@ -17,6 +17,7 @@ from gateway.domain.model import Json
 from gateway.edge.authentication import Security, security_map
 from gateway.edge.guard import (
     CONTEXT,
+    WIRE,
     Application,
     Guard,
     RawReply,
@@ -24,7 +25,7 @@ from gateway.edge.guard import (
     RequestContext,
     Scope,
     Send,
-    write,
+    Wire,
 )
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
@@ -83,7 +84,8 @@ class Dispatcher:
         reply = await self._handlers[operation.operation_id](request)
         self._check(operation, reply.status, reply.body)
         headers = {"content-type": "application/json", **reply.headers}
-        await write(send, RawReply(reply.status, headers, dump(reply.body)))
+        wire: Wire = scope["extensions"][WIRE]
+        await wire.reply(RawReply(reply.status, headers, dump(reply.body)))
 
 
 def surface(  # noqa: PLR0913 - what a surface is made of
