@@ -83,8 +83,8 @@ def limits_page() -> str:
 
 def _limit_rows() -> Iterable[Iterable[object]]:
     for (name, default, meaning), field in zip(_rows(Limits), Limits.model_fields.values(), strict=True):
-        code = field.json_schema_extra["problem"] if isinstance(field.json_schema_extra, dict) else ""
-        yield name, default, meaning, f"[{code}](problems/{code}.md)"
+        code = field.json_schema_extra["problem"] if isinstance(field.json_schema_extra, dict) else None
+        yield name, default, meaning, f"[{code}](problems/{code}.md)" if code else ""
 
 
 def _rows(section: type[BaseModel]) -> Iterable[tuple[str, str, str]]:

@@ -61,7 +61,7 @@ def security_map(callers: Callers) -> dict[str, type[AbstractSecurityHandler]]:
             raise Unauthenticated("The request has no Authorization header.")
         if scheme.lower() != "bearer":
             raise Unauthenticated("The Authorization header is not of the scheme Bearer.")
-        caller = callers.identify(key.strip()) if key.strip() else None
+        caller = callers.identify(key.strip(" ")) if key.strip(" ") else None
         if caller is None:
             raise Unauthenticated("The API key is not known here.")
         context.caller = caller

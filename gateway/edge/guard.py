@@ -7,6 +7,7 @@ chunked bodies, bad UTF-8, HEAD, paths that two routers read differently. Time i
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,7 +31,7 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json
-from gateway.edge.canonical import Fields, check_path, check_query, check_target, read_fields
+from gateway.edge.canonical import Fields, check_path, check_query, check_target, malformed, read_fields
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.strict_json import StrictJson, StrictJsonError
@@ -55,6 +56,12 @@ TOO_SLOW = "jobgate.too_slow"
 
 WHOLE_REPLY = "jobgate.reply"
 """Where the server can send a reply in one piece, this extension of a scope is the function: a WholeReply."""
+
+_WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
+_MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \t]*;[ \t]*(?:{_PARAMETER})?)*)[ \t]*")
+"""A media type with its parameters, in lower case (RFC 9110, 8.3.1)."""
+_CHARSET = re.compile(rf'[; \t]charset=({_WORD}|"(?:[^"\\]|\\.)*")')
 
 _MOST_DIGITS = 19
 """A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
@@ -93,7 +100,7 @@ class RawReply:
     content: bytes
 
 
-WholeReply = Callable[[int, list[tuple[bytes, bytes]], bytes], None]
+WholeReply = Callable[[int, list[tuple[bytes, bytes]], bytes], Awaitable[None]]
 """Sends status, header fields and content at once."""
 
 Render = Callable[[JobgateError, RequestContext], RawReply]
@@ -188,7 +195,7 @@ class Wire:
         self.started = True
         fields, content = fields_of(reply, self._request_id), b"" if self._head else reply.content
         if self._whole is not None:
-            self._whole(reply.status, fields, content)
+            await self._whole(reply.status, fields, content)
         else:
             await self._send({"type": "http.response.start", "status": reply.status, "headers": fields})
             await self._send({"type": "http.response.body", "body": content})
@@ -225,6 +232,8 @@ def options(refusal: JobgateError) -> RawReply:
 
 async def read_body(receive: Receive, fields: Fields, limits: Limits) -> bytes:
     """The whole body, or as much as came until the server gave up. Raises RequestTooLarge or ClientGone."""
+    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        raise malformed("/header/transfer-encoding", "is not `chunked`, which is the only one that is understood")
     announced = fields.get(b"content-length", b"0")
     if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
         raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
@@ -250,14 +259,14 @@ def media_type(fields: Fields) -> str:
 @lru_cache(maxsize=128)
 def declared_type(content_type: bytes) -> str:
     """The media type that a Content-Type declares, in lower case. Raises UnsupportedMediaType."""
-    declared = content_type.decode("latin-1")
-    kind, *parameters = (part.strip().lower() for part in declared.split(";"))
-    if not kind:
+    if not content_type:
         raise UnsupportedMediaType("The body has no Content-Type.")
-    for parameter in parameters:
-        if parameter.startswith("charset=") and parameter.strip('"').removeprefix("charset=").strip('"') != "utf-8":
-            raise UnsupportedMediaType("The body is in another charset than UTF-8.")
-    return kind
+    declared = _MEDIA_TYPE.fullmatch(content_type.decode("latin-1").lower())
+    if declared is None:
+        raise UnsupportedMediaType("The Content-Type of the body is no media type.")
+    if any(charset.strip('"') != "utf-8" for charset in _CHARSET.findall(declared["parameters"])):
+        raise UnsupportedMediaType("The body is in another charset than UTF-8.")
+    return declared["kind"]
 
 
 def is_json(kind: str) -> bool:

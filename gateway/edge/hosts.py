@@ -13,7 +13,7 @@ from gateway.edge.canonical import Fields, malformed
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 """The names of the machine itself."""
 
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{1,5})?")
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{0,5})?")
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,21 @@ class TrustedHosts:
         host = fields.get(b"host")
         if host is None and http_version == "1.0":
             return
-        match = _HOST.fullmatch(host or b"")
-        if match is None:
+        name = host_name(host or b"")
+        if name is None:
             raise malformed("/header/host", "is missing" if host is None else "is not the name of a host")
-        if self.names is not None and match[1].decode().lower() not in self.names:
+        if self.names is not None and name not in self.names:
             raise Misdirected("This gateway does not answer for the host in the request.")
 
 
 ANY_HOST = TrustedHosts(None)
 """Where the name in a request is nobody's business."""
+
+
+def host_name(value: bytes) -> str | None:
+    """The name in a Host field in lower case, without its port; None where the field has no such form."""
+    match = _HOST.fullmatch(value)
+    return None if match is None else match[1].decode().lower()
 
 
 def is_loopback(host: str) -> bool:

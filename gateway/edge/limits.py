@@ -50,6 +50,9 @@ class Limits(BaseModel):
         description="How long the body may take to arrive, in seconds.",
         json_schema_extra=_beyond(RequestTooSlow),
     )
+    reply_seconds: float = Field(
+        20.0, gt=0, description="How long a client may leave its reply unread before it is disconnected, in seconds."
+    )
     json_depth: int = Field(
         32, ge=2, description="How deeply arrays and objects may nest.", json_schema_extra=_beyond(MalformedRequest)
     )

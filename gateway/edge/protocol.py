@@ -1,24 +1,48 @@
-"""HTTP/1.1 as uvicorn serves it, with what it leaves open: an end to header sections, and problems for refusals.
+"""HTTP/1.1 as uvicorn serves it, made strict where uvicorn and its parser are not (0.54.0, `HttpToolsProtocol`).
 
-Uvicorn reads header fields without limit of size or time, and refuses in plain text (uvicorn 0.54.0,
-`HttpToolsProtocol`). The guard sees a request only once its header section is complete; until then this stands in.
+The guard sees a request only once its header section is complete, and nothing of its framing; for that there is this:
+
+* header sections, trailers and chunk extensions have an end in bytes, whole requests one in seconds;
+* what is no HTTP/1.1, or could be read as something else, is refused: with a problem, and after the answers to the
+  requests before it;
+* trailer fields are no header fields, a body beside an upgrade is no second request, a host in the target counts;
+* replies leave in one piece, and a client that does not read them is let go.
 """
 
 from __future__ import annotations
 
+import re
 from asyncio import TimerHandle
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
-from gateway.domain.errors import HeaderFieldsTooLarge, JobgateError, MalformedRequest, RequestTooSlow
+from gateway.domain.errors import (
+    HeaderFieldsTooLarge,
+    JobgateError,
+    MalformedRequest,
+    RequestTooLarge,
+    RequestTooSlow,
+    TargetTooLong,
+)
 from gateway.edge.canonical import Headers
 from gateway.edge.guard import TOO_SLOW, WHOLE_REPLY, RequestContext, fields_of
+from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
+
+VERSIONS = frozenset({"1.0", "1.1"})
+FRAMING = 8
+"""How many bytes a chunked body may take for each of its own: chunks of one byte each take six."""
+
+_ABSOLUTE = re.compile(rb"http://([^/?#@]+)(?=[/?]|\Z)[^#]*", re.IGNORECASE)
+
+
+class Misread(Exception):
+    """A request that could be read in more than one way."""
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -28,63 +52,116 @@ class EdgeProtocol(HttpToolsProtocol):
         """Serve within `limits`. uvicorn's own switch for the access log would silence every server of the process."""
         super().__init__(*arguments, **settings)
         self.access_log = self.access_log and access_log
-        self._header_seconds = limits.header_seconds
-        self._body_seconds = limits.body_seconds
-        self._most_bytes = limits.target_bytes + limits.header_bytes
-        self._in_head = self._in_body = False
-        self._has_completed = False
-        self._head_bytes = 0
+        self._limits = limits
+        self._most_head = limits.target_bytes + limits.header_bytes
+        # Where in a request the parser is, how many bytes of that part came in data of nothing else, and how many of
+        # them were the body's own.
+        self._in_head = self._in_body = self._has_completed = False
+        self._part_bytes = self._content_bytes = 0
+        self._unanswered = 0
+        self._last_words: JobgateError | None = None
+        self._is_half_closed = False
         self._patience: TimerHandle | None = None
+        self._deafness: TimerHandle | None = None
         self._extensions: Any = {}
+
+    # The connection
 
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
-        self._wait(self._header_seconds)
+        self._wait(self._limits.header_seconds)
+
+    def eof_received(self) -> Any:
+        """A client that has said everything still hears the answer."""
+        self._is_half_closed = self._unanswered > 0 and not self._in_head and not self._in_body
+        return self._is_half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Wait for nothing any longer."""
         self._stop_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        """The client does not read. It has some time to go on."""
+        super().pause_writing()
+        self._deafness = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._deafness is not None:
+            self._deafness.cancel()
+            self._deafness = None
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No further request has come."""
+        self._close()
+
+    def _close(self) -> None:
+        """Close once everything is written, or after some time anyway."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            if self.transport.get_write_buffer_size():
+                self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
+
+    # Reading requests
+
     def data_received(self, data: bytes) -> None:
-        """Read on. A header section that takes too many bytes or too long is refused."""
-        # In these cases alone is it certain that no byte of the data belongs to an earlier request's body.
-        is_head = self._in_head or self._is_idle()
+        """Read on, within the limits. After a fault nothing is read any more."""
+        if self._last_words is not None:
+            return
+        is_one_part = self._in_head or self._in_body or self._unanswered == 0
         self._has_completed = False
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._last_words is not None:
             return
-        if is_head and self._in_head and not self._has_completed:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._most_bytes:
-                self._refuse(HeaderFieldsTooLarge(f"The request is longer than {self._most_bytes} bytes without body."))
-                return
+        if is_one_part and not self._has_completed:
+            self._count(len(data))
         if self._in_body:
-            self._wait(self._body_seconds)
-        elif self._in_head or self._is_idle():
-            self._wait(self._header_seconds)
+            self._wait(self._limits.body_seconds)
+        elif self._in_head or not self._unanswered:
+            self._wait(self._limits.header_seconds)
 
     def on_message_begin(self) -> None:
         """A header section begins."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._part_bytes = True, 0
 
     def on_headers_complete(self) -> None:
-        """A header section is complete."""
-        self._in_head, self._in_body, self._has_completed = False, True, True
+        """A header section is complete. Raises Misread, which the parser hands on as an error of its own."""
+        self._in_head, self._has_completed = False, True
         self._stop_waiting()
+        version = self.parser.get_http_version()
+        if version not in VERSIONS:
+            raise Misread("another version of HTTP")
+        if version == "1.0":
+            self.expect_100_continue = False
+        if self.parser.should_upgrade() and self._announces_body():
+            raise Misread("the parser takes what follows an upgrade for another protocol")
         if not self.url.startswith(b"/"):
             self._prefer_the_targets_host()
+        if b"#" in self.url:
+            raise Misread("a fragment is not sent")
         super().on_headers_complete()
+        self._in_body, self._part_bytes, self._content_bytes = True, 0, 0
+        self._unanswered += 1
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
         self.headers = []
         self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
         self.cycle.scope["extensions"] = self._extensions
 
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._content_bytes += len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        """A request is complete."""
-        self._in_body = False
+        """A request is complete. Raises Misread."""
+        if self.headers and self._is_large(self.headers):
+            raise Misread("trailer fields beyond the limits of header fields")
+        self._in_body, self._has_completed = False, True
         self._stop_waiting()
         super().on_message_complete()
 
@@ -92,18 +169,35 @@ class EdgeProtocol(HttpToolsProtocol):
         """Refuse what is no HTTP/1.1, in our words."""
         self._refuse(MalformedRequest("The request is not HTTP/1.1, or can be read in more than one way."))
 
-    def _prefer_the_targets_host(self) -> None:
-        """A host in the target counts instead of the Host field (RFC 9112, 3.2.2)."""
-        target = httptools.parse_url(self.url)
-        if target.host:
-            port = b":%d" % target.port if target.port else b""
-            others = [(name, value) for name, value in self.headers if name != b"host"]
-            self.headers[:] = [(b"host", target.host + port), *others]
+    def _announces_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
 
-    def _is_idle(self) -> bool:
-        """Whether no request is under way."""
-        cycle: Any = self.cycle
-        return cycle is None or bool(cycle.response_complete)
+    def _prefer_the_targets_host(self) -> None:
+        """A host in the target counts instead of the one Host field that must be there too (RFC 9112, 3.2.2)."""
+        target = _ABSOLUTE.fullmatch(self.url)
+        if target is None and self.url != b"*":
+            raise Misread("a target that is neither a path nor an address of this kind of server")
+        places = [place for place, (name, _) in enumerate(self.headers) if name == b"host"]
+        if target is not None and len(places) == 1 and host_name(self.headers[places[0]][1]) is not None:
+            self.headers[places[0]] = (b"host", target[1])
+
+    def _is_large(self, fields: Headers) -> bool:
+        size = sum(len(name) + len(value) for name, value in fields)
+        return len(fields) > self._limits.header_count or size > self._limits.header_bytes
+
+    def _count(self, size: int) -> None:
+        """Count the bytes of a part that is not complete."""
+        self._part_bytes += size
+        if self._in_head and self._part_bytes > self._most_head:
+            kind = TargetTooLong if len(self.url) > self._limits.target_bytes else HeaderFieldsTooLarge
+            self._refuse(kind(f"The request is longer than {self._most_head} bytes without its body."))
+        elif self._in_body and self._part_bytes > self._content_bytes * FRAMING + self._limits.header_bytes:
+            self._refuse(RequestTooLarge("What frames the body is larger than the body."))
+
+    # Time
 
     def _wait(self, seconds: float) -> None:
         if self._patience is None:
@@ -116,12 +210,14 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         """Nothing is said to a client that has said nothing."""
-        if self._in_body and not self._is_idle():
+        self._patience = None
+        if self._in_body and not self.cycle.response_complete:
             self._end_body()
-        elif self._in_head and self._is_idle():
-            self._refuse(RequestTooSlow(f"The header fields did not arrive within {self._header_seconds:g} seconds."))
+        elif self._in_head:
+            seconds = self._limits.header_seconds
+            self._refuse(RequestTooSlow(f"The header fields did not arrive within {seconds:g} seconds."))
         else:
-            self.transport.close()
+            self._close()
 
     def _end_body(self) -> None:
         """Let the guard refuse a request whose body does not come: it knows what the request was for."""
@@ -130,8 +226,21 @@ class EdgeProtocol(HttpToolsProtocol):
         self.cycle.more_body = False
         self.cycle.message_event.set()
 
-    def _reply(self, cycle: RequestResponseCycle, status: int, fields: Headers, content: bytes) -> None:
+    # Answering
+
+    def on_response_complete(self) -> None:
+        """A request is answered. Where nothing more is to come, say what is left to say, and close."""
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._unanswered == 0 and self._last_words is not None:
+            self._say(self._last_words)
+        elif self._unanswered == 0 and self._is_half_closed:
+            self.loop.call_soon(self._close)
+
+    async def _reply(self, cycle: RequestResponseCycle, status: int, fields: Headers, content: bytes) -> None:
         """Send a reply in one piece, where uvicorn would go through it twice and wake the client twice."""
+        if self.flow.write_paused:
+            await self.flow.drain()
         if cycle.disconnected or cycle.response_started:
             return
         if cycle.access_log:
@@ -144,16 +253,24 @@ class EdgeProtocol(HttpToolsProtocol):
         cycle.on_response()
 
     def _refuse(self, problem: JobgateError) -> None:
-        """Refuse what the guard has not seen, and close the connection."""
+        """Refuse a request that the guard has not seen or cannot read to its end, once those before it are answered."""
+        self._stop_waiting()
+        if self._in_body and self.cycle.response_complete:
+            self._close()
+            return
+        if self._in_body:
+            self._unanswered -= 1
+        if self._unanswered == 0:
+            self._say(problem)
+            return
+        if self._in_body:
+            self.pipeline.popleft()
+        self._last_words = problem
+
+    def _say(self, problem: JobgateError) -> None:
         context = RequestContext()
         reply = render(problem, context)
         self._write(reply.status, fields_of(reply, context.id), reply.content, close=True)
-
-    def _flush(self, data: bytes, close: bool) -> None:  # noqa: FBT001 - call_soon has no keywords
-        if not self.transport.is_closing():
-            self.transport.write(data)
-            if close:
-                self.transport.close()
 
     def _write(self, status: int, fields: Headers, content: bytes, *, close: bool) -> None:
         lines = [b"%b: %b\r\n" % field for field in fields]
@@ -164,4 +281,11 @@ class EdgeProtocol(HttpToolsProtocol):
             raise ValueError("a header field of a reply has a line break in it")
         # Written at the end of this turn of the event loop, replies to many clients go out together; one by one, each
         # would wake its client and have the next request back before the others have been looked at.
-        self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), close)
+        after: Callable[[], None] | None = self._close if close else None
+        self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), after)
+
+    def _flush(self, data: bytes, after: Callable[[], None] | None) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+            if after is not None:
+                after()

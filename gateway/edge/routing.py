@@ -8,7 +8,7 @@ order; what none of them takes goes the long way.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,10 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class ShortCut:
-    """A route of Connexion's, with the base path of its API already in its pattern."""
+    """A route of Connexion's: the pattern of the whole path, and what Connexion would say that it has found."""
 
     pattern: re.Pattern[str]
-    base_path: str
-    operation_id: str
+    found: Mapping[str, str]
 
 
 class Routing(RoutingMiddleware):
@@ -54,9 +53,10 @@ class Routing(RoutingMiddleware):
             for each in self._short_cuts.get((scope["method"], path.count("/")), ()):
                 match = each.pattern.fullmatch(path)
                 if match is not None:
-                    found = {"api_base_path": each.base_path, "operation_id": each.operation_id}
-                    extensions = {**scope["extensions"], ROUTING_CONTEXT: found}
-                    await self.app({**scope, "path_params": match.groupdict(), "extensions": extensions}, receive, send)
+                    # The guard has made this scope for this request, so there is nobody to copy it for.
+                    scope["path_params"] = match.groupdict()
+                    scope["extensions"][ROUTING_CONTEXT] = each.found
+                    await self.app(scope, receive, send)
                     return
         await super().__call__(scope, receive, send)
 
@@ -69,7 +69,9 @@ def short_cuts(mounts: Iterable[BaseRoute]) -> dict[Key, list[ShortCut]]:
         for route in apis[0].app.routes:
             if not isinstance(route, Route) or not _is_plain(route):
                 return {}
-            short_cut = ShortCut(_pattern(apis[0].path, route), apis[0].path, route.app.operation_id)  # type: ignore[attr-defined]
+            operation_id: str = route.app.operation_id  # type: ignore[attr-defined]
+            leads_to = {"api_base_path": apis[0].path, "operation_id": operation_id}
+            short_cut = ShortCut(_pattern(apis[0].path, route), leads_to)
             for method in route.methods or ():
                 found.setdefault((method, (apis[0].path + route.path).count("/")), []).append(short_cut)
     return found

@@ -138,13 +138,14 @@ class Actions:
         response = self.calls.response(connection, reply)
         if not reply.is_understood or response.code or response.message:
             raise not_understood(connection, reply).explain(vendor=response)
+        now = self.clock.now()
         return replace(
             record,
             job_action=ready.job_action,
             status=JobActionStatus.SUCCEEDED,
             outcome=Outcome.APPLIED,
-            job=status_after(connection.vendor.specification, mapping, ready.job_action, self.clock.now()),
-            completed_at=self.clock.now(),
+            job=status_after(connection.vendor.specification, mapping, ready.job_action, now),
+            completed_at=now,
             vendor_response=response,
         )
 

@@ -115,16 +115,12 @@ class Calls:
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
         specification = connection.vendor.specification
-        is_plain = reply.is_success and not reply.body
-        error = {} if is_plain else specification.errors.read(reply.parts)
-        request_id = specification.reply.decode(reply.parts).get("reply.requestId")
-        return VendorResponse(
-            connection.vendor.name,
-            reply.status,
-            _text(error.get("error.code")),
-            _text(error.get("error.message")),
-            _text(request_id),
-        )
+        request_id = _text(specification.reply.read("reply.requestId", reply.parts))
+        if reply.is_success and not reply.body:
+            return VendorResponse(specification.name, reply.status, request_id=request_id)
+        error = specification.errors.read(reply.parts)
+        code, message = _text(error.get("error.code")), _text(error.get("error.message"))
+        return VendorResponse(specification.name, reply.status, code, message, request_id)
 
     def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
         """The problem that a reply other than success is, as far as the reply itself tells."""

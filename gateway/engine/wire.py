@@ -10,7 +10,6 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -153,7 +152,7 @@ class VendorReply:
     @property
     def is_understood(self) -> bool:
         """Whether the body is what a vendor sends: nothing, or a JSON object."""
-        return not self.http.content or isinstance(self.body, Mapping)
+        return not self.http.content or isinstance(self.body, dict)
 
     @cached_property
     def parts(self) -> Parts:

@@ -58,7 +58,7 @@ class Place:
         """The value here, or None where there is none."""
         node: Any = parts.get(self.location)
         for key in self.keys:
-            if not isinstance(node, dict | Mapping):
+            if not isinstance(node, dict) and not isinstance(node, Mapping):
                 return None
             node = _header(node, key) if self.location == "header" else node.get(key)
         return node  # type: ignore[no-any-return]
@@ -148,6 +148,13 @@ class Lens:
     def place_of(self, source: str) -> Place | None:
         """Where a value stands."""
         return next((rule.place for rule in self.rules if rule.source == source), None)
+
+    def read(self, source: str, parts: Parts) -> Json:
+        """One value that a message carries, None where it has none or the lens no place for it."""
+        for rule in self.rules:
+            if rule.source == source:
+                return rule.decode(rule.place.get(parts))
+        return None
 
     def source_at(self, location: str, key: str) -> str | None:
         """Which value stands below `location.key`: `path`, `jobId` gives `job.id`."""

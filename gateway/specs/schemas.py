@@ -18,6 +18,8 @@ from gateway.specs.document import Document, pointer
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_ERRORS = 100
 """How many places one refusal names at most."""
+MOST_NAMES = 10
+"""How many unknown members of one object it names."""
 
 _NULLABLE = {"type", "enum"}
 _BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
@@ -58,8 +60,9 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
         return FieldError(pointer(*keys, kind.property), "is required")
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
-        names = [name if _PRINTABLE_NAME.fullmatch(name) else "a name" for name in kind.unexpected]
-        return FieldError(pointer(*keys), f"{', '.join(names)} is not known here")
+        names = [name if _PRINTABLE_NAME.fullmatch(name) else "a name" for name in kind.unexpected[:MOST_NAMES]]
+        more = f" (and {len(kind.unexpected) - MOST_NAMES} more)" if len(kind.unexpected) > MOST_NAMES else ""
+        return FieldError(pointer(*keys), f"{', '.join(names)}{more} is not known here")
     return FieldError(pointer(*keys), error.message.removeprefix("the value "))
 
 

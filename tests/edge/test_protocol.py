@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from gateway.edge.protocol import EdgeProtocol
 from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge
 from tests.support.raw import message, read_response
 from tests.support.vendors import API_KEY
@@ -149,3 +150,41 @@ def test_trailer_fields_are_no_header_fields(edge: Edge) -> None:
     response = edge.client.send(twice.encode())
     assert (response.status, response.json["parameters"]) == (200, {"note": "why"})
     assert response.header("preference-applied") is None
+
+
+def test_a_client_that_does_not_read_is_let_go(edge: Edge) -> None:
+    """A client that asks and asks and never reads is disconnected, and costs nobody else an answer."""
+    request = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
+    whole = len(edge.client.send(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).body)
+    times = 40
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf.connect((edge.client.host, edge.client.port))
+        deaf.sendall(request * times)
+        edge.works()
+        time.sleep(LIMITS.reply_seconds * 4)
+        deaf.settimeout(BUSY)
+        received = 0
+        try:
+            while content := deaf.recv(1_000_000):
+                received += len(content)
+        except ConnectionResetError:
+            pass
+        assert received < whole * times
+    edge.works()
+
+
+def test_an_answer_is_heard_by_a_client_that_has_finished(edge: Edge) -> None:
+    """A client that closes its side after its request is answered all the same, and then the connection is closed."""
+    with connected(edge) as connection:
+        connection.sendall(message("POST", CANCEL, key=API_KEY).replace(b"Connection: close\r\n", b""))
+        connection.shutdown(socket.SHUT_WR)
+        assert read_response(connection).json["outcome"] == "applied"
+        assert connection.recv(1) == b""
+
+
+async def test_a_reply_cannot_be_split(edge: Edge) -> None:
+    """A line break in a header field of a reply is an error of ours and never reaches the client."""
+    protocol = EdgeProtocol.__new__(EdgeProtocol)
+    with pytest.raises(ValueError, match="line break"):
+        protocol._write(200, [(b"x", b"a\r\nset-cookie: b")], b"", close=False)

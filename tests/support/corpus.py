@@ -1,0 +1,287 @@
+"""Hostile requests: what one is, how it is sent byte for byte, and what a gateway makes of each, whatever it was."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from urllib.parse import quote
+
+from gateway.domain.model import HttpRequest
+from tests.support.edge import LIMITS, MARK, Edge
+from tests.support.problems import Problems
+from tests.support.raw import RawResponse
+
+Answer = frozenset[int | None]
+"""The statuses that may come back; None where the connection may be closed without an answer."""
+
+GRACE_SECONDS = 4.0
+"""How long a busy machine may take beyond the limits. Less than the server keeps an idle connection open."""
+
+_PLACEHOLDER = re.compile(rb"@(host|HOST|key|base|read|jobs|verb|action|member|escaped|body|size|hex|mark|length)@")
+_NO_TIME_TO_WAIT = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """An API as its clients meet it, at which hostile requests are aimed.
+
+    `read` is a path that is answered without asking a vendor; a job's action is at `jobs`, the job's id and `verb`.
+    `body` is a body of that action, and reaches the vendor as it is; `member` is the name of the text in it.
+    """
+
+    host: str
+    key: str
+    base: str
+    read: str
+    jobs: str
+    job: str
+    verb: str
+    member: str
+    body: bytes
+
+    def fill(self, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """What is sent: each `@name@` is replaced, `@length@` by the size of what follows the header section."""
+        named = tuple(_PLACEHOLDER.sub(self._named, piece) for piece in pieces)
+        _, _, body = b"".join(named).partition(b"\r\n\r\n")
+        return tuple(piece.replace(b"@length@", b"%d" % len(body)) for piece in named)
+
+    def _named(self, match: re.Match[bytes]) -> bytes:
+        return self._values.get(match[1], match[0])
+
+    @cached_property
+    def _values(self) -> Mapping[bytes, bytes]:
+        texts = {
+            b"host": self.host,
+            b"HOST": self.host.upper(),
+            b"key": self.key,
+            b"base": self.base,
+            b"read": self.read,
+            b"jobs": self.jobs,
+            b"verb": self.verb,
+            b"action": f"{self.jobs}/{self.job}{self.verb}",
+            b"member": self.member,
+            b"escaped": f"\\u{ord(self.member[0]):04x}{self.member[1:]}",
+            b"size": f"{len(self.body)}",
+            b"hex": f"{len(self.body):x}",
+            b"mark": MARK,
+        }
+        return {name: text.encode() for name, text in texts.items()} | {b"body": self.body}
+
+
+class Ending(Enum):
+    """What the client does once it has sent everything."""
+
+    READS = "reads"
+    HALF_CLOSES = "says that nothing more will come, and reads"
+    LEAVES = "closes the connection"
+    RESETS = "resets the connection"
+    IS_DEAF = "reads nothing for a while, then everything"
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """One hostile request, and what is to come of it.
+
+    `pieces` are sent one after the other, `pause` seconds apart, with the names of a surface as `@name@`. `answers` are
+    the responses, in order, interim ones too. Where one of them is a success, a vendor is asked for `actions` actions,
+    each of which carries the body `carries`, and is for the job of the id `job`, where there is one. `allow` is what
+    405 lists. `closes`: the server ends the connection, although the client goes on listening. `findings` are the
+    defects of stock Connexion of which it is a regression case.
+    """
+
+    name: str
+    pieces: tuple[bytes, ...]
+    answers: tuple[Answer, ...]
+    findings: tuple[str, ...] = ()
+    actions: int = 0
+    carries: bytes = b"@body@"
+    job: str | None = None
+    allow: str | None = None
+    pause: float = 0.0
+    ending: Ending = Ending.READS
+    closes: bool = False
+
+    def __str__(self) -> str:
+        """Its name in the list of tests."""
+        return self.name
+
+    @property
+    def is_head(self) -> bool:
+        """Whether its response has no body."""
+        return self.pieces[0].startswith(b"HEAD ")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What came back: the responses, whether the server closed the connection, and what was left over."""
+
+    responses: tuple[RawResponse, ...]
+    closed: bool
+    rest: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether anything was granted."""
+        return any(200 <= response.status < 300 for response in self.responses)
+
+
+def send(edge: Edge, surface: Surface, hostile: Hostile) -> Heard:
+    """Send a hostile request, and listen until the connection ends."""
+    with socket.socket() as connection:
+        if hostile.ending is Ending.IS_DEAF:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.settimeout(GRACE_SECONDS)
+        connection.connect((edge.client.host, edge.client.port))
+        _send_pieces(connection, surface.fill(hostile.pieces), hostile.pause)
+        return _ENDINGS[hostile.ending](connection, hostile)
+
+
+def meet(edge: Edge, surface: Surface, hostile: Hostile) -> None:
+    """Send a hostile request, and check what came of it, at the vendors too; then a healthy request works."""
+    before = len(edge.transport.requests)
+    heard = send(edge, surface, hostile)
+    check(heard, surface, hostile, edge.problems)
+    check_vendors(edge.transport.requests[before:], heard, surface, hostile)
+    edge.works()
+
+
+def check(heard: Heard, surface: Surface, hostile: Hostile, problems: Problems) -> None:
+    """The responses are those expected, every refusal is a problem that repeats nothing, and the connection ended."""
+    statuses: list[int | None] = [response.status for response in heard.responses]
+    padded = statuses + [None] * (len(hostile.answers) - len(statuses))
+    fits = len(padded) == len(hostile.answers) and all(
+        status in allowed for status, allowed in zip(padded, hostile.answers, strict=True)
+    )
+    assert fits, f"{statuses} instead of {[sorted(each, key=str) for each in hostile.answers]}"
+    assert heard.rest == b""
+    assert heard.closed, "the connection is still open"
+    for response in heard.responses:
+        if response.status >= 400:
+            check_refusal(response, surface, hostile, problems)
+        if response.status == 405:
+            check_allow(response, hostile)
+
+
+def check_refusal(response: RawResponse, surface: Surface, hostile: Hostile, problems: Problems) -> None:
+    """A refusal is a problem of the catalogue, and repeats neither what was sent nor the key."""
+    assert response.status < 500
+    assert MARK not in str(response)
+    assert surface.key not in str(response)
+    if hostile.is_head:
+        assert (response.body, response.header("content-type")) == (b"", "application/problem+json")
+    else:
+        problems.check(response, dict(response.headers))
+    assert (response.header("www-authenticate") == "Bearer") is (response.status == 401)
+
+
+def check_allow(response: RawResponse, hostile: Hostile) -> None:
+    """405 lists the methods, OPTIONS with them, and not the one that was refused."""
+    listed = (response.header("allow") or "").split(", ")
+    assert "OPTIONS" in listed
+    assert hostile.pieces[0].split(b" ")[0].decode("latin-1") not in listed
+    assert hostile.allow is None or set(listed) == set(hostile.allow.split(", "))
+
+
+def check_vendors(asked: list[HttpRequest], heard: Heard, surface: Surface, hostile: Hostile) -> None:
+    """No vendor was asked, unless something was granted; then for exactly the actions that were meant."""
+    actions = [request for request in asked if request.method != "GET"]
+    assert len(actions) == (hostile.actions if heard.is_success else 0)
+    assert heard.is_success or asked == []
+    (carried,) = surface.fill((hostile.carries,))
+    for request in actions:
+        assert request.content == carried
+        assert hostile.job is None or f"/{quote(hostile.job, safe='')}" in request.url
+
+
+def _send_pieces(connection: socket.socket, pieces: tuple[bytes, ...], pause: float) -> None:
+    for number, piece in enumerate(pieces):
+        time.sleep(pause if number else 0)
+        try:
+            connection.sendall(piece)
+        except OSError:
+            # The server has closed the connection. What it said before can still be read.
+            return
+
+
+def _read(connection: socket.socket, hostile: Hostile) -> Heard:
+    """Listen until the connection ends. Unless the server is to end it, the client does, once it has heard enough."""
+    content, closed = b"", False
+    deadline = time.monotonic() + LIMITS.header_seconds + GRACE_SECONDS
+    while not closed and (left := deadline - time.monotonic()) > 0:
+        piece = _receive(connection, left)
+        closed = piece == b""
+        content += piece or b""
+        if not hostile.closes and len(responses(content, hostile).responses) >= len(hostile.answers):
+            _half_close(connection)
+    heard = responses(content, hostile)
+    return Heard(heard.responses, closed, heard.rest)
+
+
+def _receive(connection: socket.socket, seconds: float) -> bytes | None:
+    """What comes next: nothing where the connection has ended, None where time has passed."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(65_536)
+    except TimeoutError:
+        return None
+    except OSError:
+        return b""
+
+
+def _half_close(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The server was faster.
+        return
+
+
+def _half_close_and_read(connection: socket.socket, hostile: Hostile) -> Heard:
+    _half_close(connection)
+    return _read(connection, hostile)
+
+
+def _leave(_connection: socket.socket, _hostile: Hostile) -> Heard:
+    return Heard((), closed=True)
+
+
+def _reset(connection: socket.socket, _hostile: Hostile) -> Heard:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_TIME_TO_WAIT)
+    return Heard((), closed=True)
+
+
+def _read_late(connection: socket.socket, hostile: Hostile) -> Heard:
+    time.sleep(2 * LIMITS.header_seconds)
+    return _read(connection, hostile)
+
+
+_ENDINGS: Mapping[Ending, Callable[[socket.socket, Hostile], Heard]] = {
+    Ending.READS: _read,
+    Ending.HALF_CLOSES: _half_close_and_read,
+    Ending.LEAVES: _leave,
+    Ending.RESETS: _reset,
+    Ending.IS_DEAF: _read_late,
+}
+
+
+def responses(content: bytes, hostile: Hostile) -> Heard:
+    """The complete responses at the start of some bytes, and the rest of these."""
+    found: list[RawResponse] = []
+    while (end := content.find(b"\r\n\r\n")) >= 0:
+        line, *fields = content[:end].decode("latin-1").split("\r\n")
+        headers = tuple((name.lower(), value.strip()) for name, _, value in (field.partition(":") for field in fields))
+        status = int(line.split()[1])
+        bodiless = hostile.is_head or status < 200 or status in {204, 304}
+        length = 0 if bodiless else int(dict(headers)["content-length"])
+        start = end + 4
+        if len(content) < start + length:
+            break
+        found.append(RawResponse(status, headers, content[start : start + length]))
+        content = content[start + length :]
+    return Heard(tuple(found), closed=False, rest=content)
