@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from asyncio import TimerHandle
-from collections.abc import Callable
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,8 @@ from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 
 VERSIONS = frozenset({"1.0", "1.1"})
+LINGER_SECONDS = 1.0
+"""How long what a client still sends is taken after the last word to it."""
 FRAMING = 8
 """How many bytes a chunked body may take for each of its own: chunks of one byte each take six."""
 
@@ -58,9 +60,9 @@ class EdgeProtocol(HttpToolsProtocol):
         # them were the body's own.
         self._in_head = self._in_body = self._has_completed = False
         self._part_bytes = self._content_bytes = 0
-        self._unanswered = 0
+        self._unanswered: deque[RequestResponseCycle] = deque()
         self._last_words: JobgateError | None = None
-        self._is_half_closed = False
+        self._is_half_closed = self._has_ended = False
         self._patience: TimerHandle | None = None
         self._deafness: TimerHandle | None = None
         self._extensions: Any = {}
@@ -74,12 +76,14 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> Any:
         """A client that has said everything still hears the answer."""
-        self._is_half_closed = self._unanswered > 0 and not self._in_head and not self._in_body
+        self._is_half_closed = bool(self._unanswered) and not self._in_head and not self._in_body
         return self._is_half_closed
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any longer."""
+        """Wait for nothing any longer, and tell every request under way; uvicorn tells only the last."""
         self._stop_waiting()
+        for cycle in self._unanswered:
+            cycle.disconnected = True
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -106,16 +110,25 @@ class EdgeProtocol(HttpToolsProtocol):
             if self.transport.get_write_buffer_size():
                 self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
 
+    def _linger(self) -> None:
+        """Close in a moment, and take what still comes: of bytes that are left unread, the network makes a reset.
+
+        A reset can overtake the reply.
+        """
+        self._has_ended = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_SECONDS, self._close)
+
     # Reading requests
 
     def data_received(self, data: bytes) -> None:
         """Read on, within the limits. After a fault nothing is read any more."""
-        if self._last_words is not None:
+        if self._has_ended:
             return
-        is_one_part = self._in_head or self._in_body or self._unanswered == 0
+        is_one_part = self._in_head or self._in_body or not self._unanswered
         self._has_completed = False
         super().data_received(data)
-        if self.transport.is_closing() or self._last_words is not None:
+        if self.transport.is_closing() or self._has_ended:
             return
         if is_one_part and not self._has_completed:
             self._count(len(data))
@@ -146,7 +159,7 @@ class EdgeProtocol(HttpToolsProtocol):
             raise Misread("a fragment is not sent")
         super().on_headers_complete()
         self._in_body, self._part_bytes, self._content_bytes = True, 0, 0
-        self._unanswered += 1
+        self._unanswered.append(self.cycle)
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
         self.headers = []
         self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
@@ -216,7 +229,7 @@ class EdgeProtocol(HttpToolsProtocol):
         elif self._in_head:
             seconds = self._limits.header_seconds
             self._refuse(RequestTooSlow(f"The header fields did not arrive within {seconds:g} seconds."))
-        else:
+        elif not self._unanswered:
             self._close()
 
     def _end_body(self) -> None:
@@ -230,11 +243,11 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """A request is answered. Where nothing more is to come, say what is left to say, and close."""
-        self._unanswered -= 1
+        self._unanswered.popleft()
         super().on_response_complete()
-        if self._unanswered == 0 and self._last_words is not None:
+        if not self._unanswered and self._last_words is not None:
             self._say(self._last_words)
-        elif self._unanswered == 0 and self._is_half_closed:
+        elif not self._unanswered and self._is_half_closed:
             self.loop.call_soon(self._close)
 
     async def _reply(self, cycle: RequestResponseCycle, status: int, fields: Headers, content: bytes) -> None:
@@ -247,7 +260,7 @@ class EdgeProtocol(HttpToolsProtocol):
             target = get_path_with_query_string(cycle.scope)
             version, client = cycle.scope["http_version"], get_client_addr(cycle.scope)
             cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, cycle.scope["method"], target, version, status)
-        self._write(status, [*cycle.default_headers, *fields], content, close=not cycle.keep_alive)
+        self._write(status, [*cycle.default_headers, *fields], content, ends=not cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         cycle.on_response()
@@ -255,12 +268,15 @@ class EdgeProtocol(HttpToolsProtocol):
     def _refuse(self, problem: JobgateError) -> None:
         """Refuse a request that the guard has not seen or cannot read to its end, once those before it are answered."""
         self._stop_waiting()
+        self._has_ended = True
         if self._in_body and self.cycle.response_complete:
             self._close()
             return
         if self._in_body:
-            self._unanswered -= 1
-        if self._unanswered == 0:
+            broken = self._unanswered.pop()
+            broken.disconnected = True
+            broken.message_event.set()
+        if not self._unanswered:
             self._say(problem)
             return
         if self._in_body:
@@ -270,22 +286,24 @@ class EdgeProtocol(HttpToolsProtocol):
     def _say(self, problem: JobgateError) -> None:
         context = RequestContext()
         reply = render(problem, context)
-        self._write(reply.status, fields_of(reply, context.id), reply.content, close=True)
+        self._write(reply.status, fields_of(reply, context.id), reply.content, ends=True)
 
-    def _write(self, status: int, fields: Headers, content: bytes, *, close: bool) -> None:
+    def _write(self, status: int, fields: Headers, content: bytes, *, ends: bool) -> None:
         lines = [b"%b: %b\r\n" % field for field in fields]
-        if close:
+        if ends:
             lines.append(b"connection: close\r\n")
         head = b"".join(lines)
         if head.count(b"\n") != len(lines):
             raise ValueError("a header field of a reply has a line break in it")
         # Written at the end of this turn of the event loop, replies to many clients go out together; one by one, each
         # would wake its client and have the next request back before the others have been looked at.
-        after: Callable[[], None] | None = self._close if close else None
-        self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), after)
+        self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), ends)
 
-    def _flush(self, data: bytes, after: Callable[[], None] | None) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(data)
-            if after is not None:
-                after()
+    def _flush(self, data: bytes, ends: bool) -> None:  # noqa: FBT001 - call_soon has no keywords
+        if self.transport.is_closing():
+            return
+        self.transport.write(data)
+        if ends and self.transport.can_write_eof() and (self._has_ended or self._in_body):
+            self._linger()
+        elif ends:
+            self._close()

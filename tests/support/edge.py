@@ -22,7 +22,7 @@ JOB = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}"
 CANCEL = f"{JOB}/cancel"
 JSON = ("Content-Type", "application/json")
 
-LIMITS = Limits(body_seconds=0.5, header_seconds=0.5, reply_seconds=0.5)
+LIMITS = Limits(body_seconds=0.5, header_seconds=0.5)
 """The limits of the product, but for the seconds that a request may take."""
 
 
