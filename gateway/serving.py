@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
+import resource
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +30,9 @@ from gateway.engine.connections import Vendor
 from gateway.listening import HOST, Manner, address, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.callers import new_key
+
+MOST_FILES = 65_536
+"""Open connections and files of one process."""
 
 
 @dataclass(frozen=True)
@@ -136,19 +140,24 @@ def application(settings: Settings) -> Application:
     """The gateway's application, in a process of its own."""
     log_to_terminal()
     made = Gateway(settings, Catalogue.load()).application
-    spare_the_collector()
+    settle_in()
     return made
 
 
-def spare_the_collector() -> None:
-    """Tell Python's garbage collector that what is there now stays, and to look less often for what does not.
+def settle_in() -> None:
+    """Make this process one that serves and nothing else.
 
-    A gateway has some hundred thousand objects at its start (documents, schemas, modules), and each request makes some
-    hundred that go by themselves; `make bench` shows what looking through all of them would cost.
+    Python's garbage collector is told that what is there now stays (some hundred thousand objects: documents, schemas,
+    modules), and to look less often for what does not, since a request leaves no cycles behind. And as many connections
+    may be open as the system lets a process have, where the usual number is for a program of its user's.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = MOST_FILES if most == resource.RLIM_INFINITY else min(MOST_FILES, most)
+    with suppress(ValueError, OSError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
@@ -158,5 +167,5 @@ def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
         supervisor(partial(application, settings), manner, settings.server.workers, listening).run()
         return
     served = server(gateway.application, manner)
-    spare_the_collector()
+    settle_in()
     served.run(sockets=[listening])

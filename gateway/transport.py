@@ -39,8 +39,11 @@ _PRINTABLE_LINES = re.compile(r"(?:[\x20-\x7e\t]+\r\n)+")
 class HttpTransport:
     """Sends requests. Keeps connections open; close it when done."""
 
-    def __init__(self, clock: Clock, *, connections: int = 1_000) -> None:
-        """Make a transport of at most `connections` connections at once."""
+    def __init__(self, clock: Clock, *, connections: int = 8_192) -> None:
+        """Make a transport of at most `connections` connections at once.
+
+        It is a last line and no queue: whoever meets it waits while others overtake.
+        """
         self._clock = clock
         self._connections = connections
         self._connector: aiohttp.TCPConnector | None = None

@@ -243,7 +243,8 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """A request is answered. Where nothing more is to come, say what is left to say, and close."""
-        self._unanswered.popleft()
+        # The extensions hold the cycle and the cycle the scope: apart, they need no garbage collector.
+        del self._unanswered.popleft().scope["extensions"]
         super().on_response_complete()
         if not self._unanswered and self._last_words is not None:
             self._say(self._last_words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 
@@ -204,3 +205,24 @@ async def test_a_reply_cannot_be_split(edge: Edge) -> None:
     protocol = EdgeProtocol.__new__(EdgeProtocol)
     with pytest.raises(ValueError, match="line break"):
         protocol._write(200, [(b"x", b"a\r\nset-cookie: b")], b"", ends=False)
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(edge: Edge) -> None:
+    """What a request has made goes by itself, so that the collector, which looks seldom, has nothing to find."""
+    request = message("POST", CANCEL, headers=[JSON], body=b'{"note":"why"}', key=API_KEY)
+    request = request.replace(b"Connection: close\r\n", b"")
+    with connected(edge) as connection:
+
+        def ask(times: int) -> None:
+            for _ in range(times):
+                connection.sendall(request)
+                assert read_response(connection).status == 200
+
+        ask(20)
+        gc.collect()
+        gc.disable()
+        try:
+            ask(100)
+            assert gc.collect() < 100
+        finally:
+            gc.enable()
