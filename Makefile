@@ -7,12 +7,16 @@ WORKERS ?= 2
 FUZZ_EXAMPLES ?= 1000
 # For instance: make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
+# For instance: make bench BENCH_FLAGS=--quick
+BENCH_FLAGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 CREATED := $(VENV)/created.stamp
 RUNTIME := $(VENV)/runtime.stamp
 DEVELOPMENT := $(VENV)/development.stamp
+NODE := bench/contenders/node
+NODE_MODULES := $(NODE)/node_modules/installed.stamp
 
 # Doubly quiet: single quiet still repeats, per package, warnings about the machine's own pip
 # configuration. Errors are printed either way.
@@ -26,7 +30,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 .DELETE_ON_ERROR:
 # Under make -j two targets would otherwise fill the same .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help run demo test fuzz check docs lock clean
+.PHONY: help run demo test fuzz bench check docs lock clean
 
 help: ## Show this list
 	@echo "Jobgate needs Python 3.11 or newer (PYTHON=$(PYTHON)) and installs itself on first use."
@@ -43,6 +47,9 @@ test: $(DEVELOPMENT) ## Run the tests
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
+
+bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 20 minutes (BENCH_FLAGS=--quick)
+	$(BIN)/python -m bench $(BENCH_FLAGS)
 
 check: $(DEVELOPMENT) ## Check style, types, imports, specs and generated docs; changes nothing
 	$(BIN)/ruff check
@@ -63,9 +70,14 @@ lock: $(DEVELOPMENT) ## Write both lock files anew from pyproject.toml
 		--output-file requirements/runtime.txt
 
 clean: ## Remove .venv, build results and caches
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
+	rm -rf $(VENV) $(NODE)/node_modules build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache \
 		.ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without node the benchmark leaves out those who need it, and says so. Packages run nothing when they are installed.
+$(NODE_MODULES): $(NODE)/package.json $(NODE)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; fi
 
 # A stamp of its own, because an interrupted creation leaves a .venv without pip; --clear makes
 # the next attempt start over.

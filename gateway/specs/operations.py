@@ -125,7 +125,8 @@ class Api:
     @classmethod
     def compile(cls, document: Document) -> Api:
         """Compile every operation of a document that the lint accepts."""
-        compiled = (_operation(document, *found) for found in document.operations())
+        known: dict[int, Response] = {}
+        compiled = (_operation(document, known, *found) for found in document.operations())
         return cls(document, {operation.operation_id: operation for operation in compiled})
 
     @property
@@ -162,7 +163,9 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("[^/]+".join(re.escape(text) for text in _PARAMETER.split(template)[::2]))
 
 
-def _operation(document: Document, path: str, method: str, node: Mapping[str, Any]) -> Operation:
+def _operation(
+    document: Document, known: dict[int, Response], path: str, method: str, node: Mapping[str, Any]
+) -> Operation:
     item = document.content["paths"][path]
     declared = [document.resolve(each) for each in (*item.get("parameters", ()), *node.get("parameters", ()))]
     parameters = tuple(_parameter(document, each) for each in declared)
@@ -175,7 +178,7 @@ def _operation(document: Document, path: str, method: str, node: Mapping[str, An
         parameters=parameters,
         media_types=tuple(body.get("content", ())),
         request=Validator(document, _request_schema(parameters, body)),
-        responses={str(status): _response(document, response) for status, response in node["responses"].items()},
+        responses={str(status): _response(document, known, each) for status, each in node["responses"].items()},
         defaults=_parameter_defaults(document, parameters),
         fill_body=_body_filler(document, body),
         example=_example(declared, body),
@@ -201,10 +204,14 @@ def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:
     return Parameter(node["name"], node["in"], required, resolved.get("type", "string"), node["schema"])
 
 
-def _response(document: Document, node: Any) -> Response:
-    content = document.resolve(node).get("content", {})
-    bodies = {media_type: Validator(document, media["schema"]) for media_type, media in content.items()}
-    return Response(tuple(content), bodies)
+def _response(document: Document, known: dict[int, Response], node: Any) -> Response:
+    """A response, compiled once however many operations have it: a compiled schema takes a good deal of memory."""
+    resolved = document.resolve(node)
+    if id(resolved) not in known:
+        content = resolved.get("content", {})
+        bodies = {media_type: Validator(document, media["schema"]) for media_type, media in content.items()}
+        known[id(resolved)] = Response(tuple(content), bodies)
+    return known[id(resolved)]
 
 
 def _request_schema(parameters: tuple[Parameter, ...], body: Mapping[str, Any]) -> dict[str, Any]:

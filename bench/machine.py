@@ -1,0 +1,105 @@
+"""The machine: whether it can run the benchmark, which of its cores does what, and how it is described."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.contenders import MODULES, node_is_missing
+from bench.processes import TICKS, BenchError
+
+FILES = 20_000
+"""Open files that the vendor needs at most: a thousand for each contender, and more."""
+LIBRARIES = (
+    *("jobgate", "aiohttp", "connexion", "fastapi", "flask", "httptools", "httpx", "requests", "starlette"),
+    *("uvicorn", "uvloop"),
+)
+PACKAGES = (
+    *("@stoplight/prism-cli", "express", "express-openapi-validator", "fastify", "fastify-openapi-glue", "undici"),
+)
+TOOLS = {
+    "wrk": "wrk puts load on the contenders, and it is not installed: apt-get install wrk",
+    "taskset": "taskset gives each program its core, and it is not installed: apt-get install util-linux",
+}
+_SYSTEM = 3
+"""How many fields of a line of /proc/stat are about programs: user, nice and system."""
+
+
+@dataclass(frozen=True)
+class Cores:
+    """One core for the contender, another for vendor and load."""
+
+    contender: tuple[int, ...]
+    load: tuple[int, ...]
+
+    @property
+    def both(self) -> tuple[int, ...]:
+        """The two."""
+        return (*self.contender, *self.load)
+
+    def busy_seconds(self) -> float:
+        """How long the contender's core has been busy, with whatever."""
+        lines = (line.split() for line in Path("/proc/stat").read_text("utf-8").splitlines())
+        names = {f"cpu{core}" for core in self.contender}
+        return sum(int(ticks) for name, *fields in lines if name in names for ticks in fields[:_SYSTEM]) / TICKS
+
+
+def prepare() -> Cores:
+    """Make this process ready to measure; gives the cores. Raises BenchError, which says what to install."""
+    if sys.platform != "linux":
+        raise BenchError("the benchmark runs on Linux only: it gives programs their cores, and reads /proc.")
+    for tool, mend in TOOLS.items():
+        if shutil.which(tool) is None:
+            raise BenchError(mend)
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        raise BenchError("the benchmark needs two cores: one for the contender, the other for vendor and load.")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
+    # What this process does meanwhile, such as drawing a progress bar, is not to disturb the contender.
+    os.sched_setaffinity(0, cores[1:2])
+    return Cores((cores[0],), (cores[1],))
+
+
+def described() -> dict[str, str]:
+    """What a reader has to know of this machine."""
+    return dict(_described())
+
+
+def _described() -> Iterator[tuple[str, str]]:
+    yield "Date", datetime.now(UTC).date().isoformat()
+    yield "Processor", _processor()
+    yield "Cores", str(os.cpu_count())
+    yield "System", f"{platform.system()} {platform.release().partition('-')[0]}"
+    yield "Python", f"{platform.python_implementation()} {platform.python_version()}"
+    yield "Libraries", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    if node_is_missing() is None:
+        yield "Node", _output("node", "--version").strip().removeprefix("v")
+        yield "Packages", ", ".join(f"{name} {_package(name)}" for name in PACKAGES)
+    yield "Load", " ".join(_output("wrk", "-v").split()[:2])
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
+
+
+def _package(name: str) -> str:
+    described: dict[str, str] = json.loads((MODULES / name / "package.json").read_text("utf-8"))
+    return described["version"]
+
+
+def _output(*command: str) -> str:
+    # wrk says its version, and then ends as if that were wrong.
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

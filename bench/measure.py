@@ -1,0 +1,94 @@
+"""The measuring itself: each section's contenders are up together, and one at a time is under load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import load
+from bench.contenders import CONTENDERS, Contender
+from bench.machine import Cores
+from bench.plan import Plan, Point, Section, points
+from bench.processes import BenchError
+from bench.results import Measurement
+from bench.servers import House, Server, house
+from bench.verify import verify
+
+BY_NAME: Mapping[str, Contender] = {each.name: each for each in CONTENDERS}
+
+TRIES = 3
+"""How often a measurement is made until nothing holds it up."""
+
+Say = Callable[[str], None]
+"""Takes what is being done now."""
+
+
+def measure(plan: Plan, cores: Cores, say: Say) -> Generator[Measurement, None, None]:
+    """Make every measurement of a plan. Raises BenchError where a contender does not start or not do the work."""
+    rehearse(plan, cores, say)
+    for section in plan.sections:
+        yield from measure_section(section, plan, cores, say)
+
+
+def rehearse(plan: Plan, cores: Cores, say: Say) -> None:
+    """Start and verify every contender once, so that a mistake shows now and not at the end."""
+    with TemporaryDirectory() as folder, house(Path(folder), 0.0, load=cores.load, cores=cores.contender) as place:
+        for name in plan.contenders:
+            say(f"checking {name}")
+            with place.serving(BY_NAME[name]) as server:
+                verify(server, place.upstream)
+
+
+def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Iterator[Measurement]:
+    """Make every measurement of a section."""
+    where = cores.both if section.both_cores else cores.contender
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        place = stack.enter_context(house(folder, section.delay, load=cores.load, cores=where))
+        servers = {name: ready(stack, place, name, say) for name in section.contenders}
+        for name, server in servers.items():
+            say(f"{section.name}: warming up {name}")
+            load.run(server.target, max(section.connections), plan.warm_up, cores.load)
+            settled(server)
+        for point in points(section, plan.rounds):
+            say(f"{section.name}, round {point.round + 1}, {point.connections} connections: {point.contender}")
+            yield measure_point(servers[point.contender], section, point, plan.seconds, cores)
+
+
+def ready(stack: ExitStack, place: House, name: str, say: Say) -> Server:
+    """Start a contender, and verify it."""
+    say(f"starting {name}")
+    server = stack.enter_context(place.serving(BY_NAME[name]))
+    verify(server, place.upstream)
+    return server
+
+
+def measure_point(server: Server, section: Section, point: Point, seconds: int, cores: Cores) -> Measurement:
+    """Measure a contender, again if that was held up."""
+    for _ in range(TRIES - 1):
+        made = measure_once(server, section, point, seconds, cores)
+        if not made.load.held_up(seconds):
+            return made
+    return measure_once(server, section, point, seconds, cores)
+
+
+def measure_once(server: Server, section: Section, point: Point, seconds: int, cores: Cores) -> Measurement:
+    """Put a contender under load. Afterwards nothing of it is left over for the next one."""
+    program = server.program
+    before, all_before = program.busy_seconds(), cores.busy_seconds()
+    seen = load.run(server.target, point.connections, seconds, cores.load)
+    busy = (program.busy_seconds() - before) / seen.seconds
+    others = max((cores.busy_seconds() - all_before) / seen.seconds - busy, 0.0) if server.contender.command else 0.0
+    settled(server)
+    what = section.name, point.contender, point.connections, point.round
+    return Measurement(*what, seen, busy, others, program.peak_memory())
+
+
+def settled(server: Server) -> None:
+    """Wait until a contender is idle. Raises BenchError where it does not become so."""
+    try:
+        server.program.wait_until_idle()
+    except BenchError as error:
+        raise BenchError(f"{server.contender.name}: {error}") from error

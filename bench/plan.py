@@ -1,0 +1,126 @@
+"""What is measured: the sections of a run, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+EVERYONE = ("jobgate", "floor", "connexion-flask", "connexion-async", "fastapi", "prism", "express", "fastify")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Contenders that are compared with each other, at so many connections each, with a vendor that takes its time."""
+
+    name: str
+    title: str
+    about: str
+    delay: float
+    connections: tuple[int, ...]
+    contenders: tuple[str, ...]
+    both_cores: bool = False
+
+
+AT_ONCE = Section(
+    "at-once",
+    "A vendor that answers at once",
+    "What a contender costs in itself: at 64 connections its core is busy all the time.",
+    0.0,
+    (1, 16, 64),
+    (*EVERYONE, "straight"),
+)
+AFTER_50_MS = Section(
+    "after-50-ms",
+    "A vendor that answers after 50 ms",
+    "Of 64 connections at most 1,280 requests per second can come, and of 1,000 connections 20,000.",
+    0.05,
+    (64, 1_000),
+    EVERYONE,
+)
+AFTER_100_MS = Section(
+    "after-100-ms",
+    "A vendor that answers after 100 ms",
+    "Of 64 connections at most 640 requests per second can come, and of 1,000 connections 10,000.",
+    0.1,
+    (64, 1_000),
+    EVERYONE,
+)
+A_THOUSAND = Section(
+    "a-thousand",
+    "A thousand connections",
+    "The vendor answers at once: what the CPU allows with as many connections.",
+    0.0,
+    (1_000,),
+    ("jobgate", "floor"),
+)
+EXTRAS = Section(
+    "extras",
+    "What Jobgate's signatures and its access log cost",
+    "The vendor answers at once.",
+    0.0,
+    (64,),
+    ("jobgate", "jobgate-signing", "jobgate-access-log"),
+)
+WORKERS = Section(
+    "workers",
+    "Two workers",
+    "Here Jobgate may use both cores, and shares one of them with vendor and load. The vendor answers at once.",
+    0.0,
+    (64,),
+    ("jobgate", "jobgate-2-workers"),
+    both_cores=True,
+)
+SECTIONS = (AT_ONCE, AFTER_50_MS, AFTER_100_MS, A_THOUSAND, EXTRAS, WORKERS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run. Every contender is warmed up in each section before the first round."""
+
+    sections: tuple[Section, ...]
+    seconds: int
+    rounds: int
+    warm_up: int
+
+    @property
+    def contenders(self) -> tuple[str, ...]:
+        """Every contender that takes part, once."""
+        return tuple(dict.fromkeys(name for section in self.sections for name in section.contenders))
+
+    @property
+    def length(self) -> int:
+        """How many measurements there are."""
+        return self.rounds * sum(len(each.connections) * len(each.contenders) for each in self.sections)
+
+
+def chosen(only: Collection[str], without: Collection[str]) -> tuple[Section, ...]:
+    """The sections with the contenders `only`, all if none, less the sections and contenders `without`."""
+    kept = (_chosen(section, only, without) for section in SECTIONS if section.name not in without)
+    return tuple(section for section in kept if section.contenders)
+
+
+def _chosen(section: Section, only: Collection[str], without: Collection[str]) -> Section:
+    names = (name for name in section.contenders if (not only or name in only) and name not in without)
+    return replace(section, contenders=tuple(names))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement to make."""
+
+    round: int
+    connections: int
+    contender: str
+
+
+def points(section: Section, rounds: int) -> Iterator[Point]:
+    """Every measurement of a section. Each round has every contender once, and each begins with another."""
+    for number in range(rounds):
+        for connections in section.connections:
+            for contender in rotated(section.contenders, number * len(section.contenders) // rounds):
+                yield Point(number, connections, contender)
+
+
+def rotated(names: Sequence[str], by: int) -> Sequence[str]:
+    """The names in their order, from another one on."""
+    return [*names[by:], *names[:by]]

@@ -1,0 +1,113 @@
+"""The plots, as SVG. The same results make the same file, and the colours can be read on white and on black."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.measure import BY_NAME
+from bench.plan import AT_ONCE, EVERYONE
+from bench.results import NotMeasured, Place, Results, latency, slowest, throughput
+from bench.targets import BUSY
+
+TEXT, GRID, OURS, FLOOR, OTHERS = "#757c85", "#757c8533", "#1f9d63", "#9a8a5a", "#5b8bd0"
+COLOURS = {"jobgate": OURS, "floor": FLOOR}
+# A dictionary of Any, because the type of the keys is every name that matplotlib has.
+STYLE: dict[Any, Any] = {
+    # Without it, every file would have other names in it.
+    "svg.hashsalt": "jobgate",
+    "font.size": 10,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), TEXT),
+}
+
+
+def plots() -> dict[str, Callable[[Results], Figure]]:
+    """Every plot by the name of its file."""
+    return {"throughput.svg": throughput_plot, "latency.svg": latency_plot}
+
+
+def svg(plot: Callable[[Results], Figure], results: Results) -> bytes:
+    """A plot as a file."""
+    paper = BytesIO()
+    with mpl.rc_context(STYLE):
+        plot(results).savefig(paper, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return paper.getvalue()
+
+
+def throughput_plot(results: Results) -> Figure:
+    """Bars: requests per second at 64 connections."""
+    names = list(reversed(measured(results)))
+    figure = Figure(figsize=(8.6, 0.42 * len(names) + 1.1), layout="constrained")
+    axes = figure.subplots()
+    heights = [results.median(BUSY, name, throughput) for name in names]
+    bars = axes.barh(titles(names), heights, color=[COLOURS.get(name, OTHERS) for name in names], height=0.62)
+    axes.bar_label(bars, [f"{height:,.0f}" for height in heights], padding=4)
+    if "floor" in names:
+        axes.axvline(results.median(BUSY, "floor", throughput), color=FLOOR, linestyle="--", linewidth=1)
+    axes.set_xlim(0, max(heights, default=1) * 1.12)
+    axes.set_xlabel("requests per second, 64 connections, one core (dashed: the floor)")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    plain(axes)
+    return figure
+
+
+def latency_plot(results: Results) -> Figure:
+    """A line for each contender and number of connections, from the median latency to what one in a hundred exceeds."""
+    names = list(reversed(measured(results)))
+    figure = Figure(figsize=(8.6, 0.36 * len(names) + 1.3), layout="constrained")
+    panels: Sequence[Axes] = figure.subplots(1, len(AT_ONCE.connections), sharey=True)
+    for axes, connections in zip(panels, AT_ONCE.connections, strict=True):
+        draw_latencies(axes, results, Place(AT_ONCE.name, connections), names)
+        axes.set_title(f"{connections} connection{'s' if connections > 1 else ''}", fontsize=10)
+        plain(axes)
+    figure.supxlabel("latency in ms, from the median (dot) to the 99th percentile (bar)", fontsize=10)
+    return figure
+
+
+def draw_latencies(axes: Axes, results: Results, place: Place, names: Sequence[str]) -> None:
+    """The lines of one number of connections."""
+    medians = [results.median(place, name, latency) for name in names]
+    ends = [results.median(place, name, slowest) for name in names]
+    colours = [COLOURS.get(name, OTHERS) for name in names]
+    rows = range(len(names))
+    axes.hlines(rows, medians, ends, colors=colours, linewidth=2)
+    axes.scatter(medians, rows, c=colours, s=34, zorder=3)
+    axes.scatter(ends, rows, c=colours, s=60, marker="|", zorder=3)
+    axes.set_yticks(rows, titles(names))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.12)
+
+
+def measured(results: Results) -> list[str]:
+    """The contenders that forward, the fastest first, for as far as they were measured at 1, 16 and 64 connections."""
+    return [name for name in results.contenders(BUSY) if name in EVERYONE and everywhere(results, name)]
+
+
+def everywhere(results: Results, name: str) -> bool:
+    """Whether a contender was measured at each number of connections."""
+    try:
+        return all(results.at(Place(AT_ONCE.name, connections), name) for connections in AT_ONCE.connections)
+    except NotMeasured:
+        return False
+
+
+def titles(names: Sequence[str]) -> list[str]:
+    """What the contenders are called."""
+    return [BY_NAME[name].title for name in names]
+
+
+def plain(axes: Axes) -> None:
+    """Leave out what says nothing."""
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", which="both", color=GRID)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,122 @@
+"""The contenders and their vendor, serving."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from bench.contenders import NODE, Contender
+from bench.processes import HOST, ROOT, BenchError, Program, free_port, program
+from bench.work import CONNECTION, KEY
+
+SETTINGS = """\
+api_key = "{key}"
+
+[connections.{connection}]
+vendor = "azure-job-router"
+endpoint = "{upstream}"
+
+[connections.{connection}.authentication]
+"""
+GRANTED = """\
+kind = "client-credentials"
+scheme = "entraId"
+client_id = "bench"
+client_secret = "bench"
+token_url = "{upstream}/token"
+"""
+SIGNING = """\
+kind = "signature"
+scheme = "accessKey"
+secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+"""
+"""Jobgate's settings, and two ways to prove who it is. The secrets are made up."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A contender that serves."""
+
+    contender: Contender
+    url: str
+    program: Program
+
+    @property
+    def target(self) -> str:
+        """Where the work is asked for."""
+        return self.url + self.contender.target
+
+
+@dataclass(frozen=True)
+class House:
+    """A vendor that runs, and where its contenders may run and keep their files."""
+
+    vendor: Program
+    upstream: str
+    folder: Path
+    cores: tuple[int, ...]
+
+    @contextmanager
+    def serving(self, contender: Contender) -> Iterator[Server]:
+        """Serve a contender until the block ends."""
+        if not contender.command:
+            yield Server(contender, self.upstream, self.vendor)
+            return
+        port = free_port()
+        command = [self._filled(each, port) for each in contender.command]
+        environment = {
+            "BENCH_DOCUMENT": str(self.folder / "gateway.json"),
+            "BENCH_PORT": str(port),
+            "BENCH_UPSTREAM": self.upstream,
+            "NODE_ENV": "production",
+            **contender.environment,
+        }
+        with program(command, self.folder / f"{contender.name}.log", environment, self.cores) as started:
+            try:
+                started.wait_until_it_listens(port)
+            except BenchError as error:
+                raise BenchError(f"{contender.name}: {error}") from error
+            yield Server(contender, f"http://{HOST}:{port}", started)
+
+    def _filled(self, text: str, port: int) -> str:
+        bin_folder = Path(sys.executable).parent
+        return text.format(port=port, upstream=self.upstream, bin=bin_folder, node=NODE, folder=self.folder)
+
+
+@contextmanager
+def house(folder: Path, delay: float, *, load: Iterable[int] = (), cores: Iterable[int] = ()) -> Iterator[House]:
+    """A vendor that answers after `delay` seconds and runs on the cores `load`, for contenders that run on `cores`."""
+    port = free_port()
+    upstream = f"http://{HOST}:{port}"
+    write_files(folder, upstream)
+    command = (sys.executable, "-m", "bench.upstream", str(port), "--delay", str(delay))
+    with program(command, folder / "vendor.log", {}, load) as vendor:
+        vendor.wait_until_it_listens(port)
+        yield House(vendor, upstream, folder, tuple(cores))
+
+
+def write_files(folder: Path, upstream: str) -> None:
+    """Write what contenders read at their start."""
+    for name, authentication in (("jobgate.toml", GRANTED), ("jobgate-signing.toml", SIGNING)):
+        settings = (SETTINGS + authentication).format(key=KEY, connection=CONNECTION, upstream=upstream)
+        (folder / name).write_text(settings, encoding="utf-8")
+    (folder / "gateway.json").write_text(json.dumps(document_for_node()), encoding="utf-8")
+
+
+def document_for_node() -> object:
+    """The gateway's document as node's libraries can take it.
+
+    In JSON, because they read YAML without merge keys. Without responses, because express-openapi-validator mistakes
+    the ids in their links for those of schemas, and fastify would check answers by them, which nobody else does.
+    """
+    document = yaml.safe_load((ROOT / "specs/gateway.yaml").read_text("utf-8"))
+    for item in document["paths"].values():
+        for operation in item.values():
+            operation["responses"] = {"default": {"description": "Anything."}}
+    return document

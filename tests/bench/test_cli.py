@@ -1,0 +1,92 @@
+"""`python -m bench`: what it says, and where it writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from bench import cli, report
+from bench.plan import Plan
+from bench.processes import BenchError
+from bench.results import Measurement, Results
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[Plan]:
+    """The plans that would have been carried out; the results are there already."""
+    made: list[Plan] = []
+
+    def run(_: Console, plan: Plan) -> tuple[Measurement, ...]:
+        made.append(plan)
+        return results.measurements
+
+    monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(cli, "missing", dict)
+    monkeypatch.setattr(cli, "described", lambda: {"Processor": "A processor"})
+    return made
+
+
+@pytest.mark.parametrize("tool", ["wrk", "taskset"])
+def test_missing_tool(monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
+    """Without one of its tools it ends with one line that says how to install it."""
+    monkeypatch.setattr("shutil.which", lambda name: None if name == tool else f"/usr/bin/{name}")
+    result = runner.invoke(cli.application, ["--only", "floor"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"bench: {tool} ")
+    assert "apt-get install" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without node its contenders are left out, and that is said."""
+    monkeypatch.setattr(cli, "node_is_missing", lambda: "node is not installed")
+    monkeypatch.setattr(cli, "prepare", nothing)
+    result = runner.invoke(cli.application, ["--quick"])
+    assert result.stdout == "Without prism, express, fastify: node is not installed.\n"
+    assert result.stderr == "bench: enough\n"
+
+
+def nothing() -> None:
+    """Go no further."""
+    raise BenchError("enough")
+
+
+def test_unknown_name() -> None:
+    """A name that is none ends it, with those that are."""
+    result = runner.invoke(cli.application, ["--without", "nobody"])
+    assert result.exit_code == 1
+    assert "there is no nobody; known: a-thousand, after-100-ms, after-50-ms, at-once, connexion-async" in result.stderr
+
+
+def test_quick(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick run is short, prints the page, and writes nothing."""
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(cli.application, ["--quick"])
+    assert result.exit_code == 0, result.output
+    assert "Targets" in result.stdout
+    assert (plans[0].seconds, plans[0].rounds, list(tmp_path.iterdir())) == (1, 1, [])
+
+
+def test_whole_run_is_written_to_docs(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole run is written to docs/, and the page can be made anew."""
+    monkeypatch.chdir(tmp_path)
+    assert runner.invoke(cli.application, []).exit_code == 0
+    page = tmp_path / "docs" / report.PAGE
+    assert "4 seconds" in page.read_text("utf-8")
+    page.unlink()
+    assert "wrote docs/benchmarks.md" in runner.invoke(cli.application, ["report"]).stdout
+    assert page.exists()
+
+
+def test_output(plans: list[Plan], tmp_path: Path) -> None:
+    """Part of a run is written where it is told."""
+    options = ["--without", "workers", "--seconds", "2", "--rounds", "5", "--output", str(tmp_path)]
+    assert runner.invoke(cli.application, options).exit_code == 0
+    assert "Left out: workers: not wanted." in (tmp_path / report.PAGE).read_text("utf-8")
+    assert [section.name for section in plans[0].sections][-1] == "extras"
+    assert (plans[0].seconds, plans[0].rounds) == (2, 5)

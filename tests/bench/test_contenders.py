@@ -1,0 +1,70 @@
+"""The honesty check: every contender does the same work, and what would not is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.contenders import CONTENDERS, EVERYTHING, Contender, node_is_missing
+from bench.processes import BenchError
+from bench.servers import House, house
+from bench.verify import verify
+from bench.work import JOB_ACTION, VENDOR_TARGET, WRONG_TYPE
+
+BY_NAME = {each.name: each for each in CONTENDERS}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[House]:
+    """A vendor that answers at once."""
+    with house(tmp_path, 0.0) as made:
+        yield made
+
+
+def check(place: House, contender: Contender) -> None:
+    """Serve a contender, and verify it."""
+    with place.serving(contender) as server:
+        verify(server, place.upstream)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_does_the_same_work(place: House, name: str) -> None:
+    """Exactly the vendor's documented request arrives at the vendor, and what must be refused does not."""
+    contender = BY_NAME[name]
+    missing = node_is_missing()
+    if contender.needs_node and missing is not None:
+        pytest.skip(missing)
+    check(place, contender)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "named"),
+    [
+        (
+            "floor",
+            {"refuses": (WRONG_TYPE,)},
+            "class of the status for a body with a member of the wrong type: expected 4",
+        ),
+        ("floor", {"refuses": EVERYTHING}, "requests at the vendor for an unknown key: expected 0, found 1"),
+        ("floor", {"answer": JOB_ACTION | {"outcome": "unknown"}}, "answer: expected {"),
+        ("floor", {"target": "/v1/connections/bench/jobs/another/cancel"}, "found POST /routing/jobs/another:cancel?"),
+        ("straight", {"target": VENDOR_TARGET.partition("?")[0]}, "request at the vendor: expected POST"),
+        ("straight", {"target": "/last"}, "request at the vendor: expected POST"),
+        ("fastapi", {"target": "/v1/elsewhere"}, "status: expected 200, found 404"),
+    ],
+)
+def test_finds_out_who_does_not(place: House, name: str, changes: dict[str, object], named: str) -> None:
+    """A contender that does something else is not measured, and the message says what it does."""
+    with pytest.raises(BenchError) as found:
+        check(place, replace(BY_NAME[name], **changes))  # type: ignore[arg-type]
+    assert f"{name} does not do the same work: " in str(found.value)
+    assert named in str(found.value)
+
+
+def test_says_why_one_does_not_start(place: House) -> None:
+    """Where a contender ends instead of listening, the message has what it said."""
+    with pytest.raises(BenchError, match=r"(?s)^floor: it did not start listening.*no such module"):
+        check(place, replace(BY_NAME["floor"], command=("{bin}/python", "-c", "raise SystemExit('no such module')")))

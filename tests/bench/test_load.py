@@ -1,0 +1,51 @@
+"""What wrk reports, and how it is read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.load import Load, parse, run
+from bench.processes import BenchError
+from bench.servers import house
+from bench.work import VENDOR_TARGET
+
+REPORT = """\
+Running 2s test @ http://127.0.0.1:9001/
+Requests/sec:  1000.00
+{"requests":2000,"microseconds":2000000,"p50":950,"p90":1500,"p99":12345,"status":10,"connect":1,"read":2,"write":3,"timeout":4}
+"""
+
+
+def test_report() -> None:
+    """Times become seconds and milliseconds; answers that are errors or late do not count as throughput."""
+    load = parse(REPORT)
+    assert load == Load(2_000, 2.0, 0.95, 1.5, 12.345, 10, 1, 2, 3, 4)
+    assert (load.good, load.errors) == (993.0, 20)
+
+
+@pytest.mark.parametrize("output", ["", "unable to connect", "[]", "{}", REPORT.replace("timeout", "time")])
+def test_no_report(output: str) -> None:
+    """What is no report is an error with all that wrk said."""
+    with pytest.raises(BenchError, match="wrk printed no report"):
+        parse(output)
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_run(tmp_path: Path) -> None:
+    """A run of one second counts what the vendor answered."""
+    with house(tmp_path, 0.0) as place:
+        load = run(place.upstream + VENDOR_TARGET, 2, 1)
+    assert load.requests > 10
+    assert load.errors == 0
+    assert 0 < load.p50 <= load.p90 <= load.p99 < 1_000
+    assert 0.9 < load.seconds < 3
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_nobody_there() -> None:
+    """Where nobody listens, that is said, and not counted as slow."""
+    with pytest.raises(BenchError, match=r"wrk failed: .*Connection refused"):
+        run("http://127.0.0.1:9/", 1, 1)

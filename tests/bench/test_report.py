@@ -1,0 +1,96 @@
+"""The page and its plots: everything that was measured is on it, and nothing else makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from bench import report
+from bench.plots import plots, svg
+from bench.results import Measurement, Results, read
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def section(page: str, title: str) -> str:
+    """A section of a page."""
+    return page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_tables(results: Results) -> None:
+    """Each place has a table of its own, the fastest first."""
+    page = report.page(results)
+    lines = section(page, "A vendor that answers at once").splitlines()
+    *_, last = (number for number, line in enumerate(lines) if line == "64 connections:")
+    assert lines[last + 2 : last + 8] == [
+        "|  | req/s | to floor | median | 99 % | errors | core | memory |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| No gateway: straight to the vendor | 50,001 | 10.00 | 1.28 ms | 3.84 ms | none | - | - |",
+        "| fastify-openapi-glue + undici | 8,001 | 1.60 | 8.00 ms | 24 ms | none | 100% | 82 MB |",
+        "| Floor: bare ASGI + aiohttp | 5,001 | 1.00 | 13 ms | 38 ms | none | 100% | 82 MB |",
+        "| **Jobgate** | 4,001 | 0.80 | 16 ms | 48 ms | none | 100% | 82 MB |",
+    ]
+    assert "| Jobgate, 2 workers | 6,001 | - |" in section(page, "Two workers")
+    assert "| Throughput, to the floor's | at least 70% | 80% | met |" in section(page, "Targets")
+    assert "| Processor | A processor |" in section(page, "Where it was measured")
+
+
+def test_errors_are_shown(edited: Callable[..., Results]) -> None:
+    """Errors of all rounds, and who answered nothing at all."""
+
+    def failing(each: Measurement) -> Measurement:
+        load = replace(each.load, status=3, timeout=each.round)
+        silent = replace(each.load, requests=0, p50=0.0, p99=0.0)
+        return replace(each, load={"prism": load, "express": silent}.get(each.contender, each.load))
+
+    page = report.page(edited(failing))
+    assert "| Prism proxy | 1,000 | 0.20 | 1.00 ms | 3.00 ms | 12 of 12,012 | 100% | 82 MB |" in page
+    assert "| express-openapi-validator + undici | 0 | 0.00 | - | - | no answer | 100% | 82 MB |" in page
+
+
+def test_what_is_missing_is_said(edited: Callable[..., Results]) -> None:
+    """Contenders that were left out, sections that are empty, and a machine that was not quiet."""
+    made = edited(lambda each: None if each.section == "workers" else replace(each, others=1.0))
+    page = report.page(replace(made, left_out={"prism": "node is not installed", "workers": "not wanted"}))
+    assert "Left out: prism: node is not installed; workers: not wanted." in page
+    assert "**Not a quiet machine:**" in page
+    assert "## Two workers" not in page
+
+
+def test_without_a_floor(edited: Callable[..., Results]) -> None:
+    """Where there is no floor, nothing is compared with it, and the plots are drawn all the same."""
+    made = edited(lambda each: None if each.contender == "floor" else each)
+    assert "| **Jobgate** | 4,001 | - |" in report.page(made)
+    assert all(svg(plot, made) for plot in plots().values())
+
+
+def test_plots(results: Results) -> None:
+    """They name everyone who forwards, and the same results make the same file, without a date."""
+    for plot in plots().values():
+        made = svg(plot, results)
+        assert made == svg(plot, results)
+        assert b"<!-- Jobgate -->" in made
+        assert b"<!-- FastAPI + httpx -->" in made
+        assert b"straight to the vendor" not in made
+        assert b"<dc:date>" not in made
+
+
+def test_publish(results: Results, tmp_path: Path) -> None:
+    """Results, page and plots are written, and made again from the results without measuring."""
+    written = report.publish(tmp_path, results)
+    assert [str(path.relative_to(tmp_path)) for path in written] == [
+        "benchmarks/results.json",
+        "benchmarks.md",
+        "benchmarks/throughput.svg",
+        "benchmarks/latency.svg",
+    ]
+    before = [path.read_bytes() for path in written]
+    report.regenerate(tmp_path)
+    assert [path.read_bytes() for path in written] == before
+
+
+def test_the_page_is_fresh() -> None:
+    """docs/benchmarks.md is what is made from the results beside it."""
+    made = report.page(read(DOCS / "benchmarks" / "results.json"))
+    assert (DOCS / "benchmarks.md").read_text("utf-8") == made, "Run `.venv/bin/python -m bench report`."

@@ -1,0 +1,90 @@
+"""The targets, and when they are met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bench.results import Measurement, Results
+from bench.targets import TARGETS, judge
+
+
+def verdicts(results: Results) -> dict[str, tuple[str, str]]:
+    """What came of each target."""
+    return {each.target.what: (each.reached, each.verdict) for each in judge(results)}
+
+
+def test_all_of_them(results: Results) -> None:
+    """Each is computed from the results of the one run."""
+    assert verdicts(results) == {
+        "Throughput, to the floor's": ("80%", "met"),
+        "Throughput, to that of Connexion FlaskApp + requests": ("8.0 times", "met"),
+        "Throughput, to that of FastAPI + httpx": ("10.0 times", "met"),
+        "Throughput, to that of Prism": ("4.0 times", "met"),
+        "Throughput, to that of express-openapi-validator": ("2.00 times", "met"),
+        # 1/4000 - 1/5000 to 1/5000 - 1/50000
+        "Latency added to the floor's, to what the floor adds": ("0.28 times", "met"),
+        "Errors with 1,000 requests in flight": ("0", "met"),
+        "Throughput with 1,000 requests in flight, to what is possible": ("95%", "met"),
+        "Resident memory": ("82 MB", "met"),
+        "Throughput of 2 workers, to that of 1": ("1.50 times", "met"),
+    }
+
+
+def slower(each: Measurement) -> Measurement:
+    """Jobgate at a third of its speed, with errors, and too large."""
+    if not each.contender.startswith("jobgate"):
+        return each
+    load = replace(each.load, requests=each.load.requests // 3, p50=each.load.p50 * 3, timeout=2)
+    return replace(each, load=load, memory=151.0)
+
+
+def test_missed(edited: Callable[..., Results]) -> None:
+    """Whatever is not reached is missed, and says by how much."""
+    made = verdicts(edited(slower))
+    assert made["Throughput, to the floor's"] == ("27%", "**missed**")
+    assert made["Throughput, to that of FastAPI + httpx"] == ("3.3 times", "**missed**")
+    assert made["Errors with 1,000 requests in flight"] == ("6", "**missed**")
+    assert made["Resident memory"] == ("151 MB", "**missed**")
+    assert made["Latency added to the floor's, to what the floor adds"][1] == "**missed**"
+
+
+def test_possible_is_what_as_many_connections_reach(edited: Callable[..., Results]) -> None:
+    """What Jobgate does while a thousand wait is held against what it does when nobody has to."""
+
+    def losing(each: Measurement) -> Measurement:
+        share = 0.8 if (each.section, each.contender) == ("after-100-ms", "jobgate") else 1
+        return replace(each, load=replace(each.load, requests=int(each.load.requests * share)))
+
+    assert verdicts(edited(losing))["Throughput with 1,000 requests in flight, to what is possible"] == (
+        "76%",
+        "**missed**",
+    )
+
+
+def test_possible_is_what_the_wait_allows(edited: Callable[..., Results]) -> None:
+    """A gateway that is faster than the wait allows is not held against its own speed."""
+
+    def fast(each: Measurement) -> Measurement:
+        if each.contender != "jobgate":
+            return each
+        requests = 95_000 if each.section == "after-100-ms" else 400_000
+        return replace(each, load=replace(each.load, requests=requests, seconds=10.0))
+
+    assert verdicts(edited(fast))["Throughput with 1,000 requests in flight, to what is possible"] == ("95%", "met")
+
+
+@pytest.mark.parametrize("name", ["floor", "prism"])
+def test_not_measured(edited: Callable[..., Results], name: str) -> None:
+    """A target that is about a contender which was left out is neither met nor missed."""
+    made = verdicts(edited(lambda each: None if each.contender == name else each))
+    assert ("not measured", "-") in made.values()
+    assert len(made) == len(TARGETS)
+
+
+@pytest.mark.parametrize(("target", "aim"), [(TARGETS[0], "at least 70%"), (TARGETS[8], "at most 150 MB")])
+def test_aim(target: object, aim: str) -> None:
+    """A target says what is to be reached."""
+    assert getattr(target, "aim") == aim  # noqa: B009
