@@ -61,7 +61,7 @@ _WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
 _MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \t]*;[ \t]*(?:{_PARAMETER})?)*)[ \t]*")
 """A media type with its parameters, in lower case (RFC 9110, 8.3.1)."""
-_CHARSET = re.compile(rf'[; \t]charset=({_WORD}|"(?:[^"\\]|\\.)*")')
+_PARAMETERS = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")')
 
 _MOST_DIGITS = 19
 """A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
@@ -251,7 +251,7 @@ async def read_body(receive: Receive, fields: Fields, limits: Limits) -> bytes:
 
 def media_type(fields: Fields) -> str:
     """The media type of a body, in lower case. Raises UnsupportedMediaType."""
-    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+    if fields.get(b"content-encoding", b"").lower() not in {b"", b"identity"}:
         raise UnsupportedMediaType("The body has a content encoding. Send it without.")
     return declared_type(fields.get(b"content-type", b""))
 
@@ -264,7 +264,8 @@ def declared_type(content_type: bytes) -> str:
     declared = _MEDIA_TYPE.fullmatch(content_type.decode("latin-1").lower())
     if declared is None:
         raise UnsupportedMediaType("The Content-Type of the body is no media type.")
-    if any(charset.strip('"') != "utf-8" for charset in _CHARSET.findall(declared["parameters"])):
+    named = _PARAMETERS.findall(declared["parameters"])
+    if any(name == "charset" and value.strip('"') != "utf-8" for name, value in named):
         raise UnsupportedMediaType("The body is in another charset than UTF-8.")
     return declared["kind"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +33,7 @@ from gateway.domain.model import (
     StatusPair,
 )
 from gateway.domain.ports import Clock, Ledger
+from gateway.domain.times import parse_date_time
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 """Refusals whose reason the job itself tells better than the reply: vendors use one status for several of them."""
-
-_LEAP_SECOND = re.compile(r":60(?=[.Z+-])")
 
 
 @dataclass(frozen=True)
@@ -269,8 +267,8 @@ def status_after(
 
 
 def is_later(time: Json, now: datetime) -> bool:
-    """Whether a time of a request lies ahead. A leap second, which Python does not know, counts as the one before."""
-    return isinstance(time, str) and datetime.fromisoformat(_LEAP_SECOND.sub(":59", time.upper())) > now
+    """Whether a time of a request lies ahead."""
+    return isinstance(time, str) and parse_date_time(time) > now
 
 
 def as_problem(error: Exception, record: JobActionRecord, certain: Outcome | None) -> JobgateError:

@@ -1,0 +1,40 @@
+"""Times as they are written in messages: RFC 3339."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+_HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_DATE_TIME = re.compile(
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?:\.[0-9]+)?"
+    rf"(?:[Zz]|[+-]{_HOUR_AND_MINUTE})"
+)
+
+
+def parse_date_time(text: str) -> datetime:
+    """A `date-time` of RFC 3339, 5.6. Raises ValueError where the text is none, or names no time that there is.
+
+    A leap second, which Python does not know, counts as the second before it. Python's years begin with 1.
+    """
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        raise ValueError("not a date-time of RFC 3339")
+    if match["second"] != "60":
+        return datetime.fromisoformat(text.upper())
+    start, end = match.span("second")
+    time = datetime.fromisoformat(f"{text[:start]}59{text[end:]}".upper())
+    utc = time - (time.utcoffset() or timedelta())
+    # They are added at the end of a day by UTC, and nowhere else.
+    if (utc.hour, utc.minute) != (23, 59):
+        raise ValueError("no leap second is added at this time")
+    return time
+
+
+def is_date_time(text: str) -> bool:
+    """Whether a text is a `date-time` of RFC 3339."""
+    try:
+        parse_date_time(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
