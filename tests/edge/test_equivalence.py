@@ -609,9 +609,6 @@ EXCEPTIONS: list[Departure] = [
 ]
 """Everything in which the two differ, and Connexion is wrong."""
 
-FORM = r"{year}-{two}-{two}[Tt]{two}:{two}:{two}(\.[0-9]+)?([Zz]|[+-]{two}:{two})"
-"""The form of a date-time, and what is taken for it: `*+,-./` are the characters before the digits."""
-
 
 @dataclass(frozen=True)
 class Court:
