@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 application = typer.Typer(
     name="jobgate",
@@ -71,6 +70,8 @@ def run_sandbox(
 @application.command()
 def demo() -> None:
     """Try every action in every status of every vendor, and check what was answered against what happened."""
+    from rich.console import Console
+
     from gateway import demo as demonstration
     from gateway.config import ConfigurationError
     from gateway.specs.document import SpecificationError

@@ -21,6 +21,8 @@ from gateway.edge.protocol import EdgeProtocol
 HOST = "127.0.0.1"
 STOP_SECONDS = 15
 """How long a server that is told to stop waits for the requests under way."""
+ACCEPTED_AT_ONCE = 32
+"""New connections in one turn of the event loop."""
 _START_SECONDS = 10.0
 
 
@@ -32,6 +34,15 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else str(error)
         raise OSError(f"cannot listen on {host}, port {port}: {reason}. Choose another address or port.") from error
+
+
+def doors(listening: socket.socket) -> list[socket.socket]:
+    """The socket as often as connections are to be accepted in one turn of the event loop.
+
+    uvloop accepts one for each (uvloop 0.23.0), and under load turns are long: of a thousand clients that come at once,
+    the last would wait for seconds.
+    """
+    return [listening, *(listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 def address(listening: socket.socket) -> str:
@@ -84,7 +95,7 @@ def supervisor(make: Callable[[], Any], manner: Manner, workers: int, listening:
     """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable."""
     configuration = _configuration(make, manner)
     configuration.factory, configuration.workers = True, workers
-    made = GreetingSupervisor(configuration, [listening])
+    made = GreetingSupervisor(configuration, doors(listening))
     made.greeting = manner.greeting
     return made
 

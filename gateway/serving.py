@@ -27,7 +27,7 @@ from gateway.config import (
 from gateway.edge.guard import Application
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
-from gateway.listening import HOST, Manner, address, in_background, listen, server, supervisor
+from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.callers import new_key
 
@@ -168,4 +168,4 @@ def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
         return
     served = server(gateway.application, manner)
     settle_in()
-    served.run(sockets=[listening])
+    served.run(sockets=doors(listening))

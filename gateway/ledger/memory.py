@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from gateway.domain.model import JobActionRecord, JobActionStatus, Page
 
-MOST_RECORDS = 2_000
+MOST_RECORDS = 1_000
 """Records beyond this number are forgotten, the oldest first of those that are not in progress."""
 
 
