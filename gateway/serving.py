@@ -133,7 +133,7 @@ def log_to_terminal() -> None:
     """Log as people read it. What Connexion and uvicorn remark on the side says nothing that the rest does not."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("connexion").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def application(settings: Settings) -> Application:
@@ -148,8 +148,8 @@ def settle_in() -> None:
     """Make this process one that serves and nothing else.
 
     Python's garbage collector is told that what is there now stays (some hundred thousand objects: documents, schemas,
-    modules), and to look less often for what does not, since a request leaves no cycles behind. And as many connections
-    may be open as the system lets a process have, where the usual number is for a program of its user's.
+    modules), and to look less often for what does not, since most requests leave no cycles behind. And as many
+    connections may be open as the system lets a process have, where the usual number is for a program of its user's.
     """
     gc.collect()
     gc.freeze()

@@ -55,18 +55,18 @@ class HttpTransport:
         Raises VendorUnreachable where nothing was sent, VendorTimedOut and VendorReplyNotUnderstood where something
         may have been.
         """
-        connection: Connection | None = None
+        outgoing: Outgoing | None = None
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
                 origin, content = written(request)
-                connection = await self._connect(origin)
-                return await _exchange(connection, content)
+                outgoing = Outgoing(await self._connect(origin), content)
+                return await _exchange(outgoing, is_late=self._clock.monotonic() >= deadline)
         except TimeoutError as error:
-            if connection is None:
+            if outgoing is None or not outgoing.is_sent:
                 raise VendorUnreachable("No connection to the vendor could be made in time.") from error
             raise VendorTimedOut("The vendor did not answer in time.") from error
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError) as error:
-            if connection is None:
+            if outgoing is None or not outgoing.is_sent:
                 raise VendorUnreachable("No connection to the vendor could be made.") from error
             raise VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP.") from error
 
@@ -82,7 +82,12 @@ class HttpTransport:
         if origin not in self._origins:
             # The connector wants the address in this form; the request in it is never sent.
             self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=asyncio.get_running_loop())
-        return await self._connector.connect(self._origins[origin], [], _NO_TIMEOUT)
+        while True:
+            connection = await self._connector.connect(self._origins[origin], [], _NO_TIMEOUT)
+            # The connector does not look whether something came meanwhile, which would pass for our reply.
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
 
 
 def written(request: HttpRequest) -> tuple[str, bytes]:
@@ -104,20 +109,41 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
     return url["origin"], b"%b\r\n%b" % (head.encode("ascii"), request.content)
 
 
-async def _exchange(connection: Connection, content: bytes) -> HttpReply:
-    """Send a request on a connection, and read the reply. A connection of which anything is left unread is closed."""
+class Outgoing:
+    """A request on its connection. `is_sent`: its first byte may have left."""
+
+    def __init__(self, connection: Connection, content: bytes) -> None:
+        """Not yet sent."""
+        self.connection = connection
+        self.content = content
+        self.is_sent = False
+
+    def send(self) -> None:
+        """Send it, unless the connection is gone, or the vendor has spoken before it was asked."""
+        protocol, transport = self.connection.protocol, self.connection.transport
+        if protocol is None or transport is None or transport.is_closing() or protocol.should_close:
+            self.connection.close()
+            return
+        self.is_sent = True
+        transport.write(self.content)
+
+
+async def _exchange(outgoing: Outgoing, *, is_late: bool) -> HttpReply:
+    """Send a request, and read the reply. A connection of which anything is left unread is closed."""
     try:
-        reply = await _converse(connection, content)
+        reply = await _converse(outgoing, is_late=is_late)
     except BaseException:
-        connection.close()
+        outgoing.connection.close()
         raise
-    connection.release()
+    outgoing.connection.release()
     return reply
 
 
-async def _converse(connection: Connection, content: bytes) -> HttpReply:
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None:
+async def _converse(outgoing: Outgoing, *, is_late: bool) -> HttpReply:
+    if is_late:
+        raise TimeoutError
+    protocol = outgoing.connection.protocol
+    if protocol is None:
         raise aiohttp.ServerDisconnectedError
     protocol.set_response_params(
         read_until_eof=True,
@@ -125,20 +151,18 @@ async def _converse(connection: Connection, content: bytes) -> HttpReply:
         max_field_size=LARGEST_HEADERS,
         max_headers=MOST_HEADERS,
     )
+    if protocol.should_close:
+        raise aiohttp.ServerDisconnectedError
     # At the end of this turn of the event loop, so that the requests of many callers go out together.
-    asyncio.get_running_loop().call_soon(_write, transport, content)
+    asyncio.get_running_loop().call_soon(outgoing.send)
     message, payload = await protocol.read()
+    if not outgoing.is_sent:
+        raise aiohttp.ServerDisconnectedError
     while message.code in _INTERIM:
         message, payload = await protocol.read()
     if message.code < _INTERIM.start:
         raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
     return HttpReply(message.code, _by_lower_case(message.headers), await _read(payload))
-
-
-def _write(transport: asyncio.Transport, content: bytes) -> None:
-    """Write, unless the vendor has closed the connection meanwhile; who reads the reply will be told of that."""
-    if not transport.is_closing():
-        transport.write(content)
 
 
 def _by_lower_case(headers: Mapping[str, str]) -> dict[str, str]:

@@ -196,7 +196,7 @@ class RequestTooSlow(CallerError):
 
     Nothing was sent to the vendor.
 
-    Send the request at once, and as many bytes of the body as `Content-Length` announces.
+    Send the request at once, and as much of a body as it announces.
     """
 
     code, title, status, retryable = "request-too-slow", "Request too slow", 408, True

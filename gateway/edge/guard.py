@@ -59,7 +59,7 @@ WHOLE_REPLY = "jobgate.reply"
 
 _WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
-_MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \t]*;[ \t]*(?:{_PARAMETER})?)*)[ \t]*")
+_MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \t]*;(?:[ \t]*{_PARAMETER})?)*)[ \t]*")
 """A media type with its parameters, in lower case (RFC 9110, 8.3.1)."""
 _PARAMETERS = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")')
 
@@ -192,12 +192,13 @@ class Wire:
 
     async def reply(self, reply: RawReply) -> None:
         """Send a whole reply."""
-        self.started = True
         fields, content = fields_of(reply, self._request_id), b"" if self._head else reply.content
         if self._whole is not None:
             await self._whole(reply.status, fields, content)
+            self.started = True
         else:
             await self._send({"type": "http.response.start", "status": reply.status, "headers": fields})
+            self.started = True
             await self._send({"type": "http.response.body", "body": content})
 
     async def send(self, message: Message) -> None:

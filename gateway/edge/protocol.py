@@ -40,6 +40,7 @@ LINGER_SECONDS = 1.0
 FRAMING = 8
 """How many bytes a chunked body may take for each of its own: chunks of one byte each take six."""
 
+_PRINTABLE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ABSOLUTE = re.compile(rb"http://([^/?#@]+)(?=[/?]|\Z)[^#]*", re.IGNORECASE)
 
 
@@ -75,9 +76,21 @@ class EdgeProtocol(HttpToolsProtocol):
         self._wait(self._limits.header_seconds)
 
     def eof_received(self) -> Any:
-        """A client that has said everything still hears the answer."""
-        self._is_half_closed = bool(self._unanswered) and not self._in_head and not self._in_body
-        return self._is_half_closed
+        """A client that has said everything still hears the answers; what it has left incomplete is forgotten."""
+        self._stop_waiting()
+        self._is_half_closed = self._has_ended = True
+        if self._in_body and not self.cycle.response_complete:
+            self._give_up_on_body()
+        if not self._unanswered:
+            self.loop.call_soon(self._close)
+        return True
+
+    def shutdown(self) -> None:
+        """The server stops: end this connection after its last answer."""
+        if self._unanswered:
+            self._unanswered[-1].keep_alive = False
+        else:
+            self.loop.call_soon(self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any longer, and tell every request under way; uvicorn tells only the last."""
@@ -116,8 +129,10 @@ class EdgeProtocol(HttpToolsProtocol):
         A reset can overtake the reply.
         """
         self._has_ended = True
-        self.transport.write_eof()
-        self.loop.call_later(LINGER_SECONDS, self._close)
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self.loop.call_later(LINGER_SECONDS, self._close)
 
     # Reading requests
 
@@ -132,10 +147,7 @@ class EdgeProtocol(HttpToolsProtocol):
             return
         if is_one_part and not self._has_completed:
             self._count(len(data))
-        if self._in_body:
-            self._wait(self._limits.body_seconds)
-        elif self._in_head or not self._unanswered:
-            self._wait(self._limits.header_seconds)
+        self._expect()
 
     def on_message_begin(self) -> None:
         """A header section begins."""
@@ -151,7 +163,8 @@ class EdgeProtocol(HttpToolsProtocol):
             raise Misread("another version of HTTP")
         if version == "1.0":
             self.expect_100_continue = False
-        if self.parser.should_upgrade() and self._announces_body():
+        is_upgrade = self.parser.should_upgrade()
+        if is_upgrade and self._announces_body():
             raise Misread("the parser takes what follows an upgrade for another protocol")
         if not self.url.startswith(b"/"):
             self._prefer_the_targets_host()
@@ -160,6 +173,8 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_body, self._part_bytes, self._content_bytes = True, 0, 0
         self._unanswered.append(self.cycle)
+        if is_upgrade:
+            self.cycle.keep_alive = False
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
         self.headers = []
         self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
@@ -181,6 +196,9 @@ class EdgeProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's words
         """Refuse what is no HTTP/1.1, in our words."""
         self._refuse(MalformedRequest("The request is not HTTP/1.1, or can be read in more than one way."))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Nobody has to be told that there are no web sockets here."""
 
     def _announces_body(self) -> bool:
         return any(
@@ -211,6 +229,15 @@ class EdgeProtocol(HttpToolsProtocol):
             self._refuse(RequestTooLarge("What frames the body is larger than the body."))
 
     # Time
+
+    def _expect(self) -> None:
+        """Wait for what is incomplete, where we read at all: behind a request under way, reading may be paused."""
+        if self.flow.read_paused or self._has_ended:
+            self._stop_waiting()
+        elif self._in_body:
+            self._wait(self._limits.body_seconds)
+        elif self._in_head or not self._unanswered:
+            self._wait(self._limits.header_seconds)
 
     def _wait(self, seconds: float) -> None:
         if self._patience is None:
@@ -246,6 +273,8 @@ class EdgeProtocol(HttpToolsProtocol):
         # The extensions hold the cycle and the cycle the scope: apart, they need no garbage collector.
         del self._unanswered.popleft().scope["extensions"]
         super().on_response_complete()
+        if self._in_head or self._in_body:
+            self._expect()
         if not self._unanswered and self._last_words is not None:
             self._say(self._last_words)
         elif not self._unanswered and self._is_half_closed:
@@ -271,18 +300,23 @@ class EdgeProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._has_ended = True
         if self._in_body and self.cycle.response_complete:
-            self._close()
+            self.loop.call_soon(self._linger)
             return
         if self._in_body:
-            broken = self._unanswered.pop()
-            broken.disconnected = True
-            broken.message_event.set()
-        if not self._unanswered:
+            self._give_up_on_body()
+        if self._unanswered:
+            self._last_words = problem
+        else:
             self._say(problem)
-            return
-        if self._in_body:
+
+    def _give_up_on_body(self) -> None:
+        """Forget the request whose body cannot be read to its end."""
+        self._in_body = False
+        broken = self._unanswered.pop()
+        broken.disconnected = True
+        broken.message_event.set()
+        if self._unanswered:
             self.pipeline.popleft()
-        self._last_words = problem
 
     def _say(self, problem: JobgateError) -> None:
         context = RequestContext()
@@ -294,8 +328,8 @@ class EdgeProtocol(HttpToolsProtocol):
         if ends:
             lines.append(b"connection: close\r\n")
         head = b"".join(lines)
-        if head.count(b"\n") != len(lines):
-            raise ValueError("a header field of a reply has a line break in it")
+        if head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
+            raise ValueError("a header field of a reply has a control character in it")
         # Written at the end of this turn of the event loop, replies to many clients go out together; one by one, each
         # would wake its client and have the next request back before the others have been looked at.
         self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), ends)

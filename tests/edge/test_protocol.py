@@ -203,8 +203,9 @@ def test_an_answer_is_heard_by_a_client_that_has_finished(edge: Edge) -> None:
 async def test_a_reply_cannot_be_split(edge: Edge) -> None:
     """A line break in a header field of a reply is an error of ours and never reaches the client."""
     protocol = EdgeProtocol.__new__(EdgeProtocol)
-    with pytest.raises(ValueError, match="line break"):
-        protocol._write(200, [(b"x", b"a\r\nset-cookie: b")], b"", ends=False)
+    for value in (b"a\r\nset-cookie: b", b"a\rb", b"a\nb", b"a\x00b"):
+        with pytest.raises(ValueError, match="control character"):
+            protocol._write(200, [(b"x", value)], b"", ends=False)
 
 
 def test_a_request_leaves_nothing_for_the_garbage_collector(edge: Edge) -> None:
@@ -226,3 +227,34 @@ def test_a_request_leaves_nothing_for_the_garbage_collector(edge: Edge) -> None:
             assert gc.collect() < 100
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize(("target", "key", "status"), [("/livez", None, 200), ("/v1/vendors", None, 401)])
+def test_every_answer_is_heard_by_a_client_that_has_finished(
+    edge: Edge, target: str, key: str | None, status: int
+) -> None:
+    """Also where the answer is there at once: request and end of the connection may be seen in the same turn."""
+    request = message("GET", target, key=key).replace(b"Connection: close\r\n", b"")
+    for _ in range(30):
+        with connected(edge) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            assert read_response(connection).status == status
+
+
+def test_a_rest_does_not_cost_the_answer(edge: Edge) -> None:
+    """A stray byte after a good action, and then the end, leave the action its answer."""
+    request = message("POST", CANCEL, key=API_KEY).replace(b"Connection: close\r\n", b"")
+    for _ in range(10):
+        with connected(edge) as connection:
+            connection.sendall(request + b"P")
+            connection.shutdown(socket.SHUT_WR)
+            assert read_response(connection).json["outcome"] == "applied"
+
+
+def test_a_content_type_is_read_in_linear_time(edge: Edge) -> None:
+    """Many semicolons in a Content-Type cost no time: a key is not even needed to send them."""
+    start = time.monotonic()
+    kind = "application/json" + ";  " * 4_000 + "@"
+    edge.refused("unsupported-media-type", lambda: edge.cancel(b"{}", ("Content-Type", kind)))
+    assert time.monotonic() - start < BUSY

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut
+from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from tests.support.caller import Caller
 from tests.support.server import Serve, answer, raw_server, silence
 
@@ -79,3 +79,31 @@ async def test_a_transport_can_be_closed_and_used_again(send: Caller) -> None:
         await send.transport.close()
         await send(server.url)
     assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "stray", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray", b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"]
+)
+async def test_a_reply_to_nothing_is_nobodys_reply(send: Caller, stray: bytes) -> None:
+    """A vendor that says something unasked on a kept connection does not answer the next request with it."""
+    said = 0
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal said
+        said += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % said + (stray if said == 1 else b""))
+
+    async with raw_server(serve, each_request=True) as server:
+        first = await send(server.url)
+        await asyncio.sleep(0.05)
+        later = [(await send(server.url)).content for _ in range(3)]
+    assert (first.content, later) == (b"1", [b"2", b"3", b"4"])
+
+
+async def test_a_deadline_that_has_passed_is_kept_on_a_kept_connection_too(send: Caller) -> None:
+    """With no time left nothing goes out, also where a connection is there already."""
+    async with raw_server(answer(b"{}"), each_request=True) as server:
+        await send(server.url)
+        with pytest.raises(VendorUnreachable):
+            await send(server.url, seconds=-1.0)
+    assert len(server.requests) == 1
