@@ -59,6 +59,12 @@ def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
     )
 
 
+def assignment_is_closed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
+    """Whether the assignment of a close is closed; None where the job has no such assignment."""
+    assignment = _assignments(job).get(str(job_action.parameters.get("assignmentId")))
+    return None if assignment is None else bool(assignment.get("closedAt"))
+
+
 def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> Mapping[str, Json]:
     """The traces of an action in the job: note, disposition, assignment, entity tag.
 
@@ -112,5 +118,6 @@ ADAPTER = Adapter(
     Path(__file__).parents[1] / "specs/vendors/azure-job-router.yaml",
     signing={"accessKey": Signing(sign, verify, public=frozenset({"x-ms-date", "x-ms-content-sha256"}))},
     finders={"closable_assignments": closable_assignments},
+    evidence={"assignment_is_closed": assignment_is_closed},
     simulate=simulate,
 )

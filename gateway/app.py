@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 
+from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from gateway.clock import SystemClock
@@ -29,7 +33,9 @@ from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
 from gateway.engine.jobs import Jobs
-from gateway.ledger.memory import MemoryLedger
+from gateway.engine.settling import Schedule, Settler
+from gateway.ledger.database import Database, UnusableDatabase
+from gateway.ledger.ledger import SqlLedger
 from gateway.registry import installed_vendors
 from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
@@ -72,7 +78,7 @@ class Gateway:
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport or HttpTransport(self.clock)
-        self.ledger = ledger or MemoryLedger()
+        self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
             catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
         )
@@ -80,14 +86,15 @@ class Gateway:
     @cached_property
     def application(self) -> Application:
         """The ASGI application."""
-        calls = Calls(self.transport, self.clock, self.settings.vendor_seconds)
-        jobs = Jobs(calls)
-        unified = UnifiedApi(self.directory, jobs, Actions(calls, jobs, self.ledger, self.clock), self.ledger)
+        calls, jobs = self.settler.jobs.calls, self.settler.jobs
+        key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
+        actions = Actions(calls, jobs, self.ledger, self.clock, self.settler.schedule, key_time)
+        unified = UnifiedApi(self.directory, jobs, actions, self.ledger, self.settler)
         return surface(
             self.catalogue.api,
             BASE_PATH,
             handlers=unified.handlers(self.catalogue.actions),
-            pages=Pages(self.catalogue.api.document, close=self.close),
+            pages=Pages(self.catalogue.api.document, self.lifespan),
             callers=self._callers(),
             limits=self.settings.limits,
             hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
@@ -99,8 +106,30 @@ class Gateway:
         """What becomes of replies that depart from the document."""
         return self.settings.server.response_validation or ResponseValidation.OFF
 
+    @cached_property
+    def settler(self) -> Settler:
+        """What finds out what became of job actions."""
+        kept = self.settings.ledger
+        schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
+        jobs = Jobs(Calls(self.transport, self.clock, self.settings.vendor_seconds))
+        return Settler(self.ledger, jobs, self.directory, self.clock, schedule)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """What happens while the gateway is served: the ledger is open, and what is unsettled is looked after."""
+        await self.ledger.start()
+        looking_after = asyncio.create_task(self.settler.run())
+        try:
+            yield
+        finally:
+            looking_after.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking_after
+            await self.close()
+
     async def close(self) -> None:
-        """Close every connection to a vendor."""
+        """Close the ledger, and every connection to a vendor."""
+        await self.ledger.close()
         if isinstance(self.transport, HttpTransport):
             await self.transport.close()
 
@@ -117,7 +146,14 @@ class Gateway:
             known = ", ".join(self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
         credentials = self._credentials(name, vendor, settings.authentication)
-        return Connection(name, vendor, settings.endpoint, settings.authentication.scheme, credentials)
+        return Connection(
+            name,
+            vendor,
+            settings.endpoint,
+            settings.authentication.scheme,
+            credentials,
+            settings.require_idempotency_key,
+        )
 
     def _credentials(
         self, name: str, vendor: Vendor, settings: SignedAuthentication | ClientCredentialsAuthentication
@@ -152,3 +188,19 @@ class Gateway:
         except ValueError:
             raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
         return signature
+
+
+def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
+    """The ledger in the database that the settings name. Raises ConfigurationError."""
+    days = settings.ledger.retention_days
+    return SqlLedger(database_of(settings), clock, None if days is None else timedelta(days=days))
+
+
+def database_of(settings: Settings) -> Database:
+    """The database that the settings name. Raises ConfigurationError."""
+    try:
+        if settings.database_url is not None:
+            return Database.at(settings.database_url.get_secret_value())
+        return Database.in_folder(settings.state_folder or user_state_path("jobgate", appauthor=False))
+    except UnusableDatabase as error:
+        raise ConfigurationError(str(error)) from None

@@ -24,9 +24,10 @@ class SandboxLines:
 
 @dataclass(frozen=True)
 class Banner:
-    """The text at the start."""
+    """The text at the start. `ledger` is where the ledger is kept."""
 
     url: str
+    ledger: str
     sandbox: SandboxLines | None = None
 
     def text(self) -> str:
@@ -37,6 +38,7 @@ class Banner:
         yield f"\nJobgate {version('jobgate')} is ready.\n"
         yield f"  API             {self.url}/v1"
         yield f"  Documentation   {self.url}/docs"
+        yield f"  Ledger          {self.ledger}"
         if self.sandbox is not None:
             yield f"  API key         {self.sandbox.key}"
             yield f"  Sandbox         {self.sandbox.url} (control API: /control)\n"

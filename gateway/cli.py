@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from gateway.ledger.audit import Advance
+    from gateway.ledger.database import Database
 
 application = typer.Typer(
     name="jobgate",
@@ -15,7 +22,9 @@ application = typer.Typer(
 )
 specs = typer.Typer(help="The OpenAPI documents.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
+audit = typer.Typer(help="The record of every job action.", no_args_is_help=True)
 application.add_typer(specs, name="specs")
+application.add_typer(audit, name="audit")
 application.add_typer(keys, name="keys")
 
 Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]
@@ -99,6 +108,62 @@ def check_specs(
         typer.echo(str(finding))
     typer.echo(f"{counted(len(paths), 'document')}, {counted(len(findings), 'finding')}")
     raise typer.Exit(1 if findings else 0)
+
+
+@audit.command("verify")
+def verify_audit(config: Config = None) -> None:
+    """Follow the chain of events from beginning to end; name the first link that is broken."""
+    from gateway.ledger import audit as ledger_audit
+
+    with audited(config) as (database, advance):
+        verdict = ledger_audit.verify(database, advance)
+    if verdict.broken is not None:
+        typer.echo(f"broken: {verdict.broken}")
+        raise typer.Exit(1)
+    typer.echo(f"whole: {counted(verdict.events, 'event')} in {counted(verdict.segments, 'segment')}")
+
+
+@audit.command("export")
+def export_audit(
+    config: Config = None,
+    output: Annotated[Path | None, typer.Option(help="A file to write; the terminal if none.", dir_okay=False)] = None,
+) -> None:
+    """Write every event as a line of JSON, the oldest first."""
+    from gateway.ledger import audit as ledger_audit
+
+    try:
+        target = output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout)
+    except OSError as error:
+        fail(error)
+    with target as file, audited(config) as (database, advance):
+        for line in ledger_audit.export(database, advance):
+            file.write(f"{line}\n")
+
+
+@contextmanager
+def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
+    """The ledger's database, and a bar on the terminal that shows how far it was read."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gateway.app import database_of
+    from gateway.config import ConfigurationError, load
+    from gateway.domain.errors import LedgerUnavailable
+    from gateway.ledger.audit import count
+
+    try:
+        database = database_of(load(config))
+    except ConfigurationError as error:
+        fail(error)
+    try:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("Reading", total=count(database))
+            yield database, lambda events: progress.advance(task, events)
+    except LedgerUnavailable as error:
+        typer.echo(f"jobgate: the ledger {database.name} cannot be read: {error.__cause__}", err=True)
+        raise typer.Exit(2) from None
+    finally:
+        database.dispose()
 
 
 @keys.command("new")

@@ -10,7 +10,12 @@ Every failure is a ClientError, and its `outcome` says what is known to have hap
     ├── UnexpectedReply      what answered is not the API that this client knows
     └── GatewayUnreachable   there was no answer
 
-Nothing is ever sent twice: whether to try again is for the caller to decide, by `outcome` and `retryable`.
+Nothing is ever sent twice: whether to try again is for the caller to decide, by `outcome` and `retryable`. To send an
+action again whatever became of it is safe only with an `idempotency_key`, and this client makes none itself: choose one
+before the first time, and send the same one with the same action.
+
+An action of which it is not known yet what came of it is no failure: its `outcome` is `unknown`, and the gateway finds
+out. `job_action(id, wait=20)` waits for that.
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from urllib.parse import quote
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError
+
+SUCCESSES = (requests.codes.ok, requests.codes.accepted)
 
 LARGEST_PAGE = 200
 """How many items the gateway puts on a page at most."""
@@ -151,14 +158,41 @@ class JobActionProblem:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a request came from: the client's address, the gateway's id of the request, the client's trace id."""
+
+    address: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A time that an action was sent to the vendor."""
+
+    sent_at: datetime
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A look at the job to learn what came of an action: its status, or the code of the problem that there was."""
+
+    at: datetime
+    job: StatusPair | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class JobAction:
     """The record of a job action. `job` is the job's status afterwards, as the vendor documents it.
 
     `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `rejected`, `not_sent` or
-    `unknown`.
+    `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`, `reading`, or `gave-up`
+    where it did not. `replayed`: this was the answer to an earlier request with the same idempotency key.
     """
 
     id: str
+    caller: str
     connection: str
     vendor: str
     job_id: str
@@ -167,11 +201,17 @@ class JobAction:
     status: str
     warnings: tuple[ActionWarning, ...]
     requested_at: datetime
+    origin: Origin
+    attempts: tuple[Attempt, ...]
+    readings: tuple[Reading, ...]
+    idempotency_key: str | None = None
     outcome: str | None = None
     job: StatusPair | None = None
+    settled_by: str | None = None
     completed_at: datetime | None = None
     vendor_response: VendorResponse | None = None
     problem: JobActionProblem | None = None
+    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -227,7 +267,7 @@ class ProblemError(ClientError):
     """The gateway answered with a problem. Branch on `code`; the page at `type` says how to mend it.
 
     `retryable`: the same request may succeed later, after `retry_after` seconds where that is known. `job_action` is
-    the id of the record, where there is one.
+    the id of the record, where there is one. `replayed`: this was the answer to an earlier request with the same key.
     """
 
     status: int
@@ -245,6 +285,7 @@ class ProblemError(ClientError):
     candidates: tuple[str, ...] = ()
     job_action: str | None = None
     retry_after: int | None = None
+    replayed: bool = False
 
     def __str__(self) -> str:
         """The code and the detail."""
@@ -271,12 +312,32 @@ class GatewayUnreachable(ClientError):
 class Options(TypedDict, total=False):
     """What any action takes: the outcome of the job in your own words, and why this is done. None is as left out.
 
-    `strict` refuses what the vendor cannot carry, instead of recording it with a warning.
+    `strict` refuses what the vendor cannot carry, instead of recording it with a warning. An `idempotency_key`, such as
+    `str(uuid.uuid4())`, makes it safe to send the action again: with the same key it gets the same answer, and reaches
+    the vendor once. `wait` waits so many seconds, 60 at most, where it is not known at once what came of the action.
     """
 
     disposition_code: str | None
     note: str | None
     strict: bool
+    idempotency_key: str | None
+    wait: int | None
+
+
+ABOUT_THE_REQUEST = {"strict", "idempotency_key", "wait"}
+"""The options that are no parameters of the action."""
+
+
+class JobActionConditions(TypedDict, total=False):
+    """Which job actions are wanted. `since` and `until`, with their zone, bound when they were asked for."""
+
+    connection: str | None
+    job_id: str | None
+    action: str | None
+    status: str | None
+    outcome: str | None
+    since: datetime | None
+    until: datetime | None
 
 
 class CloseOptions(Options, total=False):
@@ -295,14 +356,15 @@ class Client:
     def __init__(self, url: str, api_key: str, *, connect_seconds: float = 5.0, read_seconds: float = 30.0) -> None:
         """Talk to the gateway at `url`, such as `http://127.0.0.1:8080`. Raises ValueError.
 
-        `connect_seconds` and `read_seconds` say how long to wait for a connection and for an answer.
+        `connect_seconds` and `read_seconds` say how long to wait for a connection and for an answer, beside what a call
+        asks the gateway itself to wait.
         """
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
             raise ValueError("The URL of a gateway is like http://127.0.0.1:8080, without user, query and fragment.")
         if not re.fullmatch(r"[\x21-\x7e]+", api_key):
             raise ValueError("An API key has visible ASCII characters only.")
         self.url = url.rstrip("/")
-        self._timeout = (connect_seconds, read_seconds)
+        self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
         self._session = requests.Session()
         # Neither a proxy nor a .netrc file of the environment may see the key or take its place.
         self._session.trust_env = False
@@ -373,27 +435,36 @@ class Client:
         """The request that an action would send to the vendor. Nothing is changed."""
         return self._post(DryRun, _path("connections", connection, "jobs", job_id, action), options, dryRun="true")
 
-    def job_actions(self, *, limit: int | None = None) -> Iterator[JobAction]:
-        """The job actions of this API key, newest first; `limit` of them at most. Pages are read as you iterate."""
-        return self._list(JobAction, _path("job-actions"), limit)
+    def job_actions(
+        self, *, limit: int | None = None, **conditions: Unpack[JobActionConditions]
+    ) -> Iterator[JobAction]:
+        """The job actions of this API key, newest first, or those of them that meet all `conditions`.
 
-    def job_action(self, job_action_id: str) -> JobAction:
-        """One job action."""
-        return self._get(JobAction, _path("job-actions", job_action_id))
+        `limit` of them at most. Pages are read as you iterate.
+        """
+        return self._list(JobAction, _path("job-actions"), limit, **_members(conditions))
+
+    def job_action(self, job_action_id: str, *, wait: int | None = None) -> JobAction:
+        """One job action; with `wait`, as soon as its outcome is certain, or after so many seconds, 60 at most."""
+        path = _path("job-actions", job_action_id)
+        return _understood(JobAction, self._call("GET", path, wait=wait, headers=_prefer(strict=False, wait=wait)))
 
     def _get(self, kind: type[Kind], path: str, **query: str | None) -> Kind:
         return _understood(kind, self._call("GET", path, params=query))
 
     def _post(self, kind: type[Kind], path: str, options: CloseOptions, **query: str) -> Kind:
-        prefer = {"Prefer": "handling=strict"} if options.get("strict") else {}
+        wait = options.get("wait")
+        headers = _prefer(strict=options.get("strict", False), wait=wait) | _key(options.get("idempotency_key"))
+        parameters = _members({name: value for name, value in options.items() if name not in ABOUT_THE_REQUEST})
         # None rather than an empty object: without parameters there is no body.
-        return _understood(kind, self._call("POST", path, params=query, json=_body(options) or None, headers=prefer))
+        reply = self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
+        return _understood(kind, reply)
 
-    def _list(self, kind: type[Kind], path: str, limit: int | None = None, **query: str | None) -> Iterator[Kind]:
+    def _list(self, kind: type[Kind], path: str, limit: int | None = None, **query: Any) -> Iterator[Kind]:
         size = None if limit is None else str(min(limit, LARGEST_PAGE))
         return islice(self._items(kind, path, {**query, "limit": size}), limit)
 
-    def _items(self, kind: type[Kind], path: str, query: Mapping[str, str | None]) -> Iterator[Kind]:
+    def _items(self, kind: type[Kind], path: str, query: Mapping[str, Any]) -> Iterator[Kind]:
         more = True
         while more:
             page = _understood(_Page, self._call("GET", path, params=query))
@@ -401,16 +472,18 @@ class Client:
             more = page.next_cursor is not None
             query = {**query, "cursor": page.next_cursor}
 
-    def _call(self, method: str, path: str, **content: Any) -> Any:
-        """The JSON of a reply of success. Raises ClientError."""
-        reply = self._send(method, f"{self.url}/v1{path}", content)
-        if reply.status_code == requests.codes.ok:
-            return _json(reply)
-        raise _understood(ProblemError, _json(reply) | _retry_after(reply), reply.status_code)
+    def _call(self, method: str, path: str, *, wait: int | None = None, **content: Any) -> Any:
+        """The JSON of a reply of success, with what its headers say. Raises ClientError."""
+        reply = self._send(method, f"{self.url}/v1{path}", wait or 0, content)
+        said = _json(reply) | _said_in_headers(reply)
+        if reply.status_code in SUCCESSES:
+            return said
+        raise _understood(ProblemError, said, reply.status_code)
 
-    def _send(self, method: str, url: str, content: Mapping[str, Any]) -> requests.Response:
+    def _send(self, method: str, url: str, wait: int, content: Mapping[str, Any]) -> requests.Response:
+        timeout = self._connect_seconds, self._read_seconds + wait
         try:
-            return self._session.request(method, url, timeout=self._timeout, allow_redirects=False, **content)
+            return self._session.request(method, url, timeout=timeout, allow_redirects=False, **content)
         except requests.RequestException as error:
             # Without the chain: in it, a traceback with local variables shows the headers of the request.
             raise _unreachable(self.url, error) from None
@@ -430,9 +503,24 @@ def _path(*segments: str) -> str:
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
 
 
-def _body(options: CloseOptions) -> dict[str, object]:
-    given = {name: value for name, value in options.items() if name != "strict" and value is not None}
-    return {_camel(name): _member(value) for name, value in given.items()}
+def _prefer(*, strict: bool, wait: int | None) -> dict[str, str]:
+    """The header of preferences (RFC 7240), where there are any."""
+    preferences = ["handling=strict"] * strict + ([f"wait={wait}"] if wait else [])
+    return {"Prefer": ", ".join(preferences)} if preferences else {}
+
+
+def _key(key: str | None) -> dict[str, str]:
+    """The header of an idempotency key, which is a string of RFC 8941. Raises ValueError."""
+    if key is None:
+        return {}
+    if not re.fullmatch("[ -~]{1,255}", key):
+        raise ValueError("An idempotency key has 1 to 255 characters of ASCII, without control characters.")
+    return {"Idempotency-Key": '"' + re.sub(r'(["\\])', r"\\\1", key) + '"'}
+
+
+def _members(given: Mapping[str, object]) -> dict[str, object]:
+    """What is given, under the API's names."""
+    return {_camel(name): _member(value) for name, value in given.items() if value is not None}
 
 
 def _member(value: object) -> object:
@@ -457,9 +545,10 @@ def _json(reply: requests.Response) -> dict[str, Any]:
         raise UnexpectedReply(f"The reply with status {reply.status_code} is no JSON.", reply.status_code) from None
 
 
-def _retry_after(reply: requests.Response) -> dict[str, int]:
+def _said_in_headers(reply: requests.Response) -> dict[str, int | bool]:
     seconds = reply.headers.get("Retry-After", "")
-    return {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
+    retry_after = {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
+    return {**retry_after, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
 
 
 def _unreachable(url: str, error: requests.RequestException) -> GatewayUnreachable:

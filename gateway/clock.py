@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 
 import uuid_utils
 
+from gateway.domain.times import milliseconds
+
+_FRACTION = 0xFFF << 64
+"""The 12 bits of a UUID of version 7 that may hold a part of the millisecond (RFC 9562, 6.2, method 3)."""
+
 
 class SystemClock:
     """Time and identity as this machine has them."""
@@ -19,6 +24,8 @@ class SystemClock:
         """Seconds that only ever grow."""
         return time.monotonic()
 
-    def new_id(self) -> str:
-        """A new UUID, version 7 (RFC 9562), which sorts by time."""
-        return str(uuid_utils.uuid7())
+    def new_id(self, at: datetime) -> str:
+        """A new UUID, version 7 (RFC 9562), of this time, by which it sorts to the microsecond."""
+        random = uuid_utils.uuid7(nanoseconds=milliseconds(at) * 1_000_000).int
+        fraction = (at.microsecond % 1_000 << 12) // 1_000
+        return str(uuid_utils.UUID(int=random & ~_FRACTION | fraction << 64))

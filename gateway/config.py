@@ -40,6 +40,7 @@ def _api_key(value: SecretStr) -> SecretStr:
 
 ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
@@ -68,6 +69,9 @@ class ConnectionSettings(Section):
     vendor: Name
     endpoint: Endpoint = Field(description="What takes the place of the server in the vendor's document.")
     authentication: SignedAuthentication | ClientCredentialsAuthentication = Field(discriminator="kind")
+    require_idempotency_key: bool = Field(
+        default=False, description="Whether actions on its jobs are refused without an idempotency key."
+    )
 
 
 class ServerSettings(Section):
@@ -89,6 +93,30 @@ class ServerSettings(Section):
     )
 
 
+class LedgerSettings(Section):
+    """What the ledger keeps, and how it finds out what nobody told."""
+
+    idempotency_hours: float = Field(72.0, gt=0, le=8_760, description="How long an idempotency key is kept, in hours.")
+    retention_days: int | None = Field(
+        None,
+        ge=1,
+        description="How long settled job actions are kept at least, in days; for ever where it is left out. "
+        "What is unsettled is never deleted.",
+    )
+    confirm_seconds: tuple[Seconds, ...] = Field(
+        (0.5, 2.0, 5.0, 15.0),
+        min_length=1,
+        description="When the job is read to learn what came of an action whose outcome is unknown, in seconds after "
+        "it was sent. What the job does not show by the last of them was not carried out.",
+    )
+    repeat_seconds: float = Field(
+        60.0, gt=0, description="How often the job is read afterwards where it does not tell, in seconds."
+    )
+    give_up_seconds: float = Field(
+        3_600.0, gt=0, description="How long after an action was sent the job is read no more, in seconds."
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -103,9 +131,25 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     limits: Limits = Limits()
+    ledger: LedgerSettings = LedgerSettings()
+    state_folder: Path | None = Field(
+        None,
+        description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
+        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux), or beside the sandbox a temporary one.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="A database to keep the ledger in, such as postgresql://user:password@host/jobgate. "
+        "Several gateways may share one.",
+    )
     api_key: ApiKey | None = Field(None, description="The key that callers send as bearer token.")
     vendor_seconds: float = Field(10.0, gt=0, le=300, description="How long calls to a vendor may take, in seconds.")
     connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether they say where the ledger is."""
+        return self.database_url is not None or self.state_folder is not None
 
     @classmethod
     def settings_customise_sources(

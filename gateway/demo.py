@@ -193,10 +193,12 @@ def act(step: Step, connection: str, job_id: str, client: Client) -> Answer:
 
 
 def accepted(done: JobAction) -> Answer:
-    """What a job action says. The client takes no other HTTP status than 200 for success."""
+    """What a job action says. Where its outcome is unknown, the HTTP status is 202; otherwise, for success, 200."""
     after = done.job.vendor_status if done.job else None
     vendor_status = done.vendor_response.status if done.vendor_response else None
-    return Answer(200, None, done.outcome, after, vendor_status, done.parameters)
+    status = 202 if done.outcome == "unknown" else 200
+    code = done.problem.code if done.problem else None
+    return Answer(status, code, done.outcome, after, vendor_status, done.parameters)
 
 
 def refused(problem: ProblemError) -> Answer:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from gateway.app import Catalogue
-from gateway.config import ServerSettings
+from gateway.config import ConnectionSettings, LedgerSettings, ServerSettings, Settings
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.edge.limits import Limits
 from gateway.edge.pages import problem_page
@@ -77,7 +77,15 @@ def limits_page() -> str:
         + table(("setting", "default", "meaning", "problem"), _limit_rows())
         + "\n# The server\n\n"
         "Settings below `[server]`, or `JOBGATE_SERVER__WORKERS` and so on in the environment; `jobgate serve --help`\n"
-        "lists those that are options too.\n\n" + table(("setting", "default", "meaning"), _rows(ServerSettings))
+        "lists those that are options too.\n\n"
+        + table(("setting", "default", "meaning"), _rows(ServerSettings))
+        + "\n# The ledger\n\n"
+        "`state_folder` and `database_url` are settings of their own, the others stand below `[ledger]`:\n"
+        "`JOBGATE_DATABASE_URL` or `JOBGATE_LEDGER__RETENTION_DAYS` in the environment.\n\n"
+        + table(("setting", "default", "meaning"), _ledger_rows())
+        + "\n# Vendors\n\n"
+        "`vendor_seconds` is a setting of its own, the others are of each connection.\n\n"
+        + table(("setting", "default", "meaning"), _vendor_rows())
     )
 
 
@@ -92,9 +100,21 @@ def _rows(section: type[BaseModel]) -> Iterable[tuple[str, str, str]]:
         yield f"`{name}`", _default(field.default), field.description or ""
 
 
+def _ledger_rows() -> Iterable[tuple[str, str, str]]:
+    yield from (row for row in _rows(Settings) if row[0] in {"`state_folder`", "`database_url`"})
+    yield from _rows(LedgerSettings)
+
+
+def _vendor_rows() -> Iterable[tuple[str, str, str]]:
+    yield from (row for row in _rows(Settings) if row[0] == "`vendor_seconds`")
+    yield from (row for row in _rows(ConnectionSettings) if row[0] == "`require_idempotency_key`")
+
+
 def _default(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ", ".join(map(_default, value))
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 

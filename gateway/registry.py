@@ -35,4 +35,16 @@ def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinit
     if not isinstance(adapter, Adapter):
         raise SpecificationError(f"entry point {entry_point} of {GROUP} is no Adapter. Point it at an Adapter object.")
     specification = VendorSpecification.load(adapter.specification)
+    _check_functions(adapter, specification)
     return Vendor(adapter, specification, capabilities(specification, actions))
+
+
+def _check_functions(adapter: Adapter, specification: VendorSpecification) -> None:
+    for action in specification.actions.values():
+        named = {*action.find.values(), *((action.evidence,) if action.evidence else ())}
+        missing = named - adapter.finders.keys() - adapter.evidence.keys()
+        if missing:
+            raise SpecificationError(
+                f"{specification.name}: x-job-action of {action.action} names {', '.join(sorted(missing))}, which its "
+                "adapter does not have. Add the function to the adapter, or correct the name."
+            )

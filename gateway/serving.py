@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
-from gateway.app import Catalogue, Gateway
+from gateway.app import Catalogue, Gateway, database_of
 from gateway.banner import Banner, SandboxLines, sandbox_greeting
 from gateway.config import (
     ClientCredentialsAuthentication,
@@ -24,9 +26,11 @@ from gateway.config import (
     load,
     with_server,
 )
+from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import Application
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
+from gateway.ledger.database import UnusableDatabase
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.callers import new_key
@@ -47,12 +51,15 @@ class Running:
 
 @contextmanager
 def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
-    """A gateway with the sandbox of every installed vendor, on loopback, until the block ends."""
+    """A gateway with the sandbox of every installed vendor, on loopback, until the block ends, and its ledger with it.
+
+    Settings come from the environment.
+    """
     catalogue = Catalogue.load()
     key = api_key or new_key()
-    with simulators(catalogue) as sandbox:
-        settings = load().model_copy(update={"api_key": SecretStr(key)})
-        gateway = Gateway(with_sandbox(settings, catalogue.vendors, sandbox), catalogue)
+    with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
+        keyed = settings.model_copy(update={"api_key": SecretStr(key)})
+        gateway = Gateway(with_sandbox(keyed, catalogue.vendors, sandbox), catalogue)
         with in_background(gateway.application, port, settings.limits) as url:
             yield Running(url, key, gateway, sandbox)
 
@@ -63,14 +70,25 @@ def serve(settings: Settings, *, sandbox_port: int | None) -> None:
     catalogue = Catalogue.load()
     with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
-            _serve(Gateway(settings, catalogue), listening, Banner(address(listening)))
+            _serve(Gateway(settings, catalogue), listening, Banner(address(listening), database_of(settings).name))
             return
-        with simulators(catalogue, sandbox_port) as sandbox:
-            key = settings.api_key or SecretStr(new_key())
-            wired = with_sandbox(settings.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
+        with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
+            key = kept.api_key or SecretStr(new_key())
+            wired = with_sandbox(kept.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
             gateway = Gateway(wired, catalogue)
+            ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
             lines = SandboxLines(gateway.directory, sandbox.url, key.get_secret_value())
-            _serve(gateway, listening, Banner(address(listening), lines))
+            _serve(gateway, listening, Banner(address(listening), ledger, lines))
+
+
+@contextmanager
+def with_ledger(settings: Settings) -> Iterator[Settings]:
+    """The settings with a ledger that is deleted at the end of the block, unless they say where it is kept."""
+    if settings.has_ledger:
+        yield settings
+        return
+    with TemporaryDirectory(prefix="jobgate-") as folder:
+        yield settings.model_copy(update={"state_folder": Path(folder)})
 
 
 def serve_sandbox(port: int) -> None:
@@ -130,10 +148,11 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
 
 
 def log_to_terminal() -> None:
-    """Log as people read it. What Connexion and uvicorn remark on the side says nothing that the rest does not."""
+    """Log as people read it. What Connexion, uvicorn and Alembic remark on the side says nothing new."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("connexion").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def application(settings: Settings) -> Application:
@@ -142,6 +161,19 @@ def application(settings: Settings) -> Application:
     made = Gateway(settings, Catalogue.load()).application
     settle_in()
     return made
+
+
+def prepare_database(settings: Settings) -> None:
+    """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
+    database = database_of(settings)
+    try:
+        database.migrate()
+    except UnusableDatabase as error:
+        raise ConfigurationError(str(error)) from None
+    except LedgerUnavailable as error:
+        raise ConfigurationError(f"the ledger's database {database.name} cannot be used: {error.__cause__}") from None
+    finally:
+        database.dispose()
 
 
 def settle_in() -> None:
@@ -162,6 +194,7 @@ def settle_in() -> None:
 
 def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
     settings = gateway.settings
+    prepare_database(settings)
     manner = Manner(settings.server.access_log, settings.limits, banner.text())
     if settings.server.workers > 1:
         supervisor(partial(application, settings), manner, settings.server.workers, listening).run()

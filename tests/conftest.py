@@ -9,6 +9,7 @@ import pytest
 from gateway.app import Catalogue
 from gateway.client import Client
 from gateway.serving import Running, running
+from tests.support.databases import PostgreSQL, postgresql_server
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,13 @@ def catalogue() -> Catalogue:
 def stack() -> Iterator[Running]:
     """A gateway and its sandbox on free ports."""
     with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server."""
+    with postgresql_server() as started:
         yield started
 
 

@@ -10,10 +10,10 @@ from gateway.domain.model import (
     ActionWarning,
     DryRun,
     Job,
-    JobActionRecord,
     StatusPair,
     VendorResponse,
 )
+from gateway.domain.record import JobActionRecord, Origin, Read
 from gateway.engine.connections import Connection, Vendor
 from gateway.specs.capabilities import Capability
 from gateway.specs.vendor import VendorSpecification
@@ -82,22 +82,39 @@ def job(known: Job, *, with_vendor: bool) -> Members:
 
 def job_action(record: JobActionRecord) -> Members:
     """A job action's record."""
+    asked, problem = record.requested, record.problem
     return present(
         id=record.id,
-        connection=record.connection,
-        vendor=record.vendor,
-        jobId=record.job_action.job_id,
-        action=record.job_action.action,
+        caller=asked.caller,
+        connection=asked.connection,
+        vendor=asked.vendor,
+        jobId=asked.job_action.job_id,
+        action=asked.job_action.action,
         parameters=dict(record.job_action.parameters),
+        idempotencyKey=asked.idempotency_key,
+        origin=origin(asked.origin),
         status=record.status,
         outcome=record.outcome,
         job=status_pair(record.job) if record.job else None,
-        warnings=[warning(each) for each in record.warnings],
-        requestedAt=timestamp(record.requested_at),
+        warnings=[warning(each) for each in asked.warnings],
+        requestedAt=timestamp(asked.at),
+        attempts=[{"sentAt": timestamp(each.at)} for each in record.sent],
+        readings=[reading(each) for each in record.readings],
+        settledBy=record.conclusion.settled_by if record.conclusion else None,
         completedAt=timestamp(record.completed_at) if record.completed_at else None,
         vendorResponse=vendor_response(record.vendor_response),
-        problem={"code": record.problem.code, "detail": record.problem.detail} if record.problem else None,
+        problem={"code": problem.code, "detail": problem.detail} if problem else None,
     )
+
+
+def origin(known: Origin) -> Members:
+    """Where a request came from."""
+    return present(address=known.address, requestId=known.request_id, traceId=known.trace_id)
+
+
+def reading(event: Read) -> Members:
+    """A look at the job to learn what came of an action."""
+    return present(at=timestamp(event.at), job=status_pair(event.job) if event.job else None, problem=event.problem)
 
 
 def dry_run(preview: DryRun) -> Members:

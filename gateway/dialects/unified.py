@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import UUID
 
 from gateway.dialects import rendering
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
-from gateway.domain.errors import UnknownJobAction
-from gateway.domain.model import JobAction, Json
+from gateway.domain.errors import IdempotencyKeyMissing, UnknownJobAction
+from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.ports import Ledger
+from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
+from gateway.domain.times import parse_date_time
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine import actions
 from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
+from gateway.engine.settling import Settler
 from gateway.specs.capabilities import ActionDefinition
 
 BASE_PATH = "/v1"
+NO_RECORDS: Page[JobActionRecord] = Page(())
+LOOK_AGAIN_SECONDS = 1
+"""When to look at an unsettled job action again."""
+MOST_WAIT_SECONDS = 60
+"""Who prefers to wait for longer waits for so long."""
 
 
 class UnifiedApi:
     """The handlers of the unified API."""
 
-    def __init__(self, directory: Directory, jobs: Jobs, performer: actions.Actions, ledger: Ledger) -> None:
-        """Answer from `directory`, `jobs` and `ledger`; act through `performer`."""
+    def __init__(
+        self, directory: Directory, jobs: Jobs, performer: actions.Actions, ledger: Ledger, settler: Settler
+    ) -> None:
+        """Answer from `directory`, `jobs` and `ledger`; act through `performer`, and wait for `settler`."""
         self._directory = directory
         self._jobs = jobs
         self._actions = performer
         self._ledger = ledger
+        self._settler = settler
 
     def handlers(self, definitions: Mapping[str, ActionDefinition]) -> dict[str, Handler]:
         """The handlers by operationId. All actions share one."""
@@ -77,35 +91,79 @@ class UnifiedApi:
 
     async def act(self, request: Request) -> Reply:
         """Perform the action that the operation stands for, or show what would be sent."""
-        strict = "Prefer" in request.header and is_strict(request.header["Prefer"])
+        preferences = preferences_of(request)
         question = actions.Question(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),
             caller=request.caller,
-            strict=strict,
+            strict=preferences.strict,
+            key=key_of(request),
+            origin=request.origin,
         )
-        applied = {"Preference-Applied": "handling=strict"} if strict else {}
         if request.query["dryRun"]:
-            return Reply(rendering.dry_run(await self._actions.preview(question)), headers=applied)
-        record = await self._actions.perform(question)
-        location = {"Content-Location": f"{BASE_PATH}/job-actions/{record.id}"}
-        return Reply(rendering.job_action(record), headers=applied | location)
+            return Reply(rendering.dry_run(await self._actions.preview(question)), headers=preferences.applied)
+        if question.key is None and question.connection.needs_key:
+            raise IdempotencyKeyMissing(
+                f"Actions on jobs of {question.connection.name} need an Idempotency-Key header."
+            )
+        answer = await self._actions.perform(question)
+        if not answer.record.is_settled and preferences.wait:
+            answer = replace(answer, record=await self._settler.wait(answer.record, preferences.wait))
+        return reply_with(answer, preferences.applied)
 
     async def list_job_actions(self, request: Request) -> Reply:
         """A page of the caller's job actions."""
-        before = record_at(request.query["cursor"]) if "cursor" in request.query else None
-        page = await self._ledger.page(request.caller, request.query["limit"], before)
+        query = request.query
+        before = record_at(query["cursor"]) if "cursor" in query else None
+        is_own = query.get("caller", request.caller) == request.caller
+        page = await self._ledger.page(selection(request), query["limit"], before) if is_own else NO_RECORDS
         cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
-        headers = link_to_next(f"{BASE_PATH}/job-actions", request.query, cursor)
+        headers = link_to_next(f"{BASE_PATH}/job-actions", query, cursor)
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
 
     async def get_job_action(self, request: Request) -> Reply:
         """One of the caller's job actions."""
+        preferences = preferences_of(request)
         record = await self._ledger.get(request.path["id"], request.caller)
         if record is None:
             raise UnknownJobAction("There is no record of a job action with this id.")
-        return Reply(rendering.job_action(record))
+        if preferences.wait:
+            record = await self._settler.wait(record, preferences.wait)
+        return Reply(rendering.job_action(record), headers=preferences.applied | until_settled(record))
+
+
+def reply_with(answer: actions.Answer, headers: Mapping[str, str]) -> Reply:
+    """The answer to a job action, whose record says everything. Raises the problem where it failed."""
+    record = answer.record
+    if record.status is JobActionStatus.FAILED:
+        raise problem_of(record).explain(replayed=answer.is_replayed)
+    replayed = {"Idempotent-Replayed": "true"} if answer.is_replayed else {}
+    at = f"{BASE_PATH}/job-actions/{record.id}"
+    if record.status is JobActionStatus.SUCCEEDED:
+        return Reply(rendering.job_action(record), headers={**headers, **replayed, "Content-Location": at})
+    headers = {**headers, **replayed, "Location": at, **until_settled(record)}
+    return Reply(rendering.job_action(record), HTTPStatus.ACCEPTED, headers)
+
+
+def until_settled(record: JobActionRecord) -> dict[str, str]:
+    """When to look at a record again, while somebody still finds out what came of it."""
+    return {} if record.is_settled else {"Retry-After": str(LOOK_AGAIN_SECONDS)}
+
+
+def selection(request: Request) -> Selection:
+    """The job actions that a caller asks for; nobody sees those of others."""
+    query = request.query
+    return Selection(
+        caller=request.caller,
+        connection=query.get("connection"),
+        job_id=query.get("jobId"),
+        action=query.get("action"),
+        status=JobActionStatus(query["status"]) if "status" in query else None,
+        outcome=Outcome(query["outcome"]) if "outcome" in query else None,
+        since=parse_date_time(query["since"]) if "since" in query else None,
+        until=parse_date_time(query["until"]) if "until" in query else None,
+    )
 
 
 def decode(request: Request) -> JobAction:
@@ -113,10 +171,40 @@ def decode(request: Request) -> JobAction:
     return JobAction(request.operation.extensions["x-action"], request.path["jobId"], request.body or {})
 
 
-def is_strict(prefer: str) -> bool:
-    """Whether a Prefer header (RFC 7240) asks for strict handling."""
-    preferences = (part.split(";")[0].strip().lower().replace(" ", "") for part in prefer.split(","))
-    return any(preference in {"handling=strict", 'handling="strict"'} for preference in preferences)
+def key_of(request: Request) -> str | None:
+    """The idempotency key of a request: a string of RFC 8941 (in quotes), or the same characters without them."""
+    written: str | None = request.header.get("Idempotency-Key")
+    if written is None or not written.startswith('"'):
+        return written
+    return re.sub(r"\\(.)", r"\1", written[1:-1])
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a Prefer header (RFC 7240) asks for, as far as it is known here; `wait` in seconds."""
+
+    strict: bool = False
+    wait: int = 0
+
+    @property
+    def applied(self) -> dict[str, str]:
+        """The header field that says which were honoured."""
+        honoured = [*(["handling=strict"] if self.strict else []), *([f"wait={self.wait}"] if self.wait else [])]
+        return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
+
+
+NO_PREFERENCES = Preferences()
+
+
+def preferences_of(request: Request) -> Preferences:
+    """The preferences of a request. Those that are not known are ignored, and so is `wait` without a number."""
+    if "Prefer" not in request.header:
+        return NO_PREFERENCES
+    parts = (part.split(";")[0].partition("=") for part in request.header["Prefer"].split(","))
+    given = {name.strip().lower(): value.strip().strip('"') for name, _, value in reversed([*parts])}
+    wait = given.get("wait", "")
+    seconds = min(int(wait), MOST_WAIT_SECONDS) if re.fullmatch("[0-9]{1,9}", wait) else 0
+    return Preferences(given.get("handling", "").lower() == "strict", seconds)
 
 
 def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> dict[str, str]:

@@ -21,6 +21,12 @@ Verify = Callable[[HttpRequest, str, datetime], None]
 Find = Callable[[Mapping[str, Json]], tuple[str, ...]]
 """`find(vendor_job)` gives the values that a parameter may have, read from the vendor's own job object."""
 
+Evidence = Callable[[Mapping[str, Json], JobAction], bool | None]
+"""`evidence(vendor_job, job_action)` tells from the vendor's own job object whether the action was carried out.
+
+None: it cannot be told. It is for actions that the job's status does not show.
+"""
+
 Simulate = Callable[[Mapping[str, Json], JobAction, datetime], Mapping[str, Json]]
 """`simulate(vendor_job, job_action, now)` gives the vendor's job object after the action.
 
@@ -44,11 +50,13 @@ class Signing:
 class Adapter:
     """One vendor. `specification` is its OpenAPI document with the x-job extensions.
 
-    `signing` goes by the name of the security scheme, `finders` by the name that `x-job-action.find` uses. `simulate`
-    is what only the sandbox needs: the traces that an action leaves in the vendor's job beside its status.
+    `signing` goes by the name of the security scheme, `finders` by the name that `x-job-action.find` uses,
+    `evidence` by that of `x-job-action.evidence`. `simulate` is what only the sandbox needs: the traces that an action
+    leaves in the vendor's job beside its status.
     """
 
     specification: Path
     signing: Mapping[str, Signing] = field(default_factory=dict)
     finders: Mapping[str, Find] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
     simulate: Simulate | None = None

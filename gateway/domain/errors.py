@@ -3,6 +3,7 @@
     JobgateError
     ├── CallerError                  the request cannot be carried out as it is; nothing reached the vendor
     │   ├── MalformedRequest             400
+    │   ├── IdempotencyKeyMissing        400
     │   ├── Unauthenticated              401
     │   ├── UnknownPath                  404
     │   ├── UnknownVendor                404
@@ -11,6 +12,7 @@
     │   ├── MethodNotAllowed             405
     │   ├── RequestTooSlow               408
     │   ├── AmbiguousParameter           409
+    │   ├── IdempotencyKeyInUse          409
     │   ├── RequestTooLarge              413
     │   ├── TargetTooLong                414
     │   ├── UnsupportedMediaType         415
@@ -19,19 +21,23 @@
     │   ├── ActionNotSupported           422
     │   ├── ParameterNotSupported        422
     │   ├── ValueNotSupported            422
+    │   ├── IdempotencyKeyReused         422
     │   └── HeaderFieldsTooLarge         431
     ├── VendorRejected               the vendor answered, and refused
     │   ├── UnknownJob                   404
     │   ├── WrongState                   409
     │   ├── VendorRefused                422
     │   ├── VendorThrottled              429
-    │   └── VendorDeniedAccess           502
+    │   ├── VendorDeniedAccess           502
+    │   └── NotCarriedOut                502   it did not tell, and the job shows that it did nothing
     ├── VendorFailed                 the vendor did not do its part
     │   ├── VendorUnreachable            503   nothing was sent
     │   ├── VendorError                  502   it answered with an error of its own
     │   ├── VendorReplyNotUnderstood     502   it answered, and the answer makes no sense
     │   └── VendorTimedOut               504   it did not answer in time
-    └── GatewayError                     500   a fault of Jobgate itself
+    ├── LedgerUnavailable            503   the record could not be written or read
+    ├── Interrupted                  503   the gateway stopped before anything was sent
+    └── GatewayError                 500   a fault of Jobgate itself
 
 Each docstring is in three parts, which the page and the catalogue in docs/problems show as they are:
 what it means, what happened at the vendor, and how to mend it.
@@ -66,7 +72,7 @@ class JobState:
 class Explanation:
     """What a problem carries beside its sentence. Only what is known is set.
 
-    `allow` and `retry_after` (in seconds) go into headers, the rest into the body.
+    `allow`, `retry_after` (in seconds) and `replayed` (this was said before) go into headers, the rest into the body.
     """
 
     errors: tuple[FieldError, ...] = ()
@@ -78,6 +84,7 @@ class Explanation:
     retry_after: int | None = None
     outcome: Outcome | None = None
     job_action: str | None = None
+    replayed: bool = False
 
 
 class JobgateError(Exception):
@@ -123,6 +130,18 @@ class MalformedRequest(CallerError):
     """
 
     code, title, status = "malformed-request", "Malformed request", 400
+
+
+class IdempotencyKeyMissing(CallerError):
+    """Actions on jobs of this connection need an idempotency key.
+
+    Nothing was sent to the vendor.
+
+    Send a header `Idempotency-Key` with a value of its own for each action, such as a new UUID, and the same value
+    whenever you send that action again.
+    """
+
+    code, title, status = "idempotency-key-missing", "Idempotency key missing", 400
 
 
 class Unauthenticated(CallerError):
@@ -174,7 +193,7 @@ class UnknownJobAction(CallerError):
 
     Nothing was sent to the vendor.
 
-    `GET /v1/job-actions` lists the records. They are kept in memory and end with the gateway's process.
+    `GET /v1/job-actions` lists the records. One is deleted after its retention, where that is set.
     """
 
     code, title, status = "unknown-job-action", "Unknown job action", 404
@@ -211,6 +230,17 @@ class AmbiguousParameter(CallerError):
     """
 
     code, title, status = "ambiguous-parameter", "Ambiguous parameter", 409
+
+
+class IdempotencyKeyInUse(CallerError):
+    """A request with the same idempotency key is being worked on.
+
+    The vendor was not asked for this request; it may be asked for the other one.
+
+    Send the same request again after `Retry-After` seconds: it gets the answer of the first.
+    """
+
+    code, title, status, retryable = "idempotency-key-in-use", "Idempotency key in use", 409, True
 
 
 class RequestTooLarge(CallerError):
@@ -303,6 +333,17 @@ class ValueNotSupported(CallerError):
     code, title, status = "value-not-supported", "Value not supported by this vendor", 422
 
 
+class IdempotencyKeyReused(CallerError):
+    """The idempotency key was used before, for another request.
+
+    Nothing was sent to the vendor for this request.
+
+    Use a new key for each action. A key stands for one action on one job of one connection, with its parameters.
+    """
+
+    code, title, status = "idempotency-key-reused", "Idempotency key used for another request", 422
+
+
 class HeaderFieldsTooLarge(CallerError):
     """The request has more header fields, or larger ones, than this gateway takes.
 
@@ -375,6 +416,17 @@ class VendorDeniedAccess(VendorRejected):
     code, title, status = "vendor-denied-access", "Access denied by the vendor", 502
 
 
+class NotCarriedOut(VendorRejected):
+    """The vendor did not tell what became of the action, and the job, read afterwards, shows that nothing did.
+
+    The request may have reached the vendor, which had time to act on it and did not.
+
+    Send it again, with a new idempotency key, if it is still wanted.
+    """
+
+    code, title, status = "not-carried-out", "Not carried out by the vendor", 502
+
+
 class VendorFailed(JobgateError):
     """The vendor did not do its part."""
 
@@ -424,6 +476,29 @@ class VendorTimedOut(VendorFailed):
     """
 
     code, title, status = "vendor-timed-out", "Vendor timed out", 504
+
+
+class LedgerUnavailable(JobgateError):
+    """The ledger, in which every job action is recorded first, cannot be written or read.
+
+    Without a record nothing is sent. Where an action had been sent before the ledger failed, `outcome` is `unknown`:
+    what came of it is recorded as soon as that is possible.
+
+    Send it again later. If it lasts, whoever runs the gateway should see to its database: space, access, network.
+    """
+
+    code, title, status, retryable = "ledger-unavailable", "Ledger unavailable", 503, True
+
+
+class Interrupted(JobgateError):
+    """The gateway stopped while it worked on this action.
+
+    Nothing was sent to the vendor; or `outcome` is `unknown`, and the job will be read to learn what came of it.
+
+    Where nothing was sent, send it again. Otherwise look at the record of the job action.
+    """
+
+    code, title, status, retryable = "interrupted", "Interrupted", 503, True
 
 
 class GatewayError(JobgateError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+from typing_extensions import TypeAliasType
+
+Json = TypeAliasType("Json", "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None")
 """A JSON value as the standard library reads it."""
 
 Item = TypeVar("Item")
@@ -29,15 +30,6 @@ class Outcome(StrEnum):
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
-
-
-class JobActionStatus(StrEnum):
-    """Where a job action stands. `unsettled`: its outcome is unknown."""
-
-    IN_PROGRESS = "in_progress"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    UNSETTLED = "unsettled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +132,6 @@ class ActionWarning:
     code: str
     parameter: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemNote:
-    """Why a job action failed, as its record keeps it."""
-
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class JobActionRecord:
-    """The durable record of one job action."""
-
-    id: str
-    connection: str
-    vendor: str
-    caller: str
-    job_action: JobAction
-    warnings: tuple[ActionWarning, ...]
-    requested_at: datetime
-    status: JobActionStatus = JobActionStatus.IN_PROGRESS
-    outcome: Outcome | None = None
-    job: StatusPair | None = None
-    completed_at: datetime | None = None
-    vendor_response: VendorResponse | None = None
-    problem: ProblemNote | None = None
 
 
 @dataclass(frozen=True, slots=True)

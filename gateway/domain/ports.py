@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from gateway.domain.model import HttpReply, HttpRequest, JobActionRecord, Page
+from gateway.domain.model import HttpReply, HttpRequest, Page
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Selection, Sent
 
 
 class Clock(Protocol):
@@ -18,8 +19,8 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only ever grow; for deadlines."""
 
-    def new_id(self) -> str:
-        """A new UUID that sorts by time."""
+    def new_id(self, at: datetime) -> str:
+        """A new UUID, version 7 (RFC 9562), of this time, by which it sorts."""
 
 
 class Transport(Protocol):
@@ -47,16 +48,47 @@ class VendorCredentials(Protocol):
 
 
 class Ledger(Protocol):
-    """The record of every job action."""
+    """The record of every job action. What it has said is kept, it keeps through any crash.
 
-    async def claim(self, record: JobActionRecord) -> None:
-        """Keep a new record."""
+    Every method raises LedgerUnavailable where the storage cannot be read or written.
+    """
 
-    async def settle(self, record: JobActionRecord) -> None:
-        """Replace the record of the same id by one that has reached its end."""
+    async def start(self) -> None:
+        """Make ready to be used."""
+
+    async def close(self) -> None:
+        """Finish what is under way, and let go of the storage."""
+
+    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
+        """Keep a new record, and hold the key for it. Gives who holds the key already; the record is then not kept.
+
+        `due`: when somebody should look after it. Without a key, the record is on the storage no later than the event
+        that is added next.
+        """
+
+    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+        """Add that it is now sent; gives the record with it, once it is on the storage. Raises Overtaken."""
+
+    async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
+        """Add what is known now; gives the record with it, once it is on the storage.
+
+        `due`: when somebody should look after it, None where nobody needs to. A key is let go of where the same request
+        may be sent again. Raises Overtaken where somebody else has added an event since the record was read.
+
+        Where the storage fails, it is written as soon as that is possible; LedgerUnavailable says that it is not yet.
+        """
 
     async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
         """The caller's record of this id."""
 
-    async def page(self, caller: str, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """The caller's records, newest first, from those before the id `before` on."""
+    async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+        """Records, newest first, from those before the id `before` on: at most `limit`, and perhaps fewer.
+
+        `next_cursor` is the id before which the next page goes on, None where there is none.
+        """
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+        """Records that somebody should look after by now. Nobody else is given them before `until`."""
+
+    async def tidy(self, now: datetime) -> None:
+        """Forget keys that have expired, and records beyond their retention."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MILLISECOND = 2**48 - 1
+"""The last that an id can hold; it is in the year 10889."""
 _HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = re.compile(
     rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?:\.[0-9]+)?"
@@ -38,3 +42,19 @@ def is_date_time(text: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
+
+
+def is_later(time: object, now: datetime) -> bool:
+    """Whether a time of a request lies ahead; what is no time does not."""
+    return isinstance(time, str) and parse_date_time(time) > now
+
+
+def milliseconds(time: datetime) -> int:
+    """A time in whole milliseconds since 1970, as ids and tables have it."""
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+
+
+def first_id_at(millisecond: int) -> str:
+    """The lowest UUID of version 7 (RFC 9562, 5.7) of a millisecond since 1970."""
+    return str(UUID(int=min(max(millisecond, 0), LAST_MILLISECOND) << 80))

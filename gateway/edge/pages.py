@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import swagger_ui_bundle
 from markdown_it import MarkdownIt
@@ -63,15 +63,10 @@ _POLICY = {
 class Pages:
     """The application behind every address that is not the API's."""
 
-    def __init__(self, document: Document, *, close: Callable[[], Awaitable[None]]) -> None:
-        """Show `document`. `close` is called when the server stops."""
+    def __init__(self, document: Document, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Show `document`. The server starts and stops within `lifespan`."""
         self._document = json.dumps(document.content).encode()
         self._problems = {kind.code: kind for kind in catalogue()}
-
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            yield
-            await close()
 
         self._router = Starlette(
             routes=[
@@ -85,7 +80,7 @@ class Pages:
                 Route("/problems", self._all_problems),
                 Route("/problems/{code}", self._problem),
             ],
-            lifespan=lifespan,
+            lifespan=lambda _: lifespan(),
         ).router
         # The Location of such a redirect would be made from the client's own Host header.
         self._router.redirect_slashes = False

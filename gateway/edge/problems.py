@@ -57,6 +57,8 @@ def problem_headers(error: JobgateError) -> dict[str, str]:
     # Clients send again whatever carries this header, so it must not stand beside an action that may have been applied.
     if error.explanation.retry_after is not None and error.may_be_retried:
         headers["retry-after"] = str(error.explanation.retry_after)
+    if error.explanation.replayed:
+        headers["idempotent-replayed"] = "true"
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers

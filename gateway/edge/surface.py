@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +15,7 @@ from connexion.resolver import Resolver
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import Json
+from gateway.domain.record import Origin
 from gateway.edge.authentication import Security, security_map
 from gateway.edge.guard import (
     CONTEXT,
@@ -47,6 +49,7 @@ class Request:
     query: Mapping[str, Any]
     header: Mapping[str, Any]
     body: Any
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
+
+_TRACE_PARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
@@ -80,12 +85,27 @@ class Dispatcher:
             await self._pages(scope, receive, send)
             return
         parts = context.parts
-        request = Request(operation, context.caller, parts["path"], parts["query"], parts["header"], parts.get("body"))
+        request = Request(
+            operation=operation,
+            caller=context.caller,
+            path=parts["path"],
+            query=parts["query"],
+            header=parts["header"],
+            body=parts.get("body"),
+            origin=origin_of(scope, context),
+        )
         reply = await self._handlers[operation.operation_id](request)
         self._check(operation, reply.status, reply.body)
         headers = {"content-type": "application/json", **reply.headers}
         wire: Wire = scope["extensions"][WIRE]
         await wire.reply(RawReply(reply.status, headers, dump(reply.body)))
+
+
+def origin_of(scope: Scope, context: RequestContext) -> Origin:
+    """Where a request came from. A `traceparent` that is none (W3C Trace Context, 3.2) is as if it were not there."""
+    trace = _TRACE_PARENT.fullmatch(context.fields.get(b"traceparent", b""))
+    client = scope.get("client")
+    return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
 
 
 def surface(  # noqa: PLR0913 - what a surface is made of

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from gateway.domain.errors import (
     ActionNotSupported,
@@ -13,6 +15,8 @@ from gateway.domain.errors import (
     Explanation,
     FieldError,
     GatewayError,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
     JobgateError,
     ParameterNotSupported,
     UnknownJob,
@@ -20,29 +24,39 @@ from gateway.domain.errors import (
     VendorRefused,
     WrongState,
 )
-from gateway.domain.model import (
-    ActionWarning,
-    DryRun,
-    HttpRequest,
-    JobAction,
-    JobActionRecord,
-    JobActionStatus,
-    Json,
-    Outcome,
-    ProblemNote,
-    StatusPair,
-)
+from gateway.domain.model import ActionWarning, DryRun, HttpRequest, JobAction, Json, Outcome, StatusPair
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.times import parse_date_time
+from gateway.domain.record import (
+    Concluded,
+    HeldKey,
+    Holder,
+    JobActionRecord,
+    Origin,
+    Overtaken,
+    ProblemNote,
+    Requested,
+    Sent,
+    SettledBy,
+)
+from gateway.domain.times import is_later
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
+from gateway.engine.settling import Schedule, lease, sent_at
 from gateway.engine.wire import VendorReply
 from gateway.specs.capabilities import Capability, Support
 from gateway.specs.lens import UnmappableValue
 from gateway.specs.vendor import ActionMapping, VendorSpecification
 
 log = logging.getLogger(__name__)
+
+SETTLED_BY: Mapping[Outcome, SettledBy | None] = {
+    Outcome.APPLIED: SettledBy.VENDOR_REPLY,
+    Outcome.REJECTED: SettledBy.VENDOR_REPLY,
+    Outcome.NOT_SENT: SettledBy.NOTHING_SENT,
+    Outcome.UNKNOWN: None,
+}
+"""How the outcome of an action becomes certain while it is performed."""
 
 EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 """Refusals whose reason the job itself tells better than the reply: vendors use one status for several of them."""
@@ -52,13 +66,31 @@ EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 class Question:
     """What a caller asks: one action on one job of one connection.
 
-    `strict` refuses parameters that the vendor cannot carry, instead of recording them.
+    `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
+    asked again gets the same answer.
     """
 
     connection: Connection
     job_action: JobAction
     caller: str
     strict: bool = False
+    key: str | None = None
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A hash of what is asked for."""
+        asked = self.job_action
+        whole = [self.connection.name, asked.action, asked.job_id, dict(asked.parameters)]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A job action's record, which says all that there is to be answered; and whether it was answered before."""
+
+    record: JobActionRecord
+    is_replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,31 +110,48 @@ class Ready:
     signed: HttpRequest
 
 
+@dataclass
+class Undertaking:
+    """A job action between its claim and its conclusion. `record` is what the ledger has of it by now."""
+
+    question: Question
+    mapping: ActionMapping
+    record: JobActionRecord
+    deadline: float
+
+    @property
+    def connection(self) -> Connection:
+        """Where it is done."""
+        return self.question.connection
+
+
 @dataclass(frozen=True)
 class Actions:
-    """Performs job actions."""
+    """Performs job actions. Idempotency keys are held for `key_time`."""
 
     calls: Calls
     jobs: Jobs
     ledger: Ledger
     clock: Clock
+    schedule: Schedule
+    key_time: timedelta
 
-    async def perform(self, question: Question) -> JobActionRecord:
-        """Apply the action at the vendor, once, and record what came of it. Raises JobgateError, outcome included."""
+    async def perform(self, question: Question) -> Answer:
+        """Apply the action at the vendor, once, and record what came of it; the record says whether it failed.
+
+        Raises JobgateError where there is no record of it: the vendor has no such action, the key is in use or was used
+        for something else, or the ledger cannot be written.
+        """
         translation = supported(question)
         deadline = self.calls.deadline()
         record = self._new_record(question, translation)
-        await self.ledger.claim(record)
+        holder = await self.ledger.claim(record, record.requested.at + lease(self.calls.seconds), self._key(question))
+        if holder is not None:
+            return Answer(earlier(holder, question.fingerprint), is_replayed=True)
         try:
-            ready = await self._make_ready(question, translation.mapping, deadline)
-        except Exception as error:
-            raise await self._recorded(record, error, certain=Outcome.NOT_SENT) from error
-        try:
-            settled = await self._carry_out(question.connection, translation.mapping, ready, record, deadline)
-        except Exception as error:
-            raise await self._recorded(record, error) from error
-        await self.ledger.settle(settled)
-        return settled
+            return Answer(await self._carry_through(Undertaking(question, translation.mapping, record, deadline)))
+        except Overtaken as overtaken:
+            return Answer(overtaken.record)
 
     async def preview(self, question: Question) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action."""
@@ -112,40 +161,70 @@ class Actions:
         redacted = question.connection.credentials.redacted(prepared)
         return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), translation.warnings)
 
-    async def _recorded(
-        self, record: JobActionRecord, error: Exception, certain: Outcome | None = None
-    ) -> JobgateError:
-        """Settle the record with what went wrong; gives the problem to raise. `certain`: the outcome in any case."""
-        problem = as_problem(error, record, certain)
-        await self.ledger.settle(failed(record, problem, self.clock.now()))
-        return problem
+    async def _carry_through(self, undertaking: Undertaking) -> JobActionRecord:
+        """From the claim to the conclusion. Raises Overtaken where somebody else came to it first."""
+        try:
+            ready = await self._make_ready(undertaking)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
+            return await self._conclude(undertaking, self._failed(undertaking, error))
+        try:
+            conclusion = await self._carry_out(undertaking, ready)
+        except Overtaken:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
+            conclusion = self._failed(undertaking, error)
+        return await self._conclude(undertaking, conclusion)
 
-    async def _make_ready(self, question: Question, mapping: ActionMapping, deadline: float) -> Ready:
+    async def _make_ready(self, undertaking: Undertaking) -> Ready:
         """Everything that happens before a byte of the action leaves."""
-        job_action = await self._complete(question, mapping, deadline)
-        prepared = self._prepare(question.connection, mapping, job_action)
-        return Ready(job_action, prepared, await self.calls.sign(question.connection, prepared, deadline))
+        mapping, deadline = undertaking.mapping, undertaking.deadline
+        job_action = await self._complete(undertaking.question, mapping, deadline)
+        prepared = self._prepare(undertaking.connection, mapping, job_action)
+        return Ready(job_action, prepared, await self.calls.sign(undertaking.connection, prepared, deadline))
 
-    async def _carry_out(
-        self, connection: Connection, mapping: ActionMapping, ready: Ready, record: JobActionRecord, deadline: float
-    ) -> JobActionRecord:
+    async def _carry_out(self, undertaking: Undertaking, ready: Ready) -> Concluded:
         """Send the action, once, and read what the vendor makes of it."""
-        reply = await self.calls.transmit(connection, ready.prepared, ready.signed, deadline)
+        connection, mapping, deadline = undertaking.connection, undertaking.mapping, undertaking.deadline
+
+        async def announce() -> None:
+            sent = Sent(self.clock.now(), found(undertaking.question.job_action, ready.job_action))
+            undertaking.record = await self.ledger.sent(undertaking.record, sent)
+
+        reply = await self.calls.transmit(connection, ready.prepared, ready.signed, deadline, announce)
         if not reply.is_success:
             raise await self._refusal(connection, mapping, ready.job_action, reply, deadline)
         response = self.calls.response(connection, reply)
         if not reply.is_understood or response.code or response.message:
             raise not_understood(connection, reply).explain(vendor=response)
         now = self.clock.now()
-        return replace(
-            record,
-            job_action=ready.job_action,
-            status=JobActionStatus.SUCCEEDED,
-            outcome=Outcome.APPLIED,
-            job=status_after(connection.vendor.specification, mapping, ready.job_action, now),
-            completed_at=now,
-            vendor_response=response,
-        )
+        after = status_after(connection.vendor.specification, mapping, ready.job_action, now)
+        return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, after, response)
+
+    async def _conclude(self, undertaking: Undertaking, conclusion: Concluded) -> JobActionRecord:
+        """Record what is known. Where somebody else was faster, what the vendor said outweighs what they read."""
+        record, due = undertaking.record, None
+        if conclusion.outcome is Outcome.UNKNOWN:
+            due = self.schedule.after(sent_at(record), conclusion.at)
+        while True:
+            try:
+                return await self.ledger.append(record, conclusion, due)
+            except Overtaken as overtaken:
+                if conclusion.outcome is Outcome.UNKNOWN:
+                    raise
+                record = overtaken.record
+
+    def _failed(self, undertaking: Undertaking, error: Exception) -> Concluded:
+        """What is known of an action that went wrong."""
+        problem = as_problem(error, undertaking.record)
+        said = problem.explanation.outcome or problem.outcome
+        outcome = said if undertaking.record.sent else Outcome.NOT_SENT
+        note = ProblemNote(problem.code, problem.detail, replace(problem.explanation, outcome=None))
+        return Concluded(self.clock.now(), outcome, SETTLED_BY[outcome], problem=note)
+
+    def _key(self, question: Question) -> HeldKey | None:
+        if question.key is None:
+            return None
+        return HeldKey(question.caller, question.key, question.fingerprint, self.clock.now() + self.key_time)
 
     async def _complete(self, question: Question, mapping: ActionMapping, deadline: float) -> JobAction:
         """The job action with the parameters that were left out and can be found in the job."""
@@ -190,15 +269,38 @@ class Actions:
         return WrongState(sentence, replace(problem.explanation, job=job_state(job)))
 
     def _new_record(self, question: Question, translation: Translation) -> JobActionRecord:
-        return JobActionRecord(
-            id=self.clock.new_id(),
+        now = self.clock.now()
+        requested = Requested(
+            at=now,
+            caller=question.caller,
             connection=question.connection.name,
             vendor=question.connection.vendor.name,
-            caller=question.caller,
             job_action=question.job_action,
             warnings=translation.warnings,
-            requested_at=self.clock.now(),
+            origin=question.origin,
+            idempotency_key=question.key,
         )
+        return JobActionRecord(self.clock.new_id(now), requested)
+
+
+def earlier(holder: Holder, fingerprint: bytes) -> JobActionRecord:
+    """The record that a key stands for. Raises IdempotencyKeyReused and IdempotencyKeyInUse."""
+    if holder.fingerprint != fingerprint:
+        raise IdempotencyKeyReused(
+            "The key was used before, with another action, job, connection or parameters.",
+            Explanation(outcome=Outcome.NOT_SENT),
+        )
+    if holder.record.conclusion is None:
+        raise IdempotencyKeyInUse(
+            "A request with this key is being worked on.",
+            Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=holder.record.id),
+        )
+    return holder.record
+
+
+def found(asked: JobAction, completed: JobAction) -> Mapping[str, Json]:
+    """The parameters that were not asked for, and found."""
+    return {name: value for name, value in completed.parameters.items() if name not in asked.parameters}
 
 
 def supported(question: Question) -> Translation:
@@ -266,30 +368,9 @@ def status_after(
     return vendor.status(mapping.from_statuses[0] if deferred else mapping.to_status).pair
 
 
-def is_later(time: Json, now: datetime) -> bool:
-    """Whether a time of a request lies ahead."""
-    return isinstance(time, str) and parse_date_time(time) > now
-
-
-def as_problem(error: Exception, record: JobActionRecord, certain: Outcome | None) -> JobgateError:
-    """The error of a job action, with what is known of its outcome and the id of its record."""
-    if not isinstance(error, JobgateError):
-        log.error("unexpected error in job action %s", record.id, exc_info=error)
-        error = GatewayError("Something went wrong in Jobgate itself.", Explanation(outcome=Outcome.UNKNOWN))
-    outcome = certain or error.explanation.outcome or error.outcome
-    return error.explain(outcome=outcome, job_action=record.id)
-
-
-def failed(record: JobActionRecord, problem: JobgateError, now: datetime) -> JobActionRecord:
-    """The record of a job action that was not carried out, or of which that is not known."""
-    outcome = problem.explanation.outcome
-    response = problem.explanation.vendor
-    return replace(
-        record,
-        status=JobActionStatus.UNSETTLED if outcome is Outcome.UNKNOWN else JobActionStatus.FAILED,
-        outcome=outcome,
-        job=problem.explanation.job.status if problem.explanation.job else None,
-        completed_at=None if outcome is Outcome.UNKNOWN else now,
-        vendor_response=response if response and response.status else None,
-        problem=ProblemNote(problem.code, problem.detail),
-    )
+def as_problem(error: Exception, record: JobActionRecord) -> JobgateError:
+    """The error of a job action as a problem. What nobody foresaw is logged, and leaves the outcome unknown."""
+    if isinstance(error, JobgateError):
+        return error
+    log.error("unexpected error in job action %s", record.id, exc_info=error)
+    return GatewayError("Something went wrong in Jobgate itself.", Explanation(outcome=Outcome.UNKNOWN))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -47,6 +48,9 @@ STATUSES: dict[int, type[JobgateError]] = {
 }
 """What an HTTP status means where the vendor's document does not say."""
 
+Announce = Callable[[], Awaitable[None]]
+"""What is done before a request is sent, such as to record it. The request is not sent where it fails."""
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -75,17 +79,20 @@ class Calls:
         return HttpRequest(prepared.method, prepared.url, headers, prepared.content)
 
     async def transmit(
-        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
+        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float, announce: Announce
     ) -> VendorReply:
         """Send a signed request, once. Raises VendorFailed where there is no reply.
 
         A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
+        `announce` is called, and waited for, before each sending.
         """
+        await announce()
         reply = await self._exchange(connection, prepared, signed, deadline)
         if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
             return reply
         try:
             renewed = await self.sign(connection, prepared, deadline)
+            await announce()
         except JobgateError as error:
             raise error.explain(outcome=Outcome.REJECTED) from error
         return await self._exchange(connection, prepared, renewed, deadline)
@@ -110,7 +117,7 @@ class Calls:
     async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> VendorReply:
         """Sign and send a request that changes nothing."""
         signed = await self.sign(connection, prepared, deadline)
-        return await self.transmit(connection, prepared, signed, deadline)
+        return await self.transmit(connection, prepared, signed, deadline, _unannounced)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
@@ -134,6 +141,10 @@ class Calls:
         response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=reply.retry_after(self.clock.now()))
         return kind(_sentence(kind, response), explanation)
+
+
+async def _unannounced() -> None:
+    """Reads are sent without anybody being told."""
 
 
 def naming(connection: Connection, error: JobgateError) -> JobgateError:

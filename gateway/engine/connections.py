@@ -35,7 +35,8 @@ class Vendor:
 class Connection:
     """One configured account. `endpoint` takes the place of the server in the vendor's document, without a final slash.
 
-    `authentication` is the name of the security scheme that `credentials` serves.
+    `authentication` is the name of the security scheme that `credentials` serves. Where `needs_key`, actions are
+    refused without an idempotency key.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Connection:
     endpoint: str
     authentication: str
     credentials: VendorCredentials
+    needs_key: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,13 +40,16 @@ class Jobs:
 
     async def get(self, connection: Connection, job_id: str, deadline: float | None = None) -> Job:
         """One job. Raises UnknownJob, and what any call raises."""
-        until = self.calls.deadline() if deadline is None else deadline
         specification = connection.vendor.specification
-        if specification.read_one is not None:
-            return await self._get_one(connection, specification.read_one, job_id, until)
-        if specification.read_list is not None:
-            return await self._find(connection, specification.read_list, job_id, until)
-        raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
+        read = specification.read_one or specification.read_list
+        if read is None:
+            raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
+        return await self.get_by(connection, read, job_id, self.calls.deadline() if deadline is None else deadline)
+
+    async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, deadline: float) -> Job:
+        """One job, by a certain operation of the vendor. Raises UnknownJob, and what any call raises."""
+        get = self._get_one if read.items is None else self._find
+        return await get(connection, read, job_id, deadline)
 
     async def page(self, connection: Connection, limit: int, cursor: str | None, status: str | None) -> Page[Job]:
         """A part of the connection's jobs. `cursor` is one that an earlier page gave. Raises UnknownCursor."""

@@ -1,13 +1,17 @@
-"""A ledger that ends with its process."""
+"""A ledger that ends with its process: for tests, and to measure what the durable one costs."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import datetime
 
-from gateway.domain.model import JobActionRecord, JobActionStatus, Page
+from gateway.domain.model import Page
+from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.times import milliseconds
 
 MOST_RECORDS = 1_000
-"""Records beyond this number are forgotten, the oldest first of those that are not in progress."""
+"""Records beyond this number are forgotten, the oldest first of those that are settled."""
 
 
 class MemoryLedger:
@@ -17,34 +21,102 @@ class MemoryLedger:
         """Start empty."""
         # Unlike that of a dict, its first entry is quickly found however many were before it.
         self._records: OrderedDict[str, JobActionRecord] = OrderedDict()
+        self._due: dict[str, datetime] = {}
+        self._keys: dict[tuple[str, str], tuple[HeldKey, str]] = {}
 
-    async def claim(self, record: JobActionRecord) -> None:
-        """Keep a new record."""
-        self._records[record.id] = record
+    async def start(self) -> None:
+        """Nothing is to be made ready."""
+
+    async def close(self) -> None:
+        """Nothing is to be let go of."""
+
+    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
+        """Keep a new record, and hold the key for it. Gives who holds it already."""
+        if key is not None:
+            held, record_id = self._keys.get((key.caller, key.key), (None, ""))
+            if held is not None and held.expires_at > record.requested.at:
+                return Holder(self._records[record_id], held.fingerprint)
+            self._keys[key.caller, key.key] = key, record.id
+        self._records[record.id], self._due[record.id] = record, due
         if len(self._records) > MOST_RECORDS:
             self._forget_oldest()
+        return None
 
-    async def settle(self, record: JobActionRecord) -> None:
-        """Replace the record of the same id."""
-        self._records[record.id] = record
+    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+        """Add that it is now sent. Raises Overtaken."""
+        return self._add(record, event)
+
+    async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
+        """Add what is known now. Raises Overtaken."""
+        longer = self._add(record, event)
+        self._due.pop(record.id, None)
+        if due is not None:
+            self._due[record.id] = due
+        requested = record.requested
+        if requested.idempotency_key is not None and longer.may_be_asked_again:
+            name = requested.caller, requested.idempotency_key
+            if name in self._keys and self._keys[name][1] == record.id:
+                del self._keys[name]
+        return longer
 
     async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
         """The caller's record of this id."""
         record = self._records.get(record_id)
-        return record if record is not None and record.caller == caller else None
+        return record if record is not None and record.requested.caller == caller else None
 
-    async def page(self, caller: str, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """The caller's records, newest first, from those before the id `before` on. Ids sort by time."""
-        own = [
-            record
-            for record in reversed(self._records.values())
-            if record.caller == caller and (before is None or record.id < before)
-        ]
-        items = tuple(own[:limit])
-        return Page(items, items[-1].id if len(own) > limit else None)
+    async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+        """Records, newest first."""
+        chosen = [record for record in self._newest_first(before) if is_selected(record, selection)]
+        items = tuple(chosen[:limit])
+        return Page(items, items[-1].id if len(chosen) > limit else None)
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+        """Records that somebody should look after by now."""
+        due = sorted((at, record_id) for record_id, at in self._due.items() if at <= now)[:limit]
+        for _, record_id in due:
+            self._due[record_id] = until
+        return tuple(self._records[record_id] for _, record_id in due)
+
+    async def tidy(self, now: datetime) -> None:
+        """Forget keys that have expired."""
+        self._keys = {name: held for name, held in self._keys.items() if held[0].expires_at > now}
+
+    def _add(self, record: JobActionRecord, event: Event) -> JobActionRecord:
+        present = self._records[record.id]
+        if len(present) == len(record) + 1 and present.later[-1] == event:
+            return present
+        if len(present) != len(record):
+            raise Overtaken(present)
+        longer = record.with_event(event)
+        self._records[record.id] = longer
+        return longer
+
+    def _newest_first(self, before: str | None) -> Iterator[JobActionRecord]:
+        for record_id in sorted(self._records, reverse=True):
+            if before is None or record_id < before:
+                yield self._records[record_id]
 
     def _forget_oldest(self) -> None:
-        settled = (key for key, each in self._records.items() if each.status is not JobActionStatus.IN_PROGRESS)
-        oldest = next(settled, None)
+        oldest = next((key for key, each in self._records.items() if each.is_settled), None)
         if oldest is not None:
             del self._records[oldest]
+            self._keys = {name: held for name, held in self._keys.items() if held[1] != oldest}
+
+
+def is_selected(record: JobActionRecord, selection: Selection) -> bool:
+    """Whether a record is among those that are wanted."""
+    asked, at = record.requested, milliseconds(record.requested.at)
+    values = {
+        "caller": asked.caller,
+        "connection": asked.connection,
+        "job_id": asked.job_action.job_id,
+        "action": asked.job_action.action,
+        "status": record.status,
+        "outcome": record.outcome,
+    }
+    wanted = {name: getattr(selection, name) for name in values}
+    return (
+        all(value is None or values[name] == value for name, value in wanted.items())
+        and (selection.since is None or at >= milliseconds(selection.since))
+        and (selection.until is None or at <= milliseconds(selection.until))
+    )

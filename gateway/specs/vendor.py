@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ class ActionMapping:
     deferred_by: str | None
     find: Mapping[str, str]
     confirm: str
+    evidence: str | None
     lens: Lens
 
     @property
@@ -160,6 +161,13 @@ class VendorSpecification:
         mapping = self.actions.get(action)
         return mapping is not None and vendor_status in mapping.from_statuses
 
+    def reachable(self, statuses: Iterable[str]) -> frozenset[str]:
+        """The statuses that a job in one of these can be in later by the vendor's own doing, these included."""
+        reached = set(statuses)
+        while following := {after for before, after in self.transitions if before in reached} - reached:
+            reached |= following
+        return frozenset(reached)
+
     def decode(self, operation_id: str, parts: Parts) -> JobAction | None:
         """The job action that a request of the vendor's own API asks for; None where it asks for none."""
         for mapping in self.actions.values():
@@ -249,6 +257,7 @@ def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str,
         deferred_by=entry.get("deferredBy"),
         find=entry.get("find", {}),
         confirm=entry["confirm"],
+        evidence=entry.get("evidence"),
         lens=Lens.compile(common, entry["request"]),
     )
 

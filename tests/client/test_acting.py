@@ -9,11 +9,21 @@ from typing import Any
 
 import pytest
 
-from gateway.client import ActionWarning, Client, DryRun, GatewayUnreachable, JobAction, VendorRequest
+from gateway.client import (
+    ActionWarning,
+    Attempt,
+    Client,
+    DryRun,
+    GatewayUnreachable,
+    JobAction,
+    ProblemError,
+    VendorRequest,
+)
 from tests.client.stub import Reply, Stub
 
 DONE = {
     "id": "action-1",
+    "caller": "somebody",
     "connection": "c",
     "vendor": "v",
     "jobId": "j",
@@ -23,8 +33,19 @@ DONE = {
     "outcome": "applied",
     "warnings": [],
     "requestedAt": "2026-01-05T09:30:00.000Z",
+    "origin": {},
+    "attempts": [],
+    "readings": [],
 }
 WARNING = {"code": "recorded-only", "parameter": "note", "detail": "Kept here."}
+PROBLEM = {
+    "type": "/problems/wrong-state",
+    "title": "Job in the wrong state",
+    "status": 409,
+    "code": "wrong-state",
+    "retryable": False,
+    "requestId": "request-1",
+}
 NOTES = {"disposition_code": "Hung up", "note": "Called back"}
 NOTES_JSON = {"dispositionCode": "Hung up", "note": "Called back"}
 
@@ -68,6 +89,79 @@ def test_strict(stub: Stub, client: Client, verb: str) -> None:
     strict, lenient = stub.received
     assert (strict.headers["prefer"], strict.content) == ("handling=strict", b"")
     assert ("prefer" in lenient.headers, lenient.content) == (False, b"")
+
+
+@every_verb
+@pytest.mark.parametrize(
+    ("options", "header"),
+    [
+        ({"wait": 20}, "wait=20"),
+        ({"strict": True, "wait": 20}, "handling=strict, wait=20"),
+        ({"strict": False, "wait": 0}, None),
+        ({"wait": None}, None),
+    ],
+)
+def test_waiting(stub: Stub, client: Client, verb: str, options: dict[str, Any], header: str | None) -> None:
+    """How long the gateway should wait is a preference beside the other one, and no parameter of the action."""
+    stub.answers(DONE)
+    VERBS[verb](client)("c", "j", **options)
+    (request,) = stub.received
+    assert (request.headers.get("prefer"), request.content) == (header, b"")
+
+
+def test_an_answer_is_waited_for_as_long_as_the_gateway_was_asked_to_wait(stub: Stub, impatient: Client) -> None:
+    """The seconds that the gateway is asked to wait come on top of those that an answer may take."""
+    stub.answers(Reply(DONE, seconds=0.8), Reply(DONE, seconds=0.8))
+    assert impatient.cancel("c", "j", wait=2).id == "action-1"
+    assert impatient.job_action("action-1", wait=2).id == "action-1"
+
+
+@every_verb
+@pytest.mark.parametrize(
+    ("key", "header"),
+    [
+        ("order-7", '"order-7"'),
+        ("7", '"7"'),
+        ("two words", '"two words"'),
+        ('say "a\\b"', '"say \\"a\\\\b\\""'),
+        ("~" * 255, f'"{"~" * 255}"'),
+        (None, None),
+    ],
+)
+def test_idempotency_keys(stub: Stub, client: Client, verb: str, key: str | None, header: str | None) -> None:
+    """A key is sent as it is, as a string of RFC 8941 in a header, and is no parameter of the action."""
+    stub.answers(DONE)
+    VERBS[verb](client)("c", "j", idempotency_key=key)
+    (request,) = stub.received
+    assert (request.headers.get("idempotency-key"), request.content) == (header, b"")
+
+
+@pytest.mark.parametrize("key", ["", "~" * 256, "a\nb", "a\x00", "a\x7f", "é"])
+def test_impossible_idempotency_keys(stub: Stub, client: Client, key: str) -> None:
+    """A key that the gateway could not take is refused before anything is sent."""
+    with pytest.raises(ValueError, match="idempotency key"):
+        client.cancel("c", "j", idempotency_key=key)
+    assert stub.received == []
+
+
+@pytest.mark.parametrize(("headers", "replayed"), [({}, False), ({"Idempotent-Replayed": "true"}, True)])
+def test_replays(stub: Stub, client: Client, headers: dict[str, str], replayed: bool) -> None:
+    """What was answered before is told from what was done now, for a success and for a problem."""
+    stub.answers(Reply(DONE, headers=headers), Reply(PROBLEM, 409, headers))
+    assert client.cancel("c", "j", idempotency_key="k").replayed is replayed
+    with pytest.raises(ProblemError) as refusal:
+        client.cancel("c", "j", idempotency_key="k")
+    assert refusal.value.replayed is replayed
+
+
+def test_an_unknown_outcome_is_no_failure(stub: Stub, client: Client) -> None:
+    """202 gives the job action, which says that its outcome is not known and when it was sent."""
+    sent = {"status": "unsettled", "outcome": "unknown", "attempts": [{"sentAt": "2026-01-05T09:30:00.100Z"}]}
+    stub.answers(Reply(DONE | sent, 202, {"Location": "/v1/job-actions/action-1", "Retry-After": "1"}))
+    done = client.cancel("c", "j")
+    assert (done.status, done.outcome, done.settled_by) == ("unsettled", "unknown", None)
+    assert done.attempts == (Attempt(datetime(2026, 1, 5, 9, 30, 0, 100_000, tzinfo=UTC)),)
+    assert len(stub.received) == 1
 
 
 @every_verb

@@ -59,8 +59,8 @@ def free_port() -> int:
 
 @pytest.mark.parametrize("more", [{}, {"invention": [1]}], ids=["", "newer gateway"])
 def test_whole_problem(stub: Stub, client: Client, more: dict[str, Any]) -> None:
-    """Every member of a problem and its Retry-After are attributes; unknown members are ignored."""
-    error = problem(client, stub, WHOLE | more, **{"Retry-After": "7"})
+    """Every member of a problem and what its headers say are attributes; unknown members are ignored."""
+    error = problem(client, stub, WHOLE | more, **{"Retry-After": "7", "Idempotent-Replayed": "true"})
     assert vars(error) == {
         "status": 409,
         "code": "wrong-state",
@@ -77,6 +77,7 @@ def test_whole_problem(stub: Stub, client: Client, more: dict[str, Any]) -> None
         "candidates": ("a", "b"),
         "job_action": "action-1",
         "retry_after": 7,
+        "replayed": True,
     }
     assert str(error) == "wrong-state: The job is Running."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote
@@ -12,6 +12,7 @@ import pytest
 
 from gateway.client import (
     ActionWarning,
+    Attempt,
     BlockedAction,
     Capability,
     Client,
@@ -19,7 +20,9 @@ from gateway.client import (
     Job,
     JobAction,
     JobActionProblem,
+    Origin,
     ParameterSupport,
+    Reading,
     StatusPair,
     Vendor,
     VendorResponse,
@@ -98,32 +101,50 @@ JOB = Job(
 )
 JOB_ACTION_JSON = {
     "id": "action-1",
+    "caller": "somebody",
     "connection": "vonage-prod",
     "vendor": "vonage-contact-center",
     "jobId": "job-1",
     "action": "restart",
     "parameters": {"note": "again"},
+    "idempotencyKey": "order-7",
+    "origin": {"address": "127.0.0.1", "requestId": "request-1", "traceId": "0af7651916cd43dd8448eb211c80319c"},
     "status": "failed",
     "outcome": "rejected",
     "job": SCHEDULED,
     "warnings": [{"code": "recorded-only", "parameter": "note", "detail": "Kept here."}],
     "requestedAt": "2026-01-05T09:30:00.000Z",
+    "attempts": [{"sentAt": "2026-01-05T09:30:00.500Z"}],
+    "readings": [
+        {"at": "2026-01-05T09:30:01.000Z", "problem": "vendor-error"},
+        {"at": "2026-01-05T09:30:01.500Z", "job": SCHEDULED},
+    ],
+    "settledBy": "reading",
     "completedAt": "2026-01-05T09:30:01.500Z",
     "vendorResponse": {"status": 409, "code": "Conflict", "requestId": "trace-1"},
     "problem": {"code": "wrong-state", "detail": "It is Running."},
 }
 JOB_ACTION = JobAction(
     id="action-1",
+    caller="somebody",
     connection="vonage-prod",
     vendor="vonage-contact-center",
     job_id="job-1",
     action="restart",
     parameters={"note": "again"},
+    idempotency_key="order-7",
+    origin=Origin("127.0.0.1", "request-1", "0af7651916cd43dd8448eb211c80319c"),
     status="failed",
     outcome="rejected",
     job=StatusPair("scheduled", "Scheduled"),
     warnings=(ActionWarning("recorded-only", "note", "Kept here."),),
     requested_at=datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
+    attempts=(Attempt(datetime(2026, 1, 5, 9, 30, 0, 500_000, tzinfo=UTC)),),
+    readings=(
+        Reading(datetime(2026, 1, 5, 9, 30, 1, tzinfo=UTC), None, "vendor-error"),
+        Reading(datetime(2026, 1, 5, 9, 30, 1, 500_000, tzinfo=UTC), StatusPair("scheduled", "Scheduled")),
+    ),
+    settled_by="reading",
     completed_at=datetime(2026, 1, 5, 9, 30, 1, 500_000, tzinfo=UTC),
     vendor_response=VendorResponse(409, "Conflict", "trace-1"),
     problem=JobActionProblem("wrong-state", "It is Running."),
@@ -131,6 +152,11 @@ JOB_ACTION = JobAction(
 
 FREE = {"parameters", "timestamps", "vendorObject"}
 """Objects whose members have no fixed names."""
+
+CONDITIONS = (
+    "connection=c&jobId=job+1&action=restart&status=failed&outcome=rejected"
+    "&since=2026-01-05T09%3A30%3A00Z&until=2026-01-05T10%3A00%3A00Z"
+)
 
 Call = Callable[[Client], Any]
 READS: list[tuple[str, Call, Any, Any]] = [
@@ -153,6 +179,23 @@ READS: list[tuple[str, Call, Any, Any]] = [
         JOB,
     ),
     ("/v1/job-actions", lambda client: tuple(client.job_actions()), [JOB_ACTION_JSON], (JOB_ACTION,)),
+    (
+        f"/v1/job-actions?{CONDITIONS}&limit=9",
+        lambda client: tuple(
+            client.job_actions(
+                connection="c",
+                job_id="job 1",
+                action="restart",
+                status="failed",
+                outcome="rejected",
+                since=datetime(2026, 1, 5, 9, 30, tzinfo=UTC),
+                until=datetime(2026, 1, 5, 11, 0, tzinfo=timezone(timedelta(hours=1))),
+                limit=9,
+            )
+        ),
+        [JOB_ACTION_JSON],
+        (JOB_ACTION,),
+    ),
     ("/v1/job-actions/action-1", lambda client: client.job_action("action-1"), JOB_ACTION_JSON, JOB_ACTION),
 ]
 
@@ -191,12 +234,29 @@ def test_newer_gateway(stub: Stub, client: Client, target: str, call: Call, body
 
 def test_optional_members(stub: Stub, client: Client) -> None:
     """Members that may be left out, or are null, are None."""
-    optional = {"outcome", "job", "completedAt", "vendorResponse", "problem"}
+    optional = {"outcome", "job", "completedAt", "vendorResponse", "problem", "settledBy", "idempotencyKey"}
     required = {name: value for name, value in JOB_ACTION_JSON.items() if name not in optional}
     stub.answers(required, required | dict.fromkeys(optional))
     for _ in range(2):
         found = client.job_action("action-1")
         assert (found.outcome, found.job, found.completed_at, found.vendor_response, found.problem) == (None,) * 5
+        assert (found.settled_by, found.idempotency_key) == (None, None)
+
+
+@pytest.mark.parametrize(("wait", "prefer"), [(None, None), (0, None), (20, "wait=20")])
+def test_waiting_for_an_outcome(stub: Stub, client: Client, wait: int | None, prefer: str | None) -> None:
+    """How long the gateway should wait for the outcome is a preference of the request."""
+    stub.answers(JOB_ACTION_JSON)
+    assert client.job_action("action-1", wait=wait) == JOB_ACTION
+    (request,) = stub.received
+    assert (request.target, request.headers.get("prefer")) == ("/v1/job-actions/action-1", prefer)
+
+
+def test_times_without_zone(stub: Stub, client: Client) -> None:
+    """A condition that could mean several moments is refused before anything is sent."""
+    with pytest.raises(ValueError, match="zone"):
+        client.job_actions(since=datetime(2026, 1, 5))  # noqa: DTZ001 - the mistake that is tried
+    assert stub.received == []
 
 
 def test_pages(stub: Stub, client: Client) -> None:

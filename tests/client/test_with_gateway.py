@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.client import Client, ProblemError, StatusPair
+from gateway.client import Client, JobActionConditions, ProblemError, StatusPair
+from gateway.sandbox.faults import Fault, FaultKind
 from gateway.serving import Running
 
 AZURE, VONAGE = "azure-sandbox", "vonage-sandbox"
@@ -72,6 +74,69 @@ def test_actions(
     )
     assert real.job(connection, job_id).vendor_status == after.vendor_status
     assert real.job_action(done.id) == done == next(real.job_actions())
+
+
+def lose_the_answer(stack: Running, action: str) -> None:
+    """Have Azure carry out the next action of this name without a word."""
+    mapping = stack.gateway.directory.vendors["azure-job-router"].specification.actions[action]
+    fault = Fault(FaultKind.DROP_AFTER, operation_id=mapping.operation.operation_id)
+    stack.sandbox.vendor("azure-job-router").script(fault)
+
+
+def test_the_same_key(stack: Running, real: Client) -> None:
+    """An action that is sent again with its key gets the same answer, and reached the vendor once."""
+    job_id, key = new_job(stack, "azure-job-router", "queued"), str(uuid.uuid4())
+    done = real.cancel(AZURE, job_id, idempotency_key=key)
+    again = real.cancel(AZURE, job_id, idempotency_key=key)
+    assert (done.idempotency_key, done.replayed, again) == (key, False, replace(done, replayed=True))
+    log = stack.sandbox.vendor("azure-job-router").log()
+    assert [each.status for each in log if each.job_action and each.job_action.job_id == job_id] == [200]
+    with pytest.raises(ProblemError) as refusal:
+        real.cancel(AZURE, job_id, note="n", idempotency_key=key)
+    assert (refusal.value.code, refusal.value.replayed) == ("idempotency-key-reused", False)
+
+
+def test_unknown_outcomes(stack: Running, real: Client) -> None:
+    """Where the vendor's answer is lost, the outcome is unknown at first, and certain to who waits for it."""
+    job_id = new_job(stack, "azure-job-router", "queued")
+    lose_the_answer(stack, "cancel")
+    done = real.cancel(AZURE, job_id)
+    assert (done.status, done.outcome, done.settled_by, len(done.attempts)) == ("unsettled", "unknown", None, 1)
+    settled = real.job_action(done.id, wait=20)
+    assert (settled.status, settled.outcome, settled.settled_by) == ("succeeded", "applied", "reading")
+    assert (settled.id, settled.readings[-1].job) == (done.id, StatusPair("cancelled", "cancelled"))
+
+
+def test_waiting(stack: Running, real: Client) -> None:
+    """Who acts with `wait` gets the outcome at once, although the vendor's answer was lost."""
+    job_id = new_job(stack, "azure-job-router", "queued")
+    lose_the_answer(stack, "cancel")
+    done = real.cancel(AZURE, job_id, wait=20)
+    assert (done.status, done.outcome, done.settled_by) == ("succeeded", "applied", "reading")
+
+
+def test_job_actions_by_condition(stack: Running, real: Client) -> None:
+    """Job actions are found by each condition, and none by a condition that is not met."""
+    job_id = new_job(stack, "azure-job-router", "queued")
+    done = real.cancel(AZURE, job_id)
+    of_this_job: JobActionConditions = {"job_id": job_id}
+    met: list[JobActionConditions] = [
+        {"connection": AZURE},
+        {"action": "cancel"},
+        {"status": "succeeded"},
+        {"outcome": "applied"},
+        {"since": done.requested_at, "until": done.requested_at},
+    ]
+    missed: list[JobActionConditions] = [
+        {"connection": VONAGE},
+        {"action": "close"},
+        {"status": "failed"},
+        {"outcome": "unknown"},
+        {"since": done.requested_at + timedelta(milliseconds=1)},
+        {"until": done.requested_at - timedelta(milliseconds=1)},
+    ]
+    assert [list(real.job_actions(**(of_this_job | each))) for each in met] == [[done]] * len(met)
+    assert [list(real.job_actions(**(of_this_job | each))) for each in missed] == [[]] * len(missed)
 
 
 def test_close_later(stack: Running, real: Client) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from gateway.client import Capability, StatusPair
-from gateway.demo import Answer, Call, Expectation, Row, Step, applied, differences, expectation
+from gateway.client import Attempt, Capability, JobAction, JobActionProblem, Origin, StatusPair
+from gateway.demo import Answer, Call, Expectation, Row, Step, accepted, applied, differences, expectation
 
 JOB = "0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01"
 HONEST_CALL = Call("cancel", JOB, {}, "Running", "Cancelled", 204)
@@ -108,6 +109,33 @@ def test_expectation_of_a_native_action(status: str, expected: Expectation) -> N
     matrix = (StatusPair("scheduled", "Scheduled"), StatusPair("running", "Running"))
     native = Capability("cancel", "native", (), "once", matrix, StatusPair("cancelled", "Cancelled"))
     assert expectation(native, status) == expected
+
+
+def test_an_unknown_outcome_is_not_taken_for_success() -> None:
+    """A job action whose outcome is unknown is the 202 that it was answered with, and so a difference."""
+    at = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+    unknown = JobAction(
+        id="action-1",
+        caller="somebody",
+        connection="c",
+        vendor="a-vendor",
+        job_id=JOB,
+        action="cancel",
+        parameters={},
+        status="unsettled",
+        outcome="unknown",
+        warnings=(),
+        requested_at=at,
+        origin=Origin(),
+        attempts=(Attempt(at),),
+        readings=(),
+        problem=JobActionProblem("vendor-timed-out", "silence"),
+    )
+    assert accepted(unknown) == Answer(202, "vendor-timed-out", "unknown")
+    found = "\n".join(differences(replace(HONEST, answer=accepted(unknown))))
+    assert "HTTP status: expected 200, found 202" in found
+    assert "problem: expected nothing, found vendor-timed-out" in found
+    assert "outcome: expected applied, found unknown" in found
 
 
 def test_expectation_of_an_unsupported_action() -> None:

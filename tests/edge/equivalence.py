@@ -79,8 +79,12 @@ def _written(value: Any, indent: int | None) -> bytes:
 
 
 def _fields(target: Target) -> st.SearchStrategy[tuple[Header, ...]]:
-    named = {name.lower(): _field_values(schema["maxLength"]) for name, schema in target.schemas("header").items()}
+    named = {name.lower(): _field_of(schema) for name, schema in target.schemas("header").items()}
     return st.fixed_dictionaries({}, optional=named).map(lambda fields: tuple(fields.items()))
+
+
+def _field_of(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
+    return _strings(schema) if "pattern" in schema else _field_values(schema["maxLength"])
 
 
 def _field_values(longest: int) -> st.SearchStrategy[str]:

@@ -214,6 +214,11 @@ def repeats_a_parameter(request: Request) -> bool:
     return any(names.count(name) > 1 for name in request.target.schemas("query"))
 
 
+def query(pattern: str) -> Holds:
+    """Some part of the query as it is sent is of this form."""
+    return lambda request: re.search(pattern, request.query) is not None
+
+
 def path(pattern: str) -> Holds:
     """Some part of the path as it is sent is of this form."""
     return lambda request: re.search(pattern, request.path) is not None
@@ -508,6 +513,15 @@ EXCEPTIONS: list[Departure] = [
         (with_member("closeAt", "2016-12-31T23:59:60Z"),),
     ),
     Departure(
+        "new: leap second",
+        "A date-time of a query may not be a leap second either.",
+        parameter("string", lambda text: re.search(r"(?i)^.{10}T..:59:60", text) is not None),
+        "query",
+        (ACCEPTED, REFUSED),
+        "listJobActions",
+        (with_query("since=2016-12-31T23:59:60Z"),),
+    ),
+    Departure(
         "new: white space",
         "A content type may have no space before its semicolon, which RFC 9110 allows (5.6.6).",
         both(takes_body, has_body, content_type(r"(?i:application/json)[ \t]+(;.*)?")),
@@ -596,6 +610,24 @@ EXCEPTIONS: list[Departure] = [
         (REFUSED, ACCEPTED),
         "getJob",
         (with_job_id("%zz"),),
+    ),
+    Departure(
+        "new: query bytes",
+        "Bytes of a query that are not UTF-8 become U+FFFD, each the same value as the next.",
+        lambda request: is_not_utf_8(unquote_to_bytes(request.query)),
+        "query",
+        (REFUSED, ACCEPTED),
+        "listJobActions",
+        (with_query("jobId=%ff"),),
+    ),
+    Departure(
+        "new: percent sign",
+        "A percent sign without two hexadecimal digits is taken in a query too.",
+        query(r"%(?![0-9A-Fa-f]{2})"),
+        "query",
+        (REFUSED, ACCEPTED),
+        "listJobActions",
+        (with_query("jobId=%zz"),),
     ),
     Departure(
         "new: credentials",

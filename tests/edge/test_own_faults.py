@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,13 @@ class Liar:
 
 
 async def nothing() -> None:
-    """There is nothing to close."""
+    """There is nothing to do."""
+
+
+@asynccontextmanager
+async def no_life() -> AsyncIterator[None]:
+    """There is nothing to start, and nothing to close."""
+    yield
 
 
 def serving(
@@ -55,7 +63,7 @@ def serving(
         api,
         "/v1",
         handlers=dict.fromkeys(api.operations, handler),
-        pages=Pages(api.document, close=nothing),
+        pages=Pages(api.document, no_life),
         callers=Callers.of({"somebody": API_KEY}),
         limits=LIMITS,
         response_validation=response_validation,

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.domain.model import HttpReply, JobActionStatus, Outcome, StatusPair
+from gateway.domain.model import HttpReply, Outcome, StatusPair
+from gateway.domain.record import JobActionStatus, Selection, SettledBy
 from tests.support.bench import CALLER, MakeBench
 from tests.support.clock import NOW
 from tests.support.transport import reply
@@ -25,8 +26,11 @@ async def test_the_record_says_what_was_asked_and_what_came_of_it(bench: MakeBen
     assert record.job == StatusPair(target.status, target.vendor_status)
     assert (record.job_action.action, record.job_action.job_id) == (target.action, target.job_id)
     assert record.job_action.parameters == target.parameters
-    assert (record.connection, record.caller, record.problem) == (target.connection, CALLER, None)
-    assert (record.requested_at, record.completed_at) == (NOW, NOW)
+    asked = record.requested
+    assert (asked.connection, asked.caller, record.problem) == (target.connection, CALLER, None)
+    assert (asked.at, [each.at for each in record.sent], record.completed_at) == (NOW, [NOW], NOW)
+    assert record.conclusion is not None
+    assert (record.conclusion.settled_by, record.readings) == (SettledBy.VENDOR_REPLY, ())
     assert record.vendor_response is not None
     assert record.vendor_response.status == target.applied.status
 
@@ -132,13 +136,13 @@ async def test_every_call_of_a_job_action_has_one_deadline(bench: MakeBench) -> 
 async def test_records_are_the_callers_own(bench: MakeBench) -> None:
     """A record is found by its caller, newest first, and by nobody else."""
     made = bench(CANCEL.applied, CANCEL.applied)
-    first = await made.actions.perform(made.ask(CANCEL))
+    first = (await made.actions.perform(made.ask(CANCEL))).record
     made.clock.advance(1)
-    second = await made.actions.perform(made.ask(CANCEL))
+    second = (await made.actions.perform(made.ask(CANCEL))).record
     assert await made.records() == (second, first)
-    assert second.requested_at - first.requested_at == timedelta(seconds=1)
+    assert second.requested.at - first.requested.at == timedelta(seconds=1)
     assert await made.ledger.get(first.id, "somebody else") is None
-    assert (await made.ledger.page("somebody else", 10, None)).items == ()
+    assert (await made.ledger.page(Selection(caller="somebody else"), 10, None)).items == ()
 
 
 async def test_any_job_id_goes_into_the_path_as_one_segment(bench: MakeBench) -> None:

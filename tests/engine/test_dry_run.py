@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import JobAction
+from gateway.domain.record import Selection
 from tests.support.asgi import call
 from tests.support.bench import Bench, MakeBench
 from tests.support.transport import reply
@@ -30,7 +31,7 @@ async def dry_run(made: Bench, target: Target, status: int = 200) -> dict[str, A
     answer = await call(made.gateway.application, "POST", address, target.parameters or None)
     assert answer.status == status, answer.body
     assert made.actions_sent == []
-    assert (await made.ledger.page("default", 10, None)).items == ()
+    assert (await made.ledger.page(Selection(caller="default"), 10, None)).items == ()
     body: dict[str, Any] = answer.json
     return body
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.adapter import Adapter, Signing
-from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
-from gateway.domain.model import HttpRequest, Json, Outcome
+from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
+from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.engine.actions import Question
 from gateway.engine.connections import Connection
 from gateway.security.credentials import Signature
@@ -136,29 +136,43 @@ async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: Ma
 
 
 async def test_nothing_is_sent_before_it_is_recorded(bench: MakeBench) -> None:
-    """The claim is in the ledger before the first byte leaves, so that a crash leaves a trace."""
+    """The ledger has it as sent before the first byte leaves, so that a crash leaves a trace."""
     made = bench()
-    seen: list[str] = []
+    seen: list[tuple[str, int]] = []
 
-    def look(_: HttpRequest) -> object:
-        seen.extend(record.status for record in made.ledger._records.values())  # type: ignore[attr-defined]
+    def look(_: HttpRequest) -> HttpReply:
+        seen.extend((record.status, len(record.sent)) for record in made.ledger._records.values())
         return reply(200, {})
 
-    made.transport.script.append(look)  # type: ignore[arg-type]
+    made.transport.script.append(look)
     await made.perform(CANCEL)
-    assert seen == ["in_progress"]
+    assert seen == [("in_progress", 1)]
 
 
-async def test_a_ledger_that_cannot_keep_a_record_means_that_nothing_is_sent(
+async def full(*_: object) -> None:
+    """A ledger that can keep nothing."""
+    raise LedgerUnavailable("the disk is full")
+
+
+async def test_a_ledger_that_cannot_keep_a_request_means_that_nothing_is_sent(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a record there is no action."""
+    """Without a record of the request there is no action, and the caller hears of it."""
     made = bench(reply(200, {}))
-
-    async def full(_: object) -> None:
-        raise OSError("the disk is full")
-
     monkeypatch.setattr(made.ledger, "claim", full)
-    with pytest.raises((JobgateError, OSError)):
+    with pytest.raises(LedgerUnavailable) as caught:
         await made.actions.perform(made.ask(CANCEL))
+    assert caught.value.explanation.outcome is not Outcome.UNKNOWN
+    assert made.transport.requests == []
+
+
+async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a record of its being sent nothing leaves; where that much can be kept, the record says why."""
+    made = bench()
+    monkeypatch.setattr(made.ledger, "sent", full)
+    failure = await made.failure(CANCEL)
+    assert failure.summary == ("ledger-unavailable", 503, Outcome.NOT_SENT, "failed")
+    assert failure.problem.may_be_retried
     assert made.transport.requests == []

@@ -75,7 +75,8 @@ async def test_a_recorded_request_is_the_one_we_make(bench: MakeBench) -> None:
     asked = CLOSE["request"]
     made = bench(answer(CLOSE))
     parameters = {**asked["body"], "assignmentId": asked["assignment"]}
-    record = await made.actions.perform(made.request("contoso-prod", "close", asked["job"], parameters))
+    request = made.request("contoso-prod", "close", asked["job"], parameters)
+    record = (await made.actions.perform(request)).record
     (sent,) = made.sent
     assert sent.url == f"{AZURE}{asked['path']}?api-version=2023-11-01"
     assert json.loads(sent.content) == asked["body"]

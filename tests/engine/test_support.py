@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import JobAction, Json
+from gateway.domain.record import Selection
 from gateway.engine.actions import Question, supported
 from gateway.specs.capabilities import Support
 from tests.support.asgi import call
@@ -24,7 +25,7 @@ async def refused(made: Bench, target: str, body: Any = None, **headers: str) ->
     """The problem of a request that is refused without asking the vendor and without a record."""
     answer = await call(made.gateway.application, "POST", target, body, list(headers.items()))
     assert made.transport.requests == []
-    assert (await made.ledger.page("default", 10, None)).items == ()
+    assert (await made.ledger.page(Selection(caller="default"), 10, None)).items == ()
     assert answer.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json
     assert (answer.status, problem["status"], problem["outcome"]) == (422, 422, "not_sent")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from gateway.app import Catalogue, Gateway
 from gateway.domain.errors import JobgateError
-from gateway.domain.model import HttpRequest, JobAction, JobActionRecord, Json
-from gateway.engine.actions import Actions, Question
-from gateway.engine.calls import Calls
+from gateway.domain.model import HttpRequest, JobAction, Json
+from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
+from gateway.engine.actions import Actions, Question, Translation, supported
 from gateway.engine.connections import Connection
-from gateway.engine.jobs import Jobs
+from gateway.ledger.memory import MemoryLedger
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line
 from tests.support.vendors import TOKEN_URL, Target, settings
@@ -51,11 +52,14 @@ class Bench:
         """Wire it."""
         self.clock = FakeClock()
         self.transport = FakeTransport(script)
-        self.gateway = Gateway(settings(), catalogue, clock=self.clock, transport=self.transport)
-        self.ledger = self.gateway.ledger
-        self.calls = Calls(self.transport, self.clock, self.gateway.settings.vendor_seconds)
-        self.jobs = Jobs(self.calls)
-        self.actions = Actions(self.calls, self.jobs, self.ledger, self.clock)
+        self.ledger = MemoryLedger()
+        self.gateway = Gateway(settings(), catalogue, clock=self.clock, transport=self.transport, ledger=self.ledger)
+        self.settler = self.gateway.settler
+        self.jobs = self.settler.jobs
+        self.calls = self.jobs.calls
+        self.actions = Actions(
+            self.calls, self.jobs, self.ledger, self.clock, self.settler.schedule, timedelta(hours=72)
+        )
 
     def connection(self, name: str) -> Connection:
         """A configured connection."""
@@ -69,9 +73,10 @@ class Bench:
 
     async def perform(self, target: Target) -> JobActionRecord:
         """Perform an action of the documents; gives the record that is kept, which is also what was returned."""
-        returned = await self.actions.perform(self.ask(target))
+        returned = (await self.actions.perform(self.ask(target))).record
         kept = await self.only_record()
         assert returned == kept
+        assert kept.status is JobActionStatus.SUCCEEDED, kept.problem
         return kept
 
     async def failure(self, target: Target) -> Failure:
@@ -80,20 +85,23 @@ class Bench:
 
     async def failure_of(self, request: Question) -> Failure:
         """Perform an action, which fails; the vendor's script is used up, and the action sent once at most."""
-        try:
-            record = await self.actions.perform(request)
-        except JobgateError as problem:
-            assert not self.transport.script, "the vendor was asked less often than the test thinks"
-            return Failure(problem, await self.only_record())
-        raise AssertionError(f"it did not fail: {record}")
+        record = (await self.actions.perform(request)).record
+        assert record.status in {JobActionStatus.FAILED, JobActionStatus.UNSETTLED}, f"it did not fail: {record}"
+        assert not self.transport.script, "the vendor was asked less often than the test thinks"
+        assert record == await self.only_record()
+        return Failure(problem_of(record), record)
 
     def ask(self, target: Target) -> Question:
         """The request for an action of the documents."""
         return self.request(target.connection, target.action, target.job_id, target.parameters)
 
+    def translation(self, target: Target) -> Translation:
+        """How an action of the documents is performed."""
+        return supported(self.ask(target))
+
     async def records(self) -> tuple[JobActionRecord, ...]:
         """What the ledger holds."""
-        return (await self.ledger.page(CALLER, 100, None)).items
+        return (await self.ledger.page(Selection(caller=CALLER), 100, None)).items
 
     async def only_record(self) -> JobActionRecord:
         """The one record that the ledger holds."""

@@ -25,11 +25,16 @@ class FakeClock:
         """Seconds that grow only by `advance`."""
         return self._monotonic
 
-    def new_id(self) -> str:
-        """A UUID of version 7's form, each greater than the one before."""
-        return f"019b8d2f-0000-7000-8000-{next(self._ids):012x}"
+    def new_id(self, at: datetime) -> str:
+        """A UUID of version 7's form, of the time; each greater than the one before of the same time."""
+        milliseconds = f"{int(at.timestamp() * 1_000):012x}"
+        return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-{next(self._ids):012x}"
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
+
+    def jump(self, by: timedelta) -> None:
+        """Put the clock forward or back; no time passes."""
+        self._now += by

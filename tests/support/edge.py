@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.app import Catalogue, Gateway
 from gateway.edge.limits import Limits
+from gateway.ledger.memory import MemoryLedger
 from gateway.listening import in_background
 from tests.support.problems import Problems
 from tests.support.raw import RawClient, RawResponse
@@ -70,7 +71,7 @@ class Edge:
 def serving(catalogue: Catalogue, limits: Limits = LIMITS) -> Iterator[Edge]:
     """Serve a gateway until the block ends."""
     transport = FakeTransport(otherwise=obedient)
-    gateway = Gateway(settings(limits=limits), catalogue, transport=transport)
+    gateway = Gateway(settings(limits=limits), catalogue, transport=transport, ledger=MemoryLedger())
     with in_background(gateway.application, limits=limits) as url:
         host, port = url.removeprefix("http://").split(":")
         yield Edge(gateway, transport, RawClient(host, int(port)), Problems(catalogue))

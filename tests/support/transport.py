@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from gateway.domain.model import HttpReply, HttpRequest
@@ -16,7 +16,8 @@ Line: TypeAlias = "HttpReply | Exception | Callable[[HttpRequest], HttpReply]"
 class FakeTransport:
     """The `Transport` port, scripted: one line for each request.
 
-    After the last line `otherwise` answers; without it, a further request is an error.
+    After the last line `otherwise` answers; without it, a further request is an error. `before_reply` happens once,
+    after the next request has come and before it is answered.
     """
 
     def __init__(self, script: Iterable[Line] = (), otherwise: Line | None = None) -> None:
@@ -24,6 +25,7 @@ class FakeTransport:
         self.script = list(script)
         self.otherwise = otherwise
         self.requests: list[HttpRequest] = []
+        self.before_reply: Callable[[], Awaitable[None]] | None = None
         self.deadlines: list[float] = []
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
@@ -31,6 +33,9 @@ class FakeTransport:
         self.requests.append(request)
         self.deadlines.append(deadline)
         await asyncio.sleep(0)
+        if self.before_reply is not None:
+            meanwhile, self.before_reply = self.before_reply, None
+            await meanwhile()
         line = self.script.pop(0) if self.script else self.otherwise
         if line is None:
             raise AssertionError(f"the script has no line for {request.method} {request.url}")

@@ -158,6 +158,15 @@ class Target:
             return reply(200, azure_job(vendor_status))
         return vonage_page([vonage_job(vendor_status)])
 
+    def carried_out(self) -> HttpReply:
+        """The answer to a read of the job, once the action was carried out."""
+        if self.action != "close":
+            return self.job(self.vendor_status)
+        closed = assignment(
+            completedAt="2026-01-05T09:40:00.1111111+00:00", closedAt="2026-01-05T10:00:00.2222222+00:00"
+        )
+        return reply(200, azure_job(self.vendor_status, assignments={ASSIGNMENT: closed}))
+
     def no_job(self) -> HttpReply:
         """The answer to a read, where there is no such job."""
         return azure_error(404, "NotFound") if self.is_azure else vonage_page([])

@@ -1,0 +1,199 @@
+"""What became of actions whose outcome nobody told: the job is read until it shows it, or until it is time to give up.
+
+It is also what becomes of actions that a gateway was working on when it stopped: `Ledger.take_due` gives each of them
+to one process, which need not be the one that began.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from gateway.domain.errors import Explanation, Interrupted, JobgateError, NotCarriedOut, UnknownConnection
+from gateway.domain.model import Job, Outcome
+from gateway.domain.ports import Clock, Ledger
+from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy
+from gateway.engine.connections import Connection, Directory
+from gateway.engine.jobs import Jobs, job_state
+from gateway.engine.verdict import Observation
+from gateway.specs.vendor import ActionMapping
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 32
+"""Records that are looked after at the same time."""
+RECOVERY_SECONDS = 2.0
+"""How long to wait when the ledger cannot be used."""
+LOOK_SECONDS = 0.25
+"""How often it is looked whether something is due."""
+TIDY_SECONDS = 3_600.0
+"""How often the ledger is tidied."""
+MOST_OTHERS = 50
+"""Other actions on the same job that are looked at, the newest."""
+HARMLESS = (Outcome.REJECTED, Outcome.NOT_SENT)
+"""What an action came to that left its job as it was."""
+LEASE_SECONDS = 5.0
+"""How much longer than its calls to a vendor may take a record is left alone."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the job is read, in seconds after the action was sent.
+
+    An action that the job does not show by the last of `confirm_seconds` counts as not carried out. Where the job does
+    not tell, it is read on every `repeat_seconds`, until `give_up_seconds`.
+    """
+
+    confirm_seconds: tuple[float, ...] = (0.5, 2.0, 5.0, 15.0)
+    repeat_seconds: float = 60.0
+    give_up_seconds: float = 3_600.0
+
+    def after(self, sent_at: datetime, now: datetime) -> datetime | None:
+        """When the job is to be read next; None where it is time to give up."""
+        passed = (now - sent_at).total_seconds()
+        following = next((each for each in self.confirm_seconds if each > passed), passed + self.repeat_seconds)
+        return sent_at + timedelta(seconds=following) if following <= self.give_up_seconds else None
+
+    def has_had_time(self, sent_at: datetime, now: datetime) -> bool:
+        """Whether a vendor has had the time to do what it was asked for."""
+        return (now - sent_at).total_seconds() >= self.confirm_seconds[-1]
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Finds out what became of job actions."""
+
+    ledger: Ledger
+    jobs: Jobs
+    directory: Directory
+    clock: Clock
+    schedule: Schedule
+
+    async def run(self) -> None:
+        """Look after whatever is due, until cancelled."""
+        tidied = -TIDY_SECONDS
+        while True:
+            try:
+                await self.settle_due()
+                if self.clock.monotonic() - tidied >= TIDY_SECONDS:
+                    tidied = self.clock.monotonic()
+                    await self.ledger.tidy(self.clock.now())
+            except JobgateError as error:
+                log.warning("job actions could not be looked after: %s", error.code)
+                await asyncio.sleep(RECOVERY_SECONDS)
+            except Exception:
+                log.exception("job actions could not be looked after")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def settle_due(self) -> tuple[JobActionRecord, ...]:
+        """Look once after every record that is due; gives them as they are then."""
+        now = self.clock.now()
+        due = await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), AT_ONCE)
+        return tuple(await asyncio.gather(*map(self._looked_after, due)))
+
+    async def wait(self, record: JobActionRecord, seconds: float) -> JobActionRecord:
+        """The record as soon as it is settled, or as it is after so many seconds."""
+        end = self.clock.monotonic() + seconds
+        while not record.is_settled and self.clock.monotonic() < end:
+            await asyncio.sleep(min(LOOK_SECONDS, max(0.0, end - self.clock.monotonic())))
+            record = await self.ledger.get(record.id, record.requested.caller) or record
+        return record
+
+    async def _looked_after(self, record: JobActionRecord) -> JobActionRecord:
+        try:
+            return await self._settle(record)
+        except Overtaken as overtaken:
+            return overtaken.record
+        except JobgateError as error:
+            log.warning("job action %s could not be looked after: %s", record.id, error.code)
+            return record
+
+    async def _settle(self, record: JobActionRecord) -> JobActionRecord:
+        if not record.sent:
+            return await self._conclude(record, interrupted(Outcome.NOT_SENT, self.clock.now()))
+        if record.conclusion is None:
+            soon = self.clock.now() + lease(self.jobs.calls.seconds)
+            record = await self.ledger.append(record, interrupted(Outcome.UNKNOWN, self.clock.now()), soon)
+        try:
+            connection, mapping = self._how(record)
+            read = connection.vendor.specification.reads[mapping.confirm]
+            job = await self.jobs.get_by(connection, read, record.job_action.job_id, self.jobs.calls.deadline())
+        except JobgateError as error:
+            return await self._go_on(record, Read(self.clock.now(), problem=error.code))
+        return await self._judge(record, connection, mapping, job)
+
+    def _how(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
+        """Where the job of a record lives, and how its action is performed there. Raises UnknownConnection."""
+        connection = self.directory.connection(record.requested.connection)
+        mapping = connection.vendor.specification.actions.get(record.job_action.action)
+        if mapping is None or connection.vendor.name != record.requested.vendor:
+            raise UnknownConnection("The connection is not the one that the action was sent through.")
+        return connection, mapping
+
+    async def _judge(
+        self, record: JobActionRecord, connection: Connection, mapping: ActionMapping, job: Job
+    ) -> JobActionRecord:
+        """Conclude from what the job shows, or go on reading."""
+        now = self.clock.now()
+        earlier, later = await self._others(record)
+        seen = Observation(connection, mapping, record.job_action, earlier, job, now)
+        carried_out = None if later else seen.was_carried_out
+        is_early = seen.may_still_be and not self.schedule.has_had_time(sent_at(record), now)
+        if carried_out is None or (not carried_out and is_early):
+            return await self._go_on(record, Read(now, job.status))
+        record = await self.ledger.append(record, Read(now, job.status), now)
+        return await self._conclude(record, applied(job, now) if carried_out else not_carried_out(job, now))
+
+    async def _others(self, record: JobActionRecord) -> tuple[list[str], bool]:
+        """The actions before this one that may be why the job is as it is, and whether there is one after it."""
+        same_job = Selection(connection=record.requested.connection, job_id=record.requested.job_action.job_id)
+        page = await self.ledger.page(same_job, MOST_OTHERS, None)
+        sent = [each for each in page.items if each.sent and each.outcome not in HARMLESS]
+        before = [each for each in sent if each.id < record.id]
+        last = next((at for at, each in enumerate(before) if each.outcome is Outcome.APPLIED), len(before))
+        return [each.job_action.action for each in before[: last + 1]], any(each.id > record.id for each in sent)
+
+    async def _go_on(self, record: JobActionRecord, shown: Read) -> JobActionRecord:
+        """Keep what was read, and read again later, or give up."""
+        following = self.schedule.after(sent_at(record), shown.at)
+        record = await self.ledger.append(record, shown, following or shown.at)
+        return record if following else await self._conclude(record, given_up(record, shown.at))
+
+    async def _conclude(self, record: JobActionRecord, conclusion: Concluded) -> JobActionRecord:
+        return await self.ledger.append(record, conclusion, None)
+
+
+def lease(seconds: float) -> timedelta:
+    """How long a record is left to who works on it, where calls to a vendor may take `seconds`."""
+    return timedelta(seconds=seconds + LEASE_SECONDS)
+
+
+def sent_at(record: JobActionRecord) -> datetime:
+    """When the action was sent last."""
+    return record.sent[-1].at
+
+
+def interrupted(outcome: Outcome, now: datetime) -> Concluded:
+    """What is known of an action whose gateway stopped."""
+    known = "nothing was sent" if outcome is Outcome.NOT_SENT else "what came of it is not known"
+    note = ProblemNote(Interrupted.code, f"The gateway stopped while it worked on this action; {known}.")
+    return Concluded(now, outcome, SettledBy.NOTHING_SENT if outcome is Outcome.NOT_SENT else None, problem=note)
+
+
+def applied(job: Job, now: datetime) -> Concluded:
+    """The job shows that the action was carried out."""
+    return Concluded(now, Outcome.APPLIED, SettledBy.READING, job.status)
+
+
+def not_carried_out(job: Job, now: datetime) -> Concluded:
+    """The job shows that the action was not carried out."""
+    detail = f"{job.vendor} did not tell what became of the action; the job is {job.status.vendor_status}."
+    note = ProblemNote(NotCarriedOut.code, detail, Explanation(job=job_state(job)))
+    return Concluded(now, Outcome.REJECTED, SettledBy.READING, problem=note)
+
+
+def given_up(record: JobActionRecord, now: datetime) -> Concluded:
+    """Nobody will ever know, as far as Jobgate can tell. What went wrong at first stays the problem."""
+    return Concluded(now, Outcome.UNKNOWN, SettledBy.GAVE_UP, problem=record.problem)

@@ -1,0 +1,196 @@
+"""The database: SQLite in a file, or PostgreSQL; how it is opened, brought up to date, and how its failures read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from gateway.domain.errors import Explanation, LedgerUnavailable
+from gateway.domain.model import Outcome
+
+FILE_NAME = "ledger.db"
+BUSY_SECONDS = 10.0
+"""How long a writer waits for another process that writes to the same file."""
+RETRY_SECONDS = 1
+"""When to ask again, for clients that were turned away."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    # Rows for many statements at once are handed to the driver by name, as they are to that of PostgreSQL.
+    "sqlite": {"paramstyle": "named"},
+    # A server that was restarted is not noticed otherwise until a statement has failed.
+    "postgresql": {"pool_pre_ping": True},
+}
+_ADVISORY_LOCK = 0x6A6F62676174
+"""Any number, the same for every Jobgate: `jobgat` in ASCII."""
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be used with these settings or by this version. The message says how to mend it."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database, and two engines of SQLAlchemy. In SQLite, transactions of `writing` exclude each other."""
+
+    url: URL
+    reading: Engine
+    writing: Engine
+
+    @classmethod
+    def at(cls, address: str) -> Database:
+        """The database at `sqlite:///path` or `postgresql://…`. Connects to nothing yet. Raises UnusableDatabase."""
+        url = parsed(address)
+        return cls(url, _engine(url, "BEGIN"), _engine(url, "BEGIN IMMEDIATE"))
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Database:
+        """The SQLite database in a folder."""
+        return cls.at(f"sqlite:///{folder.resolve() / FILE_NAME}")
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people to read: the file, or the address without its password."""
+        return self.url.database or "" if self.url.drivername == "sqlite" else str(self.url)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """The database as it is now, however long it is read. Raises LedgerUnavailable."""
+        level = {"isolation_level": "REPEATABLE READ"} if self.url.get_backend_name() == "postgresql" else {}
+        with failures_named(), self.reading.connect() as connection:
+            yield connection.execution_options(**level)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.reading.dispose()
+        self.writing.dispose()
+
+    def migrate(self) -> None:
+        """Bring the tables up to date, if they are not. Raises UnusableDatabase and LedgerUnavailable."""
+        if self.url.get_backend_name() == "sqlite" and self.url.database:
+            make_folder(Path(self.url.database).parent)
+        with failures_named():
+            with self.reading.connect() as connection:
+                found = version(connection)
+            if found == head():
+                return
+            if found is not None and found not in versions():
+                raise UnusableDatabase(
+                    f"the ledger's tables are of version {found}, which this Jobgate does not know (it has {head()}). "
+                    "Start the newer Jobgate that made them."
+                )
+            with self.writing.begin() as connection:
+                _upgrade(connection)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that nobody else may look into, if it is not there. Raises UnusableDatabase."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UnusableDatabase(f"the ledger's folder {folder} cannot be made: {error.strerror}.") from error
+
+
+def parsed(address: str) -> URL:
+    """The address of a database that can be used. Raises UnusableDatabase, whose message has no password."""
+    try:
+        url = make_url(address)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        raise UnusableDatabase("database_url: write it as postgresql://user:password@host/database.") from None
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database:
+        return url
+    raise UnusableDatabase(f"database_url: {backend} is not supported. Use postgresql://… or sqlite:///path.")
+
+
+def versions() -> list[str]:
+    """Every version of the tables that there was, the present one last."""
+    found = (re.match(r"\d{4}", path.name) for path in (MIGRATIONS / "versions").glob("*.py"))
+    return sorted(match[0] for match in found if match)
+
+
+def head() -> str:
+    """The version of the tables that this code works with."""
+    return versions()[-1]
+
+
+def version(connection: Connection) -> str | None:
+    """The version of the tables that are there, None where there are none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _upgrade(connection: Connection) -> None:
+    # Only when it is needed: it takes longer to load than all the rest of the ledger.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS))
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
+
+
+def _engine(url: URL, begin: str) -> Engine:
+    engine = create_engine(url, **_OPTIONS[url.get_backend_name()])
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        # The driver would begin a transaction only at the first write, after what was read for it.
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins no transactions by itself
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # What is committed survives a loss of power, not only a crash of the process.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+@contextmanager
+def failures_named(outcome: Outcome = Outcome.NOT_SENT) -> Iterator[None]:
+    """Failures of the storage leave the block as LedgerUnavailable, whose cause says why; a client never learns it."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise unavailable(outcome) from UnusableDatabase(reason(error))
+
+
+def unavailable(outcome: Outcome = Outcome.NOT_SENT, job_action: str | None = None) -> LedgerUnavailable:
+    """The problem that a failure of the storage is."""
+    explanation = Explanation(outcome=outcome, retry_after=RETRY_SECONDS, job_action=job_action)
+    return LedgerUnavailable("The ledger's database cannot be used at present.", explanation)
+
+
+def is_storage_failure(error: Exception) -> bool:
+    """Whether the storage itself failed, and not what was to be written."""
+    if isinstance(error, IntegrityError | DataError):
+        return False
+    return isinstance(error, DBAPIError | exc.TimeoutError | OSError)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether two transactions were in each other's way, so that doing this one again is all that is needed."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
+
+
+def reason(error: Exception) -> str:
+    """What the database says, without statement and parameters: they hold what callers sent."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"

@@ -1,0 +1,135 @@
+"""The ledger that everything is kept in: the port `Ledger` over a database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from gateway.domain.errors import Explanation, LedgerUnavailable
+from gateway.domain.model import Outcome, Page
+from gateway.domain.ports import Clock
+from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.ledger import queries, retention
+from gateway.ledger.database import Database, failures_named, unavailable
+from gateway.ledger.operations import Append, Claim, take_due
+from gateway.ledger.writer import Writer
+
+log = logging.getLogger(__name__)
+
+MOST_READERS = 4
+"""Threads that read at the same time."""
+
+Result = TypeVar("Result")
+
+
+class SqlLedger:
+    """Job actions in a database, which other processes may use too."""
+
+    def __init__(self, database: Database, clock: Clock, retention_time: timedelta | None = None) -> None:
+        """Keep records in `database`, for `retention_time` at least; None: for ever."""
+        self._database = database
+        self._clock = clock
+        self._retention_time = retention_time
+        self._writer = Writer(database, clock)
+        self._readers: ThreadPoolExecutor | None = None
+        self._claims: dict[str, Claim] = {}
+
+    async def start(self) -> None:
+        """Bring the tables up to date."""
+        await asyncio.to_thread(self._database.migrate)
+
+    async def close(self) -> None:
+        """Write what is left, and let go of the database."""
+        await asyncio.to_thread(self._writer.close)
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.shutdown)
+            self._readers = None
+        self._database.dispose()
+
+    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
+        """Keep a new record, and hold the key for it. Gives who holds it already.
+
+        Without a key nothing can be in the way, and the claim is written together with the next event of the record.
+        """
+        claim = Claim(record, due, key)
+        if key is None:
+            self._claims[record.id] = claim
+            return None
+        row = await self._writer.submit(claim)
+        if row is None:
+            return None
+        held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]))
+        if held_by is None:  # beyond its retention, which ended before the key's time
+            raise LedgerUnavailable("The record of this key is being deleted.", Explanation(outcome=Outcome.NOT_SENT))
+        return Holder(held_by, row["fingerprint"])
+
+    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+        """Add that it is now sent. Raises Overtaken."""
+        return await self._append(record, event, None)
+
+    async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
+        """Add what is known now. Raises Overtaken."""
+        return await self._append(record, event, due)
+
+    async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
+        """The caller's record of this id."""
+        return await self._read(lambda connection: queries.get(connection, record_id, caller))
+
+    async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+        """Records, newest first."""
+        return await self._read(lambda connection: queries.page(connection, selection, limit, before))
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+        """Records that somebody should look after by now."""
+        if not await self._read(lambda connection: queries.is_any_due(connection, now)):
+            return ()
+        ids = await self._writer.submit(take_due(now, until, limit))
+        return await self._read(lambda connection: queries.records(connection, ids))
+
+    async def tidy(self, now: datetime) -> None:
+        """Forget keys that have expired, and records beyond their retention."""
+        await self._writer.submit(retention.forget_keys(now))
+        if self._retention_time is None:
+            return
+        before = now - self._retention_time
+        for number in await self._read(lambda connection: retention.old_segments(connection, before)):
+            await self._writer.submit(retention.delete_segment(number, now))
+
+    async def _append(self, record: JobActionRecord, event: Event, due: datetime | None) -> JobActionRecord:
+        longer = record.with_event(event)
+        append = Append(longer, event, due)
+        claim = self._claims.pop(record.id, None)
+        try:
+            await (self._writer.submit(append) if claim is None else self._writer.submit(claim, append))
+        except IntegrityError:
+            return await self._settle_conflict(longer, event)
+        return longer
+
+    async def _settle_conflict(self, longer: JobActionRecord, event: Event) -> JobActionRecord:
+        """The record, where what is in the way is the event itself, written after all. Raises Overtaken."""
+        stored = await self._read(lambda connection: queries.get(connection, longer.id))
+        if stored is None or len(stored) < len(longer):
+            raise unavailable(Outcome.UNKNOWN if longer.sent else Outcome.NOT_SENT, longer.id)
+        if stored.later[len(longer) - 2] == event:
+            return longer
+        raise Overtaken(stored)
+
+    async def _read(self, query: Callable[[Connection], Result]) -> Result:
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(MOST_READERS, thread_name_prefix="ledger reader")
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, query)
+
+    def _read_now(self, query: Callable[[Connection], Result]) -> Result:
+        try:
+            with failures_named(), self._database.reading.connect() as connection:
+                return query(connection)
+        except LedgerUnavailable as error:
+            log.error("the ledger's database failed: %s", error.__cause__)  # noqa: TRY400 - a reason is enough
+            raise

@@ -1,0 +1,251 @@
+"""What is written to the ledger, and how a batch of it becomes statements: few, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import Connection, Insert, Table, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
+from gateway.domain.times import milliseconds
+from gateway.ledger.chain import Segment, hash_after
+from gateway.ledger.events import written
+from gateway.ledger.tables import StoredId, events, idempotency_keys, job_actions, segments, stored_by
+
+
+class Claim(NamedTuple):
+    """Keep a new record. Results in the row of the key where somebody else holds it, None otherwise."""
+
+    record: JobActionRecord
+    due: datetime
+    key: HeldKey | None
+
+
+class Append(NamedTuple):
+    """Add the last event of a record."""
+
+    record: JobActionRecord
+    event: Event
+    due: datetime | None = None
+
+
+class Task(NamedTuple):
+    """Anything else that is written in a transaction. Results in what it returns."""
+
+    run: Callable[[Connection], Any]
+
+
+Operation: TypeAlias = Claim | Append | Task
+Row = dict[str, Any]
+
+
+class Bulk:
+    """A statement for many rows, compiled once for each kind of database. Ids in the rows are as they are stored.
+
+    SQLAlchemy looks at each value of each row anew, which takes as long as writing them.
+    """
+
+    def __init__(self, statement: Insert | Update) -> None:
+        """Execute `statement`; the rows name all columns, or all parameters that it has."""
+        self._statement = statement
+        self._compiled: dict[str, str] = {}
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Execute it for all of these rows, of which there is one at least."""
+        dialect = connection.dialect
+        if dialect.name not in self._compiled:
+            compiled = self._statement.compile(dialect=dialect, column_keys=list(rows[0]))
+            self._compiled[dialect.name] = str(compiled)
+        connection.exec_driver_sql(self._compiled[dialect.name], rows)
+
+
+_INSERT_EVENTS = Bulk(insert(events))
+_INSERT_JOB_ACTIONS = Bulk(insert(job_actions))
+_UPDATE_JOB_ACTIONS = Bulk(
+    update(job_actions)
+    .where(job_actions.c.id == bindparam("of"))
+    .values(status=bindparam("status_"), outcome=bindparam("outcome_"), due_at=bindparam("due"))
+)
+_UPDATE_SEGMENT = Bulk(
+    update(segments)
+    .where(segments.c.number == bindparam("of"))
+    .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_"))
+)
+_LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
+
+
+def write(
+    connection: Connection, segment: Segment | None, batch: Sequence[Operation], now: datetime
+) -> tuple[Segment | None, list[Any]]:
+    """Write a batch in the connection's transaction; gives the segment after it, and the result of each operation."""
+    claims = [operation for operation in batch if isinstance(operation, Claim)]
+    lost = lost_keys(connection, claims, now)
+    kept = [claim for claim in claims if claim.record.id not in lost]
+    appends = [operation for operation in batch if isinstance(operation, Append)]
+    changed = [append for append in appends if not isinstance(append.event, Sent)]
+    stored = stored_by(connection.dialect)
+    if kept:
+        _INSERT_JOB_ACTIONS.execute(connection, [job_action_row(stored, claim.record, claim.due) for claim in kept])
+    if kept or appends:
+        segment = add_events(connection, segment, [*map(first_event, kept), *map(last_event, appends)], now)
+    if changed:
+        _UPDATE_JOB_ACTIONS.execute(connection, [changed_row(stored, each.record, each.due) for each in changed])
+    for append in changed:
+        let_go(connection, append.record)
+    return segment, [result_of(connection, operation, lost) for operation in batch]
+
+
+def result_of(connection: Connection, operation: Operation, lost: Mapping[str, Row]) -> Any:
+    """What an operation results in; a task is done here, after everything else of its batch."""
+    if isinstance(operation, Task):
+        return operation.run(connection)
+    return lost.get(operation.record.id) if isinstance(operation, Claim) else None
+
+
+def lost_keys(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Row]:
+    """Hold the keys of these claims; gives the row of who holds the key already, by the id of who does not get it.
+
+    In the order of the keys: two processes that want the same ones never wait for each other.
+    """
+    keyed = [(claim.key.caller, claim.key.key, claim.record.id, claim.key) for claim in claims if claim.key]
+    held = {record_id: holder_of(connection, record_id, key, now) for *_, record_id, key in sorted(keyed, key=_first)}
+    return {record_id: row for record_id, row in held.items() if row is not None}
+
+
+_first = itemgetter(0, 1)
+
+
+def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> Row | None:
+    """Hold a key for a record, unless somebody does; gives the row of who does."""
+    table = idempotency_keys
+    mine = {
+        "fingerprint": key.fingerprint,
+        "job_action_id": record_id,
+        "expires_at": milliseconds(key.expires_at),
+    }
+    statement = insert_of(connection, table).values(caller=key.caller, key=key.key, **mine)
+    statement = statement.on_conflict_do_update(
+        index_elements=[table.c.caller, table.c.key], set_=mine, where=table.c.expires_at <= milliseconds(now)
+    ).returning(table.c.job_action_id)
+    if connection.execute(statement).first() is not None:
+        return None
+    found = connection.execute(select(table).where(table.c.caller == key.caller, table.c.key == key.key)).mappings()
+    return dict(found.one())
+
+
+def let_go(connection: Connection, record: JobActionRecord) -> None:
+    """Let go of the key of a record that may be asked for again."""
+    requested = record.requested
+    if requested.idempotency_key is not None and record.may_be_asked_again:
+        table = idempotency_keys
+        its = (table.c.caller == requested.caller, table.c.key == requested.idempotency_key)
+        connection.execute(delete(table).where(*its, table.c.job_action_id == record.id))
+
+
+class Link(NamedTuple):
+    """An event that is to be added to the chain."""
+
+    job_action_id: str
+    sequence: int
+    event: Event
+
+
+def first_event(claim: Claim) -> Link:
+    """The first event of a new record."""
+    return Link(claim.record.id, 0, claim.record.requested)
+
+
+def last_event(append: Append) -> Link:
+    """The event that is added to a record."""
+    return Link(append.record.id, len(append.record) - 1, append.event)
+
+
+def add_events(connection: Connection, segment: Segment | None, links: Sequence[Link], now: datetime) -> Segment:
+    """Add events to the chain; gives the segment after them."""
+    segment = segment if segment and not segment.is_complete(now) else open_segment(connection, now)
+    stored = stored_by(connection.dialect)
+    rows = []
+    head = segment.head
+    for link in links:
+        kind, content = written(link.event)
+        head = hash_after(head, link.job_action_id, link.sequence, kind, content)
+        rows.append(
+            {
+                "segment": segment.number,
+                "job_action_id": stored(link.job_action_id),
+                "sequence": link.sequence,
+                "kind": kind,
+                "content": content,
+                "hash": head,
+            }
+        )
+    _INSERT_EVENTS.execute(connection, rows)
+    longer = Segment(segment.number, segment.opened_at, segment.length + len(rows), head)
+    after = {"of": longer.number, "now": milliseconds(now), "length_": longer.length, "head_": longer.head}
+    _UPDATE_SEGMENT.execute(connection, [after])
+    return longer
+
+
+def open_segment(connection: Connection, now: datetime) -> Segment:
+    """A new segment of the chain, for this writer alone."""
+    at = milliseconds(now)
+    while True:
+        segment = Segment.new(connection.execute(_LAST_SEGMENT).scalar_one() + 1, now)
+        row = {"number": segment.number, "opened_at": at, "written_at": at, "length": 0, "head": segment.head}
+        opened = insert_of(connection, segments).values(row).on_conflict_do_nothing().returning(segments.c.number)
+        # Another process may have opened the same one meanwhile.
+        if connection.execute(opened).first() is not None:
+            return segment
+
+
+def insert_of(connection: Connection, table: Table) -> Any:
+    """An INSERT that may say what happens on a conflict, which SQLAlchemy has for each kind of database apart."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def job_action_row(stored: StoredId, record: JobActionRecord, due: datetime) -> Row:
+    """The row of a new record."""
+    asked = record.requested
+    return {
+        "id": stored(record.id),
+        "caller": asked.caller,
+        "connection": asked.connection,
+        "job_id": asked.job_action.job_id,
+        "action": asked.job_action.action,
+        "status": JobActionStatus.IN_PROGRESS.value,
+        "outcome": None,
+        "due_at": milliseconds(due),
+    }
+
+
+def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None) -> Row:
+    """What changes in the row of a record when an event is added."""
+    outcome = record.outcome
+    return {
+        "of": stored(record.id),
+        "status_": STATUSES[outcome].value,
+        "outcome_": outcome.value if outcome else None,
+        "due": None if due is None else milliseconds(due),
+    }
+
+
+def take_due(now: datetime, until: datetime, limit: int) -> Task:
+    """Put off the records that are due; results in their ids."""
+    due = (
+        select(job_actions.c.id)
+        .where(job_actions.c.due_at <= milliseconds(now))
+        .order_by(job_actions.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(job_actions)
+        .where(job_actions.c.id.in_(due))
+        .values(due_at=milliseconds(until))
+        .returning(job_actions.c.id)
+    )
+    return Task(lambda connection: list(connection.execute(statement).scalars()))

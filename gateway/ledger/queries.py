@@ -1,0 +1,104 @@
+"""Reading the ledger. However many records there are, a page looks at no more than a certain number of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, literal, select, tuple_
+
+from gateway.domain.model import Page
+from gateway.domain.record import JobActionRecord, Selection
+from gateway.domain.times import LAST_MILLISECOND, first_id_at, milliseconds
+from gateway.ledger.events import BEGINNING, record_of
+from gateway.ledger.tables import SEARCHED, events, job_actions
+
+MOST_LOOKED_AT = 2_000
+"""Records that one page looks at, by the index of the condition that is likely to leave fewest."""
+
+
+def get(connection: Connection, record_id: str, caller: str | None = None) -> JobActionRecord | None:
+    """The record of this id, of this caller where one is named."""
+    known = records(connection, [record_id])
+    return next((record for record in known if caller in {None, record.requested.caller}), None)
+
+
+def records(connection: Connection, ids: Sequence[str]) -> tuple[JobActionRecord, ...]:
+    """The records of these ids, in their order."""
+    if not ids:
+        return ()
+    stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    found = select(events.c.job_action_id, events.c.kind, events.c.content).where(events.c.job_action_id.in_(ids))
+    for job_action_id, kind, content in connection.execute(found.order_by(events.c.job_action_id, events.c.sequence)):
+        stored[job_action_id].append((kind, content))
+    return tuple(record_of(record_id, stored[record_id]) for record_id in ids if is_whole(stored[record_id]))
+
+
+def is_whole(stored: Sequence[tuple[str, str]]) -> bool:
+    """Whether a record is there from its beginning: what began in a segment beyond its retention is not."""
+    return bool(stored) and stored[0][0] == BEGINNING
+
+
+def page(connection: Connection, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+    """A page of records, newest first. It ends where enough are found, or enough were looked at."""
+    asked, within = conditions(selection), bounds(selection, before)
+    chosen = candidates(asked, within) if len(asked) <= 1 else filtered(asked, within)
+    ids = connection.execute(chosen.limit(limit + 1)).scalars().all()
+    items = records(connection, ids[:limit])
+    if len(ids) > limit:
+        return Page(items, ids[limit - 1])
+    return Page(items, connection.execute(last_looked_at(asked, within)).scalar() if len(asked) > 1 else None)
+
+
+def filtered(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+    """Those of the candidates that meet all conditions, in their order.
+
+    Both databases hand on the rows of a subquery in the order that it has; told to sort them, SQLite would look at each
+    of them before it gives the first.
+    """
+    looked_at = candidates(asked[:1], within).limit(MOST_LOOKED_AT).subquery()
+    others = (looked_at.c[name] == value for name, value in asked[1:])
+    return select(looked_at.c.id).where(*others)
+
+
+def last_looked_at(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+    """Where the candidates end, if there may be more of them."""
+    return candidates(asked[:1], within).offset(MOST_LOOKED_AT - 1).limit(1)
+
+
+def candidates(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+    """The newest records among which those of a page are looked for, by one index alone.
+
+    The conditions are on the whole index, and so is the order: a planner that thinks it knows better would look at all
+    records that are newer (PostgreSQL 18 does).
+    """
+    columns = job_actions.c
+    index = [*(columns[name] for name, _ in asked), columns.id]
+    lowest, beyond = (
+        tuple_(*(literal(value, column.type) for value, column in zip([*dict(asked).values(), at], index, strict=True)))
+        for at in within
+    )
+    place = tuple_(*index)
+    statement = select(columns.id, *(columns[each] for each in SEARCHED)).where(place >= lowest, place < beyond)
+    return statement.order_by(*(column.desc() for column in index))
+
+
+def conditions(selection: Selection) -> list[tuple[str, Any]]:
+    """The columns and values that are asked for, the one first that is likely to leave fewest."""
+    return [(name, getattr(selection, name)) for name in SEARCHED if getattr(selection, name) is not None]
+
+
+def bounds(selection: Selection, before: str | None) -> tuple[str, str]:
+    """The range of ids, which sort by time: the lowest, and the first beyond."""
+    since = 0 if selection.since is None else milliseconds(selection.since)
+    until = LAST_MILLISECOND if selection.until is None else milliseconds(selection.until) + 1
+    beyond = first_id_at(until)
+    return first_id_at(since), beyond if before is None else min(beyond, before)
+
+
+def is_any_due(connection: Connection, now: datetime) -> bool:
+    """Whether somebody should look after a record."""
+    due = select(job_actions.c.id).where(job_actions.c.due_at <= milliseconds(now)).limit(1)
+    return connection.execute(due).first() is not None

@@ -1,0 +1,122 @@
+"""The tables. A change here needs a migration: `migrations/versions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    Uuid,
+)
+
+StoredId: TypeAlias = Callable[[str], bytes | str]
+"""How a kind of database keeps a UUID that is given as text."""
+
+
+def _as_bytes(value: str) -> bytes:
+    return bytes.fromhex(value.replace("-", ""))
+
+
+def stored_by(dialect: Dialect) -> StoredId:
+    """How a database keeps UUIDs: SQLite, which has no type for them, as 16 bytes."""
+    return str if dialect.name == "postgresql" else _as_bytes
+
+
+class Id(TypeDecorator[str]):
+    """A UUID as text, kept as `stored_by` says."""
+
+    impl = LargeBinary(16)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """The column's type."""
+        native = dialect.name == "postgresql"
+        return dialect.type_descriptor(Uuid(as_uuid=False) if native else LargeBinary(16))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """The value as it is stored."""
+        return None if value is None else stored_by(dialect)(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """The value as it was."""
+        return value if value is None or dialect.name == "postgresql" else str(UUID(bytes=value))
+
+
+NAME = String(64)
+metadata = MetaData()
+
+job_actions = Table(
+    "job_actions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("caller", NAME, nullable=False),
+    Column("connection", NAME, nullable=False),
+    Column("job_id", String(1_024), nullable=False),
+    Column("action", NAME, nullable=False),
+    Column("status", NAME, nullable=False),
+    Column("outcome", NAME),
+    Column("due_at", BigInteger, comment="When somebody should look after it, in milliseconds."),
+    # The rows are small, and every index ends with the id: the tree of the rows is that of the ids.
+    sqlite_with_rowid=False,
+)
+SEARCHED = ("job_id", "outcome", "status", "action", "connection", "caller")
+"""The columns by which records are searched, the one that leaves fewest first."""
+for name in SEARCHED:
+    Index(f"job_actions_{name}", job_actions.c[name], job_actions.c.id)
+Index(
+    "job_actions_due",
+    job_actions.c.due_at,
+    sqlite_where=job_actions.c.due_at.is_not(None),
+    postgresql_where=job_actions.c.due_at.is_not(None),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("segment", Integer, nullable=False, index=True),
+    Column("job_action_id", Id, nullable=False),
+    Column("sequence", SmallInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("content", Text, nullable=False, comment="JSON, exactly as it was hashed."),
+    Column("hash", LargeBinary(32), nullable=False),
+    UniqueConstraint("job_action_id", "sequence"),
+    # Without it SQLite would give the id of a deleted last row once more.
+    sqlite_autoincrement=True,
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+    Column("deleted_at", BigInteger),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", NAME, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("job_action_id", Id, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,234 @@
+"""The audit: a chain in which nothing can be changed unnoticed, and what is exported of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from typer.testing import CliRunner
+
+from gateway.cli import application
+from gateway.domain.model import Outcome
+from gateway.domain.record import JobActionRecord, Origin
+from gateway.ledger import audit, chain
+from gateway.ledger.database import Database
+from tests.ledger.house import Ledgers, begun, done, new_record
+from tests.support.clock import FakeClock
+
+Tamper = Callable[[Connection], object]
+SECRET_NOTE = "why it was done"
+
+
+async def lived(stored: Ledgers, clock: FakeClock, actions: int = 4) -> list[JobActionRecord]:
+    """A ledger of two processes, with some job actions in it, each of three events."""
+    first, second = stored.open(), stored.open()
+    records = []
+    for number in range(actions):
+        clock.advance(1)
+        record = new_record(clock, parameters={"note": SECRET_NOTE}, origin=Origin("192.0.2.7", "request-1", "a" * 32))
+        records.append(await done(first if number % 2 else second, clock, record))
+    return records
+
+
+def statement(sql: str) -> Tamper:
+    """Somebody who may write to the database does this to it."""
+    return lambda connection: connection.execute(text(sql))
+
+
+TAMPERED = {
+    "a changed event": statement("UPDATE events SET content = replace(content, 'why', 'what') WHERE id = 4"),
+    "an exchanged kind": statement("UPDATE events SET kind = 'read' WHERE id = 5"),
+    "an event of another job action": statement(
+        "UPDATE events SET job_action_id = (SELECT job_action_id FROM events WHERE id = 1), sequence = 9 WHERE id = 5"
+    ),
+    "a removed event": statement("DELETE FROM events WHERE id = 5"),
+    "a removed last event": statement("DELETE FROM events WHERE id = (SELECT max(id) FROM events)"),
+    "a hash of its own": statement("UPDATE events SET hash = (SELECT hash FROM events WHERE id = 1) WHERE id = 5"),
+    "a removed segment": statement("DELETE FROM segments WHERE number = 1"),
+    "a removed segment with its events": lambda connection: [
+        statement(sql)(connection)
+        for sql in ("DELETE FROM events WHERE segment = 1", "DELETE FROM segments WHERE number = 1")
+    ],
+    "an event in a segment that nobody opened": statement("UPDATE events SET segment = 9 WHERE id = 1"),
+    "a job action that no search finds": statement(
+        "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 4)"
+    ),
+}
+
+
+async def test_a_chain_that_nobody_touched_is_whole(stored: Ledgers, database: Database, clock: FakeClock) -> None:
+    """Two processes, a segment each, every event accounted for."""
+    await lived(stored, clock)
+    assert audit.verify(database) == audit.Verdict(segments=2, events=12)
+
+
+@pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
+async def test_what_somebody_did_to_it_is_found(
+    stored: Ledgers, database: Database, clock: FakeClock, tamper: Tamper
+) -> None:
+    """Whatever is changed, exchanged, added or removed, verification does not pass."""
+    await lived(stored, clock)
+    with database.writing.begin() as connection:
+        tamper(connection)
+    assert audit.verify(database).broken is not None
+
+
+async def test_the_first_broken_link_is_named(stored: Ledgers, database: Database, clock: FakeClock) -> None:
+    """Segment, event and job action of the first of several changes."""
+    await lived(stored, clock)
+    with database.writing.begin() as connection:
+        connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id IN (4, 8)"))
+        (expected,) = connection.execute(text("SELECT segment FROM events WHERE id = 4")).one()
+    broken = audit.verify(database).broken
+    assert broken is not None
+    assert (broken.segment, broken.event) == (expected, 4)
+    assert str(broken).startswith(f"segment {expected}, event 4 (job action ")
+
+
+async def test_the_index_of_an_intact_chain_may_be_rebuilt_but_not_forged(
+    stored: Ledgers, database: Database, clock: FakeClock
+) -> None:
+    """What a record says comes from the chain: a changed row of the index changes no record."""
+    (record, *_) = await lived(stored, clock, actions=1)
+    with database.writing.begin() as connection:
+        connection.execute(text("UPDATE job_actions SET status = 'failed', outcome = 'rejected'"))
+    kept = await stored.open().get(record.id, record.requested.caller)
+    assert kept == record
+
+
+async def test_a_full_segment_is_followed_by_another(
+    stored: Ledgers, database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many events, or half a day, a writer opens a new segment, and the chain stays whole."""
+    monkeypatch.setattr(chain, "LONGEST_SEGMENT", 4)
+    ledger = stored.open()
+    for _ in range(4):
+        await done(ledger, clock, new_record(clock))
+    assert audit.verify(database) == audit.Verdict(segments=3, events=12)
+    clock.advance(13 * 3_600)
+    await done(ledger, clock, new_record(clock))
+    assert audit.verify(database).segments == 4
+
+
+async def test_every_event_is_exported_with_who_asked_for_what(
+    stored: Ledgers, database: Database, clock: FakeClock
+) -> None:
+    """One line of JSON for each event, in order: who, what, when, why, to which job, from where, with which result."""
+    records = await lived(stored, clock)
+    lines = [json.loads(line) for line in audit.export(database)]
+    assert len(lines) == 12
+    for record, events in zip(records, (lines[at : at + 3] for at in range(0, 12, 3)), strict=True):
+        assert [each["kind"] for each in events] == ["requested", "sent", "concluded"]
+        for each in events:
+            assert (each["jobAction"], each["caller"], each["jobId"]) == (record.id, record.requested.caller, "job-1")
+            assert (each["connection"], each["action"]) == ("contoso-prod", "cancel")
+            assert each["parameters"] == {"note": SECRET_NOTE}
+            assert (each["address"], each["requestId"], each["traceId"]) == ("192.0.2.7", "request-1", "a" * 32)
+        assert events[2]["told"]["outcome"] == "applied"
+    assert len({each["hash"] for each in lines}) == 12
+
+
+async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, database: Database, clock: FakeClock) -> None:
+    """Whole segments that are older; the chain stays whole, and what is left out is accounted for."""
+    ledger = stored.open(timedelta(days=30))
+    old = await done(ledger, clock, new_record(clock))
+    clock.advance(31 * 86_400)
+    new = await done(ledger, clock, new_record(clock))
+    await ledger.tidy(clock.now())
+    assert await ledger.get(old.id, old.requested.caller) is None
+    assert await ledger.get(new.id, new.requested.caller) == new
+    assert audit.verify(database) == audit.Verdict(segments=1, events=3)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, None])
+async def test_retention_never_deletes_what_is_unsettled(
+    stored: Ledgers, clock: FakeClock, outcome: Outcome | None
+) -> None:
+    """However old it is, as long as nobody knows what came of it."""
+    ledger = stored.open(timedelta(days=30))
+    settled = await done(ledger, clock, new_record(clock))
+    record = await done(ledger, clock, new_record(clock), outcome)
+    clock.advance(400 * 86_400)
+    await ledger.tidy(clock.now())
+    assert await ledger.get(record.id, record.requested.caller) == record
+    assert await ledger.get(settled.id, settled.requested.caller) == settled
+
+
+async def test_retention_spares_what_is_younger(stored: Ledgers, clock: FakeClock) -> None:
+    """A segment with one event that is young enough stays as a whole; without a setting everything stays."""
+    ledger, forever = stored.open(timedelta(days=30)), stored.open()
+    young = await done(ledger, clock, new_record(clock))
+    clock.advance(29 * 86_400)
+    await ledger.tidy(clock.now())
+    clock.advance(300 * 86_400)
+    await forever.tidy(clock.now())
+    assert await ledger.get(young.id, young.requested.caller) == young
+
+
+async def test_a_deleted_segment_that_comes_back_is_found(
+    stored: Ledgers, database: Database, clock: FakeClock
+) -> None:
+    """Events in a segment that retention deleted were put there by somebody else."""
+    ledger = stored.open(timedelta(days=30))
+    await done(ledger, clock, new_record(clock))
+    clock.advance(31 * 86_400)
+    await done(ledger, clock, new_record(clock))
+    with database.writing.begin() as connection:
+        connection.execute(text("UPDATE segments SET deleted_at = 1 WHERE number = 1"))
+    broken = audit.verify(database).broken
+    assert broken is not None
+    assert broken.segment == 1
+
+
+async def cli_ledger(folder: Path, clock: FakeClock) -> None:
+    """A ledger in a folder, as a gateway leaves it."""
+    database = Database.in_folder(folder)
+    database.migrate()
+    database.dispose()
+    ledgers = Ledgers(f"sqlite:///{folder / 'ledger.db'}", clock)
+    await done(ledgers.open(), clock, new_record(clock))
+    await begun(ledgers.open(), clock, new_record(clock))
+    await ledgers.close()
+
+
+def run(folder: Path, *command: str) -> Any:
+    """`jobgate audit …` on the ledger in a folder."""
+    environment = {"JOBGATE_STATE_FOLDER": str(folder)}
+    return CliRunner().invoke(application, ["audit", *command], env=environment)
+
+
+async def test_the_command_line_verifies(tmp_path: Path, clock: FakeClock) -> None:
+    """`jobgate audit verify` says that the chain is whole, or names the first broken link and fails."""
+    await cli_ledger(tmp_path, clock)
+    said = run(tmp_path, "verify")
+    assert (said.exit_code, said.stdout) == (0, "whole: 5 events in 2 segments\n")
+    database = Database.in_folder(tmp_path)
+    with database.writing.begin() as connection:
+        connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id = 2"))
+    database.dispose()
+    said = run(tmp_path, "verify")
+    assert said.exit_code == 1
+    assert said.stdout.startswith("broken: segment 1, event 2 (job action ")
+
+
+async def test_the_command_line_exports(tmp_path: Path, clock: FakeClock) -> None:
+    """`jobgate audit export` writes to the terminal, or to a file."""
+    await cli_ledger(tmp_path, clock)
+    shown = run(tmp_path, "export").stdout
+    assert [json.loads(line)["kind"] for line in shown.splitlines()].count("requested") == 2
+    file = tmp_path / "audit.jsonl"
+    assert run(tmp_path, "export", "--output", str(file)).exit_code == 0
+    assert file.read_text("utf-8") == shown
+
+
+def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """Without a database there is nothing to verify: a clear message, no traceback, no new file."""
+    said = run(tmp_path / "nothing", "verify")
+    assert said.exit_code == 2
+    assert "cannot be read" in said.stderr
+    assert not (tmp_path / "nothing").exists()

