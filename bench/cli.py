@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,7 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import report as reporting
 from bench.contenders import CONTENDERS, node_is_missing
-from bench.machine import described, prepare
+from bench.growth import measuring as growing
+from bench.growth.results import Growth
+from bench.machine import Cores, described, prepare, with_ledgers
 from bench.measure import measure
 from bench.plan import AFTER_50_MS, SECTIONS, Plan, chosen
 from bench.processes import BenchError
@@ -23,7 +27,9 @@ from bench.results import Measurement, Results
 
 DOCS = Path("docs")
 NAMES = {each.name for each in CONTENDERS}
-KNOWN = NAMES | {each.name for each in SECTIONS}
+GROWTH = "growth"
+"""The section without contenders: the ledger as it grows."""
+KNOWN = NAMES | {each.name for each in SECTIONS} | {GROWTH}
 
 QUICK = {AFTER_50_MS.name: "a quick run"}
 """What a quick run leaves out."""
@@ -39,12 +45,15 @@ def bench(
     seconds: Annotated[int, typer.Option(help="How long each measurement takes.", min=1)] = 4,
     rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this contender; can be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this contender, or `growth`; can be repeated.")
     ] = None,
     without: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Without this contender or section; can be repeated.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A first look, in three minutes.")] = False,
+    largest: Annotated[
+        int, typer.Option(help="How many job actions the largest ledger has at most, where ledgers grow.", min=1)
+    ] = growing.WHOLE.sizes[-1],
+    quick: Annotated[bool, typer.Option("--quick", help="A first look, in four minutes.")] = False,
     output: Annotated[
         Path | None, typer.Option(help="Where to write the page.  [default: docs for a whole run, else nowhere]")
     ] = None,
@@ -52,20 +61,23 @@ def bench(
     """Measure everything, print the page, and write it."""
     if context.invoked_subcommand is not None:
         return
-    left_out = dict.fromkeys(without or (), "not wanted") | missing() | (QUICK if quick else {})
     check_names([*(only or ()), *(without or ())], KNOWN)
-    sections = chosen(only or (), left_out)
-    plan = Plan(sections, 1, 1, 1) if quick else Plan(sections, seconds, rounds, seconds)
-    console = Console()
-    try:
-        measurements = run(console, plan)
-    except BenchError as error:
-        fail(error)
-    results = Results(command(), plan.seconds, plan.rounds, described(), left_out, measurements)
-    console.print(Markdown(reporting.page(results)))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = output or (None if quick or only or without else DOCS)
-    for path in reporting.publish(folder, results) if folder else ():
-        typer.echo(f"wrote {path}")
+    contenders = [name for name in only or () if name != GROWTH]
+    results = growth = None
+    console = Console()
+    if contenders or not only:
+        left_out = {name: "not wanted" for name in without or () if name != GROWTH} | missing()
+        left_out |= QUICK if quick else {}
+        sections = chosen(contenders, left_out)
+        plan = Plan(sections, 1, 1, 1) if quick else Plan(sections, seconds, rounds, seconds)
+        results = compare(console, plan, left_out)
+        publish(folder, results, None)
+    if (not only or GROWTH in only) and GROWTH not in (without or ()):
+        growth = grow(console, (growing.QUICK if quick else growing.WHOLE).up_to(largest))
+        publish(folder, None, growth)
+    show(console, results, growth)
 
 
 @application.command()
@@ -77,12 +89,18 @@ def report(
         typer.echo(f"wrote {path}")
 
 
+def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:
+    """Measure the contenders beside each other. Ends where that cannot be done."""
+    try:
+        measurements = run(console, plan)
+    except BenchError as error:
+        fail(error)
+    return Results(command(), plan.seconds, plan.rounds, described(), left_out, measurements)
+
+
 def run(console: Console, plan: Plan) -> tuple[Measurement, ...]:
     """Carry out a plan, with a bar that shows how far it is."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    cores = prepare()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
+    with sharing_cores() as cores, bar(console) as progress:
         task = progress.add_task("starting", total=plan.length)
         made = []
         with closing(measure(plan, cores, lambda text: progress.update(task, description=text))) as measurements:
@@ -90,6 +108,47 @@ def run(console: Console, plan: Plan) -> tuple[Measurement, ...]:
                 made.append(each)
                 progress.advance(task)
     return tuple(made)
+
+
+@contextmanager
+def sharing_cores() -> Iterator[Cores]:
+    """Gives the cores; until the block ends, this process has none of the contender's. Raises BenchError."""
+    cores = prepare()
+    try:
+        yield cores
+    finally:
+        os.sched_setaffinity(0, cores.both)
+
+
+def grow(console: Console, extent: growing.Extent) -> Growth:
+    """Measure ledgers of several sizes, with a bar that shows how far it is."""
+    with bar(console) as progress:
+        task = progress.add_task("starting")
+
+        def tell(text: str, done: int, total: int) -> None:
+            progress.update(task, description=text, completed=done, total=total)
+
+        return growing.measure(extent, command(), with_ledgers(), tell)
+
+
+def bar(console: Console) -> Progress:
+    """A bar that shows what is done, and how far it is."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, refresh_per_second=2, transient=True)
+
+
+def publish(folder: Path | None, results: Results | None, growth: Growth | None) -> None:
+    """Write what was measured as soon as it is there, where it is to be written."""
+    for path in reporting.publish(folder, results, growth) if folder else ():
+        typer.echo(f"wrote {path}")
+
+
+def show(console: Console, results: Results | None, growth: Growth | None) -> None:
+    """Print the page, or what there is of it."""
+    if results is not None:
+        console.print(Markdown(reporting.page(results, growth)))
+    elif growth is not None:
+        console.print(Markdown(reporting.growth_part(growth)))
 
 
 def missing() -> dict[str, str]:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from bench.processes import BenchError, pinned
 from bench.work import WORK
@@ -47,13 +48,14 @@ class Load:
         return self.status + self.connect + self.read + self.write + self.timeout
 
 
-def run(url: str, connections: int, seconds: int, cores: Iterable[int] = ()) -> Load:
-    """Put load on a URL. Raises BenchError where wrk fails."""
+def run(url: str, connections: int, seconds: int, cores: Iterable[int] = (), *, with_keys: bool = False) -> Load:
+    """Put load on a URL; `with_keys`: each request has an idempotency key of its own. Raises BenchError."""
+    prefix = f"{uuid4()}-" if with_keys else ""
     command = [
         *pinned(cores),
         "wrk",
         *f"--threads 1 --connections {connections} --duration {seconds}s --timeout {TIMEOUT_SECONDS}s".split(),
-        *("--script", str(SCRIPT), url, "--", WORK.body),
+        *("--script", str(SCRIPT), url, "--", WORK.body, prefix),
         *(part for header in WORK.headers.items() for part in header),
     ]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

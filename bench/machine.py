@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from sqlite3 import sqlite_version
+from tempfile import gettempdir
 
 from bench.contenders import MODULES, node_is_missing
 from bench.processes import TICKS, BenchError
@@ -21,8 +23,8 @@ from bench.processes import TICKS, BenchError
 FILES = 20_000
 """Open files that the vendor needs at most: a thousand for each contender, and more."""
 LIBRARIES = (
-    *("jobgate", "aiohttp", "connexion", "fastapi", "flask", "httptools", "httpx", "requests", "starlette"),
-    *("uvicorn", "uvloop"),
+    *("jobgate", "aiohttp", "connexion", "fastapi", "flask", "httptools", "httpx", "psycopg", "requests"),
+    *("sqlalchemy", "starlette", "uvicorn", "uvloop"),
 )
 PACKAGES = (
     *("@stoplight/prism-cli", "express", "express-openapi-validator", "fastify", "fastify-openapi-glue", "undici"),
@@ -72,16 +74,34 @@ def prepare() -> Cores:
 
 
 def described() -> dict[str, str]:
-    """What a reader has to know of this machine."""
-    return dict(_described())
+    """What a reader has to know of this machine, where everything is measured."""
+    return {**with_ledgers(), **dict(_with_contenders())}
 
 
-def _described() -> Iterator[tuple[str, str]]:
+def with_ledgers() -> dict[str, str]:
+    """What of it also matters where only ledgers are measured."""
+    return dict(_with_ledgers())
+
+
+def _with_ledgers() -> Iterator[tuple[str, str]]:
     yield "Date", datetime.now(UTC).date().isoformat()
     yield "Processor", _processor()
     yield "Cores", str(os.cpu_count())
+    yield "Memory", f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.0f} GB"
     yield "System", f"{platform.system()} {platform.release().partition('-')[0]}"
+    yield "Ledgers on", file_system(Path(gettempdir()), Path("/proc/mounts").read_text("utf-8"))
     yield "Python", f"{platform.python_implementation()} {platform.python_version()}"
+    yield "SQLite", sqlite_version
+
+
+def file_system(folder: Path, mounts: str) -> str:
+    """The kind of file system that a folder is on, by a list such as /proc/mounts. On `tmpfs`, commits cost nothing."""
+    fields = (line.split() for line in mounts.splitlines())
+    kinds = {Path(place): kind for _, place, kind, *_ in fields}
+    return next(kinds[each] for each in (folder, *folder.parents) if each in kinds)
+
+
+def _with_contenders() -> Iterator[tuple[str, str]]:
     yield "Libraries", ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     if node_is_missing() is None:
         yield "Node", _output("node", "--version").strip().removeprefix("v")

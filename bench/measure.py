@@ -50,7 +50,7 @@ def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Ite
         servers = {name: ready(stack, place, name, say) for name in section.contenders}
         for name, server in servers.items():
             say(f"{section.name}: warming up {name}")
-            load.run(server.target, max(section.connections), plan.warm_up, cores.load)
+            put_load(server, max(section.connections), plan.warm_up, cores)
             settled(server)
         for point in points(section, plan.rounds):
             say(f"{section.name}, round {point.round + 1}, {point.connections} connections: {point.contender}")
@@ -78,12 +78,17 @@ def measure_once(server: Server, section: Section, point: Point, seconds: int, c
     """Put a contender under load. Afterwards nothing of it is left over for the next one."""
     program = server.program
     before, all_before = program.busy_seconds(), cores.busy_seconds()
-    seen = load.run(server.target, point.connections, seconds, cores.load)
+    seen = put_load(server, point.connections, seconds, cores)
     busy = (program.busy_seconds() - before) / seen.seconds
     others = max((cores.busy_seconds() - all_before) / seen.seconds - busy, 0.0) if server.contender.command else 0.0
     settled(server)
     what = section.name, point.contender, point.connections, point.round
     return Measurement(*what, seen, busy, others, program.peak_memory())
+
+
+def put_load(server: Server, connections: int, seconds: int, cores: Cores) -> load.Load:
+    """Put a contender under load."""
+    return load.run(server.target, connections, seconds, cores.load, with_keys=server.contender.with_keys)
 
 
 def settled(server: Server) -> None:

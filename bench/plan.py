@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-EVERYONE = ("jobgate", "floor", "connexion-flask", "connexion-async", "fastapi", "prism", "express", "fastify")
+Item = TypeVar("Item")
+
+EVERYONE = (
+    *("jobgate", "jobgate-without-ledger", "floor"),
+    *("connexion-flask", "connexion-async", "fastapi", "prism", "express", "fastify"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,18 @@ A_THOUSAND = Section(
     "The vendor answers at once: what the CPU allows with as many connections.",
     0.0,
     (1_000,),
-    ("jobgate", "floor"),
+    ("jobgate", "jobgate-without-ledger", "floor"),
 )
 EXTRAS = Section(
     "extras",
-    "What Jobgate's signatures and its access log cost",
+    "What Jobgate's ledger, keys, signatures and access log cost",
     "The vendor answers at once.",
     0.0,
     (64,),
-    ("jobgate", "jobgate-signing", "jobgate-access-log"),
+    (
+        *("jobgate", "jobgate-without-ledger", "jobgate-keys", "jobgate-postgresql"),
+        *("jobgate-signing", "jobgate-access-log"),
+    ),
 )
 WORKERS = Section(
     "workers",
@@ -121,6 +130,6 @@ def points(section: Section, rounds: int) -> Iterator[Point]:
                 yield Point(number, connections, contender)
 
 
-def rotated(names: Sequence[str], by: int) -> Sequence[str]:
-    """The names in their order, from another one on."""
-    return [*names[by:], *names[:by]]
+def rotated(items: Sequence[Item], by: int) -> Sequence[Item]:
+    """The items in their order, from another one on."""
+    return [*items[by:], *items[:by]]

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.growth.page import slowest_of_pages
+from bench.growth.results import Growth
 from bench.measure import BY_NAME
 from bench.plan import AT_ONCE, EVERYONE
 from bench.results import NotMeasured, Place, Results, latency, slowest, throughput
 from bench.targets import BUSY
 
-TEXT, GRID, OURS, FLOOR, OTHERS = "#757c85", "#757c8533", "#1f9d63", "#9a8a5a", "#5b8bd0"
-COLOURS = {"jobgate": OURS, "floor": FLOOR}
+TEXT, GRID, OURS, LESS, FLOOR, OTHERS = "#757c85", "#757c8533", "#1f9d63", "#78c3a0", "#9a8a5a", "#5b8bd0"
+COLOURS = {"jobgate": OURS, "jobgate-without-ledger": LESS, "floor": FLOOR}
 # A dictionary of Any, because the type of the keys is every name that matplotlib has.
 STYLE: dict[Any, Any] = {
     # Without it, every file would have other names in it.
     "svg.hashsalt": "jobgate",
     "font.size": 10,
+    "legend.labelcolor": TEXT,
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), TEXT),
 }
+
+Made = TypeVar("Made")
 
 
 def plots() -> dict[str, Callable[[Results], Figure]]:
@@ -31,7 +36,7 @@ def plots() -> dict[str, Callable[[Results], Figure]]:
     return {"throughput.svg": throughput_plot, "latency.svg": latency_plot}
 
 
-def svg(plot: Callable[[Results], Figure], results: Results) -> bytes:
+def svg(plot: Callable[[Made], Figure], results: Made) -> bytes:
     """A plot as a file."""
     paper = BytesIO()
     with mpl.rc_context(STYLE):
@@ -82,6 +87,28 @@ def draw_latencies(axes: Axes, results: Results, place: Place, names: Sequence[s
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.12)
+
+
+def growth_plot(growth: Growth) -> Figure:
+    """A line for each kind of pages, over the size of the ledger: what one page in a hundred exceeds."""
+    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    lines = {
+        name: [growth.median(growth.pages_of(name), size, slowest_of_pages) for size in growth.sizes]
+        for name in growth.plans
+    }
+    colours = mpl.color_sequences["tab20"]
+    for (name, values), colour in zip(lines.items(), colours, strict=False):
+        axes.plot(growth.sizes, values, label=name.replace("`", ""), color=colour, marker="o", markersize=4)
+    axes.set_xscale("log")
+    axes.set_xticks(growth.sizes, [f"{size:,}" for size in growth.sizes])
+    axes.set_ylim(0, 1.1 * max(max(values) for values in lines.values()))
+    axes.set_xlabel("job actions in the ledger")
+    axes.set_ylabel("ms that one page in a hundred exceeds")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9)
+    plain(axes)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    return figure
 
 
 def measured(results: Results) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import plots
+from bench.growth import page as growth_page
+from bench.growth import results as growth_results
+from bench.growth.results import Growth
+from bench.markdown import counted, milliseconds, table
 from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
 from bench.results import NotMeasured, Place, Results, busy, latency, read, slowest, throughput, write
@@ -14,8 +18,12 @@ from bench.targets import judge
 PAGE = "benchmarks.md"
 FOLDER = "benchmarks"
 RESULTS = "results.json"
+LEDGER = "ledger.json"
 
-NOTICE = "<!-- Made by `python -m bench report` from benchmarks/results.json; edit what it is made from. -->"
+NOTICE = (
+    "<!-- Made by `python -m bench report` from benchmarks/results.json and benchmarks/ledger.json; "
+    "edit what it is made from. -->"
+)
 WORK = """\
 One job action, the same for every contender: the client asks to cancel a job, with a note and a disposition code. The
 contender checks the request against its document, where it checks anything, makes the vendor's documented request of
@@ -23,8 +31,9 @@ it, sends that, and answers with what came of it. Before it is measured, each co
 vendor must have seen exactly this one request, and what must be refused (an unknown member, a member of the wrong
 type, an unknown key) must be refused and must not reach the vendor.
 
-`make bench` measures for about 20 minutes and writes this page; `make bench BENCH_FLAGS=--quick` takes a first look in
-three. It needs Linux, two cores and wrk, and node for three of the contenders. The code is in `bench/`."""
+`make bench` measures for about 35 minutes, needs 8 GB on the disk for a while, and writes this page; `make bench
+BENCH_FLAGS=--quick` takes a first look in four. It needs Linux, two cores and wrk, and node for three of the
+contenders. The code is in `bench/`."""
 READING = """\
 * One core is the contender's, the other is shared by the vendor and by wrk, which keeps a number of connections busy
   and waits for each answer before it asks again. Nothing leaves the machine.
@@ -43,43 +52,68 @@ At 64 connections and with a vendor that answers at once, but for two: latency i
 requests are in flight when the vendor answers after 100 ms. What is possible then is Jobgate's throughput with as many
 connections and a vendor that answers at once, and never more than 10,000 per second. Memory is the peak of all that,
 the thousand requests in flight included."""
+WITH_LEDGER = "Jobgate as it is served, with its ledger:"
+WITHOUT_LEDGER = """\
+Jobgate without its ledger. These targets were set for a gateway that keeps no durable record, as none of the other
+contenders keeps one, so they judge the Jobgate whose records are in memory and end with its process. The tables below
+have both, and so say what the ledger costs."""
 
 
 def regenerate(folder: Path) -> list[Path]:
     """Make the page and its plots anew from the results that are there; gives what was written."""
-    results = read(folder / FOLDER / RESULTS)
-    made = {folder / PAGE: page(results).encode()}
+    results, growth = kept(folder)
+    made = {folder / PAGE: page(results, growth).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
+    if growth is not None:
+        made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
     for path, content in made.items():
         path.write_bytes(content)
     return list(made)
 
 
-def publish(folder: Path, results: Results) -> list[Path]:
-    """Keep results, and make the page and its plots of them; gives what was written."""
-    file = folder / FOLDER / RESULTS
-    write(file, results)
-    return [file, *regenerate(folder)]
+def kept(folder: Path) -> tuple[Results, Growth | None]:
+    """The results that are there."""
+    return read(folder / FOLDER / RESULTS), growth_results.read(folder / FOLDER / LEDGER)
 
 
-def page(results: Results) -> str:
+def publish(folder: Path, results: Results | None, growth: Growth | None) -> list[Path]:
+    """Keep the results that there are, and make the page and its plots of all that are kept; gives what was written."""
+    files = folder / FOLDER / RESULTS, folder / FOLDER / LEDGER
+    if results is not None:
+        write(files[0], results)
+    if growth is not None:
+        growth_results.write(files[1], growth)
+    written = [file for file, made in zip(files, (results, growth), strict=True) if made is not None]
+    return [*written, *regenerate(folder)] if files[0].exists() else written
+
+
+def page(results: Results, growth: Growth | None) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth)]) + "\n"
 
 
-def _body(results: Results) -> Iterator[str]:
+def growth_part(growth: Growth) -> str:
+    """What is on the page of the ledger as it grows."""
+    return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
+
+
+def _body(results: Results, growth: Growth | None) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
     yield from _left_out(results)
     yield from _disturbed(results)
     yield "## Targets"
     yield AIMS
-    yield targets_table(results)
+    yield WITH_LEDGER
+    yield targets_table(results, with_ledger=True)
+    yield WITHOUT_LEDGER
+    yield targets_table(results, with_ledger=False)
     yield "## At a glance"
     yield f"![Throughput at 64 connections]({FOLDER}/throughput.svg)"
     yield f"![Latency at 1, 16 and 64 connections]({FOLDER}/latency.svg)"
     for section in SECTIONS:
         yield from _section(section, results)
+    yield from growth_page.part(growth, FOLDER)
     yield "## The contenders"
     yield contenders_table(results)
     yield "## How to read it"
@@ -100,10 +134,11 @@ def _disturbed(results: Results) -> Iterator[str]:
         yield f"**Not a quiet machine:** {share} were disturbed by something else."
 
 
-def targets_table(results: Results) -> str:
-    """The targets, and what came of them."""
-    rows = ((each.target.what, each.target.aim, each.reached, each.verdict) for each in judge(results))
-    return table(("Jobgate's", "target", "reached", ""), rows, "::::")
+def targets_table(results: Results, *, with_ledger: bool) -> str:
+    """The targets of Jobgate with its ledger or without, and what came of them."""
+    judged = (each for each in judge(results) if each.target.with_ledger is with_ledger)
+    rows = ((each.target.what, each.target.aim, each.reached, each.verdict) for each in judged)
+    return table(("", "target", "reached", ""), rows)
 
 
 def _section(section: Section, results: Results) -> Iterator[str]:
@@ -144,18 +179,6 @@ def to_floor(place: Place, name: str, results: Results) -> str:
         return "-"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 round`, `3 rounds`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def milliseconds(value: float) -> str:
-    """A latency, with as many places as mean something. There is none where nothing was answered."""
-    if not value:
-        return "-"
-    return f"{value:.2f} ms" if value < 10 else f"{value:,.0f} ms"  # noqa: PLR2004 - not a quantity of anything
-
-
 def errors(place: Place, name: str, results: Results) -> str:
     """How many errors there were, and of how many answers."""
     total = sum(each.load.requests for each in results.at(place, name))
@@ -170,10 +193,3 @@ def contenders_table(results: Results) -> str:
     names = {each.contender for each in results.measurements}
     rows = ((each.title, each.what) for each in BY_NAME.values() if each.name in names)
     return table(("", "what it is"), rows)
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]], sides: str = "") -> str:
-    """A Markdown table. `sides` has a colon for each column of text and a hyphen for each of numbers."""
-    columns = list(head)
-    rules = ["---:" if side == "-" else "---" for side in sides.ljust(len(columns), ":")]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rules, *rows])

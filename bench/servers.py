@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from bench.contenders import NODE, Contender
+from bench.postgresql import postgresql
 from bench.processes import HOST, ROOT, BenchError, Program, free_port, program
 from bench.work import CONNECTION, KEY
 
@@ -77,12 +78,22 @@ class House:
             "NODE_ENV": "production",
             **contender.environment,
         }
-        with program(command, self.folder / f"{contender.name}.log", environment, self.cores) as started:
+        log = self.folder / f"{contender.name}.log"
+        with self._ledger(contender) as ledger, program(command, log, {**environment, **ledger}, self.cores) as started:
             try:
                 started.wait_until_it_listens(port)
             except BenchError as error:
                 raise BenchError(f"{contender.name}: {error}") from error
             yield Server(contender, f"http://{HOST}:{port}", started)
+
+    @contextmanager
+    def _ledger(self, contender: Contender) -> Iterator[Mapping[str, str]]:
+        """A ledger of Jobgate's, for this contender alone: the settings that say where it is."""
+        if not contender.needs_postgresql:
+            yield {"JOBGATE_STATE_FOLDER": str(self.folder / f"{contender.name}-state")}
+            return
+        with postgresql() as address:
+            yield {"JOBGATE_DATABASE_URL": address}
 
     def _filled(self, text: str, port: int) -> str:
         bin_folder = Path(sys.executable).parent

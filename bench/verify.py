@@ -12,7 +12,7 @@ from bench.processes import BenchError
 from bench.servers import Server
 from bench.work import PARAMETERS, VENDOR_TARGET, WORK, Ask
 
-_SECONDS = 10
+_SECONDS = 30
 
 
 def verify(server: Server, upstream: str) -> None:

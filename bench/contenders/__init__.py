@@ -24,7 +24,7 @@ class Contender:
 
     In `command` and `environment`, {port} is where to listen, {upstream} the vendor's URL, {bin} the folder of this
     Python, {node} the folder of node's programs, and {folder} that of the files made for the run. Without a command,
-    the vendor itself is asked.
+    the vendor itself is asked. `with_keys`: each request has an idempotency key of its own.
     """
 
     name: str
@@ -36,6 +36,8 @@ class Contender:
     answer: Mapping[str, str] = field(default_factory=lambda: JOB_ACTION)
     refuses: tuple[Ask, ...] = EVERYTHING
     needs_node: bool = False
+    needs_postgresql: bool = False
+    with_keys: bool = False
 
 
 def uvicorn(module: str) -> tuple[str, ...]:
@@ -59,9 +61,40 @@ CONTENDERS = (
         "jobgate",
         "Jobgate",
         "With everything on but its access log. Does more than the others: it holds the vendor's request against the"
-        " vendor's document, proves who it is with an OAuth token that it has got for itself, keeps a record of the job"
-        " action, and answers with the whole record.",
+        " vendor's document, proves who it is with an OAuth token that it has got for itself, and answers with the"
+        " whole record of the job action. That is in its ledger, a SQLite file: what is asked for is on the disk before"
+        " the vendor is asked, and what came of it before the client is answered.",
         jobgate("--no-access-log"),
+    ),
+    Contender(
+        "jobgate-without-ledger",
+        "Jobgate, without its ledger",
+        "The same with its records in memory, where they end with the process. No setting does that: it is there to be"
+        " measured beside the others, none of which keeps anything.",
+        (
+            "{bin}/python",
+            "-m",
+            "bench.contenders.without_ledger",
+            "--config",
+            "{folder}/jobgate.toml",
+            "--port",
+            "{port}",
+        ),
+    ),
+    Contender(
+        "jobgate-keys",
+        "Jobgate, idempotency keys",
+        "Each request has an idempotency key of its own, so the claim of the key is a commit of its own too.",
+        jobgate("--no-access-log"),
+        with_keys=True,
+    ),
+    Contender(
+        "jobgate-postgresql",
+        "Jobgate, ledger in PostgreSQL",
+        "PostgreSQL, with its own settings, runs on the core of vendor and load, and waits for its disk as SQLite does."
+        " Its memory is not counted.",
+        jobgate("--no-access-log"),
+        needs_postgresql=True,
     ),
     Contender(
         "jobgate-signing",

@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import pytest
 
+from bench.growth.results import Filled, Growth, Reading, Writing
 from bench.load import Load
 from bench.plan import SECTIONS
 from bench.results import Measurement, Results
 
 PER_SECOND = {
-    "jobgate": 4_000,
-    "jobgate-signing": 3_800,
-    "jobgate-access-log": 3_600,
+    "jobgate": 3_000,
+    "jobgate-without-ledger": 4_000,
+    "jobgate-keys": 2_500,
+    "jobgate-postgresql": 2_000,
+    "jobgate-signing": 2_800,
+    "jobgate-access-log": 2_600,
     "jobgate-2-workers": 6_000,
     "floor": 5_000,
     "connexion-flask": 500,
@@ -72,3 +76,34 @@ def edited() -> Callable[[Edit], Results]:
         return replace(ALL, measurements=tuple(each for each in made if each is not None))
 
     return make
+
+
+SIZES = (5_000, 5_000_000)
+
+
+@pytest.fixture
+def growth() -> Growth:
+    """Ledgers of two sizes. The larger one needs twice the time to write and to find a job; rounds differ for both."""
+    factors = {("`jobId`", SIZES[1]): 2.0}
+    found = "SEARCH job_actions USING INDEX job_actions_job_id (job_id=?)"
+    events = "SEARCH events USING INDEX sqlite_autoindex_events_1 (job_action_id=?)"
+    return Growth(
+        command="python -m bench --only growth",
+        rounds=ROUNDS,
+        pages=100,
+        machine={"SQLite": "3.40.1"},
+        filled=tuple(Filled(size, 1.0, 1_400 * size, 1_200.0) for size in SIZES),
+        plans={"`jobId`": (found, "SCAN anon_1", events), "`action`": ("SCAN job_actions", events)},
+        readings=tuple(
+            Reading(size, question, number, factor * slow, 3 * factor * slow, 50)
+            for number, slow in enumerate((0.5, 1.0, 4.0))
+            for size in SIZES
+            for question in ("`jobId`", "`action`")
+            for factor in [factors.get((question, size), 1.0)]
+        ),
+        writings=tuple(
+            Writing(size, number, 4_000 / slow / factor, 0.1 * slow * factor)
+            for number, slow in enumerate((0.5, 1.0, 4.0))
+            for size, factor in zip(SIZES, (1.0, 2.0), strict=True)
+        ),
+    )

@@ -9,6 +9,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench import cli, report
+from bench.growth.measuring import QUICK, WHOLE, Extent
+from bench.growth.results import Growth
 from bench.plan import Plan
 from bench.processes import BenchError
 from bench.results import Measurement, Results
@@ -17,8 +19,8 @@ runner = CliRunner()
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[Plan]:
-    """The plans that would have been carried out; the results are there already."""
+def plans(monkeypatch: pytest.MonkeyPatch, results: Results, growth: Growth) -> list[Plan]:
+    """The plans that would have been carried out; the results are there already, and those of growing ledgers."""
     made: list[Plan] = []
 
     def run(_: Console, plan: Plan) -> tuple[Measurement, ...]:
@@ -26,6 +28,7 @@ def plans(monkeypatch: pytest.MonkeyPatch, results: Results) -> list[Plan]:
         return results.measurements
 
     monkeypatch.setattr(cli, "run", run)
+    monkeypatch.setattr(cli, "grow", lambda *_: growth)
     monkeypatch.setattr(cli, "missing", dict)
     monkeypatch.setattr(cli, "described", lambda: {"Processor": "A processor"})
     return made
@@ -90,3 +93,60 @@ def test_output(plans: list[Plan], tmp_path: Path) -> None:
     assert "Left out: workers: not wanted." in (tmp_path / report.PAGE).read_text("utf-8")
     assert [section.name for section in plans[0].sections][-1] == "extras"
     assert (plans[0].seconds, plans[0].rounds) == (2, 5)
+
+
+def test_without_growth(plans: list[Plan], tmp_path: Path) -> None:
+    """Without growing ledgers, all contenders are measured, and none is said to be left out."""
+    assert runner.invoke(cli.application, ["--without", "growth", "--output", str(tmp_path)]).exit_code == 0
+    assert "Left out" not in (tmp_path / report.PAGE).read_text("utf-8")
+    assert not (tmp_path / "benchmarks" / "ledger.json").exists()
+    assert len(plans) == 1
+
+
+def test_only_growth(plans: list[Plan], tmp_path: Path) -> None:
+    """Growing ledgers alone: no contender is measured, and the page keeps what was measured of them before."""
+    assert runner.invoke(cli.application, ["--without", "growth", "--output", str(tmp_path)]).exit_code == 0
+    result = runner.invoke(cli.application, ["--only", "growth", "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert len(plans) == 1
+    assert "The ledger as it grows" in result.stdout
+    page = (tmp_path / report.PAGE).read_text("utf-8")
+    assert "| **Jobgate** |" in page
+    assert "| 5,000,000 |" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ([], WHOLE.sizes),
+        (["--quick"], QUICK.sizes),
+        (["--largest", "500000"], WHOLE.sizes[:3]),
+        (["--largest", "1"], WHOLE.sizes[:1]),
+    ],
+)
+def test_how_far_ledgers_grow(
+    plans: list[Plan], monkeypatch: pytest.MonkeyPatch, growth: Growth, options: list[str], sizes: tuple[int, ...]
+) -> None:
+    """To five million job actions, in a quick run to fewer, or as far as somebody wants."""
+    extents: list[Extent] = []
+
+    def grow(_: Console, extent: Extent) -> Growth:
+        extents.append(extent)
+        return growth
+
+    monkeypatch.setattr(cli, "grow", grow)
+    assert runner.invoke(cli.application, ["--only", "growth", *options]).exit_code == 0
+    assert [each.sizes for each in extents] == [sizes]
+
+
+def test_results_are_kept_at_once(
+    plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: Results
+) -> None:
+    """What was measured of the contenders is written before ledgers grow, which may fail."""
+
+    def grow(*_: object) -> Growth:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(cli, "grow", grow)
+    assert runner.invoke(cli.application, ["--output", str(tmp_path)]).exit_code == 1
+    assert (tmp_path / report.PAGE).exists()

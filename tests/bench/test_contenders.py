@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +64,23 @@ def test_finds_out_who_does_not(place: House, name: str, changes: dict[str, obje
         check(place, replace(BY_NAME[name], **changes))  # type: ignore[arg-type]
     assert f"{name} does not do the same work: " in str(found.value)
     assert named in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("jobgate", 1), ("jobgate-keys", 1), ("jobgate-without-ledger", 0), ("jobgate-postgresql", 0)]
+)
+def test_where_the_ledger_is(place: House, tmp_path: Path, name: str, kept: int) -> None:
+    """Each contender has its own ledger in a file, with the one job action in it; or no file at all."""
+    check(place, BY_NAME[name])
+    files = list(tmp_path.rglob("ledger.db"))
+    assert [file.parent.name for file in files] == [f"{name}-state"] * kept
+    assert [written(file) for file in files] == [[("cancel", "applied")]] * kept
+
+
+def written(file: Path) -> list[tuple[str, str]]:
+    """The actions in a ledger, and what came of them."""
+    with closing(sqlite3.connect(file)) as connection:
+        return connection.execute("SELECT action, outcome FROM job_actions").fetchall()
 
 
 def test_says_why_one_does_not_start(place: House) -> None:

@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import requests
 
 from bench.load import Load, parse, run
 from bench.processes import BenchError
 from bench.servers import house
-from bench.work import VENDOR_TARGET
+from bench.work import VENDOR_TARGET, WORK
 
 REPORT = """\
 Running 2s test @ http://127.0.0.1:9001/
@@ -42,6 +43,29 @@ def test_run(tmp_path: Path) -> None:
     assert load.errors == 0
     assert 0 < load.p50 <= load.p90 <= load.p99 < 1_000
     assert 0.9 < load.seconds < 3
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_keys(tmp_path: Path) -> None:
+    """Each request has an idempotency key of its own, and another run has others; without keys there is none."""
+    with house(tmp_path, 0.0) as place:
+        keys = [last_key(place.upstream, with_keys=True), last_key(place.upstream, with_keys=True)]
+        assert last_key(place.upstream, with_keys=False) is None
+    parts = [(key or "").rpartition("-") for key in keys]
+    assert parts[0][0] != parts[1][0]
+    assert all(len(prefix) == 36 and int(number) > 10 for prefix, _, number in parts)
+
+
+def last_key(upstream: str, *, with_keys: bool) -> str | None:
+    """The idempotency key of the last request of a run. Keys are counted, and wrk makes one that it does not send."""
+    count = requests.get(f"{upstream}/last", timeout=5).json()["count"]
+    run(upstream + VENDOR_TARGET, 2, 1, with_keys=with_keys)
+    last = requests.get(f"{upstream}/last", timeout=5).json()
+    assert {"Content-Type: application/json", "Authorization: Bearer bench"} <= set(last["headers"])
+    assert last["body"] == WORK.body
+    key = next((line.split(": ")[1] for line in last["headers"] if line.startswith("Idempotency-Key: ")), None)
+    assert key is None or int(key.rpartition("-")[2]) == last["count"] - count + 1
+    return key
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")

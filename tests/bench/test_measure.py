@@ -28,8 +28,9 @@ class Wrk:
         self._loads: Iterator[Load] = iter(loads)
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(self, url: str, connections: int, seconds: int, _: Iterable[int]) -> Load:
+    def __call__(self, url: str, connections: int, seconds: int, _: Iterable[int], *, with_keys: bool) -> Load:
         """Put no load on anything."""
+        assert not with_keys
         assert url.endswith(("/cancel", ":cancel?api-version=2023-11-01"))
         self.asked.append((connections, seconds))
         return next(self._loads, GOOD)

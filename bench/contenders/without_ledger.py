@@ -1,0 +1,30 @@
+"""Jobgate as `jobgate serve --no-access-log` serves it, but with its records in memory instead of on the storage."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gateway import config
+from gateway.app import Catalogue, Gateway
+from gateway.ledger.memory import MemoryLedger
+from gateway.listening import HOST, Manner, doors, listen, server
+from gateway.serving import log_to_terminal, settle_in
+
+
+def serve(settings: config.Settings, port: int) -> None:
+    """Serve in the foreground until told to stop."""
+    log_to_terminal()
+    gateway = Gateway(settings, Catalogue.load(), ledger=MemoryLedger())
+    with listen(HOST, port) as listening:
+        served = server(gateway.application, Manner(limits=settings.limits))
+        settle_in()
+        served.run(sockets=doors(listening))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    serve(config.load(arguments.config), arguments.port)

@@ -1,0 +1,24 @@
+"""How figures and tables are written on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 round`, `3 rounds`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def milliseconds(value: float) -> str:
+    """A latency, with as many places as mean something. There is none where nothing was answered."""
+    if not value:
+        return "-"
+    return f"{value:.2f} ms" if value < 10 else f"{value:,.0f} ms"  # noqa: PLR2004 - not a quantity of anything
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], sides: str = "") -> str:
+    """A Markdown table. `sides` has a colon for each column of text and a hyphen for each of numbers."""
+    columns = list(head)
+    rules = ["---:" if side == "-" else "---" for side in sides.ljust(len(columns), ":")]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rules, *rows])
