@@ -151,7 +151,8 @@ def status_pair(pair: StatusPair) -> Members:
 
 def timestamp(at: datetime) -> str:
     """A time as RFC 3339 in UTC, to the millisecond."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{in_utc.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def present(**members: Any) -> Members:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +25,11 @@ RETRY_SECONDS = 1
 """When to ask again, for clients that were turned away."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    # Rows for many statements at once are handed to the driver by name, as they are to that of PostgreSQL.
-    "sqlite": {"paramstyle": "named"},
-    # A server that was restarted is not noticed otherwise until a statement has failed.
-    "postgresql": {"pool_pre_ping": True},
+    # Every transaction ends before its connection is given back.
+    "sqlite": {"pool_reset_on_return": None},
+    # Values go to the driver by position, as they do to that of SQLite. A server that was restarted is not noticed
+    # otherwise until a statement has failed.
+    "postgresql": {"paramstyle": "format", "pool_pre_ping": True},
 }
 _ADVISORY_LOCK = 0x6A6F62676174
 """Any number, the same for every Jobgate: `jobgat` in ASCII."""
@@ -157,10 +160,24 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver begins no transactions by itself
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_write_ahead_log(cursor)
     # What is committed survives a loss of power, not only a crash of the process.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Switch to it, if it is not in use; SQLite does not wait by itself for others that do the same."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

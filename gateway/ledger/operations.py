@@ -40,40 +40,49 @@ class Task(NamedTuple):
 
 
 Operation: TypeAlias = Claim | Append | Task
-Row = dict[str, Any]
+Row: TypeAlias = tuple[Any, ...]
+"""The values of a row."""
+Held: TypeAlias = Mapping[str, Any]
+"""The row of a key that somebody holds."""
 
 
 class Bulk:
-    """A statement for many rows, compiled once for each kind of database. Ids in the rows are as they are stored.
+    """A statement for many rows, compiled once for each kind of database.
 
-    SQLAlchemy looks at each value of each row anew, which takes as long as writing them.
+    A row has the values of `columns`, in their order, and ids in it are as they are stored. SQLAlchemy would look at
+    each value of each row anew, which takes as long as writing them.
     """
 
-    def __init__(self, statement: Insert | Update) -> None:
-        """Execute `statement`; the rows name all columns, or all parameters that it has."""
+    def __init__(self, statement: Insert | Update, columns: Sequence[str]) -> None:
+        """Execute `statement`, whose parameters are `columns`."""
         self._statement = statement
+        self._columns = columns
         self._compiled: dict[str, str] = {}
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
         """Execute it for all of these rows, of which there is one at least."""
-        dialect = connection.dialect
-        if dialect.name not in self._compiled:
-            compiled = self._statement.compile(dialect=dialect, column_keys=list(rows[0]))
-            self._compiled[dialect.name] = str(compiled)
-        connection.exec_driver_sql(self._compiled[dialect.name], rows)
+        connection.exec_driver_sql(self._compiled.get(connection.dialect.name) or self._compile(connection), rows)
+
+    def _compile(self, connection: Connection) -> str:
+        compiled = self._statement.compile(dialect=connection.dialect, column_keys=list(self._columns))
+        if compiled.positiontup != list(self._columns):
+            raise TypeError(f"the parameters of the statement come as {compiled.positiontup}")
+        return self._compiled.setdefault(connection.dialect.name, str(compiled))
 
 
-_INSERT_EVENTS = Bulk(insert(events))
-_INSERT_JOB_ACTIONS = Bulk(insert(job_actions))
+_INSERT_EVENTS = Bulk(insert(events), ("segment", "job_action_id", "sequence", "kind", "content", "hash"))
+_INSERT_JOB_ACTIONS = Bulk(insert(job_actions), job_actions.c.keys())
 _UPDATE_JOB_ACTIONS = Bulk(
     update(job_actions)
     .where(job_actions.c.id == bindparam("of"))
-    .values(status=bindparam("status_"), outcome=bindparam("outcome_"), due_at=bindparam("due"))
+    .values(status=bindparam("status_"), outcome=bindparam("outcome_"), due_at=bindparam("due")),
+    ("status_", "outcome_", "due", "of"),
 )
 _UPDATE_SEGMENT = Bulk(
     update(segments)
     .where(segments.c.number == bindparam("of"))
-    .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_"))
+    .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_")),
+    ("now", "length_", "head_", "of"),
 )
 _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
 
@@ -99,14 +108,14 @@ def write(
     return segment, [result_of(connection, operation, lost) for operation in batch]
 
 
-def result_of(connection: Connection, operation: Operation, lost: Mapping[str, Row]) -> Any:
+def result_of(connection: Connection, operation: Operation, lost: Mapping[str, Held]) -> Any:
     """What an operation results in; a task is done here, after everything else of its batch."""
     if isinstance(operation, Task):
         return operation.run(connection)
     return lost.get(operation.record.id) if isinstance(operation, Claim) else None
 
 
-def lost_keys(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Row]:
+def lost_keys(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Held]:
     """Hold the keys of these claims; gives the row of who holds the key already, by the id of who does not get it.
 
     In the order of the keys: two processes that want the same ones never wait for each other.
@@ -119,7 +128,7 @@ def lost_keys(connection: Connection, claims: Sequence[Claim], now: datetime) ->
 _first = itemgetter(0, 1)
 
 
-def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> Row | None:
+def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> Held | None:
     """Hold a key for a record, unless somebody does; gives the row of who does."""
     table = idempotency_keys
     mine = {
@@ -168,25 +177,15 @@ def add_events(connection: Connection, segment: Segment | None, links: Sequence[
     """Add events to the chain; gives the segment after them."""
     segment = segment if segment and not segment.is_complete(now) else open_segment(connection, now)
     stored = stored_by(connection.dialect)
-    rows = []
+    rows: list[Row] = []
     head = segment.head
     for link in links:
         kind, content = written(link.event)
         head = hash_after(head, link.job_action_id, link.sequence, kind, content)
-        rows.append(
-            {
-                "segment": segment.number,
-                "job_action_id": stored(link.job_action_id),
-                "sequence": link.sequence,
-                "kind": kind,
-                "content": content,
-                "hash": head,
-            }
-        )
+        rows.append((segment.number, stored(link.job_action_id), link.sequence, kind, content, head))
     _INSERT_EVENTS.execute(connection, rows)
     longer = Segment(segment.number, segment.opened_at, segment.length + len(rows), head)
-    after = {"of": longer.number, "now": milliseconds(now), "length_": longer.length, "head_": longer.head}
-    _UPDATE_SEGMENT.execute(connection, [after])
+    _UPDATE_SEGMENT.execute(connection, [(milliseconds(now), longer.length, longer.head, longer.number)])
     return longer
 
 
@@ -210,27 +209,27 @@ def insert_of(connection: Connection, table: Table) -> Any:
 def job_action_row(stored: StoredId, record: JobActionRecord, due: datetime) -> Row:
     """The row of a new record."""
     asked = record.requested
-    return {
-        "id": stored(record.id),
-        "caller": asked.caller,
-        "connection": asked.connection,
-        "job_id": asked.job_action.job_id,
-        "action": asked.job_action.action,
-        "status": JobActionStatus.IN_PROGRESS.value,
-        "outcome": None,
-        "due_at": milliseconds(due),
-    }
+    return (
+        stored(record.id),
+        asked.caller,
+        asked.connection,
+        asked.job_action.job_id,
+        asked.job_action.action,
+        JobActionStatus.IN_PROGRESS.value,
+        None,
+        milliseconds(due),
+    )
 
 
 def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None) -> Row:
     """What changes in the row of a record when an event is added."""
     outcome = record.outcome
-    return {
-        "of": stored(record.id),
-        "status_": STATUSES[outcome].value,
-        "outcome_": outcome.value if outcome else None,
-        "due": None if due is None else milliseconds(due),
-    }
+    return (
+        STATUSES[outcome].value,
+        outcome.value if outcome else None,
+        None if due is None else milliseconds(due),
+        stored(record.id),
+    )
 
 
 def take_due(now: datetime, until: datetime, limit: int) -> Task:
