@@ -47,8 +47,12 @@ def blocks(language: str) -> Iterator[object]:
 
 
 @pytest.fixture
-def documented() -> Iterator[Running]:
-    """A gateway with its sandbox as the pages assume it: the key of the examples, the jobs as at the start."""
+def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A gateway with its sandbox as the pages assume it: the key of the examples, the jobs as at the start.
+
+    Its ledger is where the commands of the pages look for one.
+    """
+    monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path))
     with running(KEY) as started:
         yield started
 
