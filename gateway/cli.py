@@ -120,7 +120,8 @@ def verify_audit(config: Config = None) -> None:
     if verdict.broken is not None:
         typer.echo(f"broken: {verdict.broken}")
         raise typer.Exit(1)
-    typer.echo(f"whole: {counted(verdict.events, 'event')} in {counted(verdict.segments, 'segment')}")
+    gone = f"; {counted(verdict.deleted, 'segment')} deleted by retention" if verdict.deleted else ""
+    typer.echo(f"whole: {counted(verdict.events, 'event')} in {counted(verdict.segments, 'segment')}{gone}")
 
 
 @audit.command("export")
@@ -150,6 +151,7 @@ def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
     from gateway.config import ConfigurationError, load
     from gateway.domain.errors import LedgerUnavailable
     from gateway.ledger.audit import count
+    from gateway.ledger.database import UnusableDatabase
 
     try:
         database = database_of(load(config))
@@ -158,10 +160,13 @@ def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Reading", total=count(database))
+            database.version()
             yield database, lambda events: progress.advance(task, events)
     except LedgerUnavailable as error:
         typer.echo(f"jobgate: the ledger {database.name} cannot be read: {error.__cause__}", err=True)
         raise typer.Exit(2) from None
+    except UnusableDatabase as error:
+        fail(error)
     finally:
         database.dispose()
 

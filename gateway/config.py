@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.edge.limits import Limits
@@ -107,14 +107,21 @@ class LedgerSettings(Section):
         (0.5, 2.0, 5.0, 15.0),
         min_length=1,
         description="When the job is read to learn what came of an action whose outcome is unknown, in seconds after "
-        "it was sent. What the job does not show by the last of them was not carried out.",
+        "that was noticed. What the job does not show so long after the action was sent as the last of them says was "
+        "not carried out.",
     )
     repeat_seconds: float = Field(
         60.0, gt=0, description="How often the job is read afterwards where it does not tell, in seconds."
     )
     give_up_seconds: float = Field(
-        3_600.0, gt=0, description="How long after an action was sent the job is read no more, in seconds."
+        3_600.0, gt=0, description="How long after the outcome became doubtful the job is read no more, in seconds."
     )
+
+    @model_validator(mode="after")
+    def _keys_end_before_records(self) -> Self:
+        if self.retention_days is not None and self.retention_days * 24 < self.idempotency_hours:
+            raise ValueError("retention_days is shorter than idempotency_hours: a key would outlive its record")
+        return self
 
 
 class Settings(BaseSettings):

@@ -18,6 +18,7 @@ from gateway.domain.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     JobgateError,
+    LedgerUnavailable,
     ParameterNotSupported,
     UnknownJob,
     ValueNotSupported,
@@ -42,7 +43,7 @@ from gateway.domain.times import is_later
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
-from gateway.engine.settling import Schedule, lease, sent_at
+from gateway.engine.settling import Schedule, lease
 from gateway.engine.wire import VendorReply
 from gateway.specs.capabilities import Capability, Support
 from gateway.specs.lens import UnmappableValue
@@ -171,6 +172,11 @@ class Actions:
             conclusion = await self._carry_out(undertaking, ready)
         except Overtaken:
             raise
+        except LedgerUnavailable as error:
+            if undertaking.record.requested.idempotency_key is None:
+                raise
+            # Its key waits for a conclusion, which is written as soon as that is possible.
+            conclusion = self._failed(undertaking, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
             conclusion = self._failed(undertaking, error)
         return await self._conclude(undertaking, conclusion)
@@ -204,7 +210,7 @@ class Actions:
         """Record what is known. Where somebody else was faster, what the vendor said outweighs what they read."""
         record, due = undertaking.record, None
         if conclusion.outcome is Outcome.UNKNOWN:
-            due = self.schedule.after(sent_at(record), conclusion.at)
+            due = self.schedule.after(conclusion.at, conclusion.at)
         while True:
             try:
                 return await self.ledger.append(record, conclusion, due)

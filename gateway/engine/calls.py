@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from gateway.domain.errors import (
@@ -17,7 +17,7 @@ from gateway.domain.errors import (
     VendorThrottled,
     VendorTimedOut,
 )
-from gateway.domain.model import HttpRequest, Outcome, VendorRequest, VendorResponse
+from gateway.domain.model import HttpReply, HttpRequest, Outcome, VendorRequest, VendorResponse
 from gateway.domain.ports import Clock, Transport
 from gateway.engine.connections import Connection
 from gateway.engine.wire import VendorReply, check_contract, http_request
@@ -27,7 +27,7 @@ from gateway.specs.operations import Operation
 LONGEST_VENDOR_TEXT = 1_024
 """Characters of a vendor's own message that are kept."""
 
-REDACTED = b"[redacted]"
+REDACTED = "[redacted]"
 LEAST_SECRET = 16
 """Characters. What proves who we are and is shorter is a name or a part of a date."""
 
@@ -105,14 +105,13 @@ class Calls:
             reply = await self.transport.send(signed, deadline)
         except JobgateError as error:
             raise naming(connection, error) from error
-        if len(reply.content) < LEAST_SECRET:
-            return VendorReply(reply)
-        content = reply.content
+        content, headers = reply.content, reply.headers
         for name, value in signed.headers.items():
             secret = value.rpartition(" ")[2]
             if name not in prepared.headers and len(secret) >= LEAST_SECRET:
-                content = content.replace(secret.encode(), REDACTED)
-        return VendorReply(replace(reply, content=content))
+                content = content.replace(secret.encode(), REDACTED.encode())
+                headers = {field: text.replace(secret, REDACTED) for field, text in headers.items()}
+        return VendorReply(HttpReply(reply.status, headers, content))
 
     async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> VendorReply:
         """Sign and send a request that changes nothing."""

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gateway.domain.errors import Explanation, Interrupted, JobgateError, NotCarriedOut, UnknownConnection
+from gateway.domain.errors import (
+    Explanation,
+    GatewayError,
+    Interrupted,
+    JobgateError,
+    LedgerUnavailable,
+    NotCarriedOut,
+    UnknownConnection,
+)
 from gateway.domain.model import Job, Outcome
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy
@@ -22,8 +33,10 @@ from gateway.specs.vendor import ActionMapping
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 32
+AT_ONCE = 1_000
 """Records that are looked after at the same time."""
+AT_ONCE_EACH = 8
+"""Of them, those of one connection whose job is read at the same time."""
 RECOVERY_SECONDS = 2.0
 """How long to wait when the ledger cannot be used."""
 LOOK_SECONDS = 0.25
@@ -40,70 +53,95 @@ LEASE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the job is read, in seconds after the action was sent.
+    """When the job is read, in seconds after the outcome became doubtful.
 
-    An action that the job does not show by the last of `confirm_seconds` counts as not carried out. Where the job does
-    not tell, it is read on every `repeat_seconds`, until `give_up_seconds`.
+    An action that the job does not show, the last of `confirm_seconds` after it was sent, counts as not carried out.
+    Where the job does not tell, it is read on every `repeat_seconds`, until `give_up_seconds`.
     """
 
     confirm_seconds: tuple[float, ...] = (0.5, 2.0, 5.0, 15.0)
     repeat_seconds: float = 60.0
     give_up_seconds: float = 3_600.0
 
-    def after(self, sent_at: datetime, now: datetime) -> datetime | None:
+    def after(self, doubted_at: datetime, now: datetime) -> datetime | None:
         """When the job is to be read next; None where it is time to give up."""
-        passed = (now - sent_at).total_seconds()
+        passed = (now - doubted_at).total_seconds()
         following = next((each for each in self.confirm_seconds if each > passed), passed + self.repeat_seconds)
-        return sent_at + timedelta(seconds=following) if following <= self.give_up_seconds else None
+        if following > self.give_up_seconds:
+            return None
+        # Where the clock was put back, nobody waits until it has caught up.
+        return now + timedelta(seconds=min(following - passed, self.repeat_seconds))
 
     def has_had_time(self, sent_at: datetime, now: datetime) -> bool:
         """Whether a vendor has had the time to do what it was asked for."""
         return (now - sent_at).total_seconds() >= self.confirm_seconds[-1]
 
 
+def _gates() -> dict[str, asyncio.Semaphore]:
+    return defaultdict(lambda: asyncio.Semaphore(AT_ONCE_EACH))
+
+
 @dataclass(frozen=True)
 class Settler:
-    """Finds out what became of job actions."""
+    """Finds out what became of job actions. `gates` keeps a vendor that hangs from holding up the others."""
 
     ledger: Ledger
     jobs: Jobs
     directory: Directory
     clock: Clock
     schedule: Schedule
+    gates: Mapping[str, asyncio.Semaphore] = field(default_factory=_gates, repr=False)
 
     async def run(self) -> None:
-        """Look after whatever is due, until cancelled."""
-        tidied = -TIDY_SECONDS
+        """Look after whatever is due, and keep the ledger tidy, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(TIDY_SECONDS, self._tidy))
+            looking_after: set[asyncio.Task[JobActionRecord]] = set()
+
+            async def look() -> None:
+                for record in await self._take_due(AT_ONCE - len(looking_after)):
+                    task = tasks.create_task(self._looked_after(record))
+                    looking_after.add(task)
+                    task.add_done_callback(looking_after.discard)
+
+            await self._repeat(LOOK_SECONDS, look)
+
+    async def settle_due(self) -> tuple[JobActionRecord, ...]:
+        """Look once after every record that is due; gives them as they are then."""
+        return tuple(await asyncio.gather(*map(self._looked_after, await self._take_due(AT_ONCE))))
+
+    async def wait(self, record: JobActionRecord, seconds: float) -> JobActionRecord:
+        """The record as soon as it is settled, or as it is after so many seconds, as far as the ledger can be read."""
+        end = self.clock.monotonic() + seconds
+        while not record.is_settled and self.clock.monotonic() < end:
+            await asyncio.sleep(min(LOOK_SECONDS, max(0.0, end - self.clock.monotonic())))
+            with suppress(LedgerUnavailable):
+                record = await self.ledger.get(record.id, record.requested.caller) or record
+        return record
+
+    async def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do some work again and again, whatever comes of it."""
         while True:
             try:
-                await self.settle_due()
-                if self.clock.monotonic() - tidied >= TIDY_SECONDS:
-                    tidied = self.clock.monotonic()
-                    await self.ledger.tidy(self.clock.now())
+                await work()
             except JobgateError as error:
                 log.warning("job actions could not be looked after: %s", error.code)
                 await asyncio.sleep(RECOVERY_SECONDS)
             except Exception:
                 log.exception("job actions could not be looked after")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(seconds)
 
-    async def settle_due(self) -> tuple[JobActionRecord, ...]:
-        """Look once after every record that is due; gives them as they are then."""
+    async def _tidy(self) -> None:
+        await self.ledger.tidy(self.clock.now())
+
+    async def _take_due(self, most: int) -> tuple[JobActionRecord, ...]:
         now = self.clock.now()
-        due = await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), AT_ONCE)
-        return tuple(await asyncio.gather(*map(self._looked_after, due)))
-
-    async def wait(self, record: JobActionRecord, seconds: float) -> JobActionRecord:
-        """The record as soon as it is settled, or as it is after so many seconds."""
-        end = self.clock.monotonic() + seconds
-        while not record.is_settled and self.clock.monotonic() < end:
-            await asyncio.sleep(min(LOOK_SECONDS, max(0.0, end - self.clock.monotonic())))
-            record = await self.ledger.get(record.id, record.requested.caller) or record
-        return record
+        return await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), most) if most > 0 else ()
 
     async def _looked_after(self, record: JobActionRecord) -> JobActionRecord:
         try:
-            return await self._settle(record)
+            async with self.gates[record.requested.connection]:
+                return await self._settle(record)
         except Overtaken as overtaken:
             return overtaken.record
         except JobgateError as error:
@@ -122,6 +160,9 @@ class Settler:
             job = await self.jobs.get_by(connection, read, record.job_action.job_id, self.jobs.calls.deadline())
         except JobgateError as error:
             return await self._go_on(record, Read(self.clock.now(), problem=error.code))
+        except Exception:
+            log.exception("the job of job action %s could not be read", record.id)
+            return await self._go_on(record, Read(self.clock.now(), problem=GatewayError.code))
         return await self._judge(record, connection, mapping, job)
 
     def _how(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
@@ -157,7 +198,7 @@ class Settler:
 
     async def _go_on(self, record: JobActionRecord, shown: Read) -> JobActionRecord:
         """Keep what was read, and read again later, or give up."""
-        following = self.schedule.after(sent_at(record), shown.at)
+        following = self.schedule.after(doubted_at(record), shown.at)
         record = await self.ledger.append(record, shown, following or shown.at)
         return record if following else await self._conclude(record, given_up(record, shown.at))
 
@@ -175,10 +216,15 @@ def sent_at(record: JobActionRecord) -> datetime:
     return record.sent[-1].at
 
 
+def doubted_at(record: JobActionRecord) -> datetime:
+    """When it was first said that the outcome is unknown."""
+    return next((event.at for event in record.later if isinstance(event, Concluded)), sent_at(record))
+
+
 def interrupted(outcome: Outcome, now: datetime) -> Concluded:
-    """What is known of an action whose gateway stopped."""
+    """What is known of an action that its gateway did not finish."""
     known = "nothing was sent" if outcome is Outcome.NOT_SENT else "what came of it is not known"
-    note = ProblemNote(Interrupted.code, f"The gateway stopped while it worked on this action; {known}.")
+    note = ProblemNote(Interrupted.code, f"The gateway did not finish its work on this action; {known}.")
     return Concluded(now, outcome, SettledBy.NOTHING_SENT if outcome is Outcome.NOT_SENT else None, problem=note)
 
 

@@ -40,11 +40,15 @@ class Broken:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verification found: how much it looked at, and the first place that is broken."""
+    """What a verification found: how much it looked at, and the first place that is broken.
+
+    `deleted` segments are accounted for by their numbers, lengths and last hashes alone.
+    """
 
     segments: int
     events: int
     broken: Broken | None = None
+    deleted: int = 0
 
 
 @dataclass
@@ -93,8 +97,8 @@ def verify(database: Database, advance: Advance = lambda _: None) -> Verdict:
                     return Verdict(len(following.progress), seen, broken)
                 seen += 1
             advance(len(rows))
-        followed = len(following.progress)
-        return Verdict(followed, seen, _missing(connection, following) or _not_indexed(connection))
+        followed, gone = len(following.progress), deleted(connection)
+        return Verdict(followed, seen, _missing(connection, following) or _incomplete(connection), gone)
 
 
 def _all_events(connection: Connection) -> Generator[list[Row[Any]]]:
@@ -121,16 +125,32 @@ def _missing(connection: Connection, following: Following) -> Broken | None:
     return None
 
 
-def _not_indexed(connection: Connection) -> Broken | None:
-    """A job action that is in the chain and would be found by no search, since its row is gone."""
+def _incomplete(connection: Connection) -> Broken | None:
+    """A job action that no search finds, since its row is gone, or whose beginning is gone and was not deleted."""
+    began = events.alias()
     lost = (
         select(events.c.segment, events.c.id, events.c.job_action_id)
         .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
         .where(events.c.sequence == 0, job_actions.c.id.is_(None))
         .limit(1)
     )
+    headless = (
+        select(events.c.segment, events.c.id, events.c.job_action_id)
+        .outerjoin(began, (began.c.job_action_id == events.c.job_action_id) & (began.c.sequence == 0))
+        .where(events.c.sequence > 0, began.c.id.is_(None))
+        .limit(1)
+    )
     row = connection.execute(lost).first()
-    return None if row is None else Broken(row.segment, "no search finds it", row.id, row.job_action_id)
+    if row is not None:
+        return Broken(row.segment, "no search finds it", row.id, row.job_action_id)
+    row = None if deleted(connection) else connection.execute(headless).first()
+    return None if row is None else Broken(row.segment, "its beginning is missing", row.id, row.job_action_id)
+
+
+def deleted(connection: Connection) -> int:
+    """How many segments retention has deleted."""
+    gone = select(func.count()).select_from(segments).where(segments.c.deleted_at.is_not(None))
+    return connection.execute(gone).scalar_one()
 
 
 def export(database: Database, advance: Advance = lambda _: None) -> Iterator[str]:

@@ -19,7 +19,7 @@ from gateway.domain.errors import Explanation, LedgerUnavailable
 from gateway.domain.model import Outcome
 
 FILE_NAME = "ledger.db"
-BUSY_SECONDS = 10.0
+BUSY_SECONDS = 3.0
 """How long a writer waits for another process that writes to the same file."""
 RETRY_SECONDS = 1
 """When to ask again, for clients that were turned away."""
@@ -67,7 +67,7 @@ class Database:
     def snapshot(self) -> Iterator[Connection]:
         """The database as it is now, however long it is read. Raises LedgerUnavailable."""
         level = {"isolation_level": "REPEATABLE READ"} if self.url.get_backend_name() == "postgresql" else {}
-        with failures_named(), self.reading.connect() as connection:
+        with failures_named(Outcome.UNKNOWN), self.reading.connect() as connection:
             yield connection.execution_options(**level)
 
     def dispose(self) -> None:
@@ -77,28 +77,54 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to date, if they are not. Raises UnusableDatabase and LedgerUnavailable."""
-        if self.url.get_backend_name() == "sqlite" and self.url.database:
-            make_folder(Path(self.url.database).parent)
-        with failures_named():
-            with self.reading.connect() as connection:
-                found = version(connection)
-            if found == head():
+        if self.file is not None:
+            make_file(self.file)
+        with failures_named(Outcome.NOT_SENT):
+            if self.version() == head():
                 return
-            if found is not None and found not in versions():
-                raise UnusableDatabase(
-                    f"the ledger's tables are of version {found}, which this Jobgate does not know (it has {head()}). "
-                    "Start the newer Jobgate that made them."
-                )
             with self.writing.begin() as connection:
                 _upgrade(connection)
 
+    def version(self) -> str | None:
+        """The version of the tables, None where there are none. Raises UnusableDatabase where it is not known."""
+        with self.reading.connect() as connection:
+            found = version(connection)
+        if found is not None and found not in versions():
+            raise UnusableDatabase(
+                f"the ledger's tables are of version {found}, which this Jobgate does not know (it has {head()}). "
+                "Start the newer Jobgate that made them."
+            )
+        return found
 
-def make_folder(folder: Path) -> None:
-    """Make a folder that nobody else may look into, if it is not there. Raises UnusableDatabase."""
+    @property
+    def file(self) -> Path | None:
+        """The file that it is, where it is one."""
+        is_file = self.url.get_backend_name() == "sqlite" and self.url.database
+        return Path(self.url.database) if is_file and self.url.database else None
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """What the system knows the file by: it is another one where somebody has moved the file away.
+
+        Raises OSError where it is gone.
+        """
+        if self.file is None:
+            return None
+        known = self.file.stat()
+        return known.st_dev, known.st_ino
+
+
+def make_file(file: Path) -> None:
+    """Make a file, and its folder, that nobody else may look into, if they are not there. Raises UnusableDatabase."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives its other files the mode of this one.
+        file.touch(mode=0o600)
+    except PermissionError:
+        if not file.exists():
+            raise UnusableDatabase(f"the ledger's file {file} cannot be made: permission denied.") from None
     except OSError as error:
-        raise UnusableDatabase(f"the ledger's folder {folder} cannot be made: {error.strerror}.") from error
+        raise UnusableDatabase(f"the ledger's file {file} cannot be made: {error.strerror}.") from error
 
 
 def parsed(address: str) -> URL:
@@ -181,7 +207,7 @@ def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 
 @contextmanager
-def failures_named(outcome: Outcome = Outcome.NOT_SENT) -> Iterator[None]:
+def failures_named(outcome: Outcome) -> Iterator[None]:
     """Failures of the storage leave the block as LedgerUnavailable, whose cause says why; a client never learns it."""
     try:
         yield
@@ -189,7 +215,7 @@ def failures_named(outcome: Outcome = Outcome.NOT_SENT) -> Iterator[None]:
         raise unavailable(outcome) from UnusableDatabase(reason(error))
 
 
-def unavailable(outcome: Outcome = Outcome.NOT_SENT, job_action: str | None = None) -> LedgerUnavailable:
+def unavailable(outcome: Outcome, job_action: str | None = None) -> LedgerUnavailable:
     """The problem that a failure of the storage is."""
     explanation = Explanation(outcome=outcome, retry_after=RETRY_SECONDS, job_action=job_action)
     return LedgerUnavailable("The ledger's database cannot be used at present.", explanation)

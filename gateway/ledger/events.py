@@ -9,12 +9,10 @@ from pydantic import TypeAdapter
 
 from gateway.domain.record import Concluded, Event, JobActionRecord, Read, Requested, Sent
 
-_ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
-    kind.__name__.lower(): TypeAdapter(kind) for kind in (Requested, Sent, Read, Concluded)
-}
-BEGINNING = "requested"
-"""The kind of the first event of every record."""
 _KINDS = {Requested: "requested", Sent: "sent", Read: "read", Concluded: "concluded"}
+_ADAPTERS: Mapping[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for kind, name in _KINDS.items()}
+BEGINNING = _KINDS[Requested]
+"""The kind of the first event of every record."""
 
 
 def written(event: Event) -> tuple[str, str]:

@@ -65,7 +65,7 @@ class SqlLedger:
         row = await self._writer.submit(claim)
         if row is None:
             return None
-        held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]))
+        held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]), Outcome.NOT_SENT)
         if held_by is None:  # beyond its retention, which ended before the key's time
             raise LedgerUnavailable("The record of this key is being deleted.", Explanation(outcome=Outcome.NOT_SENT))
         return Holder(held_by, row["fingerprint"])
@@ -114,21 +114,22 @@ class SqlLedger:
 
     async def _settle_conflict(self, longer: JobActionRecord, event: Event) -> JobActionRecord:
         """The record, where what is in the way is the event itself, written after all. Raises Overtaken."""
-        stored = await self._read(lambda connection: queries.get(connection, longer.id))
+        outcome = Outcome.UNKNOWN if longer.sent else Outcome.NOT_SENT
+        stored = await self._read(lambda connection: queries.get(connection, longer.id), outcome)
         if stored is None or len(stored) < len(longer):
-            raise unavailable(Outcome.UNKNOWN if longer.sent else Outcome.NOT_SENT, longer.id)
+            raise unavailable(outcome, longer.id)
         if stored.later[len(longer) - 2] == event:
             return longer
         raise Overtaken(stored)
 
-    async def _read(self, query: Callable[[Connection], Result]) -> Result:
+    async def _read(self, query: Callable[[Connection], Result], outcome: Outcome = Outcome.UNKNOWN) -> Result:
         if self._readers is None:
             self._readers = ThreadPoolExecutor(MOST_READERS, thread_name_prefix="ledger reader")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, query)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read_now, query, outcome)
 
-    def _read_now(self, query: Callable[[Connection], Result]) -> Result:
+    def _read_now(self, query: Callable[[Connection], Result], outcome: Outcome) -> Result:
         try:
-            with failures_named(), self._database.reading.connect() as connection:
+            with failures_named(outcome), self._database.reading.connect() as connection:
                 return query(connection)
         except LedgerUnavailable as error:
             log.error("the ledger's database failed: %s", error.__cause__)  # noqa: TRY400 - a reason is enough

@@ -21,6 +21,7 @@ from gateway.domain.record import Concluded, Sent
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database, is_passing, is_storage_failure, reason, unavailable
 from gateway.ledger.operations import Append, Operation, write
+from gateway.ledger.queries import get
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Writer:
         self._segment: Segment | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._place: tuple[int, int] | None = None
 
     def submit(self, *operations: Operation) -> asyncio.Future[Any]:
         """Have operations written, all or none. The future has the last one's result once they are on the storage.
@@ -77,14 +79,16 @@ class Writer:
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
-            again, self._unwritten = self._unwritten, []
-            if again or batch:
-                self._write([*again, *batch])
-        if self._unwritten:
-            again, self._unwritten = self._unwritten, []
-            self._write(again)
+            self._write_with_unwritten(batch)
+        self._write_with_unwritten([])
         if self._unwritten:
             log.error("the ledger ends with %d outcomes unwritten; they will be read back.", len(self._unwritten))
+
+    def _write_with_unwritten(self, batch: Sequence[Submitted]) -> None:
+        """Write what could not be written before, and then a batch."""
+        waiting, self._unwritten = [*self._unwritten, *batch], []
+        for start in range(0, len(waiting), LARGEST_BATCH):
+            self._write(waiting[start : start + LARGEST_BATCH])
 
     def _next_batch(self) -> list[Submitted] | None:
         """What waits, as soon as anything does; None where it is time to end."""
@@ -115,13 +119,30 @@ class Writer:
             elif len(batch) > 1:
                 for each in batch:
                     self._write([each])
+            elif batch[0].future.done():
+                self._write_on_top(batch[0])
             else:
                 _answer([(batch[0], error)])
         else:
             last = accumulate(len(each.operations) for each in batch)
             _answer([(each, results[position - 1]) for each, position in zip(batch, last, strict=True)])
 
+    def _write_on_top(self, late: Submitted) -> None:
+        """Write a conclusion that was kept for later on top of what others have written since, where it is certain."""
+        append = late.operations[-1]
+        if not isinstance(append, Append) or append.record.outcome is Outcome.UNKNOWN:
+            return
+        with self._database.reading.connect() as connection:
+            stored = get(connection, append.record.id)
+        if stored is not None and append.event not in stored.later:
+            again = Append(stored.with_event(append.event), append.event, append.due)
+            self._write([late._replace(operations=(again,))])
+
     def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        place = self._database.place
+        if self._place not in {None, place}:
+            raise OSError("the file is another one than at the start; put it back, or restart")
+        self._place = place
         with self._database.writing.begin() as connection:
             segment, results = write(connection, self._segment, operations, self._clock.now())
         self._segment = segment
@@ -152,12 +173,17 @@ def _resolve(results: Sequence[tuple[Submitted, Any]]) -> None:
 
 
 def must_be_kept(operation: Operation) -> bool:
-    """Whether it is written however long that takes: what is known of an outcome must not be lost."""
-    return isinstance(operation, Append) and isinstance(operation.event, Concluded)
+    """Whether it is written however long that takes: what is known of an outcome must not be lost.
+
+    Of what was never sent, and has no key that would wait for it, nothing needs to be known.
+    """
+    if not isinstance(operation, Append) or not isinstance(operation.event, Concluded):
+        return False
+    return bool(operation.record.sent) or operation.record.requested.idempotency_key is not None
 
 
 def failure(operation: Operation) -> LedgerUnavailable:
     """What to tell of an operation that could not be written."""
     if isinstance(operation, Append) and operation.record.sent and not isinstance(operation.event, Sent):
         return unavailable(Outcome.UNKNOWN, operation.record.id)
-    return unavailable()
+    return unavailable(Outcome.NOT_SENT)

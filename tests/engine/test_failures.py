@@ -183,6 +183,16 @@ async def test_the_second_request_counts_after_a_renewal(
     assert len(made.actions_sent) == 2
 
 
+async def test_a_vendor_that_repeats_our_credentials_in_a_header_does_not_give_them_away(bench: MakeBench) -> None:
+    """What is kept of a reply's header fields is without what proves who we are."""
+    made = bench(lambda sent: reply(200, {}, {"trace-id": f"for {sent.headers['Authorization']}"}))
+    record = await made.perform(CANCEL)
+    assert record.vendor_response is not None
+    assert record.vendor_response.request_id is not None
+    assert record.vendor_response.request_id.endswith("[redacted]")
+    assert made.actions_sent[0].headers["Authorization"] not in str(record)
+
+
 @pytest.mark.parametrize("echo", ["{secret}", "Invalid token '{secret}'.", "Bearer {secret}"])
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 200])
 async def test_a_vendor_that_repeats_our_credentials_does_not_give_them_away(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from gateway.domain.errors import VendorTimedOut, VendorUnreachable
-from gateway.domain.model import Outcome
+from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
+from gateway.domain.model import Job, Outcome
 from gateway.domain.record import JobActionRecord, JobActionStatus, Sent, SettledBy, problem_of
+from gateway.engine.connections import Connection
+from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Schedule, lease
 from gateway.engine.verdict import Observation
 from tests.support.bench import Bench, MakeBench
@@ -298,3 +303,76 @@ async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(ben
         expected = {(True, False): True, (False, True): False}.get((status in after, status in without))
         assert seen.was_carried_out is expected, status
         assert seen.may_still_be == (status in mapping.from_statuses)
+
+
+async def test_a_schedule_begins_when_the_doubt_does() -> None:
+    """What was sent long ago and is in doubt only now, as after a crash, is read as soon and as often as anything."""
+    doubted = NOW + timedelta(seconds=40)
+    schedule = Schedule()
+    assert schedule.after(doubted, doubted) == doubted + timedelta(seconds=0.5)
+    assert schedule.after(doubted, doubted + timedelta(seconds=1)) == doubted + timedelta(seconds=2)
+
+
+def test_a_clock_that_is_put_back_delays_a_reading_by_a_minute_at_most() -> None:
+    """Nobody waits until the clock has caught up with what was written before."""
+    assert Schedule().after(NOW, NOW - timedelta(hours=1)) == NOW - timedelta(hours=1) + timedelta(seconds=60)
+
+
+async def test_a_vendor_that_hangs_does_not_hold_up_others(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many jobs of one connection wait for their vendor, another connection's are read at once."""
+    made = bench()
+    hanging = asyncio.Event()
+    for _ in range(40):
+        await unknown(made, CANCEL)
+    made.clock.advance(0.4)
+    other = await unknown(made, PAUSE)
+    made.clock.advance(0.5)
+    read = made.jobs.get_by
+
+    async def get_by(_: object, connection: Connection, *rest: Any) -> Job:
+        if connection.name == "contoso-prod":
+            await hanging.wait()
+        return await read(connection, *rest)
+
+    monkeypatch.setattr(Jobs, "get_by", get_by)
+    made.transport.otherwise = PAUSE.job("Paused")
+    running = asyncio.create_task(made.settler.run())
+    settled = await made.settler.wait(other, 5)
+    for _ in range(100):
+        settled = await made.ledger.get(other.id, other.requested.caller) or settled
+        if settled.is_settled:
+            break
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert settled.outcome is Outcome.APPLIED
+
+
+async def test_who_waits_keeps_what_is_known_while_the_ledger_cannot_be_read(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that fails while a client waits changes nothing of what is known: it may have been applied."""
+    made = bench()
+    record = await unknown(made, CANCEL)
+
+    async def fails(*_: object) -> None:
+        made.clock.advance(1)
+        raise LedgerUnavailable("the disk is full")
+
+    monkeypatch.setattr(made.ledger, "get", fails)
+    assert await made.settler.wait(record, 2) == record
+
+
+async def test_a_bug_in_a_reading_is_a_reading_that_failed(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw does not keep a record from being given up in time."""
+    made = bench()
+    await unknown(made, CANCEL)
+
+    async def broken(*_: object) -> Job:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Jobs, "get_by", broken)
+    record = await looked_at(made, 0.5)
+    assert record is not None
+    assert [each.problem for each in record.readings] == ["gateway-error"]

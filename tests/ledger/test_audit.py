@@ -55,6 +55,13 @@ TAMPERED = {
         for sql in ("DELETE FROM events WHERE segment = 1", "DELETE FROM segments WHERE number = 1")
     ],
     "an event in a segment that nobody opened": statement("UPDATE events SET segment = 9 WHERE id = 1"),
+    "a job action without its beginning": lambda connection: [
+        connection.execute(text(sql))
+        for sql in (
+            "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 10)",
+            "DELETE FROM events WHERE id = 10",
+        )
+    ],
     "a job action that no search finds": statement(
         "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 4)"
     ),
@@ -142,7 +149,7 @@ async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, databa
     await ledger.tidy(clock.now())
     assert await ledger.get(old.id, old.requested.caller) is None
     assert await ledger.get(new.id, new.requested.caller) == new
-    assert audit.verify(database) == audit.Verdict(segments=1, events=3)
+    assert audit.verify(database) == audit.Verdict(segments=1, events=3, deleted=1)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, None])

@@ -202,7 +202,7 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """Where the folder cannot be made, the message says which, and why."""
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(UnusableDatabase, match=r"folder .*/file/state cannot be made: Not a directory"):
+    with pytest.raises(UnusableDatabase, match=r"file .*/file/state/ledger.db cannot be made: Not a directory"):
         Database.in_folder(tmp_path / "file" / "state").migrate()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from gateway.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import HttpReply, HttpRequest, Outcome
 from gateway.domain.record import JobActionRecord, Overtaken, Read, Selection, Sent, SettledBy
+from gateway.ledger import audit
 from gateway.ledger import database as database_module
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
@@ -23,7 +25,7 @@ from tests.ledger.house import CALLER, LEASE, begun, check_chain, concluded, don
 from tests.ledger.outages import Outage, outage_of
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
-from tests.support.databases import PostgreSQL
+from tests.support.databases import PostgreSQL, migrate, sqlite_address
 from tests.support.problems import Problems
 from tests.support.transport import FakeTransport, Line, reply
 from tests.support.vendors import AZURE_JOB, VONAGE_JOB, azure_error, settings, token
@@ -168,25 +170,29 @@ async def test_what_could_not_be_written_is_written_at_the_end(
 
 
 @pytest.mark.parametrize("outage", TOTAL, indirect=True)
-async def test_a_conclusion_comes_too_late(outage: Outage, ledger: SqlLedger, clock: FakeClock) -> None:
-    """Where somebody else settles a record before the conclusion can be written, theirs stays, and nothing breaks."""
+async def test_a_conclusion_comes_late(outage: Outage, ledger: SqlLedger, clock: FakeClock) -> None:
+    """Where others have written what they read before a conclusion can be written, the vendor's word is put on top."""
     record = await begun(ledger, clock, new_record(clock, "key-1"))
     outage.begin()
     with pytest.raises(LedgerUnavailable):
         await ledger.append(record, concluded(clock, Outcome.APPLIED), None)
     ended = asyncio.create_task(asyncio.to_thread(outage.end))
     other = SqlLedger(Database.at(outage.database.url.render_as_string(hide_password=False)), clock)
-    settled = None
-    while settled is None:
+    written = False
+    while not written:
         try:
-            settled = await other.append(record, Read(clock.now(), problem="vendor-timed-out"), None)
+            await other.append(record, Read(clock.now(), problem="vendor-timed-out"), None)
+            written = True
         except LedgerUnavailable:
             await asyncio.sleep(0)
-        except Overtaken as overtaken:
-            settled = overtaken.record
+        except Overtaken:
+            written = True
     await ended
-    await asyncio.sleep(0.5)
-    assert await ledger.get(record.id, CALLER) == settled
+    kept = await eventually(
+        lambda: other.get(record.id, CALLER), lambda found: found is not None and found.outcome is Outcome.APPLIED
+    )
+    assert kept is not None
+    assert kept.outcome is Outcome.APPLIED
     following = await done(ledger, clock, new_record(clock, "key-2"))
     assert await other.get(following.id, CALLER) == following
     await other.close()
@@ -415,6 +421,7 @@ async def test_nothing_is_sent_without_a_record(
         assert len(requests_of(gateway)) == 1
         listed = await call(gateway.application, "GET", "/v1/job-actions")
         assert [item["id"] for item in listed.json["items"]] == [answer.json["id"]]
+        assert audit.verify(outage.database).broken is None, "half a record was kept"
 
 
 @pytest.mark.parametrize("outage", TOTAL, indirect=True)
@@ -469,3 +476,39 @@ async def test_a_read_that_fails_says_nothing_of_outcomes(
             assert "outcome" not in problem
         outage.end()
         assert (await call(gateway.application, "GET", "/v1/job-actions")).status == 200
+
+
+def move(file: Path, folder: Path) -> None:
+    """Move a database, with the files that SQLite has beside it, to a folder."""
+    folder.mkdir(exist_ok=True)
+    for each in file.parent.glob(f"{file.name}*"):
+        each.rename(folder / each.name)
+
+
+async def test_a_file_that_is_moved_away_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """Nothing is acknowledged that is written to a file which is no longer there; put back, it goes on."""
+    address = sqlite_address(tmp_path)
+    file = Path(address.removeprefix("sqlite:///"))
+    ledger = SqlLedger(Database.at(address), clock)
+    record = await done(ledger, clock, new_record(clock))
+    move(file, tmp_path / "elsewhere")
+    refused = new_record(clock, "key-1")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.claim(refused, clock.now() + LEASE, held(refused))
+    move(tmp_path / "elsewhere" / file.name, file.parent)
+    following = await done(ledger, clock, new_record(clock))
+    assert (await ledger.page(Selection(), 10, None)).items == (following, record)
+    await ledger.close()
+
+
+async def test_a_file_that_is_another_one_is_noticed(tmp_path: Path, clock: FakeClock) -> None:
+    """Where a new database was put in its place, nothing is acknowledged until the gateway has been started anew."""
+    address = sqlite_address(tmp_path)
+    file = Path(address.removeprefix("sqlite:///"))
+    ledger = SqlLedger(Database.at(address), clock)
+    await done(ledger, clock, new_record(clock))
+    move(file, tmp_path / "elsewhere")
+    migrate(Database.at(address))
+    with pytest.raises(LedgerUnavailable):
+        await done(ledger, clock, new_record(clock))
+    await ledger.close()

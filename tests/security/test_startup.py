@@ -95,3 +95,10 @@ def test_sandbox_names_do_not_collide() -> None:
     """Two vendors whose names begin alike keep their whole names."""
     assert sandbox_name("azure-job-router", ["azure-job-router", "vonage-video"]) == "azure-sandbox"
     assert sandbox_name("azure-job-router", ["azure-job-router", "azure-other"]) == "azure-job-router-sandbox"
+
+
+def test_a_key_may_not_outlive_its_record(tmp_path: Path) -> None:
+    """Records that are deleted before the keys that lead to them are refused as a setting."""
+    with pytest.raises(ConfigurationError, match="retention_days is shorter than idempotency_hours"):
+        settings(tmp_path, "[ledger]\nretention_days = 2\nidempotency_hours = 72")
+    assert settings(tmp_path, "[ledger]\nretention_days = 3").ledger.retention_days == 3
