@@ -149,6 +149,8 @@ class Settler:
             return record
 
     async def _settle(self, record: JobActionRecord) -> JobActionRecord:
+        if record.is_settled:  # by whoever works on it, since it was found to be due
+            return record
         if not record.sent:
             return await self._conclude(record, interrupted(Outcome.NOT_SENT, self.clock.now()))
         if record.conclusion is None:

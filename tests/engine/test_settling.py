@@ -376,3 +376,18 @@ async def test_a_bug_in_a_reading_is_a_reading_that_failed(bench: MakeBench, mon
     record = await looked_at(made, 0.5)
     assert record is not None
     assert [each.problem for each in record.readings] == ["gateway-error"]
+
+
+async def test_what_is_settled_by_the_time_it_is_looked_at_stays_as_it_is(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was due and is settled meanwhile keeps the vendor's word; the job is not read."""
+    made = bench(CANCEL.applied)
+    record = await made.perform(CANCEL)
+
+    async def taken(*_: object) -> tuple[JobActionRecord, ...]:
+        return (record,)
+
+    monkeypatch.setattr(made.ledger, "take_due", taken)
+    assert await made.settler.settle_due() == (record,)
+    assert len(made.sent) == 1
