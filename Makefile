@@ -5,6 +5,7 @@ PYTHON ?= python3
 PORT ?= 8080
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 1000
+CHAOS_ROUNDS ?= 200
 # For instance: make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
 # For instance: make bench BENCH_FLAGS=--quick
@@ -30,7 +31,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 .DELETE_ON_ERROR:
 # Under make -j two targets would otherwise fill the same .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help run demo test fuzz bench check docs lock clean
+.PHONY: help run demo test fuzz chaos bench check docs lock clean
 
 help: ## Show this list
 	@echo "Jobgate needs Python 3.11 or newer (PYTHON=$(PYTHON)) and installs itself on first use."
@@ -48,7 +49,10 @@ test: $(DEVELOPMENT) ## Run the tests
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
-bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 20 minutes (BENCH_FLAGS=--quick)
+chaos: $(DEVELOPMENT) ## Kill gateways at random, with other troubles beside it (CHAOS_ROUNDS=...)
+	JOBGATE_CHAOS_ROUNDS=$(CHAOS_ROUNDS) $(BIN)/pytest tests/crash -n $(WORKERS) -rP
+
+bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
 
 check: $(DEVELOPMENT) ## Check style, types, imports, specs and generated docs; changes nothing

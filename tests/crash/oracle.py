@@ -1,0 +1,211 @@
+"""What must be true whatever crashed: of the answers, of the records, and of the calls that the vendors saw."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from gateway.domain.errors import catalogue
+from gateway.ledger.audit import verify
+from gateway.ledger.database import Database
+from gateway.ledger.events import record_of
+from gateway.ledger.tables import events, job_actions
+
+IN_USE = "idempotency-key-in-use"
+NOT_CARRIED_OUT = "not-carried-out"
+RETRYABLE = frozenset(kind.code for kind in catalogue() if kind.retryable)
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client was told, and the record that it was told of."""
+
+    status: int
+    code: str | None = None
+    record: str | None = None
+    outcome: str | None = None
+    retryable: bool = False
+    replayed: bool = False
+
+    @property
+    def settles(self) -> str | None:
+        """The outcome of the record for good, where that is what the client was told."""
+        return self.outcome if self.record and self.code != IN_USE and self.outcome != "unknown" else None
+
+
+@dataclass
+class Wish:
+    """An action that a client wants on a job of its own, the keys that it used for it, and what it was told."""
+
+    connection: str
+    action: str
+    job_id: str
+    keys: list[str] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def is_not_carried_out(self) -> bool:
+        """Whether it is certain that nothing came of the last key, which stands for that from then on."""
+        return bool(self.answers) and self.answers[-1].code == NOT_CARRIED_OUT
+
+    @property
+    def may_be_asked_again(self) -> bool:
+        """Whether nobody knows yet, and asking again can do no harm."""
+        if not self.keys:
+            return False
+        last = self.answers[-1] if self.answers else None
+        return last is None or last.settles is None or last.retryable or self.is_not_carried_out
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the client was told that it is not done, and that it would not help to ask again."""
+        return bool(self.answers) and not self.may_be_asked_again and self.answers[-1].outcome != "applied"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A job action as the gateway shows it."""
+
+    id: str
+    job_id: str
+    action: str
+    key: str | None
+    status: str
+    outcome: str | None
+    settled_by: str | None
+    requested_at: datetime
+    attempts: int
+    problem: str | None = None
+
+    @property
+    def lets_go_of_its_key(self) -> bool:
+        """Whether the same request may be sent again with its key: it failed, and nothing came of it."""
+        return self.status == "failed" and self.problem in RETRYABLE
+
+    @classmethod
+    def of(cls, shown: Mapping[str, Any]) -> Record:
+        """The record in an answer of the API."""
+        return cls(
+            id=shown["id"],
+            job_id=shown["jobId"],
+            action=shown["action"],
+            key=shown.get("idempotencyKey"),
+            status=shown["status"],
+            outcome=shown.get("outcome"),
+            settled_by=shown.get("settledBy"),
+            requested_at=datetime.fromisoformat(shown["requestedAt"]),
+            attempts=len(shown["attempts"]),
+            problem=shown.get("problem", {}).get("code"),
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request for an action that reached a vendor, and whether the job was changed by it."""
+
+    job_id: str
+    at: datetime
+    has_effect: bool
+
+
+def job_in(path: str) -> str:
+    """The job's id in the path of a vendor's API."""
+    found = _JOB_ID.search(path)
+    return found[0] if found else path
+
+
+def violations(wishes: Iterable[Wish], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
+    """Everything that must not be, in words."""
+    calls_of: defaultdict[str, list[Call]] = defaultdict(list)
+    records_of: defaultdict[str, list[Record]] = defaultdict(list)
+    for call in calls:
+        calls_of[call.job_id].append(call)
+    for record in records:
+        records_of[record.job_id].append(record)
+    found = [f"a call that nobody asked for: {calls_of[each]}" for each in calls_of.keys() - records_of.keys()]
+    for job_id, of_job in records_of.items():
+        found += _of_job(of_job, calls_of[job_id])
+    by_id = {record.id: record for record in records}
+    for wish in wishes:
+        found += _of_wish(wish, by_id)
+        effects = sum(call.has_effect for call in calls_of[wish.job_id])
+        if effects > 1:
+            found.append(f"done {effects} times: {wish}")
+        if wish.keys and effects != 1 - wish.is_refused:
+            found.append(f"not done, although it was asked for until it was said to be done: {wish}")
+    return found
+
+
+def _of_job(records: Sequence[Record], calls: Sequence[Call]) -> Iterator[str]:
+    """What is wrong with the records of a job, oldest first. The calls between two of them are those of the first."""
+    for position, record in enumerate(records, 1):
+        after = records[position:]
+        until = after[0].requested_at if after else None
+        its = [each for each in calls if each.at >= record.requested_at and (until is None or each.at < until)]
+        effects = sum(each.has_effect for each in its)
+        if record.key in {each.key for each in after} and not record.lets_go_of_its_key:
+            yield f"the same key was used once more: {record}"
+        if record.status not in {"succeeded", "failed"}:
+            yield f"not settled: {record}"
+        if len(its) > record.attempts:
+            yield f"{len(its)} calls, of which {record.attempts} are recorded: {record}"
+        if record.outcome == "not_sent" and its:
+            yield f"said not to be sent, and sent: {record}, {its}"
+        if effects != (record.outcome == "applied"):
+            yield f"done {effects} times, and recorded otherwise: {record}, {its}"
+    if calls and calls[0].at < records[0].requested_at:
+        yield f"sent before it was recorded: {records[0]}"
+
+
+def _of_wish(wish: Wish, by_id: Mapping[str, Record]) -> Iterator[str]:
+    """What is wrong with what a client was told."""
+    for answer in wish.answers:
+        record = by_id.get(answer.record or "")
+        if answer.record and record is None:
+            yield f"acknowledged and lost: {answer} to {wish}"
+        if record and not is_of(record, wish):
+            yield f"the record of something else: {record} for {wish}"
+        if record and answer.settles and record.outcome != answer.settles:
+            yield f"said to be {answer.settles}: {record}"
+        if answer.code == "gateway-error":
+            yield f"a fault of the gateway itself: {answer} to {wish}"
+        if answer.status < 300 and not answer.record:
+            yield f"acknowledged without a record: {answer} to {wish}"
+
+
+def is_of(record: Record, wish: Wish) -> bool:
+    """Whether a record is of what a client wanted."""
+    has_its_key = record.key in wish.keys if wish.keys else record.key is None
+    return has_its_key and (record.job_id, record.action) == (wish.job_id, wish.action)
+
+
+def broken_parts(address: str) -> list[str]:
+    """What is wrong with the ledger itself: a broken chain, an event that is missing, an index that says otherwise."""
+    database = Database.at(address)
+    try:
+        verdict = verify(database)
+        with database.reading.connect() as connection:
+            rows = connection.execute(select(events).order_by(events.c.id)).mappings().all()
+            index = connection.execute(select(job_actions)).mappings().all()
+    finally:
+        database.dispose()
+    found = [str(verdict.broken)] if verdict.broken else []
+    stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in rows:
+        if row["sequence"] != len(stored[row["job_action_id"]]):
+            found.append(f"after {len(stored[row['job_action_id']])} events comes {row}")
+        stored[row["job_action_id"]].append((row["kind"], row["content"]))
+    for row in index:
+        record = record_of(row["id"], stored.pop(row["id"], []))
+        if (record.status, record.outcome) != (row["status"], row["outcome"]):
+            found.append(f"the index has {row['status']} for {record}")
+        if (row["due_at"] is None) != record.is_settled:
+            found.append(f"nobody looks after what is not settled, or somebody after what is: {record}")
+    return found + [f"events without a job action: {record_id}" for record_id in stored]

@@ -1,0 +1,38 @@
+"""A gateway that stood still, and goes on at the moment at which somebody takes over what it was working on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from gateway.app import Catalogue
+from gateway.domain.model import HttpReply
+from gateway.domain.record import JobActionRecord
+from tests.support.bench import Bench
+from tests.support.transport import reply
+from tests.support.vendors import TARGETS
+
+CANCEL = TARGETS[0]
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(200, {}), CANCEL.refusal(429), CANCEL.refusal(404)], ids=["2xx", "429", "404"]
+)
+async def test_what_was_settled_meanwhile_stays_so(
+    catalogue: Catalogue, answer: HttpReply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was settled between being taken and being read is left as it is, and its job is not read."""
+    made = Bench(catalogue, [*CANCEL.before(), answer, *([CANCEL.no_job()] if answer.status == 404 else [])])
+    settled = (await made.actions.perform(made.ask(CANCEL))).record
+    assert settled.is_settled
+    asked = len(made.transport.requests)
+    made.transport.otherwise = CANCEL.job(CANCEL.allowed_in)
+
+    async def take_due(_now: datetime, _until: datetime, _limit: int) -> tuple[JobActionRecord, ...]:
+        return (settled,)
+
+    monkeypatch.setattr(made.ledger, "take_due", take_due)
+    await made.settler.settle_due()
+    assert await made.only_record() == settled
+    assert len(made.transport.requests) == asked

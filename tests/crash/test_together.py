@@ -1,0 +1,24 @@
+"""Gateways that share a ledger, at the moment at which they are most in each other's way: when all of them are new."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.crash.oracle import broken_parts, violations
+from tests.crash.world import CANCEL, World
+
+SIZE = 4
+TIMES = 4
+
+
+def test_gateways_that_start_together_all_do_their_work(a_world: World, address: str) -> None:
+    """The first actions of gateways that share a ledger, asked for at the same moment, are done like any other."""
+    a_world.start(SIZE)
+    for _ in range(TIMES):
+        a_world.renew()
+        wishes = [a_world.wish(CANCEL) for _ in range(SIZE)]
+        with ThreadPoolExecutor(SIZE) as pool:
+            answers = [*pool.map(a_world.ask, wishes)]
+        assert {(each.status, each.outcome) for each in answers if each} == {(200, "applied")}
+    assert violations(a_world.wishes, a_world.records(), a_world.calls()) == []
+    assert broken_parts(address) == []

@@ -1,0 +1,257 @@
+"""Clients that want things done, the gateways that they ask, which come and go, and the vendors, which remember all."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.app import Catalogue
+from gateway.sandbox.server import SandboxServer
+from gateway.serving import simulators
+from tests.crash.oracle import Answer, Call, Record, Wish, job_in
+from tests.support.crashing import (
+    API_KEY,
+    START_SECONDS,
+    Crash,
+    GatewayProcess,
+    Gone,
+    Haste,
+    Nursery,
+    environment_of,
+    gateways,
+)
+
+AT_ONCE = 8
+"""How many requests there are at the same time, where it is not said otherwise."""
+ANSWER_SECONDS = 20.0
+"""How long a client waits for an answer."""
+SETTLED_SECONDS = 30.0
+"""Within this time of a restart everything has to be settled."""
+NAMES = {"azure-job-router": "azure-sandbox", "vonage-contact-center": "vonage-sandbox"}
+"""What the connections to the simulated vendors are called."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """An action that can be asked for, and the vendor status that a job has to have for it."""
+
+    vendor: str
+    action: str
+    status: str
+
+
+CANCEL = Deed("azure-job-router", "cancel", "queued")
+CLOSE = Deed("azure-job-router", "close", "completed")
+PAUSE = Deed("vonage-contact-center", "pause", "Running")
+MIXTURE: Sequence[Deed] = (CANCEL, CANCEL, CANCEL, CLOSE, CLOSE, PAUSE)
+"""Jobs of Vonage can only be found in its list of all, so there are not too many of them."""
+
+
+@dataclass
+class World:
+    """Simulated vendors, a ledger, and gateways that share both."""
+
+    sandbox: SandboxServer
+    nursery: Nursery
+    chance: random.Random
+    fleet: list[GatewayProcess] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+
+    def start(self, size: int = 1) -> None:
+        """Start so many gateways."""
+        self.fleet = [self.nursery.start() for _ in range(size)]
+
+    def restart(self, position: int = 0, crash: Crash | None = None) -> None:
+        """Put a new gateway in the place of one that is gone. Where it ends while it starts, so do the next ones."""
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.fleet[position] = self.nursery.start(crash)
+            except Gone:
+                if time.monotonic() > end:
+                    raise
+                crash = None
+                time.sleep(0.1)
+            else:
+                return
+
+    def renew(self) -> None:
+        """Put new gateways in the place of all, which end at no step."""
+        for position, each in enumerate(self.fleet):
+            each.kill()
+            self.restart(position)
+
+    def wish(self, deed: Deed, *, with_key: bool = True) -> Wish:
+        """Something to be asked for, on a job that was made for it."""
+        job_id = self.sandbox.vendor(deed.vendor).create_job(deed.status)
+        made = Wish(NAMES[deed.vendor], deed.action, job_id, [str(uuid.uuid4())] if with_key else [])
+        self.wishes.append(made)
+        return made
+
+    def ask(self, wish: Wish) -> Answer | None:
+        """Ask for it once, as soon as there is somebody to ask; None where there is no answer."""
+        if wish.is_not_carried_out:
+            wish.keys.append(str(uuid.uuid4()))
+        path = f"/v1/connections/{wish.connection}/jobs/{wish.job_id}/{wish.action}"
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": wish.keys[-1]} if wish.keys else {})
+        try:
+            status, replayed, body = self._when_there_is_one("POST", path, b"{}", headers)
+        except (OSError, http.client.HTTPException):
+            return None
+        answer = Answer(
+            status=status,
+            code=body.get("code"),
+            record=body.get("jobAction") if "code" in body else body["id"],
+            outcome=body.get("outcome"),
+            retryable=body.get("retryable", False),
+            replayed=replayed,
+        )
+        wish.answers.append(answer)
+        return answer
+
+    def records(self, **query: str) -> list[Record]:
+        """The records that the gateway lists, oldest first."""
+        found: list[Record] = []
+        path = "/v1/job-actions?limit=100" + "".join(f"&{name}={value}" for name, value in query.items())
+        cursor: str | None = ""
+        while cursor is not None:
+            status, _, body = self._exchange("GET", path + (f"&cursor={cursor}" if cursor else ""))
+            assert status == 200, body
+            found += [Record.of(item) for item in body["items"]]
+            cursor = body["nextCursor"]
+        return found[::-1]
+
+    def calls(self) -> list[Call]:
+        """The calls by which the vendors were asked for actions, as their own log has them, in the order of answers."""
+        return [call for vendor in NAMES for call in self._calls_of(vendor)]
+
+    def settle(self) -> float:
+        """Wait until nothing is open any more, which must not take long; gives how long it took since the last start.
+
+        A gateway that comes to its end meanwhile is replaced.
+        """
+        while still := self._unsettled():
+            took = self.seconds_since_start()
+            assert took < SETTLED_SECONDS, f"not settled after {took:.1f} s: {still}\n{self.nursery.last_words()}"
+            time.sleep(0.1)
+        return self.seconds_since_start()
+
+    def _unsettled(self) -> Sequence[object]:
+        """What is open, or why nobody can tell."""
+        if gone := self.revive():
+            return gone
+        try:
+            return self.records(status="in_progress") or self.records(status="unsettled")
+        except (OSError, http.client.HTTPException) as error:  # a gateway has come to its end just now
+            return [error]
+
+    def seconds_since_start(self) -> float:
+        """How long ago the gateway was started that was started last."""
+        return time.monotonic() - max(each.started_at for each in self.fleet)
+
+    def revive(self) -> Sequence[GatewayProcess]:
+        """Start again what is not there; gives what that was."""
+        gone = [(position, each) for position, each in enumerate(self.fleet) if not each.is_alive]
+        for position, _ in gone:
+            self.restart(position)
+        return [each for _, each in gone]
+
+    def ask_again(self) -> int:
+        """Ask once more for all that may be asked for again; gives how much that was."""
+        wanted = [wish for wish in self.wishes if wish.may_be_asked_again]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(self.ask, wanted))
+        return len(wanted)
+
+    @contextmanager
+    def clients(self, number: int) -> Iterator[None]:
+        """While the block lasts, so many clients ask for one thing after another.
+
+        Every other one asks again at once, several times, until it knows; the rest do so only at the end.
+        """
+        ending = threading.Event()
+        failures: list[BaseException] = []
+
+        def run(insists: bool) -> None:
+            try:
+                while not ending.is_set():
+                    self._want_something(ending, insists=insists)
+            except BaseException as error:  # noqa: BLE001 - it is raised where somebody sees it
+                failures.append(error)
+
+        threads = [threading.Thread(target=run, args=(bool(each % 2),)) for each in range(number)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+        if failures:
+            raise failures[0]
+
+    def _want_something(self, ending: threading.Event, *, insists: bool) -> None:
+        wish = self.wish(self.chance.choice(MIXTURE), with_key=insists or self.chance.random() < 0.8)
+        self.ask(wish)
+        patience = 8 if insists else 0
+        while patience and wish.may_be_asked_again and not ending.wait(0.1):
+            self.ask(wish)
+            patience -= 1
+        ending.wait(self.chance.uniform(0, 0.03))
+
+    def _calls_of(self, vendor: str) -> Iterator[Call]:
+        sandbox = self.sandbox.vendor(vendor)
+        actions = {each.operation.operation_id for each in sandbox.specification.actions.values()}
+        for entry in sandbox.log():
+            if entry.operation_id in actions:
+                yield Call(job_in(entry.path), entry.at, has_effect=entry.before != entry.after)
+
+    def _when_there_is_one(
+        self, method: str, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, bool, dict[str, Any]]:
+        """One request to a gateway that is there. Raises ConnectionRefusedError where none comes."""
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self._exchange(method, path, content, headers)
+            except ConnectionRefusedError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+
+    def _exchange(
+        self, method: str, path: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bool, dict[str, Any]]:
+        """One request to any of the gateways; gives status, whether it was answered before, and body."""
+        place = urlsplit(self.chance.choice(self.fleet).url).netloc
+        connection = http.client.HTTPConnection(place, timeout=ANSWER_SECONDS)
+        try:
+            connection.request(
+                method, path, content, {"Authorization": f"Bearer {API_KEY}", "Connection": "close", **(headers or {})}
+            )
+            response = connection.getresponse()
+            body: dict[str, Any] = json.loads(response.read())
+            return response.status, response.headers["Idempotent-Replayed"] == "true", body
+        finally:
+            connection.close()
+
+
+@contextmanager
+def world(catalogue: Catalogue, ledger: str, folder: Path, chance: random.Random, haste: Haste) -> Iterator[World]:
+    """A world whose gateways have their ledger at an address. None of them is started yet."""
+    with simulators(catalogue) as sandbox:
+        environment = environment_of(ledger, catalogue, sandbox, haste)
+        with gateways(environment, folder / "gateways.log") as nursery:
+            yield World(sandbox, nursery, chance)
