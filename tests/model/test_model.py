@@ -412,5 +412,5 @@ class TestGateway(GatewayMachine.TestCase):  # type: ignore[valid-type,misc]
     """No sequence of requests, faults, crashes and jumps of the clock makes ledger and vendor disagree."""
 
     settings = settings(
-        max_examples=400, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
     )
