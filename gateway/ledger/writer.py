@@ -132,8 +132,12 @@ class Writer:
         append = late.operations[-1]
         if not isinstance(append, Append) or append.record.outcome is Outcome.UNKNOWN:
             return
-        with self._database.reading.connect() as connection:
-            stored = get(connection, append.record.id)
+        try:
+            with self._database.reading.connect() as connection:
+                stored = get(connection, append.record.id)
+        except Exception as error:  # noqa: BLE001 - the thread must live, and try again
+            self._put_off([late], error)
+            return
         if stored is not None and append.event not in stored.later:
             again = Append(stored.with_event(append.event), append.event, append.due)
             self._write([late._replace(operations=(again,))])

@@ -17,15 +17,28 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
-from gateway.domain.record import Holder, Sent
+from gateway.domain.record import Holder, JobActionRecord, Sent
 from gateway.domain.times import milliseconds
+from gateway.ledger import queries
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.operations import Append, Claim, Task
 from gateway.ledger.tables import events, idempotency_keys, segments
-from gateway.ledger.writer import LARGEST_BATCH, Writer
-from tests.ledger.house import CALLER, LEASE, SECONDS, Ledgers, begun, check_chain, concluded, done, held, new_record
+from gateway.ledger.writer import LARGEST_BATCH, Submitted, Writer
+from tests.ledger.house import (
+    CALLER,
+    LEASE,
+    SECONDS,
+    Ledgers,
+    begun,
+    check_chain,
+    concluded,
+    done,
+    eventually,
+    held,
+    new_record,
+)
 from tests.support.clock import FakeClock
 from tests.support.databases import PostgreSQL
 
@@ -337,3 +350,29 @@ async def test_two_processes_that_wait_for_each_other(postgresql: PostgreSQL, cl
     assert isinstance(holder, Holder)
     assert holder.record == key_1
     await ledger.close()
+
+
+async def test_a_late_conclusion_outlives_a_reading_that_fails(
+    stored: Ledgers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what others wrote cannot be read at first, the writer lives, and puts the conclusion on top later."""
+    ledger, other = stored.open(), stored.open()
+    assert isinstance(ledger, SqlLedger)
+    record = await begun(ledger, clock, new_record(clock))
+    await other.append(record, concluded(clock, Outcome.UNKNOWN), None)
+    loop, failing = asyncio.get_running_loop(), iter([True])
+    real = queries.get
+
+    def get(connection: Connection, record_id: str) -> JobActionRecord | None:
+        if next(failing, False):
+            raise OSError("the disk is gone")
+        return real(connection, record_id)
+
+    monkeypatch.setattr("gateway.ledger.writer.get", get)
+    end = concluded(clock, Outcome.APPLIED)
+    answered: asyncio.Future[Any] = loop.create_future()
+    answered.set_result(None)
+    ledger._writer._queue.put(Submitted((Append(record.with_event(end), end),), loop, answered))
+    kept = await eventually(lambda: other.get(record.id, CALLER), lambda found: found and found.outcome == "applied")
+    assert kept is not None
+    assert kept.outcome is Outcome.APPLIED
