@@ -169,7 +169,6 @@ def export(database: Database, advance: Advance = lambda _: None) -> Iterator[st
 
 
 def _line(row: Row[Any], event: Event, asked: Requested | None) -> Mapping[str, Any]:
-    told = json.loads(row.content)
     return {
         "segment": row.segment,
         "event": row.id,
@@ -179,7 +178,7 @@ def _line(row: Row[Any], event: Event, asked: Requested | None) -> Mapping[str, 
         "kind": row.kind,
         "at": event.at.isoformat(),
         **(_who(asked) if asked else {}),
-        **({} if isinstance(event, Requested) else {"told": told}),
+        **({} if isinstance(event, Requested) else {"told": json.loads(row.content)}),
     }
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +97,10 @@ class Database:
             )
         return found
 
-    @property
+    @cached_property
     def file(self) -> Path | None:
         """The file that it is, where it is one."""
-        is_file = self.url.get_backend_name() == "sqlite" and self.url.database
-        return Path(self.url.database) if is_file and self.url.database else None
+        return Path(self.url.database or "") if self.url.get_backend_name() == "sqlite" else None
 
     @property
     def place(self) -> tuple[int, int] | None:

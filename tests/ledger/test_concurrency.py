@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import SandboxServer
 from gateway.serving import sandbox_connection, simulators
 from tests.support.asgi import call
+from tests.support.served import url_of
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import API_KEY, AZURE_JOB, settings
 
@@ -198,19 +198,6 @@ def served(file: Path) -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=SECONDS)
-
-
-def url_of(process: subprocess.Popen[str]) -> str:
-    """The URL in the greeting, which comes when everything is ready."""
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "Ctrl+C" in line:
-            break
-    found = re.search(r"API +(http://\S+)/v1", said)
-    assert found, said
-    return found[1]
 
 
 def ask(url: str, job_id: str, key: str, start: threading.Barrier) -> Heard:

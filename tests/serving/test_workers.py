@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import requests
+
+from tests.support.served import url_of
 
 KEY = "only-for-trying-out"
 SECONDS = 60
@@ -38,19 +39,6 @@ def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=SECONDS)
-
-
-def url_of(process: subprocess.Popen[str]) -> str:
-    """The URL in the greeting, which comes when everything is ready."""
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "Ctrl+C" in line:
-            break
-    found = re.search(r"API +(http://\S+)/v1", said)
-    assert found, said
-    return found[1]
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
