@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, func, insert, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import LedgerUnavailable
@@ -325,7 +326,8 @@ async def test_two_processes_that_begin_at_once(
 
 async def test_two_processes_that_wait_for_each_other(postgresql: PostgreSQL, clock: FakeClock) -> None:
     """Where two processes want keys of each other, and the database has to turn one down, no request fails."""
-    database = Database.at(postgresql.emptied())
+    address = make_url(postgresql.emptied()).update_query_dict({"options": "-c deadlock_timeout=3s"})
+    database = Database.at(address.render_as_string(hide_password=False))
     ledger = SqlLedger(database, clock)
     key_1, key_2 = new_record(clock, "key-1"), new_record(clock, "key-2")
     assert await ledger.claim(key_1, clock.now() + LEASE, held(key_1)) is None
@@ -337,6 +339,8 @@ async def test_two_processes_that_wait_for_each_other(postgresql: PostgreSQL, cl
         connection.execute(lock, {"key": key}).scalar_one()
 
     with database.writing.begin() as other:
+        # Who looks for a deadlock first is turned down: it is to be the ledger, and by then there is to be one.
+        other.execute(text("SET LOCAL deadlock_timeout = '30s'"))
         await asyncio.to_thread(want, other, "key-2")
         with busy(ledger._writer):
             claim = asyncio.create_task(ledger.claim(again, clock.now() + LEASE, held(key_1)))
