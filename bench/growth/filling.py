@@ -34,6 +34,7 @@ from gateway.domain.record import (
 )
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database
+from gateway.ledger.ledger import together
 from gateway.ledger.operations import Append, Claim, Operation, write
 from gateway.ledger.tables import job_actions
 
@@ -203,7 +204,9 @@ def commits(records: Sequence[JobActionRecord]) -> Iterator[list[Operation]]:
 def operations_of(record: JobActionRecord, number: int) -> Iterator[Operation]:
     """What adds a later event to a record, with the claim before the first of them."""
     event = record.later[number]
-    if number == 0:
-        yield Claim(JobActionRecord(record.id, record.requested), event.at + SOON, None)
     so_far = JobActionRecord(record.id, record.requested, record.later[: number + 1])
-    yield Append(so_far, event, None if so_far.is_settled else event.at + SOON)
+    append = Append(so_far, event, None if so_far.is_settled else event.at + SOON)
+    if number > 0:
+        yield append
+    else:
+        yield from together(Claim(JobActionRecord(record.id, record.requested), event.at + SOON, None), append)

@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from gateway.domain.record import Concluded, Event, Requested
+from gateway.domain.record import Concluded, Requested
 from gateway.ledger.chain import genesis, hash_after
 from gateway.ledger.database import Database
-from gateway.ledger.events import read
+from gateway.ledger.events import Dispatched, Stored, read
 from gateway.ledger.tables import events, job_actions, segments
 
 ROWS_AT_ONCE = 1_000
@@ -160,15 +160,15 @@ def export(database: Database, advance: Advance = lambda _: None) -> Iterator[st
         for rows in batches:
             for row in rows:
                 event = read(row.kind, row.content)
-                if isinstance(event, Requested):
-                    asked[row.job_action_id] = event
+                if isinstance(event, Requested | Dispatched):
+                    asked[row.job_action_id] = event if isinstance(event, Requested) else event.requested
                 yield json.dumps(_line(row, event, asked.get(row.job_action_id)), ensure_ascii=False)
                 if isinstance(event, Concluded) and event.settled_by is not None:
                     asked.pop(row.job_action_id, None)
             advance(len(rows))
 
 
-def _line(row: Row[Any], event: Event, asked: Requested | None) -> Mapping[str, Any]:
+def _line(row: Row[Any], event: Stored, asked: Requested | None) -> Mapping[str, Any]:
     return {
         "segment": row.segment,
         "event": row.id,
@@ -178,8 +178,14 @@ def _line(row: Row[Any], event: Event, asked: Requested | None) -> Mapping[str, 
         "kind": row.kind,
         "at": event.at.isoformat(),
         **(_who(asked) if asked else {}),
-        **({} if isinstance(event, Requested) else {"told": json.loads(row.content)}),
+        **({} if isinstance(event, Requested) else {"told": _told(row, event)}),
     }
+
+
+def _told(row: Row[Any], event: Stored) -> Any:
+    """What an event says beyond who asked for what."""
+    content = json.loads(row.content)
+    return content["sent"] if isinstance(event, Dispatched) else content
 
 
 def _who(asked: Requested) -> Mapping[str, Any]:

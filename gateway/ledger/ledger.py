@@ -18,7 +18,7 @@ from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.ledger import queries, retention
 from gateway.ledger.database import Database, failures_named, unavailable
-from gateway.ledger.operations import Append, Claim, take_due
+from gateway.ledger.operations import Append, Claim, Operation, take_due
 from gateway.ledger.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class SqlLedger:
         append = Append(longer, event, due)
         claim = self._claims.pop(record.id, None)
         try:
-            await (self._writer.submit(append) if claim is None else self._writer.submit(claim, append))
+            await self._writer.submit(*([append] if claim is None else together(claim, append)))
         except IntegrityError:
             return await self._settle_conflict(longer, event)
         return longer
@@ -134,3 +134,8 @@ class SqlLedger:
         except LedgerUnavailable as error:
             log.error("the ledger's database failed: %s", error.__cause__)  # noqa: TRY400 - a reason is enough
             raise
+
+
+def together(claim: Claim, append: Append) -> tuple[Operation, ...]:
+    """The claim of a new record and its next event, as they are written at once."""
+    return (claim._replace(record=append.record),) if isinstance(append.event, Sent) else (claim, append)

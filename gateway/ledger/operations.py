@@ -13,12 +13,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
-from gateway.ledger.events import written
+from gateway.ledger.events import Stored, beginning, written
 from gateway.ledger.tables import StoredId, events, idempotency_keys, job_actions, segments, stored_by
 
 
 class Claim(NamedTuple):
-    """Keep a new record. Results in the row of the key where somebody else holds it, None otherwise."""
+    """Keep a new record, which may be sent already. Results in the row of the key where somebody else holds it."""
 
     record: JobActionRecord
     due: datetime
@@ -160,12 +160,12 @@ class Link(NamedTuple):
 
     job_action_id: str
     sequence: int
-    event: Event
+    event: Stored
 
 
 def first_event(claim: Claim) -> Link:
     """The first event of a new record."""
-    return Link(claim.record.id, 0, claim.record.requested)
+    return Link(claim.record.id, 0, beginning(claim.record))
 
 
 def last_event(append: Append) -> Link:

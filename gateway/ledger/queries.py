@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, literal, select, tuple_
 from gateway.domain.model import Page
 from gateway.domain.record import JobActionRecord, Selection
 from gateway.domain.times import LAST_MILLISECOND, first_id_at, milliseconds
-from gateway.ledger.events import BEGINNING, record_of
+from gateway.ledger.events import BEGINNINGS, record_of
 from gateway.ledger.tables import SEARCHED, events, job_actions
 
 MOST_LOOKED_AT = 2_000
@@ -38,7 +38,7 @@ def records(connection: Connection, ids: Sequence[str]) -> tuple[JobActionRecord
 
 def is_whole(stored: Sequence[tuple[str, str]]) -> bool:
     """Whether a record is there from its beginning: what began in a segment beyond its retention is not."""
-    return bool(stored) and stored[0][0] == BEGINNING
+    return bool(stored) and stored[0][0] in BEGINNINGS
 
 
 def page(connection: Connection, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:

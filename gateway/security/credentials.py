@@ -86,14 +86,21 @@ class ClientCredentials:
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The bearer token's header. One request gets a new token; the others wait for it until their deadline."""
+        token = self._kept() or await self._renewed(deadline)
+        return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
+
+    def _kept(self) -> Token | None:
+        """The token, while it is good for longer than a request takes."""
+        token = self._token
+        return token if token and token.ends - EARLY_SECONDS >= self._clock.monotonic() else None
+
+    async def _renewed(self, deadline: float) -> Token:
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()), self._lock:
-                token = self._token
-                if token is None or token.ends - EARLY_SECONDS < self._clock.monotonic():
-                    token = self._token = await self._fetch(deadline)
+                token = self._token = self._kept() or await self._fetch(deadline)
         except TimeoutError as error:
             raise VendorTimedOut("The vendor's token endpoint did not answer in time.") from error
-        return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
+        return token
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The same header without the token."""

@@ -50,7 +50,7 @@ def test_the_chain_is_whole(filled: Database) -> None:
     """The audit finds every event and nothing broken; a segment is closed once it is half a day old."""
     verdict = verify(filled)
     assert verdict.broken is None
-    assert SIZE * 2.9 < verdict.events < SIZE * 3.5
+    assert SIZE * 1.9 < verdict.events < SIZE * 2.5
     assert verdict.segments == ceil(SIZE / AT_ONCE)
 
 

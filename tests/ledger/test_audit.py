@@ -25,12 +25,14 @@ SECRET_NOTE = "why it was done"
 
 
 async def lived(stored: Ledgers, clock: FakeClock, actions: int = 4) -> list[JobActionRecord]:
-    """A ledger of two processes, with some job actions in it, each of three events."""
+    """A ledger of two processes with some job actions in it: two events each, three where one has a key."""
     first, second = stored.open(), stored.open()
     records = []
     for number in range(actions):
         clock.advance(1)
-        record = new_record(clock, parameters={"note": SECRET_NOTE}, origin=Origin("192.0.2.7", "request-1", "a" * 32))
+        key = f"key-{number}" if number % 2 else None
+        origin = Origin("192.0.2.7", "request-1", "a" * 32)
+        record = new_record(clock, key, parameters={"note": SECRET_NOTE}, origin=origin)
         records.append(await done(first if number % 2 else second, clock, record))
     return records
 
@@ -41,12 +43,13 @@ def statement(sql: str) -> Tamper:
 
 
 TAMPERED = {
-    "a changed event": statement("UPDATE events SET content = replace(content, 'why', 'what') WHERE id = 4"),
+    "a changed event": statement("UPDATE events SET content = replace(content, 'why', 'what') WHERE id = 3"),
+    "a changed sending": statement("UPDATE events SET content = replace(content, 'why', '') WHERE id = 6"),
     "an exchanged kind": statement("UPDATE events SET kind = 'read' WHERE id = 5"),
     "an event of another job action": statement(
         "UPDATE events SET job_action_id = (SELECT job_action_id FROM events WHERE id = 1), sequence = 9 WHERE id = 5"
     ),
-    "a removed event": statement("DELETE FROM events WHERE id = 5"),
+    "a removed event": statement("DELETE FROM events WHERE id = 4"),
     "a removed last event": statement("DELETE FROM events WHERE id = (SELECT max(id) FROM events)"),
     "a hash of its own": statement("UPDATE events SET hash = (SELECT hash FROM events WHERE id = 1) WHERE id = 5"),
     "a removed segment": statement("DELETE FROM segments WHERE number = 1"),
@@ -58,8 +61,8 @@ TAMPERED = {
     "a job action without its beginning": lambda connection: [
         connection.execute(text(sql))
         for sql in (
-            "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 10)",
-            "DELETE FROM events WHERE id = 10",
+            "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 8)",
+            "DELETE FROM events WHERE id = 8",
         )
     ],
     "a job action that no search finds": statement(
@@ -71,7 +74,7 @@ TAMPERED = {
 async def test_a_chain_that_nobody_touched_is_whole(stored: Ledgers, database: Database, clock: FakeClock) -> None:
     """Two processes, a segment each, every event accounted for."""
     await lived(stored, clock)
-    assert audit.verify(database) == audit.Verdict(segments=2, events=12)
+    assert audit.verify(database) == audit.Verdict(segments=2, events=10)
 
 
 @pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
@@ -112,11 +115,11 @@ async def test_a_full_segment_is_followed_by_another(
     stored: Ledgers, database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After so many events, or half a day, a writer opens a new segment, and the chain stays whole."""
-    monkeypatch.setattr(chain, "LONGEST_SEGMENT", 4)
+    monkeypatch.setattr(chain, "LONGEST_SEGMENT", 3)
     ledger = stored.open()
     for _ in range(4):
         await done(ledger, clock, new_record(clock))
-    assert audit.verify(database) == audit.Verdict(segments=3, events=12)
+    assert audit.verify(database) == audit.Verdict(segments=3, events=8)
     clock.advance(13 * 3_600)
     await done(ledger, clock, new_record(clock))
     assert audit.verify(database).segments == 4
@@ -128,16 +131,20 @@ async def test_every_event_is_exported_with_who_asked_for_what(
     """One line of JSON for each event, in order: who, what, when, why, to which job, from where, with which result."""
     records = await lived(stored, clock)
     lines = [json.loads(line) for line in audit.export(database)]
-    assert len(lines) == 12
-    for record, events in zip(records, (lines[at : at + 3] for at in range(0, 12, 3)), strict=True):
-        assert [each["kind"] for each in events] == ["requested", "sent", "concluded"]
+    told = [[each for each in lines if each["jobAction"] == record.id] for record in records]
+    assert lines == [each for events in told for each in events]
+    for record, events in zip(records, told, strict=True):
+        beginning = ["requested", "sent"] if record.requested.idempotency_key else ["dispatched"]
+        assert [each["kind"] for each in events] == [*beginning, "concluded"]
+        assert ["told" in each for each in events] == [each["kind"] != "requested" for each in events]
         for each in events:
             assert (each["jobAction"], each["caller"], each["jobId"]) == (record.id, record.requested.caller, "job-1")
             assert (each["connection"], each["action"]) == ("contoso-prod", "cancel")
             assert each["parameters"] == {"note": SECRET_NOTE}
             assert (each["address"], each["requestId"], each["traceId"]) == ("192.0.2.7", "request-1", "a" * 32)
-        assert events[2]["told"]["outcome"] == "applied"
-    assert len({each["hash"] for each in lines}) == 12
+        assert set(events[-2]["told"]) == {"at"}
+        assert events[-1]["told"]["outcome"] == "applied"
+    assert len({each["hash"] for each in lines}) == 10
 
 
 async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, database: Database, clock: FakeClock) -> None:
@@ -149,7 +156,7 @@ async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, databa
     await ledger.tidy(clock.now())
     assert await ledger.get(old.id, old.requested.caller) is None
     assert await ledger.get(new.id, new.requested.caller) == new
-    assert audit.verify(database) == audit.Verdict(segments=1, events=3, deleted=1)
+    assert audit.verify(database) == audit.Verdict(segments=1, events=2, deleted=1)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, None])
@@ -213,7 +220,7 @@ async def test_the_command_line_verifies(tmp_path: Path, clock: FakeClock) -> No
     """`jobgate audit verify` says that the chain is whole, or names the first broken link and fails."""
     await cli_ledger(tmp_path, clock)
     said = run(tmp_path, "verify")
-    assert (said.exit_code, said.stdout) == (0, "whole: 5 events in 2 segments\n")
+    assert (said.exit_code, said.stdout) == (0, "whole: 3 events in 2 segments\n")
     database = Database.in_folder(tmp_path)
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id = 2"))
@@ -227,7 +234,7 @@ async def test_the_command_line_exports(tmp_path: Path, clock: FakeClock) -> Non
     """`jobgate audit export` writes to the terminal, or to a file."""
     await cli_ledger(tmp_path, clock)
     shown = run(tmp_path, "export").stdout
-    assert [json.loads(line)["kind"] for line in shown.splitlines()].count("requested") == 2
+    assert [json.loads(line)["kind"] for line in shown.splitlines()].count("dispatched") == 2
     file = tmp_path / "audit.jsonl"
     assert run(tmp_path, "export", "--output", str(file)).exit_code == 0
     assert file.read_text("utf-8") == shown
