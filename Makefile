@@ -6,6 +6,7 @@ PORT ?= 8080
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 1000
 CHAOS_ROUNDS ?= 200
+FAULT_SCHEDULES ?= 10000
 # For instance: make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
 # For instance: make bench BENCH_FLAGS=--quick
@@ -49,8 +50,9 @@ test: $(DEVELOPMENT) ## Run the tests
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
-chaos: $(DEVELOPMENT) ## Kill gateways at random, with other troubles beside it (CHAOS_ROUNDS=...)
-	JOBGATE_CHAOS_ROUNDS=$(CHAOS_ROUNDS) $(BIN)/pytest tests/crash -n $(WORKERS) -rP
+chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (CHAOS_ROUNDS=...)
+	JOBGATE_CHAOS_ROUNDS=$(CHAOS_ROUNDS) JOBGATE_FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
+		$(BIN)/pytest tests/crash tests/faults -n $(WORKERS) -rP
 
 bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)

@@ -22,6 +22,8 @@ api_key = "{key}"
 [connections.{connection}]
 vendor = "azure-job-router"
 endpoint = "{upstream}"
+plain_http = true
+quota = "none"
 
 [connections.{connection}.authentication]
 """

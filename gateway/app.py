@@ -20,11 +20,12 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
 )
+from gateway.dialects import rendering
 from gateway.dialects.unified import BASE_PATH, UnifiedApi
 from gateway.domain.adapter import Signing
-from gateway.domain.model import HttpRequest
+from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
-from gateway.edge.guard import Application
+from gateway.edge.guard import STOPPING, Application
 from gateway.edge.hosts import TrustedHosts
 from gateway.edge.pages import Pages
 from gateway.edge.response_validation import ResponseValidation
@@ -32,17 +33,22 @@ from gateway.edge.surface import surface
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
+from gateway.engine.drift import Drift
 from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Schedule, Settler
 from gateway.ledger.database import Database, UnusableDatabase
 from gateway.ledger.ledger import SqlLedger
 from gateway.registry import installed_vendors
+from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, load
 from gateway.specs.operations import Api
 from gateway.transport import HttpTransport
+
+NO_RECORD = "00000000-0000-0000-0000-000000000000"
+"""The id of no job action."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,10 @@ class Catalogue:
 
 
 class Gateway:
-    """A gateway, wired. `application` is what an ASGI server serves; `close` when done."""
+    """A gateway, wired. `application` is what an ASGI server serves; `close` when done.
+
+    A `transport` that is given serves every connection, which otherwise have one each.
+    """
 
     def __init__(
         self,
@@ -77,7 +86,8 @@ class Gateway:
         self.settings = settings
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
-        self.transport = transport or HttpTransport(self.clock)
+        self.transport = transport
+        self._opened: list[HttpTransport] = []
         self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
             catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
@@ -94,7 +104,7 @@ class Gateway:
             self.catalogue.api,
             BASE_PATH,
             handlers=unified.handlers(self.catalogue.actions),
-            pages=Pages(self.catalogue.api.document, self.lifespan),
+            pages=Pages(self.catalogue.api.document, self.lifespan, self.readiness),
             callers=self._callers(),
             limits=self.settings.limits,
             hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
@@ -111,27 +121,35 @@ class Gateway:
         """What finds out what became of job actions."""
         kept = self.settings.ledger
         schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
-        jobs = Jobs(Calls(self.transport, self.clock, self.settings.vendor_seconds))
+        jobs = Jobs(Calls(self.clock, self.settings.vendor_seconds))
         return Settler(self.ledger, jobs, self.directory, self.clock, schedule)
 
     @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """What happens while the gateway is served: the ledger is open, and what is unsettled is looked after."""
+    async def lifespan(self) -> AsyncIterator[dict[str, asyncio.Event]]:
+        """What happens while the gateway is served: the ledger is open, and what is unsettled is looked after.
+
+        Gives the event by which the server tells that it stops.
+        """
         await self.ledger.start()
         looking_after = asyncio.create_task(self.settler.run())
         try:
-            yield
+            yield {STOPPING: self.settler.stopping}
         finally:
             looking_after.cancel()
             with suppress(asyncio.CancelledError):
                 await looking_after
             await self.close()
 
+    async def readiness(self) -> Mapping[str, Json]:
+        """How the connections do, in sum. Asks no vendor. Raises LedgerUnavailable."""
+        await self.ledger.get(NO_RECORD, "")
+        return {"connections": rendering.connections(self.directory.connections.values())}
+
     async def close(self) -> None:
         """Close the ledger, and every connection to a vendor."""
         await self.ledger.close()
-        if isinstance(self.transport, HttpTransport):
-            await self.transport.close()
+        for transport in self._opened:
+            await transport.close()
 
     def _callers(self) -> Callers:
         if self.settings.api_key is None:
@@ -145,18 +163,41 @@ class Gateway:
         if vendor is None:
             known = ", ".join(self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
-        credentials = self._credentials(name, vendor, settings.authentication)
+        transport = self.transport or self._open(settings)
+        quota = self._quota(vendor, settings)
         return Connection(
             name,
             vendor,
             settings.endpoint,
             settings.authentication.scheme,
-            credentials,
+            self._credentials(name, vendor, settings.authentication, transport),
+            Pipeline(self.clock, transport, self.settings.policy, quota),
+            Drift(name),
+            quota,
             settings.require_idempotency_key,
         )
 
+    def _open(self, settings: ConnectionSettings) -> HttpTransport:
+        """A transport of the connection's own, to its addresses and no others."""
+        seconds = self.settings.policy.connect_seconds
+        self._opened.append(HttpTransport(self.clock, settings.addresses, connect_seconds=seconds))
+        return self._opened[-1]
+
+    def _quota(self, vendor: Vendor, settings: ConnectionSettings) -> Quota | None:
+        """This process's part of what the vendor takes."""
+        if settings.quota == "none":
+            return None
+        quota = vendor.specification.quota
+        if settings.quota is not None:
+            quota = Quota(settings.quota.requests, settings.quota.seconds)
+        return None if quota is None else quota.shared_by(self.settings.server.workers)
+
     def _credentials(
-        self, name: str, vendor: Vendor, settings: SignedAuthentication | ClientCredentialsAuthentication
+        self,
+        name: str,
+        vendor: Vendor,
+        settings: SignedAuthentication | ClientCredentialsAuthentication,
+        transport: Transport,
     ) -> VendorCredentials:
         place = f"connections.{name}.authentication.scheme"
         schemes = vendor.specification.api.document.content["components"]["securitySchemes"]
@@ -176,7 +217,8 @@ class Gateway:
             client_secret=settings.client_secret,
             token_url=settings.token_url,
             scopes=tuple(flow["scopes"]),
-            transport=self.transport,
+            # The token endpoint is another service than the API: each may be down while the other is not.
+            transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
             clock=self.clock,
         )
 

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
+from gateway.resilience.policy import Policy
 
 
 class ConfigurationError(Exception):
@@ -63,6 +64,13 @@ class ClientCredentialsAuthentication(Section):
     token_url: Endpoint
 
 
+class QuotaSettings(Section):
+    """How many requests a vendor takes."""
+
+    requests: int = Field(ge=1)
+    seconds: float = Field(gt=0)
+
+
 class ConnectionSettings(Section):
     """One account at a vendor."""
 
@@ -72,6 +80,27 @@ class ConnectionSettings(Section):
     require_idempotency_key: bool = Field(
         default=False, description="Whether actions on its jobs are refused without an idempotency key."
     )
+    plain_http: bool = Field(
+        default=False, description="Whether its addresses may be `http://`, which anybody on the way can read."
+    )
+    quota: QuotaSettings | Literal["none"] | None = Field(
+        None,
+        description="How many requests the vendor takes, as in `{ requests = 1000, seconds = 10 }`, or `none` for no "
+        "limit. Where it is left out, what the vendor's document says. The workers of a gateway share it.",
+    )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that is called."""
+        if isinstance(self.authentication, SignedAuthentication):
+            return (self.endpoint,)
+        return (self.endpoint, self.authentication.token_url)
+
+    @model_validator(mode="after")
+    def _is_private(self) -> Self:
+        if not self.plain_http and any(not address.startswith("https://") for address in self.addresses):
+            raise ValueError("an address is not https://; where that is meant, set plain_http = true")
+        return self
 
 
 class ServerSettings(Section):
@@ -150,7 +179,14 @@ class Settings(BaseSettings):
         "Several gateways may share one.",
     )
     api_key: ApiKey | None = Field(None, description="The key that callers send as bearer token.")
-    vendor_seconds: float = Field(10.0, gt=0, le=300, description="How long calls to a vendor may take, in seconds.")
+    vendor_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="How long all calls to a vendor for one request may take, in seconds. A client can ask for less "
+        "with `Request-Timeout`.",
+    )
+    policy: Policy = Policy()
     connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -10,10 +10,15 @@ from pydantic import BaseModel
 from gateway.app import Catalogue
 from gateway.config import ConnectionSettings, LedgerSettings, ServerSettings, Settings
 from gateway.domain.errors import catalogue as problem_kinds
+from gateway.domain.model import Effect
 from gateway.edge.limits import Limits
 from gateway.edge.pages import problem_page
 from gateway.engine.connections import Vendor
+from gateway.resilience.policy import RULES, Observation, Policy
 from gateway.specs.capabilities import Capability
+
+CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
+"""The settings of a connection that have a row of their own: the others are shown by example, in the README."""
 
 NOTICE = "<!-- Made by `make docs`; edit what it is made from. -->\n"
 
@@ -41,7 +46,20 @@ def write(folder: Path, catalogue: Catalogue) -> list[Path]:
 def stale_pages(folder: Path, catalogue: Catalogue) -> Mapping[Path, str]:
     """The pages below `folder` that are missing or differ from what would be made now."""
     made = {folder / path: text for path, text in pages(catalogue).items()}
+    made |= {folder / path: with_parts((folder / path).read_text("utf-8"), parts) for path, parts in PARTS.items()}
     return {path: text for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text}
+
+
+def with_parts(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """A page with its generated parts made anew. Raises ValueError where it has no place for one."""
+    for name, make in parts.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"the page has no place between {begin.strip()} and {end.strip()}")
+        text = f"{before}{begin}\n{make()}\n{end}{after}"
+    return text
 
 
 def problem_index() -> str:
@@ -89,6 +107,23 @@ def limits_page() -> str:
     )
 
 
+def rule_table() -> str:
+    """What is sent again, from the policy."""
+    return table(("observed", "read", "repeatable", "once", "an action is then", "counts as failure"), _rule_rows())
+
+
+def figure_table() -> str:
+    """The policy's figures."""
+    return table(("setting", "default", "meaning"), _rows(Policy))
+
+
+def _rule_rows() -> Iterable[Iterable[object]]:
+    for seen, rule in RULES.items():
+        again = ("sent again" if effect in rule.sent_again else "-" for effect in Effect)
+        outcome = "what the answer says" if seen is Observation.ANSWER else f"`{rule.outcome}`"
+        yield rule.seen, *again, outcome, "yes" if rule.is_failure else ""
+
+
 def _limit_rows() -> Iterable[Iterable[object]]:
     for (name, default, meaning), field in zip(_rows(Limits), Limits.model_fields.values(), strict=True):
         code = field.json_schema_extra["problem"] if isinstance(field.json_schema_extra, dict) else None
@@ -107,7 +142,7 @@ def _ledger_rows() -> Iterable[tuple[str, str, str]]:
 
 def _vendor_rows() -> Iterable[tuple[str, str, str]]:
     yield from (row for row in _rows(Settings) if row[0] == "`vendor_seconds`")
-    yield from (row for row in _rows(ConnectionSettings) if row[0] == "`require_idempotency_key`")
+    yield from (row for row in _rows(ConnectionSettings) if row[0] in CONNECTION_ROWS)
 
 
 def _default(value: object) -> str:
@@ -148,3 +183,9 @@ def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     columns = list(head)
     lines: list[Iterable[object]] = [columns, ["---"] * len(columns), *rows]
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "resilience.md": {"rules": rule_table, "figures": figure_table},
+}
+"""The generated parts of pages that people write, by path and name; `<!-- name -->` and its end enclose each."""

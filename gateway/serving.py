@@ -144,7 +144,13 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
             client_secret=SecretStr(credentials.client_secret),
             token_url=sandbox.token_url(vendor.name),
         )
-    return ConnectionSettings(vendor=vendor.name, endpoint=sandbox.endpoint(vendor.name), authentication=authentication)
+    return ConnectionSettings(
+        vendor=vendor.name,
+        endpoint=sandbox.endpoint(vendor.name),
+        authentication=authentication,
+        plain_http=True,
+        quota="none",
+    )
 
 
 def log_to_terminal() -> None:

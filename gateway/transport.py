@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
+from gateway.domain.errors import GatewayError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
 
@@ -39,13 +41,14 @@ _PRINTABLE_LINES = re.compile(r"(?:[\x20-\x7e\t]+\r\n)+")
 class HttpTransport:
     """Sends requests. Keeps connections open; close it when done."""
 
-    def __init__(self, clock: Clock, *, connections: int = 8_192) -> None:
-        """Make a transport of at most `connections` connections at once.
+    def __init__(self, clock: Clock, origins: Collection[str], *, connect_seconds: float = 2.0) -> None:
+        """Make a transport to these origins (`https://contoso.example`) and no others.
 
-        It is a last line and no queue: whoever meets it waits while others overtake.
+        A new connection is made within `connect_seconds`. How many there are is for whoever sends to limit.
         """
         self._clock = clock
-        self._connections = connections
+        self._connect_seconds = connect_seconds
+        self._allowed = frozenset(map(origin_of, origins))
         self._connector: aiohttp.TCPConnector | None = None
         self._origins: dict[str, aiohttp.ClientRequest] = {}
 
@@ -59,6 +62,8 @@ class HttpTransport:
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
                 origin, content = written(request)
+                if origin.lower() not in self._allowed:
+                    raise GatewayError("Jobgate made a request to an address that this connection may not call.")
                 outgoing = Outgoing(await self._connect(origin), content)
                 return await _exchange(outgoing, is_late=self._clock.monotonic() >= deadline)
         except TimeoutError as error:
@@ -78,7 +83,7 @@ class HttpTransport:
 
     async def _connect(self, origin: str) -> Connection:
         if self._connector is None:
-            self._connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=IDLE_SECONDS)
+            self._connector = Connector(self._connect_seconds)
         if origin not in self._origins:
             # The connector wants the address in this form; the request in it is never sent.
             self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=asyncio.get_running_loop())
@@ -88,6 +93,27 @@ class HttpTransport:
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's pool of connections, with an end to how long a new one may take, looking up the address included."""
+
+    def __init__(self, connect_seconds: float) -> None:
+        """A pool without a limit."""
+        super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS)
+        self._connect_seconds = connect_seconds
+
+    async def _create_connection(self, *arguments: Any, **settings: Any) -> ResponseHandler:
+        async with asyncio.timeout(self._connect_seconds):
+            return await super()._create_connection(*arguments, **settings)
+
+
+def origin_of(url: str) -> str:
+    """Scheme and authority of a URL, in lower case. Raises ValueError where it has none."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise ValueError("the URL is not one of http or https with a host")
+    return found["origin"].lower()
 
 
 def written(request: HttpRequest) -> tuple[str, bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +17,8 @@ from gateway.domain.model import (
 )
 from gateway.domain.record import JobActionRecord, Origin, Read
 from gateway.engine.connections import Connection, Vendor
+from gateway.engine.drift import Departure
+from gateway.resilience.breaker import BreakerState
 from gateway.specs.capabilities import Capability
 from gateway.specs.vendor import VendorSpecification
 
@@ -62,6 +66,62 @@ def connection(known: Connection) -> Members:
         "vendor": known.vendor.name,
         "endpoint": known.endpoint,
         "authentication": known.authentication,
+        "contractDrift": known.drift.count,
+    }
+
+
+def health(known: Connection) -> Members:
+    """How a connection does, as far as this process knows."""
+    pipeline, breaker = known.pipeline, known.pipeline.breaker
+    return present(
+        connection=known.name,
+        breaker=present(
+            state=breaker.state,
+            failures=breaker.failures,
+            retryAfter=math.ceil(breaker.seconds_left) or None,
+        ),
+        concurrency={
+            "limit": pipeline.slots.at_once,
+            "inUse": pipeline.slots.in_use,
+            "waiting": pipeline.slots.waiting,
+        },
+        quota=quota(known),
+        retriesLeft=pipeline.retries_left,
+        lastSuccessAt=timestamp(pipeline.last_success) if pipeline.last_success else None,
+        contractDrift={"count": known.drift.count, "kinds": list(map(departure, known.drift.kinds.items()))},
+    )
+
+
+def connections(known: Iterable[Connection]) -> Members:
+    """How all connections do, without their names: whoever asks need not be known."""
+    every = list(known)
+    states = Counter(each.pipeline.breaker.state for each in every)
+    successes = [each.pipeline.last_success for each in every if each.pipeline.last_success]
+    left = [each.pipeline.quota_left for each in every if each.pipeline.quota_left is not None]
+    return present(
+        breakers={state: states[state] for state in BreakerState},
+        leastQuotaLeft=min(left, default=None),
+        lastSuccessAt=timestamp(max(successes)) if successes else None,
+        contractDrift=sum(each.drift.count for each in every),
+    )
+
+
+def quota(known: Connection) -> Members | None:
+    """What a connection may send, and how much of that is left at this moment."""
+    if known.quota is None:
+        return None
+    return {"requests": known.quota.requests, "seconds": known.quota.seconds, "left": known.pipeline.quota_left}
+
+
+def departure(counted: tuple[Departure, int]) -> Members:
+    """A kind of departure from the vendor's document, and how often there was one."""
+    kind, count = counted
+    return {
+        "operation": kind.operation_id,
+        "status": kind.status,
+        "place": kind.place,
+        "detail": kind.detail,
+        "count": count,
     }
 
 

@@ -18,6 +18,7 @@ from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, p
 from gateway.domain.times import parse_date_time
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine import actions
+from gateway.engine.calls import CallContext
 from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Settler
@@ -43,6 +44,7 @@ class UnifiedApi:
         self._actions = performer
         self._ledger = ledger
         self._settler = settler
+        self._clock = jobs.calls.clock
 
     def handlers(self, definitions: Mapping[str, ActionDefinition]) -> dict[str, Handler]:
         """The handlers by operationId. All actions share one."""
@@ -51,6 +53,7 @@ class UnifiedApi:
             "getVendor": self.get_vendor,
             "listConnections": self.list_connections,
             "getConnection": self.get_connection,
+            "getConnectionHealth": self.get_connection_health,
             "listJobs": self.list_jobs,
             "getJob": self.get_job,
             "listJobActions": self.list_job_actions,
@@ -77,7 +80,8 @@ class UnifiedApi:
         """A page of a connection's jobs."""
         connection = self._directory.connection(request.path["connection"])
         query = request.query
-        page = await self._jobs.page(connection, query["limit"], query.get("cursor"), query.get("status"))
+        context = self._context(request)
+        page = await self._jobs.page(connection, query["limit"], query.get("cursor"), query.get("status"), context)
         with_vendor = query.get("include") == "vendor"
         items = [rendering.job(job, with_vendor=with_vendor) for job in page.items]
         headers = link_to_next(f"{BASE_PATH}/connections/{connection.name}/jobs", query, page.next_cursor)
@@ -86,7 +90,7 @@ class UnifiedApi:
     async def get_job(self, request: Request) -> Reply:
         """One job."""
         connection = self._directory.connection(request.path["connection"])
-        job = await self._jobs.get(connection, request.path["jobId"])
+        job = await self._jobs.get(connection, request.path["jobId"], self._context(request))
         return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
 
     async def act(self, request: Request) -> Reply:
@@ -99,6 +103,7 @@ class UnifiedApi:
             strict=preferences.strict,
             key=key_of(request),
             origin=request.origin,
+            seconds=shortest(timeout_of(request), preferences.wait or None),
         )
         if request.query["dryRun"]:
             return Reply(rendering.dry_run(await self._actions.preview(question)), headers=preferences.applied)
@@ -106,10 +111,21 @@ class UnifiedApi:
             raise IdempotencyKeyMissing(
                 f"Actions on jobs of {question.connection.name} need an Idempotency-Key header."
             )
+        end = self._clock.monotonic() + preferences.wait
         answer = await self._actions.perform(question)
         if not answer.record.is_settled and preferences.wait:
-            answer = replace(answer, record=await self._settler.wait(answer.record, preferences.wait))
+            left = end - self._clock.monotonic()
+            answer = replace(answer, record=await self._settler.wait(answer.record, left))
         return reply_with(answer, preferences.applied)
+
+    def _context(self, request: Request) -> CallContext:
+        """How long calls to the vendor may take for a request, and whose it is."""
+        return self._jobs.calls.context(request.origin, timeout_of(request))
+
+    async def get_connection_health(self, request: Request) -> Reply:
+        """How a connection does, without asking the vendor."""
+        connection = self._directory.connection(request.path["connection"])
+        return Reply(rendering.health(connection))
 
     async def list_job_actions(self, request: Request) -> Reply:
         """A page of the caller's job actions."""
@@ -131,6 +147,17 @@ class UnifiedApi:
         if preferences.wait:
             record = await self._settler.wait(record, preferences.wait)
         return Reply(rendering.job_action(record), headers=preferences.applied | until_settled(record))
+
+
+def timeout_of(request: Request) -> float | None:
+    """How long calls to the vendor may take for a request, in seconds; None where the client leaves that open."""
+    written: str | None = request.header.get("Request-Timeout")
+    return None if written is None else float(written)
+
+
+def shortest(*seconds: float | None) -> float | None:
+    """The shortest of these times; None is for ever."""
+    return min((each for each in seconds if each is not None), default=None)
 
 
 def reply_with(answer: actions.Answer, headers: Mapping[str, str]) -> Reply:

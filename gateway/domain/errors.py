@@ -33,8 +33,11 @@
     ├── VendorFailed                 the vendor did not do its part
     │   ├── VendorUnreachable            503   nothing was sent
     │   ├── VendorError                  502   it answered with an error of its own
+    │   ├── VendorUnavailable            503   it answered that it cannot serve now
     │   ├── VendorReplyNotUnderstood     502   it answered, and the answer makes no sense
     │   └── VendorTimedOut               504   it did not answer in time
+    ├── ConnectionSuspended          503   it failed so often that it is left alone for a while
+    ├── ConnectionBusy               503   there was no turn for the request in time
     ├── LedgerUnavailable            503   the record could not be written or read
     ├── Interrupted                  503   the gateway stopped before anything was sent
     └── GatewayError                 500   a fault of Jobgate itself
@@ -456,6 +459,17 @@ class VendorError(VendorFailed):
     code, title, status = "vendor-error", "Vendor error", 502
 
 
+class VendorUnavailable(VendorFailed):
+    """The vendor answered that it cannot serve requests at the moment.
+
+    It is not known whether an action took effect: `outcome` says `unknown`.
+
+    Send a read again after `Retry-After` seconds. Read the job before sending an action again.
+    """
+
+    code, title, status = "vendor-unavailable", "Vendor unavailable", 503
+
+
 class VendorReplyNotUnderstood(VendorFailed):
     """The vendor's reply broke off, or is nothing that its document describes.
 
@@ -476,6 +490,29 @@ class VendorTimedOut(VendorFailed):
     """
 
     code, title, status = "vendor-timed-out", "Vendor timed out", 504
+
+
+class ConnectionSuspended(JobgateError):
+    """The last requests of this connection all failed, so Jobgate leaves the vendor alone for a while.
+
+    Nothing was sent to the vendor.
+
+    Send it again after `Retry-After` seconds. `GET /v1/connections/{connection}/health` shows how the connection does.
+    """
+
+    code, title, status, retryable = "connection-suspended", "Connection suspended", 503, True
+
+
+class ConnectionBusy(JobgateError):
+    """More is asked of this connection than it may send, and there was no turn for this request in time.
+
+    Nothing was sent to the vendor.
+
+    Send it again after `Retry-After` seconds, and fewer at once. The limits are settings of whoever runs the gateway,
+    or the vendor's own quota.
+    """
+
+    code, title, status, retryable = "connection-busy", "Connection busy", 503, True
 
 
 class LedgerUnavailable(JobgateError):

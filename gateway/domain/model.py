@@ -32,6 +32,36 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+BURST_SHARE = 0.1
+"""How much of a quota may be used at one moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many requests a vendor takes in any `seconds`.
+
+    It is kept by a token bucket. One that holds a part of the quota and gets the rest in `seconds` never lets through
+    more than the quota, wherever the vendor begins to count.
+    """
+
+    requests: int
+    seconds: float
+
+    @property
+    def burst(self) -> int:
+        """How many may be sent at one moment."""
+        return max(1, int(self.requests * BURST_SHARE))
+
+    @property
+    def rate(self) -> float:
+        """How many may be sent each second."""
+        return (self.requests - self.burst + 1) / self.seconds
+
+    def shared_by(self, processes: int) -> Quota:
+        """The part of each of so many processes."""
+        return Quota(max(1, self.requests // processes), self.seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class JobAction:
     """The request to apply one action to one job; what a lens encodes and decodes.

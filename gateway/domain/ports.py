@@ -19,6 +19,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only ever grow; for deadlines."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+
     def new_id(self, at: datetime) -> str:
         """A new UUID, version 7 (RFC 9562), of this time, by which it sorts."""
 

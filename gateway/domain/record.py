@@ -46,14 +46,23 @@ class SettledBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request came from: the client's address, Jobgate's id of the request, and the client's trace id.
+    """Where a request came from: the client's address, Jobgate's id of the request, and the client's `traceparent`.
 
-    The trace id is that of a `traceparent` header (W3C Trace Context), 32 hexadecimal digits.
+    That is the header of W3C Trace Context, as it came.
     """
 
     address: str | None = None
     request_id: str | None = None
-    trace_id: str | None = None
+    trace_parent: str | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The client's trace id, 32 hexadecimal digits."""
+        return None if self.trace_parent is None else self.trace_parent.split("-")[1]
+
+
+NOBODY = Origin()
+"""The origin of what nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)

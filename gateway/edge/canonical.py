@@ -14,7 +14,10 @@ Fields = Mapping[bytes, bytes]
 """Header fields by their name in lower case."""
 
 SINGLE = frozenset(
-    {b"authorization", b"content-type", b"content-length", b"content-encoding", b"host", b"idempotency-key"}
+    {
+        *(b"authorization", b"content-type", b"content-length", b"content-encoding", b"host"),
+        *(b"idempotency-key", b"request-timeout"),
+    }
 )
 """Header fields that come at most once: with two, which one counts would be a guess."""
 

@@ -6,6 +6,7 @@ chunked bodies, bad UTF-8, HEAD, paths that two routers read differently. Time i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -21,6 +22,7 @@ from gateway.domain.errors import (
     Explanation,
     FieldError,
     GatewayError,
+    Interrupted,
     JobgateError,
     MalformedRequest,
     MethodNotAllowed,
@@ -30,7 +32,7 @@ from gateway.domain.errors import (
     UnknownPath,
     UnsupportedMediaType,
 )
-from gateway.domain.model import Json
+from gateway.domain.model import Json, Outcome
 from gateway.edge.canonical import Fields, check_path, check_query, check_target, malformed, read_fields
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
@@ -56,6 +58,9 @@ TOO_SLOW = "jobgate.too_slow"
 
 WHOLE_REPLY = "jobgate.reply"
 """Where the server can send a reply in one piece, this extension of a scope is the function: a WholeReply."""
+
+STOPPING = "jobgate.stopping"
+"""Under this name of the state that a server shares with its application (ASGI lifespan) is the event that it stops."""
 
 _WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
@@ -146,6 +151,9 @@ class Guard:
             await self._serve(scope, receive, wire, context)
         except ClientGone:
             return
+        except asyncio.CancelledError:
+            # Only a server that stops cancels a request, when it cannot wait any longer; its client still can.
+            await self._refuse(interrupted(context), context, wire)
         except Exception as error:  # noqa: BLE001 - the one place where nothing may get past
             await self._refuse(as_problem(error, scope, self.allow), context, wire)
 
@@ -330,6 +338,18 @@ def unexpected(error: Exception) -> GatewayError:
     """An exception that nobody foresaw, as a problem that says nothing of it; the log says all."""
     log.error("unexpected error", exc_info=error)
     return GatewayError("Something went wrong in Jobgate itself.")
+
+
+def interrupted(context: RequestContext) -> Interrupted:
+    """A request whose answer could not be waited for. Once it is handed on, nobody here knows what came of it."""
+    outcome = Outcome.NOT_SENT if context.operation is None else Outcome.UNKNOWN
+    return Interrupted("The gateway stopped before there was an answer.", Explanation(outcome=outcome))
+
+
+def is_stopping(state: Mapping[str, Any]) -> bool:
+    """Whether the server stops that shares this state."""
+    stopping: asyncio.Event | None = state.get(STOPPING)
+    return stopping is not None and stopping.is_set()
 
 
 def not_routed(methods: tuple[str, ...]) -> UnknownPath | MethodNotAllowed:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Any
 
 import swagger_ui_bundle
 from markdown_it import MarkdownIt
@@ -18,9 +20,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.domain.errors import JobgateError, UnknownPath, catalogue
+from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
-from gateway.edge.guard import Receive, Scope, Send
+from gateway.edge.guard import Receive, Scope, Send, is_stopping
 from gateway.specs.document import Document
 
 _PAGE = """<!doctype html>
@@ -60,11 +62,24 @@ _POLICY = {
 }
 
 
+Lifespan = Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
+"""What happens while an application is served; it gives what the server and every request are to know of."""
+
+Readiness = Callable[[], Awaitable[Mapping[str, Any]]]
+"""What there is to be said of a gateway that can work. Raises LedgerUnavailable where it cannot."""
+
+
+async def nothing_more() -> Mapping[str, Any]:
+    """There is nothing to be said."""
+    return {}
+
+
 class Pages:
     """The application behind every address that is not the API's."""
 
-    def __init__(self, document: Document, lifespan: Callable[[], AbstractAsyncContextManager[None]]) -> None:
-        """Show `document`. The server starts and stops within `lifespan`."""
+    def __init__(self, document: Document, lifespan: Lifespan, readiness: Readiness = nothing_more) -> None:
+        """Show `document`. The server starts and stops within `lifespan`; `readiness` tells how it does."""
+        self._readiness = readiness
         self._document = json.dumps(document.content).encode()
         self._problems = {kind.code: kind for kind in catalogue()}
 
@@ -72,7 +87,7 @@ class Pages:
             routes=[
                 Route("/", self._home),
                 Route("/livez", self._alive),
-                Route("/readyz", self._alive),
+                Route("/readyz", self._ready),
                 Route("/openapi.json", self._openapi),
                 Route("/docs", self._docs),
                 Route("/docs/start.js", self._start),
@@ -94,6 +109,14 @@ class Pages:
 
     async def _alive(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:
+        if is_stopping(request.scope.get("state", {})):
+            return JSONResponse({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        try:
+            return JSONResponse({"status": "ok", **await self._readiness()})
+        except LedgerUnavailable as error:
+            return JSONResponse({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _openapi(self, _: Request) -> Response:
         return Response(self._document, media_type="application/json")

@@ -12,6 +12,10 @@ from gateway.domain.model import VendorResponse
 from gateway.edge.guard import RawReply, RequestContext
 
 MEDIA_TYPE = "application/problem+json"
+LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+"""The statuses that say when to come again."""
+LATER_SECONDS = 1
+"""When that is, where nobody knows better."""
 LONGEST_SENTENCE = 1_024
 """Characters. A request with thousands of mistakes gets no answer of its own size."""
 
@@ -55,8 +59,11 @@ def problem_headers(error: JobgateError) -> dict[str, str]:
     if error.explanation.allow:
         headers["allow"] = ", ".join(error.explanation.allow)
     # Clients send again whatever carries this header, so it must not stand beside an action that may have been applied.
-    if error.explanation.retry_after is not None and error.may_be_retried:
-        headers["retry-after"] = str(error.explanation.retry_after)
+    seconds = error.explanation.retry_after
+    if seconds is None and error.status in LATER:
+        seconds = LATER_SECONDS
+    if seconds is not None and error.may_be_retried:
+        headers["retry-after"] = str(seconds)
     if error.explanation.replayed:
         headers["idempotent-replayed"] = "true"
     if error.status == HTTPStatus.UNAUTHORIZED:

@@ -61,7 +61,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-_TRACE_PARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_TRACE_PARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{1,64})?"
+)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
@@ -105,7 +107,7 @@ def origin_of(scope: Scope, context: RequestContext) -> Origin:
     """Where a request came from. A `traceparent` that is none (W3C Trace Context, 3.2) is as if it were not there."""
     trace = _TRACE_PARENT.fullmatch(context.fields.get(b"traceparent", b""))
     client = scope.get("client")
-    return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
+    return Origin(client[0] if client else None, context.id, trace[0].decode() if trace else None)
 
 
 def surface(  # noqa: PLR0913 - what a surface is made of

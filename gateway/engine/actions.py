@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.domain.errors import (
@@ -25,9 +25,10 @@ from gateway.domain.errors import (
     VendorRefused,
     WrongState,
 )
-from gateway.domain.model import ActionWarning, DryRun, HttpRequest, JobAction, Json, Outcome, StatusPair
+from gateway.domain.model import ActionWarning, DryRun, JobAction, Json, Outcome, StatusPair
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import (
+    NOBODY,
     Concluded,
     HeldKey,
     Holder,
@@ -40,7 +41,7 @@ from gateway.domain.record import (
     SettledBy,
 )
 from gateway.domain.times import is_later
-from gateway.engine.calls import Calls
+from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
 from gateway.engine.settling import Schedule, lease
@@ -68,7 +69,7 @@ class Question:
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
-    asked again gets the same answer.
+    asked again gets the same answer. It may take `seconds`, where that is less than the gateway allows.
     """
 
     connection: Connection
@@ -76,7 +77,8 @@ class Question:
     caller: str
     strict: bool = False
     key: str | None = None
-    origin: Origin = field(default_factory=Origin)
+    origin: Origin = NOBODY
+    seconds: float | None = None
 
     @property
     def fingerprint(self) -> bytes:
@@ -104,11 +106,10 @@ class Translation:
 
 @dataclass(frozen=True)
 class Ready:
-    """A job action of which nothing is missing, and the request that carries it, without and with credentials."""
+    """A job action of which nothing is missing, and the call that carries it."""
 
     job_action: JobAction
-    prepared: HttpRequest
-    signed: HttpRequest
+    call: Call
 
 
 @dataclass
@@ -118,7 +119,7 @@ class Undertaking:
     question: Question
     mapping: ActionMapping
     record: JobActionRecord
-    deadline: float
+    context: CallContext
 
     @property
     def connection(self) -> Connection:
@@ -144,21 +145,22 @@ class Actions:
         for something else, or the ledger cannot be written.
         """
         translation = supported(question)
-        deadline = self.calls.deadline()
+        context = self.calls.context(question.origin, question.seconds)
         record = self._new_record(question, translation)
         holder = await self.ledger.claim(record, record.requested.at + lease(self.calls.seconds), self._key(question))
         if holder is not None:
             return Answer(earlier(holder, question.fingerprint), is_replayed=True)
         try:
-            return Answer(await self._carry_through(Undertaking(question, translation.mapping, record, deadline)))
+            return Answer(await self._carry_through(Undertaking(question, translation.mapping, record, context)))
         except Overtaken as overtaken:
             return Answer(overtaken.record)
 
     async def preview(self, question: Question) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action."""
         translation = supported(question)
-        job_action = await self._complete(question, translation.mapping, self.calls.deadline())
-        prepared = self._prepare(question.connection, translation.mapping, job_action)
+        context = self.calls.context(question.origin, question.seconds)
+        job_action = await self._complete(question, translation.mapping, context)
+        prepared = self._prepare(question.connection, translation.mapping, job_action, context).request
         redacted = question.connection.credentials.redacted(prepared)
         return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), translation.warnings)
 
@@ -183,22 +185,23 @@ class Actions:
 
     async def _make_ready(self, undertaking: Undertaking) -> Ready:
         """Everything that happens before a byte of the action leaves."""
-        mapping, deadline = undertaking.mapping, undertaking.deadline
-        job_action = await self._complete(undertaking.question, mapping, deadline)
-        prepared = self._prepare(undertaking.connection, mapping, job_action)
-        return Ready(job_action, prepared, await self.calls.sign(undertaking.connection, prepared, deadline))
+        mapping, context = undertaking.mapping, undertaking.context
+        job_action = await self._complete(undertaking.question, mapping, context)
+        return Ready(job_action, self._prepare(undertaking.connection, mapping, job_action, context))
 
     async def _carry_out(self, undertaking: Undertaking, ready: Ready) -> Concluded:
         """Send the action, once, and read what the vendor makes of it."""
-        connection, mapping, deadline = undertaking.connection, undertaking.mapping, undertaking.deadline
+        connection, mapping = undertaking.connection, undertaking.mapping
 
         async def announce() -> None:
             sent = Sent(self.clock.now(), found(undertaking.question.job_action, ready.job_action))
             undertaking.record = await self.ledger.sent(undertaking.record, sent)
 
-        reply = await self.calls.transmit(connection, ready.prepared, ready.signed, deadline, announce)
+        reply = await self.calls.send(ready.call, mapping.effect, announce)
         if not reply.is_success:
-            raise await self._refusal(connection, mapping, ready.job_action, reply, deadline)
+            refusal = await self._refusal(undertaking, ready.job_action, reply)
+            # What is refused the second time may have been done the first time.
+            raise refusal.explain(outcome=Outcome.UNKNOWN) if reply.is_doubtful else refusal
         response = self.calls.response(connection, reply)
         if not reply.is_understood or response.code or response.message:
             raise not_understood(connection, reply).explain(vendor=response)
@@ -232,13 +235,13 @@ class Actions:
             return None
         return HeldKey(question.caller, question.key, question.fingerprint, self.clock.now() + self.key_time)
 
-    async def _complete(self, question: Question, mapping: ActionMapping, deadline: float) -> JobAction:
+    async def _complete(self, question: Question, mapping: ActionMapping, context: CallContext) -> JobAction:
         """The job action with the parameters that were left out and can be found in the job."""
         job_action = question.job_action
         missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
         if not missing:
             return job_action
-        job = await self.jobs.get(question.connection, job_action.job_id, deadline)
+        job = await self.jobs.get(question.connection, job_action.job_id, context)
         if job_action.action not in job.allowed_actions:
             raise WrongState(
                 f"The job is {job.status.vendor_status}, which does not allow {job_action.action}.",
@@ -248,22 +251,23 @@ class Actions:
         found = {name: _only(name, finders[finder](job.vendor_object)) for name, finder in missing.items()}
         return replace(job_action, parameters={**job_action.parameters, **found})
 
-    def _prepare(self, connection: Connection, mapping: ActionMapping, job_action: JobAction) -> HttpRequest:
+    def _prepare(
+        self, connection: Connection, mapping: ActionMapping, job_action: JobAction, context: CallContext
+    ) -> Call:
         try:
             encoded = mapping.encode(job_action)
         except UnmappableValue as error:
             raise _value_not_supported(connection.vendor.name, error) from None
-        return self.calls.prepare(connection, mapping.operation, mapping.lens, encoded)
+        return self.calls.prepare(connection, mapping.operation, mapping.lens, encoded, context)
 
-    async def _refusal(
-        self, connection: Connection, mapping: ActionMapping, job_action: JobAction, reply: VendorReply, deadline: float
-    ) -> JobgateError:
+    async def _refusal(self, undertaking: Undertaking, job_action: JobAction, reply: VendorReply) -> JobgateError:
         """Why the vendor refused. Where its answer leaves that open, the job tells."""
+        connection, mapping = undertaking.connection, undertaking.mapping
         problem = self.calls.problem(connection, reply)
         if not isinstance(problem, EXPLAINED_BY_THE_JOB):
             return problem
         try:
-            job = await self.jobs.get(connection, job_action.job_id, deadline)
+            job = await self.jobs.get(connection, job_action.job_id, undertaking.context)
         except UnknownJob as unknown:
             return unknown.explain(vendor=problem.explanation.vendor)
         except JobgateError as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 
 from gateway.domain.errors import (
     Explanation,
@@ -16,20 +15,21 @@ from gateway.domain.errors import (
     VendorReplyNotUnderstood,
     VendorThrottled,
     VendorTimedOut,
+    VendorUnavailable,
 )
-from gateway.domain.model import HttpReply, HttpRequest, Outcome, VendorRequest, VendorResponse
-from gateway.domain.ports import Clock, Transport
+from gateway.domain.model import Effect, HttpReply, HttpRequest, VendorRequest, VendorResponse
+from gateway.domain.ports import Clock
+from gateway.domain.record import NOBODY, Origin
+from gateway.domain.retry_after import retry_after
 from gateway.engine.connections import Connection
 from gateway.engine.wire import VendorReply, check_contract, http_request
+from gateway.resilience.pipeline import Announce, Errand, unannounced
+from gateway.resilience.policy import Observation, observed
 from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
 LONGEST_VENDOR_TEXT = 1_024
 """Characters of a vendor's own message that are kept."""
-
-REDACTED = "[redacted]"
-LEAST_SECRET = 16
-"""Characters. What proves who we are and is shorter is a name or a part of a date."""
 
 MEANINGS: dict[str, type[JobgateError]] = {
     "unknown-job": UnknownJob,
@@ -45,78 +45,73 @@ STATUSES: dict[int, type[JobgateError]] = {
     404: UnknownJob,
     408: VendorTimedOut,
     429: VendorThrottled,
+    503: VendorUnavailable,
 }
 """What an HTTP status means where the vendor's document does not say."""
 
-Announce = Callable[[], Awaitable[None]]
-"""What is done before a request is sent, such as to record it. The request is not sent where it fails."""
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """What a call is made for: until when, on the monotonic clock, it must have ended, and whose request it serves."""
+
+    deadline: float
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one documented operation, ready to be sent but for the credentials."""
+
+    connection: Connection
+    operation: Operation
+    request: HttpRequest
+    context: CallContext
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Makes calls to vendors. Every call of the gateway goes through here."""
+    """Makes calls to vendors. Every call of the gateway goes through here. None takes longer than `seconds`."""
 
-    transport: Transport
     clock: Clock
     seconds: float
 
-    def deadline(self) -> float:
-        """When, on the monotonic clock, a request that starts now must have ended."""
-        return self.clock.monotonic() + self.seconds
+    def context(self, origin: Origin = NOBODY, seconds: float | None = None) -> CallContext:
+        """The context of a request that starts now, and may take `seconds` where that is less than is allowed."""
+        allowed = self.seconds if seconds is None else min(seconds, self.seconds)
+        return CallContext(self.clock.monotonic() + allowed, origin)
 
-    def prepare(self, connection: Connection, operation: Operation, lens: Lens, request: VendorRequest) -> HttpRequest:
-        """The request as it will be sent, but for the credentials. Raises what `check_contract` raises."""
+    def prepare(
+        self, connection: Connection, operation: Operation, lens: Lens, request: VendorRequest, context: CallContext
+    ) -> Call:
+        """A call with this request. Raises what `check_contract` raises."""
         check_contract(operation, lens, request)
-        return http_request(operation, request, connection.endpoint)
+        prepared = http_request(operation, request, connection.endpoint, context.origin)
+        return Call(connection, operation, prepared, context)
 
-    async def sign(self, connection: Connection, prepared: HttpRequest, deadline: float) -> HttpRequest:
-        """The request with the headers that prove who we are. Raises what getting a token raises."""
-        try:
-            credentials = await connection.credentials.headers(prepared, deadline)
-        except JobgateError as error:
-            raise naming(connection, error) from error
-        headers = {**prepared.headers, **credentials}
-        return HttpRequest(prepared.method, prepared.url, headers, prepared.content)
+    async def send(self, call: Call, effect: Effect = Effect.READ, announce: Announce = unannounced) -> VendorReply:
+        """Send a call, as often as the policy has it for its effect, and give the last reply.
 
-    async def transmit(
-        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float, announce: Announce
-    ) -> VendorReply:
-        """Send a signed request, once. Raises VendorFailed where there is no reply.
-
-        A request that the vendor turned away because its token had ended was not acted on; it is sent with a new one.
+        Raises VendorFailed where there is none, and ConnectionSuspended or ConnectionBusy where it was not sent.
         `announce` is called, and waited for, before each sending.
         """
-        await announce()
-        reply = await self._exchange(connection, prepared, signed, deadline)
-        if reply.status != HTTPStatus.UNAUTHORIZED or not connection.credentials.renew():
-            return reply
+        observe = partial(self._observe, call)
+        errand = Errand(call.request, effect, call.context.deadline, call.connection.credentials, announce, observe)
         try:
-            renewed = await self.sign(connection, prepared, deadline)
-            await announce()
+            carried = await call.connection.pipeline.send(errand)
         except JobgateError as error:
-            raise error.explain(outcome=Outcome.REJECTED) from error
-        return await self._exchange(connection, prepared, renewed, deadline)
+            error.explain(vendor=error.explanation.vendor or VendorResponse(call.connection.vendor.name))
+            raise
+        return VendorReply(carried.reply, carried.is_doubtful)
 
-    async def _exchange(
-        self, connection: Connection, prepared: HttpRequest, signed: HttpRequest, deadline: float
-    ) -> VendorReply:
-        """One request and its reply, without our credentials: a vendor may repeat them in what it says of an error."""
-        try:
-            reply = await self.transport.send(signed, deadline)
-        except JobgateError as error:
-            raise naming(connection, error) from error
-        content, headers = reply.content, reply.headers
-        for name, value in signed.headers.items():
-            secret = value.rpartition(" ")[2]
-            if name not in prepared.headers and len(secret) >= LEAST_SECRET:
-                content = content.replace(secret.encode(), REDACTED.encode())
-                headers = {field: text.replace(secret, REDACTED) for field, text in headers.items()}
-        return VendorReply(HttpReply(reply.status, headers, content))
-
-    async def read(self, connection: Connection, prepared: HttpRequest, deadline: float) -> VendorReply:
-        """Sign and send a request that changes nothing."""
-        signed = await self.sign(connection, prepared, deadline)
-        return await self.transmit(connection, prepared, signed, deadline, _unannounced)
+    def _observe(self, call: Call, http: HttpReply) -> Observation:
+        """What a reply is an observation of; the vendor's document may say more of it than HTTP does."""
+        reply = VendorReply(http)
+        call.connection.drift.look_at(call.operation, reply)
+        if reply.is_success:
+            return Observation.ANSWER
+        code = self.response(call.connection, reply).code
+        meanings = call.connection.vendor.specification.errors.meanings_of(reply.status, code)
+        return Observation.TURNED_AWAY if meanings == {"throttled"} else observed(http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
@@ -138,17 +133,8 @@ class Calls:
     def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
         """A reply as a problem of a kind that is known already."""
         response = self.response(connection, reply)
-        explanation = Explanation(vendor=response, retry_after=reply.retry_after(self.clock.now()))
+        explanation = Explanation(vendor=response, retry_after=retry_after(reply.http, self.clock.now()))
         return kind(_sentence(kind, response), explanation)
-
-
-async def _unannounced() -> None:
-    """Reads are sent without anybody being told."""
-
-
-def naming(connection: Connection, error: JobgateError) -> JobgateError:
-    """The error, with the vendor that it is about."""
-    return error.explain(vendor=error.explanation.vendor or VendorResponse(connection.vendor.name))
 
 
 def _by_class(status: int) -> type[JobgateError]:

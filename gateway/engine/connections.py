@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from gateway.domain.adapter import Adapter
 from gateway.domain.errors import UnknownConnection, UnknownVendor
+from gateway.domain.model import Quota
 from gateway.domain.ports import VendorCredentials
+from gateway.engine.drift import Drift
+from gateway.resilience.pipeline import Pipeline
 from gateway.specs.capabilities import Capability
 from gateway.specs.vendor import VendorSpecification
 
@@ -35,8 +38,8 @@ class Vendor:
 class Connection:
     """One configured account. `endpoint` takes the place of the server in the vendor's document, without a final slash.
 
-    `authentication` is the name of the security scheme that `credentials` serves. Where `needs_key`, actions are
-    refused without an idempotency key.
+    `authentication` is the name of the security scheme that `credentials` serves, and `pipeline` the way of every
+    request. Where `needs_key`, actions are refused without an idempotency key.
     """
 
     name: str
@@ -44,6 +47,9 @@ class Connection:
     endpoint: str
     authentication: str
     credentials: VendorCredentials
+    pipeline: Pipeline = field(repr=False)
+    drift: Drift = field(repr=False)
+    quota: Quota | None = None
     needs_key: bool = False
 
 

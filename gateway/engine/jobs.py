@@ -16,7 +16,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import BlockedAction, Job, Json, Page, VendorRequest, VendorResponse
 from gateway.domain.times import is_date_time
-from gateway.engine.calls import Calls
+from gateway.engine.calls import CallContext, Calls
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.paging import cursor_at, documented, first_page, next_query, page_at
 from gateway.engine.wire import VendorReply, url
@@ -38,20 +38,22 @@ class Jobs:
 
     calls: Calls
 
-    async def get(self, connection: Connection, job_id: str, deadline: float | None = None) -> Job:
+    async def get(self, connection: Connection, job_id: str, context: CallContext) -> Job:
         """One job. Raises UnknownJob, and what any call raises."""
         specification = connection.vendor.specification
         read = specification.read_one or specification.read_list
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
-        return await self.get_by(connection, read, job_id, self.calls.deadline() if deadline is None else deadline)
+        return await self.get_by(connection, read, job_id, context)
 
-    async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, deadline: float) -> Job:
+    async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         """One job, by a certain operation of the vendor. Raises UnknownJob, and what any call raises."""
         get = self._get_one if read.items is None else self._find
-        return await get(connection, read, job_id, deadline)
+        return await get(connection, read, job_id, context)
 
-    async def page(self, connection: Connection, limit: int, cursor: str | None, status: str | None) -> Page[Job]:
+    async def page(
+        self, connection: Connection, limit: int, cursor: str | None, status: str | None, context: CallContext
+    ) -> Page[Job]:
         """A part of the connection's jobs. `cursor` is one that an earlier page gave. Raises UnknownCursor."""
         read = connection.vendor.specification.read_list
         if read is None:
@@ -59,19 +61,18 @@ class Jobs:
         request = first_page(connection.vendor, read, limit, status)
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
-        page = await self._page(connection, read, request, self.calls.deadline())
+        page = await self._page(connection, read, request, context)
         return replace(page, items=tuple(job for job in page.items if status in {None, job.status.status}))
 
-    async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, deadline: float) -> Job:
+    async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         request = read.encode({"job.id": job_id})
-        prepared = self.calls.prepare(connection, read.operation, read.lens, request)
-        reply = await self.calls.read(connection, prepared, deadline)
+        reply = await self.calls.send(self.calls.prepare(connection, read.operation, read.lens, request, context))
         return normalise(connection, self._object(connection, reply))
 
-    async def _find(self, connection: Connection, read: ReadMapping, job_id: str, deadline: float) -> Job:
+    async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         request = first_page(connection.vendor, read, read.largest_page(), None)
         for _ in range(MOST_PAGES):
-            page = await self._page(connection, read, request, deadline)
+            page = await self._page(connection, read, request, context)
             found = next((job for job in page.items if job.id == job_id), None)
             if found is not None:
                 return found
@@ -84,11 +85,11 @@ class Jobs:
         )
 
     async def _page(
-        self, connection: Connection, read: ReadMapping, request: VendorRequest, deadline: float
+        self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext
     ) -> Page[Job]:
-        prepared = self.calls.prepare(connection, read.operation, read.lens, documented(read, request))
-        prepared = replace(prepared, url=url(read.operation, request, connection.endpoint))
-        reply = await self.calls.read(connection, prepared, deadline)
+        call = self.calls.prepare(connection, read.operation, read.lens, documented(read, request), context)
+        whole = replace(call.request, url=url(read.operation, request, connection.endpoint))
+        reply = await self.calls.send(replace(call, request=whole))
         try:
             body = self._object(connection, reply)
         except UnknownJob:  # nobody asked for a job

@@ -91,6 +91,7 @@ class Settler:
     clock: Clock
     schedule: Schedule
     gates: Mapping[str, asyncio.Semaphore] = field(default_factory=_gates, repr=False)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     async def run(self) -> None:
         """Look after whatever is due, and keep the ledger tidy, until cancelled."""
@@ -111,10 +112,14 @@ class Settler:
         return tuple(await asyncio.gather(*map(self._looked_after, await self._take_due(AT_ONCE))))
 
     async def wait(self, record: JobActionRecord, seconds: float) -> JobActionRecord:
-        """The record as soon as it is settled, or as it is after so many seconds, as far as the ledger can be read."""
+        """The record as soon as it is settled, or as it is after so many seconds, as far as the ledger can be read.
+
+        Nobody waits for longer than until `stopping`.
+        """
         end = self.clock.monotonic() + seconds
-        while not record.is_settled and self.clock.monotonic() < end:
-            await asyncio.sleep(min(LOOK_SECONDS, max(0.0, end - self.clock.monotonic())))
+        while not record.is_settled and not self.stopping.is_set() and (left := end - self.clock.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), min(LOOK_SECONDS, left))
             with suppress(LedgerUnavailable):
                 record = await self.ledger.get(record.id, record.requested.caller) or record
         return record
@@ -159,7 +164,8 @@ class Settler:
         try:
             connection, mapping = self._how(record)
             read = connection.vendor.specification.reads[mapping.confirm]
-            job = await self.jobs.get_by(connection, read, record.job_action.job_id, self.jobs.calls.deadline())
+            context = self.jobs.calls.context(record.requested.origin)
+            job = await self.jobs.get_by(connection, read, record.job_action.job_id, context)
         except JobgateError as error:
             return await self._go_on(record, Read(self.clock.now(), problem=error.code))
         except Exception:

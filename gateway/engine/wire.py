@@ -11,22 +11,18 @@ import math
 import re
 from codecs import BOM_UTF8
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from urllib.parse import quote
 
 from gateway.domain.encoding import dump
 from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome, VendorRequest
+from gateway.domain.record import NOBODY, Origin
 from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, Parts
 from gateway.specs.operations import Operation
 
 USER_AGENT = "jobgate/1"
-LONGEST_RETRY_AFTER = 86_400
-"""Seconds. A vendor that asks for more is not believed."""
-
 JOB_ID = "/path/jobId"
 """Where the unified API has a job's id."""
 
@@ -69,10 +65,14 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
     return FieldError(places[kind], error.detail) if kind in places else None
 
 
-def http_request(operation: Operation, request: VendorRequest, endpoint: str) -> HttpRequest:
-    """The request on the wire, without the headers that prove who sends it."""
+def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
+    """The request on the wire, without the headers that prove who sends it, with the ids by which it can be traced."""
     content = b"" if request.body is None else dump(request.body)
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+    if origin.request_id is not None:
+        headers["X-Request-Id"] = origin.request_id
+    if origin.trace_parent is not None:
+        headers["traceparent"] = origin.trace_parent
     headers |= {name: _header_value(name, value) for name, value in request.header.items()}
     if content:
         headers["Content-Type"] = operation.media_types[0]
@@ -127,9 +127,13 @@ _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 @dataclass(frozen=True)
 class VendorReply:
-    """A vendor's reply, its body read as JSON where it is JSON."""
+    """A vendor's reply, its body read as JSON where it is JSON.
+
+    `is_doubtful`: the request was sent before, and nothing told what came of that.
+    """
 
     http: HttpReply
+    is_doubtful: bool = False
 
     @property
     def status(self) -> int:
@@ -150,6 +154,11 @@ class VendorReply:
             return None
 
     @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON."""
+        return self.body is not None or self.http.content.strip() == b"null"
+
+    @property
     def is_understood(self) -> bool:
         """Whether the body is what a vendor sends: nothing, or a JSON object."""
         return not self.http.content or isinstance(self.body, dict)
@@ -158,17 +167,3 @@ class VendorReply:
     def parts(self) -> Parts:
         """The reply as lenses read it."""
         return {"header": self.http.headers, "body": self.body}
-
-    def retry_after(self, now: datetime) -> int | None:
-        """Seconds to wait, from either form of Retry-After (RFC 9110, 10.2.3); None where it says nothing sensible."""
-        text = self.http.headers.get("retry-after", "").strip()
-        seconds = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else _seconds_until(text, now)
-        return None if seconds is None else max(0, min(seconds, LONGEST_RETRY_AFTER))
-
-
-def _seconds_until(text: str, now: datetime) -> int | None:
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return int((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())

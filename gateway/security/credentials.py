@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -15,19 +16,26 @@ from pydantic import SecretStr
 
 from gateway.domain.adapter import Signing
 from gateway.domain.errors import (
+    Explanation,
     JobgateError,
     VendorDeniedAccess,
     VendorError,
     VendorReplyNotUnderstood,
     VendorThrottled,
     VendorTimedOut,
+    VendorUnavailable,
 )
 from gateway.domain.model import HttpReply, HttpRequest, Json
 from gateway.domain.ports import Clock, Transport
+from gateway.domain.retry_after import retry_after
+from gateway.security.redaction import REDACTED
 
-REDACTED = "[redacted]"
+log = logging.getLogger(__name__)
+
 EARLY_SECONDS = 30.0
-"""A token is renewed this long before it ends."""
+"""A token is used until this long before it ends."""
+RENEWAL_SECONDS = 60.0
+"""So long before its end a token is renewed while it still serves, unless its whole life is short."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -56,10 +64,11 @@ class Signature:
 
 @dataclass(frozen=True)
 class Token:
-    """An access token, and when on the monotonic clock it ends."""
+    """An access token, and when on the monotonic clock it ends and a new one should be had."""
 
     value: SecretStr
     ends: float
+    renew_at: float
 
 
 class ClientCredentials:
@@ -83,10 +92,15 @@ class ClientCredentials:
         self._clock = clock
         self._token: Token | None = None
         self._lock = asyncio.Lock()
+        self._renewal: asyncio.Task[None] | None = None
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The bearer token's header. One request gets a new token; the others wait for it until their deadline."""
-        token = self._kept() or await self._renewed(deadline)
+        token = self._kept()
+        if token is None:
+            token = await self._renewed(deadline)
+        elif self._renewal is None and token.renew_at <= self._clock.monotonic():
+            self._renewal = asyncio.create_task(self._renew_early(token))
         return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
 
     def _kept(self) -> Token | None:
@@ -101,6 +115,19 @@ class ClientCredentials:
         except TimeoutError as error:
             raise VendorTimedOut("The vendor's token endpoint did not answer in time.") from error
         return token
+
+    async def _renew_early(self, token: Token) -> None:
+        """Get a new token while the old one serves. Where that fails, try again a little later."""
+        now = self._clock.monotonic()
+        try:
+            async with self._lock:
+                self._token = await self._fetch(now + EARLY_SECONDS)
+        except JobgateError as error:
+            log.warning("a vendor's token could not be renewed early: %s", error.code)
+            if self._token is token:
+                self._token = replace(token, renew_at=now + EARLY_SECONDS / 3)
+        finally:
+            self._renewal = None
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The same header without the token."""
@@ -119,7 +146,8 @@ class ClientCredentials:
 
     def _read(self, reply: HttpReply) -> Token:
         if reply.status != HTTPStatus.OK:
-            raise _refusal(reply.status)(f"The vendor's token endpoint answered {reply.status}.")
+            asked = Explanation(retry_after=retry_after(reply, self._clock.now()))
+            raise _refusal(reply.status)(f"The vendor's token endpoint answered {reply.status}.", asked)
         try:
             body: Json = json.loads(reply.content)
             members = body if isinstance(body, Mapping) else {}
@@ -128,11 +156,14 @@ class ClientCredentials:
             token, seconds = None, math.nan
         if not isinstance(token, str) or not _TOKEN.fullmatch(token) or not math.isfinite(seconds):
             raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
-        return Token(SecretStr(token), self._clock.monotonic() + seconds)
+        now = self._clock.monotonic()
+        return Token(SecretStr(token), now + seconds, now + max(seconds - RENEWAL_SECONDS, seconds / 2))
 
 
 def _refusal(status: int) -> type[JobgateError]:
     """What a token endpoint means by a status other than 200. Only the 4xx are about the credentials."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return VendorThrottled
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return VendorUnavailable
     return {4: VendorDeniedAccess, 5: VendorError}.get(status // 100, VendorReplyNotUnderstood)

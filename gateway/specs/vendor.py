@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gateway.domain.model import Effect, JobAction, Json, StatusPair, VendorRequest
+from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
 from gateway.specs.document import load
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation
@@ -131,6 +131,7 @@ class VendorSpecification:
     reply: Lens = field(repr=False)
     errors: ErrorMapping = field(repr=False)
     examples: tuple[Mapping[str, Json], ...] = field(repr=False)
+    quota: Quota | None = None
 
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
@@ -235,6 +236,7 @@ def _compile(api: Api) -> VendorSpecification:
         reply=Lens.compile(vendor.get("reply", {})),
         errors=_errors(vendor["errors"]),
         examples=tuple(_examples(api, reads)),
+        quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
     )
 
 

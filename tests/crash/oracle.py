@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from gateway.domain.errors import catalogue
 from gateway.ledger.audit import verify
 from gateway.ledger.database import Database
-from gateway.ledger.events import record_of
+from gateway.ledger.events import events_of, read, record_of
 from gateway.ledger.tables import events, job_actions
 
 IN_USE = "idempotency-key-in-use"
@@ -198,10 +198,13 @@ def broken_parts(address: str) -> list[str]:
         database.dispose()
     found = [str(verdict.broken)] if verdict.broken else []
     stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    lengths: Counter[str] = Counter()
     for row in rows:
-        if row["sequence"] != len(stored[row["job_action_id"]]):
-            found.append(f"after {len(stored[row['job_action_id']])} events comes {row}")
-        stored[row["job_action_id"]].append((row["kind"], row["content"]))
+        record_id = row["job_action_id"]
+        if row["sequence"] != lengths[record_id]:
+            found.append(f"after {lengths[record_id]} events comes {row}")
+        lengths[record_id] += len(events_of(read(row["kind"], row["content"])))
+        stored[record_id].append((row["kind"], row["content"]))
     for row in index:
         record = record_of(row["id"], stored.pop(row["id"], []))
         if (record.status, record.outcome) != (row["status"], row["outcome"]):

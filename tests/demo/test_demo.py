@@ -142,7 +142,7 @@ def test_terminal() -> None:
 def test_connections_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection of the machine's own settings is not touched, whatever vendor it is of."""
     authentication = {"kind": "signature", "scheme": "accessKey", "secret": "c2VjcmV0"}
-    connection = {"vendor": "azure-job-router", "endpoint": "http://127.0.0.1:9", "authentication": authentication}
+    connection = {"vendor": "azure-job-router", "endpoint": "https://127.0.0.1:9", "authentication": authentication}
     for name in ("A", "ZZZ"):
         monkeypatch.setenv(f"JOBGATE_CONNECTIONS__{name}", json.dumps(connection))
     code, paper = paper_after_run(80)

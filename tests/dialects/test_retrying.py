@@ -16,7 +16,7 @@ VENDOR = "azure-job-router"
 JOB = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4d08"
 FAULTS = {
     "dropped after it was applied": Fault(FaultKind.DROP_AFTER),
-    "error": Fault(FaultKind.STATUS, status=503, retry_after="9"),
+    "error": Fault(FaultKind.STATUS, status=503, retry_after="60"),
     "malformed": Fault(FaultKind.MALFORMED),
 }
 
@@ -45,7 +45,7 @@ def test_a_read_may_be_sent_again(stack: Running) -> None:
     assert listing is not None
     sandbox.script(replace(FAULTS["error"], operation_id=listing.operation.operation_id))
     answer = asked(stack, "GET", "")
-    assert (answer.json()["retryable"], answer.headers["retry-after"]) == (True, "9")
+    assert (answer.json()["retryable"], answer.headers["retry-after"]) == (True, "60")
     assert "outcome" not in answer.json()
 
 

@@ -42,7 +42,7 @@ async def test_an_unknown_outcome_is_answered_with_its_record(desk: Desk, target
     assert (body["status"], body["outcome"], body["readings"]) == ("unsettled", "unknown", [])
     assert (body["attempts"], body["requestedAt"]) == ([{"sentAt": TEN}], TEN)
     assert not {"settledBy", "completedAt", "job"} & body.keys()
-    assert body["problem"]["code"] in {"vendor-timed-out", "vendor-reply-not-understood", "vendor-error"}
+    assert body["problem"]["code"] in {"vendor-timed-out", "vendor-reply-not-understood", "vendor-unavailable"}
     record = await desk.get(answer.headers["location"])
     assert (record.status, record.json, record.headers["retry-after"]) == (200, body, "1")
 
@@ -234,7 +234,7 @@ async def test_both_preferences_are_honoured(desk: Desk, problems: Problems) -> 
     ("lost", "problem"),
     [
         ([SILENCE], {"code": "vendor-timed-out"}),
-        ([reply(503)], {"code": "vendor-error"}),
+        ([reply(503)], {"code": "vendor-unavailable"}),
     ],
 )
 async def test_reads_answer_with_problems(

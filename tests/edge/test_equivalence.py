@@ -470,7 +470,7 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "C20",
         "Of a header field that may come once the first counts.",
-        repeats("authorization", "content-type", "content-encoding", "host", "idempotency-key"),
+        repeats("authorization", "content-type", "content-encoding", "host", "idempotency-key", "request-timeout"),
         "headers",
         (REFUSED, ACCEPTED),
         "listVendors",

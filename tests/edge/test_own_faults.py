@@ -14,7 +14,7 @@ import pytest
 from gateway.app import Catalogue, Gateway
 from gateway.config import load
 from gateway.domain.errors import Explanation, UnknownJob
-from gateway.domain.model import VendorResponse
+from gateway.domain.model import Json, VendorResponse
 from gateway.edge.guard import Application
 from gateway.edge.pages import Pages
 from gateway.edge.response_validation import ResponseValidation
@@ -28,7 +28,13 @@ from tests.support.edge import LIMITS, MARK
 from tests.support.problems import Problems
 from tests.support.vendors import API_KEY
 
-CONNECTION = {"name": "a", "vendor": "b", "endpoint": "https://c", "authentication": "d"}
+CONNECTION: dict[str, Json] = {
+    "name": "a",
+    "vendor": "b",
+    "endpoint": "https://c",
+    "authentication": "d",
+    "contractDrift": 0,
+}
 
 
 @dataclass
@@ -50,9 +56,9 @@ async def nothing() -> None:
 
 
 @asynccontextmanager
-async def no_life() -> AsyncIterator[None]:
+async def no_life() -> AsyncIterator[dict[str, Any]]:
     """There is nothing to start, and nothing to close."""
-    yield
+    yield {}
 
 
 def serving(

@@ -26,8 +26,9 @@ ANSWERS = [
     pytest.param(reply(403), "vendor-denied-access", 502, REJECTED, id="403"),
     pytest.param(reply(408), "vendor-timed-out", 504, UNKNOWN, id="408"),
     pytest.param(reply(429), "vendor-throttled", 429, REJECTED, id="429"),
-    *(pytest.param(reply(status), "vendor-error", 502, UNKNOWN, id=str(status)) for status in (500, 502, 503, 504)),
-    pytest.param(reply(503, None, {"retry-after": "1"}), "vendor-error", 502, UNKNOWN, id="503 with Retry-After"),
+    *(pytest.param(reply(status), "vendor-error", 502, UNKNOWN, id=str(status)) for status in (500, 502, 504)),
+    pytest.param(reply(503), "vendor-unavailable", 503, UNKNOWN, id="503"),
+    pytest.param(reply(503, None, {"retry-after": "1"}), "vendor-unavailable", 503, UNKNOWN, id="503 with Retry-After"),
     pytest.param(reply(502, HTML), "vendor-error", 502, UNKNOWN, id="502 with HTML"),
     *(
         pytest.param(reply(status), "vendor-reply-not-understood", 502, UNKNOWN, id=str(status))
@@ -100,7 +101,7 @@ RETRY_AFTER = [
     ("Mon, 05 Jan 2026 09:00:00 GMT", 0),
     ("Fri, 31 Dec 9999 23:59:59 GMT", 86_400),
     ("Mon, 32 Jan 2026 10:01:30 GMT", None),
-    ("99999999999999999999", None),
+    ("99999999999999999999", 86_400),
     ("-1", None),
     ("1.5", None),
     ("1e9", None),

@@ -29,7 +29,7 @@ OTHER_JOB = "0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01"
 
 async def read(made: Bench, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> Job:
     """One job."""
-    return await made.jobs.get(made.connection(connection), job_id)
+    return await made.jobs.get(made.connection(connection), job_id, made.calls.context())
 
 
 async def fails(made: Bench, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> JobgateError:

@@ -86,7 +86,7 @@ def made(catalogue: Catalogue) -> Bench:
     wired = Bench(catalogue)
     wired.transport.script = [token(seconds=1_000_000)]
     connection = wired.connection("vonage-emea")
-    asyncio.run(connection.credentials.headers(HttpRequest("GET", "", {}), wired.calls.deadline()))
+    asyncio.run(connection.credentials.headers(HttpRequest("GET", "", {}), wired.calls.context().deadline))
     return wired
 
 

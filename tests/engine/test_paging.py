@@ -28,7 +28,7 @@ async def page(
     made: Bench, name: str = "contoso-prod", cursor: str | None = None, *, limit: int = 50, status: str | None = None
 ) -> Page[Job]:
     """A page of a connection's jobs."""
-    return await made.jobs.page(made.connection(name), limit, cursor, status)
+    return await made.jobs.page(made.connection(name), limit, cursor, status, made.calls.context())
 
 
 async def refusal(made: Bench, name: str = "contoso-prod", cursor: str | None = None) -> JobgateError:

@@ -43,7 +43,7 @@ async def test_recorded_jobs_are_read(bench: MakeBench, exchange: dict[str, Any]
     """A job as the live service sends it, optional members left out, becomes a job of ours; nothing of it is lost."""
     recorded = exchange["response"]["body"]
     made = bench(reply(200, recorded))
-    job = await made.jobs.get(made.connection("contoso-prod"), recorded["id"])
+    job = await made.jobs.get(made.connection("contoso-prod"), recorded["id"], made.calls.context())
     assert (job.id, job.status.vendor_status) == (recorded["id"], recorded["status"])
     assert job.timestamps == {name: recorded[name] for name in ("enqueuedAt",) if name in recorded}
     assert job.vendor_object == recorded

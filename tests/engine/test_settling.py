@@ -297,7 +297,7 @@ async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(ben
     assert mapping.evidence is None
     for status in specification.statuses:
         made.transport.script.append(target.job(status))
-        job = await made.jobs.get(connection, target.job_id)
+        job = await made.jobs.get(connection, target.job_id, made.calls.context())
         seen = Observation(connection, mapping, made.ask(target).job_action, [], job, NOW)
         after, without = specification.reachable([mapping.to_status]), specification.reachable(mapping.from_statuses)
         expected = {(True, False): True, (False, True): False}.get((status in after, status in without))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from adapters.azure_job_router import verify
 from gateway.app import Catalogue
 from gateway.domain.model import HttpReply, HttpRequest, JobAction
-from gateway.engine.wire import LONGEST_RETRY_AFTER, VendorReply
+from gateway.domain.retry_after import LONGEST_RETRY_AFTER, retry_after
+from gateway.engine.wire import VendorReply
 from gateway.specs.operations import Operation
 from tests.support.bench import Bench
 from tests.support.clock import NOW
@@ -115,7 +116,7 @@ def test_what_is_encoded_can_be_decoded(catalogue: Catalogue, job_id: str, param
 @example(text="Mon, 05 Jan 99999 10:01:30 GMT")
 def test_no_retry_after_is_an_error(text: str) -> None:
     """Whatever a vendor writes into Retry-After, it becomes a sensible number of seconds or nothing."""
-    seconds = VendorReply(HttpReply(429, {"retry-after": text})).retry_after(NOW)
+    seconds = retry_after(HttpReply(429, {"retry-after": text}), NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
 

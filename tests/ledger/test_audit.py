@@ -31,7 +31,7 @@ async def lived(stored: Ledgers, clock: FakeClock, actions: int = 4) -> list[Job
     for number in range(actions):
         clock.advance(1)
         key = f"key-{number}" if number % 2 else None
-        origin = Origin("192.0.2.7", "request-1", "a" * 32)
+        origin = Origin("192.0.2.7", "request-1", f"00-{'a' * 32}-{'b' * 16}-01")
         record = new_record(clock, key, parameters={"note": SECRET_NOTE}, origin=origin)
         records.append(await done(first if number % 2 else second, clock, record))
     return records

@@ -51,6 +51,8 @@ database_url = "{address}"
 [connections.azure]
 vendor = "azure-job-router"
 endpoint = "{endpoint}"
+plain_http = true
+quota = "none"
 authentication = {{ kind = "signature", scheme = "{scheme}", secret = "{secret}" }}
 """
 

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
-from gateway.security.credentials import EARLY_SECONDS, REDACTED, ClientCredentials
+from gateway.security.credentials import EARLY_SECONDS, ClientCredentials
+from gateway.security.redaction import REDACTED
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line, reply
 from tests.support.vendors import CLIENT_SECRET, TOKEN_URL, token
@@ -93,6 +94,43 @@ async def test_many_requests_at_once_fetch_one_token() -> None:
     assert len(desk.transport.requests) == 1
 
 
+async def passed() -> None:
+    """What goes on in the background has its turns."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_token_is_renewed_while_it_serves() -> None:
+    """In its last minute one request has a new one fetched, and neither it nor any other waits for that."""
+    desk = Desk(token("old", 600), token("new", 600))
+    await desk.bearer()
+    desk.clock.advance(539)
+    assert await desk.bearer() == "Bearer old"
+    await passed()
+    assert len(desk.transport.requests) == 1
+    desk.clock.advance(1)
+    assert {*await asyncio.gather(*(desk.bearer() for _ in range(9)))} == {"Bearer old"}
+    await passed()
+    assert await desk.bearer() == "Bearer new"
+    assert len(desk.transport.requests) == 2
+
+
+async def test_a_renewal_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """The old token serves on, and ten seconds later it is tried again."""
+    desk = Desk(token("old", 600), reply(500), token("new", 600))
+    await desk.bearer()
+    desk.clock.advance(541)
+    for _ in range(9):
+        assert await desk.bearer() == "Bearer old"
+        await passed()
+    assert len(desk.transport.requests) == 2
+    assert "could not be renewed early: vendor-error" in caplog.text
+    desk.clock.advance(10)
+    await desk.bearer()
+    await passed()
+    assert await desk.bearer() == "Bearer new"
+
+
 async def test_a_token_that_is_turned_away_is_not_used_again() -> None:
     """After `renew` the next request gets a new token, and those after it the same."""
     desk = Desk(token("old"), token("new"))
@@ -110,7 +148,7 @@ async def test_a_token_that_is_turned_away_is_not_used_again() -> None:
         pytest.param(reply(404), "vendor-denied-access", id="404"),
         pytest.param(reply(429), "vendor-throttled", id="429"),
         pytest.param(reply(500), "vendor-error", id="500"),
-        pytest.param(reply(503), "vendor-error", id="503"),
+        pytest.param(reply(503), "vendor-unavailable", id="503"),
         pytest.param(reply(302), "vendor-reply-not-understood", id="302"),
         pytest.param(reply(204), "vendor-reply-not-understood", id="204"),
         pytest.param(VendorUnreachable("refused"), "vendor-unreachable", id="refused"),

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from adapters.azure_job_router import ADAPTER
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
-from gateway.security.credentials import REDACTED, Signature
+from gateway.security.credentials import Signature
+from gateway.security.redaction import REDACTED
 from tests.support.clock import FakeClock
 from tests.support.vendors import ACCESS_KEY, ASSIGNMENT, AZURE, AZURE_JOB
 

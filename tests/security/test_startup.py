@@ -102,3 +102,37 @@ def test_a_key_may_not_outlive_its_record(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="retention_days is shorter than idempotency_hours"):
         settings(tmp_path, "[ledger]\nretention_days = 2\nidempotency_hours = 72")
     assert settings(tmp_path, "[ledger]\nretention_days = 3").ledger.retention_days == 3
+
+
+PLAIN = """
+[connections.contoso-prod]
+vendor = "azure-job-router"
+endpoint = "{endpoint}"
+authentication = {{ kind = "signature", scheme = "accessKey", secret = "{secret}" }}
+{more}
+"""
+
+
+def test_a_plain_address_has_to_be_meant(tmp_path: Path) -> None:
+    """Credentials do not go over a connection that anybody can read, unless the settings say that they may."""
+    text = PLAIN.format(endpoint="http://vendor.test", secret=KEY, more="")
+    with pytest.raises(ConfigurationError, match=r"connections\.contoso-prod: .*https://.*plain_http = true"):
+        settings(tmp_path, text)
+    assert settings(tmp_path, f"{text}plain_http = true").connections["contoso-prod"].plain_http
+
+
+QUOTAS = {
+    "": None,
+    'quota = "none"': "none",
+    "quota = { requests = 5, seconds = 1 }": config.QuotaSettings(requests=5, seconds=1),
+}
+
+
+@pytest.mark.parametrize(("written", "quota"), list(QUOTAS.items()), ids=["left out", "none", "another"])
+def test_a_quota_can_be_set(tmp_path: Path, catalogue: Catalogue, written: str, quota: object) -> None:
+    """A setting takes the place of what the vendor's document says, and `none` of any limit."""
+    read = settings(tmp_path, PLAIN.format(endpoint="https://vendor.test", secret=KEY, more=written))
+    assert read.connections["contoso-prod"].quota == quota
+    connection = Gateway(read, catalogue).directory.connection("contoso-prod")
+    expected = {"": (1_000, 10), 'quota = "none"': None}.get(written, (5, 1))
+    assert (connection.quota and (connection.quota.requests, connection.quota.seconds)) == expected

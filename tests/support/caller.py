@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from gateway.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
@@ -10,19 +11,29 @@ from gateway.transport import HttpTransport
 
 Headers = Mapping[str, str]
 NONE: Headers = {}
+OTHER = "https://vendor.test"
+"""An origin that each of them may call too."""
 
 
 class Caller:
-    """Sends requests through one transport."""
+    """Sends requests through one transport for each origin."""
 
     def __init__(self) -> None:
         """Use the transport of the product and the clock of the machine."""
         self.clock = SystemClock()
-        self.transport = HttpTransport(self.clock)
+        self.transports: dict[str, HttpTransport] = {}
 
     async def __call__(
         self, url: str, method: str = "POST", content: bytes = b"", *, seconds: float = 5.0, headers: Headers = NONE
     ) -> HttpReply:
         """Send one request that has to end in `seconds`."""
         request = HttpRequest(method, url, headers, content)
-        return await self.transport.send(request, self.clock.monotonic() + seconds)
+        origin = "/".join(url.split("/")[:3])
+        allowed = [OTHER, origin] if urlsplit(origin).netloc and origin.startswith("http") else [OTHER]
+        transport = self.transports.setdefault(origin, HttpTransport(self.clock, allowed))
+        return await transport.send(request, self.clock.monotonic() + seconds)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for transport in self.transports.values():
+            await transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -24,6 +25,11 @@ class FakeClock:
     def monotonic(self) -> float:
         """Seconds that grow only by `advance`."""
         return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass at once, and everybody else have a turn."""
+        self.advance(seconds)
+        await asyncio.sleep(0)
 
     def new_id(self, at: datetime) -> str:
         """A UUID of version 7's form, of the time; each greater than the one before of the same time."""

@@ -126,9 +126,9 @@ class CrashingLedger(SqlLedger):
 class CrashingTransport(HttpTransport):
     """The transport, after whose reply to an action the process may end."""
 
-    def __init__(self, clock: Clock, trap: Trap) -> None:
-        """Send as the product does."""
-        super().__init__(clock)
+    def __init__(self, settings: Settings, clock: Clock, trap: Trap) -> None:
+        """Send as the product does, to every address of the settings."""
+        super().__init__(clock, [address for each in settings.connections.values() for address in each.addresses])
         self._trap = trap
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
@@ -170,7 +170,7 @@ def be_a_gateway(settings: Settings, catalogue: Catalogue, crash: Crash | None) 
         settings,
         catalogue,
         clock=clock,
-        transport=CrashingTransport(clock, trap),
+        transport=CrashingTransport(settings, clock, trap),
         ledger=CrashingLedger(settings, clock, trap),
     )
     with listen(HOST, 0) as listening:

@@ -19,6 +19,7 @@ from gateway.config import (
 )
 from gateway.domain.model import HttpReply, HttpRequest, Json
 from gateway.edge.response_validation import ResponseValidation
+from gateway.resilience.policy import Policy
 from tests.support.transport import reply
 
 AZURE = "https://contoso.westus.communications.azure.com"
@@ -33,10 +34,15 @@ ASSIGNMENT = "1d5896f3-8b54-40be-82d3-910323f5e2af"
 VONAGE_JOB = "fe4b9c24-d305-492e-90e2-ddbdd7a36555"
 
 
+ONE_ATTEMPT = Policy(attempts=1, breaker_failures=1_000)
+"""For tests in which the vendor is asked as often as they say; what is sent again has tests of its own."""
+
+
 def settings(**others: Any) -> Settings:
     """Two Azure accounts and one of Vonage."""
     return Settings(
         api_key=SecretStr(API_KEY),
+        policy=others.pop("policy", ONE_ATTEMPT),
         server=ServerSettings(trusted_hosts=("gateway.test",), response_validation=ResponseValidation.REFUSE),
         connections={
             "contoso-prod": azure_connection(AZURE),
@@ -61,7 +67,7 @@ def azure_connection(endpoint: str) -> ConnectionSettings:
     """An Azure account whose requests are signed."""
     secret = SecretStr(ACCESS_KEY)
     authentication = SignedAuthentication(kind="signature", scheme="accessKey", secret=secret)
-    return ConnectionSettings(vendor="azure-job-router", endpoint=endpoint, authentication=authentication)
+    return ConnectionSettings(vendor="azure-job-router", endpoint=endpoint, authentication=authentication, quota="none")
 
 
 def token(value: str = "token-1", seconds: Any = 7200) -> HttpReply:

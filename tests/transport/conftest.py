@@ -14,4 +14,4 @@ async def send() -> AsyncIterator[Caller]:
     """A function that sends a request over the network; its connections are closed at the end."""
     caller = Caller()
     yield caller
-    await caller.transport.close()
+    await caller.close()

@@ -73,10 +73,10 @@ async def test_a_vendor_that_hangs_does_not_hold_up_another(send: Caller) -> Non
 
 async def test_a_transport_can_be_closed_and_used_again(send: Caller) -> None:
     """Closing ends the connections, and is no end of the transport."""
-    await send.transport.close()
+    await send.close()
     async with raw_server(OK, each_request=True) as server:
         await send(server.url)
-        await send.transport.close()
+        await send.close()
         await send(server.url)
     assert server.connections == 2
 

@@ -1,0 +1,100 @@
+"""Contract drift: where a vendor's replies depart from the vendor's own document.
+
+A departure is no error as long as the reply can be understood. It is counted, and logged once for each kind: it says
+that the document, or the vendor, has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from gateway.engine.wire import VendorReply
+from gateway.specs.operations import Operation
+
+log = logging.getLogger(__name__)
+
+MOST_KINDS = 50
+"""How many kinds of departures of one connection are told apart."""
+MOST_AT_ONCE = 10
+"""How many places of one reply are looked at."""
+LONGEST_PLACE = 256
+LONGEST_DETAIL = 512
+"""Characters."""
+
+_NUMBER = re.compile(r"(?<=/)[0-9]+(?=/|\Z)")
+_STRANGE = re.compile(r"[^ -~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A kind of departure: in which reply, where in it (a JSON pointer; `*` is any item of an array), and what."""
+
+    operation_id: str
+    status: int
+    place: str
+    detail: str
+
+
+class Drift:
+    """The departures of one connection, since the gateway started."""
+
+    def __init__(self, connection: str) -> None:
+        """None yet."""
+        self._connection = connection
+        self._kinds: Counter[Departure] = Counter()
+        self.count = 0
+
+    @property
+    def kinds(self) -> Mapping[Departure, int]:
+        """How often there was which."""
+        return self._kinds
+
+    def look_at(self, operation: Operation, reply: VendorReply) -> None:
+        """Compare a reply with the vendor's document."""
+        for departure in self._departures(operation, reply):
+            self.count += 1
+            if departure not in self._kinds and len(self._kinds) < MOST_KINDS:
+                log.warning(
+                    "%s: a reply departs from the vendor's document: %s %d %s %s",
+                    *(self._connection, departure.operation_id, departure.status, departure.place, departure.detail),
+                )
+                self._kinds[departure] = 0
+            if departure in self._kinds:
+                self._kinds[departure] += 1
+
+    def _departures(self, operation: Operation, reply: VendorReply) -> tuple[Departure, ...]:
+        try:
+            return tuple(departures(operation, reply))
+        except ValueError:  # the validator goes no deeper than 255 levels (jsonschema-rs 0.60.3)
+            return (Departure(operation.operation_id, reply.status, "/body", "is too deep to be compared"),)
+
+
+def departures(operation: Operation, reply: VendorReply) -> Iterator[Departure]:
+    """Where a reply departs from the document: its status, its media type, its body."""
+
+    def departure(place: str, detail: str) -> Departure:
+        shown = _STRANGE.sub("?", _NUMBER.sub("*", place))[:LONGEST_PLACE]
+        return Departure(operation.operation_id, reply.status, shown, detail[:LONGEST_DETAIL])
+
+    documented = operation.response(reply.status)
+    if documented is None:
+        yield departure("/status", "is not documented")
+        return
+    if not documented.bodies or not reply.http.content:
+        if bool(documented.bodies) != bool(reply.http.content):
+            yield departure("/body", "is not there" if documented.bodies else "is not documented")
+        return
+    media_type = reply.http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    validator = documented.bodies.get(media_type)
+    if validator is None:
+        yield departure("/header/content-type", f"is not {' or '.join(documented.bodies)}")
+        validator = next(iter(documented.bodies.values()))
+    if not reply.is_json:
+        yield departure("/body", "is not JSON")
+    elif not validator.is_valid(reply.body):
+        for error in validator.errors(reply.body)[:MOST_AT_ONCE]:
+            yield departure(f"/body{error.pointer}", error.detail)

@@ -1,0 +1,78 @@
+"""A transport goes to its own addresses, makes connections in time, and shares none with another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.domain.errors import GatewayError, VendorUnreachable
+from gateway.domain.model import HttpRequest
+from gateway.transport import HttpTransport, origin_of
+from tests.support.server import answer, raw_server
+
+OK = answer(b"{}")
+
+ELSEWHERE = [
+    "http://169.254.169.254/latest/meta-data/",
+    "http://[::1]:{port}/",
+    "http://localhost:{port}/",
+    "http://2130706433:{port}/",
+    "http://0x7f.1:{port}/",
+    "http://127.0.0.1:{port}.evil.test/",
+    "http://127.0.0.1:{port}@evil.test/",
+    "http://user@127.0.0.1:{port}/",
+    "https://127.0.0.1:{port}/",
+    "http://127.0.0.1/",
+    "http://xn--80ak6aa92e.test/",
+]
+
+
+async def send(transport: HttpTransport, url: str, seconds: float = 5.0) -> int:
+    """Send one request; gives the status of the reply."""
+    request = HttpRequest("GET", url, {})
+    return (await transport.send(request, SystemClock().monotonic() + seconds)).status
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
+async def test_no_other_address_is_called(elsewhere: str) -> None:
+    """An address that is not in the settings is called by nobody, however like one it looks."""
+    async with raw_server(OK) as server:
+        transport = HttpTransport(SystemClock(), [server.url])
+        with pytest.raises(GatewayError):
+            await send(transport, elsewhere.format(port=server.port))
+        assert server.requests == []
+        assert await send(transport, server.url) == 200
+        await transport.close()
+
+
+def test_the_case_of_an_origin_does_not_matter() -> None:
+    """Scheme and host are the same in any case, and the path is no part of them."""
+    assert origin_of("HTTPS://Contoso.Example:8443/Path?q") == "https://contoso.example:8443"
+
+
+async def test_connections_are_not_shared() -> None:
+    """Each connection of the settings has its own pool: what one does to it, another does not feel."""
+    async with raw_server(OK, each_request=True) as server:
+        transports = [HttpTransport(SystemClock(), [server.url]) for _ in range(2)]
+        for transport in transports * 3:
+            assert await send(transport, server.url) == 200
+        assert server.connections == 2
+        await transports[0].close()
+        assert await send(transports[1], server.url) == 200
+        assert server.connections == 2
+        await transports[1].close()
+
+
+async def test_a_connection_is_made_in_time() -> None:
+    """A handshake that does not end is given up long before the deadline, so that there is time for another attempt."""
+    async with raw_server(lambda _reader, _writer: asyncio.sleep(5)) as server:
+        address = f"https://127.0.0.1:{server.port}"
+        transport = HttpTransport(SystemClock(), [address], connect_seconds=0.1)
+        begun = time.monotonic()
+        with pytest.raises(VendorUnreachable):
+            await send(transport, address)
+        assert time.monotonic() - begun < 2
+        await transport.close()
