@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from gateway.clock import SystemClock
 from gateway.config import (
+    CallerSettings,
     ClientCredentialsAuthentication,
     ConfigurationError,
     ConnectionSettings,
@@ -22,12 +23,14 @@ from gateway.config import (
 )
 from gateway.dialects import rendering
 from gateway.dialects.unified import BASE_PATH, UnifiedApi
+from gateway.domain.access import EVERYTHING, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.edge.guard import STOPPING, Application
 from gateway.edge.hosts import TrustedHosts
 from gateway.edge.pages import Pages
+from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
 from gateway.edge.surface import surface
 from gateway.engine.actions import Actions
@@ -37,16 +40,21 @@ from gateway.engine.drift import Drift
 from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Schedule, Settler
 from gateway.ledger.database import Database, UnusableDatabase
+from gateway.ledger.keys import KeyStore, KeyWatch
 from gateway.ledger.ledger import SqlLedger
 from gateway.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
+from gateway.security.keys import Keyring
+from gateway.security.openid import Issuer, OpenIdTokens
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, load
 from gateway.specs.operations import Api
 from gateway.transport import HttpTransport
 
+DEFAULT_CALLER = "default"
+"""The name of whoever comes with the setting `api_key`."""
 NO_RECORD = "00000000-0000-0000-0000-000000000000"
 """The id of no job action."""
 
@@ -88,6 +96,7 @@ class Gateway:
         self.clock = clock or SystemClock()
         self.transport = transport
         self._opened: list[HttpTransport] = []
+        self.key_store = None if ledger else KeyStore(database_of(settings))
         self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
             catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
@@ -105,7 +114,8 @@ class Gateway:
             BASE_PATH,
             handlers=unified.handlers(self.catalogue.actions),
             pages=Pages(self.catalogue.api.document, self.lifespan, self.readiness),
-            callers=self._callers(),
+            callers=Callers(self.keyring, self.clock, self._tokens()),
+            rates=Rates(self.clock, self._rate()),
             limits=self.settings.limits,
             hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
             response_validation=self.response_validation,
@@ -131,13 +141,17 @@ class Gateway:
         Gives the event by which the server tells that it stops.
         """
         await self.ledger.start()
-        looking_after = asyncio.create_task(self.settler.run())
+        tasks = [asyncio.create_task(self.settler.run())]
+        if self.key_store is not None:
+            watch = KeyWatch(self.keyring, self.key_store)
+            await watch.look()
+            tasks.append(asyncio.create_task(watch.run()))
         try:
             yield {STOPPING: self.settler.stopping}
         finally:
-            looking_after.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking_after
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.close()
 
     async def readiness(self) -> Mapping[str, Json]:
@@ -151,19 +165,35 @@ class Gateway:
         for transport in self._opened:
             await transport.close()
 
-    def _callers(self) -> Callers:
-        if self.settings.api_key is None:
-            raise ConfigurationError(
-                "There is no API key, so nobody could call. Set JOBGATE_API_KEY; `jobgate keys new` prints a good one."
-            )
-        return Callers.of({"default": self.settings.api_key.get_secret_value()})
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The API keys of the settings; those of the key store come to it while the gateway is served."""
+        settings = self.settings
+        whole = {each.key.get_secret_value(): caller_of(name, each) for name, each in settings.callers.items()}
+        if settings.api_key is not None:
+            whole[settings.api_key.get_secret_value()] = Caller(DEFAULT_CALLER, EVERYTHING)
+        return Keyring(whole)
+
+    def _tokens(self) -> OpenIdTokens | None:
+        """What checks the tokens of the issuer, where there is one."""
+        openid = self.settings.openid
+        if openid is None:
+            return None
+        issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, openid.caller_claim, openid.scopes_claim)
+        origins = (openid.issuer, openid.keys_origin or openid.issuer)
+        transport = self.transport or self._open(origins)
+        return OpenIdTokens(issuer, transport, self.clock)
+
+    def _rate(self) -> Quota | None:
+        limit = self.settings.rate_limit
+        return None if limit == "none" else Quota(limit.requests, limit.seconds)
 
     def _connection(self, name: str, settings: ConnectionSettings) -> Connection:
         vendor = self.catalogue.vendors.get(settings.vendor)
         if vendor is None:
             known = ", ".join(self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
-        transport = self.transport or self._open(settings)
+        transport = self.transport or self._open(settings.addresses)
         quota = self._quota(vendor, settings)
         return Connection(
             name,
@@ -177,10 +207,10 @@ class Gateway:
             settings.require_idempotency_key,
         )
 
-    def _open(self, settings: ConnectionSettings) -> HttpTransport:
-        """A transport of the connection's own, to its addresses and no others."""
+    def _open(self, addresses: Collection[str]) -> HttpTransport:
+        """A transport to these addresses and no others."""
         seconds = self.settings.policy.connect_seconds
-        self._opened.append(HttpTransport(self.clock, settings.addresses, connect_seconds=seconds))
+        self._opened.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
         return self._opened[-1]
 
     def _quota(self, vendor: Vendor, settings: ConnectionSettings) -> Quota | None:
@@ -230,6 +260,11 @@ class Gateway:
         except ValueError:
             raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
         return signature
+
+
+def caller_of(name: str, settings: CallerSettings) -> Caller:
+    """A caller of the settings."""
+    return Caller(name, frozenset(settings.scopes))
 
 
 def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from gateway.cli_keys import keys
+
 if TYPE_CHECKING:
     from gateway.ledger.audit import Advance
     from gateway.ledger.database import Database
@@ -21,7 +23,6 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
 )
 specs = typer.Typer(help="The OpenAPI documents.", no_args_is_help=True)
-keys = typer.Typer(help="API keys.", no_args_is_help=True)
 audit = typer.Typer(help="The record of every job action.", no_args_is_help=True)
 application.add_typer(specs, name="specs")
 application.add_typer(audit, name="audit")
@@ -169,14 +170,6 @@ def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
         fail(error)
     finally:
         database.dispose()
-
-
-@keys.command("new")
-def new_key() -> None:
-    """Print a new API key, for JOBGATE_API_KEY."""
-    from gateway.security.callers import new_key as make
-
-    typer.echo(make())
 
 
 @application.command(hidden=True)

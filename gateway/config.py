@@ -5,6 +5,7 @@ Values come from a TOML file, and from environment variables over it: `JOBGATE_S
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -43,7 +44,8 @@ ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+NAME = r"[a-z][a-z0-9-]{0,62}"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class SignedAuthentication(Section):
@@ -122,6 +124,50 @@ class ServerSettings(Section):
     )
 
 
+def is_scope(text: str) -> bool:
+    """Whether a text is a scope, or a pattern of scopes."""
+    return re.fullmatch(r"\*|[a-z]+:[A-Za-z0-9*-]+", text) is not None
+
+
+def is_caller_name(text: str) -> bool:
+    """Whether callers can have this name."""
+    return re.fullmatch(NAME, text) is not None
+
+
+def _scope(value: str) -> str:
+    if not is_scope(value):
+        raise ValueError("write scopes as jobs:cancel, connections:contoso-*, audit:read or *")
+    return value
+
+
+Scope = Annotated[str, AfterValidator(_scope)]
+
+
+class CallerSettings(Section):
+    """Somebody who may call, with a key that is in the settings."""
+
+    key: ApiKey
+    scopes: tuple[Scope, ...] = Field(min_length=1)
+
+
+class OpenIdSettings(Section):
+    """The OpenID Connect issuer whose tokens are taken."""
+
+    issuer: Endpoint = Field(description="The issuer, exactly as its tokens name it in `iss`.")
+    audience: str = Field(min_length=1, description="What a token must name in `aud`.")
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
+        ("RS256", "ES256"), min_length=1, description="How tokens may be signed."
+    )
+    caller_claim: str = Field("sub", description="The claim that names the caller.")
+    scopes_claim: str = Field("scope", description="The claim that holds the scopes, as a text or a list.")
+    keys_origin: Endpoint | None = Field(
+        None, description="Where the issuer keeps its keys, if that is not where it is itself."
+    )
+    plain_http: bool = Field(
+        default=False, description="Whether it may be `http://`, which anybody on the way can change."
+    )
+
+
 class LedgerSettings(Section):
     """What the ledger keeps, and how it finds out what nobody told."""
 
@@ -178,7 +224,16 @@ class Settings(BaseSettings):
         description="A database to keep the ledger in, such as postgresql://user:password@host/jobgate. "
         "Several gateways may share one.",
     )
-    api_key: ApiKey | None = Field(None, description="The key that callers send as bearer token.")
+    api_key: ApiKey | None = Field(
+        None, description="A key that may do everything, for whom one caller is enough. Others: `jobgate keys create`."
+    )
+    callers: dict[Name, CallerSettings] = Field(default_factory=dict)
+    openid: OpenIdSettings | None = None
+    rate_limit: QuotaSettings | Literal["none"] = Field(
+        QuotaSettings(requests=10_000, seconds=10),
+        description="How many requests one caller may send to one worker, as in `{ requests = 1000, seconds = 10 }`, "
+        "or `none` for no limit.",
+    )
     vendor_seconds: float = Field(
         10.0,
         gt=0,

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway, database_of
 from gateway.banner import Banner, SandboxLines, sandbox_greeting
+from gateway.clock import SystemClock
 from gateway.config import (
     ClientCredentialsAuthentication,
     ConfigurationError,
@@ -30,11 +31,14 @@ from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import Application
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
-from gateway.ledger.database import UnusableDatabase
+from gateway.ledger.database import Database, UnusableDatabase
+from gateway.ledger.keys import KeyStore
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
-from gateway.security.callers import new_key
+from gateway.security.keys import new_key
 
+TRIAL_KEY = "only-for-trying-out"
+"""The key of the documentation, for the sandbox."""
 MOST_FILES = 65_536
 """Open connections and files of one process."""
 
@@ -56,7 +60,7 @@ def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
     Settings come from the environment.
     """
     catalogue = Catalogue.load()
-    key = api_key or new_key()
+    key = api_key or new_key().text
     with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
         keyed = settings.model_copy(update={"api_key": SecretStr(key)})
         gateway = Gateway(with_sandbox(keyed, catalogue.vendors, sandbox), catalogue)
@@ -70,10 +74,11 @@ def serve(settings: Settings, *, sandbox_port: int | None) -> None:
     catalogue = Catalogue.load()
     with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
+            refuse_to_be_open(settings)
             _serve(Gateway(settings, catalogue), listening, Banner(address(listening), database_of(settings).name))
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
-            key = kept.api_key or SecretStr(new_key())
+            key = kept.api_key or SecretStr(new_key().text)
             wired = with_sandbox(kept.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
             gateway = Gateway(wired, catalogue)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
@@ -169,11 +174,32 @@ def application(settings: Settings) -> Application:
     return made
 
 
+def refuse_to_be_open(settings: Settings) -> None:
+    """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
+    if settings.api_key is not None and settings.api_key.get_secret_value() == TRIAL_KEY:
+        raise ConfigurationError(
+            f"api_key: {TRIAL_KEY} is the documentation's, so everybody knows it; `jobgate keys create` makes one."
+        )
+
+
+def refuse_to_be_shut(settings: Settings, database: Database) -> None:
+    """See that somebody can call. Raises ConfigurationError, which says how to mend it."""
+    if settings.api_key or settings.callers or settings.openid:
+        return
+    now = SystemClock().now()
+    if not any(key.is_good(now) for key in KeyStore(database).all()):
+        raise ConfigurationError(
+            "There is no API key, so nobody could call. `jobgate keys create NAME --scope '*'` makes one; or set "
+            "`api_key`, `callers` or `openid`."
+        )
+
+
 def prepare_database(settings: Settings) -> None:
     """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
     database = database_of(settings)
     try:
         database.migrate()
+        refuse_to_be_shut(settings, database)
     except UnusableDatabase as error:
         raise ConfigurationError(str(error)) from None
     except LedgerUnavailable as error:

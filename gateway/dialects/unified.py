@@ -68,9 +68,11 @@ class UnifiedApi:
         """One vendor."""
         return Reply(rendering.vendor(self._directory.vendor(request.path["vendor"])))
 
-    async def list_connections(self, _request: Request) -> Reply:
-        """Every connection."""
-        return Reply(rendering.whole_list(map(rendering.connection, self._directory.connections.values())))
+    async def list_connections(self, request: Request) -> Reply:
+        """Every connection that is there for the caller."""
+        connections = self._directory.connections.values()
+        own = (each for each in connections if request.caller.may_use(each.name))
+        return Reply(rendering.whole_list(map(rendering.connection, own)))
 
     async def get_connection(self, request: Request) -> Reply:
         """One connection."""
@@ -99,7 +101,7 @@ class UnifiedApi:
         question = actions.Question(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),
-            caller=request.caller,
+            caller=request.caller.name,
             strict=preferences.strict,
             key=key_of(request),
             origin=request.origin,
@@ -128,20 +130,21 @@ class UnifiedApi:
         return Reply(rendering.health(connection))
 
     async def list_job_actions(self, request: Request) -> Reply:
-        """A page of the caller's job actions."""
+        """A page of the caller's job actions, or of everybody's."""
         query = request.query
         before = record_at(query["cursor"]) if "cursor" in query else None
-        is_own = query.get("caller", request.caller) == request.caller
-        page = await self._ledger.page(selection(request), query["limit"], before) if is_own else NO_RECORDS
+        chosen = selection(request)
+        page = NO_RECORDS if chosen is None else await self._ledger.page(chosen, query["limit"], before)
         cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
         headers = link_to_next(f"{BASE_PATH}/job-actions", query, cursor)
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
 
     async def get_job_action(self, request: Request) -> Reply:
-        """One of the caller's job actions."""
+        """One of the caller's job actions, or of anybody's."""
         preferences = preferences_of(request)
-        record = await self._ledger.get(request.path["id"], request.caller)
+        caller = None if request.caller.audits else request.caller.name
+        record = await self._ledger.get(request.path["id"], caller)
         if record is None:
             raise UnknownJobAction("There is no record of a job action with this id.")
         if preferences.wait:
@@ -178,11 +181,14 @@ def until_settled(record: JobActionRecord) -> dict[str, str]:
     return {} if record.is_settled else {"Retry-After": str(LOOK_AGAIN_SECONDS)}
 
 
-def selection(request: Request) -> Selection:
-    """The job actions that a caller asks for; nobody sees those of others."""
-    query = request.query
+def selection(request: Request) -> Selection | None:
+    """The job actions that a caller asks for; None for those of others, which only auditors see."""
+    query, own = request.query, request.caller.name
+    caller = query.get("caller", None if request.caller.audits else own)
+    if caller != own and not request.caller.audits:
+        return None
     return Selection(
-        caller=request.caller,
+        caller=caller,
         connection=query.get("connection"),
         job_id=query.get("jobId"),
         action=query.get("action"),

@@ -5,6 +5,7 @@
     │   ├── MalformedRequest             400
     │   ├── IdempotencyKeyMissing        400
     │   ├── Unauthenticated              401
+    │   ├── Forbidden                    403
     │   ├── UnknownPath                  404
     │   ├── UnknownVendor                404
     │   ├── UnknownConnection            404
@@ -22,6 +23,7 @@
     │   ├── ParameterNotSupported        422
     │   ├── ValueNotSupported            422
     │   ├── IdempotencyKeyReused         422
+    │   ├── TooManyRequests              429
     │   └── HeaderFieldsTooLarge         431
     ├── VendorRejected               the vendor answered, and refused
     │   ├── UnknownJob                   404
@@ -38,6 +40,7 @@
     │   └── VendorTimedOut               504   it did not answer in time
     ├── ConnectionSuspended          503   it failed so often that it is left alone for a while
     ├── ConnectionBusy               503   there was no turn for the request in time
+    ├── IssuerUnavailable            503   the issuer of tokens did not tell its keys
     ├── LedgerUnavailable            503   the record could not be written or read
     ├── Interrupted                  503   the gateway stopped before anything was sent
     └── GatewayError                 500   a fault of Jobgate itself
@@ -158,6 +161,18 @@ class Unauthenticated(CallerError):
     code, title, status = "unauthenticated", "Not authenticated", 401
 
 
+class Forbidden(CallerError):
+    """The caller is known, and may not do this.
+
+    Nothing was sent to the vendor.
+
+    The detail names the scope that is missing. Whoever runs the gateway can give it to the API key, or the issuer to
+    the token.
+    """
+
+    code, title, status = "forbidden", "Forbidden", 403
+
+
 class UnknownPath(CallerError):
     """There is no such address in this API.
 
@@ -189,6 +204,11 @@ class UnknownConnection(CallerError):
     """
 
     code, title, status = "unknown-connection", "Unknown connection", 404
+
+
+def no_such_connection() -> UnknownConnection:
+    """The problem that a connection is which is not there, or not for this caller: the two look the same."""
+    return UnknownConnection("No connection of this name is configured. GET /v1/connections lists those that are.")
 
 
 class UnknownJobAction(CallerError):
@@ -345,6 +365,17 @@ class IdempotencyKeyReused(CallerError):
     """
 
     code, title, status = "idempotency-key-reused", "Idempotency key used for another request", 422
+
+
+class TooManyRequests(CallerError):
+    """The caller sends more requests than it may.
+
+    Nothing was sent to the vendor.
+
+    Send it again after `Retry-After` seconds. The header `RateLimit` of each answer says how many requests are left.
+    """
+
+    code, title, status, retryable = "too-many-requests", "Too many requests", 429, True
 
 
 class HeaderFieldsTooLarge(CallerError):
@@ -513,6 +544,17 @@ class ConnectionBusy(JobgateError):
     """
 
     code, title, status, retryable = "connection-busy", "Connection busy", 503, True
+
+
+class IssuerUnavailable(JobgateError):
+    """The OpenID Connect issuer did not tell its keys, so no token of it can be checked.
+
+    Nothing was sent to the vendor.
+
+    Send it again later, or use an API key. If it lasts, whoever runs the gateway should look at `[openid]`.
+    """
+
+    code, title, status, retryable = "issuer-unavailable", "Issuer unavailable", 503, True
 
 
 class LedgerUnavailable(JobgateError):

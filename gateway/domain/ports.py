@@ -81,8 +81,8 @@ class Ledger(Protocol):
         Where the storage fails, it is written as soon as that is possible; LedgerUnavailable says that it is not yet.
         """
 
-    async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
-        """The caller's record of this id."""
+    async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
+        """The record of this id, if it is the caller's. None: whoever's it is."""
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
         """Records, newest first, from those before the id `before` on: at most `limit`, and perhaps fewer.

@@ -18,6 +18,7 @@ from typing import Any
 import uuid_utils
 from starlette.exceptions import HTTPException
 
+from gateway.domain.access import NOBODY, Caller
 from gateway.domain.errors import (
     Explanation,
     FieldError,
@@ -81,7 +82,8 @@ class RequestContext:
     """What the edge learns about one request, for everybody behind it.
 
     `fields` are the header fields; `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked
-    for, None outside the API; `parts` its validated `{path, query, header, body}`; `caller` who asks.
+    for, None outside the API; `parts` its validated `{path, query, header, body}`; `caller` who asks. `answer_fields`
+    are header fields that the answer gets, whatever it is.
     """
 
     method: str = ""
@@ -93,7 +95,8 @@ class RequestContext:
     body: Json = None
     operation: Operation | None = None
     parts: Mapping[str, Any] = field(default_factory=dict)
-    caller: str = ""
+    caller: Caller = NOBODY
+    answer_fields: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         context = RequestContext(scope["method"], scope["path"])
-        wire = Wire(scope, send, context.id)
+        wire = Wire(scope, send, context)
         try:
             await self._serve(scope, receive, wire, context)
         except ClientGone:
@@ -190,17 +193,18 @@ class Guard:
 class Wire:
     """The way back to the client: names the request in every reply, and sends no body to HEAD."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, context: RequestContext) -> None:
         """Answer the request of `scope` with the server's own `send`."""
         self._send = send
         self._whole: WholeReply | None = scope.get("extensions", {}).get(WHOLE_REPLY)
-        self._request_id = request_id
+        self._context = context
         self._head = scope["method"] == "HEAD"
         self.started = False
 
     async def reply(self, reply: RawReply) -> None:
         """Send a whole reply."""
-        fields, content = fields_of(reply, self._request_id), b"" if self._head else reply.content
+        fields = [*fields_of(reply, self._context.id), *self._context.answer_fields]
+        content = b"" if self._head else reply.content
         if self._whole is not None:
             await self._whole(reply.status, fields, content)
             self.started = True
@@ -213,7 +217,7 @@ class Wire:
         """Pass on one ASGI message of an application that answers by itself."""
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._context.id.encode())]
         elif self._head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)

@@ -12,6 +12,7 @@ from typing import Any
 from connexion.middleware import ConnexionMiddleware
 from connexion.resolver import Resolver
 
+from gateway.domain.access import Caller
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import Json
@@ -32,6 +33,7 @@ from gateway.edge.guard import (
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
+from gateway.edge.rates import Rates
 from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
 from gateway.edge.validation import ValidationMiddleware
@@ -44,7 +46,7 @@ class Request:
     """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name."""
 
     operation: Operation
-    caller: str
+    caller: Caller
     path: Mapping[str, Any]
     query: Mapping[str, Any]
     header: Mapping[str, Any]
@@ -117,6 +119,7 @@ def surface(  # noqa: PLR0913 - what a surface is made of
     handlers: Mapping[str, Handler],
     pages: Application,
     callers: Callers,
+    rates: Rates,
     limits: Limits,
     hosts: TrustedHosts = ANY_HOST,
     response_validation: ResponseValidation = ResponseValidation.REFUSE,
@@ -131,7 +134,7 @@ def surface(  # noqa: PLR0913 - what a surface is made of
         copy.deepcopy(api.document.content),
         base_path=base_path,
         resolver=Resolver(lambda operation_id: handlers[operation_id]),
-        security_map=security_map(callers),
+        security_map=security_map(callers, rates),
     )
     render_problem, methods = partial(render_for, api, base_path), partial(methods_at, api, base_path)
     return Guard(connexion, limits, render_problem, methods, hosts)

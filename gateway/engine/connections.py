@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.adapter import Adapter
-from gateway.domain.errors import UnknownConnection, UnknownVendor
+from gateway.domain.errors import UnknownVendor, no_such_connection
 from gateway.domain.model import Quota
 from gateway.domain.ports import VendorCredentials
 from gateway.engine.drift import Drift
@@ -72,6 +72,4 @@ class Directory:
         try:
             return self.connections[name]
         except KeyError:
-            raise UnknownConnection(
-                "No connection of this name is configured. GET /v1/connections lists those that are."
-            ) from None
+            raise no_such_connection() from None

@@ -78,8 +78,8 @@ class SqlLedger:
         """Add what is known now. Raises Overtaken."""
         return await self._append(record, event, due)
 
-    async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
-        """The caller's record of this id."""
+    async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
+        """The record of this id, if it is the caller's. None: whoever's it is."""
         return await self._read(lambda connection: queries.get(connection, record_id, caller))
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:

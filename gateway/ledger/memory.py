@@ -59,10 +59,10 @@ class MemoryLedger:
                 del self._keys[name]
         return longer
 
-    async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
-        """The caller's record of this id."""
+    async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
+        """The record of this id, if it is the caller's. None: whoever's it is."""
         record = self._records.get(record_id)
-        return record if record is not None and record.requested.caller == caller else None
+        return record if record is not None and caller in {None, record.requested.caller} else None
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
         """Records, newest first."""

@@ -1,41 +1,29 @@
-"""Who calls: API keys, known only by their hash."""
+"""Who calls: by an API key, or by a token of the issuer."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-KEY_PREFIX = "jobgate_"
+from gateway.domain.access import Caller
+from gateway.domain.ports import Clock
+from gateway.security.keys import Keyring
+from gateway.security.openid import OpenIdTokens
 
-
-def new_key() -> str:
-    """A new API key with 256 bits of randomness. The prefix lets scanners of source code recognise it."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
+_DOTS = 2
+"""How many a JSON Web Token has, and no API key."""
 
 
 @dataclass(frozen=True)
 class Callers:
-    """The callers by the SHA-256 of their key."""
+    """Everybody who is known here."""
 
-    _names: Mapping[bytes, str] = field(repr=False)
+    keyring: Keyring = field(repr=False)
+    clock: Clock
+    tokens: OpenIdTokens | None = field(default=None, repr=False)
 
-    @classmethod
-    def of(cls, keys: Mapping[str, str]) -> Callers:
-        """From names and keys."""
-        return cls({_digest(key): name for name, key in keys.items()})
-
-    def identify(self, key: str) -> str | None:
-        """The name of the caller with this key. Takes the same time whichever key is right."""
-        given = _digest(key)
-        found = None
-        for digest, name in self._names.items():
-            if hmac.compare_digest(digest, given):
-                found = name
-        return found
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    async def identify(self, credential: str) -> Caller | None:
+        """Who presents this credential; None for nobody. Raises IssuerUnavailable."""
+        caller = self.keyring.identify(credential, self.clock.now())
+        if caller is None and self.tokens is not None and credential.count(".") == _DOTS:
+            return await self.tokens.identify(credential)
+        return caller

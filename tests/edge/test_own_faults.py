@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue, Gateway
+from gateway.clock import SystemClock
 from gateway.config import load
 from gateway.domain.errors import Explanation, UnknownJob
 from gateway.domain.model import Json, VendorResponse
 from gateway.edge.guard import Application
 from gateway.edge.pages import Pages
+from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
 from gateway.edge.surface import Handler, Reply, Request, surface
-from gateway.security.callers import Callers
 from gateway.serving import simulators, with_sandbox
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
 from tests.support.asgi import call
+from tests.support.callers import somebody
 from tests.support.edge import LIMITS, MARK
 from tests.support.problems import Problems
 from tests.support.vendors import API_KEY
@@ -70,7 +72,8 @@ def serving(
         "/v1",
         handlers=dict.fromkeys(api.operations, handler),
         pages=Pages(api.document, no_life),
-        callers=Callers.of({"somebody": API_KEY}),
+        callers=somebody(API_KEY),
+        rates=Rates(SystemClock(), None),
         limits=LIMITS,
         response_validation=response_validation,
     )

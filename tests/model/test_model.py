@@ -104,7 +104,7 @@ class EndingLedger:
         self.ending.at("before concluding")
         return await self.inner.append(record, event, due)
 
-    async def get(self, record_id: str, caller: str) -> JobActionRecord | None:
+    async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
         """Look at a record."""
         return await self.inner.get(record_id, caller)
 

@@ -16,11 +16,13 @@ import connexion
 from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 
+from gateway.clock import SystemClock
 from gateway.edge import surface
 from gateway.edge.guard import Application, Message, Receive, Scope, Send
-from gateway.security.callers import Callers
+from gateway.edge.rates import Rates
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
+from tests.support.callers import somebody
 from tests.support.edge import LIMITS
 from tests.support.vendors import API_KEY
 
@@ -240,7 +242,8 @@ def ours(api: Api, reached: Reached) -> Application:
         BASE,
         handlers=dict.fromkeys(api.operations, handle),
         pages=nothing,
-        callers=Callers.of({"somebody": API_KEY}),
+        callers=somebody(API_KEY),
+        rates=Rates(SystemClock(), None),
         limits=LIMITS,
     )
 

@@ -43,6 +43,7 @@ def settings(**others: Any) -> Settings:
     return Settings(
         api_key=SecretStr(API_KEY),
         policy=others.pop("policy", ONE_ATTEMPT),
+        rate_limit=others.pop("rate_limit", "none"),
         server=ServerSettings(trusted_hosts=("gateway.test",), response_validation=ResponseValidation.REFUSE),
         connections={
             "contoso-prod": azure_connection(AZURE),

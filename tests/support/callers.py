@@ -1,0 +1,13 @@
+"""Callers for tests in which it does not matter who calls."""
+
+from __future__ import annotations
+
+from gateway.clock import SystemClock
+from gateway.domain.access import EVERYTHING, Caller
+from gateway.security.callers import Callers
+from gateway.security.keys import Keyring
+
+
+def somebody(key: str) -> Callers:
+    """One caller with this key, who may do everything."""
+    return Callers(Keyring({key: Caller("somebody", EVERYTHING)}), SystemClock())
