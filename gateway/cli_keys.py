@@ -24,8 +24,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
-def duration(text: str) -> timedelta:
-    """A time such as `90d` or `24h`. Raises typer.BadParameter."""
+def duration(text: str | timedelta) -> timedelta:
+    """A time such as `90d` or `24h`; a default is one already. Raises typer.BadParameter."""
+    if isinstance(text, timedelta):
+        return text
     match = _DURATION.fullmatch(text)
     if match is None:
         raise typer.BadParameter("write it as 30s, 15m, 24h or 90d")

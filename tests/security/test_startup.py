@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from pydantic import SecretStr
 
 from gateway import config
 from gateway.app import Catalogue, Gateway
 from gateway.config import ConfigurationError
-from gateway.serving import Running, sandbox_name
+from gateway.domain.access import EVERYTHING, Caller
+from gateway.ledger.database import Database
+from gateway.ledger.keys import KeyStore
+from gateway.security.keys import ApiKey
+from gateway.serving import Running, prepare_database, refuse_to_be_open, sandbox_name
+from tests.support.clock import NOW
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 AZURE = """
@@ -36,11 +42,31 @@ def test_an_empty_key_is_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> N
         config.load()
 
 
-def test_no_key_is_refused(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a key nobody could call, and the message says how to get one."""
-    monkeypatch.delenv("JOBGATE_API_KEY", raising=False)
-    with pytest.raises(ConfigurationError, match="jobgate keys new"):
-        _ = Gateway(config.load(), catalogue).application
+def test_no_key_is_refused(tmp_path: Path) -> None:
+    """Without a key nobody could call, and the message says how to get one; with one in the store it starts."""
+    read = config.load().model_copy(update={"api_key": None, "state_folder": tmp_path})
+    with pytest.raises(ConfigurationError, match="jobgate keys create"):
+        prepare_database(read)
+    database = Database.in_folder(tmp_path)
+    KeyStore(database).add(ApiKey("0" * 12, Caller("desk", EVERYTHING), b"1" * 32, NOW, NOW))
+    with pytest.raises(ConfigurationError, match="jobgate keys create"):
+        prepare_database(read)
+    KeyStore(database).add(ApiKey("1" * 12, Caller("desk", EVERYTHING), b"1" * 32, NOW))
+    database.dispose()
+    prepare_database(read)
+
+
+def test_the_key_of_the_documentation_is_refused() -> None:
+    """Everybody knows it, so it is for the sandbox only."""
+    with pytest.raises(ConfigurationError, match="only-for-trying-out"):
+        refuse_to_be_open(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
+
+
+@pytest.mark.parametrize("scope", ["", "jobs", "jobs:", ":read", "jobs:read ", "jobs:re ad", "JOBS:read", "**"])
+def test_a_scope_that_is_none_is_refused(tmp_path: Path, scope: str) -> None:
+    """A misspelt scope would allow nothing, or not what was meant."""
+    with pytest.raises(ConfigurationError, match=r"callers\.desk\.scopes\.0: .*jobs:cancel"):
+        settings(tmp_path, f'[callers.desk]\nkey = "a"\nscopes = ["{scope}"]')
 
 
 @pytest.mark.parametrize("authorization", ["Bearer", "Bearer ", "Bearer  \t", "bearer"])

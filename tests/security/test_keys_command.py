@@ -1,0 +1,135 @@
+"""`jobgate keys`: made, listed, rotated and revoked, and counted by a gateway that runs."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import application
+from gateway.domain.access import EVERYTHING, Caller
+from gateway.ledger.database import Database
+from gateway.ledger.keys import KeyStore, KeyWatch
+from gateway.security.keys import ApiKey, Keyring
+from tests.support.clock import NOW
+
+
+def run(folder: Path, *command: str) -> Any:
+    """`jobgate keys …` with the state in a folder."""
+    return CliRunner().invoke(application, ["keys", *command], env={"JOBGATE_STATE_FOLDER": str(folder)})
+
+
+def made(folder: Path, *options: str) -> str:
+    """A new key."""
+    said = run(folder, "create", "desk", "--scope", "jobs:*", "--scope", "connections:contoso-*", *options)
+    assert said.exit_code == 0, said.output
+    text: str = said.stdout.strip()
+    assert re.fullmatch(r"jobgate_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", text)
+    return text
+
+
+def kept(folder: Path) -> list[ApiKey]:
+    """The keys in the store."""
+    database = Database.in_folder(folder)
+    found = KeyStore(database).all()
+    database.dispose()
+    return list(found)
+
+
+def test_a_key_is_shown_once(tmp_path: Path) -> None:
+    """It is printed alone, kept by its hash, and never shown again."""
+    text = made(tmp_path)
+    (key,) = kept(tmp_path)
+    assert key.caller == Caller("desk", frozenset({"jobs:*", "connections:contoso-*"}))
+    assert Keyring({}, [key]).identify(text, key.created_at) == key.caller
+    listed = run(tmp_path, "list").stdout
+    assert key.id in listed
+    for file in tmp_path.iterdir():
+        assert text.rpartition("_")[2].encode() not in file.read_bytes()
+    assert text.rpartition("_")[2] not in listed
+
+
+def test_a_key_can_have_an_end(tmp_path: Path) -> None:
+    """After the time that was given."""
+    made(tmp_path, "--expires", "90d")
+    (key,) = kept(tmp_path)
+    assert key.expires_at == key.created_at + timedelta(days=90)
+    assert "ends" in run(tmp_path, "list").stdout
+
+
+def test_rotation_overlaps(tmp_path: Path) -> None:
+    """The new key opens the same at once, the old one for a while longer."""
+    old_text = made(tmp_path, "--expires", "90d")
+    (old,) = kept(tmp_path)
+    said = run(tmp_path, "rotate", old.id, "--overlap", "2h")
+    assert said.exit_code == 0, said.output
+    before, after = sorted(kept(tmp_path), key=lambda key: key.created_at)
+    assert (before.id, before.caller, after.caller) == (old.id, old.caller, old.caller)
+    assert before.expires_at == after.created_at + timedelta(hours=2)
+    assert after.expires_at == after.created_at + timedelta(days=90)
+    keyring = Keyring({}, [before, after])
+    for seconds, opens in ((7_199, old.caller), (7_201, None)):
+        assert keyring.identify(old_text, after.created_at + timedelta(seconds=seconds)) == opens
+        assert keyring.identify(said.stdout.strip(), after.created_at + timedelta(seconds=seconds)) == old.caller
+
+
+def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
+    """And can be neither rotated nor revoked again."""
+    text = made(tmp_path)
+    key_id = text.split("_")[1]
+    assert run(tmp_path, "revoke", key_id).exit_code == 0
+    (key,) = kept(tmp_path)
+    assert Keyring({}, [key]).identify(text, key.created_at) is None
+    assert "revoked" in run(tmp_path, "list").stdout
+    for command in ("rotate", "revoke"):
+        said = run(tmp_path, command, key_id)
+        assert (said.exit_code, "opens anything" in said.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "mend"),
+    [
+        (["create", "Desk", "--scope", "*"], "lower-case"),
+        (["create", "desk", "--scope", "jobs"], "jobs:cancel"),
+        (["create", "desk", "--scope", "*", "--expires", "soon"], "90d"),
+        (["revoke", "000000000000"], "jobgate keys list"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, command: list[str], mend: str) -> None:
+    """With how to mend it, and no traceback."""
+    said = run(tmp_path, *command)
+    assert said.exit_code in {1, 2}
+    assert mend in re.sub(r"\s+", " ", said.stderr)
+    assert "Traceback" not in said.output
+
+
+async def test_a_gateway_that_runs_takes_over_what_changes(tmp_path: Path) -> None:
+    """New keys open, revoked ones do not, within seconds; and when a key was used last is noted."""
+    database = Database.in_folder(tmp_path)
+    database.migrate()
+    store, keyring = KeyStore(database), Keyring({})
+    watch = KeyWatch(keyring, store)
+    text = made(tmp_path)
+    key_id = text.split("_")[1]
+    await watch.look()
+    assert keyring.identify(text, NOW) is not None
+    await watch.look()
+    assert store.all()[0].last_used_at == NOW
+    store.revoke(key_id, NOW)
+    await watch.look()
+    assert keyring.identify(text, NOW) is None
+    database.dispose()
+
+
+def test_scopes_survive(tmp_path: Path) -> None:
+    """Everything that a caller may do is found again."""
+    database = Database.in_folder(tmp_path)
+    database.migrate()
+    key = ApiKey("0" * 12, Caller("desk", EVERYTHING), b"1" * 32, NOW)
+    KeyStore(database).add(key)
+    assert KeyStore(database).all() == (key,)
+    database.dispose()

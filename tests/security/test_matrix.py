@@ -1,0 +1,166 @@
+"""The matrix of access, made from the document: every operation, asked by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.app import Catalogue, Gateway
+from gateway.config import CallerSettings
+from gateway.domain.access import Caller
+from gateway.ledger.memory import MemoryLedger
+from gateway.security.keys import ApiKey, digest_of
+from gateway.specs.operations import Operation
+from tests.support.asgi import Answer, call
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport
+from tests.support.vendors import AZURE_JOB, obedient, settings
+
+CONNECTION = "contoso-prod"
+ENDED = f"jobgate_{'e' * 12}_{'e' * 43}"
+
+SCOPES: Mapping[str, tuple[str, ...]] = {
+    "owner": ("jobs:*", "connections:*"),
+    "other": ("jobs:*", "connections:*"),
+    "reader": ("jobs:read", "connections:*"),
+    "stranger": ("jobs:*", "connections:vonage-*"),
+    "nothing": ("jobs:none",),
+    "auditor": ("audit:read",),
+}
+"""Callers, each with a key that is its name and `-key`."""
+
+API = Catalogue.load().api
+OPERATIONS = list(API.operations)
+ABOUT_A_CONNECTION = [name for name, each in API.operations.items() if "connection" in each.declared["path"]]
+
+
+@dataclass(frozen=True)
+class House:
+    """A gateway, and the id of a job action that `owner` has asked for."""
+
+    gateway: Gateway
+    record: str
+
+    async def ask(self, operation: Operation, key: str | None) -> Answer:
+        """Ask for an operation with a key."""
+        names = {"connection": CONNECTION, "jobId": AZURE_JOB, "vendor": "azure-job-router", "id": self.record}
+        path = operation.path
+        for name, value in names.items():
+            path = path.replace(f"{{{name}}}", value)
+        return await call(self.gateway.application, operation.method, f"/v1{path}", key=key)
+
+    def operation(self, name: str) -> Operation:
+        """An operation of the document."""
+        return self.gateway.catalogue.api.operations[name]
+
+
+@pytest.fixture(scope="module")
+def house(catalogue: Catalogue) -> House:
+    """A gateway with all these callers, and a key that has ended."""
+    clock = FakeClock()
+    callers = {name: CallerSettings(key=SecretStr(f"{name}-key"), scopes=scopes) for name, scopes in SCOPES.items()}
+    wired = settings().model_copy(update={"callers": callers})
+    made = Gateway(wired, catalogue, clock=clock, transport=FakeTransport(otherwise=obedient), ledger=MemoryLedger())
+    everything = Caller("ended", frozenset({"*"}))
+    made.keyring.replace([ApiKey("e" * 12, everything, digest_of(ENDED), clock.now(), clock.now() + timedelta(0))])
+    empty = House(made, "")
+    answer = asyncio.run(empty.ask(empty.operation("cancelJob"), "owner-key"))
+    assert answer.status == 200, answer.body
+    return House(made, answer.json["id"])
+
+
+def scopes_of(operation: Operation) -> list[str]:
+    """The scopes that the document requires for an operation."""
+    document = API.document.content
+    node = document["paths"][operation.path][operation.method.lower()]
+    (requirement,) = node.get("security", document["security"])
+    assert list(requirement) == ["bearer", "scopes"], "who calls is asked before what it may do"
+    found: list[str] = requirement["scopes"]
+    return found
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("key", [None, "", "nobody-key", "Owner-key", ENDED, "a.b.c"])
+async def test_nobody_gets_in(house: House, name: str, key: str | None) -> None:
+    """Without a good key no operation does anything, and none says more than that."""
+    answer = await house.ask(house.operation(name), key)
+    assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_the_scope_of_the_document_is_needed(house: House, name: str) -> None:
+    """Who has it gets in; who has every other gets 403, which names it."""
+    operation = house.operation(name)
+    required = scopes_of(operation)
+    assert (await house.ask(operation, "owner-key")).status in {200, 422}  # one vendor has not every action
+    answer = await house.ask(operation, "reader-key")
+    if set(required) <= {"jobs:read"}:
+        assert answer.status not in {401, 403}
+    else:
+        assert (answer.status, answer.json["code"]) == (403, "forbidden")
+        assert required[0] in answer.json["detail"]
+
+
+@pytest.mark.parametrize("name", ABOUT_A_CONNECTION)
+async def test_a_connection_of_others_is_not_there(house: House, name: str) -> None:
+    """To who may not use it, a connection looks like one that there is not, to the last byte."""
+    operation = house.operation(name)
+    answer = await house.ask(operation, "stranger-key")
+    assert (answer.status, answer.json["code"]) == (404, "unknown-connection")
+    elsewhere = operation.path.replace("{connection}", "nowhere").replace("{jobId}", AZURE_JOB)
+    missing = await call(house.gateway.application, operation.method, f"/v1{elsewhere}", key="owner-key")
+    assert same(answer) == same(missing)
+
+
+def same(answer: Answer) -> dict[str, Any]:
+    """An answer but for the id of its request."""
+    return {name: value for name, value in answer.json.items() if name != "requestId"} | {"http": answer.status}
+
+
+def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogue) -> None:
+    """So that none of them can be used by who may use no connection; and each action has its own."""
+    for operation in catalogue.api.operations.values():
+        required = scopes_of(operation)
+        assert bool(required) == ("connection" in operation.declared["path"]), operation.operation_id
+        action = operation.extensions.get("x-action")
+        assert required == ([f"jobs:{action}"] if action else ["jobs:read"] if required else [])
+
+
+async def test_lists_have_what_is_the_callers(house: House) -> None:
+    """Connections that it may use, job actions that it asked for; an auditor sees the job actions of all."""
+    listed = house.operation("listConnections")
+    seen = {name: [each["name"] for each in (await house.ask(listed, f"{name}-key")).json["items"]] for name in SCOPES}
+    assert seen["owner"] == ["contoso-prod", "contoso-test", "vonage-emea"]
+    assert (seen["stranger"], seen["nothing"], seen["auditor"]) == (["vonage-emea"], [], [])
+    actions = house.operation("listJobActions")
+    found = {name: (await house.ask(actions, f"{name}-key")).json["items"] for name in SCOPES}
+    assert {each["caller"] for each in found["owner"]} == {"owner"}
+    assert house.record in [each["id"] for each in found["auditor"]]
+    assert all(house.record not in [each["id"] for each in found[name]] for name in ("other", "reader", "nothing"))
+
+
+async def test_a_job_action_is_its_owners(house: House) -> None:
+    """To others it is as unknown as one that there is not; an auditor sees it."""
+    operation = house.operation("getJobAction")
+    assert (await house.ask(operation, "owner-key")).json["id"] == house.record
+    assert (await house.ask(operation, "auditor-key")).json["id"] == house.record
+    missing = House(house.gateway, "00000000-0000-7000-8000-000000000000")
+    for name in ("other", "reader", "stranger", "nothing"):
+        answer = await house.ask(operation, f"{name}-key")
+        assert (answer.status, answer.json["code"]) == (404, "unknown-job-action")
+        assert same(answer) == same(await missing.ask(operation, f"{name}-key"))
+
+
+async def test_an_auditor_asks_for_one_caller(house: House) -> None:
+    """The filter by caller is an auditor's; to others it shows nothing of others."""
+    path = "/v1/job-actions?caller=owner"
+    for name, sees in (("auditor", True), ("owner", True), ("other", False)):
+        answer = await call(house.gateway.application, "GET", path, key=f"{name}-key")
+        assert bool(answer.json["items"]) is sees

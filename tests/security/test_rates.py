@@ -1,0 +1,79 @@
+"""The rate of each caller: told in every answer, and kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.app import Catalogue, Gateway
+from gateway.config import CallerSettings, QuotaSettings
+from gateway.ledger.memory import MemoryLedger
+from tests.support.asgi import Answer, call
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport
+from tests.support.vendors import settings
+
+LIMIT = QuotaSettings(requests=10, seconds=5)
+
+
+class House:
+    """A gateway with two callers, ten requests in five seconds each."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        """Wire it."""
+        callers = {name: CallerSettings(key=SecretStr(name), scopes=("*",)) for name in ("desk", "robot")}
+        wired = settings(rate_limit=LIMIT).model_copy(update={"callers": callers})
+        self.clock = FakeClock()
+        ledger = MemoryLedger()
+        self.gateway = Gateway(wired, catalogue, clock=self.clock, transport=FakeTransport(), ledger=ledger)
+
+    async def ask(self, key: str = "desk", path: str = "/v1/vendors") -> Answer:
+        """Make one request."""
+        return await call(self.gateway.application, "GET", path, key=key)
+
+
+@pytest.fixture
+def house(catalogue: Catalogue) -> House:
+    """One of them."""
+    return House(catalogue)
+
+
+def rate(answer: Answer) -> tuple[Any, Any]:
+    """What an answer says of it."""
+    return answer.headers.get("ratelimit-policy"), answer.headers.get("ratelimit")
+
+
+async def test_every_answer_tells_what_is_left(house: House) -> None:
+    """Also one that is a problem; but not one to somebody who is not known."""
+    assert rate(await house.ask()) == ('"caller";q=10;w=5', '"caller";r=9;t=1')
+    assert rate(await house.ask(path="/v1/vendors/nobody")) == ('"caller";q=10;w=5', '"caller";r=8;t=1')
+    assert rate(await house.ask("nobody")) == (None, None)
+
+
+async def test_who_asks_too_often_waits(house: House) -> None:
+    """429 with Retry-After, until there is room again; others do not notice."""
+    for _ in range(10):
+        assert (await house.ask()).status == 200
+    refused = await house.ask()
+    assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (429, "too-many-requests", "1")
+    assert rate(refused) == ('"caller";q=10;w=5', '"caller";r=0;t=5')
+    assert (await house.ask("robot")).status == 200
+    house.clock.advance(1)
+    assert [(await house.ask()).status for _ in range(3)] == [200, 200, 429]
+
+
+async def test_strangers_cost_nobody_anything(house: House) -> None:
+    """Requests with wrong keys do not count for those whose keys they are not."""
+    for _ in range(20):
+        assert (await house.ask("nobody")).status == 401
+    assert rate(await house.ask())[1] == '"caller";r=9;t=1'
+
+
+async def test_no_limit(catalogue: Catalogue) -> None:
+    """Where there is none, nothing is said of one."""
+    made = Gateway(settings(), catalogue, clock=FakeClock(), transport=FakeTransport(), ledger=MemoryLedger())
+    for _ in range(30):
+        answer = await call(made.application, "GET", "/v1/vendors")
+        assert (answer.status, rate(answer)) == (200, (None, None))
