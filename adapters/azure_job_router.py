@@ -22,7 +22,8 @@ CLOCK_SKEW = timedelta(minutes=5)
 def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
     """The headers of the HMAC-SHA256 scheme (Azure Communication Services, "Sign an HTTP request").
 
-    `access_key` is the key in Base64, as the portal shows it. Raises ValueError where it is no Base64.
+    `access_key` is the key in Base64 or the connection string, as the portal shows them. Raises ValueError where it is
+    neither.
     """
     date = _http_date(now.replace(microsecond=0))
     authority, target = _address(request.url)
@@ -98,7 +99,14 @@ def _address(url: str) -> tuple[str, str]:
 @lru_cache(maxsize=64)
 def _keyed(access_key: str) -> hmac.HMAC:
     """The signature's beginning, which is the same for each request and costs most of it."""
-    return hmac.new(binascii.a2b_base64(access_key, strict_mode=True), digestmod="sha256")
+    return hmac.new(binascii.a2b_base64(_access_key(access_key), strict_mode=True), digestmod="sha256")
+
+
+def _access_key(secret: str) -> str:
+    """The access key in a secret, which may be a connection string: `endpoint=https://…/;accesskey=…`."""
+    parts = dict(part.partition("=")[::2] for part in secret.split(";"))
+    named = {name.strip().lower(): value for name, value in parts.items()}
+    return named.get("accesskey", secret)
 
 
 @lru_cache(maxsize=8)

@@ -250,6 +250,7 @@ class Gateway:
             # The token endpoint is another service than the API: each may be down while the other is not.
             transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
             clock=self.clock,
+            basic=settings.client_authentication == "basic",
         )
 
     def _signature(self, place: str, signing: Signing, secret: SecretStr) -> Signature:

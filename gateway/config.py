@@ -10,12 +10,22 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
+from gateway.security.references import Reference, checked
 
 
 class ConfigurationError(Exception):
@@ -34,13 +44,19 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _api_key(value: SecretStr) -> SecretStr:
+def _api_key(value: Reference) -> Reference:
     if not value.get_secret_value().strip():
         raise ValueError("is empty, so anybody could call; `jobgate keys new` prints a good one")
     return value
 
 
-ApiKey = Annotated[SecretStr, AfterValidator(_api_key)]
+def _written(value: object) -> object:
+    """A secret that a program gives, as it would be written."""
+    return value.get_secret_value() if isinstance(value, SecretStr) and not isinstance(value, Reference) else value
+
+
+Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
+ApiKey = Annotated[Secret, AfterValidator(_api_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
@@ -53,7 +69,7 @@ class SignedAuthentication(Section):
 
     kind: Literal["signature"]
     scheme: str = Field(description="The security scheme of the vendor's document, such as accessKey.")
-    secret: SecretStr
+    secret: Secret
 
 
 class ClientCredentialsAuthentication(Section):
@@ -62,7 +78,10 @@ class ClientCredentialsAuthentication(Section):
     kind: Literal["client-credentials"]
     scheme: str = Field(description="The security scheme of the vendor's document, such as oauth.")
     client_id: str
-    client_secret: SecretStr
+    client_secret: Secret
+    client_authentication: Literal["form", "basic"] = Field(
+        "form", description="How id and secret are sent to the token endpoint: in the form, or as HTTP Basic."
+    )
     token_url: Endpoint
 
 
@@ -219,7 +238,7 @@ class Settings(BaseSettings):
         description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
         "left out, a folder of the user's (`~/.local/state/jobgate` on Linux), or beside the sandbox a temporary one.",
     )
-    database_url: SecretStr | None = Field(
+    database_url: Secret | None = Field(
         None,
         description="A database to keep the ledger in, such as postgresql://user:password@host/jobgate. "
         "Several gateways may share one.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import math
@@ -10,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from pydantic import SecretStr
 
@@ -25,7 +26,7 @@ from gateway.domain.errors import (
     VendorTimedOut,
     VendorUnavailable,
 )
-from gateway.domain.model import HttpReply, HttpRequest, Json
+from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.domain.ports import Clock, Transport
 from gateway.domain.retry_after import retry_after
 from gateway.security.redaction import REDACTED
@@ -49,8 +50,12 @@ class Signature:
     clock: Clock
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """The signature's headers."""
-        return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
+        """The signature's headers. Raises VendorDeniedAccess where there is no good secret."""
+        try:
+            return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
+        except (LookupError, ValueError) as error:
+            log.error("a request could not be signed: %s", reason_of(error))  # noqa: TRY400 - a reason is enough
+            raise no_secret() from None
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
         """The signature's headers, those redacted that the adapter does not declare public."""
@@ -83,8 +88,10 @@ class ClientCredentials:
         scopes: tuple[str, ...],
         transport: Transport,
         clock: Clock,
+        basic: bool = False,
     ) -> None:
-        """Prepare for `scopes` at `token_url`."""
+        """Prepare for `scopes` at `token_url`. `basic`: id and secret go into a header, not into the form."""
+        self._basic = basic
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "scope": " ".join(scopes)}
         self._secret = client_secret
         self._token_url = token_url
@@ -139,8 +146,18 @@ class ClientCredentials:
         return True
 
     async def _fetch(self, deadline: float) -> Token:
-        form = self._form | {"client_secret": self._secret.get_secret_value()}
+        try:
+            secret = self._secret.get_secret_value()
+        except LookupError as error:
+            log.error("no token could be asked for: %s", reason_of(error))  # noqa: TRY400 - a reason is enough
+            raise no_secret() from None
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        form = self._form
+        if self._basic:
+            headers["Authorization"] = basic(form["client_id"], secret)
+            form = {name: value for name, value in form.items() if name != "client_id"}
+        else:
+            form = form | {"client_secret": secret}
         request = HttpRequest("POST", self._token_url, headers, urlencode(form).encode())
         return self._read(await self._transport.send(request, deadline))
 
@@ -158,6 +175,22 @@ class ClientCredentials:
             raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
         now = self._clock.monotonic()
         return Token(SecretStr(token), now + seconds, now + max(seconds - RENEWAL_SECONDS, seconds / 2))
+
+
+def basic(client_id: str, secret: str) -> str:
+    """Id and secret of a client as HTTP Basic, each encoded as in a form (RFC 6749, 2.3.1)."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+
+
+def no_secret() -> VendorDeniedAccess:
+    """The problem that a secret is which cannot be had. The log says why."""
+    return VendorDeniedAccess("The connection's secret cannot be read.", Explanation(outcome=Outcome.NOT_SENT))
+
+
+def reason_of(error: Exception) -> str:
+    """Why a secret cannot be had; what is wrong with one is never said in its own words."""
+    return str(error.args[0]) if isinstance(error, LookupError) and error.args else "the secret is none of its kind"
 
 
 def _refusal(status: int) -> type[JobgateError]:

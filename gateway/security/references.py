@@ -1,0 +1,112 @@
+"""Secrets of the settings: written out, or as a reference to where they are kept.
+
+    secret = "env:CONTOSO_KEY"            an environment variable
+    secret = "file:/run/secrets/contoso"  a file, without the line break at its end
+    secret = "vault:kv/contoso#key"       whatever a package adds under the entry point group `jobgate.secrets`
+
+A reference is followed each time the secret is needed, so what changes there counts without a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from pydantic import SecretStr
+
+log = logging.getLogger(__name__)
+
+GROUP = "jobgate.secrets"
+"""The entry points that add places: functions that give the secret, and raise LookupError where there is none."""
+
+Follow = Callable[[str], str]
+
+_REFERENCE = re.compile(r"(?P<place>[a-z][a-z0-9-]*):(?P<name>.+)")
+
+
+class Reference(SecretStr):
+    """A secret of the settings. `get_secret_value` gives it as it is now; nothing else shows it."""
+
+    _last: str | None = None
+
+    @property
+    def written(self) -> str | None:
+        """The reference as it is written; None where the secret itself is."""
+        text = super().get_secret_value()
+        return text if place_of(text) else None
+
+    def get_secret_value(self) -> str:
+        """The secret. Where its place cannot be read any more, as it was last. Raises LookupError."""
+        text = super().get_secret_value()
+        follow = place_of(text)
+        if follow is None:
+            return text
+        try:
+            self._last = follow(text.partition(":")[2])
+        except LookupError as error:
+            if self._last is None:
+                raise LookupError(f"{text}: {error}") from None
+            log.warning("the secret %s cannot be read any more (%s); its last value is used", text, error)
+        return self._last
+
+    def __len__(self) -> int:
+        """The length of what is shown of it."""
+        return len(str(self))
+
+
+def checked(reference: Reference) -> Reference:
+    """The reference, which leads to a secret. Raises ValueError, whose message says where it does not."""
+    try:
+        reference.get_secret_value()
+    except LookupError as error:
+        raise ValueError(str(error.args[0])) from None
+    return reference
+
+
+def place_of(text: str) -> Follow | None:
+    """How a reference is followed; None where a text is none."""
+    match = _REFERENCE.fullmatch(text)
+    return places().get(match["place"]) if match else None
+
+
+@cache
+def places() -> Mapping[str, Follow]:
+    """How references are followed, by how they begin."""
+    added = {each.name: each.load() for each in entry_points(group=GROUP)}
+    return {**added, "env": from_environment, "file": from_file}
+
+
+def from_environment(name: str) -> str:
+    """An environment variable. Raises LookupError."""
+    value = os.environ.get(name)
+    if not value:
+        raise LookupError("the environment has no such variable, or it is empty")
+    return value
+
+
+@lru_cache(maxsize=256)
+def _read(path: str, _changed_at: int, _size: int, _number: int) -> str:
+    """A file's text, read once for as long as nothing about the file changes."""
+    return Path(path).read_text("utf-8")
+
+
+def from_file(path: str) -> str:
+    """A file's text. Raises LookupError."""
+    try:
+        known = Path(path).stat()
+        text = _read(path, known.st_mtime_ns, known.st_size, known.st_ino)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise LookupError(f"the file cannot be read: {reason}") from None
+    if known.st_mode & stat.S_IROTH:
+        raise LookupError(f"everybody on this machine can read the file; chmod 600 {path}")
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise LookupError("the file is empty")
+    return secret

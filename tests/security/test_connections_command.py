@@ -1,0 +1,74 @@
+"""`jobgate connections test`: proves a connection without changing any job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import application
+from gateway.serving import Running
+
+TIMEOUT = 30
+
+
+def run(folder: Path, connection: dict[str, Any], name: str = "mine") -> Any:
+    """`jobgate connections test NAME`, with one connection in the settings."""
+    environment = {
+        "JOBGATE_CONNECTIONS__MINE": json.dumps({**connection, "plain_http": True}),
+        "JOBGATE_STATE_FOLDER": str(folder),
+        "JOBGATE_VENDOR_SECONDS": "3",
+    }
+    return CliRunner().invoke(application, ["connections", "test", name], env=environment)
+
+
+def of_sandbox(stack: Running, vendor: str) -> dict[str, Any]:
+    """The settings of a connection to a simulated vendor, its secrets written out."""
+    found = next(each for each in stack.gateway.settings.connections.values() if each.vendor == vendor)
+    kept: dict[str, Any] = json.loads(found.model_dump_json())
+    for name in ("secret", "client_secret"):
+        if name in kept["authentication"]:
+            kept["authentication"][name] = getattr(found.authentication, name).get_secret_value()
+    return kept
+
+
+@pytest.mark.parametrize("vendor", ["azure-job-router", "vonage-contact-center"])
+def test_a_connection_that_works(stack: Running, tmp_path: Path, vendor: str) -> None:
+    """It logs in and reads jobs; the vendor was asked for nothing that changes one."""
+    sandbox = stack.sandbox.vendor(vendor)
+    sandbox.reset()
+    said = run(tmp_path, of_sandbox(stack, vendor))
+    assert (said.exit_code, said.stdout) == (
+        0,
+        f"mine works: {vendor} let us in and showed 1 of its jobs.\n",
+    ), said.output
+    assert {each.method for each in sandbox.log() if "token" not in each.path} == {"GET"}
+
+
+@pytest.mark.parametrize("vendor", ["azure-job-router", "vonage-contact-center"])
+def test_a_wrong_secret(stack: Running, tmp_path: Path, vendor: str) -> None:
+    """The answer is that the vendor does not let us in, without the secret."""
+    connection = of_sandbox(stack, vendor)
+    authentication = connection["authentication"]
+    field = "secret" if "secret" in authentication else "client_secret"
+    authentication[field] = "d3Jvbmctd3Jvbmctd3Jvbmc="
+    said = run(tmp_path, connection)
+    assert said.exit_code == 1
+    assert "mine does not work: Access denied by the vendor." in said.stderr
+    assert "d3Jvbmctd3Jvbmctd3Jvbmc=" not in said.output
+
+
+def test_a_vendor_that_is_not_there(stack: Running, tmp_path: Path) -> None:
+    """The answer is that it cannot be reached."""
+    connection = of_sandbox(stack, "azure-job-router") | {"endpoint": "http://127.0.0.1:9"}
+    said = run(tmp_path, connection)
+    assert (said.exit_code, "(vendor-unreachable)" in said.stderr) == (1, True)
+
+
+def test_a_connection_that_nobody_knows(stack: Running, tmp_path: Path) -> None:
+    """The answer names those that there are."""
+    said = run(tmp_path, of_sandbox(stack, "azure-job-router"), "yours")
+    assert (said.exit_code, "the settings have mine" in said.stderr) == (1, True)
