@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +10,25 @@ import pytest
 from gateway.app import Catalogue
 from gateway.client import Client
 from gateway.serving import Running, running
+from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch() -> Iterator[Watch]:
+    """Looks for secrets in every record that is logged while the tests run."""
+    handler = Watch()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(watch: Watch) -> Iterator[None]:
+    """Whatever a test is about: the product logs no secret (answers are looked at where they are received)."""
+    watch.hits.clear()
+    yield
+    assert watch.hits == []
 
 
 @pytest.fixture(scope="session")

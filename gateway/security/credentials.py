@@ -51,10 +51,11 @@ class Signature:
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The signature's headers. Raises VendorDeniedAccess where there is no good secret."""
+        secret = revealed(self.secret)
         try:
-            return self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
-        except (LookupError, ValueError) as error:
-            log.error("a request could not be signed: %s", reason_of(error))  # noqa: TRY400 - a reason is enough
+            return self.signing.sign(request, secret, self.clock.now())
+        except ValueError:
+            log.error("a request could not be signed: the secret is none of its kind")  # noqa: TRY400 - it says enough
             raise no_secret() from None
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
@@ -146,11 +147,7 @@ class ClientCredentials:
         return True
 
     async def _fetch(self, deadline: float) -> Token:
-        try:
-            secret = self._secret.get_secret_value()
-        except LookupError as error:
-            log.error("no token could be asked for: %s", reason_of(error))  # noqa: TRY400 - a reason is enough
-            raise no_secret() from None
+        secret = revealed(self._secret)
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         form = self._form
         if self._basic:
@@ -188,9 +185,13 @@ def no_secret() -> VendorDeniedAccess:
     return VendorDeniedAccess("The connection's secret cannot be read.", Explanation(outcome=Outcome.NOT_SENT))
 
 
-def reason_of(error: Exception) -> str:
-    """Why a secret cannot be had; what is wrong with one is never said in its own words."""
-    return str(error.args[0]) if isinstance(error, LookupError) and error.args else "the secret is none of its kind"
+def revealed(secret: SecretStr) -> str:
+    """A secret as it is now. Raises VendorDeniedAccess where it cannot be had; the log says where it is looked for."""
+    try:
+        return secret.get_secret_value()
+    except LookupError as error:
+        log.error("a vendor's secret cannot be read: %s", error.args[0])  # noqa: TRY400 - a reason is enough
+        raise no_secret() from None
 
 
 def _refusal(status: int) -> type[JobgateError]:

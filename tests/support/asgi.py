@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gateway.edge.guard import Application, Message
+from tests.support.canaries import leaked
 from tests.support.vendors import API_KEY
 
 
@@ -68,4 +69,6 @@ async def call(
     await application(scope, receive, send)
     start, *rest = sent
     named = {name.decode(): value.decode() for name, value in start["headers"]}
-    return Answer(start["status"], named, b"".join(message.get("body", b"") for message in rest))
+    answer = Answer(start["status"], named, b"".join(message.get("body", b"") for message in rest))
+    assert leaked(f"{answer.headers} {answer.body!r}") == [], "an answer holds a secret"
+    return answer

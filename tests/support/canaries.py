@@ -1,0 +1,31 @@
+"""Secrets of the tests, looked for in everything that the product says while they run."""
+
+from __future__ import annotations
+
+import logging
+
+from tests.support.vendors import ACCESS_KEY, API_KEY, CLIENT_SECRET
+
+CANARIES = (ACCESS_KEY, CLIENT_SECRET, API_KEY, "token-1")
+"""An access key, a client secret, an API key and a vendor's token, as most tests have them."""
+
+
+def leaked(text: str) -> list[str]:
+    """The secrets that a text has in it."""
+    return [each for each in CANARIES if each in text]
+
+
+class Watch(logging.Handler):
+    """Looks at every record of every logger, with its traceback and all that was given to it."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        super().__init__(logging.DEBUG)
+        self.hits: list[str] = []
+        self.records = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Look at one record."""
+        self.records += 1
+        said = f"{self.format(record)} {record.args!r} {record.__dict__.get('extra')!r}"
+        self.hits.extend(f"{record.name}: {secret}" for secret in leaked(said))
