@@ -32,7 +32,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 .DELETE_ON_ERROR:
 # Under make -j two targets would otherwise fill the same .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help run demo test fuzz chaos bench check docs lock clean
+.PHONY: help run demo test fuzz chaos bench audit sbom check docs lock clean
 
 help: ## Show this list
 	@echo "Jobgate needs Python 3.11 or newer (PYTHON=$(PYTHON)) and installs itself on first use."
@@ -56,6 +56,13 @@ chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (C
 
 bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+audit: $(DEVELOPMENT) ## Look the locked packages up among known weaknesses (needs the internet)
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.txt
+
+sbom: $(DEVELOPMENT) ## Write a list of what is served as CycloneDX, build/sbom.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements/runtime.txt --pyproject pyproject.toml --output-file build/sbom.json
 
 check: $(DEVELOPMENT) ## Check style, types, imports, specs and generated docs; changes nothing
 	$(BIN)/ruff check

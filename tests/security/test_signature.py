@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 import pytest
+from azure.communication.jobrouter._shared.policy import HMACCredentialsPolicy
+from azure.core.pipeline import PipelineContext, PipelineRequest
+from azure.core.rest import HttpRequest as AzureRequest
 from pydantic import SecretStr
 
 from adapters.azure_job_router import ADAPTER
@@ -81,3 +86,15 @@ def test_there_is_nothing_to_renew() -> None:
 def test_the_key_is_not_shown() -> None:
     """The key is in no representation of the credentials."""
     assert ACCESS_KEY not in repr(SIGNATURE) + str(SIGNATURE)
+
+
+@pytest.mark.parametrize("request_", [CANCEL, CLOSE, LIST], ids=["cancel", "close", "list"])
+async def test_the_official_sdk_signs_the_same(request_: HttpRequest) -> None:
+    """Microsoft's own Python client signs the same request, at the same time, with the same headers."""
+    theirs = AzureRequest(request_.method, request_.url, content=request_.content or None)
+    policy: Any = HMACCredentialsPolicy(AZURE, ACCESS_KEY)
+    policy.on_request(PipelineRequest(theirs, PipelineContext(None)))
+    signed = {name.lower(): value for name, value in theirs.headers.items()}
+    at = parsedate_to_datetime(signed["x-ms-date"])
+    ours = await Signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), FakeClock(at)).headers(request_, 0.0)
+    assert {name.lower(): value for name, value in ours.items()}.items() <= signed.items()
