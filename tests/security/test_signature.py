@@ -91,7 +91,7 @@ def test_the_key_is_not_shown() -> None:
 @pytest.mark.parametrize("request_", [CANCEL, CLOSE, LIST], ids=["cancel", "close", "list"])
 async def test_the_official_sdk_signs_the_same(request_: HttpRequest) -> None:
     """Microsoft's own Python client signs the same request, at the same time, with the same headers."""
-    theirs = AzureRequest(request_.method, request_.url, content=request_.content or None)
+    theirs = AzureRequest(request_.method, request_.url, content=request_.content.decode() or None)
     policy: Any = HMACCredentialsPolicy(AZURE, ACCESS_KEY)
     policy.on_request(PipelineRequest(theirs, PipelineContext(None)))
     signed = {name.lower(): value for name, value in theirs.headers.items()}
