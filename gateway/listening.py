@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import Multiprocess, multiprocess
 
+from gateway.edge.door import turn_away
 from gateway.edge.limits import Limits
 from gateway.edge.protocol import EdgeProtocol
+from gateway.edge.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 15
-"""How long a server that is told to stop waits for the requests under way."""
 ACCEPTED_AT_ONCE = 32
 """New connections in one turn of the event loop."""
 _START_SECONDS = 10.0
@@ -51,7 +51,7 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class GreetingServer(uvicorn.Server):
+class GreetingServer(StoppingServer):
     """A server that says something when it is ready."""
 
     greeting = ""
@@ -61,6 +61,18 @@ class GreetingServer(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.greeting and self.started:
             print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
+
+
+class Worker(multiprocess.Process):
+    """A server in a process of its own, beside others that share its sockets."""
+
+    @property
+    def server(self) -> StoppingServer:
+        """The server."""
+        if not isinstance(self._server, StoppingServer):
+            self._server = StoppingServer(self.config)
+            self._server.is_alone = False
+        return self._server
 
 
 class GreetingSupervisor(Multiprocess):
@@ -74,6 +86,14 @@ class GreetingSupervisor(Multiprocess):
         if all(process.wait_until_ready(_START_SECONDS) for process in self.processes):
             print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
 
+    def terminate_all(self) -> None:
+        """Tell them to stop, and shut the door that they share; one of them alone could not."""
+        super().terminate_all()
+        time.sleep(GRACE_SECONDS)
+        turn_away(self.sockets[0])
+        for each in self.sockets:
+            each.close()
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -84,7 +104,7 @@ class Manner:
     greeting: str = ""
 
 
-def server(application: Any, manner: Manner) -> uvicorn.Server:
+def server(application: Any, manner: Manner) -> GreetingServer:
     """An HTTP server for an ASGI application, not yet started."""
     made = GreetingServer(_configuration(application, manner))
     made.greeting = manner.greeting
@@ -95,6 +115,8 @@ def supervisor(make: Callable[[], Any], manner: Manner, workers: int, listening:
     """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable."""
     configuration = _configuration(make, manner)
     configuration.factory, configuration.workers = True, workers
+    # uvicorn has no other way to be told what its workers are.
+    multiprocess.Process = Worker  # type: ignore[misc]
     made = GreetingSupervisor(configuration, doors(listening))
     made.greeting = manner.greeting
     return made
@@ -109,15 +131,20 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 
 @contextmanager
-def in_background(application: Any, port: int = 0, limits: Limits | None = None) -> Iterator[str]:
-    """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken."""
+def in_background(
+    application: Any, port: int = 0, limits: Limits | None = None, *, stop_seconds: float = STOP_SECONDS
+) -> Iterator[str]:
+    """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken.
+
+    Whoever ends the block has no further requests, so idle connections are closed at once.
+    """
     listening = listen(HOST, port)
     serving = server(application, Manner(limits=limits or Limits()))
+    serving.grace_seconds, serving.stop_seconds = 0.0, stop_seconds
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

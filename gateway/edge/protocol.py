@@ -6,7 +6,8 @@ The guard sees a request only once its header section is complete, and nothing o
 * what is no HTTP/1.1, or could be read as something else, is refused: with a problem, and after the answers to the
   requests before it;
 * trailer fields are no header fields, a body beside an upgrade is no second request, a host in the target counts;
-* replies leave in one piece, and a client that does not read them is let go.
+* replies leave in one piece, and a client that does not read them is let go;
+* while the server stops (`stopping.py`), the answer to the last request that has come ends the connection.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from __future__ import annotations
 import re
 from asyncio import TimerHandle
 from collections import deque
+from contextlib import suppress
 from functools import partial
+from socket import SHUT_WR
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -22,6 +25,7 @@ from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
 from gateway.domain.errors import (
     HeaderFieldsTooLarge,
+    Interrupted,
     JobgateError,
     MalformedRequest,
     RequestTooLarge,
@@ -29,7 +33,8 @@ from gateway.domain.errors import (
     TargetTooLong,
 )
 from gateway.edge.canonical import Headers
-from gateway.edge.guard import TOO_SLOW, WHOLE_REPLY, RequestContext, fields_of
+from gateway.edge.door import is_waited_at
+from gateway.edge.guard import TOO_SLOW, WHOLE_REPLY, RequestContext, fields_of, is_stopping
 from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
@@ -63,6 +68,9 @@ class EdgeProtocol(HttpToolsProtocol):
         self._part_bytes = self._content_bytes = 0
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._last_words: JobgateError | None = None
+        self._is_stopping = False
+        self._last_request: RequestResponseCycle | None = None
+        self._made_at = self.loop.time()
         self._is_half_closed = self._has_ended = False
         self._patience: TimerHandle | None = None
         self._deafness: TimerHandle | None = None
@@ -74,6 +82,8 @@ class EdgeProtocol(HttpToolsProtocol):
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
         self._wait(self._limits.header_seconds)
+        if is_stopping(self.app_state):
+            self.shutdown()
 
     def eof_received(self) -> Any:
         """A client that has said everything still hears the answers; what it has left incomplete is forgotten."""
@@ -86,11 +96,52 @@ class EdgeProtocol(HttpToolsProtocol):
         return True
 
     def shutdown(self) -> None:
-        """The server stops: end this connection after its last answer."""
-        if self._unanswered:
-            self._unanswered[-1].keep_alive = False
+        """The server stops: the answer to the last request that has come by then says so, and ends the connection."""
+        self._is_stopping = True
+        if self._unanswered and not self._in_head:
+            self._end_with(self._unanswered[-1])
+
+    def let_go(self, seconds: float) -> None:
+        """End this connection, unless it is younger than this, something is asked on it, or something has just come."""
+        is_busy = self._unanswered or self._in_head or self._has_ended
+        if is_busy or self.loop.time() < self._made_at + seconds or self.transport.is_closing():
+            return
+        if self._in_body:
+            self._linger()
+        elif not self._has_more():
+            self._hang_up()
+
+    def interrupt(self) -> None:
+        """The server waits no longer: what it has not begun with is refused. The guard answers the rest."""
+        self.pipeline.clear()
+        while len(self._unanswered) > 1:
+            self._unanswered.pop()
+        if self._in_head:
+            self._refuse(Interrupted("The gateway stopped before the request was complete."))
         else:
-            self.loop.call_soon(self._close)
+            self.shutdown()
+
+    def _end_with(self, request: RequestResponseCycle) -> None:
+        """Let the answer to this request be the last, unless another begins before it is given."""
+        if request.keep_alive:
+            self._last_request = request
+            request.keep_alive = False
+
+    def _hang_up(self) -> None:
+        """Close, and let the client see it now: the transport does it in a while, in which the client might ask."""
+        with suppress(OSError), self.transport.get_extra_info("socket").dup() as copy:
+            copy.shutdown(SHUT_WR)
+        self._close()
+
+    def _has_more(self) -> bool:
+        """Whether something has come that is not read yet."""
+        return is_waited_at(self.transport.get_extra_info("socket"))
+
+    def _go_on(self) -> None:
+        """Another request has come: the one that was to be the last is not."""
+        if self._last_request is not None:
+            self._last_request.keep_alive = True
+            self._last_request = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any longer, and tell every request under way; uvicorn tells only the last."""
@@ -153,6 +204,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """A header section begins."""
         super().on_message_begin()
         self._in_head, self._part_bytes = True, 0
+        self._go_on()
 
     def on_headers_complete(self) -> None:
         """A header section is complete. Raises Misread, which the parser hands on as an error of its own."""
@@ -179,6 +231,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers = []
         self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
         self.cycle.scope["extensions"] = self._extensions
+        if self._is_stopping:
+            self._end_with(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -290,6 +344,10 @@ class EdgeProtocol(HttpToolsProtocol):
             target = get_path_with_query_string(cycle.scope)
             version, client = cycle.scope["http_version"], get_client_addr(cycle.scope)
             cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, cycle.scope["method"], target, version, status)
+        if self._is_stopping:
+            if cycle is self._last_request and self._has_more():
+                self._go_on()
+            self._has_ended = self._has_ended or not cycle.keep_alive
         self._write(status, [*cycle.default_headers, *fields], content, ends=not cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
 
 from gateway.domain.model import HttpReply
 
 REDACTED = "[redacted]"
 LEAST_SECRET = 16
 """Characters. What proves who we are and is shorter is a name or a part of a date."""
+LEAST_PART = 32
+"""Characters. Longer parts of it are secrets by themselves, such as the signature in `SignedHeaders=…&Signature=…`."""
+
+_BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 
 def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> HttpReply:
     """The reply to a request that had these header fields, without any of their secrets."""
-    content, headers = reply.content, reply.headers
-    for value in credentials.values():
-        secret = value.rpartition(" ")[2]
-        if len(secret) >= LEAST_SECRET:
-            content = content.replace(secret.encode(), REDACTED.encode())
-            headers = {field: text.replace(secret, REDACTED) for field, text in headers.items()}
+    secrets = [secret for value in credentials.values() for secret in secrets_of(value)]
+    content = reply.content
+    for secret in secrets:
+        content = content.replace(secret.encode(), REDACTED.encode())
+    if b"\\" in content:
+        content = _without_escaped(content, secrets)
+    headers = {name: _without(text, secrets) for name, text in reply.headers.items()}
     return HttpReply(reply.status, headers, content)
+
+
+def secrets_of(value: str) -> list[str]:
+    """The secrets in a header field, longer ones first: what stands behind the scheme, and its long parts."""
+    credentials = value.rpartition(" ")[2]
+    parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
+    return [credentials, *parts] if len(credentials) >= LEAST_SECRET else []
+
+
+def _without_escaped(content: bytes, secrets: Iterable[str]) -> bytes:
+    """JSON without secrets some of whose characters are written as escapes; anything else as it is."""
+    try:
+        text = json.dumps(json.loads(content))
+    except (ValueError, RecursionError):
+        return content
+    redacted = _without(text, secrets)
+    return content if redacted == text else redacted.encode()
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text

@@ -1,0 +1,45 @@
+"""`jobgate serve` as a process of its own, for tests that tell it to stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.served import url_of
+
+KEY = "only-for-trying-out"
+SECONDS = 60
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`jobgate serve` on a free port: the process and its URL."""
+    command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", *options]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "JOBGATE_API_KEY": KEY},
+        start_new_session=True,
+    )
+    try:
+        yield process, url_of(process)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=SECONDS)
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """The workers of a server: the processes below it that serve, not the one that watches over shared resources."""
+    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    return [int(pid) for pid, parent, args in rows if int(parent) == process.pid and "spawn_main" in args]
