@@ -24,11 +24,12 @@ class SandboxLines:
 
 @dataclass(frozen=True)
 class Banner:
-    """The text at the start. `ledger` is where the ledger is kept."""
+    """The text at the start. `ledger` is where the ledger is kept, `trust` the certificate that clients need."""
 
     url: str
     ledger: str
     sandbox: SandboxLines | None = None
+    trust: str | None = None
 
     def text(self) -> str:
         """All of it."""
@@ -39,6 +40,8 @@ class Banner:
         yield f"  API             {self.url}/v1"
         yield f"  Documentation   {self.url}/docs"
         yield f"  Ledger          {self.ledger}"
+        if self.trust is not None:
+            yield f"  Certificate     {self.trust} (deleted at the end)"
         if self.sandbox is not None:
             yield f"  API key         {self.sandbox.key}"
             yield f"  Sandbox         {self.sandbox.url} (control API: /control)\n"
@@ -54,7 +57,7 @@ class Banner:
         specification = connection.vendor.specification
         for operation, job_action in specification.samples():
             yield f"  # {specification.api.info['title']}: {operation.summary}"
-            yield f"  {curl(self.url, key, connection.name, job_action)}\n"
+            yield f"  {curl(self.url, key, connection.name, job_action, self.trust)}\n"
 
 
 def sandbox_greeting(url: str, endpoints: Iterable[str]) -> str:
@@ -63,9 +66,10 @@ def sandbox_greeting(url: str, endpoints: Iterable[str]) -> str:
     return "\n".join([*lines, f"  Control API     {url}/control/vendors", "", "Press Ctrl+C to stop.", ""])
 
 
-def curl(url: str, key: str, connection: str, job_action: JobAction) -> str:
+def curl(url: str, key: str, connection: str, job_action: JobAction, trust: str | None = None) -> str:
     """A curl line that performs a job action."""
-    lines = [f"curl -X POST -H 'Authorization: Bearer {key}'"]
+    trusting = f" --cacert {shlex.quote(trust)}" if trust else ""
+    lines = [f"curl -X POST{trusting} -H 'Authorization: Bearer {key}'"]
     if job_action.parameters:
         lines += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(job_action.parameters))}"]
     job = f"{url}/v1/connections/{connection}/jobs/{quote(job_action.job_id, safe='')}"

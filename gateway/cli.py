@@ -48,6 +48,11 @@ def serve(
     access_log: Annotated[
         bool | None, typer.Option("--access-log/--no-access-log", help="Log each request.  [default: yes]")
     ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="A certificate in PEM form; the API is then https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    tls_self_signed: Annotated[
+        bool | None, typer.Option("--tls-self-signed", help="Be https with a certificate for development.")
+    ] = None,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
     sandbox_port: Annotated[
         int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
@@ -59,7 +64,8 @@ def serve(
     from gateway.specs.document import SpecificationError
 
     try:
-        settings = with_server(load(config), host=host, port=port, workers=workers, access_log=access_log)
+        given = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
+        settings = with_server(load(config), host=host, port=port, workers=workers, access_log=access_log, **given)
         serving.serve(settings, sandbox_port=sandbox_port if sandbox else None)
     except (ConfigurationError, SpecificationError, OSError) as error:
         fail(error)

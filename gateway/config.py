@@ -136,11 +136,35 @@ class ServerSettings(Section):
         description="The names that requests may call the gateway by, without port; all others get 421. Where it is "
         "left out, a gateway on a loopback address answers for loopback names only, any other for every name.",
     )
+    tls_cert: Path | None = Field(
+        None, description="A certificate in PEM form, with those that lead to its issuer: the gateway is then https."
+    )
+    tls_key: Path | None = Field(None, description="Its private key, in PEM form.")
+    tls_self_signed: bool = Field(
+        default=False, description="Whether to be https with a certificate that nobody vouches for, for development."
+    )
+    plain_http: bool = Field(
+        default=False,
+        description="Whether to be http on an address that is not this machine's own, as behind a proxy that is https.",
+    )
     response_validation: ResponseValidation | None = Field(
         None,
         description="What becomes of an answer of Jobgate's own that departs from its document: `off`, `log` or "
         "`refuse` (500). Where it is left out, `refuse` beside the sandbox and `off` elsewhere.",
     )
+
+    @property
+    def is_https(self) -> bool:
+        """Whether clients come by https."""
+        return self.tls_self_signed or self.tls_cert is not None
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: set both, or neither")
+        if self.tls_cert is not None and self.tls_self_signed:
+            raise ValueError("tls_self_signed makes a certificate, and tls_cert names one: set only one of them")
+        return self
 
 
 def is_scope(text: str) -> bool:
@@ -297,9 +321,14 @@ def load(file: Path | None = None) -> Settings:
 
 
 def with_server(settings: Settings, **given: object) -> Settings:
-    """The settings with some of `[server]` replaced; None leaves one as it is."""
+    """The settings with some of `[server]` replaced; None leaves one as it is. Raises ConfigurationError."""
     update = {name: value for name, value in given.items() if value is not None}
-    return settings.model_copy(update={"server": settings.server.model_copy(update=update)})
+    try:
+        server = ServerSettings.model_validate({**dict(settings.server), **update})
+    except ValidationError as error:
+        said = (".".join(map(str, ("server", *each["loc"]))) + f": {each['msg']}" for each in error.errors())
+        raise ConfigurationError("; ".join(said)) from None
+    return settings.model_copy(update={"server": server})
 
 
 _MENDS = {

@@ -19,6 +19,7 @@ from gateway.edge.door import turn_away
 from gateway.edge.limits import Limits
 from gateway.edge.protocol import EdgeProtocol
 from gateway.edge.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
+from gateway.tls import Certificate
 
 HOST = "127.0.0.1"
 ACCEPTED_AT_ONCE = 32
@@ -45,10 +46,10 @@ def doors(listening: socket.socket) -> list[socket.socket]:
     return [listening, *(listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
-def address(listening: socket.socket) -> str:
+def address(listening: socket.socket, scheme: str = "http") -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 class GreetingServer(StoppingServer):
@@ -97,11 +98,12 @@ class GreetingSupervisor(Multiprocess):
 
 @dataclass(frozen=True)
 class Manner:
-    """How an application is served. `greeting` is printed when it is ready."""
+    """How an application is served. `greeting` is printed when it is ready; with a `certificate` it is https."""
 
     access_log: bool = False
     limits: Limits = field(default_factory=Limits)
     greeting: str = ""
+    certificate: Certificate | None = None
 
 
 def server(application: Any, manner: Manner) -> GreetingServer:
@@ -131,6 +133,8 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
         log_config=None,
         proxy_headers=False,
         server_header=False,
+        ssl_certfile=manner.certificate.certificate if manner.certificate else None,
+        ssl_keyfile=manner.certificate.key if manner.certificate else None,
     )
 
 

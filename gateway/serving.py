@@ -6,6 +6,8 @@ import gc
 import logging
 import resource
 import socket
+import ssl
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from gateway.config import (
 )
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import Application
+from gateway.edge.hosts import is_loopback
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
 from gateway.ledger.database import Database, UnusableDatabase
@@ -36,6 +39,7 @@ from gateway.ledger.keys import KeyStore
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.keys import new_key
+from gateway.tls import Certificate, self_signed
 
 TRIAL_KEY = "only-for-trying-out"
 """The key of the documentation, for the sandbox."""
@@ -75,7 +79,7 @@ def serve(settings: Settings, *, sandbox_port: int | None) -> None:
     with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
             refuse_to_be_open(settings)
-            _serve(Gateway(settings, catalogue), listening, Banner(address(listening), database_of(settings).name))
+            _serve(Gateway(settings, catalogue), listening, database_of(settings).name)
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
             key = kept.api_key or SecretStr(new_key().text)
@@ -83,7 +87,7 @@ def serve(settings: Settings, *, sandbox_port: int | None) -> None:
             gateway = Gateway(wired, catalogue)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
             lines = SandboxLines(gateway.directory, sandbox.url, key.get_secret_value())
-            _serve(gateway, listening, Banner(address(listening), ledger, lines))
+            _serve(gateway, listening, ledger, lines)
 
 
 @contextmanager
@@ -176,6 +180,12 @@ def application(settings: Settings) -> Application:
 
 def refuse_to_be_open(settings: Settings) -> None:
     """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
+    served = settings.server
+    if not (is_loopback(served.host) or served.is_https or served.plain_http):
+        raise ConfigurationError(
+            f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
+            "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
+        )
     if settings.api_key is not None and settings.api_key.get_secret_value() == TRIAL_KEY:
         raise ConfigurationError(
             f"api_key: {TRIAL_KEY} is the documentation's, so everybody knows it; `jobgate keys create` makes one."
@@ -224,13 +234,44 @@ def settle_in() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
-def _serve(gateway: Gateway, listening: socket.socket, banner: Banner) -> None:
+@contextmanager
+def certificate(settings: Settings) -> Iterator[Certificate | None]:
+    """The certificate with which the gateway is served until the end of the block. Raises ConfigurationError."""
+    served = settings.server
+    if served.tls_self_signed:
+        with self_signed(served.host) as made:
+            yield made
+    elif served.tls_cert is None or served.tls_key is None:
+        yield None
+    else:
+        refuse_a_useless_certificate(served.tls_cert, served.tls_key)
+        yield Certificate(served.tls_cert, served.tls_key)
+
+
+def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
+    """See that certificate and key can be used. Raises ConfigurationError, which says how to mend it."""
+    try:
+        if key.stat().st_mode & stat.S_IROTH:
+            raise ConfigurationError(f"server.tls_key: everybody on this machine can read it; chmod 600 {key}")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"server.tls_cert, tls_key: they are no certificate with its key: {error.reason}"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"server.tls_cert, tls_key: {error.filename or chain} cannot be read") from None
+
+
+def _serve(gateway: Gateway, listening: socket.socket, ledger: str, sandbox: SandboxLines | None = None) -> None:
     settings = gateway.settings
     prepare_database(settings)
-    manner = Manner(settings.server.access_log, settings.limits, banner.text())
-    if settings.server.workers > 1:
-        supervisor(partial(application, settings), manner, settings.server.workers, listening).run()
-        return
-    served = server(gateway.application, manner)
-    settle_in()
-    served.run(sockets=doors(listening))
+    with certificate(settings) as made:
+        url = address(listening, "https" if made else "http")
+        trust = str(made.certificate) if made and settings.server.tls_self_signed else None
+        manner = Manner(settings.server.access_log, settings.limits, Banner(url, ledger, sandbox, trust).text(), made)
+        if settings.server.workers > 1:
+            supervisor(partial(application, settings), manner, settings.server.workers, listening).run()
+            return
+        served = server(gateway.application, manner)
+        settle_in()
+        served.run(sockets=doors(listening))

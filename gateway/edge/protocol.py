@@ -93,7 +93,8 @@ class EdgeProtocol(HttpToolsProtocol):
             self._give_up_on_body()
         if not self._unanswered:
             self.loop.call_soon(self._close)
-        return True
+        # Over TLS nobody can say that he has said everything and still listen; asyncio would remark on it each time.
+        return self.transport.get_extra_info("sslcontext") is None
 
     def shutdown(self) -> None:
         """The server stops: the answer to the last request that has come by then says so, and ends the connection."""

@@ -14,6 +14,6 @@ def url_of(process: subprocess.Popen[str]) -> str:
         said += line
         if "Ctrl+C" in line:
             break
-    found = re.search(r"API +(http://\S+)/v1", said)
+    found = re.search(r"API +(https?://\S+)/v1", said)
     assert found, said
     return found[1]

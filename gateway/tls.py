@@ -1,0 +1,68 @@
+"""Certificates for https: those of the settings, or one that the gateway makes for development."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+NAMES = ("localhost", "127.0.0.1", "::1")
+"""What a certificate for development is for, beside the host of the settings."""
+LIFETIME = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Files in PEM form: the certificate with those that lead to its issuer, and its private key."""
+
+    certificate: Path
+    key: Path
+
+
+@contextmanager
+def self_signed(host: str) -> Iterator[Certificate]:
+    """A certificate that nobody vouches for, and its key; its files are deleted at the end of the block.
+
+    Clients that are to trust it are given the file of the certificate as the issuer of their trust.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Jobgate, for development")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + LIFETIME)
+        .add_extension(x509.SubjectAlternativeName(list(map(_name, dict.fromkeys((*NAMES, host))))), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with TemporaryDirectory(prefix="jobgate-tls-") as folder:
+        files = Certificate(Path(folder) / "certificate.pem", Path(folder) / "key.pem")
+        files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        with os.fdopen(os.open(files.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+        yield files
+
+
+def _name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
