@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
@@ -28,6 +32,10 @@ LARGEST_HEADERS = 16_384
 """Bytes of one header field of a reply, and of its first line."""
 MOST_HEADERS = 128
 """Header fields of a reply."""
+MOST_INTERIM = 256
+"""Replies of the class 1xx before the one that counts."""
+LOOKUPS_AT_ONCE = 2
+"""Lookups of addresses of one connection; it has that many at most."""
 IDLE_SECONDS = 15.0
 """How long an unused connection to a vendor is kept."""
 
@@ -95,12 +103,46 @@ class HttpTransport:
             connection.close()
 
 
+class Resolver(AbstractResolver):
+    """Looks up addresses in threads of its own.
+
+    Those of the event loop are few and everybody's (aiohttp 3.14.5 uses them): a name server that hangs for one vendor
+    would keep all the others from being found.
+    """
+
+    def __init__(self) -> None:
+        """No thread yet."""
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, "lookup of a vendor")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses of a host. Raises OSError."""
+        look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """Look up nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class Connector(aiohttp.TCPConnector):
     """aiohttp's pool of connections, with an end to how long a new one may take, looking up the address included."""
 
     def __init__(self, connect_seconds: float) -> None:
         """A pool without a limit."""
-        super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS)
+        super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS, resolver=Resolver())
         self._connect_seconds = connect_seconds
 
     async def _create_connection(self, *arguments: Any, **settings: Any) -> ResponseHandler:
@@ -184,7 +226,11 @@ async def _converse(outgoing: Outgoing, *, is_late: bool) -> HttpReply:
     message, payload = await protocol.read()
     if not outgoing.is_sent:
         raise aiohttp.ServerDisconnectedError
+    interim = 0
     while message.code in _INTERIM:
+        interim += 1
+        if interim > MOST_INTERIM:
+            raise VendorReplyNotUnderstood(f"The vendor sent more than {MOST_INTERIM} replies before its reply.")
         message, payload = await protocol.read()
     if message.code < _INTERIM.start:
         raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")

@@ -9,7 +9,7 @@ from datetime import datetime
 from http import HTTPStatus
 from random import Random
 
-from gateway.domain.errors import JobgateError, VendorFailed
+from gateway.domain.errors import ConnectionBusy, ConnectionSuspended, JobgateError, VendorFailed
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome, Quota
 from gateway.domain.ports import Clock, Transport, VendorCredentials
 from gateway.domain.retry_after import retry_after
@@ -78,18 +78,14 @@ class Pipeline:
     async def send(self, errand: Errand) -> Carried:
         """Send a request as often as the policy has it, and give the last reply, without our credentials in it.
 
-        Raises what the transport raises; ConnectionSuspended and ConnectionBusy where it was not sent; and what
+        Raises what the transport raises; ConnectionSuspended and ConnectionBusy where it was not sent at all; and what
         credentials and `announce` raise: each with the outcome of what was sent before.
         """
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
         is_renewed, number = False, 0
+        result = await self._attempt(errand)
         while True:
-            try:
-                result = await self._attempt(errand)
-            except JobgateError as error:
-                error.explain(outcome=before or error.explanation.outcome)
-                raise
             seen = self._seen(errand, result, is_renewed=is_renewed)
             pause = self._pause(errand, seen, result, number)
             if pause is None:
@@ -100,6 +96,13 @@ class Pipeline:
             else:
                 number += 1
             await self._clock.sleep(pause)
+            try:
+                result = await self._attempt(errand)
+            except (ConnectionBusy, ConnectionSuspended):
+                break  # what was answered before stands
+            except JobgateError as error:
+                error.explain(outcome=before)
+                raise
         is_doubtful = before is Outcome.UNKNOWN
         if isinstance(result, HttpReply):
             return Carried(result, is_doubtful)

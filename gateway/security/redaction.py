@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import quote
 
 from gateway.domain.model import HttpReply
 
@@ -14,6 +15,7 @@ LEAST_SECRET = 16
 LEAST_PART = 32
 """Characters. Longer parts of it are secrets by themselves, such as the signature in `SignedHeaders=…&Signature=…`."""
 
+_RESERVED = re.compile(r"[^A-Za-z0-9._~-]")
 _BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 
@@ -30,10 +32,17 @@ def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> Htt
 
 
 def secrets_of(value: str) -> list[str]:
-    """The secrets in a header field, longer ones first: what stands behind the scheme, and its long parts."""
+    """The secrets in a header field, longer ones first: what stands behind the scheme, and its long parts.
+
+    Each as it is, and percent-encoded as in the text of a URL.
+    """
     credentials = value.rpartition(" ")[2]
+    if len(credentials) < LEAST_SECRET:
+        return []
     parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
-    return [credentials, *parts] if len(credentials) >= LEAST_SECRET else []
+    plain = [credentials, *parts]
+    encoded = (form for each in plain if _RESERVED.search(each) for form in (quote(each, safe=""), quote(each)))
+    return [*plain, *dict.fromkeys(encoded)]
 
 
 def _without_escaped(content: bytes, secrets: Iterable[str]) -> bytes:

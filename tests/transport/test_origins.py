@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from gateway.transport import HttpTransport, origin_of
 from tests.support.server import answer, raw_server
 
 OK = answer(b"{}")
+SECONDS = 20.0
 
 ELSEWHERE = [
     "http://169.254.169.254/latest/meta-data/",
@@ -76,3 +80,31 @@ async def test_a_connection_is_made_in_time() -> None:
             await send(transport, address)
         assert time.monotonic() - begun < 2
         await transport.close()
+
+
+async def test_a_name_server_that_hangs_holds_up_one_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lookups of some vendors hang, the address of another is found at once."""
+    looked_up, ended = socket.getaddrinfo, threading.Event()
+
+    def look_up(host: str, *rest: Any, **others: Any) -> Any:
+        if host.startswith("hangs"):
+            ended.wait(SECONDS)
+        return looked_up("127.0.0.1", *rest, **others)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    async with raw_server(OK) as server:
+        names = [f"hangs-{number}.test" for number in range(20)]
+        hanging = [HttpTransport(SystemClock(), [f"http://{name}:{server.port}"]) for name in names]
+        well = HttpTransport(SystemClock(), [f"http://well.test:{server.port}"])
+        tasks = [
+            asyncio.create_task(send(each, f"http://{name}:{server.port}/"))
+            for each, name in zip(hanging, names, strict=True)
+        ]
+        await asyncio.sleep(0.05)
+        begun = time.monotonic()
+        assert await send(well, f"http://well.test:{server.port}/") == 200
+        assert time.monotonic() - begun < 1
+        ended.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (*hanging, well):
+            await each.close()
