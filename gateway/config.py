@@ -46,7 +46,7 @@ class Section(BaseModel):
 
 def _api_key(value: Reference) -> Reference:
     if not value.get_secret_value().strip():
-        raise ValueError("is empty, so anybody could call; `jobgate keys new` prints a good one")
+        raise ValueError("is empty, so anybody could call; `jobgate keys create` makes a good one")
     return value
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
-from gateway.config import ConnectionSettings, LedgerSettings, ServerSettings, Settings
+from gateway.config import ConnectionSettings, LedgerSettings, OpenIdSettings, QuotaSettings, ServerSettings, Settings
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect
 from gateway.edge.limits import Limits
@@ -101,6 +102,10 @@ def limits_page() -> str:
         "`state_folder` and `database_url` are settings of their own, the others stand below `[ledger]`:\n"
         "`JOBGATE_DATABASE_URL` or `JOBGATE_LEDGER__RETENTION_DAYS` in the environment.\n\n"
         + table(("setting", "default", "meaning"), _ledger_rows())
+        + "\n# Callers\n\n"
+        "Beside these, callers with a key in the settings: `[callers.desk]` with `key` and `scopes`; other keys are made\n"
+        "by `jobgate keys create`. The settings of the issuer stand below `[openid]`.\n\n"
+        + table(("setting", "default", "meaning"), _caller_rows())
         + "\n# Vendors\n\n"
         "`vendor_seconds` is a setting of its own, the others are of each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())
@@ -140,6 +145,11 @@ def _ledger_rows() -> Iterable[tuple[str, str, str]]:
     yield from _rows(LedgerSettings)
 
 
+def _caller_rows() -> Iterable[tuple[str, str, str]]:
+    yield from (row for row in _rows(Settings) if row[0] in {"`api_key`", "`rate_limit`"})
+    yield from ((f"`openid.{name[1:]}", default, meaning) for name, default, meaning in _rows(OpenIdSettings))
+
+
 def _vendor_rows() -> Iterable[tuple[str, str, str]]:
     yield from (row for row in _rows(Settings) if row[0] == "`vendor_seconds`")
     yield from (row for row in _rows(ConnectionSettings) if row[0] in CONNECTION_ROWS)
@@ -147,6 +157,10 @@ def _vendor_rows() -> Iterable[tuple[str, str, str]]:
 
 def _default(value: object) -> str:
     if value is None:
+        return ""
+    if isinstance(value, QuotaSettings):
+        return f"{value.requests} in {value.seconds:g} s"
+    if value is PydanticUndefined:
         return ""
     if isinstance(value, tuple):
         return ", ".join(map(_default, value))
