@@ -210,6 +210,13 @@ class OpenIdSettings(Section):
         default=False, description="Whether it may be `http://`, which anybody on the way can change."
     )
 
+    @model_validator(mode="after")
+    def _is_private(self) -> Self:
+        addresses = (self.issuer, self.keys_origin or self.issuer)
+        if not self.plain_http and any(not address.startswith("https://") for address in addresses):
+            raise ValueError("an address is not https://; where that is meant, set plain_http = true")
+        return self
+
 
 class LedgerSettings(Section):
     """What the ledger keeps, and how it finds out what nobody told."""
@@ -268,7 +275,8 @@ class Settings(BaseSettings):
         "Several gateways may share one.",
     )
     api_key: ApiKey | None = Field(
-        None, description="A key that may do everything, for whom one caller is enough. Others: `jobgate keys create`."
+        None,
+        description="A key that may do everything, where one caller is enough. Others are made by `jobgate keys create`.",
     )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None

@@ -103,8 +103,8 @@ def limits_page() -> str:
         "`JOBGATE_DATABASE_URL` or `JOBGATE_LEDGER__RETENTION_DAYS` in the environment.\n\n"
         + table(("setting", "default", "meaning"), _ledger_rows())
         + "\n# Callers\n\n"
-        "Beside these, callers with a key in the settings: `[callers.desk]` with `key` and `scopes`; other keys are made\n"
-        "by `jobgate keys create`. The settings of the issuer stand below `[openid]`.\n\n"
+        "Beside these, callers with a key in the settings: `[callers.desk]` with `key` and `scopes`; other keys are\n"
+        "made by `jobgate keys create`. The settings of the issuer stand below `[openid]`.\n\n"
         + table(("setting", "default", "meaning"), _caller_rows())
         + "\n# Vendors\n\n"
         "`vendor_seconds` is a setting of its own, the others are of each connection.\n\n"
