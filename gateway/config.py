@@ -276,7 +276,7 @@ class Settings(BaseSettings):
     )
     api_key: ApiKey | None = Field(
         None,
-        description="A key that may do everything, where one caller is enough. Others are made by `jobgate keys create`.",
+        description="A key that may do everything, where one caller is enough. `jobgate keys create` makes others.",
     )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None
