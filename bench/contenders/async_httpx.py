@@ -12,6 +12,8 @@ import httpx
 from connexion import AsyncApp, ConnexionMiddleware, request
 from connexion.resolver import RelativeResolver
 
+from bench.contenders.connexion_scopes import SECURITY_MAP
+
 UPSTREAM = os.environ["BENCH_UPSTREAM"]
 SPECIFICATIONS = Path(__file__).parents[2] / "specs"
 
@@ -42,4 +44,4 @@ async def cancelJob(connection: str, jobId: str, body: dict[str, Any]) -> tuple[
 
 
 app = AsyncApp(__name__, specification_dir=SPECIFICATIONS, lifespan=client)
-app.add_api("gateway.yaml", resolver=RelativeResolver(__name__), resolver_error=501)
+app.add_api("gateway.yaml", resolver=RelativeResolver(__name__), resolver_error=501, security_map=SECURITY_MAP)

@@ -10,6 +10,8 @@ import requests
 from connexion import FlaskApp
 from connexion.resolver import RelativeResolver
 
+from bench.contenders.connexion_scopes import SECURITY_MAP
+
 UPSTREAM = os.environ["BENCH_UPSTREAM"]
 SPECIFICATIONS = Path(__file__).parents[2] / "specs"
 
@@ -34,4 +36,4 @@ def cancelJob(connection: str, jobId: str, body: dict[str, Any]) -> tuple[dict[s
 
 
 app = FlaskApp(__name__, specification_dir=SPECIFICATIONS)
-app.add_api("gateway.yaml", resolver=RelativeResolver(__name__), resolver_error=501)
+app.add_api("gateway.yaml", resolver=RelativeResolver(__name__), resolver_error=501, security_map=SECURITY_MAP)

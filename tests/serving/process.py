@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.served import url_of
 
-KEY = "only-for-trying-out"
+KEY = "key-of-the-tests-of-serving"
 SECONDS = 60
 
 

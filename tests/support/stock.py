@@ -16,6 +16,7 @@ import connexion
 from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 
+from bench.contenders.connexion_scopes import SECURITY_MAP
 from gateway.clock import SystemClock
 from gateway.edge import surface
 from gateway.edge.guard import Application, Message, Receive, Scope, Send
@@ -281,7 +282,9 @@ def stock(document: Document, reached: Reached) -> Application:
     content = copy.deepcopy(document.content)
     content["components"]["securitySchemes"]["bearer"]["x-bearerInfoFunc"] = f"{__name__}.{known_caller.__name__}"
     application = connexion.AsyncApp(__name__)
-    application.add_api(content, base_path=BASE, resolver=Resolver(handler), strict_validation=True)
+    application.add_api(
+        content, base_path=BASE, resolver=Resolver(handler), strict_validation=True, security_map=SECURITY_MAP
+    )
     made: Application = application
     return made
 
