@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from gateway.cli_config import config as settings_commands
 from gateway.cli_connections import connections
 from gateway.cli_keys import keys
 
@@ -28,6 +29,7 @@ audit = typer.Typer(help="The record of every job action.", no_args_is_help=True
 application.add_typer(specs, name="specs")
 application.add_typer(audit, name="audit")
 application.add_typer(keys, name="keys")
+application.add_typer(settings_commands, name="config")
 application.add_typer(connections, name="connections")
 
 Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
+from gateway.security.redaction import REDACTED
 from gateway.security.references import Reference, checked
 
 
@@ -326,6 +327,20 @@ def load(file: Path | None = None) -> Settings:
         raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from None
     # A class that others can import, since the settings travel to worker processes.
     return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+
+
+def shown(value: object) -> Any:
+    """Settings as they may be shown: a secret as the reference to it, or not at all. What is not set is left out."""
+    if isinstance(value, BaseModel):
+        members = {name: shown(getattr(value, name)) for name in type(value).model_fields}
+        return {name: each for name, each in members.items() if each is not None}
+    if isinstance(value, Reference):
+        return value.written or REDACTED
+    if isinstance(value, dict):
+        return {name: shown(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [shown(each) for each in value]
+    return str(value) if isinstance(value, str | Path) else value
 
 
 def with_server(settings: Settings, **given: object) -> Settings:

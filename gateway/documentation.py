@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -32,7 +33,14 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
         "capabilities.md": capability_page(catalogue.vendors.values()),
         "limits.md": limits_page(),
     }
-    return {path: f"{NOTICE}\n{text}" for path, text in made.items()}
+    return {path: f"{NOTICE}\n{text}" for path, text in made.items()} | {"settings.schema.json": settings_schema()}
+
+
+def settings_schema() -> str:
+    """The JSON Schema of the settings, with which editors complete and check `jobgate.toml`."""
+    schema = Settings.model_json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "The settings of Jobgate"}
+    return f"{json.dumps(schema, indent=2)}\n"
 
 
 def write(folder: Path, catalogue: Catalogue) -> list[Path]:

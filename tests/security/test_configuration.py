@@ -1,0 +1,134 @@
+"""`jobgate config`: every mistake at once, the settings as they count without their secrets, and a schema for editors."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli import application
+
+CANARY = "bm9ib2R5IG1heSBzZWUgdGhpcw=="
+GOOD = f"""
+api_key = "env:JOBGATE_TEST_KEY"
+database_url = "postgresql://jobgate:{CANARY}@db.example/jobgate"
+
+[server]
+port = 9000
+
+[callers.desk]
+key = "{CANARY}"
+scopes = ["jobs:*", "connections:contoso-*"]
+
+[connections.contoso-prod]
+vendor = "azure-job-router"
+endpoint = "https://contoso.communication.azure.com"
+authentication = {{ kind = "signature", scheme = "accessKey", secret = "{CANARY}" }}
+"""
+BAD = """
+rate_limit = "often"
+
+[server]
+prot = 9000
+tls_cert = "chain.pem"
+
+[callers.Desk]
+key = ""
+scopes = ["jobs"]
+
+[connections.a]
+vendor = "azure-job-router"
+endpoint = "contoso"
+authentication = { kind = "magic" }
+
+[connections.b]
+vendor = "azure-job-router"
+endpoint = "http://contoso.test"
+authentication = { kind = "signature", scheme = "accessKey", secret = "env:JOBGATE_NO_SUCH" }
+"""
+WRONG_FOR_VENDORS = """
+[connections.a]
+vendor = "nobody"
+endpoint = "https://a.test"
+authentication = { kind = "signature", scheme = "accessKey", secret = "zz" }
+
+[connections.b]
+vendor = "azure-job-router"
+endpoint = "https://b.test"
+authentication = { kind = "signature", scheme = "magic", secret = "zz" }
+
+[connections.c]
+vendor = "azure-job-router"
+endpoint = "https://c.test"
+authentication = { kind = "signature", scheme = "accessKey", secret = "zz" }
+"""
+
+
+def run(folder: Path, command: str, text: str) -> Any:
+    """`jobgate config …` with a file of this text."""
+    file = folder / "jobgate.toml"
+    file.write_text(text, encoding="utf-8")
+    options = [] if command == "schema" else ["--config", str(file)]
+    return CliRunner().invoke(application, ["config", command, *options], env={"JOBGATE_TEST_KEY": CANARY})
+
+
+def test_good_settings_are_called_so(tmp_path: Path) -> None:
+    """With what there is in them."""
+    said = run(tmp_path, "check", GOOD)
+    assert (said.exit_code, said.stdout) == (0, "good: 1 connections, 1 callers in the settings\n")
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """Each by its key, with what is wanted there, and without a traceback."""
+    said = run(tmp_path, "check", BAD)
+    assert said.exit_code == 1
+    for key in ("rate_limit", "server.prot", "callers.Desk", "connections.a.endpoint", "connections.a.authentication"):
+        assert f"\n  {key}" in said.stderr, key
+    assert "env:JOBGATE_NO_SUCH: the environment has no such variable" in said.stderr
+    assert "Traceback" not in said.output
+
+
+def test_mistakes_that_the_vendors_documents_show_are_told_too(tmp_path: Path) -> None:
+    """An unknown vendor, an unknown scheme, a secret that cannot sign: all at once, before anything starts."""
+    said = run(tmp_path, "check", WRONG_FOR_VENDORS)
+    assert said.exit_code == 1
+    for mistake in (
+        "connections.a.vendor: nobody",
+        "connections.b.authentication.scheme",
+        "connections.c.authentication",
+    ):
+        assert mistake in said.stderr
+
+
+def test_the_settings_are_shown_without_their_secrets(tmp_path: Path) -> None:
+    """As TOML, defaults included; of secrets only the references, which are none themselves."""
+    said = run(tmp_path, "show", GOOD)
+    assert said.exit_code == 0
+    assert CANARY not in said.output
+    shown = tomllib.loads(said.stdout)
+    assert shown["api_key"] == "env:JOBGATE_TEST_KEY"
+    assert (shown["server"]["port"], shown["server"]["workers"]) == (9_000, 1)
+    assert shown["callers"]["desk"] == {"key": "[redacted]", "scopes": ["jobs:*", "connections:contoso-*"]}
+    assert shown["connections"]["contoso-prod"]["authentication"]["secret"] == "[redacted]"
+    assert shown["database_url"] == "[redacted]"
+
+
+def test_the_environment_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown is what would be used."""
+    monkeypatch.setenv("JOBGATE_SERVER__PORT", "9001")
+    assert tomllib.loads(run(tmp_path, "show", GOOD).stdout)["server"]["port"] == 9_001
+
+
+def test_the_schema_is_one(tmp_path: Path) -> None:
+    """It takes what is good and refuses what is not; it is the one that is published."""
+    schema = json.loads(run(tmp_path, "schema", "").stdout)
+    validator = jsonschema_rs.validator_for(schema)
+    assert validator.is_valid(tomllib.loads(GOOD))
+    assert not validator.is_valid(tomllib.loads(BAD))
+    published = Path(__file__).parents[2] / "docs/settings.schema.json"
+    assert json.loads(published.read_text("utf-8")) == schema
