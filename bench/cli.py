@@ -23,6 +23,8 @@ from bench.machine import Cores, described, prepare, with_ledgers
 from bench.measure import measure
 from bench.plan import AFTER_50_MS, SECTIONS, Plan, chosen
 from bench.processes import BenchError
+from bench.resilience import measuring as failing
+from bench.resilience import page as failing_page
 from bench.results import Measurement, Results
 
 DOCS = Path("docs")
@@ -87,6 +89,29 @@ def report(
     """Make the page anew from the results beside it, without measuring."""
     for path in reporting.regenerate(folder):
         typer.echo(f"wrote {path}")
+
+
+@application.command()
+def resilience(
+    output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
+) -> None:
+    """Measure what becomes of a gateway whose vendors fail, for three minutes, and write the page about it."""
+    console = Console()
+    try:
+        with sharing_cores() as cores, bar(console) as progress:
+            task = progress.add_task("starting", total=failing.STEPS)
+            results = failing.measure(
+                cores,
+                command(),
+                described(),
+                lambda text, done: progress.update(task, description=text, completed=done),
+            )
+    except BenchError as error:
+        fail(error)
+    failing_page.publish(output, results)
+    console.print(Markdown(failing_page.page(results)))
+    for each in failing_page.missed(results):
+        typer.echo(f"missed: {': '.join(each.cells[:3])}", err=True)
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:
