@@ -38,7 +38,7 @@ class Setting:
 
     def written(self, vendors: Mapping[str, Vendor]) -> str:
         """A file of settings, with a connection to each of the vendors."""
-        lines = [f'api_key = "{KEY}"']
+        lines = [f'api_key = "{KEY}"', 'rate_limit = "none"']
         lines += [] if self.vendor_seconds is None else [f"vendor_seconds = {self.vendor_seconds}"]
         lines += ["[policy]", *(f"{name} = {value}" for name, value in self.policy.items())]
         connections = (_CONNECTION.format(name=name, url=each.url) + SIGNING for name, each in vendors.items())

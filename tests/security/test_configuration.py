@@ -1,4 +1,4 @@
-"""`jobgate config`: every mistake at once, the settings as they count without their secrets, and a schema for editors."""
+"""`jobgate config`: every mistake at once, the settings without their secrets, and a schema for editors."""
 
 from __future__ import annotations
 

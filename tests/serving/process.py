@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.support.served import url_of
 
@@ -21,12 +22,13 @@ SECONDS = 60
 def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`jobgate serve` on a free port: the process and its URL."""
     command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", *options]
+    folder = TemporaryDirectory(prefix="jobgate-tests-")
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "JOBGATE_API_KEY": KEY},
+        env={**os.environ, "JOBGATE_API_KEY": KEY, "JOBGATE_STATE_FOLDER": folder.name},
         start_new_session=True,
     )
     try:
@@ -35,6 +37,7 @@ def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=SECONDS)
+        folder.cleanup()
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
