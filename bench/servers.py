@@ -119,6 +119,7 @@ def write_files(folder: Path, upstream: str) -> None:
     """Write what contenders read at their start."""
     for name, authentication in (("jobgate.toml", GRANTED), ("jobgate-signing.toml", SIGNING)):
         settings = (SETTINGS + authentication).format(key=KEY, connection=CONNECTION, upstream=upstream)
+        (folder / name).touch(0o600)
         (folder / name).write_text(settings, encoding="utf-8")
     (folder / "gateway.json").write_text(json.dumps(document_for_node()), encoding="utf-8")
 

@@ -68,6 +68,8 @@ def serve(
     try:
         given = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
         settings = with_server(load(config), host=host, port=port, workers=workers, access_log=access_log, **given)
+        if config is not None:
+            serving.refuse_to_be_read(config, settings)
         serving.serve(settings, sandbox_port=sandbox_port if sandbox else None)
     except (ConfigurationError, SpecificationError, OSError) as error:
         fail(error)

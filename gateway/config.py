@@ -297,6 +297,15 @@ class Settings(BaseSettings):
     connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
 
     @property
+    def secrets(self) -> tuple[Reference, ...]:
+        """Every secret."""
+        found = [self.api_key, self.database_url, *(each.key for each in self.callers.values())]
+        for connection in self.connections.values():
+            known = connection.authentication
+            found.append(known.secret if isinstance(known, SignedAuthentication) else known.client_secret)
+        return tuple(each for each in found if each is not None)
+
+    @property
     def has_ledger(self) -> bool:
         """Whether they say where the ledger is."""
         return self.database_url is not None or self.state_folder is not None

@@ -75,10 +75,10 @@ def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
 def serve(settings: Settings, *, sandbox_port: int | None) -> None:
     """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
     log_to_terminal()
+    refuse_to_be_open(settings, is_sandbox=sandbox_port is not None)
     catalogue = Catalogue.load()
     with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
-            refuse_to_be_open(settings)
             _serve(Gateway(settings, catalogue), listening, database_of(settings).name)
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
@@ -178,7 +178,19 @@ def application(settings: Settings) -> Application:
     return made
 
 
-def refuse_to_be_open(settings: Settings) -> None:
+def refuse_to_be_read(file: Path, settings: Settings) -> None:
+    """See that the secrets in a file of settings are its owner's. Raises ConfigurationError, with how to mend it."""
+    if not file.stat().st_mode & stat.S_IROTH:
+        return
+    text = file.read_text("utf-8")
+    if any(secret.get_secret_value() in text for secret in settings.secrets if secret.written is None):
+        raise ConfigurationError(
+            f"{file}: it holds secrets, and everybody on this machine can read it. chmod 600 {file}; or write "
+            "references such as env:NAME."
+        )
+
+
+def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
     """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
     served = settings.server
     if not (is_loopback(served.host) or served.is_https or served.plain_http):
@@ -186,7 +198,7 @@ def refuse_to_be_open(settings: Settings) -> None:
             f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
             "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
         )
-    if settings.api_key is not None and settings.api_key.get_secret_value() == TRIAL_KEY:
+    if not is_sandbox and settings.api_key is not None and settings.api_key.get_secret_value() == TRIAL_KEY:
         raise ConfigurationError(
             f"api_key: {TRIAL_KEY} is the documentation's, so everybody knows it; `jobgate keys create` makes one."
         )

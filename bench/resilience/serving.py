@@ -79,6 +79,7 @@ class Place:
         """Serve a gateway with clients, until the block ends. Raises BenchError where it does not start."""
         port = free_port()
         file = self.folder / f"{name}.toml"
+        file.touch(0o600)
         file.write_text(setting.written(vendors), encoding="utf-8")
         command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--no-access-log", "--config", str(file)]
         command += ["--host", HOST, "--port", str(port)]

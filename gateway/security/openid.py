@@ -27,6 +27,8 @@ KEYS_SECONDS = 600.0
 """How long a key set is used before it is fetched anew."""
 UNKNOWN_SECONDS = 30.0
 """A key that is not in the set has it fetched anew, but no more often than this."""
+AWAY_SECONDS = 2.0
+"""How long an issuer that did not answer is left alone, so that nobody waits for one failure after the other."""
 FETCH_SECONDS = 5.0
 LEEWAY_SECONDS = 30
 """How far the issuer's clock and ours may be apart."""
@@ -112,7 +114,10 @@ class OpenIdTokens:
 
     async def _fetch(self) -> None:
         """Fetch the issuer's keys. Where that fails, those that were known serve on. Raises IssuerUnavailable."""
-        now = self._tried_at = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if not self._keys and now - self._tried_at < AWAY_SECONDS:
+            raise IssuerUnavailable("The issuer of tokens did not tell its keys a moment ago.")
+        self._tried_at = now
         try:
             document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
             found = jwt.PyJWKSet.from_dict(dict(await self._get(str(document["jwks_uri"]))))

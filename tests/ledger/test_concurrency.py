@@ -227,6 +227,7 @@ def test_two_processes_make_one_call(
         scheme=connection.authentication.scheme,
         secret=credentials.access_key,
     )
+    file.touch(0o600)
     file.write_text(text, encoding="utf-8")
     vendor = sandbox.vendor(VENDOR)
     with ExitStack() as stack:

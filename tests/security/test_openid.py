@@ -17,9 +17,9 @@ from gateway.app import Catalogue, Gateway
 from gateway.clock import SystemClock
 from gateway.config import OpenIdSettings
 from gateway.domain.access import Caller
-from gateway.domain.errors import IssuerUnavailable
+from gateway.domain.errors import IssuerUnavailable, VendorUnreachable
 from gateway.ledger.memory import MemoryLedger
-from gateway.security.openid import KEYS_SECONDS, UNKNOWN_SECONDS, Issuer, OpenIdTokens
+from gateway.security.openid import AWAY_SECONDS, KEYS_SECONDS, UNKNOWN_SECONDS, Issuer, OpenIdTokens
 from gateway.transport import HttpTransport
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
@@ -185,8 +185,16 @@ async def test_an_issuer_that_is_away() -> None:
     house.clock.advance(KEYS_SECONDS)
     assert await house.tokens.identify(token) is not None
     fresh = OpenIdTokens(house.tokens._issuer, house.tokens._transport, house.clock)
+    transport = FakeTransport(otherwise=VendorUnreachable("away"))
+    fresh._transport = transport
+    for _ in range(5):
+        with pytest.raises(IssuerUnavailable):
+            await fresh.identify(token)
+    assert len(transport.requests) == 1, "nobody waits for one failure after the other"
+    house.clock.advance(AWAY_SECONDS)
     with pytest.raises(IssuerUnavailable):
         await fresh.identify(token)
+    assert len(transport.requests) == 2
 
 
 async def test_the_api_takes_tokens(catalogue: Catalogue) -> None:

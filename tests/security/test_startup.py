@@ -15,7 +15,7 @@ from gateway.domain.access import EVERYTHING, Caller
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.security.keys import ApiKey
-from gateway.serving import Running, prepare_database, refuse_to_be_open, sandbox_name
+from gateway.serving import Running, prepare_database, refuse_to_be_open, refuse_to_be_read, sandbox_name
 from tests.support.clock import NOW
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -162,3 +162,35 @@ def test_a_quota_can_be_set(tmp_path: Path, catalogue: Catalogue, written: str, 
     connection = Gateway(read, catalogue).directory.connection("contoso-prod")
     expected = {"": (1_000, 10), 'quota = "none"': None}.get(written, (5, 1))
     assert (connection.quota and (connection.quota.requests, connection.quota.seconds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "secret", "is_refused"), [(0o644, KEY, True), (0o600, KEY, False), (0o644, "env:A_KEY", False)]
+)
+def test_a_file_with_secrets_is_its_owners(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    secret: str,
+    is_refused: bool,
+) -> None:
+    """What everybody can read holds references at most; the refusal says how to mend it, and not what is in it."""
+    monkeypatch.setenv("A_KEY", KEY)
+    read = settings(tmp_path, PLAIN.format(endpoint="https://vendor.test", secret=secret, more=""))
+    file = tmp_path / "jobgate.toml"
+    file.chmod(mode)
+    if not is_refused:
+        refuse_to_be_read(file, read)
+        return
+    with pytest.raises(ConfigurationError, match=r"chmod 600 .*env:NAME") as caught:
+        refuse_to_be_read(file, read)
+    assert KEY not in str(caught.value)
+
+
+def test_the_sandbox_is_not_for_everybody_either() -> None:
+    """The key of the documentation opens a sandbox, but not over plain http on an address that others can reach."""
+    served = config.ServerSettings(host="0.0.0.0")  # noqa: S104 - to be refused
+    read = config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out"), "server": served})
+    with pytest.raises(ConfigurationError, match=r"server\.host"):
+        refuse_to_be_open(read, is_sandbox=True)
+    refuse_to_be_open(read.model_copy(update={"server": config.ServerSettings()}), is_sandbox=True)
