@@ -62,15 +62,13 @@ def serve(
 ) -> None:
     """Serve the gateway."""
     from gateway import serving
-    from gateway.config import ConfigurationError, load, with_server
+    from gateway.config import ConfigurationError
     from gateway.specs.document import SpecificationError
 
     try:
-        given = {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
-        settings = with_server(load(config), host=host, port=port, workers=workers, access_log=access_log, **given)
-        if config is not None:
-            serving.refuse_to_be_read(config, settings)
-        serving.serve(settings, sandbox_port=sandbox_port if sandbox else None)
+        given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
+        given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
+        serving.serve(serving.Source(config, given), sandbox_port=sandbox_port if sandbox else None)
     except (ConfigurationError, SpecificationError, OSError) as error:
         fail(error)
 

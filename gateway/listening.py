@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -15,16 +16,19 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess, multiprocess
 
+from gateway.config import ConfigurationError
 from gateway.edge.door import turn_away
 from gateway.edge.limits import Limits
 from gateway.edge.protocol import EdgeProtocol
 from gateway.edge.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
 from gateway.tls import Certificate
 
+log = logging.getLogger(__name__)
+
 HOST = "127.0.0.1"
 ACCEPTED_AT_ONCE = 32
 """New connections in one turn of the event loop."""
-_START_SECONDS = 10.0
+_START_SECONDS = 30
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -80,6 +84,18 @@ class GreetingSupervisor(Multiprocess):
     """Several servers in processes of their own; something is said when all are ready."""
 
     greeting = ""
+    check_again: Callable[[], None] | None = None
+
+    def handle_hup(self) -> None:
+        """Replace the servers, one after the other, by such as read the settings anew; not where those are no good."""
+        try:
+            if self.check_again is not None:
+                self.check_again()
+        except ConfigurationError as error:
+            log.error("the settings were not reloaded, and the old ones hold: %s", error)  # noqa: TRY400 - it says all
+            return
+        self.restart_all()
+        log.info("the settings were reloaded")
 
     def init_processes(self) -> None:
         """Start them, then greet."""
@@ -113,14 +129,23 @@ def server(application: Any, manner: Manner) -> GreetingServer:
     return made
 
 
-def supervisor(make: Callable[[], Any], manner: Manner, workers: int, listening: socket.socket) -> Multiprocess:
-    """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable."""
+def supervisor(
+    make: Callable[[], Any],
+    manner: Manner,
+    workers: int,
+    listening: socket.socket,
+    check_again: Callable[[], None] | None = None,
+) -> Multiprocess:
+    """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable.
+
+    On SIGHUP each is replaced by a new one, once `check_again` finds that this can be done.
+    """
     configuration = _configuration(make, manner)
     configuration.factory, configuration.workers = True, workers
     # uvicorn has no other way to be told what its workers are.
     multiprocess.Process = Worker  # type: ignore[misc]
     made = GreetingSupervisor(configuration, doors(listening))
-    made.greeting = manner.greeting
+    made.greeting, made.check_again = manner.greeting, check_again
     return made
 
 
@@ -133,6 +158,7 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
         log_config=None,
         proxy_headers=False,
         server_header=False,
+        timeout_worker_healthcheck=_START_SECONDS,
         ssl_certfile=manner.certificate.certificate if manner.certificate else None,
         ssl_keyfile=manner.certificate.key if manner.certificate else None,
     )

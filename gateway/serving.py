@@ -8,9 +8,9 @@ import resource
 import socket
 import ssl
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,6 +37,7 @@ from gateway.engine.connections import Vendor
 from gateway.ledger.database import Database, UnusableDatabase
 from gateway.ledger.keys import KeyStore
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
+from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.keys import new_key
 from gateway.tls import Certificate, self_signed
@@ -72,22 +73,37 @@ def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
             yield Running(url, key, gateway, sandbox)
 
 
-def serve(settings: Settings, *, sandbox_port: int | None) -> None:
+@dataclass(frozen=True)
+class Source:
+    """Where settings come from: a file, the environment, and the options of the command. It can be read again."""
+
+    file: Path | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def read(self) -> Settings:
+        """The settings as they are now. Raises ConfigurationError."""
+        settings = with_server(load(self.file), **self.options)
+        if self.file is not None:
+            refuse_to_be_read(self.file, settings)
+        return settings
+
+
+def serve(source: Source, *, sandbox_port: int | None) -> None:
     """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
     log_to_terminal()
+    settings = source.read()
     refuse_to_be_open(settings, is_sandbox=sandbox_port is not None)
     catalogue = Catalogue.load()
     with listen(settings.server.host, settings.server.port) as listening:
         if sandbox_port is None:
-            _serve(Gateway(settings, catalogue), listening, database_of(settings).name)
+            _serve(settings, partial(Gateway, catalogue=catalogue), listening, source, database_of(settings).name)
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
             key = kept.api_key or SecretStr(new_key().text)
             wired = with_sandbox(kept.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
-            gateway = Gateway(wired, catalogue)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
-            lines = SandboxLines(gateway.directory, sandbox.url, key.get_secret_value())
-            _serve(gateway, listening, ledger, lines)
+            lines = SandboxLines(Gateway(wired, catalogue).directory, sandbox.url, key.get_secret_value())
+            _serve(wired, partial(Gateway, catalogue=catalogue), listening, None, ledger, lines)
 
 
 @contextmanager
@@ -170,10 +186,10 @@ def log_to_terminal() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def application(settings: Settings) -> Application:
-    """The gateway's application, in a process of its own."""
+def application(settings: Settings, source: Source | None) -> Application:
+    """The gateway's application, in a process of its own, by the settings as they are now."""
     log_to_terminal()
-    made = Gateway(settings, Catalogue.load()).application
+    made = Gateway(settings if source is None else source.read(), Catalogue.load()).application
     settle_in()
     return made
 
@@ -274,16 +290,39 @@ def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
         raise ConfigurationError(f"server.tls_cert, tls_key: {error.filename or chain} cannot be read") from None
 
 
-def _serve(gateway: Gateway, listening: socket.socket, ledger: str, sandbox: SandboxLines | None = None) -> None:
-    settings = gateway.settings
+def _serve(  # noqa: PLR0913, PLR0917 - what serving takes
+    settings: Settings,
+    make: Callable[[Settings], Gateway],
+    listening: socket.socket,
+    source: Source | None,
+    ledger: str,
+    sandbox: SandboxLines | None = None,
+) -> None:
+    """Serve a gateway of these settings, which are read again from their source when that is asked for."""
+    make(settings)  # so that a mistake shows before anything is prepared
     prepare_database(settings)
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
         manner = Manner(settings.server.access_log, settings.limits, Banner(url, ledger, sandbox, trust).text(), made)
         if settings.server.workers > 1:
-            supervisor(partial(application, settings), manner, settings.server.workers, listening).run()
+            workers = settings.server.workers
+            reread = None if source is None else partial(check_again, source, settings)
+            supervisor(partial(application, settings, source), manner, workers, listening, reread).run()
             return
-        served = server(gateway.application, manner)
+        load_again = partial(not_of_the_sandbox, settings) if source is None else source.read
+        served = server(Reloadable(settings, load_again, make), manner)
         settle_in()
         served.run(sockets=doors(listening))
+
+
+def not_of_the_sandbox(_settings: Settings) -> Settings:
+    """The sandbox's connections are made when it starts. Raises ConfigurationError."""
+    raise ConfigurationError("a gateway with the sandbox is started anew to read its settings again")
+
+
+def check_again(source: Source, settings: Settings) -> None:
+    """See that the settings can be taken over by new workers. Raises ConfigurationError."""
+    new = source.read()
+    refuse_what_is_fixed(settings, new)
+    Gateway(new, Catalogue.load())

@@ -1,0 +1,177 @@
+"""SIGHUP: new settings take effect without a dropped request, and bad ones do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.served import url_of
+
+SECONDS = 30.0
+CALLERS = """
+rate_limit = "none"
+{server}
+
+[callers.desk]
+key = "key-of-desk-number-{number}"
+scopes = ["*"]
+
+[callers.watch]
+key = "key-of-watch"
+scopes = ["*"]
+"""
+
+
+@dataclass
+class House:
+    """A gateway with its settings in a file."""
+
+    folder: Path
+    workers: int
+    process: subprocess.Popen[str] = field(init=False)
+    url: str = ""
+
+    def write(self, number: int, server: str = "") -> None:
+        """Write the settings, in which `desk` has its key of this number."""
+        self.write_text(CALLERS.format(number=number, server=server))
+
+    def write_text(self, text: str) -> None:
+        """Write the settings."""
+        file = self.folder / "jobgate.toml"
+        file.touch(0o600)
+        file.write_text(text, encoding="utf-8")
+
+    def reload(self) -> None:
+        """Have them read again."""
+        self.process.send_signal(signal.SIGHUP)
+
+    def status(self, number: int) -> int:
+        """What `desk` gets with its key of this number."""
+        headers = {"Authorization": f"Bearer key-of-desk-number-{number}", "Connection": "close"}
+        return requests.get(f"{self.url}/v1/vendors", headers=headers, timeout=SECONDS).status_code
+
+    def wait_for(self, number: int) -> None:
+        """Wait until everybody takes the key of this number, and no other."""
+        end = time.monotonic() + SECONDS
+        in_a_row = 0
+        while in_a_row < 10:
+            in_a_row = in_a_row + 1 if self.status(number) == 200 else 0
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def stopped(self) -> str:
+        """Stop it; gives what it said."""
+        self.process.terminate()
+        said, _ = self.process.communicate(timeout=SECONDS)
+        return said
+
+
+@contextmanager
+def house(folder: Path, workers: int) -> Iterator[House]:
+    """One that serves."""
+    made = House(folder, workers)
+    made.write(1)
+    command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", "--workers", str(workers)]
+    made.process = subprocess.Popen(
+        [*command, "--no-access-log", "--config", str(folder / "jobgate.toml")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "JOBGATE_STATE_FOLDER": str(folder / "state")},
+        start_new_session=True,
+    )
+    try:
+        made.url = url_of(made.process)
+        yield made
+    finally:
+        if made.process.poll() is None:
+            os.killpg(made.process.pid, signal.SIGKILL)
+            made.process.communicate(timeout=SECONDS)
+
+
+@contextmanager
+def asked_all_the_time(url: str, clients: int = 6) -> Iterator[Counter[str]]:
+    """Ask on connections that are kept, until the block ends; gives how often there was which answer."""
+    answers: Counter[str] = Counter()
+    is_over = threading.Event()
+
+    def ask() -> None:
+        with requests.Session() as session:
+            session.headers["Authorization"] = "Bearer key-of-watch"
+            while not is_over.is_set():
+                try:
+                    answers[str(session.get(f"{url}/v1/vendors", timeout=SECONDS).status_code)] += 1
+                except requests.RequestException as error:
+                    answers[type(error).__name__] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answers
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_new_settings_count_and_no_request_is_dropped(tmp_path: Path, workers: int) -> None:
+    """While others ask all the time, a caller gets another key: it opens, the old one does not, nobody is refused."""
+    with house(tmp_path, workers) as made:
+        assert (made.status(1), made.status(2)) == (200, 401)
+        with asked_all_the_time(made.url) as answers:
+            made.write(2)
+            made.reload()
+            made.wait_for(2)
+            assert made.status(1) == 401
+        assert set(answers) == {"200"}
+        assert sum(answers.values()) > 50
+        said = made.stopped()
+    assert said.count("the settings were reloaded") == 1
+    assert "Traceback" not in said
+
+
+UNKNOWN_VENDOR = """
+[connections.a]
+vendor = "nobody"
+endpoint = "https://a.test"
+authentication = { kind = "signature", scheme = "accessKey", secret = "zz" }
+"""
+BAD = {
+    "not TOML": ("[", "cannot be read as TOML"),
+    "a mistake": ('rate_limit = "often"\napi_key = "a"', "rate_limit"),
+    "an unknown vendor": (UNKNOWN_VENDOR, "nobody is not installed"),
+    "another port": (CALLERS.format(number=9, server="[server]\nhost = '127.0.0.2'"), "server.host: cannot change"),
+    "another ledger": (
+        f"database_url = 'postgresql://db.test/x'\n{CALLERS.format(number=9, server='')}",
+        "database_url: cannot change",
+    ),
+}
+
+
+@pytest.mark.parametrize(("workers", "bad"), [(1, list(BAD)), (2, ["a mistake"])], ids=["one", "several"])
+def test_bad_settings_change_nothing(tmp_path: Path, workers: int, bad: list[str]) -> None:
+    """The old ones hold, and the log says what is wrong, or that it needs a new start."""
+    with house(tmp_path, workers) as made:
+        for name in bad:
+            made.write_text(BAD[name][0])
+            made.reload()
+            time.sleep(0.5 * workers)
+            assert (made.status(1), made.status(9)) == (200, 401)
+        said = made.stopped()
+    assert all(BAD[name][1] in said for name in bad)
+    assert said.count("were not reloaded, and the old ones hold") == len(bad)
+    assert "Traceback" not in said
