@@ -33,10 +33,14 @@ class ConfigurationError(Exception):
     """The settings cannot be used. The message lists every mistake with its key and how to mend it."""
 
 
-def _endpoint(value: str) -> str:
+def _address(value: str) -> str:
     if not value.startswith(("https://", "http://")):
         raise ValueError("write it with its scheme, as in https://contoso.communication.azure.com")
-    return value.rstrip("/")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    return _address(value).rstrip("/")
 
 
 class Section(BaseModel):
@@ -197,7 +201,9 @@ class CallerSettings(Section):
 class OpenIdSettings(Section):
     """The OpenID Connect issuer whose tokens are taken."""
 
-    issuer: Endpoint = Field(description="The issuer, exactly as its tokens name it in `iss`.")
+    issuer: Annotated[str, AfterValidator(_address)] = Field(
+        description="The issuer, exactly as its tokens name it in `iss`."
+    )
     audience: str = Field(min_length=1, description="What a token must name in `aud`.")
     algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
         ("RS256", "ES256"), min_length=1, description="How tokens may be signed."

@@ -109,6 +109,22 @@ async def test_a_good_token_tells_who_calls() -> None:
         assert nothing.scopes == frozenset()
 
 
+def test_an_issuer_is_kept_as_it_is_written() -> None:
+    """A slash at its end is a part of its name, which its tokens repeat."""
+    for issuer_url in ("https://tenant.example/", "https://tenant.example", "https://tenant.example/v2.0"):
+        assert OpenIdSettings(issuer=issuer_url, audience=AUDIENCE).issuer == issuer_url
+
+
+async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> None:
+    """Its keys are found, and its tokens are those that name it with the slash."""
+    async with issuer("rsa") as house:
+        named = Issuer(f"{house.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
+        tokens = OpenIdTokens(named, Lasting(house.transport), house.clock)
+        assert await tokens.identify(house.token(iss=f"{house.server.url}/")) is not None
+        assert await tokens.identify(house.token()) is None
+        assert house.server.targets == ["/.well-known/openid-configuration", "/keys"]
+
+
 BAD: dict[str, dict[str, Any]] = {
     "another issuer": {"iss": "https://elsewhere.test"},
     "no issuer": {"iss": None},

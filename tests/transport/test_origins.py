@@ -31,6 +31,26 @@ ELSEWHERE = [
     "https://127.0.0.1:{port}/",
     "http://127.0.0.1/",
     "http://xn--80ak6aa92e.test/",
+    "http://169.254.169.254:{port}/",
+    "http://[::ffff:169.254.169.254]/",
+    "http://[fd00:ec2::254]/",
+    "http://metadata.google.internal/computeMetadata/v1/",
+    "http://100.100.100.200/",
+    "http://0:{port}/",
+    "http://0.0.0.0:{port}/",
+    "http://127.1:{port}/",
+    "http://0177.0.0.1:{port}/",
+    "http://0x7f000001:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http://[0:0:0:0:0:0:0:1]:{port}/",
+    "http://127.0.0.1.nip.test:{port}/",
+    "http://127.0.0.1:{port}#@evil.test/",
+    "http://127.0.0.1:{port}%40evil.test/",
+    "http://evil.test/http://127.0.0.1:{port}/",
+    "http://evil.test?http://127.0.0.1:{port}/",
+    "http:////127.0.0.1:{port}/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:{port}/",
 ]
 
 
@@ -45,7 +65,7 @@ async def test_no_other_address_is_called(elsewhere: str) -> None:
     """An address that is not in the settings is called by nobody, however like one it looks."""
     async with raw_server(OK) as server:
         transport = HttpTransport(SystemClock(), [server.url])
-        with pytest.raises(GatewayError):
+        with pytest.raises((GatewayError, VendorUnreachable)):
             await send(transport, elsewhere.format(port=server.port))
         assert server.requests == []
         assert await send(transport, server.url) == 200

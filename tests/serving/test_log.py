@@ -1,0 +1,58 @@
+"""Nothing that a client sends can write into the log: every event is one line of printable characters."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from tests.serving.process import KEY, SECONDS, served
+
+FORGED = "2026-01-05 10:00:00,000 INFO uvicorn.access: forged"
+PIECES = [
+    f"%0d%0a{FORGED}".replace(" ", "%20"),
+    "%1b[31mred",
+    "%e2%80%a8next",
+    "%c2%85next",
+    "\x1b[31mred",
+    "\x85next",
+    "\u2028next",
+    "\x00",
+    "\x7f",
+    "%00",
+]
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ [a-z._]+: [ -~]+")
+
+
+def requests_with(piece: str) -> list[bytes]:
+    """Requests that have something in every place that could be logged."""
+    raw = piece.encode("utf-8")
+    head = b"Host: 127.0.0.1\r\nConnection: close\r\n"
+    key = f"Authorization: Bearer {KEY}\r\n".encode()
+    return [
+        b"GET /v1/vendors/%b HTTP/1.1\r\n%b%b\r\n" % (raw, head, key),
+        b"GET /v1/job-actions?jobId=%b HTTP/1.1\r\n%b%b\r\n" % (raw, head, key),
+        b"GET /v1/vendors HTTP/1.1\r\n%bAuthorization: Bearer %b\r\n\r\n" % (head, raw),
+        b"GET /v1/vendors HTTP/1.1\r\n%b%btraceparent: %b\r\nX-Request-Id: %b\r\n\r\n" % (head, key, raw, raw),
+        b"POST /v1/connections/azure-sandbox/jobs/%b/cancel HTTP/1.1\r\n%b%bIdempotency-Key: %b\r\n\r\n"
+        % (raw, head, key, raw),
+        b"%b /v1/vendors HTTP/1.1\r\n%b%b\r\n" % (raw or b"GET", head, key),
+    ]
+
+
+def test_a_client_writes_no_lines_of_its_own() -> None:
+    """Line breaks, escape sequences and separators of every kind, in path, query, header and method."""
+    with served("--sandbox") as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        asked = [request for piece in PIECES for request in requests_with(piece)]
+        for request in asked:
+            with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+                connection.sendall(request)
+                while connection.recv(65_536):
+                    pass
+        process.terminate()
+        said, _ = process.communicate(timeout=SECONDS)
+    lines = said.splitlines()
+    assert [line for line in lines if line and not LINE.fullmatch(line)] == []
+    assert "forged" in said, "what was asked for is logged, percent-encoded"
+    assert not any(line.startswith(FORGED) for line in lines)
+    assert len(lines) > len(PIECES)
