@@ -45,14 +45,14 @@ demo: $(RUNTIME) ## Walk through the life of a job
 	@$(BIN)/jobgate demo
 
 test: $(DEVELOPMENT) ## Run the tests
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
 chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (CHAOS_ROUNDS=...)
 	JOBGATE_CHAOS_ROUNDS=$(CHAOS_ROUNDS) JOBGATE_FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
-		$(BIN)/pytest tests/crash tests/faults -n $(WORKERS) -rP
+		$(BIN)/pytest tests/crash tests/faults tests/serving -n $(WORKERS) -rP
 
 bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)

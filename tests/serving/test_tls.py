@@ -14,7 +14,7 @@ import trustme
 from gateway.config import ConfigurationError, ServerSettings, Settings, with_server
 from gateway.serving import refuse_a_useless_certificate, refuse_to_be_open
 from gateway.tls import self_signed
-from tests.serving.process import KEY, served
+from tests.serving.process import AT_LENGTH, KEY, served
 
 ALICE = {"Authorization": f"Bearer {KEY}"}
 
@@ -39,7 +39,7 @@ def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> tu
     return chain, key, trusted
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2] if AT_LENGTH else [1])
 def test_a_certificate_of_the_settings(files: tuple[Path, Path, Path], workers: int) -> None:
     """Clients that trust its issuer are served; those that speak http are not, and harm nobody."""
     chain, key, trusted = map(str, files)
