@@ -45,7 +45,7 @@ demo: $(RUNTIME) ## Walk through the life of a job
 	@$(BIN)/jobgate demo
 
 test: $(DEVELOPMENT) ## Run the tests
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS)
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
