@@ -25,29 +25,39 @@ def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, s
     `access_key` is the key in Base64 or the connection string, as the portal shows them. Raises ValueError where it is
     neither.
     """
-    date = _http_date(now.replace(microsecond=0))
     authority, target = _address(request.url)
+    return _signed(request, access_key, now, authority, target)
+
+
+def _signed(request: HttpRequest, access_key: str, now: datetime, host: str, target: str) -> Mapping[str, str]:
+    date = _http_date(now.replace(microsecond=0))
     digest = _base64(hashlib.sha256(request.content).digest())
-    text = f"{request.method}\n{target}\n{date};{authority};{digest}"
+    text = f"{request.method}\n{target}\n{date};{host};{digest}"
     signature = _keyed(access_key).copy()
     signature.update(text.encode())
     signed = f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={_base64(signature.digest())}"
     return {"x-ms-date": date, "x-ms-content-sha256": digest, "Authorization": signed}
 
 
-def verify(request: HttpRequest, access_key: str, now: datetime) -> None:
-    """Check a request's signature as the service does. Raises PermissionError, with the reason."""
+def verify(request: HttpRequest, access_key: str, now: datetime, endpoint: str) -> None:
+    """Check a request's signature as the service does. Raises PermissionError, with the reason.
+
+    Microsoft's SDK for Python signs the whole endpoint of its connection string as the host, a path in it included
+    (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`); so both are taken.
+    """
     sent = {name.lower(): value for name, value in request.headers.items()}
+    authority, target = _address(request.url)
     try:
         date = parsedate_to_datetime(sent["x-ms-date"])
-        expected = sign(request, access_key, date)
+        hosts = dict.fromkeys((endpoint.partition("://")[2], authority))
+        expected = [_signed(request, access_key, date, host, target) for host in hosts]
     except (KeyError, ValueError, OverflowError) as error:
         raise PermissionError("The request has no valid x-ms-date header, or no valid address.") from error
     if date.tzinfo is None or abs(now - date) > CLOCK_SKEW:
         raise PermissionError("The x-ms-date header is too far from the present.")
-    if not _same(expected["x-ms-content-sha256"], sent.get("x-ms-content-sha256", "")):
+    if not _same(expected[0]["x-ms-content-sha256"], sent.get("x-ms-content-sha256", "")):
         raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
-    if not _same(expected["Authorization"], sent.get("authorization", "")):
+    if not any(_same(each["Authorization"], sent.get("authorization", "")) for each in expected):
         raise PermissionError("Denied by the resource provider.")
 
 

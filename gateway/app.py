@@ -22,17 +22,20 @@ from gateway.config import (
     SignedAuthentication,
 )
 from gateway.dialects import rendering
-from gateway.dialects.unified import BASE_PATH, UnifiedApi
-from gateway.domain.access import EVERYTHING, Caller
+from gateway.dialects.native import Dialect, Performer
+from gateway.dialects.refusals import Refusals
+from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
+from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
+from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
 from gateway.edge.guard import STOPPING, Application
 from gateway.edge.hosts import TrustedHosts
 from gateway.edge.pages import Pages
 from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
-from gateway.edge.surface import surface
+from gateway.edge.surface import Surface, serving
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
@@ -46,33 +49,42 @@ from gateway.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
-from gateway.security.keys import Keyring
+from gateway.security.keys import AccessKey, Keyring
 from gateway.security.openid import Issuer, OpenIdTokens
 from gateway.specs.capabilities import ActionDefinition, definitions
-from gateway.specs.document import SPECIFICATIONS, load
+from gateway.specs.document import SPECIFICATIONS, Document, load
+from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
 from gateway.transport import HttpTransport
 
-DEFAULT_CALLER = "default"
-"""The name of whoever comes with the setting `api_key`."""
 NO_RECORD = "00000000-0000-0000-0000-000000000000"
 """The id of no job action."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known before any setting is read: the unified API and the installed vendors."""
+    """What is known before any setting is read: the unified API, the installed vendors, and their own APIs."""
 
     api: Api
     actions: Mapping[str, ActionDefinition]
     vendors: Mapping[str, Vendor]
+    natives: Mapping[str, NativeApi]
 
     @classmethod
     def load(cls) -> Catalogue:
         """Read the documents. Raises SpecificationError."""
         api = Api.compile(load(SPECIFICATIONS / "gateway.yaml"))
         actions = definitions(api)
-        return cls(api, actions, installed_vendors(actions))
+        vendors = installed_vendors(actions)
+        natives = {
+            name: NativeApi.make(each.specification, each.adapter, api.document) for name, each in vendors.items()
+        }
+        return cls(api, actions, vendors, natives)
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """What is served, by the path at which it is: the unified API first."""
+        return {"": self.api.document} | {each.base_path: each.api.document for each in self.natives.values()}
 
 
 class Gateway:
@@ -108,14 +120,30 @@ class Gateway:
         calls, jobs = self.settler.jobs.calls, self.settler.jobs
         key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
         actions = Actions(calls, jobs, self.ledger, self.clock, self.settler.schedule, key_time)
+        callers = Callers(self.keyring, self.clock, self._tokens())
+        doorkeeper = Doorkeeper(callers, Rates(self.clock, self._rate()))
         unified = UnifiedApi(self.directory, jobs, actions, self.ledger, self.settler)
-        return surface(
-            self.catalogue.api,
-            BASE_PATH,
-            handlers=unified.handlers(self.catalogue.actions),
-            pages=Pages(self.catalogue.api.document, self.lifespan, self.readiness),
-            callers=Callers(self.keyring, self.clock, self._tokens()),
-            rates=Rates(self.clock, self._rate()),
+        performer = Performer(
+            self.directory,
+            jobs,
+            actions,
+            self.settler,
+            callers.access_tokens,
+            Performer.scopes_of(self.catalogue.api),
+            "https" if self.settings.server.plain_http else None,
+        )
+        return serving(
+            [
+                Surface(
+                    self.catalogue.api,
+                    BASE_PATH,
+                    unified.handlers(self.catalogue.actions),
+                    unified_security(doorkeeper),
+                    Problems(self.catalogue.api),
+                ),
+                *(native_surface(each, performer, doorkeeper) for each in self.catalogue.natives.values()),
+            ],
+            pages=Pages(self.catalogue.documents, self.lifespan, self.readiness),
             limits=self.settings.limits,
             hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
             response_validation=self.response_validation,
@@ -169,10 +197,15 @@ class Gateway:
     def keyring(self) -> Keyring:
         """The API keys of the settings; those of the key store come to it while the gateway is served."""
         settings = self.settings
-        whole = {each.key.get_secret_value(): caller_of(name, each) for name, each in settings.callers.items()}
+        default = Caller(DEFAULT_CALLER, EVERYTHING)
+        callers = {name: caller_of(name, each) for name, each in settings.callers.items()}
+        whole = {each.key.get_secret_value(): callers[name] for name, each in settings.callers.items()}
+        access = [(callers[name], each.access_key) for name, each in settings.callers.items()]
+        access.append((default, settings.access_key))
         if settings.api_key is not None:
-            whole[settings.api_key.get_secret_value()] = Caller(DEFAULT_CALLER, EVERYTHING)
-        return Keyring(whole)
+            whole[settings.api_key.get_secret_value()] = default
+        keys = [AccessKey(caller.name, caller, secret.get_secret_value()) for caller, secret in access if secret]
+        return Keyring(whole, access_keys=keys)
 
     def _tokens(self) -> OpenIdTokens | None:
         """What checks the tokens of the issuer, where there is one."""
@@ -261,6 +294,17 @@ class Gateway:
         except ValueError:
             raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
         return signature
+
+
+def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeeper) -> Surface:
+    """How a vendor's own API is served."""
+    return Surface(
+        native.api,
+        native.base_path,
+        Dialect(native, performer).handlers(),
+        vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
+        Refusals(native),
+    )
 
 
 def caller_of(name: str, settings: CallerSettings) -> Caller:

@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from urllib.parse import quote
 
+from gateway.domain.access import DEFAULT_CALLER
 from gateway.domain.model import JobAction
 from gateway.engine.connections import Connection, Directory
+from gateway.specs.native import base_path
 
 
 @dataclass(frozen=True)
 class SandboxLines:
-    """What there is to say where the sandbox runs too. `key` is the development key, which is meant to be seen."""
+    """What there is to say where the sandbox runs too. The keys are for development, and meant to be seen."""
 
     directory: Directory
     url: str
     key: str
+    access_key: str
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,14 @@ class Banner:
             yield f"  Certificate     {self.trust} (deleted at the end)"
         if self.sandbox is not None:
             yield f"  API key         {self.sandbox.key}"
+            yield f"  Access key      {self.sandbox.access_key} (of the client {DEFAULT_CALLER})"
             yield f"  Sandbox         {self.sandbox.url} (control API: /control)\n"
             yield "  Connections"
             for connection in self.sandbox.directory.connections.values():
                 yield f"    {connection.name:<20}{connection.vendor.name:<26}{connection.endpoint}"
+            yield "\n  The vendors' own APIs, for each connection"
+            for vendor in self.sandbox.directory.vendors:
+                yield f"    {self.url}{base_path(vendor)}/{{connection}}"
             yield "\nTry one of each documented operation:\n"
             for connection in self.sandbox.directory.connections.values():
                 yield from self._curls(connection, self.sandbox.key)

@@ -13,7 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from gateway.ledger.keys import KeyStore
-    from gateway.security.keys import ApiKey
+    from gateway.security.keys import ApiKey, IssuedKey
 
 keys = typer.Typer(help="API keys: who may call, and what they may do.", no_args_is_help=True)
 
@@ -43,10 +43,16 @@ def create(
     expires: Annotated[
         timedelta | None, typer.Option(parser=duration, metavar="TIME", help="After how long it ends, such as 90d.")
     ] = None,
+    access_key: Annotated[
+        bool,
+        typer.Option(help="Also make an access key, for clients of vendors: they sign with it, or ask for tokens."),
+    ] = False,
     config: Config = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
     from gateway.config import is_caller_name, is_scope
+    from gateway.domain.access import Caller
+    from gateway.security.keys import issued
 
     if not is_caller_name(name):
         fail("the name of a caller has lower-case letters, digits and hyphens, and begins with a letter")
@@ -55,7 +61,9 @@ def create(
         fail(f"{', '.join(wrong)}: write scopes as jobs:cancel, connections:contoso-*, audit:read or *")
     now = datetime.now(UTC)
     with store(config) as kept:
-        show(make(kept, name, frozenset(scope), now, None if expires is None else now + expires))
+        new = issued(Caller(name, frozenset(scope)), now, expires, with_access_key=access_key)
+        kept.add(new.key)
+    show(new)
 
 
 @keys.command("list")
@@ -66,11 +74,12 @@ def list_keys(config: Config = None) -> None:
 
     with store(config) as kept:
         found = kept.all()
-    table = Table("id", "caller", "scopes", "created", "last used", "state", box=None)
+    table = Table("id", "caller", "scopes", "access key", "created", "last used", "state", box=None)
     now = datetime.now(UTC)
     for key in found:
         scopes = " ".join(sorted(key.caller.scopes))
-        table.add_row(key.id, key.caller.name, scopes, day(key.created_at), day(key.last_used_at), state(key, now))
+        times = day(key.created_at), day(key.last_used_at)
+        table.add_row(key.id, key.caller.name, scopes, "yes" if key.access_key else "", *times, state(key, now))
     Console().print(table)
 
 
@@ -83,14 +92,17 @@ def rotate(
     config: Config = None,
 ) -> None:
     """Make another key for the same caller, with the same scopes, and let the old one end after a while."""
+    from gateway.security.keys import issued
+
     now = datetime.now(UTC)
     with store(config) as kept:
         old = chosen(kept, key_id, now)
         lasts = old.expires_at - old.created_at if old.expires_at else None
-        text = make(kept, old.caller.name, old.caller.scopes, now, None if lasts is None else now + lasts)
+        new = issued(old.caller, now, lasts, with_access_key=old.access_key is not None)
+        kept.add(new.key)
         ends = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         kept.let_expire(old.id, ends)
-    show(text)
+    show(new)
     typer.echo(f"{old.id} ends at {ends:%Y-%m-%d %H:%M} UTC.", err=True)
 
 
@@ -103,16 +115,6 @@ def revoke(key_id: KeyId, config: Config = None) -> None:
     typer.echo(f"{key_id} is revoked.", err=True)
 
 
-def make(kept: KeyStore, name: str, scopes: frozenset[str], now: datetime, expires_at: datetime | None) -> str:
-    """Make a key and keep it; gives all of it."""
-    from gateway.domain.access import Caller
-    from gateway.security.keys import ApiKey, new_key
-
-    new = new_key()
-    kept.add(ApiKey(new.id, Caller(name, scopes), new.digest, now, expires_at))
-    return new.text
-
-
 def chosen(kept: KeyStore, key_id: str, now: datetime) -> ApiKey:
     """The key of this id. Ends the program where it opens nothing."""
     found = next((key for key in kept.all() if key.id == key_id), None)
@@ -121,10 +123,13 @@ def chosen(kept: KeyStore, key_id: str, now: datetime) -> ApiKey:
     return found
 
 
-def show(text: str) -> None:
-    """Print a new key: alone on the output, so that it can be piped into a vault."""
+def show(new: IssuedKey) -> None:
+    """Print a new key: alone on the output, so that it can be piped into a vault. Its access key is a second line."""
     typer.echo("This key is shown once:", err=True)
-    typer.echo(text)
+    typer.echo(new.text)
+    if new.key.access_key is not None:
+        typer.echo(f"And its access key, of the client {new.key.id}:", err=True)
+        typer.echo(new.key.access_key.secret)
 
 
 def state(key: ApiKey, now: datetime) -> str:

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
+from gateway.security.keys import is_access_secret
 from gateway.security.redaction import REDACTED
 from gateway.security.references import Reference, checked
 
@@ -60,8 +61,15 @@ def _written(value: object) -> object:
     return value.get_secret_value() if isinstance(value, SecretStr) and not isinstance(value, Reference) else value
 
 
+def _access_key(value: Reference) -> Reference:
+    if not is_access_secret(value.get_secret_value()):
+        raise ValueError("is not at least 16 bytes in Base64; `openssl rand -base64 32` makes a good one")
+    return value
+
+
 Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
+AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
@@ -196,6 +204,9 @@ class CallerSettings(Section):
 
     key: ApiKey
     scopes: tuple[Scope, ...] = Field(min_length=1)
+    access_key: AccessSecret | None = Field(
+        None, description="Its access key, in Base64, for clients of vendors; its name is then their client id."
+    )
 
 
 class OpenIdSettings(Section):
@@ -285,6 +296,11 @@ class Settings(BaseSettings):
         None,
         description="A key that may do everything, where one caller is enough. `jobgate keys create` makes others.",
     )
+    access_key: AccessSecret | None = Field(
+        None,
+        description="The access key, in Base64, of whoever has `api_key`, for clients of vendors whose client id is "
+        "then `default`.",
+    )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None
     rate_limit: QuotaSettings | Literal["none"] = Field(
@@ -305,7 +321,8 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[Reference, ...]:
         """Every secret."""
-        found = [self.api_key, self.database_url, *(each.key for each in self.callers.values())]
+        found = [self.api_key, self.access_key, self.database_url]
+        found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         for connection in self.connections.values():
             known = connection.authentication
             found.append(known.secret if isinstance(known, SignedAuthentication) else known.client_secret)

@@ -154,7 +154,7 @@ def _ledger_rows() -> Iterable[tuple[str, str, str]]:
 
 
 def _caller_rows() -> Iterable[tuple[str, str, str]]:
-    yield from (row for row in _rows(Settings) if row[0] in {"`api_key`", "`rate_limit`"})
+    yield from (row for row in _rows(Settings) if row[0] in {"`api_key`", "`access_key`", "`rate_limit`"})
     yield from ((f"`openid.{name[1:]}", default, meaning) for name, default, meaning in _rows(OpenIdSettings))
 
 

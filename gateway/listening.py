@@ -166,20 +166,25 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
 
 @contextmanager
 def in_background(
-    application: Any, port: int = 0, limits: Limits | None = None, *, stop_seconds: float = STOP_SECONDS
+    application: Any,
+    port: int = 0,
+    limits: Limits | None = None,
+    *,
+    certificate: Certificate | None = None,
+    stop_seconds: float = STOP_SECONDS,
 ) -> Iterator[str]:
     """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken.
 
     Whoever ends the block has no further requests, so idle connections are closed at once.
     """
     listening = listen(HOST, port)
-    serving = server(application, Manner(limits=limits or Limits()))
+    serving = server(application, Manner(limits=limits or Limits(), certificate=certificate))
     serving.grace_seconds, serving.stop_seconds = 0.0, stop_seconds
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
         _wait_until_started(serving, thread)
-        yield address(listening)
+        yield address(listening, "https" if certificate else "http")
     finally:
         serving.should_exit = True
         thread.join()

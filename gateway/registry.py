@@ -26,9 +26,10 @@ def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vend
 
 
 def installed_specifications() -> list[Path]:
-    """The documents of the unified API and of every installed vendor."""
+    """Our own documents, and that of every installed vendor."""
     adapters = (entry.load() for entry in entry_points(group=GROUP))
-    return [SPECIFICATIONS / "gateway.yaml", *sorted(adapter.specification for adapter in adapters)]
+    own = [SPECIFICATIONS / "gateway.yaml", SPECIFICATIONS / "token-endpoint.yaml"]
+    return [*own, *sorted(adapter.specification for adapter in adapters)]
 
 
 def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinition]) -> Vendor:

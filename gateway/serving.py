@@ -39,13 +39,31 @@ from gateway.ledger.keys import KeyStore
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.sandbox.server import Sandbox, SandboxServer
-from gateway.security.keys import new_key
+from gateway.security.keys import new_access_secret, new_key
 from gateway.tls import Certificate, self_signed
 
 TRIAL_KEY = "only-for-trying-out"
-"""The key of the documentation, for the sandbox."""
+TRIAL_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
+"""The key and the access key of the documentation, for the sandbox; the second is the first in Base64."""
 MOST_FILES = 65_536
 """Open connections and files of one process."""
+
+
+@dataclass(frozen=True)
+class TrialKeys:
+    """The keys of whoever tries a gateway with its sandbox."""
+
+    api_key: SecretStr
+    access_key: SecretStr
+
+    def given_to(self, settings: Settings) -> Settings:
+        """The settings with these keys."""
+        return settings.model_copy(update={"api_key": self.api_key, "access_key": self.access_key})
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Both as text: they are meant to be seen."""
+        return self.api_key.get_secret_value(), self.access_key.get_secret_value()
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,7 @@ class Running:
 
     url: str
     api_key: str
+    access_key: str
     gateway: Gateway
     sandbox: SandboxServer
 
@@ -65,12 +84,11 @@ def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
     Settings come from the environment.
     """
     catalogue = Catalogue.load()
-    key = api_key or new_key().text
+    keys = TrialKeys(SecretStr(api_key or new_key().text), SecretStr(new_access_secret()))
     with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
-        keyed = settings.model_copy(update={"api_key": SecretStr(key)})
-        gateway = Gateway(with_sandbox(keyed, catalogue.vendors, sandbox), catalogue)
+        gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
         with in_background(gateway.application, port, settings.limits) as url:
-            yield Running(url, key, gateway, sandbox)
+            yield Running(url, *keys.shown, gateway, sandbox)
 
 
 @dataclass(frozen=True)
@@ -99,10 +117,12 @@ def serve(source: Source, *, sandbox_port: int | None) -> None:
             _serve(settings, partial(Gateway, catalogue=catalogue), listening, source, database_of(settings).name)
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
-            key = kept.api_key or SecretStr(new_key().text)
-            wired = with_sandbox(kept.model_copy(update={"api_key": key}), catalogue.vendors, sandbox)
+            keys = TrialKeys(
+                kept.api_key or SecretStr(new_key().text), kept.access_key or SecretStr(new_access_secret())
+            )
+            wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
-            lines = SandboxLines(Gateway(wired, catalogue).directory, sandbox.url, key.get_secret_value())
+            lines = SandboxLines(Gateway(wired, catalogue).directory, sandbox.url, *keys.shown)
             _serve(wired, partial(Gateway, catalogue=catalogue), listening, None, ledger, lines)
 
 
@@ -214,10 +234,11 @@ def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
             f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
             "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
         )
-    if not is_sandbox and settings.api_key is not None and settings.api_key.get_secret_value() == TRIAL_KEY:
-        raise ConfigurationError(
-            f"api_key: {TRIAL_KEY} is the documentation's, so everybody knows it; `jobgate keys create` makes one."
-        )
+    for secret in () if is_sandbox else settings.secrets:
+        if (known := secret.get_secret_value()) in {TRIAL_KEY, TRIAL_ACCESS_KEY}:
+            raise ConfigurationError(
+                f"{known} is the documentation's key, so everybody knows it; `jobgate keys create` makes one."
+            )
 
 
 def refuse_to_be_shut(settings: Settings, database: Database) -> None:

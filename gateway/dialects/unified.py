@@ -11,11 +11,13 @@ from uuid import UUID
 
 from gateway.dialects import rendering
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
-from gateway.domain.errors import IdempotencyKeyMissing, UnknownJobAction
+from gateway.domain.errors import IdempotencyKeyMissing, JobgateError, UnknownJobAction
 from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
+from gateway.edge.guard import RawReply, RequestContext
+from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine import actions
 from gateway.engine.calls import CallContext
@@ -23,6 +25,7 @@ from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Settler
 from gateway.specs.capabilities import ActionDefinition
+from gateway.specs.operations import Api
 
 BASE_PATH = "/v1"
 NO_RECORDS: Page[JobActionRecord] = Page(())
@@ -150,6 +153,20 @@ class UnifiedApi:
         if preferences.wait:
             record = await self._settler.wait(record, preferences.wait)
         return Reply(rendering.job_action(record), headers=preferences.applied | until_settled(record))
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Shows problems as the document of the unified API has them."""
+
+    api: Api
+
+    def __call__(self, error: JobgateError, context: RequestContext) -> RawReply:
+        """A problem as a reply. What refused a job action, however early, says what became of it; nothing else does."""
+        operation = self.api.operation_at(context.method, context.path.removeprefix(BASE_PATH))
+        is_action = operation is not None and "x-action" in operation.extensions
+        outcome = (error.explanation.outcome or error.outcome) if is_action else None
+        return render(error.explain(outcome=outcome), context)
 
 
 def timeout_of(request: Request) -> float | None:

@@ -9,6 +9,8 @@ CONNECTION = "connections:"
 """What a scope begins with that names connections."""
 AUDIT = "audit:read"
 """The scope of who sees the job actions of all callers."""
+DEFAULT_CALLER = "default"
+"""The name of whoever comes with the setting `api_key`, or `access_key`."""
 EVERYTHING = frozenset({"*"})
 """The scopes of who may do everything."""
 

@@ -15,8 +15,11 @@ Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
 Raises ValueError where the secret cannot be one; the message does not hold it.
 """
 
-Verify = Callable[[HttpRequest, str, datetime], None]
-"""`verify(request, secret, now)` is `sign` read backwards. Raises PermissionError, saying why it does not hold."""
+Verify = Callable[[HttpRequest, str, datetime, str], None]
+"""`verify(request, secret, now, endpoint)` is `sign` read backwards. Raises PermissionError, saying why not.
+
+`endpoint` is what the client was configured with: the first part of the request's URL, without a slash at its end.
+"""
 
 Find = Callable[[Mapping[str, Json]], tuple[str, ...]]
 """`find(vendor_job)` gives the values that a parameter may have, read from the vendor's own job object."""

@@ -1,29 +1,38 @@
 """Connexion's security layer, told how this gateway knows its callers, and what the document asks of them.
 
 An operation of the unified API requires two schemes at once: `bearer`, that the caller is known, and `scopes`, that it
-may do what the operation does. Where the operation is about a connection, the caller may use that one too; to others
-it is as unknown as one that is not there.
+may do what the operation does. A vendor's own API requires one of the vendor's schemes: a token, or a signature. Where
+an operation is about a connection, the caller may use that one too; to others it is as unknown as one that is not
+there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
-from connexion.security import AbstractSecurityHandler
+from connexion.security import NO_VALUE, AbstractSecurityHandler
 from connexion.spec import Specification
 
 from gateway.domain.access import Caller
+from gateway.domain.adapter import Signing, Verify
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
+from gateway.domain.model import HttpRequest
 from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send
 from gateway.edge.rates import Rates
 from gateway.security.callers import Callers
+from gateway.specs.document import Document
+from gateway.specs.security import NAME, kind_of, schemes
 
 Answer = Mapping[str, str]
-Check = Callable[["Question"], Answer | Awaitable[Answer]]
+Check = Callable[["Question"], Answer | Awaitable[Any] | Any]
+SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
+"""Connexion's handlers by kind of security scheme."""
+
+_BEARER = "bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,18 @@ class Question:
 
     scope: Scope
     context: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def request(self) -> RequestContext:
+        """What the edge knows of the request."""
+        known: RequestContext = self.scope["extensions"][CONTEXT]
+        return known
+
+    @property
+    def connection(self) -> str | None:
+        """The connection that it is about."""
+        name: str | None = self.scope["path_params"].get("connection")
+        return name
 
 
 class Secured(SecurityOperation):
@@ -59,39 +80,86 @@ class Security(SecurityMiddleware):
     api_cls = SecuredApi
 
 
-def security_map(callers: Callers, rates: Rates) -> dict[str, type[AbstractSecurityHandler]]:
-    """Connexion's handlers by kind of security scheme: `bearer` tells who calls, `openIdConnect` what it may do."""
+@dataclass(frozen=True)
+class Doorkeeper:
+    """Lets in who is known, and nobody too often."""
 
-    async def identify(question: Question) -> Answer:
-        context: RequestContext = question.scope["extensions"][CONTEXT]
-        caller = await callers.identify(credential_of(context))
+    callers: Callers
+    rates: Rates
+
+    async def by_token(self, question: Question) -> Answer:
+        """Let in who has an API key or a token. Raises Unauthenticated and TooManyRequests."""
+        caller = await self.callers.identify(credential_of(question.request))
         if caller is None:
             raise Unauthenticated("The API key or token is not known here, or not good any more.")
-        context.caller = caller
-        rates.admit(caller, context)
+        return self._let_in(caller, question)
+
+    def by_signature(self, question: Question, verify: Verify, endpoint: str) -> Answer:
+        """Let in who has signed the request. Raises Unauthenticated and TooManyRequests."""
+        return self._let_in(self.callers.who_signed(signed_request(question), verify, endpoint), question)
+
+    def _let_in(self, caller: Caller, question: Question) -> Answer:
+        question.request.caller = caller
+        self.rates.admit(caller, question.request)
         return {"sub": caller.name}
 
-    class Bearer(AbstractSecurityHandler):
-        """Gives Connexion the check of who calls."""
 
-        def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Check:  # noqa: ARG002
+def unified_security(doorkeeper: Doorkeeper) -> SecurityMap:
+    """For the unified API: `bearer` tells who calls, `openIdConnect` what it may do."""
+
+    def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
+        def authorize(question: Question) -> Answer:
+            check_scopes(question.request.caller, required, question.connection)
+            return {"sub": question.request.caller.name}
+
+        return authorize
+
+    return {_BEARER: handler(lambda _scheme, _scopes: doorkeeper.by_token), "openIdConnect": handler(scopes)}
+
+
+def vendor_security(
+    doorkeeper: Doorkeeper, base_path: str, document: Document, signings: Mapping[str, Signing]
+) -> SecurityMap:
+    """For a vendor's own API below `base_path`: tokens, and signatures by the name of their scheme.
+
+    What the caller may do is a question of what it asks for, which these schemes do not know.
+    """
+
+    async def by_token(question: Question) -> Answer | Any:
+        if not _is_bearer(question.request):
+            return NO_VALUE
+        answer = await doorkeeper.by_token(question)
+        check_scopes(question.request.caller, (), question.connection)
+        return answer
+
+    def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
+        verify, field_name = signings[scheme[NAME]].verify, scheme.get("name", "authorization").lower().encode()
+
+        def by_signature(question: Question) -> Answer | Any:
+            if field_name not in question.request.fields or _is_bearer(question.request):
+                return NO_VALUE
+            endpoint = f"{root_of(question)}{base_path}/{question.connection}"
+            answer = doorkeeper.by_signature(question, verify, endpoint)
+            check_scopes(question.request.caller, (), question.connection)
+            return answer
+
+        return by_signature
+
+    others = dict.fromkeys(map(kind_of, schemes(document).values()), handler(signed))
+    return others | dict.fromkeys(("oauth2", _BEARER), handler(lambda _scheme, _scopes: by_token))
+
+
+def handler(make: Callable[[Mapping[str, Any], list[str]], Check]) -> type[AbstractSecurityHandler]:
+    """Connexion's handler of a kind of security schemes: `make` gives the check of a scheme that requires scopes."""
+
+    class Handler(AbstractSecurityHandler):
+        """Gives Connexion the check of a request."""
+
+        def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Check:
             """The check of a request, as Connexion asks for it."""
-            return identify
+            return make(security_scheme, required_scopes)
 
-    class Scopes(AbstractSecurityHandler):
-        """Gives Connexion the check of what the caller may do."""
-
-        def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Check:  # noqa: ARG002
-            """The check of a request, as Connexion asks for it."""
-
-            def authorize(question: Question) -> Answer:
-                context: RequestContext = question.scope["extensions"][CONTEXT]
-                check_scopes(context.caller, required_scopes, question.scope["path_params"].get("connection"))
-                return {"sub": context.caller.name}
-
-            return authorize
-
-    return {"bearer": Bearer, "openIdConnect": Scopes}
+    return Handler
 
 
 def credential_of(context: RequestContext) -> str:
@@ -99,14 +167,32 @@ def credential_of(context: RequestContext) -> str:
     scheme, _, credential = context.fields.get(b"authorization", b"").decode("latin-1").partition(" ")
     if not scheme:
         raise Unauthenticated("The request has no Authorization header.")
-    if scheme.lower() != "bearer":
+    if scheme.lower() != _BEARER:
         raise Unauthenticated("The Authorization header is not of the scheme Bearer.")
     if not credential.strip(" "):
         raise Unauthenticated("The Authorization header has no API key or token.")
     return credential.strip(" ")
 
 
-def check_scopes(caller: Caller, required: list[str], connection: str | None) -> None:
+def _is_bearer(context: RequestContext) -> bool:
+    return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER.encode()
+
+
+def root_of(question: Question) -> str:
+    """Scheme and host of the address that the client called."""
+    return f"{question.scope['scheme']}://{question.request.fields.get(b'host', b'').decode('latin-1')}"
+
+
+def signed_request(question: Question) -> HttpRequest:
+    """The request as its sender signed it: the address is the one that the sender called."""
+    context, scope = question.request, question.scope
+    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+    url = f"{root_of(question)}{scope['raw_path'].decode('latin-1')}{query}"
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.fields.items()}
+    return HttpRequest(context.method, url, headers, context.content)
+
+
+def check_scopes(caller: Caller, required: Iterable[str], connection: str | None) -> None:
     """Hold a caller against what an operation requires. Raises UnknownConnection and Forbidden."""
     if connection is not None and not caller.may_use(connection):
         raise no_such_connection()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gateway.domain.errors import Explanation, FieldError, HeaderFieldsTooLarge, MalformedRequest, TargetTooLong
@@ -21,6 +22,8 @@ SINGLE = frozenset(
 )
 """Header fields that come at most once: with two, which one counts would be a guess."""
 
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _PLAIN_PATH = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+|/")
 _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -38,6 +41,24 @@ def check_path(raw_path: bytes) -> None:
         raise malformed("/path", "does not start with a slash")
     for segment in raw_path[1:].split(b"/"):
         _check_segment(segment)
+
+
+def template_path(scope: Mapping[str, Any]) -> str:
+    """The path of a request as it is held against the paths of a document: decoded but for reserved characters.
+
+    So a colon that is encoded, in an id, is not the one before a verb, while `%61` is the letter that it stands for
+    (RFC 3986, 2.2 and 6.2.2.2).
+    """
+    raw: bytes | None = scope.get("raw_path")
+    if raw is None or b"%" not in raw:
+        path: str = scope["path"]
+        return path
+    return _ENCODED.sub(_decoded_if_unreserved, raw.decode("latin-1"))
+
+
+def _decoded_if_unreserved(match: re.Match[str]) -> str:
+    character = chr(int(match[0][1:], 16))
+    return character if _UNRESERVED.fullmatch(character) else match[0]
 
 
 def check_query(raw_query: bytes) -> None:

@@ -34,7 +34,15 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json, Outcome
-from gateway.edge.canonical import Fields, check_path, check_query, check_target, malformed, read_fields
+from gateway.edge.canonical import (
+    Fields,
+    check_path,
+    check_query,
+    check_target,
+    malformed,
+    read_fields,
+    template_path,
+)
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.strict_json import StrictJson, StrictJsonError
@@ -81,9 +89,10 @@ class ClientGone(Exception):
 class RequestContext:
     """What the edge learns about one request, for everybody behind it.
 
-    `fields` are the header fields; `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked
-    for, None outside the API; `parts` its validated `{path, query, header, body}`; `caller` who asks. `answer_fields`
-    are header fields that the answer gets, whatever it is.
+    `path` is the path as templates are held against it (`canonical.template_path`). `fields` are the header fields;
+    `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked for, None outside the API;
+    `parts` its validated `{path, query, header, body}`; `caller` who asks. `answer_fields` are header fields that the
+    answer gets, whatever it is.
     """
 
     method: str = ""
@@ -148,7 +157,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext(scope["method"], scope["path"])
+        context = RequestContext(scope["method"], template_path(scope))
         wire = Wire(scope, send, context)
         try:
             await self._serve(scope, receive, wire, context)
@@ -158,7 +167,7 @@ class Guard:
             # Only a server that stops cancels a request, when it cannot wait any longer; its client still can.
             await self._refuse(interrupted(context), context, wire)
         except Exception as error:  # noqa: BLE001 - the one place where nothing may get past
-            await self._refuse(as_problem(error, scope, self.allow), context, wire)
+            await self._refuse(as_problem(error, context.path, self.allow), context, wire)
 
     async def _serve(self, scope: Scope, receive: Receive, wire: Wire, context: RequestContext) -> None:
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
@@ -226,7 +235,8 @@ class Wire:
 def fields_of(reply: RawReply, request_id: str | None = None) -> list[tuple[bytes, bytes]]:
     """The header fields of a reply as they go out, its length and the id of the request among them."""
     fields = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-    fields.append((b"content-length", b"%d" % len(reply.content)))
+    if reply.status != HTTPStatus.NO_CONTENT:  # RFC 9110, 8.6
+        fields.append((b"content-length", b"%d" % len(reply.content)))
     if request_id is not None:
         fields.append((b"x-request-id", request_id.encode()))
     return fields
@@ -324,15 +334,15 @@ def replay(content: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def as_problem(error: Exception, scope: Scope, allow: AllowedMethods) -> JobgateError:
+def as_problem(error: Exception, path: str, allow: AllowedMethods) -> JobgateError:
     """Any exception as a problem of the catalogue. What is our own fault is logged, and shown without details."""
     if isinstance(error, JobgateError):
         return error
     status = error.status_code if isinstance(error, HTTPException) else None
     if status == HTTPStatus.NOT_FOUND:
-        return not_routed(allow(scope["path"]))
+        return not_routed(allow(path))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return not_routed(allow(scope["path"]) or PAGE_METHODS)
+        return not_routed(allow(path) or PAGE_METHODS)
     if status == HTTPStatus.UNAUTHORIZED:
         return Unauthenticated("The request carries no API key that this gateway takes.")
     return unexpected(error)

@@ -48,12 +48,15 @@ _SWAGGER_HEAD = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
 _SWAGGER_BODY = """<div id="swagger-ui"></div>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>"""
-_SWAGGER_START = """SwaggerUIBundle({
+_NAVIGATION = "font: 16px/3 system-ui, sans-serif; text-align: center"
+_SWAGGER_START = """const vendor = location.pathname.split("/")[2];
+SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   persistAuthorization: true,
   validatorUrl: null,
+  ...(vendor && { url: `/native/${vendor}/openapi.json` }),
 });
 """
 _POLICY = {
@@ -77,10 +80,15 @@ async def nothing_more() -> Mapping[str, Any]:
 class Pages:
     """The application behind every address that is not the API's."""
 
-    def __init__(self, document: Document, lifespan: Lifespan, readiness: Readiness = nothing_more) -> None:
-        """Show `document`. The server starts and stops within `lifespan`; `readiness` tells how it does."""
+    def __init__(
+        self, documents: Mapping[str, Document], lifespan: Lifespan, readiness: Readiness = nothing_more
+    ) -> None:
+        """Show documents, each at its path and by the last part of that path.
+
+        The server starts and stops within `lifespan`; `readiness` tells how it does.
+        """
         self._readiness = readiness
-        self._document = json.dumps(document.content).encode()
+        self._paths = {path.rpartition("/")[2]: path for path in documents}
         self._problems = {kind.code: kind for kind in catalogue()}
 
         self._router = Starlette(
@@ -88,10 +96,11 @@ class Pages:
                 Route("/", self._home),
                 Route("/livez", self._alive),
                 Route("/readyz", self._ready),
-                Route("/openapi.json", self._openapi),
+                *(Route(f"{path}/openapi.json", _document(each)) for path, each in documents.items()),
                 Route("/docs", self._docs),
                 Route("/docs/start.js", self._start),
                 Mount("/docs/assets", StaticFiles(directory=swagger_ui_bundle.swagger_ui_path)),
+                Route("/docs/{name}", self._docs),
                 Route("/problems", self._all_problems),
                 Route("/problems/{code}", self._problem),
             ],
@@ -118,11 +127,15 @@ class Pages:
         except LedgerUnavailable as error:
             return JSONResponse({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def _openapi(self, _: Request) -> Response:
-        return Response(self._document, media_type="application/json")
+    async def _docs(self, request: Request) -> Response:
+        if request.path_params.get("name", "") not in self._paths:
+            raise UnknownPath("There is no document of this name.")
+        return page("Jobgate", self._links() + _SWAGGER_BODY, _SWAGGER_HEAD)
 
-    async def _docs(self, _: Request) -> Response:
-        return page("Jobgate", _SWAGGER_BODY, _SWAGGER_HEAD)
+    def _links(self) -> str:
+        names = {name: name or "Jobgate" for name in self._paths}
+        links = (f'<a href="/docs{name and f"/{name}"}">{html.escape(shown)}</a>' for name, shown in names.items())
+        return f'<nav style="{_NAVIGATION}">{" &middot; ".join(links)}</nav>\n'
 
     async def _start(self, _: Request) -> Response:
         return Response(_SWAGGER_START, media_type="text/javascript")
@@ -139,6 +152,15 @@ class Pages:
         if kind is None:
             raise UnknownPath("There is no problem of this name.")
         return page(kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
+
+
+def _document(document: Document) -> Callable[[Request], Awaitable[Response]]:
+    content = json.dumps(document.content).encode()
+
+    async def show(_: Request) -> Response:
+        return Response(content, media_type="application/json")
+
+    return show
 
 
 def page(title: str, body: str, head: str = _STYLE) -> HTMLResponse:

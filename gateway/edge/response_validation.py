@@ -27,7 +27,7 @@ class ResponseValidation(StrEnum):
 def departures(operation: Operation, status: int, body: Json) -> tuple[FieldError, ...]:
     """Where a reply departs from the document."""
     response = operation.response(status)
-    validator = response.bodies.get("application/json") if response else None
+    validator = next(iter(response.bodies.values()), None) if response else None
     return () if validator is None or validator.is_valid(body) else validator.errors(body)
 
 

@@ -1,15 +1,16 @@
-"""A surface: an API served from its document, by guard, Connexion's routing and security, validation and handlers."""
+"""Surfaces: APIs served from their documents, by guard, Connexion's routing and security, validation and handlers."""
 
 from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from connexion.middleware import ConnexionMiddleware
+from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.resolver import Resolver
 
 from gateway.domain.access import Caller
@@ -17,7 +18,8 @@ from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import Json
 from gateway.domain.record import Origin
-from gateway.edge.authentication import Security, security_map
+from gateway.edge.authentication import Security, SecurityMap
+from gateway.edge.canonical import Fields
 from gateway.edge.guard import (
     CONTEXT,
     WIRE,
@@ -25,6 +27,7 @@ from gateway.edge.guard import (
     Guard,
     RawReply,
     Receive,
+    Render,
     RequestContext,
     Scope,
     Send,
@@ -33,17 +36,18 @@ from gateway.edge.guard import (
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
-from gateway.edge.rates import Rates
 from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
 from gateway.edge.validation import ValidationMiddleware
-from gateway.security.callers import Callers
 from gateway.specs.operations import Api, Operation
 
 
 @dataclass(frozen=True)
 class Request:
-    """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name."""
+    """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name.
+
+    `fields` are all header fields, as they came; `scheme` is that of the address which the client called.
+    """
 
     operation: Operation
     caller: Caller
@@ -52,11 +56,13 @@ class Request:
     header: Mapping[str, Any]
     body: Any
     origin: Origin
+    fields: Fields
+    scheme: str
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a handler answers: a JSON value."""
+    """What a handler answers: a JSON value, which is left out where the document has no body for the status."""
 
     body: Json
     status: int = 200
@@ -70,14 +76,36 @@ _TRACE_PARENT = re.compile(
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
 
+@dataclass(frozen=True)
+class Surface:
+    """An API, and how it is served: where, by which handlers (by operationId), to whom, and how it shows problems."""
+
+    api: Api
+    base_path: str
+    handlers: Mapping[str, Handler]
+    security: SecurityMap
+    render: Render
+
+    def has(self, path: str) -> bool:
+        """Whether a path is one of this surface's."""
+        return path.startswith(f"{self.base_path}/")
+
+    def methods_at(self, path: str) -> tuple[str, ...]:
+        """The methods at a path of this surface: those of the document, and OPTIONS, which lists them."""
+        documented = self.api.methods_at(path.removeprefix(self.base_path))
+        return (*documented, "OPTIONS") if documented else ()
+
+
 class Dispatcher:
-    """The application behind the edge: the operation's handler, or the pages outside the API."""
+    """The application behind the edge: the operation's handler, or the pages outside the APIs."""
 
     def __init__(
-        self, api: Api, handlers: Mapping[str, Handler], pages: Application, response_validation: ResponseValidation
+        self, surfaces: Sequence[Surface], pages: Application, response_validation: ResponseValidation
     ) -> None:
         """Dispatch by operationId. Raises KeyError where an operation has no handler."""
-        self._handlers = {name: handlers[name] for name in api.operations}
+        self._handlers = {
+            (each.base_path, name): each.handlers[name] for each in surfaces for name in each.api.operations
+        }
         self._pages = pages
         self._check = CHECKS[response_validation]
 
@@ -97,12 +125,22 @@ class Dispatcher:
             header=parts["header"],
             body=parts.get("body"),
             origin=origin_of(scope, context),
+            fields=context.fields,
+            scheme=scope["scheme"],
         )
-        reply = await self._handlers[operation.operation_id](request)
+        base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
+        reply = await self._handlers[base_path, operation.operation_id](request)
         self._check(operation, reply.status, reply.body)
-        headers = {"content-type": "application/json", **reply.headers}
         wire: Wire = scope["extensions"][WIRE]
-        await wire.reply(RawReply(reply.status, headers, dump(reply.body)))
+        await wire.reply(raw_reply(operation, reply))
+
+
+def raw_reply(operation: Operation, reply: Reply) -> RawReply:
+    """A reply ready for the wire, in the media type that the document has for it."""
+    response = operation.response(reply.status)
+    if response is None or not response.media_types:
+        return RawReply(reply.status, reply.headers, b"")
+    return RawReply(reply.status, {"content-type": response.media_types[0], **reply.headers}, dump(reply.body))
 
 
 def origin_of(scope: Scope, context: RequestContext) -> Origin:
@@ -112,43 +150,36 @@ def origin_of(scope: Scope, context: RequestContext) -> Origin:
     return Origin(client[0] if client else None, context.id, trace[0].decode() if trace else None)
 
 
-def surface(  # noqa: PLR0913 - what a surface is made of
-    api: Api,
-    base_path: str,
+def serving(
+    surfaces: Sequence[Surface],
     *,
-    handlers: Mapping[str, Handler],
     pages: Application,
-    callers: Callers,
-    rates: Rates,
     limits: Limits,
     hosts: TrustedHosts = ANY_HOST,
     response_validation: ResponseValidation = ResponseValidation.REFUSE,
 ) -> Application:
-    """The ASGI application that serves `api` below `base_path`, and `pages` everywhere else."""
-    dispatcher = Dispatcher(api, handlers, pages, response_validation)
-    validation = partial(ValidationMiddleware, apis={base_path: api})
+    """The ASGI application that serves these surfaces, and `pages` everywhere else."""
+    dispatcher = Dispatcher(surfaces, pages, response_validation)
+    validation = partial(ValidationMiddleware, apis={each.base_path: each.api for each in surfaces})
     layers: list[Any] = [Routing, Security, validation]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
-    connexion.add_api(
-        # Connexion writes into what it is given.
-        copy.deepcopy(api.document.content),
-        base_path=base_path,
-        resolver=Resolver(lambda operation_id: handlers[operation_id]),
-        security_map=security_map(callers, rates),
-    )
-    render_problem, methods = partial(render_for, api, base_path), partial(methods_at, api, base_path)
-    return Guard(connexion, limits, render_problem, methods, hosts)
+    for each in surfaces:
+        connexion.add_api(
+            # Connexion writes into what it is given.
+            copy.deepcopy(each.api.document.content),
+            base_path=each.base_path,
+            resolver=Resolver(each.handlers.__getitem__),
+            security_map=dict(each.security),
+        )
+    return Guard(connexion, limits, partial(render_at, surfaces), partial(methods_at, surfaces), hosts)
 
 
-def render_for(api: Api, base_path: str, error: JobgateError, context: RequestContext) -> RawReply:
-    """A problem as a reply. Whatever refused a job action, however early, says what became of it; nothing else does."""
-    operation = api.operation_at(context.method, context.path.removeprefix(base_path))
-    is_action = operation is not None and "x-action" in operation.extensions
-    outcome = (error.explanation.outcome or error.outcome) if is_action else None
-    return render(error.explain(outcome=outcome), context)
+def render_at(surfaces: Sequence[Surface], error: JobgateError, context: RequestContext) -> RawReply:
+    """A problem as a reply, in the words of the surface that was called."""
+    own = (each.render for each in surfaces if each.has(context.path))
+    return next(own, render)(error, context)
 
 
-def methods_at(api: Api, base_path: str, path: str) -> tuple[str, ...]:
-    """The methods at a path: those of the document, and OPTIONS, which lists them."""
-    documented = api.methods_at(path.removeprefix(base_path)) if path.startswith(f"{base_path}/") else ()
-    return (*documented, "OPTIONS") if documented else ()
+def methods_at(surfaces: Sequence[Surface], path: str) -> tuple[str, ...]:
+    """The methods that the surfaces have at a path."""
+    return next((each.methods_at(path) for each in surfaces if each.has(path)), ())

@@ -14,11 +14,12 @@ from connexion.middleware.abstract import ROUTING_CONTEXT
 
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
-from gateway.edge.canonical import Fields
+from gateway.edge.canonical import Fields, malformed
 from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
 
+FORM = "application/x-www-form-urlencoded"
 NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 
 
@@ -63,7 +64,10 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
         "query": query,
         "header": header_values(operation, context.fields),
     }
-    if context.media_type is not None:
+    if context.media_type == FORM:
+        parts["body"], twice = form_values(context.content)
+        repeated += twice
+    elif context.media_type is not None:
         parts["body"] = context.body
     errors = repeated + operation.check(parts)
     if errors:
@@ -91,6 +95,17 @@ def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tup
     names = [name for name, _ in pairs]
     repeated = sorted({name for name in names if names.count(name) > 1 and name in declared})
     return values, tuple(FieldError(pointer("query", name), "is given more than once") for name in repeated)
+
+
+def form_values(content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
+    """The fields of a form, and what is wrong with their number: each comes at most once. Raises MalformedRequest."""
+    try:
+        pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=None)
+    except UnicodeDecodeError:
+        raise malformed("/body", "is not a form of percent-encoded UTF-8") from None
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    return dict(pairs), tuple(FieldError(pointer("body", name), "is given more than once") for name in repeated)
 
 
 def header_values(operation: Operation, fields: Fields) -> dict[str, Json]:

@@ -33,6 +33,15 @@ LONGEST_TIME = 64
 
 
 @dataclass(frozen=True)
+class VendorPage:
+    """A page of a vendor's list: the body of the reply, the job objects in it, and the cursor of the page after it."""
+
+    body: Mapping[str, Json]
+    items: tuple[Mapping[str, Json], ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
 class Jobs:
     """Reads jobs."""
 
@@ -64,9 +73,24 @@ class Jobs:
         page = await self._page(connection, read, request, context)
         return replace(page, items=tuple(job for job in page.items if status in {None, job.status.status}))
 
-    async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
-        request = read.encode({"job.id": job_id})
+    async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
+        """The vendor's own reply to a read of one job. Raises what any call raises."""
+        read = connection.vendor.specification.reads[request.operation_id]
         reply = await self.calls.send(self.calls.prepare(connection, read.operation, read.lens, request, context))
+        self._object(connection, reply)
+        return reply
+
+    async def vendor_page(
+        self, connection: Connection, request: VendorRequest, cursor: str | None, context: CallContext
+    ) -> VendorPage:
+        """A page of jobs as the vendor shows them, by the vendor's own request. Raises UnknownCursor."""
+        read = connection.vendor.specification.reads[request.operation_id]
+        if cursor is not None:
+            request = page_at(connection, read, request, cursor)
+        return await self._vendor_page(connection, read, request, context)
+
+    async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
+        reply = await self.read(connection, read.encode({"job.id": job_id}), context)
         return normalise(connection, self._object(connection, reply))
 
     async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
@@ -87,6 +111,12 @@ class Jobs:
     async def _page(
         self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext
     ) -> Page[Job]:
+        page = await self._vendor_page(connection, read, request, context)
+        return Page(tuple(normalise(connection, item) for item in page.items), page.next_cursor)
+
+    async def _vendor_page(
+        self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext
+    ) -> VendorPage:
         call = self.calls.prepare(connection, read.operation, read.lens, documented(read, request), context)
         whole = replace(call.request, url=url(read.operation, request, connection.endpoint))
         reply = await self.calls.send(replace(call, request=whole))
@@ -97,9 +127,9 @@ class Jobs:
         items = read.items.get({"body": body}) if read.items else None
         if not isinstance(items, list) or len(items) > MOST_JOBS or not all(isinstance(each, dict) for each in items):
             raise not_understood(connection, reply)
-        jobs = tuple(normalise(connection, item) for item in items)
-        following = next_query(connection, read, request, body, len(jobs))
-        return Page(jobs, None if following is None else cursor_at(connection, read, request, following))
+        following = next_query(connection, read, request, body, len(items))
+        cursor = None if following is None else cursor_at(connection, read, request, following)
+        return VendorPage(body, tuple(items), cursor)
 
     def _object(self, connection: Connection, reply: VendorReply) -> Mapping[str, Json]:
         if reply.status != HTTPStatus.OK:

@@ -46,6 +46,7 @@ class KeyStore:
             "digest": key.digest,
             "created_at": milliseconds(key.created_at),
             "expires_at": _at(key.expires_at),
+            "access_secret": key.access_secret,
         }
         with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             connection.execute(insert(api_keys), row)
@@ -102,6 +103,7 @@ def _key(row: Row[Any]) -> ApiKey:
         _time(row.expires_at),
         _time(row.revoked_at),
         _time(row.last_used_at),
+        row.access_secret,
     )
 
 

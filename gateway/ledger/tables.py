@@ -132,4 +132,5 @@ api_keys = Table(
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
+    Column("access_secret", String(128), comment="Base64. It signs, so it cannot be kept by its hash."),
 )

@@ -28,13 +28,15 @@ _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 class Exchange:
     """What is known of a request so far.
 
-    `url` is the address as the client called it, prefix and all, which is what a signature covers;
+    `url` is the address as the client called it, prefix and all, which is what a signature covers, and `endpoint` the
+    part of it that a client is configured with;
     `path` is the vendor's part of it, `raw_path` the same before percent-decoding. `operation` is
     None for the token endpoint and for what the document does not know.
     """
 
     method: str
     url: str
+    endpoint: str
     raw_path: str
     path: str
     query: str
@@ -117,13 +119,14 @@ def exchange_of(scope: Mapping[str, Any]) -> Exchange:
     return exchange
 
 
-def below(scope: Scope, name: str) -> Scope:
-    """The request as the vendor sees it: without the prefix, and with its exchange."""
+def below(scope: Scope, name: str, endpoint: str) -> Scope:
+    """The request as the vendor sees it: without the prefix, and with its exchange. `endpoint` is a path."""
     path = scope["path"].removeprefix(f"/{name}") or "/"
     raw_path = _raw_path(scope).removeprefix(f"/{name}") or "/"
     exchange = Exchange(
         method=scope["method"],
         url=_url(scope),
+        endpoint=f"{_root(scope)}{endpoint}",
         raw_path=raw_path,
         path=path,
         query=scope["query_string"].decode("latin-1"),
@@ -137,10 +140,14 @@ def below(scope: Scope, name: str) -> Scope:
     }
 
 
-def _url(scope: Scope) -> str:
+def _root(scope: Scope) -> str:
     host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return f"{scope['scheme']}://{host}"
+
+
+def _url(scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
-    return f"{scope['scheme']}://{host}{_raw_path(scope)}{'?' if query else ''}{query}"
+    return f"{_root(scope)}{_raw_path(scope)}{'?' if query else ''}{query}"
 
 
 def _raw_path(scope: Scope) -> str:

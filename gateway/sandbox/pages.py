@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from gateway.domain.model import Json
 from gateway.sandbox.examples import Examples, VendorJob
 from gateway.sandbox.refusal import UNKNOWN_JOB, Refusal
-from gateway.specs.document import Document, SpecificationError
-from gateway.specs.lens import Place
+from gateway.specs.document import SpecificationError
+from gateway.specs.numbered import Part, numbered_page, put
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 DEFAULT_LIMIT = 100
 """How many jobs a page has where the request does not say, and the document allows that many."""
-
-_CONTINUATION = re.compile(r"token|cursor|continu|marker|skip", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the jobs that were asked for: their `total`, and where the part lies in them."""
-
-    jobs: Sequence[VendorJob]
-    number: int
-    limit: int
-    total: int
-
-
-_COUNTS: Mapping[str, Callable[[Part], int]] = MappingProxyType(
-    {
-        "page": lambda part: part.number,
-        "pageNumber": lambda part: part.number,
-        "pageSize": lambda part: part.limit,
-        "pageCount": lambda part: len(part.jobs),
-        "total": lambda part: part.total,
-        "totalCount": lambda part: part.total,
-    }
-)
-"""Members that stand beside the number of the last page in many APIs."""
 
 
 class Pages:
@@ -58,7 +29,6 @@ class Pages:
         self._examples = examples
         largest = read.largest_page()
         self._limit = min(largest, DEFAULT_LIMIT) if largest > 1 else DEFAULT_LIMIT
-        self._counts = _counts(specification.api.document, read)
         self._continuation = _continuation(specification, read) if read.next_link else ""
 
     def body(self, jobs: Sequence[VendorJob], parts: Mapping[str, Json], url: str) -> Mapping[str, Json]:
@@ -71,10 +41,11 @@ class Pages:
         limit = int(str(values.get("page.limit", self._limit)))
         wanted = self._wanted(jobs, values, query)
         if self._read.next_link:
-            return self._linked(self._after(wanted, jobs, query), limit, url)
+            return self._linked(self._after(wanted, jobs, values.get("page.cursor")), limit, url)
         number = int(str(values.get("page.number", 1)))
         start = (number - 1) * limit
-        return self._numbered(Part(wanted[start : start + limit], number, limit, len(wanted)))
+        part = Part(wanted[start : start + limit], number, limit, len(wanted))
+        return numbered_page(self._specification.api.document, self._read, part)
 
     def _wanted(
         self, jobs: Sequence[VendorJob], values: Mapping[str, Json], query: Mapping[str, Json]
@@ -91,14 +62,11 @@ class Pages:
         ]
 
     def _selected(self, job: VendorJob, selector: Json) -> bool:
-        status = self._examples.status_of(job)
-        if selector == "active" and selector not in self._specification.statuses:
-            return not self._specification.status(status).final
-        return selector in {None, "all", status}
+        wanted = self._read.selected(None if selector is None else str(selector))
+        return not wanted or self._examples.status_of(job) in wanted
 
-    def _after(self, wanted: list[VendorJob], jobs: Sequence[VendorJob], query: Mapping[str, Json]) -> list[VendorJob]:
+    def _after(self, wanted: list[VendorJob], jobs: Sequence[VendorJob], token: Json) -> list[VendorJob]:
         """The wanted jobs after the last one of the page before."""
-        token = query.get(self._continuation)
         if token is None:
             return wanted
         ids = [self._examples.id_of(job) for job in jobs]
@@ -110,58 +78,24 @@ class Pages:
 
     def _linked(self, wanted: list[VendorJob], limit: int, url: str) -> Mapping[str, Json]:
         reply: dict[str, Any] = {}
-        _put(self._read.items, reply, wanted[:limit])
+        put(self._read.items, reply, wanted[:limit])
         if len(wanted) > limit:
             token = _sealed(self._examples.id_of(wanted[limit - 1]))
-            _put(self._read.next_link, reply, _with_query(url, self._continuation, token))
+            put(self._read.next_link, reply, _with_query(url, self._continuation, token))
         body: Mapping[str, Json] = reply["body"]
         return body
-
-    def _numbered(self, part: Part) -> Mapping[str, Json]:
-        reply: dict[str, Any] = {}
-        _put(self._read.items, reply, list(part.jobs))
-        for place, count in self._counts:
-            _put(place, reply, count(part))
-        _put(self._read.last_page, reply, math.ceil(part.total / part.limit))
-        body: Mapping[str, Json] = reply["body"]
-        return body
-
-
-def _put(place: Place | None, parts: dict[str, Any], value: Json) -> None:
-    if place is not None:
-        place.put(parts, value)
-
-
-def _counts(document: Document, read: ReadMapping) -> list[tuple[Place, Callable[[Part], int]]]:
-    """The documented members beside the number of the last page that we can fill."""
-    if read.last_page is None:
-        return []
-    *parents, _ = read.last_page.keys
-    schema = _success_schema(document, read)
-    for key in parents:
-        schema = document.resolve(schema.get("properties", {}).get(key, {}))
-    known = sorted(_COUNTS.keys() & schema.get("properties", {}).keys())
-    return [(Place("body", (*parents, name)), _COUNTS[name]) for name in known]
-
-
-def _success_schema(document: Document, read: ReadMapping) -> Mapping[str, Any]:
-    operation = document.content["paths"][read.operation.path][read.operation.method.lower()]
-    response = document.resolve(operation["responses"]["200"])
-    schema: Mapping[str, Any] = document.resolve(next(iter(response["content"].values()))["schema"])
-    return schema
 
 
 def _continuation(specification: VendorSpecification, read: ReadMapping) -> str:
-    """The query parameter that a next link carries: the declared one that says so by its name."""
-    declared = read.operation.declared["query"]
-    found = next((name for name in declared if _CONTINUATION.search(name)), None)
-    if found is None:
+    """The query parameter that a next link carries."""
+    place = read.lens.place_of("page.cursor")
+    if place is None:
         message = (
-            f"{read.operation.operation_id} has next links, and no query parameter that they"
-            " could carry. Declare one, such as continuationToken."
+            f"{read.operation.operation_id} has next links, and no query parameter that they could carry. Name one in "
+            "its x-job-read, as in `query.continuationToken: page.cursor`."
         )
         raise SpecificationError(f"{specification.api.document.path}: {message}")
-    return found
+    return place.keys[0]
 
 
 def _sealed(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE
 
-from gateway.domain.adapter import Adapter, Verify
+from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
 from gateway.edge.guard import CONTEXT
 from gateway.sandbox.exchange import exchange_of
@@ -16,10 +16,8 @@ from gateway.sandbox.refusal import FORBIDDEN, UNAUTHENTICATED, Refusal
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
 from gateway.sandbox.tokens import Tokens
-from gateway.specs.document import Document, SpecificationError
-
-NAME = "x-scheme-name"
-"""Under this name a scheme tells its own name, which Connexion does not hand on."""
+from gateway.specs.document import Document
+from gateway.specs.security import NAME, kind_of, schemes
 
 Check = Callable[[ConnexionRequest], Any]
 """Gives who sends the request, or NO_VALUE where it carries no such credentials."""
@@ -59,22 +57,23 @@ class OAuthScheme:
 class SigningScheme:
     """Signatures of the adapter's own kind."""
 
-    def __init__(self, verifiers: Mapping[str, Verify], credentials: Credentials, now: Now) -> None:
-        """Accept what the verifiers accept, each by the name of its scheme."""
-        self._verifiers = verifiers
+    def __init__(self, signings: Mapping[str, Signing], credentials: Credentials, now: Now) -> None:
+        """Accept what these verify, each by the name of its scheme."""
+        self._signings = signings
         self._credentials = credentials
         self._now = now
 
     def get_fn(self, security_scheme: Mapping[str, Any], _: list[str]) -> Check:
         """The check for one scheme."""
-        verify = self._verifiers[security_scheme[NAME]]
+        verify = self._signings[security_scheme[NAME]].verify
         header = security_scheme.get("name", "authorization")
 
         def check(request: ConnexionRequest) -> Any:
             if header not in request.headers:
                 return NO_VALUE
             try:
-                verify(signed_request(request), self._credentials.access_key, self._now())
+                endpoint = exchange_of(request.scope).endpoint
+                verify(signed_request(request), self._credentials.access_key, self._now(), endpoint)
             except PermissionError as error:
                 raise Refusal(UNAUTHENTICATED, str(error)) from error
             return {}
@@ -93,47 +92,10 @@ def security_map(
     document: Document, oauth: OAuthScheme, signing: SigningScheme
 ) -> dict[str, Callable[[], SchemeHandler]]:
     """Connexion's `security_map`: the maker of a handler for each kind of scheme."""
-    handlers: dict[str, SchemeHandler] = {
-        scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"]: signing
-        for scheme in _schemes(document).values()
-    }
+    handlers: dict[str, SchemeHandler] = {kind_of(scheme): signing for scheme in schemes(document).values()}
     handlers |= {"oauth2": oauth}
     return {kind: _maker(handler) for kind, handler in handlers.items()}
 
 
 def _maker(handler: SchemeHandler) -> Callable[[], SchemeHandler]:
     return lambda: handler
-
-
-def verifiers(adapter: Adapter, document: Document) -> Mapping[str, Verify]:
-    """The adapter's check for each scheme that OAuth 2.0 is not.
-
-    Raises SpecificationError where the adapter has none.
-    """
-    others = [name for name, each in _schemes(document).items() if each["type"] != "oauth2"]
-    missing = [name for name in others if name not in adapter.signing]
-    if missing:
-        message = f"{', '.join(missing)}: no OAuth 2.0, and not in the adapter's `signing`."
-        raise SpecificationError(f"{document.path}: security scheme {message}")
-    return {name: adapter.signing[name].verify for name in others}
-
-
-def name_schemes(content: dict[str, Any]) -> None:
-    """Write each security scheme's name into it."""
-    for name, scheme in content.get("components", {}).get("securitySchemes", {}).items():
-        scheme[NAME] = name
-
-
-def token_flows(document: Document) -> dict[str, frozenset[str]]:
-    """The addresses of the document's token endpoints, each with the scopes that it knows."""
-    flows = (
-        scheme["flows"]["clientCredentials"]
-        for scheme in _schemes(document).values()
-        if "clientCredentials" in scheme.get("flows", {})
-    )
-    return {flow["tokenUrl"]: frozenset(flow["scopes"]) for flow in flows}
-
-
-def _schemes(document: Document) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = document.content.get("components", {}).get("securitySchemes", {})
-    return found

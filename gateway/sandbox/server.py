@@ -59,7 +59,7 @@ class Sandbox:
         name = raw_path.decode("latin-1").removeprefix("/").partition("/")[0]
         vendor = self.vendors.get(name)
         if vendor is not None:
-            await vendor.entrance(below(scope, name), receive, send)
+            await vendor.entrance(below(scope, name, vendor.endpoint), receive, send)
         elif f"/{name}" == PREFIX:
             await self._control(scope, receive, send)
         else:

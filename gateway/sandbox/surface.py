@@ -33,10 +33,11 @@ from gateway.sandbox.errors import Errors, refusal_of
 from gateway.sandbox.exchange import Exchange, exchange_of
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.routes import TOKEN, Routes
-from gateway.sandbox.security import SchemeHandler, name_schemes
+from gateway.sandbox.security import SchemeHandler
 from gateway.sandbox.tokens import TokenEndpoint
 from gateway.sandbox.validators import VALIDATORS
 from gateway.specs.operations import Api
+from gateway.specs.security import name_schemes
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http import HTTPStatus
 
 from gateway.domain.encoding import dump
 from gateway.domain.model import Json
 from gateway.edge.guard import RawReply
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
+from gateway.security.grants import NO_STORE, Grant, OAuthError, granted, read_grant, unknown_client
 
-_NO_STORE = {"content-type": "application/json", "cache-control": "no-store"}
+_JSON = {"content-type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,7 @@ class Token:
 
     def body(self) -> Mapping[str, Json]:
         """The token endpoint's answer."""
-        return {
-            "access_token": self.value,
-            "token_type": "Bearer",
-            "expires_in": self.seconds,
-            "scope": " ".join(sorted(self.scopes)),
-        }
+        return granted(self.value, self.scopes, self.seconds)
 
 
 class Tokens:
@@ -66,16 +61,6 @@ class Tokens:
             self._issued.clear()
 
 
-class OAuthError(Exception):
-    """A request for a token that is not granted (RFC 6749, 5.2)."""
-
-    def __init__(self, code: str, description: str, status: int = 400) -> None:
-        """`code` and `description` go into the answer."""
-        super().__init__(description)
-        self.code = code
-        self.status = status
-
-
 @dataclass(frozen=True)
 class TokenEndpoint:
     """Grants tokens for client credentials. `scopes` are those that the vendor's document knows."""
@@ -88,34 +73,18 @@ class TokenEndpoint:
     def answer(self, form: Mapping[str, list[str]], basic: tuple[str | None, str | None] | None) -> RawReply:
         """Answer a request: its form, and the id and secret of HTTP Basic where they were sent."""
         try:
-            token = self._grant({name: _once(values) for name, values in form.items()}, basic)
+            named = basic and (basic[0] or "", basic[1] or "")
+            grant = read_grant({name: _once(values) for name, values in form.items()}, named, self.scopes)
+            token = self._granted(grant)
         except OAuthError as error:
-            body = {"error": error.code, "error_description": str(error)}
-            challenge = {"www-authenticate": "Basic"} if error.status == HTTPStatus.UNAUTHORIZED else {}
-            return RawReply(error.status, _NO_STORE | challenge, dump(body))
-        return RawReply(200, _NO_STORE, dump(token.body()))
+            return RawReply(error.status, _JSON | error.headers, dump(error.body))
+        return RawReply(200, _JSON | NO_STORE, dump(token.body()))
 
-    def _grant(self, form: Mapping[str, str], basic: tuple[str | None, str | None] | None) -> Token:
-        if not form.get("grant_type"):
-            raise OAuthError("invalid_request", "The form has no grant_type")
-        if form["grant_type"] != "client_credentials":
-            raise OAuthError("unsupported_grant_type", "Invalid grant_type")
-        self._authenticate(form, basic)
-        scopes = frozenset(form.get("scope", "").split())
-        if not scopes:
-            raise OAuthError("invalid_scope", "You must specify a scope")
-        if not scopes <= self.scopes:
-            raise OAuthError("invalid_scope", "Invalid scope")
-        return self.tokens.issue(scopes, self.seconds())
-
-    def _authenticate(self, form: Mapping[str, str], basic: tuple[str | None, str | None] | None) -> None:
-        in_form = form.get("client_id"), form.get("client_secret")
-        if basic and in_form[1]:
-            raise OAuthError("invalid_request", "The client authenticates in two ways")
-        client_id, secret = basic or in_form
-        known = _same(client_id, self.credentials.client_id)
-        if not (_same(secret, self.credentials.client_secret) and known):
-            raise OAuthError("invalid_client", "Unknown client or wrong secret", HTTPStatus.UNAUTHORIZED)
+    def _granted(self, grant: Grant) -> Token:
+        known = _same(grant.client_id, self.credentials.client_id)
+        if not (_same(grant.client_secret, self.credentials.client_secret) and known):
+            raise unknown_client()
+        return self.tokens.issue(grant.scopes, self.seconds())
 
 
 def _once(values: list[str]) -> str:
@@ -124,5 +93,5 @@ def _once(values: list[str]) -> str:
     return values[0]
 
 
-def _same(given: str | None, expected: str) -> bool:
-    return hmac.compare_digest((given or "").encode(), expected.encode())
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode(), expected.encode())

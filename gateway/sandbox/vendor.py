@@ -19,17 +19,12 @@ from gateway.sandbox.faults import Fault, FaultKind, FaultScript
 from gateway.sandbox.holding import Hold
 from gateway.sandbox.refusal import WRONG_STATE
 from gateway.sandbox.routes import TOKEN
-from gateway.sandbox.security import (
-    OAuthScheme,
-    SigningScheme,
-    security_map,
-    token_flows,
-    verifiers,
-)
+from gateway.sandbox.security import OAuthScheme, SigningScheme, security_map
 from gateway.sandbox.settings import Credentials, SandboxSettings, VendorSettings
 from gateway.sandbox.simulator import Now, Simulator
 from gateway.sandbox.surface import Surface
 from gateway.sandbox.tokens import Token, TokenEndpoint, Tokens
+from gateway.specs.security import signings, token_flows
 from gateway.specs.vendor import VendorSpecification
 
 
@@ -180,7 +175,7 @@ class VendorSandbox:
         api = self.specification.api
         endpoint = partial(TokenEndpoint, self._tokens, self.credentials, seconds=self._lifetime)
         endpoints = {urlsplit(url).path: endpoint(scopes=scopes) for url, scopes in token_flows(api.document).items()}
-        signing = SigningScheme(verifiers(adapter, api.document), self.credentials, now)
+        signing = SigningScheme(signings(adapter, api.document), self.credentials, now)
         schemes = security_map(api.document, OAuthScheme(self._tokens), signing)
         return Surface(api, self._behaviour, errors, schemes, endpoints)
 

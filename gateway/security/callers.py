@@ -1,11 +1,16 @@
-"""Who calls: by an API key, or by a token of the issuer."""
+"""Who calls: by an API key, by a token, or by a signature."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gateway.domain.access import Caller
+from gateway.domain.adapter import Verify
+from gateway.domain.errors import Unauthenticated
+from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock
+from gateway.security.access_tokens import AccessTokens
 from gateway.security.keys import Keyring
 from gateway.security.openid import OpenIdTokens
 
@@ -21,9 +26,33 @@ class Callers:
     clock: Clock
     tokens: OpenIdTokens | None = field(default=None, repr=False)
 
+    @cached_property
+    def access_tokens(self) -> AccessTokens:
+        """The tokens that this gateway grants itself."""
+        return AccessTokens(self.keyring, self.clock)
+
     async def identify(self, credential: str) -> Caller | None:
         """Who presents this credential; None for nobody. Raises IssuerUnavailable."""
         caller = self.keyring.identify(credential, self.clock.now())
-        if caller is None and self.tokens is not None and credential.count(".") == _DOTS:
+        if caller is not None or credential.count(".") != _DOTS:
+            return caller
+        caller = self.access_tokens.identify(credential)
+        if caller is None and self.tokens is not None:
             return await self.tokens.identify(credential)
         return caller
+
+    def who_signed(self, request: HttpRequest, verify: Verify, endpoint: str) -> Caller:
+        """Who has signed a request. Raises Unauthenticated, saying what does not hold.
+
+        A signature does not name who made it, so every access key is tried.
+        """
+        now, reason = self.clock.now(), "This gateway has no access keys; `jobgate keys create --access-key` makes one."
+        for key in self.keyring.access_keys(now):
+            try:
+                verify(request, key.secret, now, endpoint)
+            except PermissionError as error:
+                reason = str(error)
+            else:
+                self.keyring.note_used(key.id, now)
+                return key.caller
+        raise Unauthenticated(reason)

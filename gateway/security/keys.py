@@ -1,14 +1,20 @@
-"""API keys: an id that may be shown, and a secret that is known here only by its hash."""
+"""API keys: an id that may be shown, and a secret that is known here only by its hash.
+
+Beside it a key may have an access key: a secret that both sides keep, for clients that sign what they send or ask for
+tokens, as clients of vendors do. Nobody can check a signature by the hash of what it was made with.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.domain.access import Caller
 
@@ -17,6 +23,17 @@ PREFIX = "jobgate"
 
 _KEY = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{12}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 _NO_DIGEST = b"\0" * 32
+ACCESS_KEY_BYTES = 32
+LEAST_ACCESS_KEY_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A secret that a caller and this gateway share, as text in Base64. `id` is what its caller calls itself."""
+
+    id: str
+    caller: Caller
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,12 @@ class ApiKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    access_secret: str | None = field(default=None, repr=False)
+
+    @property
+    def access_key(self) -> AccessKey | None:
+        """Its access key, where it has one."""
+        return None if self.access_secret is None else AccessKey(self.id, self.caller, self.access_secret)
 
     def is_good(self, now: datetime) -> bool:
         """Whether it opens anything."""
@@ -49,10 +72,39 @@ class NewKey:
         return digest_of(self.text)
 
 
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key when it is made, and what is kept of it."""
+
+    text: str = field(repr=False)
+    key: ApiKey
+
+
+def issued(caller: Caller, now: datetime, lasts: timedelta | None, *, with_access_key: bool) -> IssuedKey:
+    """A new key for a caller, which opens for so long; None: until it is revoked."""
+    new = new_key()
+    access_secret = new_access_secret() if with_access_key else None
+    ends = None if lasts is None else now + lasts
+    return IssuedKey(new.text, ApiKey(new.id, caller, new.digest, now, ends, access_secret=access_secret))
+
+
 def new_key() -> NewKey:
     """A new key, with 256 bits of randomness in its secret."""
     key_id = secrets.token_hex(6)
     return NewKey(key_id, f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}")
+
+
+def new_access_secret() -> str:
+    """A new secret of an access key, in the form that Azure's have."""
+    return base64.b64encode(secrets.token_bytes(ACCESS_KEY_BYTES)).decode("ascii")
+
+
+def is_access_secret(text: str) -> bool:
+    """Whether a text can be the secret of an access key."""
+    try:
+        return len(binascii.a2b_base64(text, strict_mode=True)) >= LEAST_ACCESS_KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
 
 
 def digest_of(text: str) -> bytes:
@@ -63,9 +115,12 @@ def digest_of(text: str) -> bytes:
 class Keyring:
     """The keys that open this gateway. Looking at one takes the same time whether it fits or nearly does."""
 
-    def __init__(self, whole: Mapping[str, Caller], keys: Iterable[ApiKey] = ()) -> None:
-        """Hold the keys of the settings, given as a whole, and those of the key store."""
+    def __init__(
+        self, whole: Mapping[str, Caller], keys: Iterable[ApiKey] = (), access_keys: Iterable[AccessKey] = ()
+    ) -> None:
+        """Hold the keys and access keys of the settings, given as a whole, and those of the key store."""
         self._whole = {digest_of(text): caller for text, caller in whole.items()}
+        self._access_keys = {key.id: key for key in access_keys}
         self._keys: dict[str, ApiKey] = {}
         self._used: dict[str, datetime] = {}
         self.replace(keys)
@@ -91,6 +146,23 @@ class Keyring:
             return found
         self._used[key.id] = now
         return key.caller
+
+    def access_keys(self, now: datetime) -> Iterator[AccessKey]:
+        """Every access key that opens this gateway."""
+        yield from self._access_keys.values()
+        yield from (key.access_key for key in self._keys.values() if key.access_key is not None and key.is_good(now))
+
+    def access_key(self, key_id: str, now: datetime) -> AccessKey | None:
+        """The access key of this id; None where there is none that opens this gateway."""
+        key = self._keys.get(key_id)
+        if key is None or key.access_key is None:
+            return self._access_keys.get(key_id)
+        return key.access_key if key.is_good(now) else None
+
+    def note_used(self, key_id: str, now: datetime) -> None:
+        """Keep in mind that an access key was used."""
+        if key_id in self._keys:
+            self._used[key_id] = now
 
     def take_used(self) -> Mapping[str, datetime]:
         """When keys were used, since this was asked last."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -58,10 +58,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Response:
-    """A documented response: the validators of its body by media type. Empty: no body."""
+    """A documented response: the validators of its body by media type (empty: no body), and its header fields."""
 
     media_types: tuple[str, ...]
     bodies: Mapping[str, Validator]
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Operation:
     """One operation. `request` validates `{path, query, header, body}` in one go; `example` is such a request.
 
     `defaults` are the members by location that count where they are left out; `fill_body` adds those of a body, None
-    where its schema has none.
+    where its schema has none. `scopes` are those that the document's security requires, by whatever scheme.
     """
 
     operation_id: str
@@ -84,6 +85,7 @@ class Operation:
     fill_body: Callable[[Json], Json] | None
     example: Mapping[str, Any]
     extensions: Mapping[str, Any]
+    scopes: tuple[str, ...] = ()
 
     @cached_property
     def declared(self) -> Mapping[str, Mapping[str, Parameter]]:
@@ -183,7 +185,12 @@ def _operation(
         fill_body=_body_filler(document, body),
         example=_example(declared, body),
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
+        scopes=_scopes(node.get("security", document.content.get("security", []))),
     )
+
+
+def _scopes(security: Iterable[Mapping[str, Iterable[str]]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for each in security for scopes in each.values() for scope in scopes))
 
 
 def _example(parameters: list[Mapping[str, Any]], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +217,7 @@ def _response(document: Document, known: dict[int, Response], node: Any) -> Resp
     if id(resolved) not in known:
         content = resolved.get("content", {})
         bodies = {media_type: Validator(document, media["schema"]) for media_type, media in content.items()}
-        known[id(resolved)] = Response(tuple(content), bodies)
+        known[id(resolved)] = Response(tuple(content), bodies, tuple(resolved.get("headers", ())))
     return known[id(resolved)]
 
 

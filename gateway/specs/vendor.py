@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
-from gateway.specs.document import load
+from gateway.specs.document import Document, load
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation
 
 _PARAMETER = "parameters."
 
+NO_LENS = Lens(())
 UNKNOWN_STATUS = "unknown"
 """What a job's status is called where the vendor uses a word that its document does not have."""
 
@@ -56,17 +58,27 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class ReadMapping:
-    """How a vendor's jobs are read: an `x-job-read`. `items` is None where the reply is one job."""
+    """How a vendor's jobs are read: an `x-job-read`. `items` is None where the reply is one job.
+
+    `reply` is what the reply says of the job beside its body. `selectors` are words by which jobs can be asked for that
+    are no status: each stands for some, none listed for all.
+    """
 
     operation: Operation
     lens: Lens
     items: Place | None = None
     next_link: Place | None = None
     last_page: Place | None = None
+    reply: Lens = NO_LENS
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)
+
+    def selected(self, word: str | None) -> frozenset[str]:
+        """The vendor's statuses that a word of its filter stands for. None of them: every status."""
+        return frozenset() if word is None else frozenset(self.selectors.get(word, (word,)))
 
     def largest_page(self) -> int:
         """How many jobs the vendor gives at once at most; 1 where it does not say."""
@@ -78,10 +90,11 @@ class ReadMapping:
 
 @dataclass(frozen=True)
 class Status:
-    """A status that the vendor documents."""
+    """A status that the vendor documents. `shows`: those of other vendors' jobs, in common words, that look like it."""
 
     pair: StatusPair
     final: bool
+    shows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,15 +109,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class ErrorMapping:
-    """The vendor's errors, read and written: the shapes they come in and what they mean."""
+    """The vendor's errors, read and written: the shapes they come in and what they mean.
+
+    `places` is what the vendor says of a part of a request that does not fit.
+    """
 
     envelopes: Mapping[str, Lens]
     meanings: Mapping[str, tuple[Answer, ...]]
+    places: Mapping[Place, str] = field(default_factory=dict)
 
     def read(self, parts: Parts) -> Mapping[str, Json]:
         """The values (`error.code`, `error.message`) of a reply's body, in whichever envelope it comes."""
         decoded = (lens.decode(parts) for lens in self.envelopes.values())
         return max(decoded, key=len, default={})
+
+    def write(self, answer: Answer, target: str | None, envelopes: Iterable[str]) -> dict[str, Any]:
+        """The `{header, body}` of an answer to a request for `target`, in all of these envelopes at once."""
+        values = {"error.code": answer.code, "error.message": answer.message, "error.target": target}
+        parts: dict[str, Any] = {"header": {}, "body": {}}
+        for name in envelopes:
+            written = self.envelopes[name].encode(values)
+            parts["header"] |= written.get("header", {})
+            parts["body"] |= written.get("body", {})
+        return parts
 
     def meanings_of(self, status: int, code: str | None) -> frozenset[str]:
         """What a reply of this status and code may mean. Empty: nothing that the document knows."""
@@ -132,11 +159,17 @@ class VendorSpecification:
     errors: ErrorMapping = field(repr=False)
     examples: tuple[Mapping[str, Json], ...] = field(repr=False)
     quota: Quota | None = None
+    client_request: Place | None = None
 
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
         """Read and compile a vendor's document. Raises SpecificationError where it cannot be read."""
-        return _compile(Api.compile(load(path)))
+        return cls.compile(load(path))
+
+    @classmethod
+    def compile(cls, document: Document) -> VendorSpecification:
+        """Compile a vendor's document that the lint accepts."""
+        return _compile(Api.compile(document))
 
     @property
     def read_one(self) -> ReadMapping | None:
@@ -156,6 +189,24 @@ class VendorSpecification:
     def vendor_statuses(self, status: str) -> tuple[str, ...]:
         """The vendor's statuses that read as `status`."""
         return tuple(name for name, each in self.statuses.items() if each.pair.status == status)
+
+    def word_for(self, status: str) -> str | None:
+        """The vendor's status as which the job of another vendor is shown; None where it has no word for that one."""
+        return self._words.get(status)
+
+    @cached_property
+    def _words(self) -> Mapping[str, str]:
+        alike: dict[str, list[str]] = {}
+        for name, each in self.statuses.items():
+            alike.setdefault(each.pair.status, []).append(name)
+        only = {status: names[0] for status, names in alike.items() if len(names) == 1}
+        return only | {status: name for name, each in self.statuses.items() for status in each.shows}
+
+    def error_media_type(self, operation: Operation | None, status: int) -> str:
+        """The media type of an error: the operation's own, or that of any."""
+        operations = (*((operation,) if operation else ()), *self.api.operations.values())
+        found = (each.response(status) for each in operations)
+        return next((kind for response in found if response for kind in response.media_types), "application/json")
 
     def allows(self, action: str, vendor_status: str) -> bool:
         """Whether the document says that the action can be applied in this status."""
@@ -237,16 +288,27 @@ def _compile(api: Api) -> VendorSpecification:
         errors=_errors(vendor["errors"]),
         examples=tuple(_examples(api, reads)),
         quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
+        client_request=Place.parse(vendor["clientRequest"]) if "clientRequest" in vendor else None,
     )
 
 
 def _status(name: str, entry: Mapping[str, Any]) -> Status:
-    return Status(StatusPair(entry["status"], name), entry.get("final", False))
+    return Status(StatusPair(entry["status"], name), entry.get("final", False), tuple(entry.get("shows", ())))
 
 
 def _read(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
-    places = (Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages"))
-    return ReadMapping(operation, Lens.compile(common, entry["request"]), *places)
+    items, next_link, last_page = (
+        Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages")
+    )
+    return ReadMapping(
+        operation,
+        Lens.compile(common, entry["request"]),
+        items,
+        next_link,
+        last_page,
+        reply=Lens.compile(entry.get("reply", {})),
+        selectors={word: tuple(statuses) for word, statuses in entry.get("selectors", {}).items()},
+    )
 
 
 def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ActionMapping:
@@ -268,6 +330,7 @@ def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
     return ErrorMapping(
         envelopes={name: Lens.compile(lens) for name, lens in entry["envelopes"].items()},
         meanings={name: tuple(Answer(**answer) for answer in answers) for name, answers in entry["meanings"].items()},
+        places={Place.parse(place): said for place, said in entry.get("places", {}).items()},
     )
 
 

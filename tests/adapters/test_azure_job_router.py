@@ -58,7 +58,7 @@ def test_signature_is_that_of_the_official_client(request_: HttpRequest, digest:
 def test_a_signed_request_verifies(request_: HttpRequest, digest: str, signature: str) -> None:
     """What `sign` made, `verify` accepts, within the permitted skew of the clocks."""
     signed = replace(request_, headers=sign(request_, KEY, NOW))
-    verify(signed, KEY, NOW + CLOCK_SKEW)
+    verify(signed, KEY, NOW + CLOCK_SKEW, HOST)
 
 
 TAMPERED = {
@@ -83,7 +83,7 @@ def test_a_changed_request_does_not_verify(tamper: Any) -> None:
     request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
     signed = replace(request, headers=dict(sign(request, KEY, NOW)))
     with pytest.raises(PermissionError):
-        verify(tamper(signed), KEY, NOW)
+        verify(tamper(signed), KEY, NOW, HOST)
 
 
 @pytest.mark.parametrize("late", [CLOCK_SKEW + timedelta(seconds=1), -CLOCK_SKEW - timedelta(seconds=1)])
@@ -91,7 +91,7 @@ def test_an_old_or_early_signature_does_not_verify(late: timedelta) -> None:
     """A signature is good for a few minutes only, so that it cannot be replayed later."""
     request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
     with pytest.raises(PermissionError, match="too far"):
-        verify(replace(request, headers=sign(request, KEY, NOW)), KEY, NOW + late)
+        verify(replace(request, headers=sign(request, KEY, NOW)), KEY, NOW + late, HOST)
 
 
 @pytest.mark.parametrize(

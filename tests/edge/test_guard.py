@@ -131,6 +131,6 @@ async def test_a_request_without_a_body_has_no_type() -> None:
 
 def test_a_foreign_error_is_ours() -> None:
     """What is neither a problem nor about routing is an error of the gateway, without its words."""
-    problem = as_problem(RuntimeError(MARK), SCOPE, lambda _: ())
+    problem = as_problem(RuntimeError(MARK), "/", lambda _: ())
     assert render(problem, RequestContext()).status == 500
     assert MARK not in problem.detail

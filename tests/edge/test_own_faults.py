@@ -14,13 +14,16 @@ import pytest
 from gateway.app import Catalogue, Gateway
 from gateway.clock import SystemClock
 from gateway.config import load
+from gateway.dialects.unified import Problems as ProblemsOf
 from gateway.domain.errors import Explanation, UnknownJob
 from gateway.domain.model import Json, VendorResponse
+from gateway.edge import surface
+from gateway.edge.authentication import Doorkeeper, unified_security
 from gateway.edge.guard import Application
 from gateway.edge.pages import Pages
 from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
-from gateway.edge.surface import Handler, Reply, Request, surface
+from gateway.edge.surface import Handler, Reply, Request, Surface
 from gateway.serving import simulators, with_sandbox
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
@@ -67,16 +70,11 @@ def serving(
     api: Api, handler: Handler, response_validation: ResponseValidation = ResponseValidation.REFUSE
 ) -> Application:
     """An application of which every operation has the same handler."""
-    return surface(
-        api,
-        "/v1",
-        handlers=dict.fromkeys(api.operations, handler),
-        pages=Pages(api.document, no_life),
-        callers=somebody(API_KEY),
-        rates=Rates(SystemClock(), None),
-        limits=LIMITS,
-        response_validation=response_validation,
-    )
+    doorkeeper = Doorkeeper(somebody(API_KEY), Rates(SystemClock(), None))
+    handlers = dict.fromkeys(api.operations, handler)
+    served = Surface(api, "/v1", handlers, unified_security(doorkeeper), ProblemsOf(api))
+    pages = Pages({"": api.document}, no_life)
+    return surface.serving([served], pages=pages, limits=LIMITS, response_validation=response_validation)
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_the_documentation_works_without_internet(edge: Edge) -> None:
         "/docs/assets/swagger-ui.css",
         "/docs/assets/swagger-ui-bundle.js",
         "/openapi.json",
+        *(f"/docs/{vendor}" for vendor in edge.gateway.catalogue.natives),
     }
 
 

@@ -43,6 +43,10 @@ def routed(api: Api, kind: type[RoutingMiddleware], base_path: str = "/v1") -> t
     return application, reached
 
 
+def nothing() -> None:
+    """What an operation does."""
+
+
 class LongWay(Routing):
     """Our routing without its short cut."""
 
@@ -106,7 +110,7 @@ async def test_every_operation_has_a_short_cut(operation: Any) -> None:
 
 
 async def test_what_is_not_plain_goes_the_long_way() -> None:
-    """Where parameters are not of one segment each, or there are several APIs, there is no short cut at all."""
+    """Where parameters are not of one segment each, or an API is below another, there is no short cut at all."""
     content = copy.deepcopy(API.document.content)
     number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
     content["paths"]["/job-actions/{id}"]["get"]["parameters"] = [number]
@@ -116,5 +120,10 @@ async def test_what_is_not_plain_goes_the_long_way() -> None:
     await found((application, Reached()), "GET", "/v1/vendors")
     routing: Any = application.middleware_stack
     assert routing[0]._short_cuts == {}
-    routing[0].add_api(application.apis[0].specification, base_path="/v2", resolver=Resolver(lambda _: lambda: None))
-    assert routing[0]._short_cuts == {}
+    plain = routed(API, Routing)
+    await found(plain, "GET", "/v1/vendors")
+    several: Any = plain[0].middleware_stack[0]
+    of_one = sum(map(len, several._short_cuts.values()))
+    for base_path, times in (("/v2", 2), ("/v1/more", 0)):
+        several.add_api(plain[0].apis[0].specification, base_path=base_path, resolver=Resolver(lambda _: nothing))
+        assert sum(map(len, several._short_cuts.values())) == times * of_one

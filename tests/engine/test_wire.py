@@ -85,9 +85,9 @@ async def test_the_signature_covers_exactly_what_is_sent(catalogue: Catalogue, j
     signature = b64encode(digest(b64decode(ACCESS_KEY), text.encode(), "sha256")).decode()
     assert request.headers["Authorization"].endswith(f"&Signature={signature}")
     assert request.headers["x-ms-content-sha256"] == content_hash
-    verify(request, ACCESS_KEY, NOW + timedelta(minutes=1))
+    verify(request, ACCESS_KEY, NOW + timedelta(minutes=1), AZURE)
     with pytest.raises(PermissionError):
-        verify(replace(request, url=f"{request.url}&x=1"), ACCESS_KEY, NOW)
+        verify(replace(request, url=f"{request.url}&x=1"), ACCESS_KEY, NOW, AZURE)
 
 
 @quickly

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from gateway.app import Catalogue
-from gateway.serving import Running
+from gateway.serving import Running, sandbox_name
+from gateway.specs.native import CONNECTION, base_path
 
 HERE = Path(__file__).parent
 # `make fuzz` asks for more, and each time for others; what it finds names the seed that finds it again.
 EXAMPLES = os.environ.get("JOBGATE_FUZZ_EXAMPLES", "")
+VENDORS = list(Catalogue.load().vendors)
 AMOUNT = ("--max-examples", EXAMPLES) if EXAMPLES else ("--max-examples", "25", "--seed", "1")
 
 
@@ -36,7 +41,29 @@ def test_gateway(stack: Running) -> None:
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("name", list(Catalogue.load().vendors))
+@pytest.mark.parametrize("target", VENDORS)
+@pytest.mark.parametrize("dialect", VENDORS)
+def test_a_vendors_own_api(dialect: str, target: str, stack: Running, tmp_path: Path) -> None:
+    """No request of a vendor's clients is answered otherwise than its document says, whichever vendor it leads to."""
+    stack.sandbox.vendor(target).configure(wrong_state_status=409)
+    served = requests.get(f"{stack.url}{base_path(dialect)}/openapi.json", timeout=20).json()
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps(for_one_connection(served, sandbox_name(target, VENDORS))))
+    authorization = f"Authorization: Bearer {stack.api_key}"
+    run(str(document), f"{stack.url}{base_path(dialect)}", "--header", authorization)
+
+
+def for_one_connection(document: Any, name: str) -> Any:
+    """The document of a vendor's own API as it is for a client with one connection."""
+    for item in document["paths"].values():
+        for parameter in item.get("parameters", ()):
+            if parameter["name"] == CONNECTION:
+                parameter["schema"] = {"type": "string", "enum": [name]}
+    return document
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("name", VENDORS)
 def test_simulated_vendor(name: str, stack: Running) -> None:
     """No request, valid or not, makes a simulated vendor depart from the vendor's document."""
     sandbox = stack.sandbox.vendor(name)

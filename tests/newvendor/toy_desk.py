@@ -14,7 +14,7 @@ def sign(request: HttpRequest, secret: str, now: datetime) -> Mapping[str, str]:
     return {"X-Desk-Token": secret}
 
 
-def verify(request: HttpRequest, secret: str, now: datetime) -> None:
+def verify(request: HttpRequest, secret: str, now: datetime, endpoint: str) -> None:
     """The same, read backwards."""
     sent = {name.lower(): value for name, value in request.headers.items()}
     if not hmac.compare_digest(sent.get("x-desk-token", "").encode(), secret.encode()):

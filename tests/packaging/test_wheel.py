@@ -34,7 +34,7 @@ def run(*arguments: str, site: Path | None = None, cwd: Path = ROOT) -> str:
 
 def test_its_documents_pass_the_lint(installed: Path, tmp_path: Path) -> None:
     """`jobgate specs check` finds the documents that came with the wheel, wherever it is called."""
-    assert run("-m", "gateway.cli", "specs", "check", site=installed, cwd=tmp_path) == "3 documents, 0 findings\n"
+    assert run("-m", "gateway.cli", "specs", "check", site=installed, cwd=tmp_path) == "4 documents, 0 findings\n"
 
 
 def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ async def at_the_vendors_own_address(
 ) -> int:
     """The status that the vendor's application answers to a request for its real host."""
     path, _, query = target.partition("?")
-    exchange = Exchange(method, f"https://{HOST}{target}", path, path, query, "trace")
+    exchange = Exchange(method, f"https://{HOST}{target}", f"https://{HOST}", path, path, query, "trace")
     raw = [(key.lower().encode(), value.encode()) for key, value in headers.items()]
     scope = {
         "type": "http",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ from gateway.domain.access import EVERYTHING, Caller
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.security.keys import ApiKey
-from gateway.serving import Running, prepare_database, refuse_to_be_open, refuse_to_be_read, sandbox_name
+from gateway.serving import (
+    TRIAL_ACCESS_KEY,
+    TRIAL_KEY,
+    Running,
+    prepare_database,
+    refuse_to_be_open,
+    refuse_to_be_read,
+    sandbox_name,
+)
 from tests.support.clock import NOW
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -60,6 +69,9 @@ def test_the_key_of_the_documentation_is_refused() -> None:
     """Everybody knows it, so it is for the sandbox only."""
     with pytest.raises(ConfigurationError, match="only-for-trying-out"):
         refuse_to_be_open(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
+    with pytest.raises(ConfigurationError, match=TRIAL_ACCESS_KEY):
+        refuse_to_be_open(config.load().model_copy(update={"access_key": SecretStr(TRIAL_ACCESS_KEY)}))
+    assert base64.b64decode(TRIAL_ACCESS_KEY) == TRIAL_KEY.encode()
 
 
 @pytest.mark.parametrize("scope", ["", "jobs", "jobs:", ":read", "jobs:read ", "jobs:re ad", "JOBS:read", "**"])

@@ -94,7 +94,7 @@ x-job-vendor:
     body.id: job.id
     body.state.name: {from: job.vendorStatus, default: Waiting}
   statuses:
-    Waiting: {status: queued}
+    Waiting: {status: queued, shows: [queued, pending]}
     Held: {status: paused}
     Gone: {status: cancelled, final: true}
   transitions:
@@ -116,9 +116,11 @@ paths:
       operationId: listJobs
       parameters:
         - {name: limit, in: query, schema: {type: integer, minimum: 1, maximum: 9}}
+        - {name: after, in: query, schema: {type: string, maxLength: 9}}
       x-job-read:
         kind: list
-        request: {query.limit: page.limit}
+        request: {query.limit: page.limit, query.after: page.cursor}
+        selectors: {open: [Waiting, Held]}
         items: body.page.jobs
         next: body.next
       responses:
@@ -229,6 +231,7 @@ components:
 PUT = "/paths/~1things~1{id}/put"
 THING = "/components/schemas/Thing/properties"
 EXTENSION = "/x-job-vendor"
+WAITING_SHOWS = f"{EXTENSION}/statuses/Waiting/shows"
 LIST = "/paths/~1jobs/get"
 GET = "/paths/~1jobs~1{id}/get"
 CLOSE = "/paths/~1jobs~1{id}/delete/x-job-action/0"
@@ -380,7 +383,16 @@ BREAKS = [
         f"{EXTENSION}/job",
     ),
     vendors(vendor_promises.statuses_of_no_meaning, f"{EXTENSION}/statuses/Held/status", "held"),
+    vendors(vendor_promises.statuses_shown_twice, f"{EXTENSION}/statuses/Waiting/shows/1", "held", WAITING_SHOWS),
+    vendors(
+        vendor_promises.statuses_shown_twice,
+        f"{EXTENSION}/statuses/Held/shows",
+        ["pending"],
+        WAITING_SHOWS,
+        f"{EXTENSION}/statuses/Held/shows",
+    ),
     vendors(vendor_promises.undocumented_statuses, f"{CANCEL}/from/1", "Lost"),
+    vendors(vendor_promises.undocumented_statuses, f"{LIST}/x-job-read/selectors/open/1", "Lost"),
     vendors(vendor_promises.undocumented_statuses, f"{CANCEL}/to", "Lost"),
     vendors(vendor_promises.undocumented_statuses, f"{EXTENSION}/transitions/0/from", "Lost"),
     vendors(vendor_promises.undocumented_statuses, f"{EXTENSION}/transitions/0/to", "Lost"),
@@ -410,6 +422,13 @@ BREAKS = [
         f"{CANCEL}/request",
         f"{CHANGE}/x-job-action/1/request",
     ),
+    vendors(
+        vendor_promises.links_that_cannot_be_followed,
+        f"{LIST}/x-job-read/request/query.after",
+        REMOVED,
+        f"{LIST}/x-job-read/request",
+    ),
+    vendors(vendor_promises.client_requests_outside_headers, f"{EXTENSION}/clientRequest", "query.id"),
     vendors(
         vendor_promises.maps_with_two_ways_back,
         f"{CANCEL}/request/body.why.text/map/c",

@@ -18,7 +18,9 @@ from starlette.exceptions import HTTPException
 
 from bench.contenders.connexion_scopes import SECURITY_MAP
 from gateway.clock import SystemClock
+from gateway.dialects.unified import Problems
 from gateway.edge import surface
+from gateway.edge.authentication import Doorkeeper, unified_security
 from gateway.edge.guard import Application, Message, Receive, Scope, Send
 from gateway.edge.rates import Rates
 from gateway.specs.document import Document
@@ -238,15 +240,10 @@ def ours(api: Api, reached: Reached) -> Application:
     async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
-    return surface.surface(
-        api,
-        BASE,
-        handlers=dict.fromkeys(api.operations, handle),
-        pages=nothing,
-        callers=somebody(API_KEY),
-        rates=Rates(SystemClock(), None),
-        limits=LIMITS,
-    )
+    doorkeeper = Doorkeeper(somebody(API_KEY), Rates(SystemClock(), None))
+    handlers = dict.fromkeys(api.operations, handle)
+    served = surface.Surface(api, BASE, handlers, unified_security(doorkeeper), Problems(api))
+    return surface.serving([served], pages=nothing, limits=LIMITS)
 
 
 def known_caller(token: str) -> dict[str, Any] | None:

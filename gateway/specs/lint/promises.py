@@ -16,7 +16,7 @@ from gateway.specs.lint.findings import Fault
 from gateway.specs.lint.parts import OBJECTS, Part, is_reference, parts
 from gateway.specs.schemas import Validator, field_error
 
-PUBLIC_OPERATIONS = frozenset({"livez", "readyz"})
+PUBLIC_OPERATIONS = frozenset({"livez", "readyz", "grantToken"})
 """The operationIds of the operations that anybody may call."""
 
 

@@ -112,7 +112,7 @@ def calls(document: Document) -> Iterator[Call]:
 def lenses(document: Document) -> Iterator[Lens]:
     """Every lens of the document."""
     for call in calls(document):
-        yield Lens(f"{call.place}/request", call.node["request"])
+        yield from (Lens(f"{call.place}/{name}", call.node[name]) for name in ("request", "reply") if name in call.node)
     for name in {"request", "reply", "job"} & vendor(document).keys():
         yield Lens(f"/x-job-vendor/{name}", vendor(document)[name])
     for name, envelope in vendor(document).get("errors", {}).get("envelopes", {}).items():
@@ -137,6 +137,14 @@ def arrivals(document: Document) -> Iterator[tuple[str, str]]:
     for action in actions(document):
         yield f"{action.place}/to", action.node["to"]
     yield from _ends_of_transitions(document, "to")
+
+
+def selected(document: Document) -> Iterator[tuple[str, str]]:
+    """Every status that a selector stands for, with the place that says so."""
+    for read in reads(document):
+        for word, statuses in read.node.get("selectors", {}).items():
+            for index, status in enumerate(statuses):
+                yield read.place + pointer("selectors", word, index), status
 
 
 def _ends_of_transitions(document: Document, end: str) -> Iterator[tuple[str, str]]:

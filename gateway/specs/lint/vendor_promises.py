@@ -23,6 +23,7 @@ from gateway.specs.lint.vendor_parts import (
     lenses,
     our_words,
     reads,
+    selected,
     source,
     spelling,
     vendor,
@@ -41,9 +42,22 @@ def statuses_of_no_meaning(document: Document) -> Iterator[Fault]:
             yield Fault(place, f"{status['status']} is no JobStatus of specs/gateway.yaml", mend)
 
 
+def statuses_shown_twice(document: Document) -> Iterator[Fault]:
+    """The job of another vendor is shown in one status, whatever it is in; and our words are ours."""
+    statuses = vendor(document).get("statuses", {})
+    shown = [(name, word) for name, each in statuses.items() for word in each.get("shows", ())]
+    count = Counter(word for _, word in shown)
+    for name, word in shown:
+        place = pointer("x-job-vendor", "statuses", name, "shows")
+        if word not in our_words("JobStatus"):
+            yield Fault(place, f"{word} is no JobStatus of specs/gateway.yaml", "Correct the word, or remove it.")
+        elif count[word] > 1:
+            yield Fault(place, f"{word} is shown as {count[word]} statuses", "Leave it at one of them.")
+
+
 def undocumented_statuses(document: Document) -> Iterator[Fault]:
     """Actions and transitions use the statuses that are documented."""
-    for place, status in [*departures(document), *arrivals(document)]:
+    for place, status in [*departures(document), *arrivals(document), *selected(document)]:
         if status not in vendor(document).get("statuses", {}):
             mend = "Correct the status, or document it in x-job-vendor.statuses."
             yield Fault(place, f"{status} is no status of this vendor", mend)
@@ -128,6 +142,20 @@ def parameters_left_empty(document: Document) -> Iterator[Fault]:
             if parameter.get("required") and place not in filled:
                 mend = f"Add {place} to it, or to x-job-vendor.request."
                 yield Fault(f"{call.place}/request", f"the required {place} is not filled", mend)
+
+
+def links_that_cannot_be_followed(document: Document) -> Iterator[Fault]:
+    """A list that goes on by a link has a parameter for where it goes on."""
+    for read in reads(document):
+        if "next" in read.node and "page.cursor" not in read.sources:
+            mend = "Add the query parameter that the link carries, as in `query.continuationToken: page.cursor`."
+            yield Fault(f"{read.place}/request", "nothing carries page.cursor", mend)
+
+
+def client_requests_outside_headers(document: Document) -> Iterator[Fault]:
+    """What names a client's request is a header field."""
+    if not vendor(document).get("clientRequest", "header.").startswith("header."):
+        yield Fault("/x-job-vendor/clientRequest", "is no header field", "Name one, as in header.x-request-id.")
 
 
 def maps_with_two_ways_back(document: Document) -> Iterator[Fault]:

@@ -1,0 +1,321 @@
+"""A vendor's own API: its clients act on the jobs of any vendor, and are answered in its words.
+
+The handlers are the same for every vendor; its document says all that differs. A connection of the same vendor is read
+as it is, so that nothing of a job is lost; one of another vendor through the common words that both documents have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gateway.dialects.refusals import JOB_ACTION
+from gateway.dialects.unified import key_of
+from gateway.dialects.words import Words
+from gateway.domain.errors import (
+    Explanation,
+    FieldError,
+    IdempotencyKeyMissing,
+    MalformedRequest,
+    ParameterNotSupported,
+    ValueNotSupported,
+)
+from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
+from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
+from gateway.edge.authentication import check_scopes
+from gateway.edge.surface import Handler, Reply, Request
+from gateway.engine.actions import Actions, Question
+from gateway.engine.calls import CallContext
+from gateway.engine.connections import Connection, Directory
+from gateway.engine.jobs import MOST_JOBS, MOST_PAGES, Jobs
+from gateway.engine.settling import Settler
+from gateway.engine.wire import path_errors, url
+from gateway.security.access_tokens import LIFE_SECONDS, AccessTokens
+from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
+from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
+from gateway.specs.numbered import Part, numbered_page
+from gateway.specs.operations import Api, Operation
+from gateway.specs.vendor import ReadMapping
+
+DEFAULT_LIMIT = 100
+"""How many jobs of another vendor a page has where the request does not say."""
+LEFT_OUT = "jobgate-left-out"
+"""The header field that says how many jobs are not in a list, because its words have no place for them."""
+READ_SCOPES = ("getJob", "listJobs")
+"""The operations of the unified API whose scopes a read needs, of one job and of many."""
+
+
+@dataclass(frozen=True)
+class Performer:
+    """What every dialect acts and reads through.
+
+    `scopes` are those that each action needs, and each of `READ_SCOPES`; `scheme` is that of the address which clients
+    call, where a proxy hides it.
+    """
+
+    directory: Directory
+    jobs: Jobs
+    actions: Actions
+    settler: Settler
+    tokens: AccessTokens
+    scopes: Mapping[str, tuple[str, ...]]
+    scheme: str | None = None
+
+    @classmethod
+    def scopes_of(cls, api: Api) -> Mapping[str, tuple[str, ...]]:
+        """The scopes of actions and reads, from the document of the unified API."""
+        operations = api.operations.values()
+        actions = {each.extensions["x-action"]: each.scopes for each in operations if "x-action" in each.extensions}
+        return actions | {name: api.operations[name].scopes for name in READ_SCOPES}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The handlers of one vendor's own API."""
+
+    native: NativeApi
+    performer: Performer
+
+    @property
+    def words(self) -> Words:
+        """The vendor's words."""
+        return Words(self.native.vendor)
+
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by operationId."""
+        found: dict[str, Handler] = {GRANT: self.grant}
+        found |= dict.fromkeys(self.native.actions, self.act)
+        for name, read in self.native.vendor.reads.items():
+            found[name] = partial(self.get_job if read.items is None else self.list_jobs, read)
+        return found
+
+    async def act(self, request: Request) -> Reply:
+        """Perform the job action that a request asks for, and wait for what comes of it."""
+        connection = self._connection(request)
+        job_action = self._job_action(request)
+        check_scopes(request.caller, self.performer.scopes[job_action.action], connection.name)
+        calls = self.performer.jobs.calls
+        end = calls.clock.monotonic() + calls.seconds
+        question = Question(connection, job_action, request.caller.name, origin=request.origin)
+        question = replace(question, key=self._key(request, question))
+        if question.key is None and connection.needs_key:
+            raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
+        answer = await self.performer.actions.perform(question)
+        record = answer.record
+        if not record.is_settled:
+            record = await self.performer.settler.wait(record, end - calls.clock.monotonic())
+        return self._reply(request, record, is_replayed=answer.is_replayed)
+
+    async def get_job(self, read: ReadMapping, request: Request) -> Reply:
+        """One job."""
+        connection = self._connection(request)
+        check_scopes(request.caller, self.performer.scopes["getJob"], connection.name)
+        asked = self._vendor_request(request)
+        context = self._context(request)
+        if self._is_own(connection):
+            reply = await self.performer.jobs.read(connection, asked, context)
+            return Reply(reply.body, headers=documented(request.operation, reply.http.headers))
+        job_id = str(read.lens.decode(asked.parts())["job.id"])
+        job = await self.performer.jobs.get(connection, job_id, context)
+        shown = self.words.job(job)
+        if shown is None:
+            raise self._no_words(connection, "this job")
+        return Reply(shown, headers=self.words.headers(read, job))
+
+    async def list_jobs(self, read: ReadMapping, request: Request) -> Reply:
+        """A page of jobs."""
+        connection = self._connection(request)
+        check_scopes(request.caller, self.performer.scopes["listJobs"], connection.name)
+        asked = self._vendor_request(request)
+        if self._is_own(connection):
+            return await self._own_page(read, request, connection, asked)
+        self._check_filters(read, connection, asked)
+        values = read.lens.decode(asked.parts())
+        if read.next_link is None:
+            return await self._numbered(read, request, connection, values)
+        return await self._linked(read, request, connection, values)
+
+    async def grant(self, request: Request) -> Reply:
+        """A token for a client that has an access key."""
+        try:
+            basic = read_basic(request.fields.get(b"authorization", b"").decode("latin-1"))
+            asked = read_grant(request.body, basic, self.native.token_scopes)
+            token = self.performer.tokens.grant(asked)
+        except OAuthError as error:
+            return Reply(error.body, error.status, error.headers)
+        return Reply(granted(token, asked.scopes, LIFE_SECONDS), headers=NO_STORE)
+
+    # What a request asks for
+
+    def _connection(self, request: Request) -> Connection:
+        return self.performer.directory.connection(request.path[CONNECTION])
+
+    def _is_own(self, connection: Connection) -> bool:
+        return connection.vendor.specification.name == self.native.vendor.name
+
+    def _context(self, request: Request) -> CallContext:
+        return self.performer.jobs.calls.context(request.origin)
+
+    def _vendor_request(self, request: Request) -> VendorRequest:
+        """What was asked for, as the vendor's own document has it. Raises MalformedRequest."""
+        operation = self.native.vendor.api.operations[request.operation.operation_id]
+        own = {
+            location: {name: value for name, value in values.items() if name in operation.declared[location]}
+            for location, values in (("path", request.path), ("query", request.query), ("header", request.header))
+        }
+        asked = VendorRequest(operation.operation_id, own["path"], own["query"], own["header"], request.body)
+        errors = path_errors(asked)
+        if errors:
+            raise MalformedRequest(
+                f"The request does not fit: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
+            )
+        return asked
+
+    def _job_action(self, request: Request) -> JobAction:
+        asked = self._vendor_request(request)
+        job_action = self.native.vendor.decode(asked.operation_id, asked.parts())
+        if job_action is None:
+            raise ValueNotSupported("The request asks for no action that there is.")
+        return job_action
+
+    def _key(self, request: Request, question: Question) -> str | None:
+        """The idempotency key of a request: its own, or what the vendor's clients name a request by.
+
+        Clients that name each request anew keep the name when they send it again. Those that use one name for several
+        requests mean the same one only where all else is the same.
+        """
+        place = self.native.vendor.client_request
+        named = None if place is None else request.fields.get(place.keys[0].lower().encode())
+        if KEY in request.header or place is None or named is None:
+            return key_of(request)
+        return f"{place.keys[0]}:{hashlib.sha256(named + question.fingerprint).hexdigest()[:32]}"
+
+    # What is answered
+
+    def _reply(self, request: Request, record: JobActionRecord, *, is_replayed: bool) -> Reply:
+        if record.status is not JobActionStatus.SUCCEEDED:
+            raise problem_of(record).explain(replayed=is_replayed)
+        kept = ", ".join(each.parameter for each in record.requested.warnings)
+        headers = {JOB_ACTION: record.id}
+        headers |= {"jobgate-recorded-only": kept} if kept else {}
+        headers |= {"idempotent-replayed": "true"} if is_replayed else {}
+        return Reply({}, success_of(request), headers)
+
+    async def _own_page(
+        self, read: ReadMapping, request: Request, connection: Connection, asked: VendorRequest
+    ) -> Reply:
+        """A page of the vendor's own jobs, as it is. Its link to the next page leads here."""
+        place = read.lens.place_of("page.cursor")
+        query = dict(asked.query)
+        cursor = query.pop(place.keys[0], None) if place else None
+        own = VendorRequest(asked.operation_id, asked.path, query, asked.header)
+        page = await self.performer.jobs.vendor_page(
+            connection, own, None if cursor is None else str(cursor), self._context(request)
+        )
+        if read.next_link is None or page.next_cursor is None:
+            return Reply(page.body)
+        parts: dict[str, Any] = {"body": dict(page.body)}
+        read.next_link.put(parts, self._link(read, request, page.next_cursor))
+        return Reply(parts["body"])
+
+    def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
+        """Refuse what cannot cross: left out, it would show jobs that were not asked for."""
+        crossing = {rule.place.keys[0] for rule in read.lens.rules if rule.place.location == "query"}
+        refused = [name for name in asked.query if name not in crossing]
+        if refused:
+            vendor = connection.vendor.name
+            raise ParameterNotSupported(
+                f"The jobs of {vendor} cannot be chosen by {', '.join(refused)}.",
+                Explanation(
+                    errors=tuple(FieldError(f"/query/{name}", f"is not known to {vendor}") for name in refused)
+                ),
+            )
+
+    async def _linked(
+        self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
+    ) -> Reply:
+        """A page of another vendor's jobs, with a link to the next."""
+        wanted, status = self._wanted(read, values)
+        limit, cursor = int(str(values.get("page.limit", DEFAULT_LIMIT))), values.get("page.cursor")
+        page = await self.performer.jobs.page(
+            connection, limit, None if cursor is None else str(cursor), status, self._context(request)
+        )
+        shown, left_out = self._shown(page.items, wanted)
+        parts: dict[str, Any] = {}
+        if read.items is not None:
+            read.items.put(parts, shown)
+        if read.next_link is not None and page.next_cursor is not None:
+            read.next_link.put(parts, self._link(read, request, page.next_cursor))
+        return Reply(parts["body"], headers=left_out)
+
+    async def _numbered(
+        self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
+    ) -> Reply:
+        """A page of another vendor's jobs, by its number. All jobs are read, since the number of pages is told too."""
+        wanted, status = self._wanted(read, values)
+        shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
+        limit, number = int(str(values.get("page.limit", DEFAULT_LIMIT))), int(str(values.get("page.number", 1)))
+        part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
+        return Reply(numbered_page(self.native.vendor.api.document, read, part), headers=left_out)
+
+    async def _all(self, connection: Connection, status: str | None, context: CallContext) -> list[Job]:
+        jobs: list[Job] = []
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page = await self.performer.jobs.page(connection, MOST_JOBS, cursor, status, context)
+            jobs += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return jobs
+        raise self._no_words(connection, f"more than {len(jobs)} jobs")
+
+    def _wanted(self, read: ReadMapping, values: Mapping[str, Json]) -> tuple[frozenset[str], str | None]:
+        """The statuses that are asked for, in this vendor's words, and in common words where there is just one."""
+        word = values.get("job.vendorStatus")
+        wanted = read.selected(None if word is None else str(word))
+        common = {shown for name in wanted for shown in self._shown_as(name)}
+        return wanted, next(iter(common)) if len(common) == 1 else None
+
+    def _shown_as(self, name: str) -> Iterator[str]:
+        """The common words that a status of this vendor shows."""
+        known = self.native.vendor.statuses[name]
+        yield from known.shows or (known.pair.status,)
+
+    def _shown(self, jobs: Iterable[Job], wanted: frozenset[str]) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
+        """The jobs in this vendor's words, those that are wanted; and the header that says how many it has none for."""
+        chosen = [job for job in jobs if not wanted or self.words.status(job) in wanted]
+        shown = [each for each in map(self.words.job, chosen) if each is not None]
+        missing = len(chosen) - len(shown)
+        return shown, {LEFT_OUT: str(missing)} if missing else {}
+
+    def _link(self, read: ReadMapping, request: Request, cursor: str) -> str:
+        """The address of the next page: the same request, from the cursor on."""
+        place = read.lens.place_of("page.cursor")
+        query = {**request.query, **({place.keys[0]: cursor} if place else {})}
+        host = request.fields.get(b"host", b"").decode("latin-1")
+        root = f"{self.performer.scheme or request.scheme}://{host}{self.native.base_path}"
+        return url(request.operation, VendorRequest("", request.path, query), root)
+
+    def _no_words(self, connection: Connection, what: str) -> ValueNotSupported:
+        vendor = connection.vendor.name
+        return ValueNotSupported(
+            f"{self.native.vendor.name} has no words for {what} of {vendor}.",
+            Explanation(vendor=VendorResponse(vendor)),
+        )
+
+
+def success_of(request: Request) -> int:
+    """The status that the document has for an action that was carried out."""
+    documented = (int(status) for status in request.operation.responses if status.isdigit() and status < "300")
+    return min(documented, default=int(HTTPStatus.OK))
+
+
+def documented(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:
+    """The header fields of a vendor's reply that its document has for it."""
+    response = operation.response(HTTPStatus.OK)
+    names = response.headers if response else ()
+    return {name: headers[name.lower()] for name in names if name.lower() in headers}

@@ -1,0 +1,142 @@
+"""Problems in the words of one vendor, as its own clients understand them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from http.client import responses
+
+from gateway.domain.encoding import dump
+from gateway.domain.errors import (
+    CallerError,
+    Forbidden,
+    HeaderFieldsTooLarge,
+    IdempotencyKeyMissing,
+    JobgateError,
+    MalformedRequest,
+    RequestTooLarge,
+    RequestTooSlow,
+    TargetTooLong,
+    TooManyRequests,
+    Unauthenticated,
+    UnknownJob,
+    UnsupportedMediaType,
+    VendorRefused,
+    VendorThrottled,
+    WrongState,
+)
+from gateway.domain.model import Outcome
+from gateway.edge.guard import RawReply, RequestContext
+from gateway.edge.problems import problem_headers, sentence
+from gateway.edge.validation import form_values
+from gateway.security.grants import OAuthError, read_basic, read_grant
+from gateway.specs.native import GRANT, NativeApi
+from gateway.specs.operations import Operation
+from gateway.specs.vendor import Answer
+
+MEANINGS: Mapping[type[JobgateError], str] = {
+    MalformedRequest: "invalid-request",
+    IdempotencyKeyMissing: "invalid-request",
+    HeaderFieldsTooLarge: "invalid-request",
+    RequestTooLarge: "invalid-request",
+    RequestTooSlow: "invalid-request",
+    TargetTooLong: "invalid-request",
+    UnsupportedMediaType: "invalid-request",
+    Unauthenticated: "unauthenticated",
+    Forbidden: "forbidden",
+    UnknownJob: "unknown-job",
+    WrongState: "wrong-state",
+    TooManyRequests: "throttled",
+    VendorThrottled: "throttled",
+}
+"""What a problem means to a vendor. The others are told by their HTTP status: so what fits the vendor's document and
+cannot be carried out, such as an action that another vendor has not, is 422, and never an invalid request."""
+
+OWN_STATUS = (HeaderFieldsTooLarge, RequestTooLarge, RequestTooSlow, TargetTooLong, UnsupportedMediaType)
+"""Invalid requests whose status says more than that of the vendor's document."""
+
+VERBATIM = (UnknownJob, WrongState, VendorRefused, VendorThrottled)
+"""Refusals that a vendor's own client is told as the vendor has said them."""
+
+DOUBTFUL = HTTPStatus.FAILED_DEPENDENCY
+"""The status where nobody knows what came of an action. Clients send again by themselves what is answered 5xx, 408 or
+429, or with Retry-After (azure-core, curl --retry, Vonage's samples); none of them does so after this one."""
+DOUBTFUL_CODE = "OutcomeUnknown"
+
+JOB_ACTION = "jobgate-job-action"
+"""The header field that names the record of a job action."""
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Shows problems as the vendor does."""
+
+    native: NativeApi
+
+    def __call__(self, error: JobgateError, context: RequestContext) -> RawReply:
+        """A problem as a reply."""
+        operation = self.native.operation_at(context.method, context.path)
+        if operation is not None and operation.operation_id == GRANT:
+            refusal = self._of_a_grant(error, context)
+            headers = {"content-type": "application/json", **problem_headers(error), **refusal.headers}
+            return RawReply(refusal.status, headers, dump(refusal.body))
+        is_doubtful = self._is_action(operation) and (error.explanation.outcome or error.outcome) is Outcome.UNKNOWN
+        answer = self._doubtful(error) if is_doubtful else self._answer(error)
+        written = self.native.vendor.errors.write(
+            answer, self._target(error, context), self.native.vendor.errors.envelopes
+        )
+        headers = {"content-type": self.native.vendor.error_media_type(operation, answer.status)}
+        headers |= {name: str(value) for name, value in written["header"].items()} | problem_headers(error)
+        if is_doubtful:
+            headers.pop("retry-after", None)
+        if error.explanation.job_action is not None:
+            headers[JOB_ACTION] = error.explanation.job_action
+        return RawReply(answer.status, headers, dump(written["body"]))
+
+    def _answer(self, error: JobgateError) -> Answer:
+        said = error.explanation.vendor
+        if isinstance(error, VERBATIM) and said and said.status and said.vendor == self.native.vendor.name:
+            return Answer(said.status, said.message or sentence(error.detail), said.code)
+        documented = self.native.vendor.errors.meanings.get(MEANINGS.get(type(error), ""), ())
+        message = self._said_of_a_place(error) or sentence(error.detail)
+        if not documented:
+            return Answer(error.status, message, code_of(error.status))
+        # Of several answers that the vendor's documents leave open, the one with the status that says so by itself.
+        chosen = next((each for each in documented if each.status == error.status), documented[0])
+        return replace(chosen, message=message, status=error.status if isinstance(error, OWN_STATUS) else chosen.status)
+
+    def _doubtful(self, error: JobgateError) -> Answer:
+        return Answer(DOUBTFUL, sentence(f"{error.detail} Read the job before sending it again."), DOUBTFUL_CODE)
+
+    def _said_of_a_place(self, error: JobgateError) -> str | None:
+        """What the vendor's document has it say of the first place that does not fit."""
+        wrong = [each.pointer.removeprefix("/").replace("/", ".") for each in error.explanation.errors]
+        said = {str(place): text for place, text in self.native.vendor.errors.places.items()}
+        return next((said[place] for place in wrong if place in said), None)
+
+    def _is_action(self, operation: Operation | None) -> bool:
+        return operation is not None and operation.operation_id in self.native.actions
+
+    def _of_a_grant(self, error: JobgateError, context: RequestContext) -> OAuthError:
+        """A problem of the token endpoint (RFC 6749, 5.2): what is wrong with the form, where it can be read."""
+        authorization = context.fields.get(b"authorization", b"").decode("latin-1")
+        try:
+            if isinstance(error, MalformedRequest):
+                read_grant(form_values(context.content)[0], read_basic(authorization), self.native.token_scopes)
+        except (OAuthError, MalformedRequest) as refusal:
+            if isinstance(refusal, OAuthError):
+                return refusal
+        return OAuthError("invalid_request", sentence(error.detail), error.status)
+
+    def _target(self, error: JobgateError, context: RequestContext) -> str | None:
+        """The path as the vendor would know it, without the connection's name; none where no vendor was asked."""
+        if isinstance(error, CallerError):
+            return None
+        below = context.path.removeprefix(self.native.base_path).removeprefix("/")
+        return f"/{below.partition('/')[2]}"
+
+
+def code_of(status: int) -> str:
+    """The code of an error of which the document says nothing, as Azure writes codes: NotFound."""
+    return "".join(responses.get(status, "Error").split())

@@ -1,0 +1,55 @@
+"""Jobs of any vendor in the words of one vendor's document."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.domain.encoding import dump
+from gateway.domain.model import Job, Json
+from gateway.specs.numbered import Part, numbered_page
+from gateway.specs.vendor import ReadMapping, VendorSpecification
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a job of another vendor is in the words of this one."""
+
+    vendor: VendorSpecification
+
+    def job(self, job: Job) -> Mapping[str, Json] | None:
+        """The job as this vendor would show it; None where it cannot, as where ids have another form here."""
+        values: dict[str, Json] = {f"job.timestamps.{name}": at for name, at in job.timestamps.items()}
+        values |= {"job.id": job.id, "job.version": version(job), "job.vendorStatus": self.status(job)}
+        shown: Mapping[str, Json] = self.vendor.job.encode(values).get("body", {})
+        return shown if self._can_say(shown) else None
+
+    def status(self, job: Job) -> str | None:
+        """This vendor's word for the status of a job."""
+        return self.vendor.word_for(job.status.status)
+
+    def headers(self, read: ReadMapping, job: Job) -> dict[str, str]:
+        """What the reply to a read says of the job beside its body."""
+        written: Mapping[str, Json] = read.reply.encode({"job.version": version(job)}).get("header", {})
+        return {name: str(value) for name, value in written.items()}
+
+    def _can_say(self, shown: Mapping[str, Json]) -> bool:
+        """Whether the vendor's document allows such a job."""
+        one, many = self.vendor.read_one, self.vendor.read_list
+        if one is not None:
+            return fits(one, shown)
+        return many is None or fits(many, numbered_page(self.vendor.api.document, many, Part([shown], 1, 1, 1)))
+
+
+def fits(read: ReadMapping, body: Mapping[str, Json]) -> bool:
+    """Whether a body is one with which the document says that a read is answered."""
+    response = read.operation.response(200)
+    validators: list[Any] = list(response.bodies.values()) if response else []
+    return all(validator.is_valid(body) for validator in validators)
+
+
+def version(job: Job) -> str:
+    """A text that is another one whenever the job is, in the form of an entity tag (RFC 9110, 8.8.3)."""
+    return f'"{hashlib.sha256(dump(job.vendor_object)).hexdigest()[:32]}"'

@@ -1,0 +1,94 @@
+"""The client credentials grant of OAuth 2.0 (RFC 6749, 4.4), from the side of who grants."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote_plus
+
+NO_STORE = {"cache-control": "no-store"}
+"""What every answer about tokens has (RFC 6749, 5.1)."""
+
+
+class OAuthError(Exception):
+    """A request for a token that is not granted (RFC 6749, 5.2)."""
+
+    def __init__(self, code: str, description: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
+        """`code` and `description` go into the answer."""
+        super().__init__(description)
+        self.code = code
+        self.status = status
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The answer's body."""
+        return {"error": self.code, "error_description": str(self)}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The answer's header fields."""
+        challenge = {"www-authenticate": "Basic"} if self.status == HTTPStatus.UNAUTHORIZED else {}
+        return NO_STORE | challenge
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Who asks for a token, with which secret, and for what."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    scopes: frozenset[str]
+
+
+def read_grant(form: Mapping[str, Any], basic: tuple[str, str] | None, known: Collection[str]) -> Grant:
+    """What a form asks for, whose client may have said by HTTP Basic who it is. Raises OAuthError.
+
+    `known` are the scopes that there are.
+    """
+    if not form.get("grant_type"):
+        raise OAuthError("invalid_request", "The form has no grant_type")
+    if form["grant_type"] != "client_credentials":
+        raise OAuthError("unsupported_grant_type", "Invalid grant_type")
+    if basic and form.get("client_secret"):
+        raise OAuthError("invalid_request", "The client authenticates in two ways")
+    client_id, secret = basic or (form.get("client_id") or "", form.get("client_secret") or "")
+    return Grant(client_id, secret, _scopes(form.get("scope", ""), known))
+
+
+def unknown_client() -> OAuthError:
+    """The refusal of a client that is not known, or has the wrong secret."""
+    return OAuthError("invalid_client", "Unknown client or wrong secret", HTTPStatus.UNAUTHORIZED)
+
+
+def granted(token: str, scopes: Collection[str], seconds: int) -> dict[str, str | int]:
+    """The body of the answer with a token (RFC 6749, 5.1)."""
+    return {"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": " ".join(sorted(scopes))}
+
+
+def read_basic(authorization: str) -> tuple[str, str] | None:
+    """Id and secret in an Authorization field of the scheme Basic, each encoded as in a form (RFC 6749, 2.3.1).
+
+    None where it is no such field. What does not say two things names a client that there is not.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(credentials.strip(" "), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        return "", ""
+    client_id, _, secret = text.partition(":")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _scopes(text: str, known: Collection[str]) -> frozenset[str]:
+    scopes = frozenset(text.split())
+    if not scopes:
+        raise OAuthError("invalid_scope", "You must specify a scope")
+    if not scopes <= frozenset(known):
+        raise OAuthError("invalid_scope", "Invalid scope")
+    return scopes

@@ -1,0 +1,142 @@
+"""A vendor's API as Jobgate serves it: made from the vendor's own document, and never written twice.
+
+What differs is where it is, who may call it, and that actions take an idempotency key, and no member that Jobgate does
+not know: it would be lost.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.domain.adapter import Adapter, Signing
+from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
+from gateway.specs.operations import Api, Operation
+from gateway.specs.security import name_schemes, signings, token_flows
+from gateway.specs.vendor import VendorSpecification
+
+NATIVE = "/native"
+CONNECTION = "connection"
+"""The path parameter that names a connection, before every path of the vendor's."""
+KEY = "Idempotency-Key"
+GRANT = "grantToken"
+"""The operationId of the token endpoint."""
+ACTION = "x-job-action"
+READ = "x-job-read"
+"""Operations with one of these are served. A vendor's document may have others, of which Jobgate knows nothing."""
+
+
+@dataclass(frozen=True)
+class NativeApi:
+    """A vendor's own API, as it is served. `signings` are the vendor's ways to sign, by the name of their scheme."""
+
+    vendor: VendorSpecification
+    api: Api
+    signings: Mapping[str, Signing]
+
+    @classmethod
+    def make(cls, vendor: VendorSpecification, adapter: Adapter, unified: Document) -> NativeApi:
+        """Make the served form of a vendor's document. Raises SpecificationError where that cannot be."""
+        document = Document(vendor.api.document.path, served(vendor, unified))
+        return cls(vendor, Api.compile(document), signings(adapter, vendor.api.document))
+
+    @property
+    def base_path(self) -> str:
+        """Where it is served."""
+        return base_path(self.vendor.name)
+
+    @cached_property
+    def token_scopes(self) -> frozenset[str]:
+        """Every scope that tokens can be asked for with."""
+        return frozenset(scope for scopes in token_flows(self.vendor.api.document).values() for scope in scopes)
+
+    @cached_property
+    def actions(self) -> frozenset[str]:
+        """The operationIds of the operations that perform job actions."""
+        return frozenset(mapping.operation.operation_id for mapping in self.vendor.actions.values())
+
+    def operation_at(self, method: str, path: str) -> Operation | None:
+        """The operation at a path of the gateway."""
+        return self.api.operation_at(method, path.removeprefix(self.base_path))
+
+
+def base_path(vendor: str) -> str:
+    """Where the API of a vendor is served."""
+    return f"{NATIVE}/{vendor}"
+
+
+def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
+    """The content of the vendor's document in its served form."""
+    content = copy.deepcopy(vendor.api.document.content)
+    here = base_path(vendor.name)
+    content["servers"] = [{"url": here, "description": "This gateway"}]
+    content["paths"] = {f"/{{{CONNECTION}}}{path}": item for path, item in _paths(vendor.api.document, content)}
+    for item in content["paths"].values():
+        _add_parameters(item, unified)
+        _close_bodies(item, vendor.api.document)
+        _drop_extensions(item)
+    del content["x-job-vendor"]
+    _add_token_endpoint(content, here)
+    name_schemes(content)
+    return content
+
+
+def _paths(document: Document, content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The paths with operations that are served, without the others."""
+    for path, item in content["paths"].items():
+        if f"{{{CONNECTION}}}" in path:
+            message = f"its path {path} has a parameter {CONNECTION}, which is the name of a connection of Jobgate's."
+            raise SpecificationError(f"{document.path}: {message}")
+        kept = {key: each for key, each in item.items() if key not in METHODS or each.keys() & {ACTION, READ}}
+        if kept.keys() & set(METHODS):
+            yield path, kept
+
+
+def _add_parameters(item: dict[str, Any], unified: Document) -> None:
+    item["parameters"] = [_whole(unified, CONNECTION), *item.get("parameters", ())]
+    for method in METHODS:
+        if ACTION in item.get(method, {}):
+            item[method]["parameters"] = [*item[method].get("parameters", ()), _whole(unified, KEY)]
+
+
+def _close_bodies(item: dict[str, Any], document: Document) -> None:
+    for operation in (item[method] for method in METHODS if ACTION in item.get(method, {})):
+        body = document.resolve(operation.get("requestBody", {}))
+        content = {
+            media_type: {**each, "schema": {"additionalProperties": False, **document.resolve(each["schema"])}}
+            for media_type, each in body.get("content", {}).items()
+        }
+        if content:
+            operation["requestBody"] = {**body, "content": content}
+
+
+def _drop_extensions(item: dict[str, Any]) -> None:
+    """What Jobgate makes of an operation is nothing to the vendor's clients."""
+    for operation in (item[method] for method in METHODS if method in item):
+        operation.pop(ACTION, None)
+        operation.pop(READ, None)
+
+
+def _whole(unified: Document, name: str) -> dict[str, Any]:
+    """A parameter of the unified API, with its schema in it."""
+    parameter = unified.at(f"#/components/parameters/{name}")
+    return {**copy.deepcopy(parameter), "schema": copy.deepcopy(unified.resolve(parameter["schema"]))}
+
+
+def _add_token_endpoint(content: dict[str, Any], here: str) -> None:
+    """Where the document has clients get tokens, they get ours at the same path here. Of several, the first counts."""
+    found = content.get("components", {}).get("securitySchemes", {}).values()
+    flows = [each["flows"]["clientCredentials"] for each in found if "clientCredentials" in each.get("flows", {})]
+    if not flows:
+        return
+    url = flows[0]["tokenUrl"]
+    path, own = urlsplit(url).path, load(SPECIFICATIONS / "token-endpoint.yaml").content
+    for flow in flows:
+        if flow["tokenUrl"] == url:
+            flow["tokenUrl"] = here + path
+    content["paths"][path] = own["paths"]["/token"]
+    content["tags"] = [*content.get("tags", ()), *own["tags"]]

@@ -1,0 +1,476 @@
+"""Callers' credentials in their own form: signatures as Azure has them, tokens as Vonage grants them."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from adapters.azure_job_router import sign
+from gateway.app import Catalogue, Gateway
+from gateway.config import CallerSettings
+from gateway.domain.access import Caller
+from gateway.domain.model import HttpRequest
+from gateway.ledger.memory import MemoryLedger
+from gateway.security.access_tokens import LIFE_SECONDS, signing_key
+from gateway.security.keys import ApiKey, issued
+from tests.native.house import ACCEPT, AZURE, VERSION, VONAGE, House, job_path
+from tests.support.asgi import Answer, call
+from tests.support.clock import FakeClock
+from tests.support.transport import FakeTransport
+from tests.support.vendors import AZURE_JOB, VONAGE_JOB, obedient, settings
+
+ROOT = "http://gateway.test"
+SCOPES = {
+    "desk": frozenset({"jobs:*", "connections:*"}),
+    "reader": frozenset({"jobs:read", "connections:*"}),
+    "canceller": frozenset({"jobs:cancel", "connections:*"}),
+    "stranger": frozenset({"jobs:*", "connections:none"}),
+}
+
+
+class Office(House):
+    """A gateway with callers that have access keys."""
+
+    def __init__(self, catalogue: Catalogue, **others: Any) -> None:
+        """Issue a key to each of them."""
+        self.clock = FakeClock()
+        transport = FakeTransport(otherwise=obedient)
+        super().__init__(
+            Gateway(settings(**others), catalogue, clock=self.clock, transport=transport, ledger=MemoryLedger()),
+            transport,
+        )
+        now = self.clock.now()
+        made = {name: issued(Caller(name, scopes), now, None, with_access_key=True) for name, scopes in SCOPES.items()}
+        self.keys = {name: each.key for name, each in made.items()}
+        self.texts = {name: each.text for name, each in made.items()}
+        self.replace()
+
+    def replace(self, **changed: Any) -> None:
+        """Have these keys, with something of them changed."""
+        self.gateway.keyring.replace(replace(key, **changed) for key in self.keys.values())
+
+    def secret(self, name: str) -> str:
+        """The access key of a caller."""
+        return str(self.keys[name].access_secret)
+
+    async def signed(self, who: str, method: str = "GET", path: str = "", **how: Any) -> Answer:
+        """Ask with a signature."""
+        return await self.sent(self.signature(who, method, path, **how))
+
+    def signature(
+        self,
+        who: str,
+        method: str,
+        path: str,
+        *,
+        content: bytes = b"",
+        connection: str = "contoso-prod",
+        secret: str = "",
+    ) -> HttpRequest:
+        """A request with a signature."""
+        url = f"{ROOT}/native/{AZURE}/{connection}{path or job_path(AZURE_JOB)}?{VERSION}"
+        request = HttpRequest(method, url, {}, content)
+        return replace(request, headers=dict(sign(request, secret or self.secret(who), self.clock.now())))
+
+    async def sent(self, request: HttpRequest) -> Answer:
+        """Send a request as it is."""
+        body = json.loads(request.content) if request.content else None
+        headers = [(name.lower(), value) for name, value in request.headers.items()]
+        return await call(
+            self.gateway.application, request.method, request.url.removeprefix(ROOT), body, headers, key=None
+        )
+
+    async def token(
+        self, form: Mapping[str, str], headers: Iterable[tuple[str, str]] = (), vendor: str = VONAGE
+    ) -> Answer:
+        """Ask for a token."""
+        path = {VONAGE: "/Auth/connect/token", AZURE: "/common/oauth2/token"}[vendor]
+        return await posted(self.gateway, f"/native/{vendor}{path}", urlencode(form).encode(), headers)
+
+    def form(self, who: str, **changed: str) -> dict[str, str]:
+        """The form of a client that asks for a token."""
+        usual = {
+            "grant_type": "client_credentials",
+            "client_id": self.keys[who].id,
+            "client_secret": self.secret(who),
+            "scope": "interaction-content:read",
+        }
+        return {name: value for name, value in {**usual, **changed}.items() if value}
+
+    async def granted(self, who: str) -> str:
+        """A token."""
+        answer = await self.token(self.form(who))
+        assert answer.status == 200, answer.body
+        return str(answer.json["access_token"])
+
+
+async def posted(gateway: Gateway, path: str, content: bytes, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+    """Post a form."""
+    kind = [] if any(name == "content-type" for name, _ in headers) else [("content-type", FORM)]
+    return await call(gateway.application, "POST", path, content, [*kind, *headers], key=None)
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def office(catalogue: Catalogue) -> Office:
+    """A gateway with callers."""
+    return Office(catalogue)
+
+
+# Signatures
+
+
+async def test_a_signature_lets_its_maker_in(office: Office) -> None:
+    """For reads and actions, with a body and without; and the record says who it was."""
+    assert (await office.signed("desk")).status == 200
+    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"))).status == 200
+    body = b'{"note": "Why"}'
+    answer = await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=body)
+    assert answer.status == 200
+    record = await office.gateway.ledger.get(answer.headers["jobgate-job-action"], "desk")
+    assert record is not None
+
+
+async def test_a_signature_with_the_whole_endpoint_as_host_is_good_too(office: Office) -> None:
+    """Microsoft's SDK for Python signs the endpoint of its connection string as the host, with the path in it."""
+    request = office.signature("desk", "GET", "")
+    endpoint = f"{ROOT}/native/{AZURE}/contoso-prod"
+    text = "\n".join(["GET", request.url.removeprefix(ROOT), ""])
+    digest, date = request.headers["x-ms-content-sha256"], request.headers["x-ms-date"]
+    text += f"{date};{endpoint.removeprefix('http://')};{digest}"
+    signed = base64.b64encode(hmac_of(office.secret("desk"), text)).decode()
+    assert (await office.sent(with_signature(request, signed))).status == 200
+    for host in ("gateway.test/native", "other.test", f"gateway.test/native/{AZURE}/contoso-test"):
+        text = "\n".join(["GET", request.url.removeprefix(ROOT), f"{date};{host};{digest}"])
+        signed = base64.b64encode(hmac_of(office.secret("desk"), text)).decode()
+        assert (await office.sent(with_signature(request, signed))).status == 401
+
+
+def hmac_of(secret: str, text: str) -> bytes:
+    """HMAC-SHA256 with a secret in Base64."""
+    return hmac.digest(base64.b64decode(secret), text.encode(), "sha256")
+
+
+def with_signature(request: HttpRequest, signature: str) -> HttpRequest:
+    """The request with another signature."""
+    text = f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+    return replace(request, headers={**request.headers, "Authorization": text})
+
+
+@pytest.mark.parametrize(("late", "status"), [(299, 200), (-299, 200), (301, 401), (-301, 401), (86_400, 401)])
+async def test_a_signature_is_good_for_minutes(office: Office, late: int, status: int) -> None:
+    """Azure's clocks and its clients' may be five minutes apart."""
+    request = office.signature("desk", "GET", "")
+    office.clock.jump(timedelta(seconds=late))
+    answer = await office.sent(request)
+    assert answer.status == status
+    if status == 401:
+        assert "x-ms-date" in answer.json["error"]["message"]
+
+
+TAMPERED: dict[str, Any] = {
+    "job": lambda request: replace(request, url=request.url.replace(AZURE_JOB, VONAGE_JOB)),
+    "connection": lambda request: replace(request, url=request.url.replace("contoso-prod", "contoso-test")),
+    "query": lambda request: replace(request, url=f"{request.url}&x=1"),
+    "body": lambda request: replace(request, content=b'{"note": "Other"}'),
+    "no body": lambda request: replace(request, content=b""),
+    "content hash": lambda request: with_header(
+        request, "x-ms-content-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+    ),
+    "no content hash": lambda request: with_header(request, "x-ms-content-sha256", None),
+    "date": lambda request: with_header(request, "x-ms-date", "Mon, 05 Jan 2026 10:00:01 GMT"),
+    "no date": lambda request: with_header(request, "x-ms-date", None),
+    "signed headers": lambda request: with_header(
+        request, "Authorization", request.headers["Authorization"].replace("x-ms-date;host;", "x-ms-date;")
+    ),
+    "signature": lambda request: with_header(request, "Authorization", f"{request.headers['Authorization'][:-2]}A="),
+    "no signature": lambda request: with_header(request, "Authorization", "HMAC-SHA256 "),
+}
+
+
+def with_header(request: HttpRequest, name: str, value: str | None) -> HttpRequest:
+    """The request with another header field, or without one."""
+    changed = {**request.headers, name: value}
+    return replace(request, headers={name: each for name, each in changed.items() if each is not None})
+
+
+@pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
+async def test_whatever_is_changed_is_refused(office: Office, tamper: Any) -> None:
+    """With Azure's words for it, in both of its shapes, and no vendor hears of it."""
+    good = office.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
+    answer = await office.sent(tamper(good))
+    assert (answer.status, answer.json["error"]["code"], answer.headers["x-ms-error-code"]) == (401, "Denied", "Denied")
+    assert answer.json["error"] == answer.json["communicationError"]
+    assert office.transport.requests == []
+
+
+async def test_a_content_hash_that_differs_is_told(office: Office) -> None:
+    """In the words of the service (azure-rest-api-specs, issue 11767)."""
+    good = office.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
+    answer = await office.sent(replace(good, content=b"{}"))
+    assert answer.json["error"]["message"] == "Request 'x-ms-content-sha256' differs from generated content hash."
+
+
+async def test_a_wrong_key_is_refused(office: Office) -> None:
+    """A key that was never issued signs nothing; neither do a key that is revoked and one that has ended."""
+    wrong = base64.b64encode(b"x" * 32).decode()
+    assert (await office.signed("desk", secret=wrong)).json["error"]["message"] == "Denied by the resource provider."
+    for change in ({"revoked_at": office.clock.now()}, {"expires_at": office.clock.now()}, {"access_secret": None}):
+        office.replace(**change)
+        assert (await office.signed("desk")).status == 401
+
+
+async def test_without_any_access_key_it_is_said_how_to_make_one(catalogue: Catalogue) -> None:
+    """Somebody who tries a connection string for the first time learns what is missing."""
+    office = Office(catalogue)
+    request = office.signature("desk", "GET", "")
+    office.gateway.keyring.replace([])
+    assert "--access-key" in (await office.sent(request)).json["error"]["message"]
+
+
+async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
+    """An access key can stand in the settings, for a caller with a name, or for the one with `api_key`."""
+    secret, other = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    callers = {
+        "desk": CallerSettings(
+            key=SecretStr("desk-key"), scopes=("jobs:read", "connections:*"), access_key=SecretStr(secret)
+        )
+    }
+    office = Office(catalogue, callers=callers, access_key=SecretStr(other))
+    office.gateway.keyring.replace([])
+    assert (await office.signed("desk", secret=secret)).status == 200
+    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=secret)).status == 403
+    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=other)).status == 200
+    form = office.form("desk", client_id="desk", client_secret=secret)
+    assert (await office.token(form)).status == 200
+    assert (await office.token(form | {"client_id": "default"})).status == 401
+
+
+@pytest.mark.parametrize("text", ["", "short", "not base64!" * 4, base64.b64encode(b"x" * 15).decode()])
+def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
+    """It would sign nothing, or too little."""
+    with pytest.raises(ValueError, match="Base64"):
+        settings(access_key=SecretStr(text))
+
+
+# Tokens
+
+
+async def test_a_token_is_granted_as_vonage_does(office: Office) -> None:
+    """With the form of Vonage's page; the answer has its members, and is not kept by anybody on the way."""
+    answer = await office.token(office.form("desk"))
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json
+    assert (body["token_type"], body["expires_in"]) == ("Bearer", LIFE_SECONDS)
+    done = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=body["access_token"])
+    assert done.status == 204
+    record = await office.gateway.ledger.get(done.headers["jobgate-job-action"], "desk")
+    assert record is not None
+
+
+async def test_the_client_may_say_who_it_is_by_http_basic(office: Office) -> None:
+    """As Vonage's older samples do, each part encoded as in a form (RFC 6749, 2.3.1)."""
+    pair = f"{quote_plus(office.keys['desk'].id)}:{quote_plus(office.secret('desk'))}"
+    header = ("authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+    form = office.form("desk", client_id="", client_secret="")
+    assert (await office.token(form, [header])).status == 200
+    both = await office.token(office.form("desk"), [header])
+    assert (both.status, both.json["error"]) == (400, "invalid_request")
+    for broken in ("Basic", "Basic !", "Basic bm90aGluZw=="):
+        answer = await office.token(form, [("authorization", broken)])
+        assert (answer.status, answer.json["error"], answer.headers["www-authenticate"]) == (
+            401,
+            "invalid_client",
+            "Basic",
+        )
+
+
+WRONG: dict[str, tuple[dict[str, str], int, str]] = {
+    "secret": ({"client_secret": "wrong"}, 401, "invalid_client"),
+    "no secret": ({"client_secret": ""}, 401, "invalid_client"),
+    "client": ({"client_id": "nobody"}, 401, "invalid_client"),
+    "no client": ({"client_id": ""}, 401, "invalid_client"),
+    "grant": ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+    "no grant": ({"grant_type": ""}, 400, "invalid_request"),
+    "scope": ({"scope": "everything"}, 400, "invalid_scope"),
+    "no scope": ({"scope": ""}, 400, "invalid_scope"),
+    "empty scope": ({"scope": " "}, 400, "invalid_scope"),
+}
+
+
+@pytest.mark.parametrize(("changed", "status", "code"), WRONG.values(), ids=WRONG.keys())
+async def test_no_other_client_gets_a_token(office: Office, changed: dict[str, str], status: int, code: str) -> None:
+    """Each refusal is one of RFC 6749, 5.2."""
+    answer = await office.token(office.form("desk", **changed))
+    assert (answer.status, answer.json["error"], answer.headers["content-type"]) == (status, code, "application/json")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+BODIES: dict[str, tuple[bytes, tuple[tuple[str, str], ...], int]] = {
+    "no form": (b"{}", (("content-type", "application/json"),), 415),
+    "twice": (b"grant_type=client_credentials&grant_type=client_credentials&scope=interaction-content:read", (), 400),
+    "no UTF-8": (b"grant_type=%ff", (), 400),
+    "no ASCII": ("grant_type=é".encode(), (), 400),
+    "too large": (b"x=" + b"y" * 70_000, (), 413),
+    "nothing": (b"", (), 400),
+}
+
+
+@pytest.mark.parametrize(("content", "headers", "status"), BODIES.values(), ids=BODIES.keys())
+async def test_what_is_no_such_form_is_refused(
+    office: Office, content: bytes, headers: tuple[tuple[str, str], ...], status: int
+) -> None:
+    """In the words of OAuth, which is what clients of a token endpoint read."""
+    answer = await posted(office.gateway, f"/native/{VONAGE}/Auth/connect/token", content, headers)
+    assert (answer.status, answer.json["error"]) == (status, "invalid_request")
+
+
+async def test_a_token_ends(office: Office) -> None:
+    """After the time that it was granted for, or with the key that it was granted to."""
+    path = f"/interactions/jobs/{VONAGE_JOB}/pause"
+    token = await office.granted("desk")
+    office.clock.advance(LIFE_SECONDS - 1)
+    assert (await office.vonage("POST", path, key=token)).status == 204
+    office.clock.advance(2)
+    assert (await office.vonage("POST", path, key=token)).status == 401
+    token = await office.granted("desk")
+    office.replace(revoked_at=office.clock.now())
+    assert (await office.vonage("POST", path, key=token)).status == 401
+
+
+async def test_no_other_token_is_good(office: Office) -> None:
+    """Signed with another key, with none, for another issuer, or changed on the way."""
+    token = await office.granted("desk")
+    key = office.keys["desk"].access_key
+    assert key is not None
+    ends = office.clock.now() + timedelta(hours=1)
+    claims = {"iss": "jobgate", "sub": key.id, "exp": ends}
+    head, body, signature = token.split(".")
+    other = (
+        base64.urlsafe_b64encode(json.dumps({"iss": "jobgate", "sub": "x", "exp": 9e12}).encode()).decode().rstrip("=")
+    )
+    forged = [
+        jwt.encode(claims, b"x" * 32, "HS256", {"kid": key.id}),
+        jwt.encode(claims, base64.b64decode(key.secret), "HS256", {"kid": key.id}),
+        jwt.encode(claims | {"iss": "other"}, signing_key(key), "HS256", {"kid": key.id}),
+        jwt.encode({"iss": "jobgate", "sub": key.id}, signing_key(key), "HS256", {"kid": key.id}),
+        jwt.encode(claims, signing_key(key), "HS256"),
+        jwt.encode(claims, signing_key(key) * 2, "HS512", {"kid": key.id}),
+        jwt.encode(claims, "", "none", {"kid": key.id}),
+        f"{head}.{other}.{signature}",
+        f"{head}.{body}.",
+    ]
+    for each in forged:
+        assert (await office.vonage("GET", "/interactions/jobs", key=each)).status == 401
+    good = jwt.encode(claims, signing_key(key), "HS256", {"kid": key.id})
+    assert (await office.vonage("GET", "/interactions/jobs", key=good)).status == 200
+
+
+async def test_a_token_is_good_on_every_surface(office: Office) -> None:
+    """It stands for its caller, whose scopes hold everywhere."""
+    token = await office.granted("reader")
+    assert (await office.azure("GET", job_path(AZURE_JOB), key=token)).status == 200
+    unified = await call(office.gateway.application, "GET", "/v1/connections", key=token)
+    assert unified.status == 200
+    cancel = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/cancel"
+    assert (await call(office.gateway.application, "POST", cancel, key=token)).status == 403
+
+
+async def test_azure_has_a_token_endpoint_too(office: Office) -> None:
+    """Wherever a vendor's document has clients get tokens, there is ours."""
+    scope = "https://communication.azure.com/.default"
+    answer = await office.token(office.form("desk", scope=scope), vendor=AZURE)
+    assert answer.status == 200
+    assert (await office.azure("GET", job_path(AZURE_JOB), key=answer.json["access_token"])).status == 200
+
+
+# What callers may do
+
+
+@pytest.mark.parametrize("form", ["signature", "token", "key"])
+async def test_scopes_hold_as_on_the_unified_api(office: Office, form: str) -> None:
+    """Whatever proves who calls: an action needs its own scope, and a read that of reads."""
+    expected = {
+        "desk": (200, 200, 204),
+        "reader": (200, 403, 403),
+        "canceller": (403, 200, 403),
+        "stranger": (404,) * 3,
+    }
+    for who, statuses in expected.items():
+        if form == "signature":
+            read = await office.signed(who)
+            cancel = await office.signed(who, "POST", job_path(AZURE_JOB, ":cancel"))
+        else:
+            key = office.texts[who] if form == "key" else await office.granted(who)
+            read = await office.azure("GET", job_path(AZURE_JOB), key=key)
+            cancel = await office.azure("POST", job_path(AZURE_JOB, ":cancel"), key=key)
+        key = office.texts[who]
+        pause = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=key)
+        assert (read.status, cancel.status, pause.status) == statuses, who
+
+
+async def test_refusals_of_access_are_in_the_vendors_words(office: Office) -> None:
+    """Forbidden and unknown, in the shapes of each vendor; the scope that is missing is named."""
+    forbidden = await office.azure("POST", job_path(AZURE_JOB, ":cancel"), key=office.texts["reader"])
+    assert forbidden.json["error"]["code"] == "Forbidden"
+    assert "jobs:cancel" in forbidden.json["error"]["message"]
+    forbidden = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=office.texts["reader"])
+    assert (forbidden.status, "jobs:pause" in forbidden.json["message"]) == (403, True)
+
+
+async def test_a_connection_of_others_is_not_there(office: Office) -> None:
+    """To who may not use it, a connection looks like one that there is not, to the last byte."""
+    others = await office.azure("GET", job_path(AZURE_JOB), key=office.texts["stranger"])
+    nobodys = await office.azure("GET", job_path(AZURE_JOB), key=office.texts["desk"], connection="nowhere")
+    assert (others.status, others.body) == (nobodys.status, nobodys.body)
+    signed = await office.signed("stranger")
+    assert (signed.status, signed.body) == (others.status, others.body)
+
+
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer ", "Bearer wrong", "Basic eA==", "Bearer a.b.c", "HMAC-SHA256"]
+)
+async def test_nobody_gets_in(office: Office, header: str | None) -> None:
+    """Without credentials that are good, no operation does anything."""
+    for vendor, path, accept in (
+        (AZURE, f"{job_path(AZURE_JOB)}?{VERSION}", ()),
+        (VONAGE, "/interactions/jobs", (ACCEPT,)),
+    ):
+        headers = [*accept, *([("authorization", header)] if header else [])]
+        connection = "contoso-prod" if vendor == AZURE else "vonage-emea"
+        answer = await call(
+            office.gateway.application, "GET", f"/native/{vendor}/{connection}{path}", None, headers, key=None
+        )
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert office.transport.requests == []
+
+
+async def test_a_caller_that_asks_too_often_waits(catalogue: Catalogue) -> None:
+    """In the vendor's own words, with the time after which to come again; a signature counts as well as a key."""
+    office = Office(catalogue, rate_limit={"requests": 2, "seconds": 10})
+    for _ in range(2):
+        assert (await office.signed("desk")).status == 200
+    answer = await office.signed("desk")
+    assert (answer.status, answer.json["error"]["code"]) == (429, "ThrottleLimitExceededException")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await office.azure("GET", job_path(AZURE_JOB), key=office.texts["reader"])).status == 200
+
+
+def test_nothing_shows_an_access_key(office: Office) -> None:
+    """Neither the keys nor the keyring nor the settings."""
+    secret = office.secret("desk")
+    key: ApiKey = office.keys["desk"]
+    assert secret not in f"{key!r} {key.access_key!r} {office.gateway.keyring!r} {office.gateway.settings!r}"

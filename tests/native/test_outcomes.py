@@ -1,0 +1,188 @@
+"""What a vendor's client is told of an action that went wrong: the truth, in words after which it does no harm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.app import Catalogue, Gateway
+from gateway.config import LedgerSettings
+from gateway.domain.errors import VendorTimedOut, VendorUnreachable
+from gateway.domain.model import HttpReply, HttpRequest
+from gateway.ledger.memory import MemoryLedger
+from tests.native.house import ACCEPT, House, job_path
+from tests.support.transport import FakeTransport, Line, reply
+from tests.support.vendors import AZURE_JOB, TOKEN_URL, VONAGE_JOB, azure_job, settings, token, vonage_job, vonage_page
+
+REPEATED = {408, 429, 500, 502, 503, 504}
+"""Statuses after which some client sends again by itself: azure-core (500, 503, 504), `curl --retry` (all), Vonage's
+samples (429 and 500 to 599)."""
+CANCEL = job_path(AZURE_JOB, ":cancel")
+REQUEST_ID = ("x-ms-client-request-id", "9a2f3c1e-0000-4000-8000-000000000001")
+DOUBTFUL: dict[str, Line] = {
+    "timeout": VendorTimedOut("no answer"),
+    "500": reply(500, {"error": {"code": "Internal", "message": "Oops."}}),
+    "503": reply(503, b"", {"retry-after": "1"}),
+    "504": reply(504, b"<html>"),
+    "HTML": reply(200, b"<html>"),
+}
+
+
+class Vendors:
+    """Vendors that do one thing to actions, and show a job in a status."""
+
+    def __init__(self, catalogue: Catalogue, action: Line, status: str = "queued", **others: Any) -> None:
+        """Have Azure's job in this status whenever it is read."""
+        self.action, self.status = action, status
+        self.transport = FakeTransport(otherwise=self._answer)
+        wired = settings(
+            vendor_seconds=0.8, ledger=LedgerSettings(confirm_seconds=(0.05, 0.1), repeat_seconds=0.1), **others
+        )
+        self.house = House(Gateway(wired, catalogue, transport=self.transport, ledger=MemoryLedger()), self.transport)
+
+    def _answer(self, request: HttpRequest) -> HttpReply:
+        if request.url == TOKEN_URL:
+            return token()
+        if request.method == "POST":
+            if isinstance(self.action, Exception):
+                raise self.action
+            return self.action if isinstance(self.action, HttpReply) else self.action(request)
+        if "communication" in request.url:
+            return reply(200, azure_job(self.status))
+        return vonage_page([vonage_job(self.status)])
+
+    @property
+    def actions(self) -> int:
+        """How many actions the vendors were asked for."""
+        return sum(call.startswith("POST") for call in self.house.calls)
+
+
+@pytest.fixture
+def vendors(catalogue: Catalogue) -> Any:
+    """Makes vendors."""
+
+    def make(action: Line, status: str = "queued", **others: Any) -> Vendors:
+        return Vendors(catalogue, action, status, **others)
+
+    return make
+
+
+@pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
+async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) -> None:
+    """Where the reply says nothing, the job is read; the client hears that it is done, as if nothing had been."""
+    world = vendors(action, "cancelled")
+    async with world.house.gateway.lifespan():
+        answer = await world.house.azure("POST", CANCEL)
+        assert (answer.status, answer.json, world.actions) == (200, {}, 1)
+
+
+@pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
+@pytest.mark.parametrize("dialect", ["azure", "vonage"])
+async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, dialect: str) -> None:
+    """No client sends it again by itself: the status is none for that, and there is no Retry-After."""
+    world = vendors(action, "dreaming")
+    async with world.house.gateway.lifespan():
+        if dialect == "azure":
+            answer = await world.house.azure("POST", CANCEL)
+            said, code = answer.json["error"]["message"], answer.json["error"]["code"]
+            assert (code, answer.headers["x-ms-error-code"]) == ("OutcomeUnknown", "OutcomeUnknown")
+        else:
+            answer = await world.house.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
+            said = answer.json["message"]
+        assert answer.status == 424
+        assert answer.status not in REPEATED
+        assert "retry-after" not in answer.headers
+        assert "Read the job" in said
+        assert answer.headers["jobgate-job-action"]
+        assert world.actions == 1
+
+
+async def test_a_client_that_sends_again_does_not_act_again(vendors: Any) -> None:
+    """The name that Azure's clients give a request is an idempotency key: the same request gets the same answer."""
+    world = vendors(reply(200, {}))
+    async with world.house.gateway.lifespan():
+        first = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        again = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        assert (first.status, again.status, world.actions) == (200, 200, 1)
+        assert again.headers["idempotent-replayed"] == "true"
+        assert again.headers["jobgate-job-action"] == first.headers["jobgate-job-action"]
+        assert "idempotent-replayed" not in first.headers
+
+
+async def test_what_became_known_meanwhile_is_told_when_it_is_sent_again(vendors: Any) -> None:
+    """After 424 a client may ask again by the same name, and learns what has become of it without a second action."""
+    world = vendors(VendorTimedOut("no answer"), "dreaming")
+    async with world.house.gateway.lifespan():
+        assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 424
+        world.status = "cancelled"
+        again = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        assert (again.status, again.headers["idempotent-replayed"], world.actions) == (200, "true", 1)
+
+
+async def test_one_name_for_several_requests_means_each_by_itself(vendors: Any) -> None:
+    """Some clients name a whole run of requests alike; another action is another action."""
+    world = vendors(reply(200, {}))
+    async with world.house.gateway.lifespan():
+        for path in (CANCEL, job_path("other", ":cancel")):
+            assert (await world.house.azure("POST", path, headers=[REQUEST_ID])).status == 200
+        with_note = await world.house.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
+        assert (with_note.status, world.actions) == (200, 3)
+
+
+async def test_without_a_name_two_requests_are_two_actions(vendors: Any) -> None:
+    """As on the unified API."""
+    world = vendors(reply(200, {}))
+    async with world.house.gateway.lifespan():
+        for _ in range(2):
+            assert (await world.house.azure("POST", CANCEL)).status == 200
+        assert world.actions == 2
+
+
+async def test_an_idempotency_key_works_in_every_dialect(vendors: Any) -> None:
+    """Who can set a header has what the unified API has; another request with the same key is refused."""
+    world = vendors(reply(204))
+    key = ("idempotency-key", "order-4711")
+    async with world.house.gateway.lifespan():
+        path = f"/interactions/jobs/{VONAGE_JOB}"
+        answers = [await world.house.vonage("POST", f"{path}/pause", [ACCEPT, key]) for _ in range(2)]
+        assert [answer.status for answer in answers] == [204, 204]
+        assert world.actions == 1
+        other = await world.house.vonage("POST", f"{path}/cancel", [ACCEPT, key])
+        assert (other.status, world.actions) == (422, 1)
+
+
+async def test_a_connection_that_needs_a_key_takes_the_name_for_one(catalogue: Catalogue, vendors: Any) -> None:
+    """Azure's clients name their requests; Vonage's have to send the header."""
+    world = vendors(reply(200, {}))
+    connections = {
+        name: each.model_copy(update={"require_idempotency_key": True})
+        for name, each in world.house.gateway.settings.connections.items()
+    }
+    wired = world.house.gateway.settings.model_copy(update={"connections": connections})
+    house = House(Gateway(wired, catalogue, transport=world.transport, ledger=MemoryLedger()), world.transport)
+    assert (await house.azure("POST", CANCEL)).status == 400
+    assert (await house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
+    refused = await house.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
+    assert (refused.status, "Idempotency-Key" in refused.json["message"]) == (400, True)
+
+
+async def test_what_was_not_sent_may_be_sent_again(vendors: Any) -> None:
+    """A vendor that cannot be reached has done nothing: 503 with Retry-After, which clients understand."""
+    world = vendors(VendorUnreachable("no connection"))
+    async with world.house.gateway.lifespan():
+        answer = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        world.action = reply(200, {})
+        assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
+
+
+async def test_a_throttled_client_hears_when_to_come_again(vendors: Any) -> None:
+    """As the vendor said it, with the vendor's own code."""
+    throttled = {"communicationError": {"code": "ThrottleLimitExceededException", "message": "Slow down."}}
+    world = vendors(reply(429, throttled, {"retry-after": "7"}))
+    async with world.house.gateway.lifespan():
+        answer = await world.house.azure("POST", CANCEL)
+        assert (answer.status, answer.headers["retry-after"]) == (429, "7")
+        assert answer.json["communicationError"]["code"] == "ThrottleLimitExceededException"
+        assert answer.json["communicationError"]["message"] == "Slow down."
