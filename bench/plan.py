@@ -61,12 +61,12 @@ A_THOUSAND = Section(
 )
 EXTRAS = Section(
     "extras",
-    "What Jobgate's ledger, keys, signatures and access log cost",
+    "What Jobgate's ledger, keys, dialects, signatures and access log cost",
     "The vendor answers at once.",
     0.0,
     (64,),
     (
-        *("jobgate", "jobgate-without-ledger", "jobgate-keys", "jobgate-postgresql"),
+        *("jobgate", "jobgate-without-ledger", "jobgate-keys", "jobgate-native", "jobgate-postgresql"),
         *("jobgate-signing", "jobgate-access-log"),
     ),
 )

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from bench.plan import A_THOUSAND, AFTER_100_MS, AT_ONCE, WORKERS
+from bench.plan import A_THOUSAND, AFTER_100_MS, AT_ONCE, EXTRAS, WORKERS
 from bench.results import NotMeasured, Place, Results, latency, quotient, throughput
 
 ONE = Place(AT_ONCE.name, 1)
 BUSY = Place(AT_ONCE.name, 64)
 WAITING = Place(AFTER_100_MS.name, 1_000)
 CROWDED = Place(A_THOUSAND.name, 1_000)
+AMONG_EXTRAS = Place(EXTRAS.name, 64)
 BOTH_CORES = Place(WORKERS.name, 64)
 
 LEDGER, NO_LEDGER = "jobgate", "jobgate-without-ledger"
@@ -102,6 +103,13 @@ TARGETS = (
         "Throughput of 2 workers, to that of 1",
         1,
         times(LEDGER, "jobgate-2-workers", BOTH_CORES),
+        "{:.2f} times",
+        with_ledger=True,
+    ),
+    Target(
+        "Throughput asked as the vendor is, to that asked by the unified API",
+        1,
+        times(LEDGER, "jobgate-native", AMONG_EXTRAS),
         "{:.2f} times",
         with_ledger=True,
     ),

@@ -11,6 +11,8 @@ KEY = "bench"
 
 CLIENT_TARGET = f"/v1/connections/{CONNECTION}/jobs/{JOB}/cancel"
 VENDOR_TARGET = f"/routing/jobs/{JOB}:cancel?api-version=2023-11-01"
+NATIVE_TARGET = f"/native/azure-job-router/{CONNECTION}{VENDOR_TARGET}"
+"""Where the vendor's own clients ask Jobgate for the work."""
 
 PARAMETERS = {"note": "Closing job", "dispositionCode": "JobCompleted."}
 JOB_ACTION = {"connection": CONNECTION, "jobId": JOB, "action": "cancel", "outcome": "applied"}

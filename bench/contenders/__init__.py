@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from bench.work import CLIENT_TARGET, JOB_ACTION, UNKNOWN_KEY, UNKNOWN_MEMBER, VENDOR_TARGET, WRONG_TYPE, Ask
+from bench.work import (
+    CLIENT_TARGET,
+    JOB_ACTION,
+    NATIVE_TARGET,
+    UNKNOWN_KEY,
+    UNKNOWN_MEMBER,
+    VENDOR_TARGET,
+    WRONG_TYPE,
+    Ask,
+)
 
 NODE = Path(__file__).parent / "node"
 """Where the programs that need node are."""
@@ -87,6 +96,15 @@ CONTENDERS = (
         "Each request has an idempotency key of its own, so the claim of the key is a commit of its own too.",
         jobgate("--no-access-log"),
         with_keys=True,
+    ),
+    Contender(
+        "jobgate-native",
+        "Jobgate, asked as the vendor is",
+        "The vendor's own request, as its clients send it, at Jobgate instead of at the vendor: all that Jobgate does, and"
+        " the vendor's own answer, which is an empty object.",
+        jobgate("--no-access-log"),
+        target=NATIVE_TARGET,
+        answer=NOTHING,
     ),
     Contender(
         "jobgate-postgresql",

@@ -16,6 +16,7 @@ PER_SECOND = {
     "jobgate": 3_000,
     "jobgate-without-ledger": 4_000,
     "jobgate-keys": 2_500,
+    "jobgate-native": 3_300,
     "jobgate-postgresql": 2_000,
     "jobgate-signing": 2_800,
     "jobgate-access-log": 2_600,
