@@ -100,8 +100,8 @@ CONTENDERS = (
     Contender(
         "jobgate-native",
         "Jobgate, asked as the vendor is",
-        "The vendor's own request, as its clients send it, at Jobgate instead of at the vendor: all that Jobgate does, and"
-        " the vendor's own answer, which is an empty object.",
+        "The vendor's own request, as its clients send it, at Jobgate instead of at the vendor: all that Jobgate does,"
+        " and the vendor's own answer, which is an empty object.",
         jobgate("--no-access-log"),
         target=NATIVE_TARGET,
         answer=NOTHING,

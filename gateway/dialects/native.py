@@ -41,8 +41,6 @@ from gateway.specs.numbered import Part, numbered_page
 from gateway.specs.operations import Api, Operation
 from gateway.specs.vendor import ReadMapping
 
-DEFAULT_LIMIT = 100
-"""How many jobs of another vendor a page has where the request does not say."""
 LEFT_OUT = "jobgate-left-out"
 """The header field that says how many jobs are not in a list, because its words have no place for them."""
 READ_SCOPES = ("getJob", "listJobs")
@@ -239,7 +237,7 @@ class Dialect:
     ) -> Reply:
         """A page of another vendor's jobs, with a link to the next."""
         wanted, status = self._wanted(read, values)
-        limit, cursor = int(str(values.get("page.limit", DEFAULT_LIMIT))), values.get("page.cursor")
+        limit, cursor = int(str(values.get("page.limit", read.usual_page()))), values.get("page.cursor")
         page = await self.performer.jobs.page(
             connection, limit, None if cursor is None else str(cursor), status, self._context(request)
         )
@@ -257,7 +255,7 @@ class Dialect:
         """A page of another vendor's jobs, by its number. All jobs are read, since the number of pages is told too."""
         wanted, status = self._wanted(read, values)
         shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
-        limit, number = int(str(values.get("page.limit", DEFAULT_LIMIT))), int(str(values.get("page.number", 1)))
+        limit, number = int(str(values.get("page.limit", read.usual_page()))), int(str(values.get("page.number", 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
         return Reply(numbered_page(self.native.vendor.api.document, read, part), headers=left_out)
 

@@ -15,9 +15,6 @@ from gateway.specs.document import SpecificationError
 from gateway.specs.numbered import Part, numbered_page, put
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
-DEFAULT_LIMIT = 100
-"""How many jobs a page has where the request does not say, and the document allows that many."""
-
 
 class Pages:
     """Answers one list operation."""
@@ -27,8 +24,7 @@ class Pages:
         self._specification = specification
         self._read = read
         self._examples = examples
-        largest = read.largest_page()
-        self._limit = min(largest, DEFAULT_LIMIT) if largest > 1 else DEFAULT_LIMIT
+        self._limit = read.usual_page()
         self._continuation = _continuation(specification, read) if read.next_link else ""
 
     def body(self, jobs: Sequence[VendorJob], parts: Mapping[str, Json], url: str) -> Mapping[str, Json]:

@@ -17,6 +17,8 @@ from gateway.specs.operations import Api, Operation
 _PARAMETER = "parameters."
 
 NO_LENS = Lens(())
+USUAL_PAGE = 100
+"""How many jobs a page has where the request does not say, and the document allows that many."""
 UNKNOWN_STATUS = "unknown"
 """What a job's status is called where the vendor uses a word that its document does not have."""
 
@@ -79,6 +81,11 @@ class ReadMapping:
     def selected(self, word: str | None) -> frozenset[str]:
         """The vendor's statuses that a word of its filter stands for. None of them: every status."""
         return frozenset() if word is None else frozenset(self.selectors.get(word, (word,)))
+
+    def usual_page(self) -> int:
+        """How many jobs are given at once where nobody says; the documents do not."""
+        largest = self.largest_page()
+        return min(largest, USUAL_PAGE) if largest > 1 else USUAL_PAGE
 
     def largest_page(self) -> int:
         """How many jobs the vendor gives at once at most; 1 where it does not say."""

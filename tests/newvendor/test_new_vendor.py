@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from gateway.client import Client, ProblemError
 from gateway.serving import Running, running
@@ -84,6 +85,32 @@ def test_refusals_are_read_in_the_vendors_own_words(client: Client) -> None:
 def test_lists_are_paged_as_the_vendor_does(client: Client, toy: Running) -> None:
     """A vendor that gives three jobs at a time is read to its end."""
     assert len(list(client.jobs(CONNECTION))) == len(toy.sandbox.vendor("toy-desk").jobs()) > 3
+
+
+def test_its_own_clients_and_those_of_others_can_call(client: Client, toy: Running) -> None:
+    """Its API is served too, and its jobs are there for the clients of other vendors, from its document alone."""
+    headers = {"X-Desk-Version": "7", "X-Desk-Token": toy.access_key}
+    desk = f"{toy.url}/native/toy-desk"
+    ticket = requests.get(f"{desk}/{CONNECTION}/tickets/T-2", headers=headers, timeout=20)
+    assert ticket.json() == {"ticket": {"number": "T-2", "state": "HELD", "opened": "2026-01-05T09:30:00Z"}}
+    body = {"do": "drop", "weight": "light", "code": "S"}
+    dropped = requests.put(f"{desk}/{CONNECTION}/tickets/T-2/state", json=body, headers=headers, timeout=20)
+    assert (dropped.status_code, dropped.json()) == (202, {})
+    assert client.job(CONNECTION, "T-2").vendor_status == "GONE"
+    refused = requests.put(f"{desk}/{CONNECTION}/tickets/T-3/state", json=body, headers=headers, timeout=20)
+    assert (refused.status_code, refused.json()["fault"]["reason"]) == (418, "state")
+    denied = requests.get(f"{desk}/{CONNECTION}/tickets", headers={**headers, "X-Desk-Token": "x"}, timeout=20)
+    assert (denied.status_code, denied.json()["fault"]["reason"]) == (401, "who")
+    azure = f"{toy.url}/native/azure-job-router/{CONNECTION}/routing/jobs"
+    bearer = {"Authorization": f"Bearer {toy.api_key}"}
+    listed = requests.get(f"{azure}?api-version=2023-11-01", headers=bearer, timeout=20).json()
+    assert {"T-1", "T-2"} <= {job["id"] for job in listed["value"]}
+    cancelled = requests.post(f"{azure}/T-1:cancel?api-version=2023-11-01", headers=bearer, timeout=20)
+    assert (cancelled.status_code, client.job(CONNECTION, "T-1").vendor_status) == (200, "GONE")
+    foreign = requests.get(f"{desk}/vonage-sandbox/tickets", headers=headers, timeout=20)
+    assert {each["ticket"]["state"] for each in foreign.json()["tickets"]} <= {"HELD", "GONE"}
+    assert len(foreign.json()["tickets"]) == 3
+    assert int(foreign.headers["jobgate-left-out"]) > 0
 
 
 def test_its_document_passes_the_lint() -> None:

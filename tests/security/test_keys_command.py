@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway.cli import application
 from gateway.domain.access import EVERYTHING, Caller
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore, KeyWatch
-from gateway.security.keys import ApiKey, Keyring
+from gateway.security.keys import AccessKey, ApiKey, Keyring
 from tests.support.clock import NOW
 
 
@@ -59,6 +60,35 @@ def test_a_key_can_have_an_end(tmp_path: Path) -> None:
     (key,) = kept(tmp_path)
     assert key.expires_at == key.created_at + timedelta(days=90)
     assert "ends" in run(tmp_path, "list").stdout
+
+
+def test_an_access_key_is_shown_once_too(tmp_path: Path) -> None:
+    """On a line of its own, in the form of Azure's keys; the list says only that there is one."""
+    said = run(tmp_path, "create", "desk", "--scope", "jobs:*", "--access-key")
+    text, secret = said.stdout.split()
+    (key,) = kept(tmp_path)
+    assert key.access_key == AccessKey(key.id, key.caller, secret)
+    assert (len(base64.b64decode(secret)), key.id in said.stderr) == (32, True)
+    assert Keyring({}, [key]).identify(text, key.created_at) == key.caller
+    listed = run(tmp_path, "list").stdout
+    assert ("yes" in listed, secret in listed) == (True, False)
+    assert kept(tmp_path)[0].access_key is not None
+
+
+def test_no_access_key_is_made_unless_it_is_wanted(tmp_path: Path) -> None:
+    """Of other keys nothing is kept by which anybody could call."""
+    made(tmp_path)
+    assert kept(tmp_path)[0].access_secret is None
+
+
+def test_rotation_makes_another_access_key(tmp_path: Path) -> None:
+    """For a key that has one."""
+    run(tmp_path, "create", "desk", "--scope", "jobs:*", "--access-key")
+    (old,) = kept(tmp_path)
+    new_secret = run(tmp_path, "rotate", old.id).stdout.split()[1]
+    secrets = {key.access_secret for key in kept(tmp_path)}
+    assert secrets == {old.access_secret, new_secret}
+    assert len(secrets) == 2
 
 
 def test_rotation_overlaps(tmp_path: Path) -> None:
