@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
 from gateway.config import ConnectionSettings, LedgerSettings, OpenIdSettings, QuotaSettings, ServerSettings, Settings
+from gateway.dialects.crossing import action_rows, read_rows, status_rows
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect
 from gateway.edge.limits import Limits
@@ -21,6 +22,9 @@ from gateway.specs.capabilities import Capability
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 """The settings of a connection that have a row of their own: the others are shown by example, in the README."""
+
+Part = Callable[[Catalogue], str]
+"""Makes a part of a page."""
 
 NOTICE = "<!-- Made by `make docs`; edit what it is made from. -->\n"
 
@@ -55,11 +59,12 @@ def write(folder: Path, catalogue: Catalogue) -> list[Path]:
 def stale_pages(folder: Path, catalogue: Catalogue) -> Mapping[Path, str]:
     """The pages below `folder` that are missing or differ from what would be made now."""
     made = {folder / path: text for path, text in pages(catalogue).items()}
-    made |= {folder / path: with_parts((folder / path).read_text("utf-8"), parts) for path, parts in PARTS.items()}
+    for path, parts in PARTS.items():
+        made[folder / path] = with_parts((folder / path).read_text("utf-8"), parts, catalogue)
     return {path: text for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text}
 
 
-def with_parts(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
+def with_parts(text: str, parts: Mapping[str, Part], catalogue: Catalogue) -> str:
     """A page with its generated parts made anew. Raises ValueError where it has no place for one."""
     for name, make in parts.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -67,7 +72,7 @@ def with_parts(text: str, parts: Mapping[str, Callable[[], str]]) -> str:
         _, found, after = rest.partition(end)
         if not found:
             raise ValueError(f"the page has no place between {begin.strip()} and {end.strip()}")
-        text = f"{before}{begin}\n{make()}\n{end}{after}"
+        text = f"{before}{begin}\n{make(catalogue)}\n{end}{after}"
     return text
 
 
@@ -120,14 +125,35 @@ def limits_page() -> str:
     )
 
 
-def rule_table() -> str:
+def rule_table(_: Catalogue) -> str:
     """What is sent again, from the policy."""
     return table(("observed", "read", "repeatable", "once", "an action is then", "counts as failure"), _rule_rows())
 
 
-def figure_table() -> str:
+def figure_table(_: Catalogue) -> str:
     """The policy's figures."""
     return table(("setting", "default", "meaning"), _rows(Policy))
+
+
+def crossing_actions(catalogue: Catalogue) -> str:
+    """What becomes of each dialect's actions at each vendor."""
+    return table(
+        ("dialect", "action", "asked for by", *(f"at {name}" for name in catalogue.vendors)),
+        action_rows(catalogue.vendors.values()),
+    )
+
+
+def crossing_statuses(catalogue: Catalogue) -> str:
+    """The words of each dialect for each vendor's statuses."""
+    dialects = (f"in {name}'s words" for name in catalogue.vendors)
+    return table(("vendor", "its status", "Jobgate's word", *dialects), status_rows(catalogue.vendors.values()))
+
+
+def crossing_reads(catalogue: Catalogue) -> str:
+    """What jobs can be chosen by in each dialect."""
+    return table(
+        ("dialect", "read", "of its own vendor by", "of another vendor by"), read_rows(catalogue.vendors.values())
+    )
 
 
 def _rule_rows() -> Iterable[Iterable[object]]:
@@ -207,7 +233,8 @@ def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
 
 
-PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+PARTS: Mapping[str, Mapping[str, Part]] = {
     "resilience.md": {"rules": rule_table, "figures": figure_table},
+    "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }
 """The generated parts of pages that people write, by path and name; `<!-- name -->` and its end enclose each."""

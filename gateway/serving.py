@@ -78,16 +78,22 @@ class Running:
 
 
 @contextmanager
-def running(api_key: str | None = None, port: int = 0) -> Iterator[Running]:
+def running(
+    api_key: str | None = None,
+    port: int = 0,
+    *,
+    access_key: str | None = None,
+    certificate: Certificate | None = None,
+) -> Iterator[Running]:
     """A gateway with the sandbox of every installed vendor, on loopback, until the block ends, and its ledger with it.
 
-    Settings come from the environment.
+    Settings come from the environment. With a certificate it is https.
     """
     catalogue = Catalogue.load()
-    keys = TrialKeys(SecretStr(api_key or new_key().text), SecretStr(new_access_secret()))
+    keys = TrialKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
     with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
         gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
-        with in_background(gateway.application, port, settings.limits) as url:
+        with in_background(gateway.application, port, settings.limits, certificate=certificate) as url:
             yield Running(url, *keys.shown, gateway, sandbox)
 
 

@@ -22,7 +22,8 @@ from gateway import config, documentation
 from gateway.app import Catalogue
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.edge.limits import Limits
-from gateway.serving import Running, running
+from gateway.serving import TRIAL_ACCESS_KEY, Running, running
+from gateway.tls import self_signed
 
 ROOT = Path(__file__).parents[2]
 GENERATED = documentation.pages(Catalogue.load()).keys()
@@ -57,9 +58,21 @@ def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runn
         yield started
 
 
+@pytest.fixture
+def secure(documented: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """The same with https, and a certificate that clients trust."""
+    with self_signed("127.0.0.1") as made, running(KEY, access_key=TRIAL_ACCESS_KEY, certificate=made) as started:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
+        yield started
+
+
 def at(started: Running, text: str) -> str:
     """The text of a page with the addresses of the running servers in it."""
-    text = text.replace("http://127.0.0.1:8080", started.url).replace("http://127.0.0.1:8090", started.sandbox.url)
+    text = (
+        text.replace("http://127.0.0.1:8080", started.url)
+        .replace("https://127.0.0.1:8443", started.url)
+        .replace("http://127.0.0.1:8090", started.sandbox.url)
+    )
     return re.sub(r"\bcurl ", "curl --fail-with-body --silent --show-error --max-time 20 ", text)
 
 
@@ -109,11 +122,14 @@ def serves_and_stops(command: str) -> None:
 
 
 @pytest.mark.parametrize("block", list(blocks("python")))
-def test_python_blocks_run(block: Token, documented: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every Python block of the pages runs to its end."""
+def test_python_blocks_run(block: Token, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Python block of the pages runs to its end, and prints what a comment beside a `print` says."""
     monkeypatch.chdir(ROOT)
-    with redirect_stdout(io.StringIO()):
-        exec(compile(at(documented, block.content), "page", "exec"), {"__file__": str(ROOT / "page.py")})  # noqa: S102 - our own pages
+    started = request.getfixturevalue("secure" if "https://127.0.0.1:8443" in block.content else "documented")
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(compile(at(started, block.content), "page", "exec"), {"__file__": str(ROOT / "page.py")})  # noqa: S102 - our own pages
+    for told in re.findall(r"print\(.*\)  # (.*)", block.content):
+        assert told in printed.getvalue()
 
 
 @pytest.mark.parametrize("block", list(blocks("toml")))

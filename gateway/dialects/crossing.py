@@ -1,0 +1,67 @@
+"""What crosses between the dialects and the vendors, as tables; read from the documents, like what it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from gateway.engine.connections import Vendor
+from gateway.specs.capabilities import Support
+
+Row = tuple[object, ...]
+
+
+def action_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
+    """Each action that a dialect has words for, and what becomes of it at each vendor."""
+    for dialect in vendors:
+        for action, mapping in dialect.specification.actions.items():
+            asked = f"{mapping.operation.method} {mapping.operation.path}"
+            fates = (fate(action, dialect, target) for target in vendors)
+            yield dialect.name, action, f"`{asked}`", *fates
+
+
+def fate(action: str, dialect: Vendor, target: Vendor) -> str:
+    """What becomes of an action of a dialect at a vendor."""
+    capability = target.capabilities[action]
+    if capability.mapping is None:
+        return "refused, 422"
+    carried = dialect.specification.actions[action].parameters
+    recorded = [name for name, support in capability.parameters.items() if support is Support.RECORDED]
+    refused = [name for name, support in capability.parameters.items() if support is Support.UNSUPPORTED]
+    notes = [*note("only recorded", recorded, carried), *note("refused with it", refused, carried)]
+    return f"carried out ({'; '.join(notes)})" if notes else "carried out"
+
+
+def note(what: str, names: Iterable[str], carried: Collection[str]) -> Iterator[str]:
+    """What becomes of those parameters that the dialect can carry."""
+    found = [name for name in names if name in carried]
+    if found:
+        yield f"{what}: {listed(found)}"
+
+
+def status_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
+    """Each status of each vendor, in Jobgate's word and in that of each dialect."""
+    for vendor in vendors:
+        for name, status in vendor.specification.statuses.items():
+            words = (word(name, vendor, dialect, status.pair.status) for dialect in vendors)
+            yield vendor.name, name, status.pair.status, *words
+
+
+def word(name: str, vendor: Vendor, dialect: Vendor, status: str) -> str:
+    """The word of a dialect for a status of a vendor."""
+    return name if vendor is dialect else dialect.specification.word_for(status) or "-"
+
+
+def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
+    """Each read of each dialect: by what jobs of its own vendor can be chosen, and by what those of others."""
+    for dialect in vendors:
+        for read in dialect.specification.reads.values():
+            constants = {rule.place.keys[0] for rule in read.lens.rules if rule.source is None}
+            declared = [name for name in read.operation.declared["query"] if name not in constants]
+            crossing = {rule.place.keys[0] for rule in read.lens.rules if rule.place.location == "query"}
+            asked = f"{read.operation.method} {read.operation.path}"
+            yield dialect.name, f"`{asked}`", listed(declared), listed(name for name in declared if name in crossing)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a cell."""
+    return ", ".join(f"`{name}`" for name in names) or "-"
