@@ -118,6 +118,7 @@ async def test_an_encoded_colon_is_not_the_one_before_a_verb(house: House) -> No
     assert (await house.azure("POST", "/routing/jobs/a%3Acancel")).status == 405
     assert house.transport.requests == []
     assert (await house.azure("GET", "/routing/jobs/a%3Acancel")).status == 200
+    assert (await house.azure("GET", "/routing/jobs/a:cancel")).status == 405
     assert (await house.azure("POST", "/routing/jobs/a:cancel")).status == 200
     assert (await house.azure("POST", "/routing/jobs/%61%3a%63ancel:%63ancel")).status == 200
     assert [
