@@ -47,7 +47,7 @@ class SqlLedger:
 
     async def close(self) -> None:
         """Write what is left, and let go of the database."""
-        await asyncio.to_thread(self._writer.close)
+        await self._writer.close()
         if self._readers is not None:
             await asyncio.to_thread(self._readers.shutdown)
             self._readers = None

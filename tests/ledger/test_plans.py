@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -207,7 +206,7 @@ async def test_what_is_due_is_found_by_its_time(filled: Database) -> None:
     with Spy(filled) as statements:
         assert await ledger.take_due(NOW - SECOND, NOW, 10) == ()
         assert await ledger.take_due(NOW, NOW + timedelta(days=1), 1) != ()
-    await asyncio.to_thread(ledger._writer.close)
+    await ledger._writer.close()
     for statement in statements:
         check_plan(filled, statement)
 

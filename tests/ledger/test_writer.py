@@ -51,7 +51,7 @@ async def writer(database: Database, clock: FakeClock) -> AsyncIterator[Writer]:
     """A writer over each kind of database."""
     made = Writer(database, clock)
     yield made
-    await asyncio.to_thread(made.close)
+    await made.close()
 
 
 class Commits:
@@ -76,6 +76,7 @@ def busy(writer: Writer) -> Iterator[None]:
         assert ended.wait(SECONDS)
 
     held_up = writer.submit(Task(hold))
+    writer.hand_over(asyncio.get_running_loop())
     try:
         assert begun.wait(SECONDS)
         yield
@@ -120,6 +121,16 @@ async def test_what_waits_is_one_commit(writer: Writer, database: Database) -> N
         futures = [writer.submit(Task(lambda _: None)) for _ in range(LARGEST_BATCH + 1)]
     await asyncio.gather(*futures)
     assert commits.number == 3
+
+
+async def test_what_one_turn_brings_is_one_commit(writer: Writer, database: Database) -> None:
+    """What is submitted in a turn of the event loop and the next is one commit, also of a writer that is idle."""
+    commits = Commits(database)
+    futures = [writer.submit(Task(lambda _: None)) for _ in range(MANY)]
+    await asyncio.sleep(0)
+    futures += [writer.submit(Task(lambda _: None)) for _ in range(MANY)]
+    await asyncio.gather(*futures)
+    assert commits.number == 1
 
 
 async def test_a_lone_request_does_not_wait(writer: Writer, database: Database) -> None:
@@ -207,7 +218,7 @@ async def test_a_conflict_fails_alone(writer: Writer, database: Database, clock:
         futures = [writer.submit(Append(record.with_event(end), end)) for record in records]
     results = await asyncio.gather(*futures, return_exceptions=True)
     assert [isinstance(result, IntegrityError) for result in results] == [number == 4 for number in range(10)]
-    await asyncio.to_thread(ledger._writer.close)
+    await ledger._writer.close()
 
 
 @pytest.mark.parametrize("job_id", ["job\0", "j" * 1_025], ids=["nul", "long"])
@@ -243,13 +254,13 @@ async def test_closing_writes_what_is_left(database: Database, clock: FakeClock)
     records = [new_record(clock) for _ in range(LARGEST_BATCH + 100)]
     with busy(writer):
         futures = [writer.submit(Claim(record, clock.now() + LEASE, None)) for record in records]
-        closing = asyncio.create_task(asyncio.to_thread(writer.close))
+        closing = asyncio.create_task(writer.close())
         await asyncio.sleep(0.05)
         assert not closing.done()
     await closing
     assert stored_events(database) == len(records)
     assert await asyncio.gather(*futures) == [None] * len(records)
-    await asyncio.to_thread(writer.close)
+    await writer.close()
 
 
 async def test_a_closed_ledger_can_be_used_again(stored: Ledgers, clock: FakeClock) -> None:
@@ -376,7 +387,7 @@ async def test_a_late_conclusion_outlives_a_reading_that_fails(
     end = concluded(clock, Outcome.APPLIED)
     answered: asyncio.Future[Any] = loop.create_future()
     answered.set_result(None)
-    ledger._writer._queue.put(Submitted((Append(record.with_event(end), end),), loop, answered))
+    ledger._writer._queue.put([Submitted((Append(record.with_event(end), end),), loop, answered)])
     kept = await eventually(lambda: other.get(record.id, CALLER), lambda found: found and found.outcome == "applied")
     assert kept is not None
     assert kept.outcome is Outcome.APPLIED
