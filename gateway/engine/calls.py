@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 from gateway.domain.errors import (
     Explanation,
@@ -94,24 +93,29 @@ class Calls:
         Raises VendorFailed where there is none, and ConnectionSuspended or ConnectionBusy where it was not sent.
         `announce` is called, and waited for, before each sending.
         """
-        observe = partial(self._observe, call)
+        replies: list[VendorReply] = []
+
+        def observe(http: HttpReply) -> Observation:
+            replies.append(VendorReply(http))
+            return self._observed(call, replies[-1])
+
         errand = Errand(call.request, effect, call.context.deadline, call.connection.credentials, announce, observe)
         try:
             carried = await call.connection.pipeline.send(errand)
         except JobgateError as error:
             error.explain(vendor=error.explanation.vendor or VendorResponse(call.connection.vendor.name))
             raise
-        return VendorReply(carried.reply, carried.is_doubtful)
+        # Its body is read already, as far as anybody wanted to know it.
+        return replace(replies[-1], is_doubtful=True) if carried.is_doubtful else replies[-1]
 
-    def _observe(self, call: Call, http: HttpReply) -> Observation:
+    def _observed(self, call: Call, reply: VendorReply) -> Observation:
         """What a reply is an observation of; the vendor's document may say more of it than HTTP does."""
-        reply = VendorReply(http)
         call.connection.drift.look_at(call.operation, reply)
         if reply.is_success:
             return Observation.ANSWER
         code = self.response(call.connection, reply).code
         meanings = call.connection.vendor.specification.errors.meanings_of(reply.status, code)
-        return Observation.TURNED_AWAY if meanings == {"throttled"} else observed(http)
+        return Observation.TURNED_AWAY if meanings == {"throttled"} else observed(reply.http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""

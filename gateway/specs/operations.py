@@ -102,8 +102,8 @@ class Operation:
 
     def response(self, status: int) -> Response | None:
         """The documented response for a status: its own, its class's, or the default."""
-        keys = (str(status), f"{status // 100}XX", "default")
-        return next((self.responses[key] for key in keys if key in self.responses), None)
+        known = self.responses
+        return known.get(str(status)) or known.get(f"{status // 100}XX") or known.get("default")
 
     def with_defaults(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         """A valid request with what counts where it is left out (OpenAPI 3.0.3, Schema Object: `default`)."""
