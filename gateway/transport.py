@@ -40,6 +40,7 @@ LOOKUPS_AT_ONCE = 2
 IDLE_SECONDS = 15.0
 """How long an unused connection to a vendor is kept."""
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _INTERIM = range(100, 200)
 _URL = re.compile(r"(?P<origin>https?://(?:[^/?#@]*@)?(?P<authority>[^/?#@]+))(?P<target>[^#]*)", re.IGNORECASE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -94,14 +95,19 @@ class HttpTransport:
             # The connector wants the address in this form; the request in it is never sent.
             self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=asyncio.get_running_loop())
         while (left := deadline - self._clock.monotonic()) > 0:
-            # The time counts only where there is no connection yet, and costs nothing where there is.
-            until = aiohttp.ClientTimeout(connect=left, ceil_threshold=math.inf)
+            # A new connection takes no longer than `connect_seconds` anyway.
+            until = _NO_TIMEOUT if left >= self._connect_seconds else _within(left)
             connection = await self._connector.connect(self._origins[origin], [], until)
             # The connector does not look whether something came meanwhile, which would pass for our reply.
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()
         raise TimeoutError
+
+
+def _within(seconds: float) -> aiohttp.ClientTimeout:
+    """So long may a new connection take; aiohttp would round longer times up."""
+    return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
 
 
 class Resolver(AbstractResolver):

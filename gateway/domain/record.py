@@ -153,7 +153,10 @@ class JobActionRecord:
     @cached_property
     def conclusion(self) -> Concluded | None:
         """What is known of the outcome, None while it is under way."""
-        return next((event for event in reversed(self.later) if isinstance(event, Concluded)), None)
+        for event in reversed(self.later):
+            if isinstance(event, Concluded):
+                return event
+        return None
 
     @property
     def outcome(self) -> Outcome | None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from gateway.domain.errors import (
     ActionNotSupported,
@@ -96,16 +97,14 @@ class Answer:
     is_replayed: bool = False
 
 
-@dataclass(frozen=True)
-class Translation:
+class Translation(NamedTuple):
     """A request for which the vendor has an action: how it performs it, and what the caller should know."""
 
     mapping: ActionMapping
     warnings: tuple[ActionWarning, ...]
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """A job action of which nothing is missing, and the call that carries it."""
 
     job_action: JobAction

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.domain.errors import (
     Explanation,
@@ -49,16 +50,14 @@ STATUSES: dict[int, type[JobgateError]] = {
 """What an HTTP status means where the vendor's document does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(NamedTuple):
     """What a call is made for: until when, on the monotonic clock, it must have ended, and whose request it serves."""
 
     deadline: float
     origin: Origin
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A call of one documented operation, ready to be sent but for the credentials."""
 
     connection: Connection

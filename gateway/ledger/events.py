@@ -39,7 +39,10 @@ BEGINNINGS = (_KINDS[Requested], _KINDS[Dispatched])
 
 def beginning(record: JobActionRecord) -> Requested | Dispatched:
     """What the first row of a new record holds, which has been sent at most."""
-    return Dispatched(record.requested, *record.sent) if record.sent else record.requested
+    match record.later:
+        case (Sent() as sent,):
+            return Dispatched(record.requested, sent)
+    return record.requested
 
 
 def written(event: Stored) -> tuple[str, str]:

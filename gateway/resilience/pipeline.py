@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from random import Random
+from typing import NamedTuple
 
 from gateway.domain.errors import ConnectionBusy, ConnectionSuspended, JobgateError, VendorFailed
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome, Quota
@@ -30,8 +31,7 @@ async def unannounced() -> None:
     """Nobody is told."""
 
 
-@dataclass(frozen=True)
-class Errand:
+class Errand(NamedTuple):
     """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told."""
 
     request: HttpRequest
@@ -42,8 +42,7 @@ class Errand:
     observe: Observe = observed
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """The last reply to a request. `is_doubtful`: it was sent before, and nothing told what came of that."""
 
     reply: HttpReply
