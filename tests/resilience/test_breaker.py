@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -102,7 +101,7 @@ async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
     way = await broken(DONE)
     way.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await way.pipeline.send(replace(way.errand(), announce=fail))
+        await way.pipeline.send(way.errand()._replace(announce=fail))
     await way.send()
     assert way.pipeline.breaker.state is BreakerState.CLOSED
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -59,7 +58,7 @@ async def test_a_429_that_the_document_does_not_name() -> None:
     """It may mean anything, so an action is not sent again; a read is."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         way = Way(throttled(), DONE)
-        await way.pipeline.send(replace(way.errand(effect), observe=observed))
+        await way.pipeline.send(way.errand(effect)._replace(observe=observed))
         assert way.asked == asked
 
 
@@ -139,7 +138,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
         way = Way(*(reply(each) for each in script))
         credentials = Renewable(more=5)
         begun = way.clock.monotonic()
-        carried = await way.pipeline.send(replace(way.errand(), credentials=credentials))
+        carried = await way.pipeline.send(way.errand()._replace(credentials=credentials))
         assert (carried.reply.status, way.asked, len(set(credentials.given))) == (status, asked, asked)
         assert [each.headers["Authorization"] for each in way.transport.requests] == credentials.given
         assert asked > 2 or way.clock.monotonic() == begun
@@ -148,7 +147,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
 async def test_credentials_that_cannot_be_renewed() -> None:
     """Where there is nothing newer, 401 is the answer."""
     way = Way(reply(401))
-    await way.pipeline.send(replace(way.errand(), credentials=Renewable(more=0)))
+    await way.pipeline.send(way.errand()._replace(credentials=Renewable(more=0)))
     assert way.asked == 1
 
 
@@ -192,7 +191,7 @@ async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None
     """Where a new token cannot be had, the action is what the first answer made it: refused."""
     way = Way(reply(401))
     with pytest.raises(VendorTimedOut) as caught:
-        await way.pipeline.send(replace(way.errand(Effect.ONCE), credentials=OnlyOne()))
+        await way.pipeline.send(way.errand(Effect.ONCE)._replace(credentials=OnlyOne()))
     assert caught.value.explanation.outcome is Outcome.REJECTED
 
 
