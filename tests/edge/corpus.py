@@ -10,11 +10,10 @@ import gzip
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from tests.support.corpus import Answer, Ending, Hostile
+from tests.support.corpus import HOST, Answer, Ending, Hostile
 
 Expected: TypeAlias = "int | Answer | None"
 
-HOST = b"Host: @host@\r\n"
 KEY = b"Authorization: Bearer @key@\r\n"
 CLOSE = b"Connection: close\r\n"
 JSON = b"Content-Type: application/json\r\n"

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from typing import Protocol
 from urllib.parse import quote
 
 from gateway.domain.model import HttpRequest
 from tests.support.edge import LIMITS, MARK, Edge
-from tests.support.problems import Problems
 from tests.support.raw import RawResponse
+from tests.support.vendors import TOKEN_URL
 
 Answer = frozenset[int | None]
 """The statuses that may come back; None where the connection may be closed without an answer."""
@@ -24,6 +25,8 @@ GRACE_SECONDS = 4.0
 """How long a busy machine may take beyond the limits. Less than the server keeps an idle connection open."""
 
 _PLACEHOLDER = re.compile(rb"@(host|HOST|key|base|read|jobs|verb|action|member|escaped|body|size|hex|mark|length)@")
+HOST = b"Host: @host@\r\n"
+"""The field of every good request."""
 _NO_TIME_TO_WAIT = struct.pack("ii", 1, 0)
 
 
@@ -31,8 +34,9 @@ _NO_TIME_TO_WAIT = struct.pack("ii", 1, 0)
 class Surface:
     """An API as its clients meet it, at which hostile requests are aimed.
 
-    `read` is a path that is answered without asking a vendor; a job's action is at `jobs`, the job's id and `verb`.
-    `body` is a body of that action, and reaches the vendor as it is; `member` is the name of the text in it.
+    `read` is a path that can be read, with `query` where it is the whole of a target; a job's action is at `jobs`, the
+    job's id and `verb`. `body` is a body of that action, and reaches the vendor as it is; `member` is the name of the
+    text in it. `fields` are header fields that every good request has. `carries_body`: the vendor's request has one.
     """
 
     host: str
@@ -44,10 +48,15 @@ class Surface:
     verb: str
     member: str
     body: bytes
+    query: str = ""
+    fields: bytes = b""
+    carries_body: bool = True
 
     def fill(self, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What is sent: each `@name@` is replaced, `@length@` by the size of what follows the header section."""
-        named = tuple(_PLACEHOLDER.sub(self._named, piece) for piece in pieces)
+        whole = tuple(piece.replace(b"@read@ ", f"@read@{self.query} ".encode()) for piece in pieces)
+        whole = tuple(piece.replace(HOST, HOST + self.fields) for piece in whole)
+        named = tuple(_PLACEHOLDER.sub(self._named, piece) for piece in whole)
         _, _, body = b"".join(named).partition(b"\r\n\r\n")
         return tuple(piece.replace(b"@length@", b"%d" % len(body)) for piece in named)
 
@@ -142,16 +151,27 @@ def send(edge: Edge, surface: Surface, hostile: Hostile) -> Heard:
         return _ENDINGS[hostile.ending](connection, hostile)
 
 
-def meet(edge: Edge, surface: Surface, hostile: Hostile) -> None:
+class Refusals(Protocol):
+    """Tells whether a refusal is as the surface's document has it."""
+
+    @property
+    def media_type(self) -> str:
+        """The media type of refusals."""
+
+    def check(self, response: RawResponse, headers: Mapping[str, str]) -> object:
+        """Fail the test where it is not."""
+
+
+def meet(edge: Edge, surface: Surface, hostile: Hostile, refusals: Refusals | None = None) -> None:
     """Send a hostile request, and check what came of it, at the vendors too; then a healthy request works."""
     before = len(edge.transport.requests)
     heard = send(edge, surface, hostile)
-    check(heard, surface, hostile, edge.problems)
+    check(heard, surface, hostile, refusals or edge.problems)
     check_vendors(edge.transport.requests[before:], heard, surface, hostile)
     edge.works()
 
 
-def check(heard: Heard, surface: Surface, hostile: Hostile, problems: Problems) -> None:
+def check(heard: Heard, surface: Surface, hostile: Hostile, refusals: Refusals) -> None:
     """The responses are those expected, every refusal is a problem that repeats nothing, and the connection ended."""
     statuses: list[int | None] = [response.status for response in heard.responses]
     padded = statuses + [None] * (len(hostile.answers) - len(statuses))
@@ -163,20 +183,20 @@ def check(heard: Heard, surface: Surface, hostile: Hostile, problems: Problems) 
     assert heard.closed, "the connection is still open"
     for response in heard.responses:
         if response.status >= 400:
-            check_refusal(response, surface, hostile, problems)
+            check_refusal(response, surface, hostile, refusals)
         if response.status == 405:
             check_allow(response, hostile)
 
 
-def check_refusal(response: RawResponse, surface: Surface, hostile: Hostile, problems: Problems) -> None:
-    """A refusal is a problem of the catalogue, and repeats neither what was sent nor the key."""
+def check_refusal(response: RawResponse, surface: Surface, hostile: Hostile, refusals: Refusals) -> None:
+    """A refusal is one of the surface's document, and repeats neither what was sent nor the key."""
     assert response.status < 500
     assert MARK not in str(response)
     assert surface.key not in str(response)
     if hostile.is_head:
-        assert (response.body, response.header("content-type")) == (b"", "application/problem+json")
+        assert (response.body, response.header("content-type")) == (b"", refusals.media_type)
     else:
-        problems.check(response, dict(response.headers))
+        refusals.check(response, dict(response.headers))
     assert (response.header("www-authenticate") == "Bearer") is (response.status == 401)
 
 
@@ -190,10 +210,10 @@ def check_allow(response: RawResponse, hostile: Hostile) -> None:
 
 def check_vendors(asked: list[HttpRequest], heard: Heard, surface: Surface, hostile: Hostile) -> None:
     """No vendor was asked, unless something was granted; then for exactly the actions that were meant."""
-    actions = [request for request in asked if request.method != "GET"]
+    actions = [request for request in asked if request.method != "GET" and request.url != TOKEN_URL]
     assert len(actions) == (hostile.actions if heard.is_success else 0)
     assert heard.is_success or asked == []
-    (carried,) = surface.fill((hostile.carries,))
+    (carried,) = surface.fill((hostile.carries if surface.carries_body else b"",))
     for request in actions:
         assert request.content == carried
         assert hostile.job is None or f"/{quote(hostile.job, safe='')}" in request.url

@@ -27,6 +27,8 @@ class Response(Protocol):
 class Problems:
     """Checks that a response is a problem of the catalogue, as the document of the API describes it."""
 
+    media_type = "application/problem+json"
+
     def __init__(self, catalogue: Catalogue) -> None:
         """Compile the schema of problems."""
         document = catalogue.api.document
@@ -35,7 +37,7 @@ class Problems:
     def check(self, response: Response, headers: Mapping[str, str]) -> dict[str, Any]:
         """The problem, once it has passed: media type, schema, status, kind, and the id of the request."""
         problem: dict[str, Any] = response.json
-        assert headers["content-type"] == "application/problem+json"
+        assert headers["content-type"] == self.media_type
         assert self._validator.errors(problem) == ()
         kind = KINDS[problem["code"]]
         assert (problem["status"], response.status) == (kind.status, kind.status)
