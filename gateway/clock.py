@@ -10,8 +10,8 @@ import uuid_utils
 
 from gateway.domain.times import milliseconds
 
-_FRACTION = 0xFFF << 64
-"""The 12 bits of a UUID of version 7 that may hold a part of the millisecond (RFC 9562, 6.2, method 3)."""
+_FRACTION = slice(15, 18)
+"""Where a UUID of version 7 has the 12 bits that may hold a part of the millisecond (RFC 9562, 6.2, method 3)."""
 
 
 class SystemClock:
@@ -31,6 +31,6 @@ class SystemClock:
 
     def new_id(self, at: datetime) -> str:
         """A new UUID, version 7 (RFC 9562), of this time, by which it sorts to the microsecond."""
-        random = uuid_utils.uuid7(nanoseconds=milliseconds(at) * 1_000_000).int
+        random = str(uuid_utils.uuid7(nanoseconds=milliseconds(at) * 1_000_000))
         fraction = (at.microsecond % 1_000 << 12) // 1_000
-        return str(uuid_utils.UUID(int=random & ~_FRACTION | fraction << 64))
+        return f"{random[: _FRACTION.start]}{fraction:03x}{random[_FRACTION.stop :]}"

@@ -43,8 +43,6 @@ IDLE_SECONDS = 15.0
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _INTERIM = range(100, 200)
 _URL = re.compile(r"(?P<origin>https?://(?:[^/?#@]*@)?(?P<authority>[^/?#@]+))(?P<target>[^#]*)", re.IGNORECASE)
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-_PRINTABLE_LINES = re.compile(r"(?:[\x20-\x7e\t]+\r\n)+")
 
 
 class HttpTransport:
@@ -171,17 +169,21 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
     if url is None:
         raise ValueError("the URL is not one of http or https with a host")
     target = url["target"] if url["target"].startswith("/") else f"/{url['target']}"
-    if not _VISIBLE.fullmatch(target):
+    if not _is_printable(target) or " " in target:
         raise ValueError("the URL has a character that is not percent-encoded")
     # Signatures cover the authority as it is in the URL, also where its port is the scheme's own.
     fields = {"Host": url["authority"], "Accept-Encoding": "gzip, deflate", **request.headers}
     if request.content or request.method not in {"GET", "HEAD"}:
         fields["Content-Length"] = str(len(request.content))
-    lines = [f"{request.method} {target} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in fields.items())]
-    head = "".join(lines)
-    if not _PRINTABLE_LINES.fullmatch(head) or head.count("\n") != len(lines):
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    if not all(map(_is_printable, lines)):
         raise ValueError("a header field is not printable ASCII")
-    return url["origin"], b"%b\r\n%b" % (head.encode("ascii"), request.content)
+    return url["origin"], b"%b\r\n\r\n%b" % ("\r\n".join(lines).encode("ascii"), request.content)
+
+
+def _is_printable(text: str) -> bool:
+    """Whether a text is printable ASCII, in which there are no ends of lines."""
+    return text.isascii() and text.isprintable()
 
 
 class Outgoing:

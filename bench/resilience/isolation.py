@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-import orjson
+import msgspec
 
 from bench.processes import BenchError
 from bench.resilience.clients import Answer, Clients, Over, act, after, read, steadily, written
@@ -68,7 +68,7 @@ class Street:
         while not over():
             answer, content = await self.those.ask_for_content(written("GET", f"/v1/connections/{hanging}/health"))
             health.append(answer)
-            most = max(most, orjson.loads(content)["concurrency"]["inUse"] if answer.is_good else 0)
+            most = max(most, msgspec.json.decode(content)["concurrency"]["inUse"] if answer.is_good else 0)
             ready.append(await self.those.ask(written("GET", "/readyz")))
             if not health[-1].is_good or not ready[-1].is_good:
                 raise BenchError(f"health was answered with {health[-1].what}, /readyz with {ready[-1].what}.")

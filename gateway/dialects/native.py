@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.dialects.refusals import JOB_ACTION
 from gateway.dialects.unified import key_of

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import to_builtins
+
 from gateway.domain.model import (
     ActionWarning,
     DryRun,
@@ -23,6 +25,7 @@ from gateway.specs.capabilities import Capability
 from gateway.specs.vendor import VendorSpecification
 
 Members = dict[str, Any]
+_MILLISECONDS = len("2026-01-01T00:00:00.000")
 
 
 def whole_list(items: Iterable[Members]) -> Members:
@@ -211,8 +214,8 @@ def status_pair(pair: StatusPair) -> Members:
 
 def timestamp(at: datetime) -> str:
     """A time as RFC 3339 in UTC, to the millisecond."""
-    in_utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return f"{in_utc.isoformat(timespec='milliseconds')[:-6]}Z"
+    text: str = to_builtins(at if at.tzinfo is UTC else at.astimezone(UTC))
+    return f"{text[:_MILLISECONDS]}Z" if len(text) > _MILLISECONDS else f"{text[:-1]}.000Z"
 
 
 def present(**members: Any) -> Members:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.dialects import rendering
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
@@ -229,8 +232,7 @@ def key_of(request: Request) -> str | None:
     return re.sub(r"\\(.)", r"\1", written[1:-1])
 
 
-@dataclass(frozen=True)
-class Preferences:
+class Preferences(Struct, frozen=True):
     """What a Prefer header (RFC 7240) asks for, as far as it is known here; `wait` in seconds."""
 
     strict: bool = False

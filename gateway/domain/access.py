@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 CONNECTION = "connections:"
 """What a scope begins with that names connections."""
@@ -28,7 +29,7 @@ class Caller:
 
     def may(self, scope: str) -> bool:
         """Whether this is allowed."""
-        return scope in self.scopes or any(fnmatchcase(scope, each) for each in self.scopes)
+        return _allow(self.scopes, scope)
 
     @property
     def audits(self) -> bool:
@@ -38,6 +39,12 @@ class Caller:
     def may_use(self, connection: str) -> bool:
         """Whether a connection is there for this caller."""
         return self.may(f"{CONNECTION}{connection}")
+
+
+@lru_cache(maxsize=1_024)
+def _allow(scopes: frozenset[str], scope: str) -> bool:
+    """Whether one of these scopes allows this one, which each request asks several times."""
+    return scope in scopes or any(fnmatchcase(scope, each) for each in scopes)
 
 
 NOBODY = Caller("")

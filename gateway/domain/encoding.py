@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
-import orjson
+from msgspec.json import Encoder
 
 from gateway.domain.errors import Explanation, FieldError, UnknownCursor
 from gateway.domain.model import Json
 
-_WHOLE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_ENCODER = Encoder()
 
 
 def dump(body: Json) -> bytes:
     """A JSON value as it goes out: UTF-8, compact. Its numbers are finite, since no reader of ours takes others."""
-    try:
-        return orjson.dumps(body, option=_OPTIONS)
-    except TypeError:
-        # orjson has no integers of more than 64 bits, and vendors may.
-        return _WHOLE.encode(body).encode("utf-8")
+    return _ENCODER.encode(body)
 
 
 def encode_cursor(content: bytes) -> str:

@@ -52,30 +52,29 @@ what it means, what happened at the vendor, and how to mend it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import ClassVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain.model import Outcome, StatusPair, VendorResponse
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(Struct, frozen=True, omit_defaults=True):
     """One place of a request that does not fit. `pointer` is a JSON pointer into {path, query, header, body}."""
 
     pointer: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobState:
+class JobState(Struct, frozen=True, omit_defaults=True):
     """The state of a job that explains a refusal, with what the job does allow."""
 
     status: StatusPair
     allowed_actions: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True, omit_defaults=True):
     """What a problem carries beside its sentence. Only what is known is set.
 
     `allow`, `retry_after` (in seconds) and `replayed` (this was said before) go into headers, the rest into the body.
@@ -114,7 +113,7 @@ class JobgateError(Exception):
 
     def explain(self, **known: object) -> JobgateError:
         """Add to this error's explanation; gives the error itself, to be raised."""
-        self.explanation = replace(self.explanation, **known)  # type: ignore[arg-type]
+        self.explanation = replace(self.explanation, **known)
         return self
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from typing_extensions import TypeAliasType
 
 Json = TypeAliasType("Json", "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None")
@@ -36,8 +36,7 @@ BURST_SHARE = 0.1
 """How much of a quota may be used at one moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """How many requests a vendor takes in any `seconds`.
 
     It is kept by a token bucket. One that holds a part of the quota and gets the rest in `seconds` never lets through
@@ -62,8 +61,7 @@ class Quota:
         return Quota(max(1, self.requests // processes), self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class JobAction:
+class JobAction(Struct, frozen=True, omit_defaults=True):
     """The request to apply one action to one job; what a lens encodes and decodes.
 
     `parameters` holds what the caller gave, by the names of the unified API (`note`, `closeAt`).
@@ -71,11 +69,10 @@ class JobAction:
 
     action: str
     job_id: str
-    parameters: Mapping[str, Json] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class VendorRequest:
+class VendorRequest(Struct, frozen=True):
     """A call of one documented operation of a vendor, before it is put on the wire.
 
     `path`, `query` and `header` map parameter names of the vendor's document to values; `body` is
@@ -83,9 +80,9 @@ class VendorRequest:
     """
 
     operation_id: str
-    path: Mapping[str, Json] = field(default_factory=dict)
-    query: Mapping[str, Json] = field(default_factory=dict)
-    header: Mapping[str, Json] = field(default_factory=dict)
+    path: Mapping[str, Json] = {}
+    query: Mapping[str, Json] = {}
+    header: Mapping[str, Json] = {}
     body: Json = None
 
     def parts(self) -> dict[str, Json]:
@@ -94,8 +91,7 @@ class VendorRequest:
         return parts if self.body is None else parts | {"body": self.body}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(Struct, frozen=True):
     """The exact request on the wire: what is signed is what is sent."""
 
     method: str
@@ -104,33 +100,29 @@ class HttpRequest:
     content: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpReply:
+class HttpReply(Struct, frozen=True):
     """A reply as it came: `headers` by lower-case name, `content` decoded from its encoding."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     content: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusPair:
+class StatusPair(Struct, frozen=True, omit_defaults=True):
     """A status in Jobgate's words and in the vendor's own."""
 
     status: str
     vendor_status: str
 
 
-@dataclass(frozen=True, slots=True)
-class BlockedAction:
+class BlockedAction(Struct, frozen=True):
     """An action that a job does not allow now, and why, for people to read."""
 
     action: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A vendor's job as Jobgate shows it."""
 
     id: str
@@ -144,8 +136,7 @@ class Job:
     vendor_object: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class VendorResponse:
+class VendorResponse(Struct, frozen=True, omit_defaults=True):
     """What the vendor answered, reduced to what may be kept and shown."""
 
     vendor: str
@@ -155,8 +146,7 @@ class VendorResponse:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ActionWarning:
+class ActionWarning(Struct, frozen=True, omit_defaults=True):
     """Something the caller should know although the action was carried out."""
 
     code: str
@@ -164,16 +154,14 @@ class ActionWarning:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class DryRun:
+class DryRun(Struct, frozen=True):
     """The request that an action would send. Credentials in its headers are redacted."""
 
     request: HttpRequest
     warnings: tuple[ActionWarning, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class Page(Struct, Generic[Item], frozen=True):
     """A part of a list, and the cursor of the part after it."""
 
     items: tuple[Item, ...]

@@ -6,14 +6,14 @@ Everything that can be said of a job action (its status, its outcome, its attemp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from gateway.domain.errors import Explanation, JobgateError, catalogue
-from gateway.domain.model import ActionWarning, JobAction, Json, Outcome, StatusPair, VendorResponse
+from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair, VendorResponse
 
 
 class JobActionStatus(StrEnum):
@@ -44,8 +44,7 @@ class SettledBy(StrEnum):
     GAVE_UP = "gave-up"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, omit_defaults=True):
     """Where a request came from: the client's address, Jobgate's id of the request, and the client's `traceparent`.
 
     That is the header of W3C Trace Context, as it came.
@@ -65,17 +64,15 @@ NOBODY = Origin()
 """The origin of what nobody asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemNote:
+class ProblemNote(Struct, frozen=True, omit_defaults=True):
     """Why a job action failed, with all that its caller was told."""
 
     code: str
     detail: str
-    explanation: Explanation = field(default_factory=Explanation)
+    explanation: Explanation = Explanation()
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Struct, frozen=True, omit_defaults=True):
     """Somebody asked for a job action, and nothing was in the way."""
 
     at: datetime
@@ -84,20 +81,18 @@ class Requested:
     vendor: str
     job_action: JobAction
     warnings: tuple[ActionWarning, ...] = ()
-    origin: Origin = field(default_factory=Origin)
+    origin: Origin = NOBODY
     idempotency_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True, omit_defaults=True):
     """From now on the vendor may have been asked. `found` holds the parameters that were left out, and found."""
 
     at: datetime
-    found: Mapping[str, Json] = field(default_factory=dict)
+    found: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True, omit_defaults=True):
     """The job was read to learn what came of the action: its status, or the code of the problem that there was."""
 
     at: datetime
@@ -105,8 +100,7 @@ class Read:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Concluded:
+class Concluded(Struct, frozen=True, omit_defaults=True):
     """What is now known of the outcome. A later conclusion takes the place of an earlier one.
 
     `settled_by` is None as long as the outcome is unknown and somebody will look again. `job` is the job's status
@@ -124,8 +118,7 @@ class Concluded:
 Event: TypeAlias = Requested | Sent | Read | Concluded
 
 
-@dataclass(frozen=True)
-class JobActionRecord:
+class JobActionRecord(Struct, frozen=True):
     """A job action and all that happened to it so far, in order. The first event is its request."""
 
     id: str
@@ -140,17 +133,17 @@ class JobActionRecord:
         """The record after one more event."""
         return JobActionRecord(self.id, self.requested, (*self.later, event))
 
-    @cached_property
+    @property
     def sent(self) -> tuple[Sent, ...]:
         """The times it was sent, oldest first."""
         return tuple(event for event in self.later if isinstance(event, Sent))
 
-    @cached_property
+    @property
     def readings(self) -> tuple[Read, ...]:
         """The readings of the job that were made to learn the outcome, oldest first."""
         return tuple(event for event in self.later if isinstance(event, Read))
 
-    @cached_property
+    @property
     def conclusion(self) -> Concluded | None:
         """What is known of the outcome, None while it is under way."""
         for event in reversed(self.later):
@@ -161,7 +154,8 @@ class JobActionRecord:
     @property
     def outcome(self) -> Outcome | None:
         """What is known to have happened at the vendor, None while it is under way."""
-        return self.conclusion.outcome if self.conclusion else None
+        conclusion = self.conclusion
+        return conclusion.outcome if conclusion else None
 
     @property
     def status(self) -> JobActionStatus:
@@ -171,12 +165,14 @@ class JobActionRecord:
     @property
     def is_settled(self) -> bool:
         """Whether nobody needs to look any more what came of it."""
-        return self.conclusion is not None and self.conclusion.settled_by is not None
+        conclusion = self.conclusion
+        return conclusion is not None and conclusion.settled_by is not None
 
     @property
     def completed_at(self) -> datetime | None:
         """When it was settled."""
-        return self.conclusion.at if self.conclusion and self.is_settled else None
+        conclusion = self.conclusion
+        return conclusion.at if conclusion and conclusion.settled_by else None
 
     @property
     def job_action(self) -> JobAction:
@@ -188,25 +184,28 @@ class JobActionRecord:
     @property
     def problem(self) -> ProblemNote | None:
         """Why it failed."""
-        return self.conclusion.problem if self.conclusion else None
+        conclusion = self.conclusion
+        return conclusion.problem if conclusion else None
 
     @property
     def vendor_response(self) -> VendorResponse | None:
         """What the vendor answered to the action, where it answered."""
-        if self.conclusion is None:
+        conclusion = self.conclusion
+        if conclusion is None:
             return None
-        problem = self.conclusion.problem
-        response = problem.explanation.vendor if problem else self.conclusion.vendor_response
+        problem = conclusion.problem
+        response = problem.explanation.vendor if problem else conclusion.vendor_response
         return response if response and response.status else None
 
     @property
     def job(self) -> StatusPair | None:
         """The job's status afterwards, as far as it is known."""
-        if self.conclusion is None:
+        conclusion = self.conclusion
+        if conclusion is None:
             return None
-        problem = self.conclusion.problem
+        problem = conclusion.problem
         state = problem.explanation.job if problem else None
-        return state.status if state else self.conclusion.job
+        return state.status if state else conclusion.job
 
     @property
     def may_be_asked_again(self) -> bool:
@@ -214,8 +213,7 @@ class JobActionRecord:
         return self.is_settled and self.problem is not None and problem_of(self).may_be_retried
 
 
-@dataclass(frozen=True, slots=True)
-class HeldKey:
+class HeldKey(Struct, frozen=True):
     """An idempotency key of a caller, held for one job action until `expires_at`.
 
     `fingerprint` stands for what was asked: the same key with another one is a mistake.
@@ -227,16 +225,14 @@ class HeldKey:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """What holds a key already: a record, and the fingerprint of what it was asked for."""
 
     record: JobActionRecord
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which records are wanted. None: it does not matter. `since` and `until` are included."""
 
     caller: str | None = None

@@ -9,13 +9,14 @@ there.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
 from connexion.security import NO_VALUE, AbstractSecurityHandler
 from connexion.spec import Specification
+from msgspec import Struct
 
 from gateway.domain.access import Caller
 from gateway.domain.adapter import Signing, Verify
@@ -35,12 +36,11 @@ SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 _BEARER = "bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """Who sends this request, and may it? Connexion notes in `context` what it was answered."""
 
     scope: Scope
-    context: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = {}
 
     @property
     def request(self) -> RequestContext:

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import uuid_utils
+from msgspec import Struct, field
 from starlette.exceptions import HTTPException
 
 from gateway.domain.access import NOBODY, Caller
@@ -77,6 +77,7 @@ _MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \
 """A media type with its parameters, in lower case (RFC 9110, 8.3.1)."""
 _PARAMETERS = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")')
 
+_REWRITTEN = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 _MOST_DIGITS = 19
 """A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
 
@@ -85,8 +86,7 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
-@dataclass
-class RequestContext:
+class RequestContext(Struct):
     """What the edge learns about one request, for everybody behind it.
 
     `path` is the path as templates are held against it (`canonical.template_path`). `fields` are the header fields;
@@ -98,18 +98,17 @@ class RequestContext:
     method: str = ""
     path: str = ""
     id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
-    fields: Fields = field(default_factory=dict)
+    fields: Fields = {}
     media_type: str | None = None
     content: bytes = b""
     body: Json = None
     operation: Operation | None = None
-    parts: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, Any] = {}
     caller: Caller = NOBODY
-    answer_fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    answer_fields: list[tuple[bytes, bytes]] = []
 
 
-@dataclass(frozen=True)
-class RawReply:
+class RawReply(Struct, frozen=True):
     """A reply, ready for the wire."""
 
     status: int
@@ -310,8 +309,7 @@ def parse_body(content: bytes, strict_json: StrictJson) -> Json:
 
 def canonical_scope(scope: Scope, context: RequestContext, wire: Wire) -> Scope:
     """The request as everybody behind the edge sees it: sized, its content type in lower case, HEAD as GET."""
-    rewritten = {b"content-length", b"content-type", b"transfer-encoding"}
-    headers = [(name, value) for name, value in scope["headers"] if name not in rewritten]
+    headers = [each for each in scope["headers"] if each[0] not in _REWRITTEN]
     if context.media_type is not None:
         headers.append((b"content-type", context.media_type.encode("latin-1")))
     if context.media_type is not None or scope["method"] in {"POST", "PUT", "PATCH"}:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from connexion.middleware import ConnexionMiddleware
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.resolver import Resolver
+from msgspec import Struct
 
 from gateway.domain.access import Caller
 from gateway.domain.encoding import dump
@@ -42,8 +43,7 @@ from gateway.edge.validation import ValidationMiddleware
 from gateway.specs.operations import Api, Operation
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name.
 
     `fields` are all header fields, as they came; `scheme` is that of the address which the client called.
@@ -60,13 +60,12 @@ class Request:
     scheme: str
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a handler answers: a JSON value, which is left out where the document has no body for the status."""
 
     body: Json
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 _TRACE_PARENT = re.compile(

@@ -6,9 +6,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain.errors import (
     ActionNotSupported,
@@ -65,8 +68,7 @@ EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 """Refusals whose reason the job itself tells better than the reply: vendors use one status for several of them."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
@@ -89,8 +91,7 @@ class Question:
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A job action's record, which says all that there is to be answered; and whether it was answered before."""
 
     record: JobActionRecord
@@ -111,8 +112,7 @@ class Ready(NamedTuple):
     call: Call
 
 
-@dataclass
-class Undertaking:
+class Undertaking(Struct):
     """A job action between its claim and its conclusion. `record` is what the ledger has of it by now."""
 
     question: Question

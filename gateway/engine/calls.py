@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gateway.domain.errors import (
     Explanation,
@@ -95,7 +97,7 @@ class Calls:
         replies: list[VendorReply] = []
 
         def observe(http: HttpReply) -> Observation:
-            replies.append(VendorReply(http))
+            replies.append(VendorReply.of(http))
             return self._observed(call, replies[-1])
 
         errand = Errand(call.request, effect, call.context.deadline, call.connection.credentials, announce, observe)

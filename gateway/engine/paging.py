@@ -6,9 +6,10 @@ A cursor holds the query of the vendor's request for the next page, and the conn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
+
+from msgspec.structs import replace
 
 from gateway.domain.encoding import decode_cursor, dump, encode_cursor, unknown_cursor
 from gateway.domain.errors import Explanation, UnknownCursor, VendorReplyNotUnderstood

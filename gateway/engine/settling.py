@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 
 from gateway.domain.errors import (
     Explanation,
@@ -214,6 +215,7 @@ class Settler:
         return await self.ledger.append(record, conclusion, None)
 
 
+@cache
 def lease(seconds: float) -> timedelta:
     """How long a record is left to who works on it, where calls to a vendor may take `seconds`."""
     return timedelta(seconds=seconds + LEASE_SECONDS)

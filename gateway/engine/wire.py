@@ -10,9 +10,9 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
-from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from gateway.domain.encoding import dump
 from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
@@ -125,15 +125,23 @@ def _finite(text: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
-@dataclass(frozen=True)
-class VendorReply:
-    """A vendor's reply, its body read as JSON where it is JSON.
+class VendorReply(Struct, frozen=True):
+    """A vendor's reply, and its JSON body: None where there is none, or where it is no JSON.
 
     `is_doubtful`: the request was sent before, and nothing told what came of that.
     """
 
     http: HttpReply
+    body: Json
     is_doubtful: bool = False
+
+    @classmethod
+    def of(cls, http: HttpReply) -> VendorReply:
+        """Read a reply."""
+        try:
+            return cls(http, json_value(http.content) if http.content else None)
+        except (ValueError, RecursionError):
+            return cls(http, None)
 
     @property
     def status(self) -> int:
@@ -145,14 +153,6 @@ class VendorReply:
         """Whether the vendor says that it did what was asked."""
         return self.status // 100 == _SUCCESS
 
-    @cached_property
-    def body(self) -> Json:
-        """The JSON body; None where there is none, or where it is no JSON."""
-        try:
-            return json_value(self.http.content) if self.http.content else None
-        except (ValueError, RecursionError):
-            return None
-
     @property
     def is_json(self) -> bool:
         """Whether the body is JSON."""
@@ -163,7 +163,7 @@ class VendorReply:
         """Whether the body is what a vendor sends: nothing, or a JSON object."""
         return not self.http.content or isinstance(self.body, dict)
 
-    @cached_property
+    @property
     def parts(self) -> Parts:
         """The reply as lenses read it."""
         return {"header": self.http.headers, "body": self.body}

@@ -6,17 +6,16 @@ A request that is sent before anything of it was written is one row, not two: mo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from pydantic import TypeAdapter
+from msgspec import Struct
+from msgspec.json import Decoder, Encoder
 
 from gateway.domain.record import Concluded, Event, JobActionRecord, Read, Requested, Sent
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatched:
+class Dispatched(Struct, frozen=True, omit_defaults=True):
     """A job action was asked for, and is now sent."""
 
     requested: Requested
@@ -32,7 +31,8 @@ Stored: TypeAlias = Event | Dispatched
 """What a row of the table `events` holds."""
 
 _KINDS = {Requested: "requested", Dispatched: "dispatched", Sent: "sent", Read: "read", Concluded: "concluded"}
-_ADAPTERS: Mapping[str, TypeAdapter[Any]] = {name: TypeAdapter(kind) for kind, name in _KINDS.items()}
+_ENCODER = Encoder()
+_DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
 BEGINNINGS = (_KINDS[Requested], _KINDS[Dispatched])
 """The kinds of the first row of every record."""
 
@@ -47,13 +47,12 @@ def beginning(record: JobActionRecord) -> Requested | Dispatched:
 
 def written(event: Stored) -> tuple[str, str]:
     """Kind and content of a row."""
-    kind = _KINDS[type(event)]
-    return kind, _ADAPTERS[kind].dump_json(event, exclude_defaults=True).decode()
+    return _KINDS[type(event)], _ENCODER.encode(event).decode()
 
 
 def read(kind: str, content: str) -> Stored:
     """What the row of this kind and content holds."""
-    event: Stored = _ADAPTERS[kind].validate_json(content)
+    event: Stored = _DECODERS[kind].decode(content)
     return event
 
 

@@ -138,4 +138,4 @@ class SqlLedger:
 
 def together(claim: Claim, append: Append) -> tuple[Operation, ...]:
     """The claim of a new record and its next event, as they are written at once."""
-    return (claim._replace(record=append.record),) if isinstance(append.event, Sent) else (claim, append)
+    return (Claim(append.record, claim.due, claim.key),) if isinstance(append.event, Sent) else (claim, append)

@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 
 import flask
 from connexion import FlaskApp
+from msgspec import structs
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
@@ -221,7 +222,7 @@ def _url(path: str | None) -> str | None:
 def _entry(entry: LogEntry) -> Json:
     members: dict[str, Any] = asdict(entry) | {"at": entry.at.isoformat()}
     if entry.job_action is not None:
-        members["job_action"] = _camel(asdict(entry.job_action))
+        members["job_action"] = _camel(structs.asdict(entry.job_action))
     return _camel(members)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.domain.model import HttpReply
@@ -31,18 +32,19 @@ def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> Htt
     return HttpReply(reply.status, headers, content)
 
 
-def secrets_of(value: str) -> list[str]:
+@lru_cache(maxsize=64)
+def secrets_of(value: str) -> tuple[str, ...]:
     """The secrets in a header field, longer ones first: what stands behind the scheme, and its long parts.
 
     Each as it is, and percent-encoded as in the text of a URL.
     """
     credentials = value.rpartition(" ")[2]
     if len(credentials) < LEAST_SECRET:
-        return []
+        return ()
     parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
     plain = [credentials, *parts]
     encoded = (form for each in plain if _RESERVED.search(each) for form in (quote(each, safe=""), quote(each)))
-    return [*plain, *dict.fromkeys(encoded)]
+    return (*plain, *dict.fromkeys(encoded))
 
 
 def _without_escaped(content: bytes, secrets: Iterable[str]) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.azure_job_router import CLOCK_SKEW, closable_assignments, sign, simulate, verify
 from gateway.domain.model import HttpRequest, JobAction

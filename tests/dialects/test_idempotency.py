@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.app import Catalogue
 from gateway.config import LedgerSettings
@@ -244,8 +245,8 @@ async def test_many_at_once(desk: Desk) -> None:
 async def test_a_key_belongs_to_its_caller(catalogue: Catalogue) -> None:
     """The same key of another caller is another key: nobody gets, or blocks, what others asked for."""
     made = Bench(catalogue, [CANCEL.applied, CANCEL.applied])
-    asked = replace(made.ask(CANCEL), key=KEY)
-    questions = [asked, replace(asked, caller="somebody else"), asked]
+    asked = structs.replace(made.ask(CANCEL), key=KEY)
+    questions = [asked, structs.replace(asked, caller="somebody else"), asked]
     answers = [await made.actions.perform(each) for each in questions]
     assert [each.is_replayed for each in answers] == [False, False, True]
     assert [each.record.requested.caller for each in answers] == ["somebody", "somebody else", "somebody"]
@@ -315,4 +316,4 @@ async def test_what_needs_no_key_where_actions_do(strict_desk: Desk) -> None:
 def test_strictness_is_no_part_of_what_is_asked(catalogue: Catalogue) -> None:
     """Whether warnings are refusals does not change what is asked for, and so not what a key stands for."""
     asked: Question = Bench(catalogue).ask(CANCEL)
-    assert replace(asked, strict=True).fingerprint == asked.fingerprint
+    assert structs.replace(asked, strict=True).fingerprint == asked.fingerprint

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
@@ -91,7 +92,7 @@ def with_adapter(made: Bench, request: Question, **changes: object) -> Question:
     """The same request, for a vendor whose adapter is changed."""
     connection: Connection = request.connection
     adapter: Adapter = replace(connection.vendor.adapter, **changes)  # type: ignore[arg-type]
-    return replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
+    return structs.replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
 
 
 async def failure_is_ours(made: Bench, request: Question) -> None:
@@ -117,7 +118,7 @@ async def test_a_bug_in_an_adapters_signature_settles_the_record(bench: MakeBenc
     assert isinstance(credentials, Signature)
     signing = Signing(broken_signature, credentials.signing.verify)
     broken = replace(request.connection, credentials=replace(credentials, signing=signing))
-    await failure_is_ours(made, replace(request, connection=broken))
+    await failure_is_ours(made, structs.replace(request, connection=broken))
 
 
 async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: MakeBench) -> None:
@@ -132,7 +133,7 @@ async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: Ma
         vendor.capabilities["cancel"], mapping=replace(mapping, lens=replace(mapping.lens, rules=rules))
     )
     vendor = replace(vendor, capabilities={**vendor.capabilities, "cancel": capability})
-    await failure_is_ours(made, replace(request, connection=replace(request.connection, vendor=vendor)))
+    await failure_is_ours(made, structs.replace(request, connection=replace(request.connection, vendor=vendor)))
 
 
 async def test_nothing_is_sent_before_it_is_recorded(bench: MakeBench) -> None:
@@ -174,7 +175,7 @@ async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
     monkeypatch.setattr(made.ledger, "sent", full)
     with pytest.raises(LedgerUnavailable):
         await made.actions.perform(made.ask(CANCEL))
-    answer = await made.actions.perform(replace(made.ask(CANCEL), key="key-1"))
+    answer = await made.actions.perform(structs.replace(made.ask(CANCEL), key="key-1"))
     assert answer.record.problem is not None
     assert (answer.record.problem.code, answer.record.outcome) == ("ledger-unavailable", Outcome.NOT_SENT)
     assert answer.record.may_be_asked_again

@@ -89,6 +89,6 @@ def test_every_recorded_body_is_json_that_we_read(exchange: dict[str, Any]) -> N
     """Every reply is read as it was written, byte order mark or not."""
     content = json.dumps(exchange["response"]["body"]).encode()
     for prefix in (b"", b"\xef\xbb\xbf"):
-        read = VendorReply(HttpReply(200, {}, prefix + content))
+        read = VendorReply.of(HttpReply(200, {}, prefix + content))
         assert read.body == exchange["response"]["body"]
         assert read.is_understood

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
@@ -202,5 +203,5 @@ async def test_what_the_vendors_document_says_comes_first(bench: MakeBench, mean
     errors = vendor.specification.errors
     known = replace(errors, meanings={**errors.meanings, meaning: (Answer(409, "Slow down.", code="Slow"),)})
     vendor = replace(vendor, specification=replace(vendor.specification, errors=known))
-    asked = replace(question, connection=replace(question.connection, vendor=vendor))
+    asked = structs.replace(question, connection=replace(question.connection, vendor=vendor))
     assert (await made.failure_of(asked)).problem.code == code

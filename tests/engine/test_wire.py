@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from hmac import digest
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from adapters.azure_job_router import verify
 from gateway.app import Catalogue
@@ -130,14 +130,14 @@ def test_no_retry_after_is_an_error(text: str) -> None:
 @example(content=b"9" * 10_000)
 def test_no_body_is_an_error(content: bytes) -> None:
     """Whatever bytes a vendor sends, they are JSON that can be sent on as UTF-8, or no JSON."""
-    body = VendorReply(HttpReply(200, {}, content)).body
+    body = VendorReply.of(HttpReply(200, {}, content)).body
     json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def test_half_a_character_does_not_cost_the_rest() -> None:
     """A text that was cut in the middle of a surrogate pair loses that half, and nothing else is lost."""
     content = b'{"note": "cut \\ud83d", "kept": "\\ud83d\\ude00", "escaped": "\\\\ud800"}'
-    assert VendorReply(HttpReply(200, {}, content)).body == {
+    assert VendorReply.of(HttpReply(200, {}, content)).body == {
         "note": "cut ?",
         "kept": "\N{GRINNING FACE}",
         "escaped": "\\ud800",

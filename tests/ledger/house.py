@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from gateway.domain.errors import Explanation

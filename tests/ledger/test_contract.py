@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
@@ -304,7 +304,7 @@ async def test_each_filter_and_all_together(ledger: Ledger, clock: FakeClock) ->
         page = await ledger.page(selection, 200, None)
         assert [record.id for record in page.items] == expected(records, selection), given
         assert page.next_cursor is None
-    assert {field.name for field in fields(Selection)} == set(values), "a filter is not tested"
+    assert set(Selection.__struct_fields__) == set(values), "a filter is not tested"
 
 
 @pytest.mark.parametrize("name", list(FIELDS))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from gateway.domain.errors import Explanation, FieldError, JobState, catalogue
 from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair, VendorResponse
@@ -27,7 +27,7 @@ from gateway.domain.record import (
     SettledBy,
 )
 from gateway.domain.times import first_id_at, milliseconds
-from gateway.ledger.events import read, written
+from gateway.ledger.events import Dispatched, Stored, read, written
 from tests.ledger.house import LEASE, held
 from tests.support.clock import FakeClock
 
@@ -124,6 +124,71 @@ def as_json(event: Event) -> str:
     if isinstance(event, Requested):
         return json.dumps(event.job_action.parameters)
     return json.dumps(event.found) if isinstance(event, Sent) else ""
+
+
+AT = datetime(2026, 11, 1, 12, 0, 0, 123456, UTC)
+CLOSING = JobAction("close", "a/b", {"note": "n", "closeAt": "2026-11-02T00:00:00Z"})
+REFUSED = ProblemNote(
+    "wrong-state",
+    "The job is closed.",
+    Explanation(
+        vendor=VendorResponse("azure-job-router", 409, "Conflict", request_id="r"),
+        job=JobState(StatusPair("closed", "closed"), ("cancel",)),
+    ),
+)
+STORED = [
+    (
+        Dispatched(
+            Requested(
+                AT,
+                "desk",
+                "prod",
+                "azure-job-router",
+                CLOSING,
+                (ActionWarning("kept", "note", "Only recorded."),),
+                Origin("127.0.0.1", "q"),
+                "key",
+            ),
+            Sent(AT, {"assignmentId": "x"}),
+        ),
+        (
+            '{"requested":{"at":"2026-11-01T12:00:00.123456Z","caller":"desk","connection":"prod","vendor":"azure-job-router",'
+            '"job_action":{"action":"close","job_id":"a/b","parameters":{"note":"n","closeAt":"2026-11-02T00:00:00Z"}},'
+            '"warnings":[{"code":"kept","parameter":"note","detail":"Only recorded."}],'
+            '"origin":{"address":"127.0.0.1","request_id":"q"},"idempotency_key":"key"},'
+            '"sent":{"at":"2026-11-01T12:00:00.123456Z","found":{"assignmentId":"x"}}}'
+        ),
+    ),
+    (
+        Requested(AT.replace(microsecond=0), "desk", "prod", "azure-job-router", JobAction("cancel", "j")),
+        (
+            '{"at":"2026-11-01T12:00:00Z","caller":"desk","connection":"prod","vendor":"azure-job-router",'
+            '"job_action":{"action":"cancel","job_id":"j"}}'
+        ),
+    ),
+    (
+        Read(AT, StatusPair("queued", "queued")),
+        '{"at":"2026-11-01T12:00:00.123456Z","job":{"status":"queued","vendor_status":"queued"}}',
+    ),
+    (
+        Concluded(AT, Outcome.REJECTED, SettledBy.VENDOR_REPLY, problem=REFUSED),
+        (
+            '{"at":"2026-11-01T12:00:00.123456Z","outcome":"rejected","settled_by":"vendor-reply",'
+            '"problem":{"code":"wrong-state","detail":"The job is closed.","explanation":{'
+            '"vendor":{"vendor":"azure-job-router","status":409,"code":"Conflict","request_id":"r"},'
+            '"job":{"status":{"status":"closed","vendor_status":"closed"},"allowed_actions":["cancel"]}}}}'
+        ),
+    ),
+]
+"""Events, and the rows that databases have of them: this form may be added to, and never changed."""
+
+
+@pytest.mark.parametrize(("event", "content"), STORED, ids=["dispatched", "requested", "read", "concluded"])
+def test_the_stored_form_stays(event: Stored, content: str) -> None:
+    """A row that an earlier Jobgate wrote is read as what it was, and what is written now has the same form."""
+    kind, now_written = written(event)
+    assert now_written == content
+    assert read(kind, content) == event
 
 
 @given(some.one_of(REQUESTS, SENDINGS, READINGS, CONCLUSIONS))

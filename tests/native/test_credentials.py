@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hmac
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import jwt
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from adapters.azure_job_router import sign
@@ -57,7 +58,7 @@ class Office(House):
 
     def replace(self, **changed: Any) -> None:
         """Have these keys, with something of them changed."""
-        self.gateway.keyring.replace(replace(key, **changed) for key in self.keys.values())
+        self.gateway.keyring.replace(dataclasses.replace(key, **changed) for key in self.keys.values())
 
     def secret(self, name: str) -> str:
         """The access key of a caller."""
