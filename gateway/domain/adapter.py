@@ -15,10 +15,14 @@ Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
 Raises ValueError where the secret cannot be one; the message does not hold it.
 """
 
-Verify = Callable[[HttpRequest, str, datetime, str], None]
-"""`verify(request, secret, now, endpoint)` is `sign` read backwards. Raises PermissionError, saying why not.
+Signed = Callable[[str], bool]
+"""Whether this secret has signed the request."""
 
-`endpoint` is what the client was configured with: the first part of the request's URL, without a slash at its end.
+Verify = Callable[[HttpRequest, datetime, str], Signed]
+"""`verify(request, now, endpoint)` is `sign` read backwards: it gives the test that is put to each secret.
+
+Raises PermissionError, saying why, where no secret can have signed this request, or not at this time. `endpoint` is
+what the client was configured with: the first part of the request's URL, without a slash at its end.
 """
 
 Find = Callable[[Mapping[str, Json]], tuple[str, ...]]

@@ -72,10 +72,11 @@ class SigningScheme:
             if header not in request.headers:
                 return NO_VALUE
             try:
-                endpoint = exchange_of(request.scope).endpoint
-                verify(signed_request(request), self._credentials.access_key, self._now(), endpoint)
+                has_signed = verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
             except PermissionError as error:
                 raise Refusal(UNAUTHENTICATED, str(error)) from error
+            if not has_signed(self._credentials.access_key):
+                raise Refusal(UNAUTHENTICATED)
             return {}
 
         return check

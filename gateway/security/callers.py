@@ -46,13 +46,15 @@ class Callers:
 
         A signature does not name who made it, so every access key is tried.
         """
-        now, reason = self.clock.now(), "This gateway has no access keys; `jobgate keys create --access-key` makes one."
+        now = self.clock.now()
+        try:
+            has_signed = verify(request, now, endpoint)
+        except PermissionError as error:
+            raise Unauthenticated(str(error)) from error
         for key in self.keyring.access_keys(now):
-            try:
-                verify(request, key.secret, now, endpoint)
-            except PermissionError as error:
-                reason = str(error)
-            else:
+            if has_signed(key.secret):
                 self.keyring.note_used(key.id, now)
                 return key.caller
-        raise Unauthenticated(reason)
+        raise Unauthenticated(
+            "No access key of this gateway has signed the request. `jobgate keys create --access-key` makes one."
+        )

@@ -95,8 +95,14 @@ def new_key() -> NewKey:
 
 
 def new_access_secret() -> str:
-    """A new secret of an access key, in the form that Azure's have."""
-    return base64.b64encode(secrets.token_bytes(ACCESS_KEY_BYTES)).decode("ascii")
+    """A new secret of an access key, in the form that Azure's have.
+
+    It has no plus sign, which is a blank to who reads a form: many clients put a secret there, or in HTTP Basic, as it
+    is.
+    """
+    while "+" in (text := base64.b64encode(secrets.token_bytes(ACCESS_KEY_BYTES)).decode("ascii")):
+        pass
+    return text
 
 
 def is_access_secret(text: str) -> bool:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import parse_qs, quote_plus, urlencode
 
 import jwt
 import pytest
@@ -23,7 +23,7 @@ from gateway.domain.access import Caller
 from gateway.domain.model import HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.access_tokens import LIFE_SECONDS, signing_key
-from gateway.security.keys import ApiKey, issued
+from gateway.security.keys import ApiKey, is_access_secret, issued, new_access_secret
 from tests.native.house import ACCEPT, AZURE, VERSION, VONAGE, House, job_path
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
@@ -227,7 +227,11 @@ async def test_a_content_hash_that_differs_is_told(office: Office) -> None:
 async def test_a_wrong_key_is_refused(office: Office) -> None:
     """A key that was never issued signs nothing; neither do a key that is revoked and one that has ended."""
     wrong = base64.b64encode(b"x" * 32).decode()
-    assert (await office.signed("desk", secret=wrong)).json["error"]["message"] == "Denied by the resource provider."
+    assert (
+        (await office.signed("desk", secret=wrong))
+        .json["error"]["message"]
+        .startswith("No access key of this gateway has signed the request.")
+    )
     for change in ({"revoked_at": office.clock.now()}, {"expires_at": office.clock.now()}, {"access_secret": None}):
         office.replace(**change)
         assert (await office.signed("desk")).status == 401
@@ -239,6 +243,14 @@ async def test_without_any_access_key_it_is_said_how_to_make_one(catalogue: Cata
     request = office.signature("desk", "GET", "")
     office.gateway.keyring.replace([])
     assert "--access-key" in (await office.sent(request)).json["error"]["message"]
+
+
+async def test_a_key_that_signs_is_in_use(office: Office) -> None:
+    """`jobgate keys list` tells when a key was used last, whatever it was used for: a signature or a token."""
+    await office.signed("desk")
+    assert set(office.gateway.keyring.take_used()) == {office.keys["desk"].id}
+    await office.granted("reader")
+    assert set(office.gateway.keyring.take_used()) == {office.keys["reader"].id}
 
 
 async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
@@ -296,6 +308,14 @@ async def test_the_client_may_say_who_it_is_by_http_basic(office: Office) -> Non
             "invalid_client",
             "Basic",
         )
+
+
+def test_a_secret_of_ours_is_the_same_in_a_form_that_is_not_encoded() -> None:
+    """Clients that put the secret into a form or into HTTP Basic as it is, such as `curl --user`, are understood."""
+    for _ in range(200):
+        secret = new_access_secret()
+        assert is_access_secret(secret)
+        assert parse_qs(f"client_secret={secret}")["client_secret"] == [secret]
 
 
 WRONG: dict[str, tuple[dict[str, str], int, str]] = {
@@ -404,22 +424,26 @@ async def test_azure_has_a_token_endpoint_too(office: Office) -> None:
 async def test_scopes_hold_as_on_the_unified_api(office: Office, form: str) -> None:
     """Whatever proves who calls: an action needs its own scope, and a read that of reads."""
     expected = {
-        "desk": (200, 200, 204),
-        "reader": (200, 403, 403),
-        "canceller": (403, 200, 403),
-        "stranger": (404,) * 3,
+        "desk": (200, 200, 200, 204, 200),
+        "reader": (200, 200, 403, 403, 200),
+        "canceller": (403, 403, 200, 403, 403),
+        "stranger": (404,) * 5,
     }
     for who, statuses in expected.items():
         if form == "signature":
             read = await office.signed(who)
+            jobs = await office.signed(who, path="/routing/jobs")
             cancel = await office.signed(who, "POST", job_path(AZURE_JOB, ":cancel"))
         else:
             key = office.texts[who] if form == "key" else await office.granted(who)
             read = await office.azure("GET", job_path(AZURE_JOB), key=key)
+            jobs = await office.azure("GET", "/routing/jobs", key=key)
             cancel = await office.azure("POST", job_path(AZURE_JOB, ":cancel"), key=key)
         key = office.texts[who]
         pause = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=key)
-        assert (read.status, cancel.status, pause.status) == statuses, who
+        exports = await office.vonage("GET", "/interactions/jobs", key=key)
+        answers = (read, jobs, cancel, pause, exports)
+        assert tuple(each.status for each in answers) == statuses, who
 
 
 async def test_refusals_of_access_are_in_the_vendors_words(office: Office) -> None:
