@@ -196,7 +196,9 @@ TAMPERED: dict[str, Any] = {
     "signed headers": lambda request: with_header(
         request, "Authorization", request.headers["Authorization"].replace("x-ms-date;host;", "x-ms-date;")
     ),
-    "signature": lambda request: with_header(request, "Authorization", f"{request.headers['Authorization'][:-2]}A="),
+    "signature": lambda request: with_header(
+        request, "Authorization", request.headers["Authorization"].replace("&Signature=", "&Signature=A")
+    ),
     "no signature": lambda request: with_header(request, "Authorization", "HMAC-SHA256 "),
 }
 

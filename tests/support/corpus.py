@@ -231,16 +231,16 @@ def _send_pieces(connection: socket.socket, pieces: tuple[bytes, ...], pause: fl
 
 def _read(connection: socket.socket, hostile: Hostile) -> Heard:
     """Listen until the connection ends. Unless the server is to end it, the client does, once it has heard enough."""
-    content, closed = b"", False
+    found, rest, closed = list[RawResponse](), b"", False
     deadline = time.monotonic() + LIMITS.header_seconds + GRACE_SECONDS
     while not closed and (left := deadline - time.monotonic()) > 0:
         piece = _receive(connection, left)
         closed = piece == b""
-        content += piece or b""
-        if not hostile.closes and len(responses(content, hostile).responses) >= len(hostile.answers):
+        heard = responses(rest + (piece or b""), hostile)
+        found, rest = [*found, *heard.responses], heard.rest
+        if not hostile.closes and len(found) >= len(hostile.answers):
             _half_close(connection)
-    heard = responses(content, hostile)
-    return Heard(heard.responses, closed, heard.rest)
+    return Heard(tuple(found), closed, rest)
 
 
 def _receive(connection: socket.socket, seconds: float) -> bytes | None:
