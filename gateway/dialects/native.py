@@ -25,6 +25,7 @@ from gateway.domain.errors import (
     MalformedRequest,
     ParameterNotSupported,
     ValueNotSupported,
+    VendorTimedOut,
 )
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
@@ -98,8 +99,7 @@ class Dialect:
         connection = self._connection(request)
         job_action = self._job_action(request)
         check_scopes(request.caller, self.performer.scopes[job_action.action], connection.name)
-        question = Question(connection, job_action, request.caller.name, origin=request.origin)
-        question = replace(question, key=self._key(request, question))
+        question = self._with_key(request, Question(connection, job_action, request.caller.name, origin=request.origin))
         if question.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
         answer = await self.performer.actions.perform(question)
@@ -181,23 +181,29 @@ class Dialect:
             raise ValueNotSupported("The request asks for no action that there is.")
         return job_action
 
-    def _key(self, request: Request, question: Question) -> str | None:
-        """The idempotency key of a request: its own, or what the vendor's clients name a request by.
+    def _with_key(self, request: Request, question: Question) -> Question:
+        """The question with the idempotency key of the request: its own, or what the vendor's clients name it by.
 
         Clients that name each request anew keep the name when they send it again. Those that use one name for several
-        requests mean the same one only where all else is the same.
+        requests mean the same one only where all else is the same, and not where it was refused: a job may
+        allow tomorrow what it does not allow today.
         """
         place = self.native.vendor.client_request
         named = None if place is None else request.fields.get(place.keys[0].lower().encode())
         if KEY in request.header or place is None or named is None:
-            return key_of(request)
-        return f"{place.keys[0]}:{hashlib.sha256(named + question.fingerprint).hexdigest()[:32]}"
+            return replace(question, key=key_of(request))
+        name = hashlib.sha256(named + question.fingerprint).hexdigest()[:32]
+        return replace(question, key=f"{place.keys[0]}:{name}", keeps_refusals=False)
 
     # What is answered
 
     def _reply(self, request: Request, record: JobActionRecord, *, is_replayed: bool) -> Reply:
-        if record.status is not JobActionStatus.SUCCEEDED:
+        if record.problem is not None:
             raise problem_of(record).explain(replayed=is_replayed)
+        if record.status is not JobActionStatus.SUCCEEDED:
+            raise VendorTimedOut(
+                "The same request, sent before, is still being worked on.", Explanation(job_action=record.id)
+            )
         kept = ", ".join(each.parameter for each in record.requested.warnings)
         headers = {JOB_ACTION: record.id}
         headers |= {"jobgate-recorded-only": kept} if kept else {}

@@ -14,7 +14,13 @@ from msgspec.structs import replace
 
 from gateway.dialects import rendering
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
-from gateway.domain.errors import IdempotencyKeyMissing, JobgateError, UnknownJobAction
+from gateway.domain.errors import (
+    Explanation,
+    IdempotencyKeyInUse,
+    IdempotencyKeyMissing,
+    JobgateError,
+    UnknownJobAction,
+)
 from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
@@ -121,6 +127,11 @@ class UnifiedApi:
             )
         end = self._clock.monotonic() + preferences.wait
         answer = await self._actions.perform(question)
+        if answer.is_early:
+            raise IdempotencyKeyInUse(
+                "A request with this key is being worked on.",
+                Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=answer.record.id),
+            )
         if not answer.record.is_settled and preferences.wait:
             left = end - self._clock.monotonic()
             answer = replace(answer, record=await self._settler.wait(answer.record, left))

@@ -73,7 +73,10 @@ class ProblemNote(Struct, frozen=True, omit_defaults=True):
 
 
 class Requested(Struct, frozen=True, omit_defaults=True):
-    """Somebody asked for a job action, and nothing was in the way."""
+    """Somebody asked for a job action, and nothing was in the way.
+
+    `keeps_refusals`: its key stands for its answer even where it was refused.
+    """
 
     at: datetime
     caller: str
@@ -83,6 +86,7 @@ class Requested(Struct, frozen=True, omit_defaults=True):
     warnings: tuple[ActionWarning, ...] = ()
     origin: Origin = NOBODY
     idempotency_key: str | None = None
+    keeps_refusals: bool = True
 
 
 class Sent(Struct, frozen=True, omit_defaults=True):
@@ -208,9 +212,16 @@ class JobActionRecord(Struct, frozen=True):
         return state.status if state else conclusion.job
 
     @property
-    def may_be_asked_again(self) -> bool:
-        """Whether it failed in a way that sending the same request again may mend, and can do no harm."""
-        return self.is_settled and self.problem is not None and problem_of(self).may_be_retried
+    def lets_go_of_key(self) -> bool:
+        """Whether the same request, sent again, is a new one: it failed, and sending it again can do no harm.
+
+        That is so where it may mend the failure, and where it was plainly refused and the key is not for refusals.
+        """
+        conclusion = self.conclusion
+        if conclusion is None or conclusion.settled_by is None or conclusion.problem is None:
+            return False
+        is_refused = conclusion.settled_by in {SettledBy.VENDOR_REPLY, SettledBy.NOTHING_SENT}
+        return problem_of(self).may_be_retried or (is_refused and not self.requested.keeps_refusals)
 
 
 class HeldKey(Struct, frozen=True):

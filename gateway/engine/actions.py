@@ -19,7 +19,6 @@ from gateway.domain.errors import (
     Explanation,
     FieldError,
     GatewayError,
-    IdempotencyKeyInUse,
     IdempotencyKeyReused,
     JobgateError,
     LedgerUnavailable,
@@ -72,7 +71,8 @@ class Question(Struct, frozen=True):
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
-    asked again gets the same answer. It may take `seconds`, where that is less than the gateway allows.
+    asked again gets the same answer; unless `keeps_refusals`, not where it was refused. It may take
+    `seconds`, where that is less than the gateway allows.
     """
 
     connection: Connection
@@ -80,6 +80,7 @@ class Question(Struct, frozen=True):
     caller: str
     strict: bool = False
     key: str | None = None
+    keeps_refusals: bool = True
     origin: Origin = NOBODY
     seconds: float | None = None
 
@@ -92,10 +93,15 @@ class Question(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """A job action's record, which says all that there is to be answered; and whether it was answered before."""
+    """A job action's record, which says all that there is to be answered; and whether it was asked for before."""
 
     record: JobActionRecord
     is_replayed: bool = False
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the same request, made before, is still being worked on."""
+        return self.is_replayed and self.record.conclusion is None
 
 
 class Translation(NamedTuple):
@@ -140,8 +146,8 @@ class Actions:
     async def perform(self, question: Question) -> Answer:
         """Apply the action at the vendor, once, and record what came of it; the record says whether it failed.
 
-        Raises JobgateError where there is no record of it: the vendor has no such action, the key is in use or was used
-        for something else, or the ledger cannot be written.
+        Raises JobgateError where there is no record of it: the vendor has no such action, the key was used for
+        something else, or the ledger cannot be written.
         """
         translation = supported(question)
         context = self.calls.context(question.origin, question.seconds)
@@ -288,21 +294,17 @@ class Actions:
             warnings=translation.warnings,
             origin=question.origin,
             idempotency_key=question.key,
+            keeps_refusals=question.keeps_refusals,
         )
         return JobActionRecord(self.clock.new_id(now), requested)
 
 
 def earlier(holder: Holder, fingerprint: bytes) -> JobActionRecord:
-    """The record that a key stands for. Raises IdempotencyKeyReused and IdempotencyKeyInUse."""
+    """The record that a key stands for. Raises IdempotencyKeyReused."""
     if holder.fingerprint != fingerprint:
         raise IdempotencyKeyReused(
             "The key was used before, with another action, job, connection or parameters.",
             Explanation(outcome=Outcome.NOT_SENT),
-        )
-    if holder.record.conclusion is None:
-        raise IdempotencyKeyInUse(
-            "A request with this key is being worked on.",
-            Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=holder.record.id),
         )
     return holder.record
 

@@ -178,5 +178,5 @@ async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
     answer = await made.actions.perform(structs.replace(made.ask(CANCEL), key="key-1"))
     assert answer.record.problem is not None
     assert (answer.record.problem.code, answer.record.outcome) == ("ledger-unavailable", Outcome.NOT_SENT)
-    assert answer.record.may_be_asked_again
+    assert answer.record.lets_go_of_key
     assert made.transport.requests == []

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
 from gateway.app import Catalogue, Gateway
-from gateway.domain.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from gateway.domain.errors import IdempotencyKeyReused
 from gateway.domain.model import HttpReply, HttpRequest, JobAction, Outcome, Page
 from gateway.domain.ports import Ledger
 from gateway.domain.record import (
@@ -292,9 +292,6 @@ class GatewayMachine(RuleBasedStateMachine):
         except IdempotencyKeyReused:
             assert held is not None
             assert held.question != asked.what
-        except IdempotencyKeyInUse:
-            assert held is not None
-            assert held.number in self.ended, "only a request whose process ended can still be under way"
         else:
             self.expect(asked, held, answer)
         self.ending.step = None
@@ -303,6 +300,9 @@ class GatewayMachine(RuleBasedStateMachine):
     def expect(self, asked: Asked, held: Held | None, answer: Answer) -> None:
         """The answer is that of the first request with the key, or a new one."""
         assert answer.is_replayed == (held is not None)
+        if answer.is_early:
+            assert held is not None
+            assert held.number in self.ended, "only a request whose process ended can still be under way"
         made_by = int(answer.record.requested.origin.request_id or 0)
         assert made_by == (held.number if held else self.number)
         if held is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -128,6 +129,61 @@ async def test_one_name_for_several_requests_means_each_by_itself(vendors: Any) 
             assert (await world.house.azure("POST", path, headers=[REQUEST_ID])).status == 200
         with_note = await world.house.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
         assert (with_note.status, world.actions) == (200, 3)
+
+
+async def test_a_refusal_is_not_kept_for_a_name(vendors: Any) -> None:
+    """A job may allow tomorrow what it does not allow today, and the client may use the same name then.
+
+    An idempotency key stands for its answer, whatever that was.
+    """
+    refusal = reply(409, {"error": {"code": "JobIsAssigned", "message": "Assigned."}})
+    world = vendors(refusal, "assigned")
+    key = ("idempotency-key", "k")
+    assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 409
+    assert (await world.house.azure("POST", CANCEL, headers=[key])).status == 409
+    world.action = reply(200, {})
+    named = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+    assert (named.status, "idempotent-replayed" in named.headers) == (200, False)
+    keyed = await world.house.azure("POST", CANCEL, headers=[key])
+    assert (keyed.status, keyed.headers["idempotent-replayed"]) == (409, "true")
+    assert world.actions == 3
+
+
+async def test_a_request_that_is_sent_twice_at_once_is_answered_twice(vendors: Any) -> None:
+    """The second one waits for the first, and hears the same: 409 would say that it was refused."""
+    world = vendors(reply(200, {}))
+    async with asyncio.TaskGroup() as tasks:
+        both = []
+
+        async def send_again() -> None:
+            both.append(tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID])))
+            await asyncio.sleep(0.1)
+
+        world.transport.before_reply = send_again
+        both.append(tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID])))
+    first, second = (each.result() for each in both)
+    assert (first.status, second.status, first.body, world.actions) == (200, 200, second.body, 1)
+    assert first.headers["jobgate-job-action"] == second.headers["jobgate-job-action"]
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_request_that_goes_on_and_on_is_doubtful_to_who_sends_it_again(vendors: Any) -> None:
+    """The second one waits for no longer than a call may take, and hears then what makes no client send it again."""
+    world = vendors(reply(200, {}))
+    has_ended = asyncio.Event()
+    world.transport.before_reply = has_ended.wait
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID]))
+        await asyncio.sleep(0.05)
+        second = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        has_ended.set()
+    assert (second.status, second.json["error"]["code"], "retry-after" in second.headers) == (
+        424,
+        "OutcomeUnknown",
+        False,
+    )
+    assert (first.result().status, world.actions) == (200, 1)
+    assert second.headers["jobgate-job-action"] == first.result().headers["jobgate-job-action"]
 
 
 async def test_without_a_name_two_requests_are_two_actions(vendors: Any) -> None:
