@@ -64,6 +64,9 @@ DOUBTFUL = HTTPStatus.FAILED_DEPENDENCY
 429, or with Retry-After (azure-core, curl --retry, Vonage's samples); none of them does so after this one."""
 DOUBTFUL_CODE = "OutcomeUnknown"
 
+RENAMED: Mapping[int, str] = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+"""Statuses with the names of RFC 9110, which Python's library has since 3.13."""
+
 JOB_ACTION = "jobgate-job-action"
 """The header field that names the record of a job action."""
 
@@ -139,4 +142,4 @@ class Refusals:
 
 def code_of(status: int) -> str:
     """The code of an error of which the document says nothing, as Azure writes codes: NotFound."""
-    return "".join(responses.get(status, "Error").split())
+    return "".join(RENAMED.get(status, responses.get(status, "Error")).split())

@@ -17,6 +17,7 @@ from asyncio import TimerHandle
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from socket import SHUT_WR
 from typing import Any
 
@@ -342,7 +343,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if cycle.disconnected or cycle.response_started:
             return
         if cycle.access_log:
-            target = get_path_with_query_string(cycle.scope)
+            target = _logged_target(cycle.scope, status)
             version, client = cycle.scope["http_version"], get_client_addr(cycle.scope)
             cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, cycle.scope["method"], target, version, status)
         if self._is_stopping:
@@ -401,3 +402,10 @@ class EdgeProtocol(HttpToolsProtocol):
             self._linger()
         elif ends:
             self._close()
+
+
+def _logged_target(scope: Any, status: int) -> str:
+    """The target for the log, without the query of a refused request: that may be a secret in the wrong place."""
+    whole: str = get_path_with_query_string(scope)
+    path, mark, _ = whole.partition("?")
+    return f"{path}?..." if mark and status >= HTTPStatus.BAD_REQUEST else whole

@@ -72,7 +72,7 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
     errors = repeated + operation.check(parts)
     if errors:
         first, others = errors[0], len(errors) - 1
-        more = f", and {others} more in `errors`" if others else ""
+        more = f"; {others} more do not fit" if others else ""
         raise MalformedRequest(
             f"The request does not fit: {first.pointer} {first.detail}{more}.", Explanation(errors=errors)
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import socket
 
+import requests
+
 from tests.serving.process import KEY, SECONDS, served
 
 FORGED = "2026-01-05 10:00:00,000 INFO uvicorn.access: forged"
@@ -37,6 +39,24 @@ def requests_with(piece: str) -> list[bytes]:
         % (raw, head, key, raw),
         b"%b /v1/vendors HTTP/1.1\r\n%b%b\r\n" % (raw or b"GET", head, key),
     ]
+
+
+def test_a_secret_in_a_query_is_not_logged() -> None:
+    """Who puts a secret where it does not belong is refused, and the log has the path alone; a good query it has."""
+    secret = "a-secret-of-some-length"
+    with served("--sandbox") as (process, url):
+        for method, target, status in (
+            ("POST", f"/native/vonage-contact-center/Auth/connect/token?client_secret={secret}", 400),
+            ("GET", f"/v1/vendors?access_token={secret}", 401),
+            ("GET", "/v1/job-actions?limit=7", 200),
+        ):
+            key = {"Authorization": f"Bearer {KEY}"} if status == 200 else {}
+            assert requests.request(method, f"{url}{target}", headers=key, timeout=SECONDS).status_code == status
+        process.terminate()
+        said, _ = process.communicate(timeout=SECONDS)
+    assert secret not in said
+    assert "Auth/connect/token?... HTTP/1.1" in said
+    assert "GET /v1/job-actions?limit=7 HTTP/1.1" in said
 
 
 def test_a_client_writes_no_lines_of_its_own() -> None:
