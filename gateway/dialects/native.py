@@ -22,6 +22,7 @@ from gateway.domain.errors import (
     Explanation,
     FieldError,
     IdempotencyKeyMissing,
+    JobgateError,
     MalformedRequest,
     ParameterNotSupported,
     ValueNotSupported,
@@ -198,17 +199,20 @@ class Dialect:
     # What is answered
 
     def _reply(self, request: Request, record: JobActionRecord, *, is_replayed: bool) -> Reply:
-        if record.problem is not None:
-            raise problem_of(record).explain(replayed=is_replayed)
         if record.status is not JobActionStatus.SUCCEEDED:
-            raise VendorTimedOut(
-                "The same request, sent before, is still being worked on.", Explanation(job_action=record.id)
-            )
+            raise self._problem(record).explain(replayed=is_replayed)
         kept = ", ".join(each.parameter for each in record.requested.warnings)
         headers = {JOB_ACTION: record.id}
         headers |= {"jobgate-recorded-only": kept} if kept else {}
         headers |= {"idempotent-replayed": "true"} if is_replayed else {}
-        return Reply({}, success_of(request), headers)
+        return Reply({}, request.operation.success, headers)
+
+    def _problem(self, record: JobActionRecord) -> JobgateError:
+        if record.conclusion is not None:
+            return problem_of(record)
+        return VendorTimedOut(
+            "The same request, sent before, is still being worked on.", Explanation(job_action=record.id)
+        )
 
     async def _own_page(
         self, read: ReadMapping, request: Request, connection: Connection, asked: VendorRequest
@@ -311,12 +315,6 @@ class Dialect:
             f"{self.native.vendor.name} has no words for {what} of {vendor}.",
             Explanation(vendor=VendorResponse(vendor)),
         )
-
-
-def success_of(request: Request) -> int:
-    """The status that the document has for an action that was carried out."""
-    documented = (int(status) for status in request.operation.responses if status.isdigit() and status < "300")
-    return min(documented, default=int(HTTPStatus.OK))
 
 
 def documented(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:

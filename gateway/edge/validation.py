@@ -7,6 +7,7 @@ one pass, so that all errors of a request are told at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -89,12 +90,18 @@ def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tup
     """The query parameters, and what is wrong with their number: each comes at most once."""
     if not raw:
         return NO_QUERY
-    pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None)
+    pairs = query_pairs(raw)
     declared = operation.declared["query"]
     values = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
     names = [name for name, _ in pairs]
     repeated = sorted({name for name in names if names.count(name) > 1 and name in declared})
     return values, tuple(FieldError(pointer("query", name), "is given more than once") for name in repeated)
+
+
+@lru_cache(maxsize=256)
+def query_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """The names and values of a query. Clients of a vendor send the same one with each request: its version."""
+    return tuple(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None))
 
 
 def form_values(content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:

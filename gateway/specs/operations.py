@@ -100,6 +100,11 @@ class Operation:
         """The path as its own text and its parameters' names in turn, beginning with text."""
         return tuple(_PARAMETER.split(self.path))
 
+    @cached_property
+    def success(self) -> int:
+        """The status of the documented answer to what was carried out."""
+        return min((int(status) for status in self.responses if status.isdigit() and status < "300"), default=200)
+
     def response(self, status: int) -> Response | None:
         """The documented response for a status: its own, its class's, or the default."""
         known = self.responses
