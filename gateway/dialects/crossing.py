@@ -57,9 +57,13 @@ def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
         for read in dialect.specification.reads.values():
             constants = {rule.place.keys[0] for rule in read.lens.rules if rule.source is None}
             declared = [name for name in read.operation.declared["query"] if name not in constants]
-            crossing = {rule.place.keys[0] for rule in read.lens.rules if rule.place.location == "query"}
             asked = f"{read.operation.method} {read.operation.path}"
-            yield dialect.name, f"`{asked}`", listed(declared), listed(name for name in declared if name in crossing)
+            yield (
+                dialect.name,
+                f"`{asked}`",
+                listed(declared),
+                listed(name for name in declared if name in read.common_query),
+            )
 
 
 def listed(names: Iterable[str]) -> str:

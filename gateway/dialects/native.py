@@ -118,7 +118,7 @@ class Dialect:
         context = self._context(request)
         if self._is_own(connection):
             reply = await self.performer.jobs.read(connection, asked, context)
-            return Reply(reply.body, headers=documented(request.operation, reply.http.headers))
+            return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
         job_id = str(read.lens.decode(asked.parts())["job.id"])
         job = await self.performer.jobs.get(connection, job_id, context)
         shown = self.words.job(job)
@@ -233,8 +233,7 @@ class Dialect:
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
         """Refuse what cannot cross: left out, it would show jobs that were not asked for."""
-        crossing = {rule.place.keys[0] for rule in read.lens.rules if rule.place.location == "query"}
-        refused = [name for name in asked.query if name not in crossing]
+        refused = [name for name in asked.query if name not in read.common_query]
         if refused:
             vendor = connection.vendor.name
             raise ParameterNotSupported(
@@ -317,7 +316,7 @@ class Dialect:
         )
 
 
-def documented(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:
+def documented_headers(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:
     """The header fields of a vendor's reply that its document has for it."""
     response = operation.response(HTTPStatus.OK)
     names = response.headers if response else ()

@@ -74,6 +74,11 @@ class ReadMapping:
     reply: Lens = NO_LENS
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def common_query(self) -> frozenset[str]:
+        """The query parameters that can be said in common words too."""
+        return frozenset(rule.place.keys[0] for rule in self.lens.rules if rule.place.location == "query")
+
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)

@@ -120,6 +120,23 @@ async def test_vonages_client_reads_azures_jobs(status: str) -> None:
     }
 
 
+async def test_an_own_job_keeps_the_header_fields_of_its_document() -> None:
+    """What the vendor's document has, such as the entity tag, is passed on; what it has not is not."""
+    house = with_jobs()
+    house.transport.otherwise = reply(200, azure_job("queued"), {"etag": '"7"', "x-internal": "host 4"})
+    answer = await house.azure("GET", job_path(AZURE_JOB))
+    assert (answer.headers["etag"], "x-internal" in answer.headers) == ('"7"', False)
+
+
+async def test_more_jobs_than_can_be_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list by number tells how many pages there are: cut short, it would say that there are no more."""
+    monkeypatch.setattr("gateway.dialects.native.MOST_PAGES", 2)
+    monkeypatch.setattr("gateway.dialects.native.MOST_JOBS", 1)
+    house = with_jobs(*({**azure_job("queued"), "id": uuid(number)} for number in range(3)), page=1)
+    answer = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
+    assert (answer.status, "more than 2 jobs" in answer.json["message"]) == (422, True)
+
+
 async def test_an_entity_tag_is_another_when_the_job_is() -> None:
     """And the same as long as the job is."""
     tags = [

@@ -208,6 +208,15 @@ async def test_an_idempotency_key_works_in_every_dialect(vendors: Any) -> None:
         assert (other.status, world.actions) == (422, 1)
 
 
+async def test_a_key_counts_more_than_a_name(vendors: Any) -> None:
+    """Where a request has both, its key says whether it is another one."""
+    world = vendors(reply(200, {}))
+    for key, is_replayed in (("a", False), ("b", False), ("a", True)):
+        answer = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
+        assert (answer.status, "idempotent-replayed" in answer.headers) == (200, is_replayed)
+    assert world.actions == 2
+
+
 async def test_a_connection_that_needs_a_key_takes_the_name_for_one(catalogue: Catalogue, vendors: Any) -> None:
     """Azure's clients name their requests; Vonage's have to send the header."""
     world = vendors(reply(200, {}))
