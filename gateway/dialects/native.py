@@ -268,7 +268,7 @@ class Dialect:
         shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
         limit, number = int(str(values.get("page.limit", read.usual_page()))), int(str(values.get("page.number", 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
-        return Reply(numbered_page(self.native.vendor.api.document, read, part), headers=left_out)
+        return Reply(numbered_page(read, part), headers=left_out)
 
     async def _all(self, connection: Connection, status: str | None, context: CallContext) -> list[Job]:
         jobs: list[Job] = []

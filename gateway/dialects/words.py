@@ -40,7 +40,7 @@ class Words:
         one, many = self.vendor.read_one, self.vendor.read_list
         if one is not None:
             return fits(one, shown)
-        return many is None or fits(many, numbered_page(self.vendor.api.document, many, Part([shown], 1, 1, 1)))
+        return many is None or fits(many, numbered_page(many, Part([shown], 1, 1, 1)))
 
 
 def fits(read: ReadMapping, body: Mapping[str, Json]) -> bool:

@@ -41,7 +41,7 @@ class Pages:
         number = int(str(values.get("page.number", 1)))
         start = (number - 1) * limit
         part = Part(wanted[start : start + limit], number, limit, len(wanted))
-        return numbered_page(self._specification.api.document, self._read, part)
+        return numbered_page(self._read, part)
 
     def _wanted(
         self, jobs: Sequence[VendorJob], values: Mapping[str, Json], query: Mapping[str, Json]

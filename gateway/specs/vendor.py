@@ -62,8 +62,8 @@ class ActionMapping:
 class ReadMapping:
     """How a vendor's jobs are read: an `x-job-read`. `items` is None where the reply is one job.
 
-    `reply` is what the reply says of the job beside its body. `selectors` are words by which jobs can be asked for that
-    are no status: each stands for some, none listed for all.
+    `reply` is what the reply says beside the job, or beside the jobs of a numbered page. `selectors` are words by which
+    jobs can be asked for that are no status: each stands for some, none listed for all.
     """
 
     operation: Operation
