@@ -102,7 +102,7 @@ class Refusals:
         if isinstance(error, VERBATIM) and said and said.status and said.vendor == self.native.vendor.name:
             return Answer(said.status, said.message or sentence(error.detail), said.code)
         documented = self.native.vendor.errors.meanings.get(MEANINGS.get(type(error), ""), ())
-        message = self._said_of_a_place(error) or sentence(error.detail)
+        message = self._said_of_a_place(error) or self._said_of_the_job(error) or sentence(error.detail)
         if not documented:
             return Answer(error.status, message, code_of(error.status))
         # Of several answers that the vendor's documents leave open, the one with the status that says so by itself.
@@ -117,6 +117,14 @@ class Refusals:
         wrong = [each.pointer.removeprefix("/").replace("/", ".") for each in error.explanation.errors]
         said = {str(place): text for place, text in self.native.vendor.errors.places.items()}
         return next((said[place] for place in wrong if place in said), None)
+
+    def _said_of_the_job(self, error: JobgateError) -> str | None:
+        """Why a job does not allow an action, where the word for its status is another vendor's."""
+        job = error.explanation.job
+        if not isinstance(error, WrongState) or job is None or job.status.vendor_status in self.native.vendor.statuses:
+            return None
+        word = self.native.vendor.word_for(job.status.status)
+        return None if word is None else f"The job is {word}, which does not allow the action."
 
     def _is_action(self, operation: Operation | None) -> bool:
         return operation is not None and operation.operation_id in self.native.actions
