@@ -143,6 +143,12 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port.")
+    start_seconds: float = Field(
+        300, gt=0, description="How long a worker may take to start, in seconds, before it is replaced."
+    )
+    health_seconds: float = Field(
+        60, gt=1, description="How long a worker may give no sign of life, in seconds, before it is replaced."
+    )
     access_log: bool = Field(default=True, description="Whether each request is logged.")
     trusted_hosts: tuple[HostName, ...] | None = Field(
         None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -14,21 +13,16 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess, multiprocess
 
-from gateway.config import ConfigurationError
-from gateway.edge.door import turn_away
 from gateway.edge.limits import Limits
 from gateway.edge.protocol import EdgeProtocol
-from gateway.edge.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
+from gateway.edge.stopping import STOP_SECONDS, StoppingServer
+from gateway.supervisor import Patience, Supervisor
 from gateway.tls import Certificate
-
-log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 ACCEPTED_AT_ONCE = 32
 """New connections in one turn of the event loop."""
-_START_SECONDS = 30
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,58 +62,18 @@ class GreetingServer(StoppingServer):
             print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
 
 
-class Worker(multiprocess.Process):
-    """A server in a process of its own, beside others that share its sockets."""
-
-    @property
-    def server(self) -> StoppingServer:
-        """The server."""
-        if not isinstance(self._server, StoppingServer):
-            self._server = StoppingServer(self.config)
-            self._server.is_alone = False
-        return self._server
-
-
-class GreetingSupervisor(Multiprocess):
-    """Several servers in processes of their own; something is said when all are ready."""
-
-    greeting = ""
-    check_again: Callable[[], None] | None = None
-
-    def handle_hup(self) -> None:
-        """Replace the servers, one after the other, by such as read the settings anew; not where those are no good."""
-        try:
-            if self.check_again is not None:
-                self.check_again()
-        except ConfigurationError as error:
-            log.error("the settings were not reloaded, and the old ones hold: %s", error)  # noqa: TRY400 - it says all
-            return
-        self.restart_all()
-        log.info("the settings were reloaded")
-
-    def init_processes(self) -> None:
-        """Start them, then greet."""
-        super().init_processes()
-        if all(process.wait_until_ready(_START_SECONDS) for process in self.processes):
-            print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
-
-    def terminate_all(self) -> None:
-        """Tell them to stop, and shut the door that they share; one of them alone could not."""
-        super().terminate_all()
-        time.sleep(GRACE_SECONDS)
-        turn_away(self.sockets[0])
-        for each in self.sockets:
-            each.close()
-
-
 @dataclass(frozen=True)
 class Manner:
-    """How an application is served. `greeting` is printed when it is ready; with a `certificate` it is https."""
+    """How an application is served. `greeting` is printed when it is ready; with a `certificate` it is https.
+
+    `patience` is what a supervisor has with its workers.
+    """
 
     access_log: bool = False
     limits: Limits = field(default_factory=Limits)
     greeting: str = ""
     certificate: Certificate | None = None
+    patience: Patience = field(default_factory=Patience)
 
 
 def server(application: Any, manner: Manner) -> GreetingServer:
@@ -135,18 +89,15 @@ def supervisor(
     workers: int,
     listening: socket.socket,
     check_again: Callable[[], None] | None = None,
-) -> Multiprocess:
+) -> Supervisor:
     """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable.
 
     On SIGHUP each is replaced by a new one, once `check_again` finds that this can be done.
     """
     configuration = _configuration(make, manner)
-    configuration.factory, configuration.workers = True, workers
-    # uvicorn has no other way to be told what its workers are.
-    multiprocess.Process = Worker  # type: ignore[misc]
-    made = GreetingSupervisor(configuration, doors(listening))
-    made.greeting, made.check_again = manner.greeting, check_again
-    return made
+    configuration.factory = True
+    greet = partial(print, manner.greeting, flush=True)
+    return Supervisor(configuration, doors(listening), workers, manner.patience, greet, check_again)
 
 
 def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
@@ -158,7 +109,6 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        timeout_worker_healthcheck=_START_SECONDS,
         ssl_certfile=manner.certificate.certificate if manner.certificate else None,
         ssl_keyfile=manner.certificate.key if manner.certificate else None,
     )
@@ -192,8 +142,8 @@ def in_background(
 
 
 def _wait_until_started(serving: uvicorn.Server, thread: threading.Thread) -> None:
-    end = time.monotonic() + _START_SECONDS
+    """Wait as long as it takes: a thread that cannot start its server ends. Raises OSError."""
     while not serving.started:
-        if not thread.is_alive() or time.monotonic() > end:
+        if not thread.is_alive():
             raise OSError("the server did not start; its log says why.")
         time.sleep(0.005)

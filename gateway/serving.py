@@ -40,6 +40,7 @@ from gateway.listening import HOST, Manner, address, doors, in_background, liste
 from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.keys import new_access_secret, new_key
+from gateway.supervisor import Patience
 from gateway.tls import Certificate, self_signed
 
 TRIAL_KEY = "only-for-trying-out"
@@ -331,7 +332,9 @@ def _serve(  # noqa: PLR0913, PLR0917 - what serving takes
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        manner = Manner(settings.server.access_log, settings.limits, Banner(url, ledger, sandbox, trust).text(), made)
+        greeting = Banner(url, ledger, sandbox, trust).text()
+        patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
+        manner = Manner(settings.server.access_log, settings.limits, greeting, made, patience)
         if settings.server.workers > 1:
             workers = settings.server.workers
             reread = None if source is None else partial(check_again, source, settings)
