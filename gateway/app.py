@@ -1,4 +1,7 @@
-"""The composition root: the only module that knows everybody."""
+"""The composition root: the only module that knows everybody.
+
+What serves, what stores and what sends are loaded where they are used, since most commands need one of them at most.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from gateway.clock import SystemClock
@@ -21,41 +24,35 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
 )
+from gateway.databases import database_of
 from gateway.dialects import rendering
-from gateway.dialects.native import Dialect, Performer
-from gateway.dialects.refusals import Refusals
-from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
-from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
-from gateway.edge.guard import STOPPING, Application
-from gateway.edge.hosts import TrustedHosts
-from gateway.edge.pages import Pages
-from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
-from gateway.edge.surface import Surface, serving
-from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
 from gateway.engine.drift import Drift
 from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Schedule, Settler
-from gateway.ledger.database import Database, UnusableDatabase
-from gateway.ledger.keys import KeyStore, KeyWatch
-from gateway.ledger.ledger import SqlLedger
 from gateway.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
-from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
 from gateway.security.keys import AccessKey, Keyring
-from gateway.security.openid import Issuer, OpenIdTokens
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
-from gateway.transport import HttpTransport
+
+if TYPE_CHECKING:
+    from gateway.edge.guard import Application
+    from gateway.ledger.keys import KeyStore
+    from gateway.ledger.ledger import SqlLedger
+    from gateway.security.openid import OpenIdTokens
+    from gateway.transport import HttpTransport
+
+__all__ = ("Catalogue", "Gateway", "caller_of", "database_of", "key_store_of", "ledger_of")
 
 NO_RECORD = "00000000-0000-0000-0000-000000000000"
 """The id of no job action."""
@@ -108,7 +105,7 @@ class Gateway:
         self.clock = clock or SystemClock()
         self.transport = transport
         self._opened: list[HttpTransport] = []
-        self.key_store = None if ledger else KeyStore(database_of(settings))
+        self.key_store = None if ledger else key_store_of(settings)
         self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
             catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
@@ -117,37 +114,9 @@ class Gateway:
     @cached_property
     def application(self) -> Application:
         """The ASGI application."""
-        calls, jobs = self.settler.jobs.calls, self.settler.jobs
-        key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
-        actions = Actions(calls, jobs, self.ledger, self.clock, self.settler.schedule, key_time)
-        callers = Callers(self.keyring, self.clock, self._tokens())
-        doorkeeper = Doorkeeper(callers, Rates(self.clock, self._rate()))
-        unified = UnifiedApi(self.directory, jobs, actions, self.ledger, self.settler)
-        performer = Performer(
-            self.directory,
-            jobs,
-            actions,
-            self.settler,
-            callers.access_tokens,
-            Performer.scopes_of(self.catalogue.api),
-            "https" if self.settings.server.plain_http else None,
-        )
-        return serving(
-            [
-                Surface(
-                    self.catalogue.api,
-                    BASE_PATH,
-                    unified.handlers(self.catalogue.actions),
-                    unified_security(doorkeeper),
-                    Problems(self.catalogue.api),
-                ),
-                *(native_surface(each, performer, doorkeeper) for each in self.catalogue.natives.values()),
-            ],
-            pages=Pages(self.catalogue.documents, self.lifespan, self.readiness),
-            limits=self.settings.limits,
-            hosts=TrustedHosts.of(self.settings.server.host, self.settings.server.trusted_hosts),
-            response_validation=self.response_validation,
-        )
+        from gateway.surfaces import application
+
+        return application(self)
 
     @property
     def response_validation(self) -> ResponseValidation:
@@ -168,9 +137,13 @@ class Gateway:
 
         Gives the event by which the server tells that it stops.
         """
+        from gateway.edge.guard import STOPPING
+
         await self.ledger.start()
         tasks = [asyncio.create_task(self.settler.run())]
         if self.key_store is not None:
+            from gateway.ledger.keys import KeyWatch
+
             watch = KeyWatch(self.keyring, self.key_store)
             await watch.look()
             tasks.append(asyncio.create_task(watch.run()))
@@ -207,8 +180,11 @@ class Gateway:
         keys = [AccessKey(caller.name, caller, secret.get_secret_value()) for caller, secret in access if secret]
         return Keyring(whole, access_keys=keys)
 
-    def _tokens(self) -> OpenIdTokens | None:
+    @cached_property
+    def tokens(self) -> OpenIdTokens | None:
         """What checks the tokens of the issuer, where there is one."""
+        from gateway.security.openid import Issuer, OpenIdTokens
+
         openid = self.settings.openid
         if openid is None:
             return None
@@ -217,7 +193,9 @@ class Gateway:
         transport = self.transport or self._open(origins)
         return OpenIdTokens(issuer, transport, self.clock)
 
-    def _rate(self) -> Quota | None:
+    @property
+    def rate(self) -> Quota | None:
+        """How many requests one caller may send."""
         limit = self.settings.rate_limit
         return None if limit == "none" else Quota(limit.requests, limit.seconds)
 
@@ -242,6 +220,8 @@ class Gateway:
 
     def _open(self, addresses: Collection[str]) -> HttpTransport:
         """A transport to these addresses and no others."""
+        from gateway.transport import HttpTransport
+
         seconds = self.settings.policy.connect_seconds
         self._opened.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
         return self._opened[-1]
@@ -296,17 +276,6 @@ class Gateway:
         return signature
 
 
-def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeeper) -> Surface:
-    """How a vendor's own API is served."""
-    return Surface(
-        native.api,
-        native.base_path,
-        Dialect(native, performer).handlers(),
-        vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
-        Refusals(native),
-    )
-
-
 def caller_of(name: str, settings: CallerSettings) -> Caller:
     """A caller of the settings."""
     return Caller(name, frozenset(settings.scopes))
@@ -314,15 +283,14 @@ def caller_of(name: str, settings: CallerSettings) -> Caller:
 
 def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
     """The ledger in the database that the settings name. Raises ConfigurationError."""
+    from gateway.ledger.ledger import SqlLedger
+
     days = settings.ledger.retention_days
     return SqlLedger(database_of(settings), clock, None if days is None else timedelta(days=days))
 
 
-def database_of(settings: Settings) -> Database:
-    """The database that the settings name. Raises ConfigurationError."""
-    try:
-        if settings.database_url is not None:
-            return Database.at(settings.database_url.get_secret_value())
-        return Database.in_folder(settings.state_folder or user_state_path("jobgate", appauthor=False))
-    except UnusableDatabase as error:
-        raise ConfigurationError(str(error)) from None
+def key_store_of(settings: Settings) -> KeyStore:
+    """The keys in the database that the settings name. Raises ConfigurationError."""
+    from gateway.ledger.keys import KeyStore
+
+    return KeyStore(database_of(settings))

@@ -158,8 +158,8 @@ def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from gateway.app import database_of
     from gateway.config import ConfigurationError, load
+    from gateway.databases import database_of
     from gateway.domain.errors import LedgerUnavailable
     from gateway.ledger.audit import count
     from gateway.ledger.database import UnusableDatabase

@@ -149,8 +149,8 @@ def day(at: datetime | None) -> str:
 @contextmanager
 def store(config: Path | None) -> Iterator[KeyStore]:
     """The key store of the settings, its tables made where they are not there. Ends the program where it cannot be."""
-    from gateway.app import database_of
     from gateway.config import ConfigurationError, load
+    from gateway.databases import database_of
     from gateway.domain.errors import LedgerUnavailable
     from gateway.ledger.database import UnusableDatabase
     from gateway.ledger.keys import KeyStore

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -38,10 +39,12 @@ from gateway.ledger.database import Database, UnusableDatabase
 from gateway.ledger.keys import KeyStore
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.reloading import Reloadable, refuse_what_is_fixed
-from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.security.keys import new_access_secret, new_key
 from gateway.supervisor import Patience
 from gateway.tls import Certificate, self_signed
+
+if TYPE_CHECKING:
+    from gateway.sandbox.server import Sandbox, SandboxServer
 
 TRIAL_KEY = "only-for-trying-out"
 TRIAL_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
@@ -154,11 +157,15 @@ def serve_sandbox(port: int) -> None:
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
     """The simulators of every installed vendor, as a context manager that runs them."""
+    from gateway.sandbox.server import SandboxServer
+
     return SandboxServer(sandbox_of(catalogue), port)
 
 
 def sandbox_of(catalogue: Catalogue) -> Sandbox:
     """The simulators of every installed vendor, as one application."""
+    from gateway.sandbox.server import Sandbox
+
     return Sandbox({name: (vendor.adapter, vendor.specification) for name, vendor in catalogue.vendors.items()})
 
 

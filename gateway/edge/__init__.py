@@ -1,1 +1,6 @@
 """What stands before any handler: canonical requests, limits, compiled validation, the rendering of problems."""
+
+from gateway.edge.late_grammar import install
+
+# Before anything else of this package, since most of it loads Connexion.
+install()

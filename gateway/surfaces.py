@@ -1,0 +1,66 @@
+"""The APIs that a gateway serves: the unified one and its vendors' own, by which handlers, to whom, and the pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gateway.app import Gateway
+from gateway.dialects.native import Dialect, Performer
+from gateway.dialects.refusals import Refusals
+from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
+from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
+from gateway.edge.guard import Application
+from gateway.edge.hosts import TrustedHosts
+from gateway.edge.pages import Pages
+from gateway.edge.rates import Rates
+from gateway.edge.surface import Surface, serving
+from gateway.engine.actions import Actions
+from gateway.security.callers import Callers
+from gateway.specs.native import NativeApi
+
+
+def application(gateway: Gateway) -> Application:
+    """The ASGI application of a gateway."""
+    settings, catalogue = gateway.settings, gateway.catalogue
+    jobs = gateway.settler.jobs
+    key_time = timedelta(hours=settings.ledger.idempotency_hours)
+    actions = Actions(jobs.calls, jobs, gateway.ledger, gateway.clock, gateway.settler.schedule, key_time)
+    callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
+    doorkeeper = Doorkeeper(callers, Rates(gateway.clock, gateway.rate))
+    unified = UnifiedApi(gateway.directory, jobs, actions, gateway.ledger, gateway.settler)
+    performer = Performer(
+        gateway.directory,
+        jobs,
+        actions,
+        gateway.settler,
+        callers.access_tokens,
+        Performer.scopes_of(catalogue.api),
+        "https" if settings.server.plain_http else None,
+    )
+    return serving(
+        [
+            Surface(
+                catalogue.api,
+                BASE_PATH,
+                unified.handlers(catalogue.actions),
+                unified_security(doorkeeper),
+                Problems(catalogue.api),
+            ),
+            *(native_surface(each, performer, doorkeeper) for each in catalogue.natives.values()),
+        ],
+        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
+        limits=settings.limits,
+        hosts=TrustedHosts.of(settings.server.host, settings.server.trusted_hosts),
+        response_validation=gateway.response_validation,
+    )
+
+
+def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeeper) -> Surface:
+    """How a vendor's own API is served."""
+    return Surface(
+        native.api,
+        native.base_path,
+        Dialect(native, performer).handlers(),
+        vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
+        Refusals(native),
+    )

@@ -1,0 +1,115 @@
+"""Commands load what they need and nothing else: what serves takes longer to load than most commands take to run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.serving.process import SECONDS
+
+SERVING = ("connexion", "flask", "jinja2", "werkzeug", "jsonschema", "openapi_spec_validator", "httpx", "lark")
+"""What serves, and what comes with it. `lark` stands for the grammar of `rfc3987_syntax`."""
+STORING = ("sqlalchemy", "psycopg")
+MIGRATING = ("alembic", "mako")
+SENDING = ("aiohttp",)
+CALLING = ("requests", "urllib3")
+SETTINGS = ("pydantic_settings", "yaml", "msgspec", "gateway.config")
+EVERYTHING = (*SERVING, *STORING, *MIGRATING, *SENDING, *CALLING, *SETTINGS, "uvicorn", "cryptography")
+
+RUN = """
+import sys
+from gateway.cli import main
+try:
+    main()
+except SystemExit as end:
+    print("code", end.code)
+print("loaded", *sorted(sys.modules))
+"""
+CONNECTION = """
+[connections.contoso]
+vendor = "azure-job-router"
+endpoint = "https://contoso.test"
+authentication = { kind = "client-credentials", scheme = "entraId", client_id = "a", client_secret = "b", token_url = \
+"https://127.0.0.1:1/token" }
+"""
+
+
+def loaded(folder: Path, script: str, *arguments: str) -> tuple[str, frozenset[str]]:
+    """What a program says, and the modules that are loaded at its end."""
+    settings = folder / "settings.toml"
+    settings.touch(0o600)
+    settings.write_text(CONNECTION, encoding="utf-8")
+    environment = {**os.environ, "JOBGATE_STATE_FOLDER": str(folder / "state")}
+    command = [sys.executable, "-c", script, *(each.format(settings=settings) for each in arguments)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=SECONDS, check=True
+    )
+    said, _, modules = done.stdout.rpartition("loaded ")
+    return said + done.stderr, frozenset(modules.split())
+
+
+LIGHT = {
+    "--help": EVERYTHING,
+    "serve --help": EVERYTHING,
+    "keys --help": EVERYTHING,
+    "config --help": EVERYTHING,
+    "connections --help": EVERYTHING,
+    "audit --help": EVERYTHING,
+    "config show --config {settings}": (*SERVING, *STORING, *MIGRATING, *SENDING, *CALLING, "uvicorn"),
+    "config check --config {settings}": (*SERVING, *MIGRATING, *CALLING),
+    "keys list --config {settings}": (*SERVING, *MIGRATING, *SENDING, *CALLING, "uvicorn"),
+    "audit verify --config {settings}": (*SERVING, *MIGRATING, *SENDING, *CALLING, "uvicorn"),
+    "connections test contoso --config {settings}": (*SERVING, *STORING, *MIGRATING, *CALLING, "uvicorn"),
+}
+"""The commands that people wait for, each with what it does not need."""
+
+
+@pytest.mark.timeout(3 * SECONDS)
+@pytest.mark.parametrize("command", LIGHT)
+def test_a_command_loads_only_what_it_needs(tmp_path: Path, command: str) -> None:
+    """Neither Connexion nor Flask, and neither database nor HTTP client where none is needed."""
+    if "list" in command or "audit" in command:
+        loaded(tmp_path, RUN, "keys", "create", "desk", "--scope", "*")
+    said, modules = loaded(tmp_path, RUN, *command.split())
+    assert "Traceback" not in said
+    assert "code 2" not in said
+    assert [each for each in LIGHT[command] if each in modules] == []
+
+
+def test_the_client_stands_alone(tmp_path: Path) -> None:
+    """Who calls a gateway loads `requests`, and nothing of what a gateway is made of."""
+    _, modules = loaded(tmp_path, "import sys, gateway.client; print('loaded', *sys.modules)")
+    assert {each for each in modules if each.startswith("gateway")} == {"gateway", "gateway.client"}
+    assert [each for each in (*SERVING, *STORING, *SENDING, *SETTINGS) if each in modules] == []
+
+
+def test_serving_without_the_sandbox_loads_no_sandbox(tmp_path: Path) -> None:
+    """The simulators are for development; and a supervisor, which only looks after workers, has no Connexion either."""
+    _, modules = loaded(tmp_path, "import sys, gateway.serving; print('loaded', *sys.modules)")
+    assert [each for each in modules if each.startswith("gateway.sandbox")] == []
+    assert [each for each in (*SERVING, *MIGRATING, *SENDING, *CALLING) if each in modules] == []
+
+
+GRAMMAR = """
+import sys
+import gateway.surfaces
+assert "lark" not in sys.modules, "the grammar was built"
+from jsonschema import FormatChecker
+checker = FormatChecker()
+print(checker.conforms("https://a.test/%41", "iri"), checker.conforms("https://a.test/ b", "iri"))
+import rfc3987_syntax
+print(rfc3987_syntax.__name__, callable(rfc3987_syntax.is_valid_syntax))
+print("loaded", *sys.modules)
+"""
+
+
+@pytest.mark.timeout(3 * SECONDS)
+def test_the_grammar_of_addresses_is_built_when_it_is_used(tmp_path: Path) -> None:
+    """Loading all that serves does not build it; whoever checks the format of an address has it as ever."""
+    said, modules = loaded(tmp_path, GRAMMAR)
+    assert "True False\nrfc3987_syntax True" in said
+    assert "lark" in modules
