@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -41,6 +40,7 @@ from gateway.listening import HOST, Manner, address, doors, in_background, liste
 from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.security.keys import new_access_secret, new_key
 from gateway.supervisor import Patience
+from gateway.temporary import temporary_folder
 from gateway.tls import Certificate, self_signed
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ def with_ledger(settings: Settings) -> Iterator[Settings]:
     if settings.has_ledger:
         yield settings
         return
-    with TemporaryDirectory(prefix="jobgate-") as folder:
-        yield settings.model_copy(update={"state_folder": Path(folder)})
+    with temporary_folder("jobgate-sandbox-") as folder:
+        yield settings.model_copy(update={"state_folder": folder})
 
 
 def serve_sandbox(port: int) -> None:

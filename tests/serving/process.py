@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,7 +36,8 @@ def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     try:
         yield process, url_of(process)
     finally:
-        if process.poll() is None:
+        # Whether or not it has ended: workers may be left of it, which are of its group.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate(timeout=SECONDS)
         folder.cleanup()

@@ -1,0 +1,69 @@
+"""Temporary folders: what a killed process leaves, a key among it, is deleted by the next one, and nothing else is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from gateway.temporary import LOCK, temporary_folder
+from tests.serving.process import SECONDS
+
+HOLD = """
+import os, signal, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from gateway.temporary import temporary_folder
+with temporary_folder("jobgate-tls-") as folder:
+    (folder / "key.pem").write_text("a private key")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's folder for what is temporary."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_folder_is_there_for_its_block(place: Path) -> None:
+    """Nobody else may look into it, and it is gone afterwards."""
+    with temporary_folder("jobgate-tls-") as folder:
+        assert folder.parent == place
+        assert folder.name.startswith("jobgate-tls-")
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_deleted(place: Path) -> None:
+    """After `kill -9` the next process deletes it; as long as its process lives, it stays."""
+    command = [sys.executable, "-c", HOLD, str(place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = Path(process.stdout.readline().strip())
+        with temporary_folder("jobgate-tls-"):
+            assert (left / "key.pem").exists()
+        process.kill()
+        process.wait(SECONDS)
+        assert (left / "key.pem").exists()
+        with temporary_folder("jobgate-tls-"):
+            assert not left.exists()
+
+
+def test_what_is_not_ours_stays(place: Path) -> None:
+    """A folder without the lock, a file of such a name, and a link to elsewhere."""
+    (place / "jobgate-tls-mine").mkdir()
+    (place / "jobgate-tls-file").touch()
+    elsewhere = place / "elsewhere"
+    elsewhere.touch()
+    (place / "jobgate-tls-link").mkdir()
+    (place / "jobgate-tls-link" / LOCK).symlink_to(elsewhere)
+    with temporary_folder("jobgate-tls-"):
+        pass
+    assert {each.name for each in place.iterdir()} == {
+        *("jobgate-tls-mine", "jobgate-tls-file", "jobgate-tls-link", "elsewhere")
+    }
