@@ -16,6 +16,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report as reporting
+from bench import startup as starting
 from bench.contenders import CONTENDERS, node_is_missing
 from bench.growth import measuring as growing
 from bench.growth.results import Growth
@@ -112,6 +113,24 @@ def resilience(
     console.print(Markdown(failing_page.page(results)))
     for each in failing_page.missed(results):
         typer.echo(f"missed: {': '.join(each.cells[:3])}", err=True)
+
+
+@application.command()
+def startup(
+    rounds: Annotated[int, typer.Option(help="How often each is started.", min=1)] = 5,
+    output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
+) -> None:
+    """Measure how long commands take to start, for a minute, and write the page about it."""
+    console = Console()
+    try:
+        with bar(console) as progress:
+            task = progress.add_task("starting")
+            measured = starting.measure(rounds, (), lambda text: progress.update(task, description=text))
+    except BenchError as error:
+        fail(error)
+    made = starting.page(measured, with_ledgers())
+    (output / starting.PAGE).write_text(made, encoding="utf-8")
+    console.print(Markdown(made))
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:

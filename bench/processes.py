@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def program(
     """Run a command until the block ends, on these cores or, if none, on any."""
     with log.open("wb") as writing:
         process = subprocess.Popen(
-            [*pinned(cores), *command],
+            [*mortal(), *pinned(cores), *command],
             cwd=ROOT,
             env={**surroundings(), **environment},
             stdin=subprocess.DEVNULL,
@@ -117,6 +118,12 @@ def pinned(cores: Iterable[int]) -> tuple[str, ...]:
     """What stands before a command that is to run on these cores."""
     listed = ",".join(map(str, cores))
     return ("taskset", "--cpu-list", listed) if listed else ()
+
+
+def mortal() -> tuple[str, ...]:
+    """What stands before a command that is to be killed when this process has ended, whatever ended it."""
+    found = shutil.which("setpriv")
+    return (found, "--pdeathsig", "KILL") if found else ()
 
 
 def surroundings() -> dict[str, str]:

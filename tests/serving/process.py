@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.support.mortal import mortal
 from tests.support.served import url_of
 
 KEY = "key-of-the-tests-of-serving"
@@ -23,7 +24,7 @@ AT_LENGTH = "JOBGATE_CHAOS_ROUNDS" in os.environ
 @contextmanager
 def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`jobgate serve` on a free port: the process and its URL."""
-    command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", *options]
+    command = mortal(str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", *options)
     folder = TemporaryDirectory(prefix="jobgate-tests-")
     process = subprocess.Popen(
         command,

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from tests.serving.process import AT_LENGTH
+from tests.support.mortal import mortal
 from tests.support.served import url_of
 
 SECONDS = 30.0
@@ -86,7 +87,7 @@ def house(folder: Path, workers: int) -> Iterator[House]:
     made.write(1)
     command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", "--workers", str(workers)]
     made.process = subprocess.Popen(
-        [*command, "--no-access-log", "--config", str(folder / "jobgate.toml")],
+        mortal(*command, "--no-access-log", "--config", str(folder / "jobgate.toml")),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,0 +1,157 @@
+"""How long commands take to start, in CPU: to load what they need is nearly all of it.
+
+Seconds differ from machine to machine, so each is judged by its ratio to a yardstick: loading SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from bench.markdown import table
+from bench.processes import ROOT, BenchError, pinned, surroundings
+
+PAGE = "startup.md"
+NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
+ABOUT = """\
+The CPU time of commands, user and system, with everything that they start; for `serve`, until it says that it is ready.
+A target is a ratio to the time that Python takes to load SQLAlchemy on the same machine. `python -m bench startup`
+measures for a minute and writes this page. `tests/serving/test_light_commands.py` names what each command must not
+load."""
+YARDSTICK = (sys.executable, "-c", "import sqlalchemy")
+JOBGATE = str(Path(sys.executable).with_name("jobgate"))
+READY = b"Ctrl+C"
+SETTINGS = """
+[connections.contoso]
+vendor = "azure-job-router"
+endpoint = "http://127.0.0.1:1"
+plain_http = true
+authentication = { kind = "signature", scheme = "accessKey", secret = "b25seS1mb3ItdHJ5aW5nLW91dA==" }
+"""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Something that is started, and how many times the yardstick it may take. `serves`: it does not end by itself."""
+
+    name: str
+    command: tuple[str, ...]
+    most: float
+    serves: bool = False
+
+
+STARTS = (
+    Start("jobgate --help", (JOBGATE, "--help"), 1.2),
+    Start("jobgate config check", (JOBGATE, "config", "check"), 4.5),
+    Start("jobgate keys list", (JOBGATE, "keys", "list"), 3),
+    Start("jobgate connections test", (JOBGATE, "connections", "test", "contoso"), 3),
+    Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, serves=True),
+    Start("import gateway.client", (sys.executable, "-c", "import gateway.client"), 1),
+)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What was measured: the seconds of CPU of each round."""
+
+    start: Start
+    seconds: tuple[float, ...]
+    yardstick: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios within each round."""
+        return median(each / yard for each, yard in zip(self.seconds, self.yardstick, strict=True))
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met."""
+        return "met" if self.ratio <= self.start.most else "**missed**"
+
+
+Tell = Callable[[str], None]
+
+
+def measure(rounds: int, cores: Sequence[int], tell: Tell) -> tuple[Started, ...]:
+    """Start everything so many times, on these cores. Raises BenchError where something does not start."""
+    with TemporaryDirectory(prefix="jobgate-bench-") as folder:
+        environment = prepared(Path(folder))
+        made = [list(_round(cores, environment, tell)) for _ in range(rounds + 1)]
+    yardstick, *columns = zip(*made[1:], strict=True)  # the first one fills caches
+    return tuple(Started(start, seconds, yardstick) for start, seconds in zip(STARTS, columns, strict=True))
+
+
+def prepared(folder: Path) -> dict[str, str]:
+    """The environment of everything: settings, and a ledger whose tables are there."""
+    settings = folder / "jobgate.toml"
+    settings.touch(0o600)
+    settings.write_text(SETTINGS, encoding="utf-8")
+    return {**surroundings(), "JOBGATE_STATE_FOLDER": str(folder / "state"), "JOBGATE_CONFIG": str(settings)}
+
+
+def _round(cores: Sequence[int], environment: Mapping[str, str], tell: Tell) -> Iterator[float]:
+    yield cpu(Start("yardstick", YARDSTICK, 1), cores, environment)
+    for start in STARTS:
+        tell(start.name)
+        yield cpu(_with_settings(start, environment), cores, environment)
+
+
+def _with_settings(start: Start, environment: Mapping[str, str]) -> Start:
+    takes_settings = start.command[1] in {"config", "keys", "connections"}
+    options = ("--config", environment["JOBGATE_CONFIG"]) if takes_settings else ()
+    return Start(start.name, (*start.command, *options), start.most, start.serves)
+
+
+def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> float:
+    """The seconds of CPU that a command takes. Raises BenchError where it does not start."""
+    before = _of_children()
+    with subprocess.Popen(
+        [*pinned(cores), *start.command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        said = _read(process, start)
+        # Killed rather than told to stop: stopping is not to be measured.
+        if start.serves and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    if b"Traceback" in said or (start.serves and READY not in said):
+        raise BenchError(f"{start.name} did not start:\n{said.decode('utf-8', 'replace')}")
+    return _of_children() - before
+
+
+def _read(process: subprocess.Popen[bytes], start: Start) -> bytes:
+    said = b""
+    for line in process.stdout or ():
+        said += line
+        if start.serves and READY in line:
+            break
+    return said
+
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def page(measured: Sequence[Started], machine: Mapping[str, str]) -> str:
+    """The page."""
+    head = ("", "CPU", "to the yardstick", "target", "")
+    return "\n\n".join([NOTICE, "# Starting", ABOUT, table(head, map(_row, measured), ":---:")]) + (
+        "\n\n## Where it was measured\n\n" + table(("", ""), machine.items()) + "\n"
+    )
+
+
+def _row(each: Started) -> tuple[str, ...]:
+    ratio, most = f"{each.ratio:.1f} times", f"at most {each.start.most:g} times"
+    return f"`{each.start.name}`", f"{median(each.seconds):.2f} s", ratio, most, each.verdict

@@ -1,0 +1,54 @@
+"""The benchmark of starting: what is measured, and how it is judged."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.processes import BenchError, surroundings
+from bench.startup import JOBGATE, STARTS, Start, Started, cpu, page, prepared
+
+PAGE = Path(__file__).parents[2] / "docs" / "startup.md"
+
+
+def test_a_ratio_is_judged_within_its_round() -> None:
+    """The median of the ratios counts, so that a round on a busy machine is compared with itself."""
+    quick = Started(Start("quick", ("a",), 3), (2.0, 20.0, 3.0), (1.0, 10.0, 1.0))
+    slow = Started(Start("slow", ("a",), 3), (4.0, 40.0, 3.0), (1.0, 10.0, 1.0))
+    assert (quick.ratio, slow.ratio) == (2.0, 4.0)
+    made = page([quick, slow], {"Processor": "A processor"})
+    assert "| `quick` | 3.00 s | 2.0 times | at most 3 times | met |" in made
+    assert "| `slow` | 4.00 s | 4.0 times | at most 3 times | **missed** |" in made
+
+
+def test_the_cpu_of_a_command_is_counted() -> None:
+    """A command that works costs more than one that sleeps."""
+    work = Start("work", (sys.executable, "-c", "sum(range(10**7))"), 1)
+    sleep = Start("sleep", (sys.executable, "-S", "-c", "import time; time.sleep(0.5)"), 1)
+    assert cpu(work, (), os.environ) > cpu(sleep, (), os.environ) > 0
+
+
+def test_what_does_not_start_is_told() -> None:
+    """A server that ends without being ready, and a command with a traceback, end the benchmark."""
+    for start in (
+        Start("serve", (JOBGATE, "serve", "--port", "70000"), 1, serves=True),
+        Start("broken", (sys.executable, "-c", "1/0"), 1),
+    ):
+        with pytest.raises(BenchError, match="did not start"):
+            cpu(start, (), surroundings())
+
+
+def test_a_served_sandbox_is_measured_until_it_is_ready(tmp_path: Path) -> None:
+    """It is ended once it is, and has cost something by then."""
+    (served,) = (each for each in STARTS if each.serves)
+    assert cpu(served, (), prepared(tmp_path)) > 0.1
+
+
+def test_the_page_has_every_command() -> None:
+    """docs/startup.md was made from what is measured today."""
+    text = PAGE.read_text("utf-8")
+    assert [each.name for each in STARTS if f"| `{each.name}` |" not in text] == []
+    assert [f"{each.most:g}" for each in STARTS if f"| at most {each.most:g} times |" not in text] == []
