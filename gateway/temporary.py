@@ -13,15 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from gateway.config import ConfigurationError
+
 LOCK = "in-use"
 
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """A folder that only this user can look into, until the end of the block."""
-    delete_left_over(prefix)
-    # It has its name only once it is locked, so that nobody takes it for one that was left over.
-    made = Path(tempfile.mkdtemp(prefix="."))
+    """A folder that only this user can look into, until the end of the block.
+
+    Raises ConfigurationError where none can be made.
+    """
+    try:
+        delete_left_over(prefix)
+        # It has its name only once it is locked, so that nobody takes it for one that was left over.
+        made = Path(tempfile.mkdtemp(prefix="."))
+    except OSError as error:
+        raise ConfigurationError(
+            f"no temporary folder can be made: {error.strerror}. Set TMPDIR to a folder that can be written."
+        ) from None
     with (made / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = made.rename(made.with_name(f"{prefix}{made.name.lstrip('.')}"))

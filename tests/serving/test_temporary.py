@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import ConfigurationError
 from gateway.temporary import LOCK, temporary_folder
 from tests.serving.process import SECONDS
 
 HOLD = """
 import os, signal, sys, tempfile
 tempfile.tempdir = sys.argv[1]
+from gateway.config import ConfigurationError
 from gateway.temporary import temporary_folder
 with temporary_folder("jobgate-tls-") as folder:
     (folder / "key.pem").write_text("a private key")
@@ -67,3 +69,10 @@ def test_what_is_not_ours_stays(place: Path) -> None:
     assert {each.name for each in place.iterdir()} == {
         *("jobgate-tls-mine", "jobgate-tls-file", "jobgate-tls-link", "elsewhere")
     }
+
+
+def test_where_none_can_be_made_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a temporary folder is a matter of its settings, and the message says of which."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="Set TMPDIR"), temporary_folder("jobgate-tls-"):
+        pass
