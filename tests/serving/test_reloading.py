@@ -21,7 +21,7 @@ from tests.serving.process import AT_LENGTH
 from tests.support.mortal import mortal
 from tests.support.served import url_of
 
-SECONDS = 30.0
+SECONDS = 60.0
 CALLERS = """
 rate_limit = "none"
 {server}

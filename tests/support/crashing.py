@@ -41,7 +41,7 @@ from gateway.transport import HttpTransport
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "jobgate_key-of-gateways-that-crash"
-START_SECONDS = 30.0
+START_SECONDS = 100.0
 FULL_DISK = 4_096
 """Bytes beyond which no file grows on a disk that is full: not one page more fits into a ledger in SQLite."""
 _LEASE = "TESTS_LEASE_SECONDS"
