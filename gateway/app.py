@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from platformdirs import user_state_path
 from pydantic import SecretStr
 
 from gateway.clock import SystemClock
@@ -51,6 +50,8 @@ from gateway.security.callers import Callers
 from gateway.security.credentials import ClientCredentials, Signature
 from gateway.security.keys import AccessKey, Keyring
 from gateway.security.openid import Issuer, OpenIdTokens
+from gateway.settings.folders import state_folder
+from gateway.settings.suggestions import did_you_mean
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
@@ -224,8 +225,8 @@ class Gateway:
     def _connection(self, name: str, settings: ConnectionSettings) -> Connection:
         vendor = self.catalogue.vendors.get(settings.vendor)
         if vendor is None:
-            known = ", ".join(self.catalogue.vendors)
-            raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
+            mend = did_you_mean(settings.vendor, self.catalogue.vendors)
+            raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; {mend}")
         transport = self.transport or self._open(settings.addresses)
         quota = self._quota(vendor, settings)
         return Connection(
@@ -266,7 +267,8 @@ class Gateway:
         schemes = vendor.specification.api.document.content["components"]["securitySchemes"]
         scheme = schemes.get(settings.scheme)
         if scheme is None:
-            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; it has {', '.join(schemes)}.")
+            mend = did_you_mean(settings.scheme, schemes)
+            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; {mend}")
         if isinstance(settings, SignedAuthentication):
             signing = vendor.adapter.signing.get(settings.scheme)
             if signing is None:
@@ -323,6 +325,6 @@ def database_of(settings: Settings) -> Database:
     try:
         if settings.database_url is not None:
             return Database.at(settings.database_url.get_secret_value())
-        return Database.in_folder(settings.state_folder or user_state_path("jobgate", appauthor=False))
+        return Database.in_folder(settings.state_folder or state_folder())
     except UnusableDatabase as error:
         raise ConfigurationError(str(error)) from None

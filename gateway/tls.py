@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from gateway.settings.folders import temporary_folder
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 """What a certificate for development is for, beside the host of the settings."""
@@ -53,8 +54,8 @@ def self_signed(host: str) -> Iterator[Certificate]:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    with TemporaryDirectory(prefix="jobgate-tls-") as folder:
-        files = Certificate(Path(folder) / "certificate.pem", Path(folder) / "key.pem")
+    with temporary_folder("jobgate-tls-") as folder:
+        files = Certificate(folder / "certificate.pem", folder / "key.pem")
         files.certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
         with os.fdopen(os.open(files.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(private)

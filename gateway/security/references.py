@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -55,9 +56,27 @@ class Reference(SecretStr):
             log.warning("the secret %s cannot be read any more (%s); its last value is used", text, error)
         return self._last
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether nobody may see it."""
+        return True
+
     def __len__(self) -> int:
         """The length of what is shown of it."""
         return len(str(self))
+
+
+class DatabaseUrl(Reference):
+    """The address of a database, which is a secret only where it has a password."""
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it has a password: before the host, or among the parameters, of which some name files or services."""
+        try:
+            address = urlsplit(self.get_secret_value())
+        except ValueError:
+            return True
+        return address.password is not None or "pass" in address.query.lower()
 
 
 def checked(reference: Reference) -> Reference:
