@@ -17,7 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -352,7 +351,8 @@ class Settings(BaseSettings):
         for connection in self.connections.values():
             known = connection.authentication
             found.append(known.secret if isinstance(known, SignedAuthentication) else known.client_secret)
-        return tuple(each for each in found if each is not None and each.is_secret)
+        kept = (each for each in found if each is not None)
+        return tuple(each for each in kept if not isinstance(each, DatabaseUrl) or each.is_secret)
 
     @property
     def has_ledger(self) -> bool:
@@ -398,11 +398,9 @@ def shown(value: object) -> Any:
 
 def with_server(settings: Settings, **given: object) -> Settings:
     """The settings with some of `[server]` replaced; None leaves one as it is. Raises ConfigurationError."""
-    from gateway.settings.mistakes import mistakes_of  # noqa: PLC0415 - it knows the models above
+    from gateway.settings.reading import with_options  # noqa: PLC0415 - it knows the models above
 
-    update = {name: value for name, value in given.items() if value is not None}
-    try:
-        server = ServerSettings.model_validate({**dict(settings.server), **update})
-    except ValidationError as error:
-        raise ConfigurationError("; ".join(map(str, mistakes_of(error, "server")))) from None
-    return settings.model_copy(update={"server": server})
+    changed, mistakes = with_options(settings, given)
+    if mistakes:
+        raise ConfigurationError("; ".join(map(str, mistakes)))
+    return changed

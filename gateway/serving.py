@@ -104,9 +104,13 @@ class Source:
         """The settings as they are now. Raises ConfigurationError."""
         return load(self.file, self.options)
 
-    def checked(self, catalogue: Catalogue, *, is_sandbox: bool = False) -> Settings:
+    def checked(self, catalogue: Catalogue, *, is_sandbox: bool) -> Settings:
         """The settings as they are now, where a gateway can start with them. Raises ConfigurationError."""
         return checked(self.file, self.options, catalogue, is_sandbox=is_sandbox)
+
+    def checked_again(self, catalogue: Catalogue) -> Settings:
+        """The same while it is served: its ledger, which cannot change then, is in use. Raises ConfigurationError."""
+        return checked(self.file, self.options, catalogue, is_offline=True)
 
 
 def serve(source: Source, *, sandbox_port: int | None) -> None:
@@ -284,8 +288,12 @@ def _serve(
             reread = None if source is None else partial(check_again, source, settings)
             supervisor(partial(application, settings, source), manner, workers, listening, reread).run()
             return
-        load_again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked, catalogue)
-        served = server(Reloadable(settings, load_again, make), manner)
+        load_again = (
+            partial(not_of_the_sandbox, settings)
+            if source is None
+            else partial(source.checked, catalogue, is_offline=True)
+        )
+        served = server(Reloadable(settings, again, make), manner)
         settle_in()
         served.run(sockets=doors(listening))
 
@@ -297,4 +305,4 @@ def not_of_the_sandbox(_settings: Settings) -> Settings:
 
 def check_again(source: Source, settings: Settings) -> None:
     """See that the settings can be taken over by new workers. Raises ConfigurationError."""
-    refuse_what_is_fixed(settings, source.checked(Catalogue.load()))
+    refuse_what_is_fixed(settings, source.checked_again(Catalogue.load()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from gateway.cli.shared import Config, chosen_file, counted, settings_of, tell_used, warn
@@ -10,13 +12,16 @@ config = typer.Typer(help="The settings.", no_args_is_help=True)
 
 
 @config.command("check")
-def check(file: Config = None) -> None:
+def check(
+    file: Config = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave out the ledger, and whether it has a key.")] = False,
+) -> None:
     """Find every mistake for which a gateway would not start; each is named with how to mend it."""
     from gateway.app import Catalogue
     from gateway.startup.checks import checked, warnings_of
 
     chosen = chosen_file(file)
-    settings = checked(chosen, {}, Catalogue.load())
+    settings = checked(chosen, {}, Catalogue.load(), is_offline=offline)
     tell_used(chosen, settings)
     for warning in warnings_of(settings):
         warn(f"warning: {warning}")

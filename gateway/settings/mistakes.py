@@ -61,7 +61,7 @@ class Mistake:
         """The key, the variable where it is set by one, and the mend."""
         key = ".".join(self.path)
         name = variable(key)
-        return f"{key}{f' ({name})' if name in os.environ else ''}: {self.mend}"
+        return f"{key}: {self.mend}{f' (in {name})' if name in os.environ else ''}"
 
 
 def mistakes_of(error: ValidationError, *place: str) -> list[Mistake]:

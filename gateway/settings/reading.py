@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from gateway.config import ConfigurationError, Settings
+from gateway.config import ConfigurationError, ServerSettings, Settings
 from gateway.settings.environment import unknown_variables
 from gateway.settings.mistakes import Mistake, mistakes_of
 
@@ -55,20 +55,31 @@ def read(file: Path | None, options: Mapping[str, object]) -> Reading:
     """Read the settings. Raises ConfigurationError where there is nothing that could be read."""
     if file is not None and not file.is_file():
         raise ConfigurationError(f"{file}: there is no such file.")
-    server = {name: value for name, value in options.items() if value is not None}
     data: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     try:
-        settings = _validated(file, {"server": server} if server else {}, data)
+        settings = _validated(file, data)
     except ValidationError as error:
         mistakes = mistakes_of(error)
         settings = _usable(data, mistakes)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from None
+    settings, more = with_options(settings, options)
+    mistakes += more
     return Reading(file, settings, (*map(str, mistakes), *unknown_variables(_referred_to(data))))
 
 
-def _validated(file: Path | None, given: Mapping[str, Any], data: dict[str, Any]) -> Settings:
+def with_options(settings: Settings, options: Mapping[str, object]) -> tuple[Settings, list[Mistake]]:
+    """The settings with a command's options in `[server]`, None setting nothing; or as they are, and mistakes."""
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        server = ServerSettings.model_validate({**dict(settings.server), **given})
+    except ValidationError as error:
+        return settings, mistakes_of(error, "server")
+    return settings.model_copy(update={"server": server}), []
+
+
+def _validated(file: Path | None, data: dict[str, Any]) -> Settings:
     """The settings; `data` is filled with all that was read, before it is looked at. Raises ValidationError."""
 
     class Read(Settings):
@@ -81,7 +92,7 @@ def _validated(file: Path | None, given: Mapping[str, Any], data: dict[str, Any]
             return values
 
     Read.file = file
-    return _importable(Read(**given))
+    return _importable(Read())
 
 
 class _Given(Settings):

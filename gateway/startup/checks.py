@@ -35,24 +35,33 @@ class Subject:
     settings: Settings
     catalogue: Catalogue
     is_sandbox: bool
+    is_offline: bool
     wrong: frozenset[str]
 
 
 def checked(
-    file: Path | None, options: Mapping[str, object], catalogue: Catalogue, *, is_sandbox: bool = False
+    file: Path | None,
+    options: Mapping[str, object],
+    catalogue: Catalogue,
+    *,
+    is_sandbox: bool = False,
+    is_offline: bool = False,
 ) -> Settings:
-    """The settings, where a gateway can start with them. Raises ConfigurationError, which lists every mistake."""
+    """The settings, where a gateway can start with them. Raises ConfigurationError, which lists every mistake.
+
+    Offline the ledger is left out: its database may be one that only the gateway's machine can reach.
+    """
     reading = read(file, options)
-    refuse(file, mistakes_in(reading, catalogue, is_sandbox=is_sandbox))
+    refuse(file, mistakes_in(reading, catalogue, is_sandbox=is_sandbox, is_offline=is_offline))
     return reading.settings
 
 
-def mistakes_in(reading: Reading, catalogue: Catalogue, *, is_sandbox: bool = False) -> list[str]:
+def mistakes_in(reading: Reading, catalogue: Catalogue, *, is_sandbox: bool, is_offline: bool) -> list[str]:
     """Every mistake in settings that were read, each with how to mend it; of one key the first that was found."""
     found = list(reading.mistakes)
     keys = {_key(each) for each in found}
     wrong = frozenset(each.partition(".")[0] for each in keys)
-    subject = Subject(reading.file, reading.settings, catalogue, is_sandbox, wrong)
+    subject = Subject(reading.file, reading.settings, catalogue, is_sandbox, is_offline, wrong)
     for rule in RULES:
         found += [each for each in rule(subject) if _key(each) not in keys]
     return found
@@ -113,7 +122,7 @@ def address_is_this_machines(subject: Subject) -> Iterator[str]:
 def ledger_can_be_used(subject: Subject) -> Iterator[str]:
     """A mistake where the ledger cannot be opened, or there is nobody who could call. Nothing is made or changed."""
     settings = subject.settings
-    if subject.is_sandbox and not settings.has_ledger:
+    if subject.is_offline or (subject.is_sandbox and not settings.has_ledger):
         return
     try:
         database = database_of(settings)

@@ -71,4 +71,4 @@ def test_a_vendor_that_is_not_there(stack: Running, tmp_path: Path) -> None:
 def test_a_connection_that_nobody_knows(stack: Running, tmp_path: Path) -> None:
     """The answer names those that there are."""
     said = run(tmp_path, of_sandbox(stack, "azure-job-router"), "yours")
-    assert (said.exit_code, "the settings have mine" in said.stderr) == (1, True)
+    assert (said.exit_code, "known: mine" in said.stderr) == (1, True)
