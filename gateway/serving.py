@@ -288,11 +288,7 @@ def _serve(
             reread = None if source is None else partial(check_again, source, settings)
             supervisor(partial(application, settings, source), manner, workers, listening, reread).run()
             return
-        load_again = (
-            partial(not_of_the_sandbox, settings)
-            if source is None
-            else partial(source.checked, catalogue, is_offline=True)
-        )
+        again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), manner)
         settle_in()
         served.run(sockets=doors(listening))

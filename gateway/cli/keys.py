@@ -21,6 +21,8 @@ keys = typer.Typer(help="API keys: who may call, and what they may do.", no_args
 
 KeyId = Annotated[str, typer.Argument(help="The key's id, as `jobgate keys list` shows it, or how it begins.")]
 
+LEAST_ID = 4
+"""Characters of an id, so that an empty variable in a script means no key."""
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
@@ -121,6 +123,8 @@ def revoke(key_id: KeyId, config: Config = None) -> None:
 
 def chosen(kept: KeyStore, written: str, now: datetime) -> ApiKey:
     """The key whose id is or begins as it is written. Raises Failure where it is not one that opens something."""
+    if len(written) < LEAST_ID:
+        raise Failure(f"write at least {LEAST_ID} characters of the key's id; `jobgate keys list` shows it")
     found = [key for key in kept.all() if key.id.startswith(written) and key.is_good(now)]
     if len(found) == 1:
         return found[0]

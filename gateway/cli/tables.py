@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import typer
@@ -11,34 +13,27 @@ import typer
 Row = Mapping[str, object]
 
 
-def show_rows(rows: Sequence[Row], *, as_json: bool, whole: str = "id") -> None:
-    """Print rows that have the same names: as JSON, or as a table that a terminal folds where it is too narrow.
-
-    What stands under `whole` is never folded, so that it can be copied.
-    """
+def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
+    """Print rows that have the same names: as JSON, as a table, or on a terminal that is too narrow one by one."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=_as_json))
     elif rows:
-        _show_table(rows, whole)
+        texts = [{name.replace("_", " "): _as_text(value) for name, value in row.items()} for row in rows]
+        for line in _lines(texts):
+            typer.echo(line.rstrip())
 
 
-def _show_table(rows: Sequence[Row], whole: str) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
+def _lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     names = list(rows[0])
-    columns = (Column(name.replace("_", " "), overflow="fold", no_wrap=name == whole) for name in names)
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(Text(_as_text(row[name])) for name in names))
-    console = Console()
-    if console.is_terminal:
-        console.print(table)
+    widths = [max(len(name), *(len(row[name]) for row in rows)) + 2 for name in names]
+    if sys.stdout.isatty() and sum(widths) - 2 > shutil.get_terminal_size().columns:
+        widest = max(map(len, names)) + 2
+        for row in rows:
+            yield from (f"{name:<{widest}}{text}" for name, text in row.items())
+            yield ""
         return
-    width = console.measure(table, options=console.options.update(width=1_000_000)).maximum
-    for line in Console(width=width, color_system=None).render_lines(table, pad=False):
-        typer.echo("".join(segment.text for segment in line).rstrip())
+    for texts in (names, *(row.values() for row in rows)):
+        yield "".join(f"{text:<{width}}" for text, width in zip(texts, widths, strict=True))
 
 
 def _as_text(value: object) -> str:
@@ -46,7 +41,7 @@ def _as_text(value: object) -> str:
     if value is None:
         return "never"
     if isinstance(value, bool):
-        return "yes" if value else ""
+        return "yes" if value else "no"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
