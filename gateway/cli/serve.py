@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.shared import Config, chosen_file
+from gateway.cli.shared import Config, chosen_file, tell_used
+
+WIDE = 160
+"""Columns where the output is no terminal: enough for whole ids."""
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
 Port = Annotated[
@@ -53,9 +56,18 @@ def sandbox(
 
 
 def demo() -> None:
-    """Try every action in every status of every vendor, and check what was answered against what happened."""
+    """Try every action in every status of every vendor, and check what was answered against what happened.
+
+    It reads no file of settings, and acts on the simulators alone.
+    """
     from rich.console import Console
 
     from gateway import demo as demonstration
+    from gateway.config import load
 
-    raise typer.Exit(demonstration.run(Console()))
+    settings = load()
+    tell_used(None, settings, with_ledger=settings.has_ledger)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    raise typer.Exit(demonstration.run(console))
