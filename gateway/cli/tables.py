@@ -26,7 +26,7 @@ def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
 def _lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) + 2 for name in names]
-    if sys.stdout.isatty() and sum(widths) - 2 > shutil.get_terminal_size().columns:
+    if _is_terminal() and sum(widths) - 2 > shutil.get_terminal_size().columns:
         widest = max(map(len, names)) + 2
         for row in rows:
             yield from (f"{name:<{widest}}{text}" for name, text in row.items())
@@ -34,6 +34,10 @@ def _lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
         return
     for texts in (names, *(row.values() for row in rows)):
         yield "".join(f"{text:<{width}}" for text, width in zip(texts, widths, strict=True))
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _as_text(value: object) -> str:
