@@ -28,6 +28,7 @@ from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
+from gateway.domain.suggestions import did_you_mean
 from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
 from gateway.edge.guard import STOPPING, Application
 from gateway.edge.hosts import TrustedHosts
@@ -51,7 +52,6 @@ from gateway.security.credentials import ClientCredentials, Signature
 from gateway.security.keys import AccessKey, Keyring
 from gateway.security.openid import Issuer, OpenIdTokens
 from gateway.settings.folders import state_folder
-from gateway.settings.suggestions import did_you_mean
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi

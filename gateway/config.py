@@ -310,8 +310,8 @@ class Settings(BaseSettings):
     state_folder: Path | None = Field(
         None,
         description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
-        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux; without a home folder it has to be set), or beside the "
-        "sandbox a temporary one.",
+        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux; a user without a home folder has to set "
+        "it), or beside the sandbox a temporary one.",
     )
     database_url: Database | None = Field(
         None,

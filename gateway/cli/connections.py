@@ -20,8 +20,8 @@ def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], c
     """Prove that a connection works: log in at the vendor, and read a page of its jobs. No job is changed."""
     from gateway.app import Catalogue, Gateway
     from gateway.domain.errors import JobgateError
+    from gateway.domain.suggestions import did_you_mean
     from gateway.ledger.memory import MemoryLedger
-    from gateway.settings.suggestions import did_you_mean
 
     settings = settings_of(config, with_ledger=False)
     if name not in settings.connections:
@@ -31,7 +31,8 @@ def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], c
     try:
         found = asyncio.run(one_page(gateway, name))
     except JobgateError as error:
-        raise Failure(f"{name} does not work: {error.title}. {error.detail} ({error.code})") from None
+        title = "" if error.detail.startswith(error.title) else f"{error.title}. "
+        raise Failure(f"{name} does not work: {title}{error.detail} ({error.code})") from None
     typer.echo(f"{name} works: {settings.connections[name].vendor} let us in and showed {found} of its jobs.")
 
 

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from gateway.domain.suggestions import closest
+
 log = logging.getLogger(__name__)
 
 GROUP = "jobgate.secrets"
@@ -81,11 +83,22 @@ class DatabaseUrl(Reference):
 
 def checked(reference: Reference) -> Reference:
     """The reference, which leads to a secret. Raises ValueError, whose message says where it does not."""
+    refuse_misspelt_place(reference)
     try:
         reference.get_secret_value()
     except LookupError as error:
         raise ValueError(str(error.args[0])) from None
     return reference
+
+
+def refuse_misspelt_place(reference: Reference) -> None:
+    """See that a secret is not written `evn:NAME`, which would be one itself. Raises ValueError, without the text."""
+    match = _REFERENCE.fullmatch(SecretStr.get_secret_value(reference))
+    likely = closest(match["place"], places()) if match and match["place"] not in places() else None
+    if likely:
+        raise ValueError(
+            f"did you mean {likely}:? A secret that begins so itself has to be kept elsewhere, as env:NAME"
+        )
 
 
 def place_of(text: str) -> Follow | None:

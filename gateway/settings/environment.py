@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Collection, Iterator
 
+from gateway.domain.suggestions import closest
 from gateway.settings.files import VARIABLE
-from gateway.settings.suggestions import closest
 from gateway.settings.tree import keys
 
 PREFIX = "JOBGATE_"

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gateway.domain.suggestions import closest, did_you_mean
 from gateway.settings.environment import suggested_key, variable
-from gateway.settings.suggestions import closest, did_you_mean
 from gateway.settings.tree import located
 
 _TEXT = "write a text in quotes"

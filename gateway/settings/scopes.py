@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from gateway.domain.access import AUDIT, CONNECTION, EVERYTHING, Caller
-from gateway.settings.suggestions import closest, did_you_mean
+from gateway.domain.suggestions import closest, did_you_mean
 from gateway.specs.document import SPECIFICATIONS, load
 
 _CONNECTIONS = re.compile(r"[a-z0-9*-]+")

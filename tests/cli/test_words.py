@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.cli import application
 from gateway.config import ConfigurationError
-from gateway.settings.suggestions import closest, did_you_mean
+from gateway.domain.suggestions import closest, did_you_mean
 from tests.support.commands import jobgate, write
 
 CONNECTION = """
@@ -48,6 +48,8 @@ CASES = {
     "openid.issuer: write it with its scheme": "[openid]\nissuer = 'a.test'\naudience = 'b'",
     "api_key: is empty": "api_key = ' '",
     "callers.desk.scopes.0: write scopes as jobs:cancel": "[callers.desk]\nkey = 'a'\nscopes = ['my-secret']",
+    "api_key: did you mean env:?": "api_key = 'evn:my-secret'",
+    "api_key: did you mean file:?": "api_key = 'fil:/run/my-secret'",
     "callers.desk.scopes: must not be empty": "[callers.desk]\nkey = 'a'\nscopes = []",
 }
 

@@ -57,7 +57,8 @@ def test_a_wrong_secret(stack: Running, tmp_path: Path, vendor: str) -> None:
     authentication[field] = "d3Jvbmctd3Jvbmctd3Jvbmc="
     said = run(tmp_path, connection)
     assert said.exit_code == 1
-    assert "mine does not work: Access denied by the vendor." in said.stderr
+    assert "mine does not work: Access denied by the vendor" in said.stderr
+    assert said.stderr.count("Access denied by the vendor") == 1
     assert "d3Jvbmctd3Jvbmctd3Jvbmc=" not in said.output
 
 
