@@ -48,10 +48,10 @@ test: $(DEVELOPMENT) ## Run the tests
 	$(BIN)/pytest -n $(WORKERS)
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
-	JOBGATE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
 chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (CHAOS_ROUNDS=...)
-	JOBGATE_CHAOS_ROUNDS=$(CHAOS_ROUNDS) JOBGATE_FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
 		$(BIN)/pytest tests/crash tests/faults tests/serving -n $(WORKERS) -rP
 
 bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)

@@ -30,6 +30,7 @@ from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
+from gateway.domain.suggestions import did_you_mean
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
@@ -202,8 +203,8 @@ class Gateway:
     def _connection(self, name: str, settings: ConnectionSettings) -> Connection:
         vendor = self.catalogue.vendors.get(settings.vendor)
         if vendor is None:
-            known = ", ".join(self.catalogue.vendors)
-            raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; known: {known}.")
+            mend = did_you_mean(settings.vendor, self.catalogue.vendors)
+            raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; {mend}")
         transport = self.transport or self._open(settings.addresses)
         quota = self._quota(vendor, settings)
         return Connection(
@@ -246,7 +247,8 @@ class Gateway:
         schemes = vendor.specification.api.document.content["components"]["securitySchemes"]
         scheme = schemes.get(settings.scheme)
         if scheme is None:
-            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; it has {', '.join(schemes)}.")
+            mend = did_you_mean(settings.scheme, schemes)
+            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; {mend}")
         if isinstance(settings, SignedAuthentication):
             signing = vendor.adapter.signing.get(settings.scheme)
             if signing is None:

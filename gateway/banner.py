@@ -19,19 +19,27 @@ from gateway.specs.native import base_path
 class SandboxLines:
     """What there is to say where the sandbox runs too. The keys are for development, and meant to be seen."""
 
-    directory: Directory
     url: str
     key: str
     access_key: str
 
 
 @dataclass(frozen=True)
-class Banner:
-    """The text at the start. `ledger` is where the ledger is kept, `trust` the certificate that clients need."""
+class Used:
+    """Where the settings come from, and where the ledger is kept."""
 
-    url: str
+    settings: str
     ledger: str
     sandbox: SandboxLines | None = None
+
+
+@dataclass(frozen=True)
+class Banner:
+    """The text at the start. `trust` is the certificate that clients need."""
+
+    url: str
+    used: Used
+    directory: Directory
     trust: str | None = None
 
     def text(self) -> str:
@@ -39,26 +47,35 @@ class Banner:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
+        sandbox = self.used.sandbox
         yield f"\nJobgate {version('jobgate')} is ready.\n"
         yield f"  API             {self.url}/v1"
         yield f"  Documentation   {self.url}/docs"
-        yield f"  Ledger          {self.ledger}"
+        yield f"  Settings        {self.used.settings}"
+        yield f"  Ledger          {self.used.ledger}"
         if self.trust is not None:
             yield f"  Certificate     {self.trust} (deleted at the end)"
-        if self.sandbox is not None:
-            yield f"  API key         {self.sandbox.key}"
-            yield f"  Access key      {self.sandbox.access_key} (of the client {DEFAULT_CALLER})"
-            yield f"  Sandbox         {self.sandbox.url} (control API: /control)\n"
-            yield "  Connections"
-            for connection in self.sandbox.directory.connections.values():
-                yield f"    {connection.name:<20}{connection.vendor.name:<26}{connection.endpoint}"
-            yield "\n  The vendors' own APIs, for each connection"
-            for vendor in self.sandbox.directory.vendors:
-                yield f"    {self.url}{base_path(vendor)}/{{connection}}"
+        if sandbox is not None:
+            yield f"  API key         {sandbox.key}"
+            yield f"  Access key      {sandbox.access_key} (of the client {DEFAULT_CALLER})"
+            yield f"  Sandbox         {sandbox.url} (control API: /control)"
+        yield from self._connections()
+        if sandbox is not None:
             yield "\nTry one of each documented operation:\n"
-            for connection in self.sandbox.directory.connections.values():
-                yield from self._curls(connection, self.sandbox.key)
+            for connection in self.directory.connections.values():
+                yield from self._curls(connection, sandbox.key)
         yield "Press Ctrl+C to stop.\n"
+
+    def _connections(self) -> Iterator[str]:
+        connections = self.directory.connections.values()
+        yield "\n  Connections" if connections else "\n  There is no connection to a vendor in the settings yet."
+        wide = max((len(each.name) for each in connections), default=0) + 2
+        for connection in connections:
+            yield f"    {connection.name:<{max(20, wide)}}{connection.vendor.name:<26}{connection.endpoint}"
+        yield "\n  The vendors' own APIs, for each connection"
+        for vendor in self.directory.vendors:
+            yield f"    {self.url}{base_path(vendor)}/{{connection}}"
+        yield ""
 
     def _curls(self, connection: Connection, key: str) -> Iterator[str]:
         specification = connection.vendor.specification

@@ -6,7 +6,7 @@ Values come from a TOML file, and from environment variables over it: `JOBGATE_S
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -17,17 +17,23 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
 from gateway.security.keys import is_access_secret
 from gateway.security.redaction import REDACTED
-from gateway.security.references import Reference, checked
+from gateway.security.references import DatabaseUrl, Reference, checked
 
 
 class ConfigurationError(Exception):
@@ -67,12 +73,20 @@ def _access_key(value: Reference) -> Reference:
     return value
 
 
+def _host_name(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(HOST_NAME, value) is None:
+        raise ValueError("write a name or an address without port, such as gateway.example or [::1]")
+    return value
+
+
+HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$"
 Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
+Database = Annotated[DatabaseUrl, BeforeValidator(_written), AfterValidator(checked)]
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
 AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
-HostName = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$")]
+HostName = Annotated[str, BeforeValidator(_host_name), Field(pattern=HOST_NAME)]
 NAME = r"[a-z][a-z0-9-]{0,62}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
@@ -273,6 +287,17 @@ class LedgerSettings(Section):
         return self
 
 
+class Environment(EnvSettingsSource):
+    """The variables of the environment. One that should be JSON and is not is a mistake like any other."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """A table or a list; the text as it is where it is no JSON."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -291,9 +316,10 @@ class Settings(BaseSettings):
     state_folder: Path | None = Field(
         None,
         description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
-        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux), or beside the sandbox a temporary one.",
+        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux; a user without a home folder has to set "
+        "it), or beside the sandbox a temporary one.",
     )
-    database_url: Secret | None = Field(
+    database_url: Database | None = Field(
         None,
         description="A database to keep the ledger in, such as postgresql://user:password@host/jobgate. "
         "Several gateways may share one.",
@@ -332,7 +358,8 @@ class Settings(BaseSettings):
         for connection in self.connections.values():
             known = connection.authentication
             found.append(known.secret if isinstance(known, SignedAuthentication) else known.client_secret)
-        return tuple(each for each in found if each is not None)
+        kept = (each for each in found if each is not None)
+        return tuple(each for each in kept if not isinstance(each, DatabaseUrl) or each.is_secret)
 
     @property
     def has_ledger(self) -> bool:
@@ -344,27 +371,22 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments before the environment before the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, cls.file)
+        return init_settings, Environment(settings_cls), TomlConfigSettingsSource(settings_cls, cls.file)
 
 
-def load(file: Path | None = None) -> Settings:
-    """Read the settings. Raises ConfigurationError, which lists every mistake."""
-    if file is not None and not file.is_file():
-        raise ConfigurationError(f"{file}: there is no such file.")
-    source = type("Settings", (Settings,), {"file": file})
-    try:
-        read: Settings = source()
-    except ValidationError as error:
-        raise ConfigurationError(_mistakes(file, error)) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{file}: cannot be read as TOML: {error}") from None
-    # A class that others can import, since the settings travel to worker processes.
-    return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
+def load(file: Path | None = None, options: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings; `options` of a command are members of `[server]` and win. None leaves one as it is.
+
+    Raises ConfigurationError, which lists every mistake.
+    """
+    from gateway.settings.reading import read  # noqa: PLC0415 - it knows the models above
+
+    return read(file, options or {}).good()
 
 
 def shown(value: object) -> Any:
@@ -373,7 +395,7 @@ def shown(value: object) -> Any:
         members = {name: shown(getattr(value, name)) for name in type(value).model_fields}
         return {name: each for name, each in members.items() if each is not None}
     if isinstance(value, Reference):
-        return value.written or REDACTED
+        return value.written or (REDACTED if value.is_secret else value.get_secret_value())
     if isinstance(value, dict):
         return {name: shown(each) for name, each in value.items()}
     if isinstance(value, tuple):
@@ -383,24 +405,9 @@ def shown(value: object) -> Any:
 
 def with_server(settings: Settings, **given: object) -> Settings:
     """The settings with some of `[server]` replaced; None leaves one as it is. Raises ConfigurationError."""
-    update = {name: value for name, value in given.items() if value is not None}
-    try:
-        server = ServerSettings.model_validate({**dict(settings.server), **update})
-    except ValidationError as error:
-        said = (".".join(map(str, ("server", *each["loc"]))) + f": {each['msg']}" for each in error.errors())
-        raise ConfigurationError("; ".join(said)) from None
-    return settings.model_copy(update={"server": server})
+    from gateway.settings.reading import with_options  # noqa: PLC0415 - it knows the models above
 
-
-_MENDS = {
-    "extra_forbidden": "there is no such setting; check the spelling",
-    "missing": "is missing",
-    "string_pattern_mismatch": "write it in lower-case letters, digits and hyphens, beginning with a letter",
-}
-
-
-def _mistakes(file: Path | None, error: ValidationError) -> str:
-    """Every mistake on a line of its own, by its key. The values are left out: one may be a secret."""
-    sources = "the environment" if file is None else f"{file} or the environment"
-    lines = [f"  {'.'.join(map(str, each['loc']))}: {_MENDS.get(each['type'], each['msg'])}" for each in error.errors()]
-    return "\n".join([f"the settings in {sources} cannot be used:", *lines])
+    changed, mistakes = with_options(settings, given)
+    if mistakes:
+        raise ConfigurationError("; ".join(map(str, mistakes)))
+    return changed

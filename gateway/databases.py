@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from platformdirs import user_state_path
-
 from gateway.config import ConfigurationError, Settings
+from gateway.settings.folders import state_folder
 
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
@@ -19,6 +18,6 @@ def database_of(settings: Settings) -> Database:
     try:
         if settings.database_url is not None:
             return Database.at(settings.database_url.get_secret_value())
-        return Database.in_folder(settings.state_folder or user_state_path("jobgate", appauthor=False))
+        return Database.in_folder(settings.state_folder or state_folder())
     except UnusableDatabase as error:
         raise ConfigurationError(str(error)) from None

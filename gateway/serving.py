@@ -6,9 +6,7 @@ import gc
 import logging
 import resource
 import socket
-import ssl
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,8 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway, database_of
-from gateway.banner import Banner, SandboxLines, sandbox_greeting
-from gateway.clock import SystemClock
+from gateway.banner import Banner, SandboxLines, Used, sandbox_greeting
 from gateway.config import (
     ClientCredentialsAuthentication,
     ConfigurationError,
@@ -31,14 +28,14 @@ from gateway.config import (
 )
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import Application
-from gateway.edge.hosts import is_loopback
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
-from gateway.ledger.database import Database, UnusableDatabase
-from gateway.ledger.keys import KeyStore
+from gateway.ledger.database import UnusableDatabase
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.security.keys import new_access_secret, new_key
+from gateway.settings.files import sources
+from gateway.startup.checks import checked, refuse_a_useless_certificate, refuse_to_be_shut, warnings_of
 from gateway.supervisor import Patience
 from gateway.temporary import temporary_folder
 from gateway.tls import Certificate, self_signed
@@ -46,9 +43,8 @@ from gateway.tls import Certificate, self_signed
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox, SandboxServer
 
-TRIAL_KEY = "only-for-trying-out"
-TRIAL_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
-"""The key and the access key of the documentation, for the sandbox; the second is the first in Base64."""
+log = logging.getLogger(__name__)
+
 MOST_FILES = 65_536
 """Open connections and files of one process."""
 
@@ -110,21 +106,28 @@ class Source:
 
     def read(self) -> Settings:
         """The settings as they are now. Raises ConfigurationError."""
-        settings = with_server(load(self.file), **self.options)
-        if self.file is not None:
-            refuse_to_be_read(self.file, settings)
-        return settings
+        return load(self.file, self.options)
+
+    def checked(self, catalogue: Catalogue, *, is_sandbox: bool) -> Settings:
+        """The settings as they are now, where a gateway can start with them. Raises ConfigurationError."""
+        return checked(self.file, self.options, catalogue, is_sandbox=is_sandbox)
+
+    def checked_again(self, catalogue: Catalogue) -> Settings:
+        """The same while it is served: its ledger, which cannot change then, is in use. Raises ConfigurationError."""
+        return checked(self.file, self.options, catalogue, is_offline=True)
 
 
 def serve(source: Source, *, sandbox_port: int | None) -> None:
     """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
     log_to_terminal()
-    settings = source.read()
-    refuse_to_be_open(settings, is_sandbox=sandbox_port is not None)
     catalogue = Catalogue.load()
+    settings = source.checked(catalogue, is_sandbox=sandbox_port is not None)
+    for warning in warnings_of(settings):
+        log.warning("%s", warning)
     with listen(settings.server.host, settings.server.port) as listening:
+        used = sources(source.file)
         if sandbox_port is None:
-            _serve(settings, partial(Gateway, catalogue=catalogue), listening, source, database_of(settings).name)
+            _serve(settings, catalogue, listening, source, Used(used, database_of(settings).name))
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
             keys = TrialKeys(
@@ -132,8 +135,7 @@ def serve(source: Source, *, sandbox_port: int | None) -> None:
             )
             wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
-            lines = SandboxLines(Gateway(wired, catalogue).directory, sandbox.url, *keys.shown)
-            _serve(wired, partial(Gateway, catalogue=catalogue), listening, None, ledger, lines)
+            _serve(wired, catalogue, listening, None, Used(used, ledger, SandboxLines(sandbox.url, *keys.shown)))
 
 
 @contextmanager
@@ -228,45 +230,6 @@ def application(settings: Settings, source: Source | None) -> Application:
     return made
 
 
-def refuse_to_be_read(file: Path, settings: Settings) -> None:
-    """See that the secrets in a file of settings are its owner's. Raises ConfigurationError, with how to mend it."""
-    if not file.stat().st_mode & stat.S_IROTH:
-        return
-    text = file.read_text("utf-8")
-    if any(secret.get_secret_value() in text for secret in settings.secrets if secret.written is None):
-        raise ConfigurationError(
-            f"{file}: it holds secrets, and everybody on this machine can read it. chmod 600 {file}; or write "
-            "references such as env:NAME."
-        )
-
-
-def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
-    """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
-    served = settings.server
-    if not (is_loopback(served.host) or served.is_https or served.plain_http):
-        raise ConfigurationError(
-            f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
-            "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
-        )
-    for secret in () if is_sandbox else settings.secrets:
-        if (known := secret.get_secret_value()) in {TRIAL_KEY, TRIAL_ACCESS_KEY}:
-            raise ConfigurationError(
-                f"{known} is the documentation's key, so everybody knows it; `jobgate keys create` makes one."
-            )
-
-
-def refuse_to_be_shut(settings: Settings, database: Database) -> None:
-    """See that somebody can call. Raises ConfigurationError, which says how to mend it."""
-    if settings.api_key or settings.callers or settings.openid:
-        return
-    now = SystemClock().now()
-    if not any(key.is_good(now) for key in KeyStore(database).all()):
-        raise ConfigurationError(
-            "There is no API key, so nobody could call. `jobgate keys create NAME --scope '*'` makes one; or set "
-            "`api_key`, `callers` or `openid`."
-        )
-
-
 def prepare_database(settings: Settings) -> None:
     """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
     database = database_of(settings)
@@ -311,35 +274,22 @@ def certificate(settings: Settings) -> Iterator[Certificate | None]:
         yield Certificate(served.tls_cert, served.tls_key)
 
 
-def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
-    """See that certificate and key can be used. Raises ConfigurationError, which says how to mend it."""
-    try:
-        if key.stat().st_mode & stat.S_IROTH:
-            raise ConfigurationError(f"server.tls_key: everybody on this machine can read it; chmod 600 {key}")
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
-    except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"server.tls_cert, tls_key: they are no certificate with its key: {error.reason}"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"server.tls_cert, tls_key: {error.filename or chain} cannot be read") from None
-
-
-def _serve(  # noqa: PLR0913, PLR0917 - what serving takes
+def _serve(
     settings: Settings,
-    make: Callable[[Settings], Gateway],
+    catalogue: Catalogue,
     listening: socket.socket,
     source: Source | None,
-    ledger: str,
-    sandbox: SandboxLines | None = None,
+    used: Used,
 ) -> None:
     """Serve a gateway of these settings, which are read again from their source when that is asked for."""
-    make(settings)  # so that a mistake shows before anything is prepared
+    log.info("settings: %s; ledger: %s", used.settings, used.ledger)
+    make = partial(Gateway, catalogue=catalogue)
+    directory = make(settings).directory  # so that a mistake shows before anything is prepared
     prepare_database(settings)
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        greeting = Banner(url, ledger, sandbox, trust).text()
+        greeting = Banner(url, used, directory, trust).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
         manner = Manner(settings.server.access_log, settings.limits, greeting, made, patience)
         if settings.server.workers > 1:
@@ -347,8 +297,8 @@ def _serve(  # noqa: PLR0913, PLR0917 - what serving takes
             reread = None if source is None else partial(check_again, source, settings)
             supervisor(partial(application, settings, source), manner, workers, listening, reread).run()
             return
-        load_again = partial(not_of_the_sandbox, settings) if source is None else source.read
-        served = server(Reloadable(settings, load_again, make), manner)
+        again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
+        served = server(Reloadable(settings, again, make), manner)
         settle_in()
         served.run(sockets=doors(listening))
 
@@ -360,6 +310,4 @@ def not_of_the_sandbox(_settings: Settings) -> Settings:
 
 def check_again(source: Source, settings: Settings) -> None:
     """See that the settings can be taken over by new workers. Raises ConfigurationError."""
-    new = source.read()
-    refuse_what_is_fixed(settings, new)
-    Gateway(new, Catalogue.load())
+    refuse_what_is_fixed(settings, source.checked_again(Catalogue.load()))

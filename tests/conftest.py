@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,18 @@ from gateway.client import Client
 from gateway.serving import Running, running
 from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the settings of whoever runs it: neither variables of theirs nor a jobgate.toml that lies about."""
+    empty = tmp_path_factory.mktemp("settings") / "empty.toml"
+    empty.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [each for each in os.environ if each.upper().startswith("JOBGATE_")]:
+            patch.delenv(name)
+        patch.setenv("JOBGATE_CONFIG", str(empty))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -103,6 +103,11 @@ class Database:
         return Path(self.url.database or "") if self.url.get_backend_name() == "sqlite" else None
 
     @property
+    def exists(self) -> bool:
+        """Whether there is anything to read: a file is made by the first who writes."""
+        return self.file is None or self.file.exists()
+
+    @property
     def place(self) -> tuple[int, int] | None:
         """What the system knows the file by: it is another one where somebody has moved the file away.
 

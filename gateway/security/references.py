@@ -17,8 +17,11 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+
+from gateway.domain.suggestions import closest
 
 log = logging.getLogger(__name__)
 
@@ -55,18 +58,47 @@ class Reference(SecretStr):
             log.warning("the secret %s cannot be read any more (%s); its last value is used", text, error)
         return self._last
 
+    @property
+    def is_secret(self) -> bool:
+        """Whether nobody may see it."""
+        return True
+
     def __len__(self) -> int:
         """The length of what is shown of it."""
         return len(str(self))
 
 
+class DatabaseUrl(Reference):
+    """The address of a database, which is a secret only where it has a password."""
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it has a password: before the host, or among the parameters, of which some name files or services."""
+        try:
+            address = urlsplit(self.get_secret_value())
+        except ValueError:
+            return True
+        return address.password is not None or "pass" in address.query.lower()
+
+
 def checked(reference: Reference) -> Reference:
     """The reference, which leads to a secret. Raises ValueError, whose message says where it does not."""
+    refuse_misspelt_place(reference)
     try:
         reference.get_secret_value()
     except LookupError as error:
         raise ValueError(str(error.args[0])) from None
     return reference
+
+
+def refuse_misspelt_place(reference: Reference) -> None:
+    """See that a secret is not written `evn:NAME`, which would be one itself. Raises ValueError, without the text."""
+    match = _REFERENCE.fullmatch(SecretStr.get_secret_value(reference))
+    likely = closest(match["place"], places()) if match and match["place"] not in places() else None
+    if likely:
+        raise ValueError(
+            f"did you mean {likely}:? A secret that begins so itself has to be kept elsewhere, as env:NAME"
+        )
 
 
 def place_of(text: str) -> Follow | None:

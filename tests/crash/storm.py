@@ -15,9 +15,9 @@ from gateway.sandbox.faults import Fault, FaultKind
 from tests.crash.world import NAMES, World
 from tests.support.crashing import Crash, Point
 
-ROUNDS = int(os.environ.get("JOBGATE_CHAOS_ROUNDS", "0"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "0"))
 """How many ends `make chaos` wants; 0: this is not `make chaos`, but the short form."""
-SEED = int(os.environ.get("JOBGATE_CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000) if ROUNDS else 1)))
+SEED = int(os.environ.get("CHAOS_SEED", str(random.SystemRandom().randrange(1_000_000) if ROUNDS else 1)))
 """The same in every short run, another one in every long one."""
 BURST = 10
 """Ends between which nobody waits until everything is settled."""

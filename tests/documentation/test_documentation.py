@@ -22,7 +22,8 @@ from gateway import config, documentation
 from gateway.app import Catalogue
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.edge.limits import Limits
-from gateway.serving import TRIAL_ACCESS_KEY, Running, running
+from gateway.serving import Running, running
+from gateway.startup.checks import TRIAL_ACCESS_KEY
 from gateway.tls import self_signed
 
 ROOT = Path(__file__).parents[2]

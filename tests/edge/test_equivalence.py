@@ -32,7 +32,7 @@ TARGETS = targets(load(SPECIFICATIONS / "gateway.yaml"))
 REQUESTS = {name: make.requests(target) for name, target in TARGETS.items()}
 VALID = {name: make.valid(target) for name, target in TARGETS.items()}
 # As for the fuzz tests, and here for each operation.
-EXAMPLES = int(os.environ.get("JOBGATE_FUZZ_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
 
 # To make the strategies takes longer than to draw from them, and on a busy machine too long for hypothesis.
 patiently = partial(settings, deadline=None, suppress_health_check=[HealthCheck.too_slow])

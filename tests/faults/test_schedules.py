@@ -1,6 +1,6 @@
 """Random schedules of faults: whatever befalls one request after the other, ledger, answers and vendor agree.
 
-A schedule follows from its seed. `JOBGATE_FAULT_SCHEDULES` is how many there are; each begins with a vendor that fails
+A schedule follows from its seed. `FAULT_SCHEDULES` is how many there are; each begins with a vendor that fails
 at every turn, and ends with one that is well, when everything must become known.
 """
 
@@ -38,7 +38,7 @@ from tests.support.clock import FakeClock
 from tests.support.problems import Problems
 from tests.support.vendors import API_KEY
 
-SCHEDULES = int(os.environ.get("JOBGATE_FAULT_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "300"))
 BLOCK = 25
 """Schedules that one gateway lives through, each with connections of its own."""
 SECONDS = 10.0

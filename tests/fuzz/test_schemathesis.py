@@ -18,7 +18,7 @@ from gateway.specs.native import CONNECTION, base_path
 
 HERE = Path(__file__).parent
 # `make fuzz` asks for more, and each time for others; what it finds names the seed that finds it again.
-EXAMPLES = os.environ.get("JOBGATE_FUZZ_EXAMPLES", "")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
 VENDORS = list(Catalogue.load().vendors)
 AMOUNT = ("--max-examples", EXAMPLES) if EXAMPLES else ("--max-examples", "25", "--seed", "1")
 

@@ -244,5 +244,5 @@ def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     """Without a database there is nothing to verify: a clear message, no traceback, no new file."""
     said = run(tmp_path / "nothing", "verify")
     assert said.exit_code == 2
-    assert "cannot be read" in said.stderr
+    assert "cannot be used" in said.stderr
     assert not (tmp_path / "nothing").exists()

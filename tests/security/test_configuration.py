@@ -73,14 +73,15 @@ def run(folder: Path, command: str, text: str) -> Any:
     """`jobgate config …` with a file of this text."""
     file = folder / "jobgate.toml"
     file.write_text(text, encoding="utf-8")
-    options = [] if command == "schema" else ["--config", str(file)]
+    file.chmod(0o600)
+    options = {"schema": [], "check": ["--offline", "--config", str(file)]}.get(command, ["--config", str(file)])
     return CliRunner().invoke(application, ["config", command, *options], env={"JOBGATE_TEST_KEY": CANARY})
 
 
 def test_good_settings_are_called_so(tmp_path: Path) -> None:
     """With what there is in them."""
     said = run(tmp_path, "check", GOOD)
-    assert (said.exit_code, said.stdout) == (0, "good: 1 connections, 1 callers in the settings\n")
+    assert (said.exit_code, said.stdout) == (0, "good: 1 connection, 1 caller in the settings\n")
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_reference_that_leads_nowhere_is_refused(tmp_path: Path, written: str,
     file.write_text(f'api_key = "{written}"', encoding="utf-8")
     with pytest.raises(ConfigurationError) as caught:
         config.load(file)
-    assert f"api_key: Value error, {written}: {reason}" in str(caught.value)
+    assert f"api_key: {written}: {reason}" in str(caught.value)
 
 
 @pytest.mark.parametrize(("text", "mode", "reason"), [("", 0o600, "is empty"), (CANARY, 0o644, "chmod 600")])

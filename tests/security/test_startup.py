@@ -16,15 +16,8 @@ from gateway.domain.access import EVERYTHING, Caller
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.security.keys import ApiKey
-from gateway.serving import (
-    TRIAL_ACCESS_KEY,
-    TRIAL_KEY,
-    Running,
-    prepare_database,
-    refuse_to_be_open,
-    refuse_to_be_read,
-    sandbox_name,
-)
+from gateway.serving import Running, prepare_database, sandbox_name
+from gateway.startup.checks import TRIAL_ACCESS_KEY, TRIAL_KEY, refuse_to_be_open, refuse_to_be_read
 from tests.support.clock import NOW
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

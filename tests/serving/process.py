@@ -17,7 +17,7 @@ from tests.support.served import url_of
 
 KEY = "key-of-the-tests-of-serving"
 SECONDS = 60
-AT_LENGTH = "JOBGATE_CHAOS_ROUNDS" in os.environ
+AT_LENGTH = "CHAOS_ROUNDS" in os.environ
 """Whether there is time, as `make chaos` has it: to start and to stop several workers takes long."""
 
 

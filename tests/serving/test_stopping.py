@@ -35,7 +35,7 @@ from tests.support.raw import RawResponse, read_response
 from tests.support.transport import FakeTransport
 from tests.support.vendors import API_KEY, obedient, settings
 
-ROUNDS = int(os.environ.get("JOBGATE_STOP_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("STOP_ROUNDS", "1"))
 """How often a crowd is stopped at. Many rounds take their time."""
 CLIENTS = 15
 """Of each kind."""

@@ -12,7 +12,7 @@ import requests
 import trustme
 
 from gateway.config import ConfigurationError, ServerSettings, Settings, with_server
-from gateway.serving import refuse_a_useless_certificate, refuse_to_be_open
+from gateway.startup.checks import refuse_a_useless_certificate, refuse_to_be_open
 from gateway.tls import self_signed
 from tests.serving.process import AT_LENGTH, KEY, served
 

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli_keys import fail
+from gateway.cli.shared import Config, Failure, settings_of
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
 
 connections = typer.Typer(help="The configured vendor accounts.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]
-
 
 @connections.command("test")
 def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], config: Config = None) -> None:
     """Prove that a connection works: log in at the vendor, and read a page of its jobs. No job is changed."""
     from gateway.app import Catalogue, Gateway
-    from gateway.config import ConfigurationError, load
     from gateway.domain.errors import JobgateError
+    from gateway.domain.suggestions import did_you_mean
     from gateway.ledger.memory import MemoryLedger
 
-    try:
-        settings = load(config)
-        gateway = Gateway(settings, Catalogue.load(), ledger=MemoryLedger())
-    except ConfigurationError as error:
-        fail(str(error))
+    settings = settings_of(config, with_ledger=False)
     if name not in settings.connections:
-        fail(f"there is no connection {name}; the settings have {', '.join(settings.connections) or 'none'}")
+        raise Failure(f"there is no connection {name} in the settings; {did_you_mean(name, settings.connections)}")
+    alone = settings.model_copy(update={"connections": {name: settings.connections[name]}})
+    gateway = Gateway(alone, Catalogue.load(), ledger=MemoryLedger())
     try:
         found = asyncio.run(one_page(gateway, name))
     except JobgateError as error:
-        fail(f"{name} does not work: {error.title}. {error.detail} ({error.code})")
+        title = "" if error.detail.startswith(error.title) else f"{error.title}. "
+        raise Failure(f"{name} does not work: {title}{error.detail} ({error.code})") from None
     typer.echo(f"{name} works: {settings.connections[name].vendor} let us in and showed {found} of its jobs.")
 
 

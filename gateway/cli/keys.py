@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.shared import Config, Failure, ledger_faults_named, opened, settings_of, warn
+from gateway.cli.tables import show_rows
+
 if TYPE_CHECKING:
+    from gateway.ledger.database import Database
     from gateway.ledger.keys import KeyStore
     from gateway.security.keys import ApiKey, IssuedKey
 
 keys = typer.Typer(help="API keys: who may call, and what they may do.", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option(help="A TOML file with settings.", dir_okay=False)]
-KeyId = Annotated[str, typer.Argument(help="The key's id, as `jobgate keys list` shows it.")]
+KeyId = Annotated[str, typer.Argument(help="The key's id, as `jobgate keys list` shows it, or how it begins.")]
 
+LEAST_ID = 4
+"""Characters of an id, so that an empty variable in a script means no key."""
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
@@ -50,37 +53,37 @@ def create(
     config: Config = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
-    from gateway.config import is_caller_name, is_scope
+    from gateway.app import database_of
+    from gateway.config import is_caller_name
     from gateway.domain.access import Caller
     from gateway.security.keys import issued
+    from gateway.settings.scopes import scope_mistakes, scope_warnings
 
     if not is_caller_name(name):
-        fail("the name of a caller has lower-case letters, digits and hyphens, and begins with a letter")
-    wrong = [each for each in scope if not is_scope(each)]
-    if wrong:
-        fail(f"{', '.join(wrong)}: write scopes as jobs:cancel, connections:contoso-*, audit:read or *")
-    now = datetime.now(UTC)
-    with store(config) as kept:
-        new = issued(Caller(name, frozenset(scope)), now, expires, with_access_key=access_key)
-        kept.add(new.key)
+        raise Failure("the name of a caller has lower-case letters, digits and hyphens, and begins with a letter")
+    if mistakes := list(scope_mistakes(scope)):
+        raise Failure("\n  ".join(["no key was made:", *mistakes]))
+    settings = settings_of(config)
+    for warning in scope_warnings(scope, settings.connections):
+        warn(f"warning: {warning}")
+    new = issued(Caller(name, frozenset(scope)), datetime.now(UTC), expires, with_access_key=access_key)
+    database = database_of(settings)
+    with ledger_faults_named(database):
+        store(database).add(new.key)
     show(new)
 
 
 @keys.command("list")
-def list_keys(config: Config = None) -> None:
+def list_keys(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False, config: Config = None
+) -> None:
     """Show every key, but for its secret."""
-    from rich.console import Console
-    from rich.table import Table
-
-    with store(config) as kept:
-        found = kept.all()
-    table = Table("id", "caller", "scopes", "access key", "created", "last used", "state", box=None)
     now = datetime.now(UTC)
-    for key in found:
-        scopes = " ".join(sorted(key.caller.scopes))
-        times = day(key.created_at), day(key.last_used_at)
-        table.add_row(key.id, key.caller.name, scopes, "yes" if key.access_key else "", *times, state(key, now))
-    Console().print(table)
+    with opened(config) as database:
+        found = store(database).all() if database.exists else ()
+    show_rows([row(key, now) for key in found], as_json=as_json)
+    if not found:
+        warn("there is no key yet; `jobgate keys create NAME --scope SCOPE` makes one")
 
 
 @keys.command()
@@ -95,7 +98,8 @@ def rotate(
     from gateway.security.keys import issued
 
     now = datetime.now(UTC)
-    with store(config) as kept:
+    with opened(config) as database:
+        kept = store(database)
         old = chosen(kept, key_id, now)
         lasts = old.expires_at - old.created_at if old.expires_at else None
         new = issued(old.caller, now, lasts, with_access_key=old.access_key is not None)
@@ -110,17 +114,24 @@ def rotate(
 def revoke(key_id: KeyId, config: Config = None) -> None:
     """Have a key open nothing any more, at the latest after some seconds."""
     now = datetime.now(UTC)
-    with store(config) as kept:
-        kept.revoke(chosen(kept, key_id, now).id, now)
-    typer.echo(f"{key_id} is revoked.", err=True)
+    with opened(config) as database:
+        kept = store(database)
+        key = chosen(kept, key_id, now)
+        kept.revoke(key.id, now)
+    typer.echo(f"{key.id} is revoked.", err=True)
 
 
-def chosen(kept: KeyStore, key_id: str, now: datetime) -> ApiKey:
-    """The key of this id. Ends the program where it opens nothing."""
-    found = next((key for key in kept.all() if key.id == key_id), None)
-    if found is None or not found.is_good(now):
-        fail(f"there is no key {key_id} that opens anything; `jobgate keys list` shows those that there are")
-    return found
+def chosen(kept: KeyStore, written: str, now: datetime) -> ApiKey:
+    """The key whose id is or begins as it is written. Raises Failure where it is not one that opens something."""
+    if len(written) < LEAST_ID:
+        raise Failure(f"write at least {LEAST_ID} characters of the key's id; `jobgate keys list` shows it")
+    found = [key for key in kept.all() if key.id.startswith(written) and key.is_good(now)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(key.id for key in found)
+        raise Failure(f"{written} is how several ids begin: {ids}. Write more of the one that you mean.")
+    raise Failure(f"there is no key {written} that opens anything; `jobgate keys list` shows those that there are")
 
 
 def show(new: IssuedKey) -> None:
@@ -132,45 +143,31 @@ def show(new: IssuedKey) -> None:
         typer.echo(new.key.access_key.secret)
 
 
+def row(key: ApiKey, now: datetime) -> Mapping[str, object]:
+    """A key as the list shows it."""
+    return {
+        "id": key.id,
+        "caller": key.caller.name,
+        "scopes": sorted(key.caller.scopes),
+        "access_key": key.access_key is not None,
+        "created": key.created_at,
+        "last_used": key.last_used_at,
+        "state": state(key, now),
+    }
+
+
 def state(key: ApiKey, now: datetime) -> str:
     """How a key stands."""
     if key.revoked_at is not None:
-        return f"revoked {day(key.revoked_at)}"
+        return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
     if key.expires_at is None:
         return "good"
-    return f"{'ends' if key.is_good(now) else 'ended'} {day(key.expires_at)}"
+    return f"{'ends' if key.is_good(now) else 'ended'} {key.expires_at:%Y-%m-%d %H:%M}"
 
 
-def day(at: datetime | None) -> str:
-    """A time as people read it."""
-    return "never" if at is None else f"{at:%Y-%m-%d %H:%M}"
-
-
-@contextmanager
-def store(config: Path | None) -> Iterator[KeyStore]:
-    """The key store of the settings, its tables made where they are not there. Ends the program where it cannot be."""
-    from gateway.config import ConfigurationError, load
-    from gateway.databases import database_of
-    from gateway.domain.errors import LedgerUnavailable
-    from gateway.ledger.database import UnusableDatabase
+def store(database: Database) -> KeyStore:
+    """The key store of a database, its tables brought up to date. Raises UnusableDatabase and LedgerUnavailable."""
     from gateway.ledger.keys import KeyStore
 
-    try:
-        database = database_of(load(config))
-    except ConfigurationError as error:
-        fail(str(error))
-    try:
-        database.migrate()
-        yield KeyStore(database)
-    except LedgerUnavailable as error:
-        fail(f"the database {database.name} cannot be used: {error.__cause__}")
-    except UnusableDatabase as error:
-        fail(str(error))
-    finally:
-        database.dispose()
-
-
-def fail(text: str) -> NoReturn:
-    """Say what is wrong, and end."""
-    typer.echo(f"jobgate: {text}", err=True)
-    raise typer.Exit(1)
+    database.migrate()
+    return KeyStore(database)

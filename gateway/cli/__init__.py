@@ -1,0 +1,53 @@
+"""The command line: `jobgate …`. Each group of commands has a file; what they share is in `shared`.
+
+What a command needs is imported when it runs, so that the small ones start at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli import audit, config, connections, docs, keys, serve, specs
+from gateway.cli.shared import Commands
+
+application = typer.Typer(
+    name="jobgate",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+application.command()(serve.serve)
+application.command()(serve.sandbox)
+application.command()(serve.demo)
+application.command(hidden=True)(docs.docs)
+application.add_typer(specs.specs, name="specs")
+application.add_typer(audit.audit, name="audit")
+application.add_typer(keys.keys, name="keys")
+application.add_typer(config.config, name="config")
+application.add_typer(connections.connections, name="connections")
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where that is asked for."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"jobgate {version('jobgate')}")
+        raise typer.Exit
+
+
+@application.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+    ] = False,
+) -> None:
+    """One API to act on the jobs of many contact-center vendors."""
+
+
+def main() -> None:
+    """Run the command line."""
+    application(prog_name="jobgate")

@@ -1,0 +1,26 @@
+"""`jobgate docs`: the generated pages, for who works on Jobgate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def docs(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a page is stale.")] = False,
+    folder: Annotated[Path, typer.Option(help="The folder of the pages.", exists=True, file_okay=False)] = Path("docs"),
+) -> None:
+    """Write the pages of docs/ that are made from the specs and the code."""
+    from gateway import documentation
+    from gateway.app import Catalogue
+
+    catalogue = Catalogue.load()
+    if check:
+        stale = documentation.stale_pages(folder, catalogue)
+        for path in stale:
+            typer.echo(f"{path} is stale. Run `make docs`.")
+        raise typer.Exit(1 if stale else 0)
+    for path in documentation.write(folder, catalogue):
+        typer.echo(f"wrote {path}")

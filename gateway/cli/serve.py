@@ -1,0 +1,73 @@
+"""`jobgate serve`, `jobgate sandbox` and `jobgate demo`: what runs until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.shared import Config, chosen_file, tell_used
+
+WIDE = 160
+"""Columns where the output is no terminal: enough for whole ids."""
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]", min=0, max=65_535)
+]
+
+
+def serve(
+    config: Config = None,
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port.  [default: 1]", min=1, max=64)
+    ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option("--access-log/--no-access-log", help="Log each request.  [default: yes]")
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="A certificate in PEM form; the API is then https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    tls_self_signed: Annotated[
+        bool | None, typer.Option("--tls-self-signed", help="Be https with a certificate for development.")
+    ] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
+    sandbox_port: Annotated[
+        int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
+    ] = 0,
+) -> None:
+    """Serve the gateway."""
+    from gateway import serving
+
+    given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
+    given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
+    serving.serve(serving.Source(chosen_file(config), given), sandbox_port=sandbox_port if sandbox else None)
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8090,
+) -> None:
+    """Serve the vendors' simulators alone."""
+    from gateway import serving
+
+    serving.serve_sandbox(port)
+
+
+def demo() -> None:
+    """Try every action in every status of every vendor, and check what was answered against what happened.
+
+    It reads no file of settings, and acts on the simulators alone.
+    """
+    from rich.console import Console
+
+    from gateway import demo as demonstration
+    from gateway.config import load
+
+    settings = load()
+    tell_used(None, settings, with_ledger=settings.has_ledger)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    raise typer.Exit(demonstration.run(console))

@@ -1,0 +1,150 @@
+"""What commands share: which settings and ledger they use, how they fail, and the advice that they give.
+
+Exit codes: 0 done; 1 the answer is no, or the settings cannot be used; 2 the command was called wrongly, or the ledger
+cannot be used, so that `audit verify` tells a broken chain (1) from one that nobody can read (2).
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+    from gateway.ledger.database import Database
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="The file of settings.  [default: JOBGATE_CONFIG, else jobgate.toml in this folder]",
+        dir_okay=False,
+    ),
+]
+
+LEDGER_UNUSABLE = 2
+
+_file: ContextVar[Path | None] = ContextVar("file", default=None)
+"""The file of settings of this command."""
+
+_ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|connections)\b[^`]*`")
+"""Commands that a message names, and that take `--config`."""
+
+
+class Failure(Exception):
+    """A command could not do what it should. The message says why, and how to mend it."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        """End with this exit code."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Commands(TyperGroup):
+    """The commands. Where one fails, a line on standard error says why: one exit code for one fault, no traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        _file.set(None)
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            warn(str(error))
+            raise typer.Exit(code) from None
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code for a fault that is not a mistake of the program; None for any other."""
+    from gateway.config import ConfigurationError
+    from gateway.specs.document import SpecificationError
+
+    if isinstance(error, Failure):
+        return error.exit_code
+    if isinstance(error, OSError):
+        return None if error.errno == errno.EPIPE else 1
+    return 1 if isinstance(error, ConfigurationError | SpecificationError) else None
+
+
+def warn(text: str) -> None:
+    """Say something on standard error. Commands that it advises use the same file of settings."""
+    typer.echo(f"jobgate: {with_same_settings(text)}", err=True)
+
+
+def with_same_settings(text: str) -> str:
+    """A message whose advice names the file of settings that this command uses."""
+    file = _file.get()
+    if file is None:
+        return text
+    option = f" --config {shlex.quote(str(file))}"
+    return _ADVICE.sub(lambda match: match[0] if "--config" in match[0] else f"{match[0][:-1]}{option}`", text)
+
+
+def chosen_file(config: Path | None) -> Path | None:
+    """The file of settings of this command, which its messages name from now on."""
+    from gateway.settings.files import settings_file
+
+    file = settings_file(config)
+    _file.set(file)
+    return file
+
+
+def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
+    """The settings of this command; standard error says which they are. Raises ConfigurationError."""
+    from gateway.config import load
+
+    file = chosen_file(config)
+    settings = load(file)
+    tell_used(file, settings, with_ledger=with_ledger)
+    return settings
+
+
+def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True) -> None:
+    """Say on standard error which settings are used, and which ledger. Raises ConfigurationError."""
+    from gateway.databases import database_of
+    from gateway.settings.files import sources
+
+    ledger = f"; ledger {database_of(settings).name}" if with_ledger else ""
+    typer.echo(f"Settings: {sources(file)}{ledger}", err=True)
+
+
+@contextmanager
+def opened(config: Path | None) -> Iterator[Database]:
+    """The ledger's database of the settings, until the end of the block. Raises ConfigurationError and Failure."""
+    from gateway.databases import database_of
+
+    database = database_of(settings_of(config))
+    with ledger_faults_named(database):
+        yield database
+
+
+@contextmanager
+def ledger_faults_named(database: Database) -> Iterator[None]:
+    """Close the database after the block. Raises Failure where it cannot be used."""
+    from gateway.domain.errors import LedgerUnavailable
+    from gateway.ledger.database import UnusableDatabase
+
+    try:
+        yield
+    except LedgerUnavailable as error:
+        raise Failure(f"the ledger {database.name} cannot be used: {error.__cause__}", LEDGER_UNUSABLE) from None
+    except UnusableDatabase as error:
+        raise Failure(str(error), LEDGER_UNUSABLE) from None
+    finally:
+        database.dispose()
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 document`, `2 documents`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,228 @@
+"""Settings that a gateway would not start with: one set of rules, for `serve`, `config check` and a reload alike."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from gateway.app import Catalogue, Gateway, database_of
+from gateway.clock import SystemClock
+from gateway.config import ConfigurationError, Settings
+from gateway.domain.errors import LedgerUnavailable
+from gateway.edge.hosts import is_loopback
+from gateway.ledger.database import Database, UnusableDatabase, head
+from gateway.ledger.keys import KeyStore
+from gateway.ledger.memory import MemoryLedger
+from gateway.settings.reading import Reading, read, refuse
+from gateway.settings.scopes import scope_mistakes, scope_warnings
+from gateway.sockets import listen
+
+TRIAL_KEY = "only-for-trying-out"
+TRIAL_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
+"""The key and the access key of the documentation, for the sandbox; the second is the first in Base64."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Settings that are looked at, and what they are for. `wrong`: the sections that have mistakes already."""
+
+    file: Path | None
+    settings: Settings
+    catalogue: Catalogue
+    is_sandbox: bool
+    is_offline: bool
+    wrong: frozenset[str]
+
+
+def checked(
+    file: Path | None,
+    options: Mapping[str, object],
+    catalogue: Catalogue,
+    *,
+    is_sandbox: bool = False,
+    is_offline: bool = False,
+) -> Settings:
+    """The settings, where a gateway can start with them. Raises ConfigurationError, which lists every mistake.
+
+    Offline the ledger is left out: its database may be one that only the gateway's machine can reach.
+    """
+    reading = read(file, options)
+    refuse(file, mistakes_in(reading, catalogue, is_sandbox=is_sandbox, is_offline=is_offline))
+    return reading.settings
+
+
+def mistakes_in(reading: Reading, catalogue: Catalogue, *, is_sandbox: bool, is_offline: bool) -> list[str]:
+    """Every mistake in settings that were read, each with how to mend it; of one key the first that was found."""
+    found = list(reading.mistakes)
+    keys = {_key(each) for each in found}
+    wrong = frozenset(each.partition(".")[0] for each in keys)
+    subject = Subject(reading.file, reading.settings, catalogue, is_sandbox, is_offline, wrong)
+    for rule in RULES:
+        found += [each for each in rule(subject) if _key(each) not in keys]
+    return found
+
+
+def warnings_of(settings: Settings) -> Iterator[str]:
+    """What a gateway starts with, although it is probably not meant."""
+    for name, caller in settings.callers.items():
+        for warning in scope_warnings(caller.scopes, settings.connections):
+            yield f"callers.{name}.scopes: {warning}"
+
+
+def _key(mistake: str) -> str:
+    """The key at which a mistake is."""
+    return mistake.partition(":")[0].partition(" ")[0]
+
+
+def connections_can_work(subject: Subject) -> Iterator[str]:
+    """A mistake for each connection that the vendors' documents, or its secret, show to be wrong."""
+    for name, each in subject.settings.connections.items():
+        alone = subject.settings.model_copy(update={"connections": {name: each}})
+        yield from _refusals(partial(Gateway, alone, subject.catalogue, ledger=MemoryLedger()))
+
+
+def scopes_are_known(subject: Subject) -> Iterator[str]:
+    """A mistake for each scope that there is not."""
+    for name, caller in subject.settings.callers.items():
+        for number, scope in enumerate(caller.scopes):
+            yield from (f"callers.{name}.scopes.{number}: {each}" for each in scope_mistakes([scope]))
+
+
+def secrets_are_private(subject: Subject) -> Iterator[str]:
+    """A mistake where everybody may read the secrets in the file."""
+    if subject.file is not None:
+        yield from _refusals(partial(refuse_to_be_read, subject.file, subject.settings))
+
+
+def callers_are_those_who_should(subject: Subject) -> Iterator[str]:
+    """A mistake where anybody could call, or read the keys on their way."""
+    yield from _refusals(partial(refuse_to_be_open, subject.settings, is_sandbox=subject.is_sandbox))
+
+
+def certificate_can_be_used(subject: Subject) -> Iterator[str]:
+    """A mistake where the certificate or its key is none, or cannot be read."""
+    served = subject.settings.server
+    if served.tls_cert is not None and served.tls_key is not None:
+        yield from _refusals(partial(refuse_a_useless_certificate, served.tls_cert, served.tls_key))
+
+
+def address_is_this_machines(subject: Subject) -> Iterator[str]:
+    """A mistake where nothing can listen on the address, whatever the port."""
+    try:
+        listen(subject.settings.server.host, 0).close()
+    except OSError as error:
+        yield f"server.host: {error}"
+
+
+def ledger_can_be_used(subject: Subject) -> Iterator[str]:
+    """A mistake where the ledger cannot be opened, or there is nobody who could call. Nothing is made or changed."""
+    settings = subject.settings
+    if subject.is_offline or (subject.is_sandbox and not settings.has_ledger):
+        return
+    try:
+        database = database_of(settings)
+    except ConfigurationError as error:
+        yield str(error)
+        return
+    try:
+        yield from _mistakes_in_ledger(database, subject)
+    except UnusableDatabase as error:
+        yield str(error)
+    except LedgerUnavailable as error:
+        yield f"the ledger {database.name} cannot be used: {error.__cause__}"
+    finally:
+        database.dispose()
+
+
+def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
+    if database.file is not None and not database.exists and not _can_be_made(database.file):
+        yield f"the ledger's file {database.file} cannot be made. Set state_folder to a folder that can be written."
+    version = database.version() if database.exists else None
+    is_readable = version in {None, head()}
+    if is_readable and not subject.is_sandbox and not subject.wrong & {"api_key", "callers", "openid"}:
+        yield from _refusals(partial(refuse_to_be_shut, subject.settings, database if version else None))
+
+
+def _can_be_made(file: Path) -> bool:
+    """Whether this user may make a file, and the folders that it is in."""
+    there = next(each for each in file.absolute().parents if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+Rule = Callable[[Subject], Iterable[str]]
+RULES: tuple[Rule, ...] = (
+    connections_can_work,
+    scopes_are_known,
+    secrets_are_private,
+    callers_are_those_who_should,
+    certificate_can_be_used,
+    address_is_this_machines,
+    ledger_can_be_used,
+)
+"""What is looked at, in the order in which mistakes are told."""
+
+
+def _refusals(attempt: Callable[[], object]) -> Iterator[str]:
+    """The mistake for which something is refused, if it is."""
+    try:
+        attempt()
+    except ConfigurationError as error:
+        yield str(error)
+
+
+def refuse_to_be_read(file: Path, settings: Settings) -> None:
+    """See that the secrets in a file of settings are its owner's. Raises ConfigurationError, with how to mend it."""
+    if not file.stat().st_mode & stat.S_IROTH:
+        return
+    text = file.read_text("utf-8")
+    if any(secret.get_secret_value() in text for secret in settings.secrets if secret.written is None):
+        raise ConfigurationError(
+            f"{file}: it holds secrets, and everybody on this machine can read it. chmod 600 {file}; or write "
+            "references such as env:NAME."
+        )
+
+
+def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
+    """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
+    served = settings.server
+    if not (is_loopback(served.host) or served.is_https or served.plain_http):
+        raise ConfigurationError(
+            f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
+            "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
+        )
+    for secret in () if is_sandbox else settings.secrets:
+        if (known := secret.get_secret_value()) in {TRIAL_KEY, TRIAL_ACCESS_KEY}:
+            raise ConfigurationError(
+                f"{known} is the documentation's key, so everybody knows it; `jobgate keys create` makes one."
+            )
+
+
+def refuse_to_be_shut(settings: Settings, database: Database | None) -> None:
+    """See that somebody can call, by the settings or a key in a database. Raises ConfigurationError, with the mend."""
+    if settings.api_key or settings.callers or settings.openid:
+        return
+    now = SystemClock().now()
+    if database is None or not any(key.is_good(now) for key in KeyStore(database).all()):
+        raise ConfigurationError(
+            "There is no API key, so nobody could call. `jobgate keys create NAME --scope '*'` makes one; or set "
+            "`api_key`, `callers` or `openid`."
+        )
+
+
+def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
+    """See that certificate and key can be used. Raises ConfigurationError, which says how to mend it."""
+    try:
+        if key.stat().st_mode & stat.S_IROTH:
+            raise ConfigurationError(f"server.tls_key: everybody on this machine can read it; chmod 600 {key}")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"server.tls_cert, tls_key: they are no certificate with its key: {error.reason}"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"server.tls_cert, tls_key: {error.filename or chain} cannot be read") from None

@@ -1,0 +1,111 @@
+"""What is told when a gateway starts, and where it keeps its state where the system gives it no place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import config
+from gateway.app import Catalogue, Gateway
+from gateway.banner import Banner, Used
+from gateway.cli import application
+from gateway.config import ConfigurationError
+from gateway.ledger.memory import MemoryLedger
+from gateway.temporary import temporary_folder
+from gateway.tls import self_signed
+from tests.support.commands import JOBGATE, KEY, write
+
+SETTINGS = f"""
+state_folder = "state"
+api_key = "{KEY}"
+[connections.contoso-prod]
+vendor = "azure-job-router"
+endpoint = "https://contoso.communication.azure.com"
+authentication = {{ kind = "signature", scheme = "accessKey", secret = "{KEY}" }}
+"""
+
+
+def test_the_banner_names_settings_and_connections(tmp_path: Path) -> None:
+    """Without the sandbox too: the file, the ledger, and each connection with its vendor and address."""
+    file = write(tmp_path / "jobgate.toml", SETTINGS)
+    command = [JOBGATE, "serve", "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOBGATE_")}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl+C" in line:
+                break
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert f"  Settings        {file}\n" in said
+    assert f"  Ledger          {tmp_path / 'state' / 'ledger.db'}\n" in said
+    assert "contoso-prod        azure-job-router          https://contoso.communication.azure.com\n" in said
+    assert KEY not in said + errors
+    assert f"settings: {file}; ledger: {tmp_path / 'state' / 'ledger.db'}" in errors
+
+
+def test_the_banner_without_connections(catalogue: Catalogue) -> None:
+    """A gateway that has none yet says so."""
+    gateway = Gateway(config.load(), catalogue, ledger=MemoryLedger())
+    text = Banner("http://127.0.0.1:1", Used("the defaults", "a file"), gateway.directory).text()
+    assert "There is no connection to a vendor in the settings yet." in text
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No HOME, and no entry of the user in the passwd database, as in a container with an arbitrary user id."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("JOBGATE_CONFIG")
+    monkeypatch.chdir(tmp_path)
+
+    def unknown(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+@pytest.mark.usefixtures("homeless")
+@pytest.mark.parametrize(
+    "command",
+    ["config check", "keys list", "keys create desk --scope *", "audit verify", "audit export", "serve"],
+)
+def test_no_home_is_a_mistake_in_the_settings(tmp_path: Path, command: str) -> None:
+    """The message names `state_folder`; nothing is made in a folder called ~."""
+    said = CliRunner().invoke(application, command.split())
+    assert said.exit_code == 1
+    assert "state_folder: this user has no home folder" in said.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_state_folder_is_enough_for_the_homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it everything works."""
+    monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path / "state"))
+    assert CliRunner().invoke(application, ["keys", "create", "desk", "--scope", "*"]).exit_code == 0
+    assert (tmp_path / "state" / "ledger.db").exists()
+
+
+def test_no_temporary_folder_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's ledger and a certificate for development need one: the message names TMPDIR."""
+
+    def nowhere(*_: object, **__: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", nowhere)
+    with pytest.raises(ConfigurationError, match="TMPDIR"), temporary_folder("a"):
+        pass
+    with pytest.raises(ConfigurationError, match="TMPDIR"), self_signed("127.0.0.1"):
+        pass
