@@ -57,6 +57,8 @@ class Commands(TyperGroup):
         _file.set(None)
         try:
             return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
         except Exception as error:
             code = exit_code(error)
             if code is None:
