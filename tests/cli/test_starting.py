@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway import config
@@ -109,3 +110,18 @@ def test_no_temporary_folder_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None
         pass
     with pytest.raises(ConfigurationError, match="TMPDIR"), self_signed("127.0.0.1"):
         pass
+
+
+def test_the_demonstration_cuts_no_id_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tables have room for whole ids where no terminal limits them; and it says which settings count."""
+    widths: list[int] = []
+
+    def noted(console: Console) -> int:
+        widths.append(console.width)
+        return 0
+
+    monkeypatch.setattr("gateway.demo.run", noted)
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(application, ["demo"])
+    assert (said.exit_code, widths) == (0, [160])
+    assert said.stderr.startswith("Settings: ")
