@@ -5,6 +5,7 @@ Values come from a TOML file, and from environment variables over it: `JOBGATE_S
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.edge.hosts import canonical_host
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
@@ -48,6 +50,13 @@ def _address(value: str) -> str:
 
 def _endpoint(value: str) -> str:
     return _address(value).rstrip("/")
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError("write an address or a network, as in 127.0.0.1, 10.0.0.0/8 or fd00::/8") from None
 
 
 class Section(BaseModel):
@@ -74,12 +83,17 @@ def _access_key(value: Reference) -> Reference:
 
 
 def _host_name(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(HOST_NAME, value) is None:
-        raise ValueError("write a name or an address without port, such as gateway.example or [::1]")
-    return value
+    if not isinstance(value, str):
+        return value
+    try:
+        if re.fullmatch(HOST_NAME, value) is None:
+            raise ValueError
+        return canonical_host(value)
+    except ValueError:
+        raise ValueError("write a name or an address without port, such as gateway.example or [::1]") from None
 
 
-HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)$"
+HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9._~-]+)$"
 Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
 Database = Annotated[DatabaseUrl, BeforeValidator(_written), AfterValidator(checked)]
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
@@ -87,6 +101,7 @@ AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, BeforeValidator(_host_name), Field(pattern=HOST_NAME)]
+ProxyNetwork = Annotated[str, AfterValidator(_network)]
 NAME = r"[a-z][a-z0-9-]{0,62}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
@@ -166,8 +181,14 @@ class ServerSettings(Section):
     access_log: bool = Field(default=True, description="Whether each request is logged.")
     trusted_hosts: tuple[HostName, ...] | None = Field(
         None,
-        description="The names that requests may call the gateway by, without port; all others get 421. Where it is "
+        description="The names that requests may call the gateway by, without port; all others get 421, but for /livez "
+        "and /readyz. Where it is "
         "left out, a gateway on a loopback address answers for loopback names only, any other for every name.",
+    )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        (),
+        description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` count; "
+        "from anybody else, and as long as it is empty, they do not.",
     )
     tls_cert: Path | None = Field(
         None, description="A certificate in PEM form, with those that lead to its issuer: the gateway is then https."

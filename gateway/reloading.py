@@ -26,7 +26,7 @@ Make = Callable[[Settings], Gateway]
 """Wires a gateway. Raises ConfigurationError."""
 
 FIXED = ("state_folder", "database_url", "limits")
-FREE_OF_SERVER = frozenset({"trusted_hosts", "response_validation"})
+FREE_OF_SERVER = frozenset({"trusted_hosts", "trusted_proxies", "response_validation"})
 """Of `[server]` all is fixed but these."""
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gateway.app import Gateway
+from gateway.config import ServerSettings
 from gateway.dialects.native import Dialect, Performer
 from gateway.dialects.refusals import Refusals
 from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
+from gateway.domain.encoding import dump
+from gateway.edge.addresses import Addresses
 from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
 from gateway.edge.guard import Application
 from gateway.edge.hosts import TrustedHosts
@@ -35,7 +38,6 @@ def application(gateway: Gateway) -> Application:
         gateway.settler,
         callers.access_tokens,
         Performer.scopes_of(catalogue.api),
-        "https" if settings.server.plain_http else None,
     )
     return serving(
         [
@@ -50,9 +52,16 @@ def application(gateway: Gateway) -> Application:
         ],
         pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
         limits=settings.limits,
-        hosts=TrustedHosts.of(settings.server.host, settings.server.trusted_hosts),
+        addresses=addresses(settings.server),
         response_validation=gateway.response_validation,
+        names={*gateway.directory.vendors, *gateway.directory.connections},
     )
+
+
+def addresses(served: ServerSettings) -> Addresses:
+    """The addresses that clients call. Where it is http on purpose, clients are taken to call by https."""
+    hosts = TrustedHosts.of(served.host, served.trusted_hosts)
+    return Addresses.of(hosts, served.trusted_proxies, "https" if served.plain_http else None)
 
 
 def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeeper) -> Surface:
@@ -63,4 +72,5 @@ def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeep
         Dialect(native, performer).handlers(),
         vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
         Refusals(native),
+        dump,  # to the byte as the vendor has it
     )

@@ -55,8 +55,7 @@ READ_SCOPES = ("getJob", "listJobs")
 class Performer:
     """What every dialect acts and reads through.
 
-    `scopes` are those that each action needs, and each of `READ_SCOPES`; `scheme` is that of the address which clients
-    call, where a proxy hides it.
+    `scopes` are those that each action needs, and each of `READ_SCOPES`.
     """
 
     directory: Directory
@@ -65,7 +64,6 @@ class Performer:
     settler: Settler
     tokens: AccessTokens
     scopes: Mapping[str, tuple[str, ...]]
-    scheme: str | None = None
 
     @classmethod
     def scopes_of(cls, api: Api) -> Mapping[str, tuple[str, ...]]:
@@ -304,8 +302,7 @@ class Dialect:
         """The address of the next page: the same request, from the cursor on."""
         place = read.lens.place_of("page.cursor")
         query = {**request.query, **({place.keys[0]: cursor} if place else {})}
-        host = request.fields.get(b"host", b"").decode("latin-1")
-        root = f"{self.performer.scheme or request.scheme}://{host}{self.native.base_path}"
+        root = f"{request.address.root}{self.native.base_path}"
         return url(request.operation, VendorRequest("", request.path, query), root)
 
     def _no_words(self, connection: Connection, what: str) -> ValueNotSupported:

@@ -98,7 +98,9 @@ class UnifiedApi:
         page = await self._jobs.page(connection, query["limit"], query.get("cursor"), query.get("status"), context)
         with_vendor = query.get("include") == "vendor"
         items = [rendering.job(job, with_vendor=with_vendor) for job in page.items]
-        headers = link_to_next(f"{BASE_PATH}/connections/{connection.name}/jobs", query, page.next_cursor)
+        headers = link_to_next(
+            f"{request.address.prefix}{BASE_PATH}/connections/{connection.name}/jobs", query, page.next_cursor
+        )
         return Reply({"items": items, "nextCursor": page.next_cursor}, headers=headers)
 
     async def get_job(self, request: Request) -> Reply:
@@ -135,7 +137,7 @@ class UnifiedApi:
         if not answer.record.is_settled and preferences.wait:
             left = end - self._clock.monotonic()
             answer = replace(answer, record=await self._settler.wait(answer.record, left))
-        return reply_with(answer, preferences.applied)
+        return reply_with(answer, request.address.prefix, preferences.applied)
 
     def _context(self, request: Request) -> CallContext:
         """How long calls to the vendor may take for a request, and whose it is."""
@@ -154,7 +156,7 @@ class UnifiedApi:
         page = NO_RECORDS if chosen is None else await self._ledger.page(chosen, query["limit"], before)
         cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
-        headers = link_to_next(f"{BASE_PATH}/job-actions", query, cursor)
+        headers = link_to_next(f"{request.address.prefix}{BASE_PATH}/job-actions", query, cursor)
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
 
     async def get_job_action(self, request: Request) -> Reply:
@@ -194,13 +196,16 @@ def shortest(*seconds: float | None) -> float | None:
     return min((each for each in seconds if each is not None), default=None)
 
 
-def reply_with(answer: actions.Answer, headers: Mapping[str, str]) -> Reply:
-    """The answer to a job action, whose record says everything. Raises the problem where it failed."""
+def reply_with(answer: actions.Answer, prefix: str, headers: Mapping[str, str]) -> Reply:
+    """The answer to a job action, whose record says everything. Raises the problem where it failed.
+
+    `prefix` stands before every path of this gateway, as the client knows it.
+    """
     record = answer.record
     if record.status is JobActionStatus.FAILED:
         raise problem_of(record).explain(replayed=answer.is_replayed)
     replayed = {"Idempotent-Replayed": "true"} if answer.is_replayed else {}
-    at = f"{BASE_PATH}/job-actions/{record.id}"
+    at = f"{prefix}{BASE_PATH}/job-actions/{record.id}"
     if record.status is JobActionStatus.SUCCEEDED:
         return Reply(rendering.job_action(record), headers={**headers, **replayed, "Content-Location": at})
     headers = {**headers, **replayed, "Location": at, **until_settled(record)}

@@ -17,6 +17,11 @@ def dump(body: Json) -> bytes:
     return _ENCODER.encode(body)
 
 
+def dump_line(body: Json) -> bytes:
+    """A JSON value as a line of text, for replies: terminals show their prompt below it."""
+    return _ENCODER.encode(body) + b"\n"
+
+
 def encode_cursor(content: bytes) -> str:
     """A cursor that stands for `content`, in letters that need no encoding in a URL."""
     return urlsafe_b64encode(content).decode("ascii").rstrip("=")

@@ -138,7 +138,7 @@ def vendor_security(
         def by_signature(question: Question) -> Answer | Any:
             if field_name not in question.request.fields or _is_bearer(question.request):
                 return NO_VALUE
-            endpoint = f"{root_of(question)}{base_path}/{question.connection}"
+            endpoint = f"{question.request.address.written}{base_path}/{question.connection}"
             answer = doorkeeper.by_signature(question, verify, endpoint)
             check_scopes(question.request.caller, (), question.connection)
             return answer
@@ -178,16 +178,11 @@ def _is_bearer(context: RequestContext) -> bool:
     return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER.encode()
 
 
-def root_of(question: Question) -> str:
-    """Scheme and host of the address that the client called."""
-    return f"{question.scope['scheme']}://{question.request.fields.get(b'host', b'').decode('latin-1')}"
-
-
 def signed_request(question: Question) -> HttpRequest:
     """The request as its sender signed it: the address is the one that the sender called."""
     context, scope = question.request, question.scope
     query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-    url = f"{root_of(question)}{scope['raw_path'].decode('latin-1')}{query}"
+    url = f"{context.address.written}{scope['raw_path'].decode('latin-1')}{query}"
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.fields.items()}
     return HttpRequest(context.method, url, headers, context.content)
 

@@ -34,6 +34,8 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json, Outcome
+from gateway.edge.access_log import LoggedTargets
+from gateway.edge.addresses import ANY_ADDRESS, NOWHERE, Addresses, CalledAddress
 from gateway.edge.canonical import (
     Fields,
     check_path,
@@ -43,7 +45,6 @@ from gateway.edge.canonical import (
     read_fields,
     template_path,
 )
-from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.strict_json import StrictJson, StrictJsonError
 from gateway.specs.operations import Operation
@@ -89,7 +90,8 @@ class ClientGone(Exception):
 class RequestContext(Struct):
     """What the edge learns about one request, for everybody behind it.
 
-    `path` is the path as templates are held against it (`canonical.template_path`). `fields` are the header fields;
+    `path` is the path as templates are held against it (`canonical.template_path`), `address` what it is a path of,
+    both as the client called. `fields` are the header fields;
     `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked for, None outside the API;
     `parts` its validated `{path, query, header, body}`; `caller` who asks. `answer_fields` are header fields that the
     answer gets, whatever it is.
@@ -97,6 +99,7 @@ class RequestContext(Struct):
 
     method: str = ""
     path: str = ""
+    address: CalledAddress = NOWHERE
     id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
     fields: Fields = {}
     media_type: str | None = None
@@ -132,18 +135,24 @@ PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 class Guard:
     """An ASGI application that puts the edge around another."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a request goes through
         self,
         app: Application,
         limits: Limits,
         render: Render,
         allow: AllowedMethods,
-        hosts: TrustedHosts = ANY_HOST,
+        *,
+        addresses: Addresses = ANY_ADDRESS,
+        logged: LoggedTargets | None = None,
     ) -> None:
-        """Guard `app`. `render` shows refusals, `allow` tells 404 from 405; `hosts` are those to answer for."""
+        """Guard `app`. `render` shows refusals, `allow` tells 404 from 405; `addresses` are those to answer for.
+
+        `logged` says how much of a target stands in the access log, None that all does.
+        """
         self.app = app
         self.limits = limits
-        self.hosts = hosts
+        self.addresses = addresses
+        self.logged = logged
         self.render = render
         self.allow = allow
         self._json = StrictJson(limits)
@@ -157,7 +166,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         context = RequestContext(scope["method"], template_path(scope))
-        wire = Wire(scope, send, context)
+        wire = Wire(scope, send, context, self.logged)
         try:
             await self._serve(scope, receive, wire, context)
         except ClientGone:
@@ -175,7 +184,7 @@ class Guard:
         if query:
             check_query(query)
         context.fields = read_fields(scope["headers"], self.limits)
-        self.hosts.check(context.fields, scope["http_version"])
+        context.address = self.addresses.read(scope, context.fields, context.path)
         context.content = await read_body(receive, context.fields, self.limits)
         if TOO_SLOW in scope.get("extensions", ()):
             raise RequestTooSlow(f"The body did not arrive within {self.limits.body_seconds:g} seconds.")
@@ -201,16 +210,19 @@ class Guard:
 class Wire:
     """The way back to the client: names the request in every reply, and sends no body to HEAD."""
 
-    def __init__(self, scope: Scope, send: Send, context: RequestContext) -> None:
+    def __init__(self, scope: Scope, send: Send, context: RequestContext, logged: LoggedTargets | None = None) -> None:
         """Answer the request of `scope` with the server's own `send`."""
+        self._scope = scope
         self._send = send
         self._whole: WholeReply | None = scope.get("extensions", {}).get(WHOLE_REPLY)
         self._context = context
+        self._logged = logged
         self._head = scope["method"] == "HEAD"
         self.started = False
 
     async def reply(self, reply: RawReply) -> None:
         """Send a whole reply."""
+        self._cut_target(reply.status)
         fields = [*fields_of(reply, self._context.id), *self._context.answer_fields]
         content = b"" if self._head else reply.content
         if self._whole is not None:
@@ -225,10 +237,20 @@ class Wire:
         """Pass on one ASGI message of an application that answers by itself."""
         if message["type"] == "http.response.start":
             self.started = True
+            self._cut_target(message["status"])
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._context.id.encode())]
         elif self._head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
         await self._send(message)
+
+    def _cut_target(self, status: int) -> None:
+        """Leave in the server's own scope, from which it logs, only what may be logged."""
+        query = self._scope["query_string"]
+        if self._logged is not None and (query or status >= HTTPStatus.BAD_REQUEST):
+            is_api = self._context.operation is not None
+            self._scope["path"], self._scope["query_string"] = self._logged(
+                self._scope["path"], query, status, is_api=is_api
+            )
 
 
 def fields_of(reply: RawReply, request_id: str | None = None) -> list[tuple[bytes, bytes]]:

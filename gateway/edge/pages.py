@@ -6,9 +6,9 @@ The documentation page is Swagger UI, whose files come with the package `swagger
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -16,14 +16,18 @@ import swagger_ui_bundle
 from markdown_it import MarkdownIt
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gateway.domain.encoding import dump_line
 from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
-from gateway.edge.guard import Receive, Scope, Send, is_stopping
+from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send, is_stopping
 from gateway.specs.document import Document
+
+_PREFIX = "PREFIX"
+"""Stands in pages where the client's path to this gateway comes, which is empty without a proxy that adds one."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -44,19 +48,19 @@ code { background: #f1f3f5; padding: .1em .3em; border-radius: 3px; }
 table { border-collapse: collapse; }
 td, th { border-bottom: 1px solid #d8dee4; padding: .3rem .8rem; text-align: left; }
 </style>"""
-_SWAGGER_HEAD = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
+_SWAGGER_HEAD = '<link rel="stylesheet" href="PREFIX/docs/assets/swagger-ui.css">'
 _SWAGGER_BODY = """<div id="swagger-ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>"""
+<script src="PREFIX/docs/assets/swagger-ui-bundle.js"></script>
+<script src="PREFIX/docs/start.js"></script>"""
 _NAVIGATION = "font: 16px/3 system-ui, sans-serif; text-align: center"
-_SWAGGER_START = """const vendor = location.pathname.split("/")[2];
+_SWAGGER_START = """const vendor = location.pathname.slice("PREFIX".length).split("/")[2];
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "PREFIX/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   persistAuthorization: true,
   validatorUrl: null,
-  ...(vendor && { url: `/native/${vendor}/openapi.json` }),
+  ...(vendor && { url: `PREFIX/native/${vendor}/openapi.json` }),
 });
 """
 _POLICY = {
@@ -97,6 +101,7 @@ class Pages:
                 Route("/livez", self._alive),
                 Route("/readyz", self._ready),
                 *(Route(f"{path}/openapi.json", _document(each)) for path, each in documents.items()),
+                Route("/favicon.ico", self._icon),
                 Route("/docs", self._docs),
                 Route("/docs/start.js", self._start),
                 Mount("/docs/assets", StaticFiles(directory=swagger_ui_bundle.swagger_ui_path)),
@@ -113,59 +118,104 @@ class Pages:
         """Answer one request, or the server's start and stop."""
         await self._router(scope, receive, send)
 
-    async def _home(self, _: Request) -> Response:
-        return RedirectResponse("/docs")
+    async def _home(self, request: Request) -> Response:
+        return RedirectResponse(f"{prefix_of(request)}/docs")
+
+    async def _icon(self, _: Request) -> Response:
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "max-age=86400"})
 
     async def _alive(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return json_response({"status": "ok"})
 
     async def _ready(self, request: Request) -> Response:
         if is_stopping(request.scope.get("state", {})):
-            return JSONResponse({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
+            return json_response({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
-            return JSONResponse({"status": "ok", **await self._readiness()})
+            return json_response({"status": "ok", **await self._readiness()})
         except LedgerUnavailable as error:
-            return JSONResponse({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
+            return json_response({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _docs(self, request: Request) -> Response:
         if request.path_params.get("name", "") not in self._paths:
             raise UnknownPath("There is no document of this name.")
-        return page("Jobgate", self._links() + _SWAGGER_BODY, _SWAGGER_HEAD)
+        return page(request, "Jobgate", self._links() + _SWAGGER_BODY, _SWAGGER_HEAD)
 
     def _links(self) -> str:
         names = {name: name or "Jobgate" for name in self._paths}
-        links = (f'<a href="/docs{name and f"/{name}"}">{html.escape(shown)}</a>' for name, shown in names.items())
+        links = (
+            f'<a href="{_PREFIX}/docs{name and f"/{name}"}">{html.escape(shown)}</a>' for name, shown in names.items()
+        )
         return f'<nav style="{_NAVIGATION}">{" &middot; ".join(links)}</nav>\n'
 
-    async def _start(self, _: Request) -> Response:
-        return Response(_SWAGGER_START, media_type="text/javascript")
+    async def _start(self, request: Request) -> Response:
+        return Response(_SWAGGER_START.replace(_PREFIX, prefix_of(request)), media_type="text/javascript")
 
-    async def _all_problems(self, _: Request) -> Response:
+    async def _all_problems(self, request: Request) -> Response:
         rows = "".join(
-            f'<tr><td>{kind.status}</td><td><a href="/problems/{code}">{code}</a></td><td>{kind.title}</td></tr>'
+            f'<tr><td>{kind.status}</td><td><a href="{_PREFIX}/problems/{code}">{code}</a></td>'
+            f"<td>{kind.title}</td></tr>"
             for code, kind in self._problems.items()
         )
-        return page("Problems", f"<h1>Problems</h1><table><tr><th>Status</th><th>Code</th><th></th></tr>{rows}</table>")
+        head = "<h1>Problems</h1><table><tr><th>Status</th><th>Code</th><th></th></tr>"
+        return page(request, "Problems", f"{head}{rows}</table>")
 
     async def _problem(self, request: Request) -> Response:
         kind = self._problems.get(request.path_params["code"])
         if kind is None:
             raise UnknownPath("There is no problem of this name.")
-        return page(kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
+        return page(request, kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
 
 
 def _document(document: Document) -> Callable[[Request], Awaitable[Response]]:
-    content = json.dumps(document.content).encode()
+    @lru_cache(maxsize=8)
+    def made(prefix: str) -> Response:
+        """The one reply that all requests share: as bytes it is made once, however many wait for it."""
+        return json_response(document.content if not prefix else below(prefix, document.content))
 
-    async def show(_: Request) -> Response:
-        return Response(content, media_type="application/json")
+    async def show(request: Request) -> Response:
+        return made(prefix_of(request))
 
+    made("")
     return show
 
 
-def page(title: str, body: str, head: str = _STYLE) -> HTMLResponse:
+def below(prefix: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A document whose addresses on this gateway are those of a client that calls it below a prefix."""
+    servers = [{**each, "url": _moved(prefix, each["url"])} for each in content.get("servers", ())]
+    components = content.get("components", {})
+    schemes = {name: _moved_flows(prefix, each) for name, each in components.get("securitySchemes", {}).items()}
+    return {**content, "servers": servers, "components": {**components, "securitySchemes": schemes}}
+
+
+def _moved_flows(prefix: str, scheme: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "flows" not in scheme:
+        return scheme
+    flows = {
+        name: {key: _moved(prefix, value) if key.endswith("Url") else value for key, value in flow.items()}
+        for name, flow in scheme["flows"].items()
+    }
+    return {**scheme, "flows": flows}
+
+
+def _moved(prefix: str, url: str) -> str:
+    return f"{prefix}{url}" if url.startswith("/") else url
+
+
+def prefix_of(request: Request) -> str:
+    """What stands before every path of this gateway, as the client knows it."""
+    context: RequestContext = request.scope["extensions"][CONTEXT]
+    return context.address.prefix
+
+
+def json_response(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
+    """A reply in JSON."""
+    return Response(dump_line(body), status, media_type="application/json")
+
+
+def page(request: Request, title: str, body: str, head: str = _STYLE) -> HTMLResponse:
     """A page of ours."""
-    return HTMLResponse(_PAGE.format(title=html.escape(title), head=head, body=body), headers=_POLICY)
+    text = _PAGE.format(title=html.escape(title), head=head, body=body)
+    return HTMLResponse(text.replace(_PREFIX, prefix_of(request)), headers=_POLICY)
 
 
 def problem_page(kind: type[JobgateError]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from gateway.domain.encoding import dump
+from gateway.domain.encoding import dump_line
 from gateway.domain.errors import Explanation, JobgateError
 from gateway.domain.model import VendorResponse
 from gateway.edge.guard import RawReply, RequestContext
@@ -23,14 +23,14 @@ LONGEST_SENTENCE = 1_024
 def render(error: JobgateError, context: RequestContext) -> RawReply:
     """A problem of the catalogue as a reply."""
     headers = {"content-type": MEDIA_TYPE, **problem_headers(error)}
-    return RawReply(error.status, headers, dump(problem(error, context.id)))
+    return RawReply(error.status, headers, dump_line(problem(error, context.id, context.address.root)))
 
 
-def problem(error: JobgateError, request_id: str) -> dict[str, Any]:
-    """The members of a problem. Those without a value are left out."""
+def problem(error: JobgateError, request_id: str, root: str = "") -> dict[str, Any]:
+    """The members of a problem. Those without a value are left out. `root` is this gateway, as its client called it."""
     explanation = error.explanation
     members = {
-        "type": f"/problems/{error.code}",
+        "type": f"{root}/problems/{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": sentence(error.detail),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,10 +15,12 @@ from connexion.resolver import Resolver
 from msgspec import Struct
 
 from gateway.domain.access import Caller
-from gateway.domain.encoding import dump
+from gateway.domain.encoding import dump_line
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import Json
 from gateway.domain.record import Origin
+from gateway.edge.access_log import LoggedTargets
+from gateway.edge.addresses import ANY_ADDRESS, Addresses, CalledAddress
 from gateway.edge.authentication import Security, SecurityMap
 from gateway.edge.canonical import Fields
 from gateway.edge.guard import (
@@ -34,7 +36,6 @@ from gateway.edge.guard import (
     Send,
     Wire,
 )
-from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 from gateway.edge.response_validation import CHECKS, ResponseValidation
@@ -46,7 +47,7 @@ from gateway.specs.operations import Api, Operation
 class Request(Struct, frozen=True):
     """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name.
 
-    `fields` are all header fields, as they came; `scheme` is that of the address which the client called.
+    `fields` are all header fields, as they came; `address` is what the client called.
     """
 
     operation: Operation
@@ -57,7 +58,7 @@ class Request(Struct, frozen=True):
     body: Any
     origin: Origin
     fields: Fields
-    scheme: str
+    address: CalledAddress
 
 
 class Reply(Struct, frozen=True):
@@ -69,7 +70,7 @@ class Reply(Struct, frozen=True):
 
 
 _TRACE_PARENT = re.compile(
-    rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{1,64})?"
+    rb"((?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-[!-~]{1,64})?"
 )
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
@@ -77,13 +78,17 @@ Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
 @dataclass(frozen=True)
 class Surface:
-    """An API, and how it is served: where, by which handlers (by operationId), to whom, and how it shows problems."""
+    """An API, and how it is served: where, by which handlers (by operationId), to whom, and how it shows problems.
+
+    `write` makes bytes of what is answered.
+    """
 
     api: Api
     base_path: str
     handlers: Mapping[str, Handler]
     security: SecurityMap
     render: Render
+    write: Callable[[Json], bytes] = dump_line
 
     def has(self, path: str) -> bool:
         """Whether a path is one of this surface's."""
@@ -103,7 +108,9 @@ class Dispatcher:
     ) -> None:
         """Dispatch by operationId. Raises KeyError where an operation has no handler."""
         self._handlers = {
-            (each.base_path, name): each.handlers[name] for each in surfaces for name in each.api.operations
+            (each.base_path, name): (each.handlers[name], each.write)
+            for each in surfaces
+            for name in each.api.operations
         }
         self._pages = pages
         self._check = CHECKS[response_validation]
@@ -125,39 +132,44 @@ class Dispatcher:
             body=parts.get("body"),
             origin=origin_of(scope, context),
             fields=context.fields,
-            scheme=scope["scheme"],
+            address=context.address,
         )
         base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
-        reply = await self._handlers[base_path, operation.operation_id](request)
+        handle, write = self._handlers[base_path, operation.operation_id]
+        reply = await handle(request)
         self._check(operation, reply.status, reply.body)
         wire: Wire = scope["extensions"][WIRE]
-        await wire.reply(raw_reply(operation, reply))
+        await wire.reply(raw_reply(operation, reply, write))
 
 
-def raw_reply(operation: Operation, reply: Reply) -> RawReply:
+def raw_reply(operation: Operation, reply: Reply, write: Callable[[Json], bytes]) -> RawReply:
     """A reply ready for the wire, in the media type that the document has for it."""
     response = operation.response(reply.status)
     if response is None or not response.media_types:
         return RawReply(reply.status, reply.headers, b"")
-    return RawReply(reply.status, {"content-type": response.media_types[0], **reply.headers}, dump(reply.body))
+    return RawReply(reply.status, {"content-type": response.media_types[0], **reply.headers}, write(reply.body))
 
 
 def origin_of(scope: Scope, context: RequestContext) -> Origin:
-    """Where a request came from. A `traceparent` that is none (W3C Trace Context, 3.2) is as if it were not there."""
+    """Where a request came from. A `traceparent` that is none (W3C Trace Context, 3.2) is as if it were not there.
+
+    What later versions of that may add is left out: it can be anything.
+    """
     trace = _TRACE_PARENT.fullmatch(context.fields.get(b"traceparent", b""))
     client = scope.get("client")
-    return Origin(client[0] if client else None, context.id, trace[0].decode() if trace else None)
+    return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
 
 
-def serving(
+def serving(  # noqa: PLR0913 - what serving takes
     surfaces: Sequence[Surface],
     *,
     pages: Application,
     limits: Limits,
-    hosts: TrustedHosts = ANY_HOST,
+    addresses: Addresses = ANY_ADDRESS,
     response_validation: ResponseValidation = ResponseValidation.REFUSE,
+    names: Iterable[str] = (),
 ) -> Application:
-    """The ASGI application that serves these surfaces, and `pages` everywhere else."""
+    """The ASGI application that serves these surfaces, and `pages` everywhere else. `names` may be logged."""
     dispatcher = Dispatcher(surfaces, pages, response_validation)
     validation = partial(ValidationMiddleware, apis={each.base_path: each.api for each in surfaces})
     layers: list[Any] = [Routing, Security, validation]
@@ -170,7 +182,15 @@ def serving(
             resolver=Resolver(each.handlers.__getitem__),
             security_map=dict(each.security),
         )
-    return Guard(connexion, limits, partial(render_at, surfaces), partial(methods_at, surfaces), hosts)
+    logged = LoggedTargets.of((each.api for each in surfaces), names)
+    return Guard(
+        connexion,
+        limits,
+        partial(render_at, surfaces),
+        partial(methods_at, surfaces),
+        addresses=addresses,
+        logged=logged,
+    )
 
 
 def render_at(surfaces: Sequence[Surface], error: JobgateError, context: RequestContext) -> RawReply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -10,6 +11,13 @@ from gateway.domain.errors import catalogue as problem_kinds
 from gateway.specs.schemas import Validator
 
 KINDS = {kind.code: kind for kind in problem_kinds()}
+
+
+def code_at(address: str) -> str:
+    """The code of the problem whose page is at this address: absolute, or a path where no host was known yet."""
+    found = re.fullmatch(r"(?:https?://[^/]+)?(?:/[^/]+)*/problems/([a-z-]+)", address)
+    assert found, address
+    return found[1]
 
 
 class Response(Protocol):
@@ -41,6 +49,6 @@ class Problems:
         assert self._validator.errors(problem) == ()
         kind = KINDS[problem["code"]]
         assert (problem["status"], response.status) == (kind.status, kind.status)
-        assert (problem["title"], problem["type"]) == (kind.title, f"/problems/{kind.code}")
+        assert (problem["title"], code_at(problem["type"])) == (kind.title, kind.code)
         assert headers["x-request-id"] == problem["requestId"]
         return problem
