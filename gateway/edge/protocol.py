@@ -6,6 +6,8 @@ The guard sees a request only once its header section is complete, and nothing o
 * what is no HTTP/1.1, or could be read as something else, is refused: with a problem, and after the answers to the
   requests before it;
 * trailer fields are no header fields, a body beside an upgrade is no second request, a host in the target counts;
+* an upgrade is not made, and its request answered as if it were not there;
+* of requests that are sent at once few are read before their turn, and what is dropped leaves no cycles of objects;
 * replies leave in one piece, and a client that does not read them is let go;
 * while the server stops (`stopping.py`), the answer to the last request that has come ends the connection.
 """
@@ -17,10 +19,11 @@ from asyncio import TimerHandle
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from socket import SHUT_WR
 from typing import Any
 
+import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 
@@ -46,12 +49,36 @@ LINGER_SECONDS = 1.0
 FRAMING = 8
 """How many bytes a chunked body may take for each of its own: chunks of one byte each take six."""
 
+PIECE = 2_048
+"""How many bytes are read on at a time: after each it is looked whether there is room for more."""
+MOST_WAITING = 8
+"""How many requests of one connection are read before they are answered. What else has come waits as bytes."""
+
 _PRINTABLE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ABSOLUTE = re.compile(rb"http://([^/?#@]+)(?=[/?]|\Z)[^#]*", re.IGNORECASE)
 
 
 class Misread(Exception):
     """A request that could be read in more than one way."""
+
+
+class Flow(FlowControl):
+    """Reads from a connection, unless what has come already is more than there is room for."""
+
+    is_full = False
+
+    def resume_reading(self) -> None:
+        """Go on where there is room."""
+        if not self.is_full:
+            super().resume_reading()
+
+    def fill(self, *, is_full: bool) -> None:
+        """Read no more while it is full."""
+        was_full, self.is_full = self.is_full, is_full
+        if is_full:
+            self.pause_reading()
+        elif was_full:
+            self.resume_reading()
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -67,14 +94,16 @@ class EdgeProtocol(HttpToolsProtocol):
         # them were the body's own.
         self._in_head = self._in_body = self._has_completed = False
         self._part_bytes = self._content_bytes = 0
+        self._unread = bytearray()
         self._unanswered: deque[RequestResponseCycle] = deque()
         self._last_words: JobgateError | None = None
         self._is_stopping = False
         self._last_request: RequestResponseCycle | None = None
         self._made_at = self.loop.time()
-        self._is_half_closed = self._has_ended = False
+        self._is_half_closed = self._has_ended = self._is_upgrade = False
         self._patience: TimerHandle | None = None
         self._deafness: TimerHandle | None = None
+        self._farewell: TimerHandle | None = None
         self._extensions: Any = {}
 
     # The connection
@@ -82,20 +111,27 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
+        self.flow: Flow = Flow(transport)
         self._wait(self._limits.header_seconds)
         if is_stopping(self.app_state):
             self.shutdown()
 
     def eof_received(self) -> Any:
         """A client that has said everything still hears the answers; what it has left incomplete is forgotten."""
+        self._is_half_closed = True
+        if not self._unread:
+            self._hear_the_end()
+        # Over TLS nobody can say that he has said everything and still listen; asyncio would remark on it each time.
+        return self.transport.get_extra_info("sslcontext") is None
+
+    def _hear_the_end(self) -> None:
+        """Everything that the client has sent is read."""
         self._stop_waiting()
-        self._is_half_closed = self._has_ended = True
+        self._has_ended = True
         if self._in_body and not self.cycle.response_complete:
             self._give_up_on_body()
         if not self._unanswered:
             self.loop.call_soon(self._close)
-        # Over TLS nobody can say that he has said everything and still listen; asyncio would remark on it each time.
-        return self.transport.get_extra_info("sslcontext") is None
 
     def shutdown(self) -> None:
         """The server stops: the answer to the last request that has come by then says so, and ends the connection."""
@@ -115,9 +151,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def interrupt(self) -> None:
         """The server waits no longer: what it has not begun with is refused. The guard answers the rest."""
-        self.pipeline.clear()
-        while len(self._unanswered) > 1:
-            self._unanswered.pop()
+        self._forget_what_waits()
         if self._in_head:
             self._refuse(Interrupted("The gateway stopped before the request was complete."))
         else:
@@ -148,8 +182,14 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any longer, and tell every request under way; uvicorn tells only the last."""
         self._stop_waiting()
+        self._unset_keepalive_if_required()
+        if self._farewell is not None:
+            self._farewell.cancel()
+        self._forget_what_waits()
         for cycle in self._unanswered:
-            cycle.disconnected = True
+            forget(cycle)
+        self._unanswered.clear()
+        self._extensions = {}
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -174,7 +214,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
             if self.transport.get_write_buffer_size():
-                self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
+                self._farewell = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
 
     def _linger(self) -> None:
         """Close in a moment, and take what still comes: of bytes that are left unread, the network makes a reset.
@@ -183,24 +223,66 @@ class EdgeProtocol(HttpToolsProtocol):
         """
         self._has_ended = True
         if not self.transport.is_closing():
+            self._unread.clear()
+            self.flow.fill(is_full=False)
             self.flow.resume_reading()
             self.transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, self._close)
+            self._farewell = self.loop.call_later(LINGER_SECONDS, self._close)
 
     # Reading requests
 
     def data_received(self, data: bytes) -> None:
-        """Read on, within the limits. After a fault nothing is read any more."""
+        """Read on, as far as there is room. After a fault nothing is read any more."""
         if self._has_ended:
             return
+        self._unread += data
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what has come, but not many requests before their turn: read, they take far more room than as bytes."""
+        while self._unread and not self._has_ended and len(self._unanswered) < MOST_WAITING:
+            piece = bytes(self._unread[:PIECE])
+            del self._unread[:PIECE]
+            self._read(piece)
+        if self._has_ended:
+            self._unread.clear()
+        self.flow.fill(is_full=bool(self._unread))
+        if self._is_half_closed and not self._unread and not self._has_ended:
+            self._hear_the_end()
+
+    def _read(self, data: bytes) -> None:
+        """Read a piece, within the limits."""
+        self._unset_keepalive_if_required()
         is_one_part = self._in_head or self._in_body or not self._unanswered
         self._has_completed = False
-        super().data_received(data)
+        self._parse(data)
         if self.transport.is_closing() or self._has_ended:
             return
         if is_one_part and not self._has_completed:
             self._count(len(data))
         self._expect()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._is_upgrade:
+                self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request anew as if it asked for no upgrade (RFC 9110, 7.8); `rest` is what follows its header section.
+
+        The parser would take that for another protocol, a body too.
+        """
+        self._is_upgrade = False
+        fields = [b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        head = b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(fields))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parse(head + rest)
 
     def on_message_begin(self) -> None:
         """A header section begins."""
@@ -217,9 +299,11 @@ class EdgeProtocol(HttpToolsProtocol):
             raise Misread("another version of HTTP")
         if version == "1.0":
             self.expect_100_continue = False
-        is_upgrade = self.parser.should_upgrade()
-        if is_upgrade and self._announces_body():
-            raise Misread("the parser takes what follows an upgrade for another protocol")
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise Misread("there is no tunnel here, and what follows would be meant for it")
+            self._is_upgrade = True
+            return
         if not self.url.startswith(b"/"):
             self._prefer_the_targets_host()
         if b"#" in self.url:
@@ -227,8 +311,6 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._in_body, self._part_bytes, self._content_bytes = True, 0, 0
         self._unanswered.append(self.cycle)
-        if is_upgrade:
-            self.cycle.keep_alive = False
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
         self.headers = []
         self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
@@ -243,6 +325,8 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is complete. Raises Misread."""
+        if self._is_upgrade:
+            return
         if self.headers and self._is_large(self.headers):
             raise Misread("trailer fields beyond the limits of header fields")
         self._in_body, self._has_completed = False, True
@@ -252,15 +336,6 @@ class EdgeProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's words
         """Refuse what is no HTTP/1.1, in our words."""
         self._refuse(MalformedRequest("The request is not HTTP/1.1, or can be read in more than one way."))
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Nobody has to be told that there are no web sockets here."""
-
-    def _announces_body(self) -> bool:
-        return any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in self.headers
-        )
 
     def _prefer_the_targets_host(self) -> None:
         """A host in the target counts instead of the one Host field that must be there too (RFC 9112, 3.2.2)."""
@@ -329,6 +404,8 @@ class EdgeProtocol(HttpToolsProtocol):
         # The extensions hold the cycle and the cycle the scope: apart, they need no garbage collector.
         del self._unanswered.popleft().scope["extensions"]
         super().on_response_complete()
+        if self._unread:
+            self._read_on()
         if self._in_head or self._in_body:
             self._expect()
         if not self._unanswered and self._last_words is not None:
@@ -343,7 +420,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if cycle.disconnected or cycle.response_started:
             return
         if cycle.access_log:
-            target = _logged_target(cycle.scope, status)
+            target = get_path_with_query_string(cycle.scope)
             version, client = cycle.scope["http_version"], get_client_addr(cycle.scope)
             cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, cycle.scope["method"], target, version, status)
         if self._is_stopping:
@@ -359,6 +436,7 @@ class EdgeProtocol(HttpToolsProtocol):
         """Refuse a request that the guard has not seen or cannot read to its end, once those before it are answered."""
         self._stop_waiting()
         self._has_ended = True
+        self._unread.clear()
         if self._in_body and self.cycle.response_complete:
             self.loop.call_soon(self._linger)
             return
@@ -372,11 +450,16 @@ class EdgeProtocol(HttpToolsProtocol):
     def _give_up_on_body(self) -> None:
         """Forget the request whose body cannot be read to its end."""
         self._in_body = False
-        broken = self._unanswered.pop()
-        broken.disconnected = True
-        broken.message_event.set()
+        forget(self._unanswered.pop())
         if self._unanswered:
             self.pipeline.popleft()
+
+    def _forget_what_waits(self) -> None:
+        """Forget every request that is not begun with."""
+        self._unread.clear()
+        self.pipeline.clear()
+        while len(self._unanswered) > 1:
+            forget(self._unanswered.pop())
 
     def _say(self, problem: JobgateError) -> None:
         context = RequestContext()
@@ -404,8 +487,13 @@ class EdgeProtocol(HttpToolsProtocol):
             self._close()
 
 
-def _logged_target(scope: Any, status: int) -> str:
-    """The target for the log, without the query of a refused request: that may be a secret in the wrong place."""
-    whole: str = get_path_with_query_string(scope)
-    path, mark, _ = whole.partition("?")
-    return f"{path}?..." if mark and status >= HTTPStatus.BAD_REQUEST else whole
+def forget(request: RequestResponseCycle) -> None:
+    """Give up a request. It and what it refers to then go by themselves, and need no garbage collector."""
+    request.disconnected = True
+    request.message_event.set()
+    request.on_response = _nothing
+    request.scope.pop("extensions", None)
+
+
+def _nothing() -> None:
+    """Who is forgotten tells nobody."""
