@@ -175,7 +175,9 @@ class Guard:
             # Only a server that stops cancels a request, when it cannot wait any longer; its client still can.
             await self._refuse(interrupted(context), context, wire)
         except Exception as error:  # noqa: BLE001 - the one place where nothing may get past
-            await self._refuse(as_problem(error, context.path, self.allow), context, wire)
+            problem = as_problem(error, context.path, self.allow)
+            forget_where(error)
+            await self._refuse(problem, context, wire)
 
     async def _serve(self, scope: Scope, receive: Receive, wire: Wire, context: RequestContext) -> None:
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
@@ -372,6 +374,16 @@ def unexpected(error: Exception) -> GatewayError:
     """An exception that nobody foresaw, as a problem that says nothing of it; the log says all."""
     log.error("unexpected error", exc_info=error)
     return GatewayError("Something went wrong in Jobgate itself.")
+
+
+def forget_where(error: BaseException | None) -> None:
+    """Forget where an error was raised, and what led to it: frames that hold their own error need a garbage collector.
+
+    Connexion's security layer has such frames (3.3.0, `verify_security`), and with them the whole request.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def interrupted(context: RequestContext) -> Interrupted:

@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 Header = tuple[str, str]
 
@@ -86,13 +86,18 @@ def message(
 def read_response(connection: socket.socket, *, head: bool = False) -> RawResponse:
     """Read one response: as many bytes as it announces, or all until the connection ends."""
     with connection.makefile("rb") as stream:
-        line = stream.readline()
-        assert line, "the server closed the connection without a response"
-        status = int(line.split()[1])
-        headers = []
-        while (field := stream.readline().strip()) != b"":
-            name, _, value = field.decode("latin-1").partition(":")
-            headers.append((name.strip().lower(), value.strip()))
-        length = None if head else dict(headers).get("content-length")
-        body = stream.read() if length is None else stream.read(int(length))
-        return RawResponse(status, tuple(headers), body)
+        return read_from(stream, head=head)
+
+
+def read_from(stream: IO[bytes], *, head: bool = False) -> RawResponse:
+    """Read one response of perhaps several that have come."""
+    line = stream.readline()
+    assert line, "the server closed the connection without a response"
+    status = int(line.split()[1])
+    headers = []
+    while (field := stream.readline().strip()) != b"":
+        name, _, value = field.decode("latin-1").partition(":")
+        headers.append((name.strip().lower(), value.strip()))
+    length = None if head else dict(headers).get("content-length")
+    body = stream.read() if length is None else stream.read(int(length))
+    return RawResponse(status, tuple(headers), body)
