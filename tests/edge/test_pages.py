@@ -32,6 +32,39 @@ def references(text: str) -> set[str]:
     return {each for each in found if not each.startswith(("data:", "#"))}
 
 
+JSON_TARGETS = ["/livez", "/readyz", "/openapi.json", "/v1/vendors", "/nope", "/v1/nope", "/v1/vendors/nope"]
+
+
+@pytest.mark.parametrize("target", JSON_TARGETS)
+def test_json_ends_with_a_line(edge: Edge, target: str) -> None:
+    """A terminal shows its prompt below an answer in JSON, whether it is good or a problem; its length counts it."""
+    response = edge.ask("GET", target)
+    assert response.body.endswith(b"}\n")
+    assert not response.body.endswith(b"\n\n")
+    assert response.header("content-length") == str(len(response.body))
+
+
+def test_the_type_of_a_problem_is_an_address(edge: Edge) -> None:
+    """`type` is absolute (RFC 9457, 3.1.1), below the address that the client called, and its page is there."""
+    address = edge.ask("GET", "/v1/nope").json["type"]
+    assert address == "http://gateway.test/problems/unknown-path"
+    assert page(edge, address.removeprefix("http://gateway.test")).status == 200
+
+
+@pytest.mark.parametrize(
+    "content", [b"GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", b"GET /nope HTTP/1.0\r\n\r\n", b"\0"]
+)
+def test_a_type_names_no_host_that_is_not_ours(edge: Edge, content: bytes) -> None:
+    """Where no host of ours was called, `type` is a path, which leads to the same page."""
+    assert edge.client.send(content).json["type"].startswith("/problems/")
+
+
+def test_browsers_find_no_icon_and_no_error(edge: Edge) -> None:
+    """A browser that looks for an icon of the site is told that there is none, for a day."""
+    response = edge.ask("GET", "/favicon.ico", key=None)
+    assert (response.status, response.body, response.header("cache-control")) == (204, b"", "max-age=86400")
+
+
 @pytest.mark.parametrize("target", ["/livez", "/readyz"])
 def test_probes_answer_without_a_key(edge: Edge, target: str) -> None:
     """Whoever runs the gateway can ask whether it lives and is ready."""
