@@ -20,8 +20,8 @@ from tests.native.house import AZURE, VERSION
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.edge import CANCEL, JOB
-from tests.support.transport import FakeTransport
-from tests.support.vendors import AZURE_JOB, azure_job, obedient, reply, settings
+from tests.support.transport import FakeTransport, reply
+from tests.support.vendors import AZURE_JOB, azure_job, obedient, settings
 
 FOR, HOST, PROTO, PREFIX = "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"
 TOLD = {FOR: "198.51.100.7", HOST: "public.example", PROTO: "https", PREFIX: "/jobgate"}
