@@ -52,6 +52,13 @@ def _endpoint(value: str) -> str:
     return _address(value).rstrip("/")
 
 
+def _listening_host(value: str) -> str:
+    try:
+        return canonical_host(value).removeprefix("[").removesuffix("]")
+    except ValueError:
+        raise ValueError("write an address or a name without port, such as 127.0.0.1 or ::1") from None
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -101,6 +108,7 @@ AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Seconds = Annotated[float, Field(gt=0)]
 HostName = Annotated[str, BeforeValidator(_host_name), Field(pattern=HOST_NAME)]
+ListeningHost = Annotated[str, AfterValidator(_listening_host)]
 ProxyNetwork = Annotated[str, AfterValidator(_network)]
 NAME = r"[a-z][a-z0-9-]{0,62}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
@@ -169,7 +177,7 @@ class ConnectionSettings(Section):
 class ServerSettings(Section):
     """How the gateway is served."""
 
-    host: str = Field("127.0.0.1", description="The address to listen on.")
+    host: ListeningHost = Field("127.0.0.1", description="The address to listen on.")
     port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port.")
     start_seconds: float = Field(

@@ -82,6 +82,12 @@ def test_settings_hold_the_canonical_form(setting: tuple[str]) -> None:
     assert ServerSettings(trusted_hosts=setting).trusted_hosts == (canonical_host(setting[0]),)
 
 
+@pytest.mark.parametrize(("written", "host"), [("[::1]", "::1"), ("0:0::1", "::1"), ("LocalHost", "localhost")])
+def test_the_address_to_listen_on_is_canonical(written: str, host: str) -> None:
+    """However the address to listen on is written, it is the one that the system and a certificate know."""
+    assert ServerSettings(host=written).host == host
+
+
 @pytest.mark.parametrize("setting", ["a b", "gateway.example:443", "[::g]", "::g", "https://gateway.example", "", "."])
 def test_a_setting_that_is_no_host_is_refused(setting: str) -> None:
     """A name that no request could ever have is a mistake in the settings."""
