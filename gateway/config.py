@@ -92,10 +92,9 @@ def _access_key(value: Reference) -> Reference:
 def _host_name(value: object) -> object:
     if not isinstance(value, str):
         return value
+    form = re.fullmatch(HOST_NAME, value)
     try:
-        if re.fullmatch(HOST_NAME, value) is None:
-            raise ValueError
-        return canonical_host(value)
+        return canonical_host("" if form is None else form[0])
     except ValueError:
         raise ValueError("write a name or an address without port, such as gateway.example or [::1]") from None
 
