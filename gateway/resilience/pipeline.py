@@ -42,6 +42,13 @@ class Errand(NamedTuple):
     observe: Observe = observed
 
 
+class Attempt(NamedTuple):
+    """One sending of a request: the credentials that it carried, and the reply or error that followed."""
+
+    credentials: Mapping[str, str]
+    result: HttpReply | JobgateError
+
+
 class Carried(NamedTuple):
     """The last reply to a request. `is_doubtful`: it was sent before, and nothing told what came of that."""
 
@@ -83,9 +90,10 @@ class Pipeline:
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
         is_renewed, number = False, 0
-        result = await self._attempt(errand)
+        attempt = await self._attempt(errand)
         while True:
-            seen = self._seen(errand, result, is_renewed=is_renewed)
+            result = attempt.result
+            seen = self._seen(errand, attempt, is_renewed=is_renewed)
             pause = self._pause(errand, seen, result, number)
             if pause is None:
                 break
@@ -96,7 +104,7 @@ class Pipeline:
                 number += 1
             await self._clock.sleep(pause)
             try:
-                result = await self._attempt(errand)
+                attempt = await self._attempt(errand)
             except (ConnectionBusy, ConnectionSuspended):
                 break  # what was answered before stands
             except JobgateError as error:
@@ -108,9 +116,9 @@ class Pipeline:
         try:
             raise result.explain(outcome=before if is_doubtful else result.explanation.outcome)
         finally:
-            del result  # an error and the frame that it passes would hold each other
+            del attempt, result  # an error and the frame that it passes would hold each other
 
-    async def _attempt(self, errand: Errand) -> HttpReply | JobgateError:
+    async def _attempt(self, errand: Errand) -> Attempt:
         """Send it once, when it is its turn. Raises where it was not sent."""
         result, begun = None, 0.0
         tries = self.breaker.admit()
@@ -126,7 +134,7 @@ class Pipeline:
                 self.slots.release()
         finally:
             self._judge(errand, result, begun, tries=tries)
-        return result
+        return Attempt(credentials, result)
 
     async def _keep_pace(self, deadline: float) -> None:
         """Wait until the quota has room. Raises ConnectionBusy where that is after the deadline."""
@@ -164,11 +172,13 @@ class Pipeline:
         is_late = isinstance(result, JobgateError) and self._clock.monotonic() >= errand.deadline
         return is_late and errand.deadline - begun < self._policy.fair_seconds
 
-    def _seen(self, errand: Errand, result: HttpReply | JobgateError, *, is_renewed: bool) -> Observation:
+    def _seen(self, errand: Errand, attempt: Attempt, *, is_renewed: bool) -> Observation:
+        credentials, result = attempt
         if isinstance(result, JobgateError):
             return observed(result)
         seen = errand.observe(result)
-        if result.status == HTTPStatus.UNAUTHORIZED and not is_renewed and errand.credentials.renew():
+        is_refused = result.status == HTTPStatus.UNAUTHORIZED
+        if is_refused and not is_renewed and errand.credentials.renew(credentials):
             return Observation.TOKEN_ENDED
         return seen
 
@@ -201,8 +211,8 @@ class NoCredentials:
         """Nothing."""
         return {}
 
-    def renew(self) -> bool:
-        """There is nothing newer to be had."""
+    def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
+        """False: nothing newer can be had."""
         return False
 
 
