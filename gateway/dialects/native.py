@@ -158,7 +158,7 @@ class Dialect:
         return connection.vendor.specification.name == self.native.vendor.name
 
     def _context(self, request: Request) -> CallContext:
-        return self.performer.jobs.calls.context(request.origin)
+        return self.performer.jobs.calls.context(request.origin, caller=request.caller.name)
 
     def _vendor_request(self, request: Request) -> VendorRequest:
         """What was asked for, as the vendor's own document has it. Raises MalformedRequest."""

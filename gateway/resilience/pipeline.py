@@ -32,7 +32,10 @@ async def unannounced() -> None:
 
 
 class Errand(NamedTuple):
-    """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told."""
+    """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told.
+
+    `caller` is whose turn it takes.
+    """
 
     request: HttpRequest
     effect: Effect
@@ -40,6 +43,7 @@ class Errand(NamedTuple):
     credentials: VendorCredentials
     announce: Announce = unannounced
     observe: Observe = observed
+    caller: str = ""
 
 
 class Attempt(NamedTuple):
@@ -69,6 +73,7 @@ class Pipeline:
         self._pace = None if quota is None else TokenBucket(clock, rate=quota.rate, capacity=quota.burst)
         self.breaker = Breaker(clock, policy)
         self.slots = Slots(clock, policy.at_once, policy.waiting)
+        self._next = Slots(clock, 1, policy.at_once)  # who has the next part of the quota
         self.last_success: datetime | None = None
 
     @property
@@ -124,28 +129,38 @@ class Pipeline:
         tries = self.breaker.admit()
         try:
             credentials = await errand.credentials.headers(errand.request, errand.deadline)
-            await self.slots.acquire(errand.deadline)
+            await self.slots.acquire(errand.caller, errand.deadline)
             try:
-                await self._keep_pace(errand.deadline)
+                await self._keep_pace(errand)
                 await errand.announce()
                 begun = self._clock.monotonic()
                 result = await self._exchange(errand, credentials)
             finally:
-                self.slots.release()
+                self.slots.release(errand.caller)
         finally:
             self._judge(errand, result, begun, tries=tries)
         return Attempt(credentials, result)
 
-    async def _keep_pace(self, deadline: float) -> None:
-        """Wait until the quota has room. Raises ConnectionBusy where that is after the deadline."""
+    async def _keep_pace(self, errand: Errand) -> None:
+        """Wait until the quota has room. Raises ConnectionBusy, at once, where that is after the deadline."""
         if self._pace is None:
             return
-        wait = self._pace.wait()
-        if self._clock.monotonic() + wait >= deadline:
-            raise busy("The vendor's quota is used up; there was no turn in time.", max(1, math.ceil(wait)))
-        self._pace.take()
-        if wait:
-            await self._clock.sleep(wait)
+        wait = self._pace.wait(self._next.turns_before(errand.caller))
+        if self._clock.monotonic() + wait >= errand.deadline:
+            raise used_up(wait)
+        try:
+            await self._next.acquire(errand.caller, errand.deadline)
+        except ConnectionBusy:
+            raise used_up(self._pace.wait()) from None
+        try:
+            wait = self._pace.wait()
+            if self._clock.monotonic() + wait >= errand.deadline:
+                raise used_up(wait)
+            self._pace.take()
+            if wait:
+                await self._clock.sleep(wait)
+        finally:
+            self._next.release(errand.caller)
 
     async def _exchange(self, errand: Errand, credentials: Mapping[str, str]) -> HttpReply | JobgateError:
         """The request as it goes on the wire, and what came of it."""
@@ -198,6 +213,11 @@ class Pipeline:
             return None
         self._budget.take()
         return pause
+
+
+def used_up(wait: float) -> ConnectionBusy:
+    """The problem that the vendor's quota has no room before a deadline, but after so many seconds."""
+    return busy("The vendor's quota is used up; there was no turn in time.", max(1, math.ceil(wait)))
 
 
 class NoCredentials:
