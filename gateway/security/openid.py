@@ -142,7 +142,8 @@ class OpenIdTokens:
             document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
             found = jwt.PyJWKSet.from_dict(dict(await self._get(str(document["jwks_uri"]))))
         except (JobgateError, jwt.PyJWTError, ValueError, KeyError, RecursionError) as error:
-            log.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
+            said = getattr(error, "diagnosis", None) or getattr(error, "detail", None) or type(error).__name__
+            log.warning("the issuer's keys could not be fetched: %s", said)
             if not self._keys:
                 raise IssuerUnavailable("The issuer of tokens did not tell its keys.") from error
             return

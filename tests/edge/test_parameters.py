@@ -98,18 +98,8 @@ def test_queries_that_do_not_fit(edge: Edge, query: str, pointers: set[str]) -> 
     assert {error["pointer"] for error in problem["errors"]} == pointers
 
 
-STATUSES = [
-    "pending",
-    "scheduled",
-    "queued",
-    "running",
-    "paused",
-    "completed",
-    "closed",
-    "cancelled",
-    "failed",
-    "unknown",
-]
+STATUSES = ("pending", "scheduled", "queued", "running", "paused")
+ENDS = ("completed", "closed", "cancelled", "failed", "unknown")
 
 
 @pytest.mark.parametrize(("word", "meant"), [("stuck", None), ("Paused", "paused"), ("QUEUED", "queued"), ("", None)])

@@ -138,16 +138,15 @@ async def test_in_a_full_queue_the_longest_makes_room() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     assert isinstance(waiting[2].exception(), ConnectionBusy)
-    for name in ("A", "C"):
-        others = [asyncio.create_task(slots.acquire(name, deadline))]
-        await asyncio.sleep(0)
+    other = asyncio.create_task(slots.acquire("C", deadline))
+    await asyncio.sleep(0)
     with pytest.raises(ConnectionBusy):
         await slots.acquire("A", deadline)
     slots.release("A")
     await waiting[3]
     waiting[0].cancel()
     slots.release("B")
-    await others[0]
+    await other
     slots.release("C")
     assert (slots.in_use, slots.waiting) == (0, 0)
 
