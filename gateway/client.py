@@ -549,7 +549,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def _trusted(verify: bool | str | Path | None) -> bool | str:
+def _trusted(verify: bool | str | Path | None) -> bool | str:  # noqa: FBT001 - as requests has it
     """Who vouches for the gateway's certificate. Raises ValueError where that file is not there."""
     name, value = "verify", verify
     if value is None:
