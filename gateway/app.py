@@ -39,7 +39,7 @@ from gateway.engine.jobs import Jobs
 from gateway.engine.settling import Schedule, Settler
 from gateway.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
-from gateway.security.credentials import ClientCredentials, Signature
+from gateway.security.credentials import ClientCredentials, Signature, revealed
 from gateway.security.keys import AccessKey, Keyring
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
@@ -272,9 +272,15 @@ class Gateway:
         """A signature that works with this secret: it is tried once, so that a mistake shows before the first call."""
         signature = Signature(signing, secret, self.clock)
         try:
-            signature.redacted(HttpRequest("GET", "https://vendor.invalid/", {}))
+            headers = signing.sign(
+                HttpRequest("GET", "https://vendor.invalid/", {}), revealed(secret), self.clock.now()
+            )
         except ValueError:
             raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise ConfigurationError(
+                f"{place}: has a character that no header can hold. Copy it again from the vendor."
+            )
         return signature
 
 

@@ -20,26 +20,36 @@ out. `job_action(id, wait=20)` waits for that.
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from types import UnionType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
 from urllib.parse import quote
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 
 SUCCESSES = (requests.codes.ok, requests.codes.accepted)
 
 LARGEST_PAGE = 200
 """How many items the gateway puts on a page at most."""
 
-NEVER_SENT = (ConnectTimeoutError, requests.exceptions.InvalidURL)
-"""Why no request can have left. That a connection is refused, or a host unknown, is a ConnectTimeoutError too."""
+AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Environment variables, the first that is set, with the file of those who vouch for the gateway's certificate."""
+
+_is_sent: ContextVar[bool] = ContextVar("is_sent", default=False)
+"""Whether the first byte of the present request may have left."""
 
 Kind = TypeVar("Kind")
 
@@ -303,7 +313,10 @@ class UnexpectedReply(ClientError):
 
 @dataclass(eq=False)
 class GatewayUnreachable(ClientError):
-    """There was no answer. `outcome` is `not_sent` where no connection could be made, `unknown` otherwise."""
+    """There was no answer. `outcome` is `not_sent` where no byte of the request had left, `unknown` otherwise.
+
+    So it is `not_sent` where the name was not found, the connection refused, or the certificate not trusted.
+    """
 
     detail: str
     outcome: str | None
@@ -353,11 +366,24 @@ class Client:
     Every method raises ClientError.
     """
 
-    def __init__(self, url: str, api_key: str, *, connect_seconds: float = 5.0, read_seconds: float = 30.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        connect_seconds: float = 5.0,
+        read_seconds: float = 30.0,
+        verify: bool | str | Path | None = None,
+    ) -> None:
         """Talk to the gateway at `url`, such as `http://127.0.0.1:8080`. Raises ValueError.
 
         `connect_seconds` and `read_seconds` say how long to wait for a connection and for an answer, beside what a call
         asks the gateway itself to wait.
+
+        `verify` is the file, in PEM form, of the authority that vouches for an https gateway, or the gateway's own
+        certificate; or a folder of such files, as `openssl rehash` makes it. True trusts the authorities of requests,
+        and False anybody, who can then read the key. Where it is left out, the file that REQUESTS_CA_BUNDLE,
+        CURL_CA_BUNDLE or SSL_CERT_FILE names, or else True.
         """
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
             raise ValueError("The URL of a gateway is like http://127.0.0.1:8080, without user, query and fragment.")
@@ -368,6 +394,9 @@ class Client:
         self._session = requests.Session()
         # Neither a proxy nor a .netrc file of the environment may see the key or take its place.
         self._session.trust_env = False
+        self._session.verify = _trusted(verify)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter())
         self._session.headers.update({"Accept": "application/json", "Authorization": f"Bearer {api_key}"})
 
     def __repr__(self) -> str:
@@ -482,11 +511,54 @@ class Client:
 
     def _send(self, method: str, url: str, wait: int, content: Mapping[str, Any]) -> requests.Response:
         timeout = self._connect_seconds, self._read_seconds + wait
+        _is_sent.set(False)
         try:
             return self._session.request(method, url, timeout=timeout, allow_redirects=False, **content)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             # Without the chain: in it, a traceback with local variables shows the headers of the request.
             raise _unreachable(self.url, error) from None
+
+
+class _HttpConnection(HTTPConnection):
+    def send(self, data: Any) -> None:
+        """Send a part of a request, and note that something may have left. Connecting comes before."""
+        if self.sock is None:
+            self.connect()
+        _is_sent.set(True)
+        super().send(data)
+
+
+class _HttpsConnection(_HttpConnection, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+class _Adapter(HTTPAdapter):
+    """The transport of requests, which notes in `_is_sent` when a request begins to leave."""
+
+    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
+        """Make the pools of connections."""
+        super().init_poolmanager(*arguments, **settings)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def _trusted(verify: bool | str | Path | None) -> bool | str:  # noqa: FBT001 - as requests has it
+    """Who vouches for the gateway's certificate. Raises ValueError where that file is not there."""
+    name, value = "verify", verify
+    if value is None:
+        name, value = next(((each, os.environ[each]) for each in AUTHORITIES if os.environ.get(each)), (name, True))
+    if isinstance(value, bool):
+        return value
+    if not Path(value).exists():
+        raise ValueError(f"{name} names the file of an authority's certificate, and there is none: {value}")
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -551,10 +623,27 @@ def _said_in_headers(reply: requests.Response) -> dict[str, int | bool]:
     return {**retry_after, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
 
 
-def _unreachable(url: str, error: requests.RequestException) -> GatewayUnreachable:
-    reason = getattr(error.args[0], "reason", error) if error.args else error
-    outcome = "not_sent" if isinstance(reason, NEVER_SENT) else "unknown"
-    return GatewayUnreachable(f"No answer from {url}: {reason}", outcome)
+def _unreachable(url: str, error: Exception) -> GatewayUnreachable:
+    if _is_sent.get():
+        return GatewayUnreachable(f"No answer from {url}: {_reason(error)}", "unknown")
+    return GatewayUnreachable(f"Nothing was sent to {url}: {_reason(error)}", "not_sent")
+
+
+def _reason(error: Exception) -> str:
+    """The cause at the bottom of an error, in words."""
+    causes = [*_causes(error)]
+    untrusted = next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
+    if untrusted is not None:
+        return f"its certificate is not trusted ({untrusted.verify_message}); `verify` names whom to trust"
+    return str(causes[-1])
+
+
+def _causes(error: object) -> Iterator[BaseException]:
+    """An error of requests, and those of urllib3 and of the system that it wraps."""
+    while isinstance(error, BaseException):
+        yield error
+        reason = getattr(error, "reason", None)
+        error = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
 
 
 def _understood(kind: type[Kind], value: Any, status: int = 200) -> Kind:

@@ -33,7 +33,7 @@ from gateway.edge.hosts import canonical_host
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
-from gateway.security.keys import is_access_secret
+from gateway.security.keys import is_access_secret, is_credential
 from gateway.security.redaction import REDACTED
 from gateway.security.references import DatabaseUrl, Reference, checked
 
@@ -69,12 +69,15 @@ def _network(value: str) -> str:
 class Section(BaseModel):
     """A part of the tree: fixed once read, and without room for misspelt keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 def _api_key(value: Reference) -> Reference:
-    if not value.get_secret_value().strip():
-        raise ValueError("is empty, so anybody could call; `jobgate keys create` makes a good one")
+    if not is_credential(value.get_secret_value()):
+        raise ValueError(
+            "has a character that no Authorization header can hold: only visible ASCII can, without blanks; "
+            "`jobgate keys create` makes a good one"
+        )
     return value
 
 
@@ -334,6 +337,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
+        str_strip_whitespace=True,
         nested_model_default_partial_update=True,
     )
     file: ClassVar[Path | None] = None

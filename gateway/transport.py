@@ -9,6 +9,7 @@ sent: before there is a connection.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import socket
@@ -23,9 +24,12 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
-from gateway.domain.errors import GatewayError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
+from gateway.domain.errors import GatewayError, VendorReplyNotUnderstood, VendorTimedOut
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
+from gateway.unreachable import unreachable
+
+log = logging.getLogger(__name__)
 
 LARGEST_REPLY = 8 * 1024 * 1024
 """Bytes of a vendor's reply, decoded, that are read."""
@@ -75,7 +79,9 @@ class HttpTransport:
         except (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError) as error:
             is_late = isinstance(error, TimeoutError) or (outgoing is not None and outgoing.is_late)
             if outgoing is None or not outgoing.is_sent:
-                raise VendorUnreachable(f"No connection to the vendor could be made{' in time' * is_late}.") from error
+                problem = unreachable(request.url, error, is_late=is_late)
+                log.warning("no connection: %s", problem.diagnosis)
+                raise problem from error
             if is_late:
                 raise VendorTimedOut("The vendor did not answer in time.") from error
             raise VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP.") from error

@@ -156,7 +156,7 @@ class Dialect:
         return connection.vendor.specification.name == self.native.vendor.name
 
     def _context(self, request: Request) -> CallContext:
-        return self.performer.jobs.calls.context(request.origin)
+        return self.performer.jobs.calls.context(request.origin, caller=request.caller.name)
 
     def _vendor_request(self, request: Request) -> VendorRequest:
         """What was asked for, as the vendor's own document has it. Raises MalformedRequest."""
@@ -247,8 +247,17 @@ class Dialect:
         """A page of another vendor's jobs, with a link to the next."""
         wanted, status = self._wanted(read, values)
         limit, cursor = int(str(values.get("page.limit", read.usual_page()))), values.get("page.cursor")
+
+        def is_wanted(job: Job) -> bool:
+            return not wanted or self.words.status(job) in wanted
+
         page = await self.performer.jobs.page(
-            connection, limit, None if cursor is None else str(cursor), status, self._context(request)
+            connection,
+            limit,
+            None if cursor is None else str(cursor),
+            status,
+            self._context(request),
+            is_wanted=is_wanted,
         )
         shown, left_out = self._shown(page.items, wanted)
         parts: dict[str, Any] = {}

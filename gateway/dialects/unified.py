@@ -141,7 +141,7 @@ class UnifiedApi:
 
     def _context(self, request: Request) -> CallContext:
         """How long calls to the vendor may take for a request, and whose it is."""
-        return self._jobs.calls.context(request.origin, timeout_of(request))
+        return self._jobs.calls.context(request.origin, timeout_of(request), request.caller.name)
 
     async def get_connection_health(self, request: Request) -> Reply:
         """How a connection does, without asking the vendor."""

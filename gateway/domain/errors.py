@@ -472,9 +472,12 @@ class VendorUnreachable(VendorFailed):
 
     Nothing was sent to the vendor.
 
-    Send it again later. If it lasts, check the connection's endpoint and the network between.
+    The detail says why: its name was not found, the connection was refused, its certificate is not trusted. Send it
+    again later. If it lasts, `jobgate connections test` and the log tell whoever runs the gateway the host and port.
     """
 
+    diagnosis: str | None = None
+    """Host, port and cause, for operators only."""
     code, title, status, outcome = "vendor-unreachable", "Vendor unreachable", 503, Outcome.NOT_SENT
 
 

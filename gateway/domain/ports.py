@@ -46,8 +46,8 @@ class VendorCredentials(Protocol):
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
         """The same headers without any secret, and without asking anybody."""
 
-    def renew(self) -> bool:
-        """Drop what the vendor no longer takes. False where there is nothing newer to be had."""
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """Forget the headers that the vendor refused, and only those. False where nothing newer can be had."""
 
 
 class Ledger(Protocol):

@@ -150,7 +150,7 @@ class Actions:
         something else, or the ledger cannot be written.
         """
         translation = supported(question)
-        context = self.calls.context(question.origin, question.seconds)
+        context = self.calls.context(question.origin, question.seconds, question.caller)
         record = self._new_record(question, translation)
         holder = await self.ledger.claim(record, record.requested.at + lease(self.calls.seconds), self._key(question))
         if holder is not None:
@@ -163,7 +163,7 @@ class Actions:
     async def preview(self, question: Question) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action."""
         translation = supported(question)
-        context = self.calls.context(question.origin, question.seconds)
+        context = self.calls.context(question.origin, question.seconds, question.caller)
         job_action = await self._complete(question, translation.mapping, context)
         prepared = self._prepare(question.connection, translation.mapping, job_action, context).request
         redacted = question.connection.credentials.redacted(prepared)

@@ -53,10 +53,14 @@ STATUSES: dict[int, type[JobgateError]] = {
 
 
 class CallContext(NamedTuple):
-    """What a call is made for: until when, on the monotonic clock, it must have ended, and whose request it serves."""
+    """What a call is made for: until when, on the monotonic clock, it must have ended, and whose request it serves.
+
+    `caller` is the name of who asked; calls of several callers take turns.
+    """
 
     deadline: float
     origin: Origin
+    caller: str = ""
 
 
 class Call(NamedTuple):
@@ -75,10 +79,10 @@ class Calls:
     clock: Clock
     seconds: float
 
-    def context(self, origin: Origin = NOBODY, seconds: float | None = None) -> CallContext:
+    def context(self, origin: Origin = NOBODY, seconds: float | None = None, caller: str = "") -> CallContext:
         """The context of a request that starts now, and may take `seconds` where that is less than is allowed."""
         allowed = self.seconds if seconds is None else min(seconds, self.seconds)
-        return CallContext(self.clock.monotonic() + allowed, origin)
+        return CallContext(self.clock.monotonic() + allowed, origin, caller)
 
     def prepare(
         self, connection: Connection, operation: Operation, lens: Lens, request: VendorRequest, context: CallContext
@@ -100,7 +104,15 @@ class Calls:
             replies.append(VendorReply.of(http))
             return self._observed(call, replies[-1])
 
-        errand = Errand(call.request, effect, call.context.deadline, call.connection.credentials, announce, observe)
+        errand = Errand(
+            call.request,
+            effect,
+            call.context.deadline,
+            call.connection.credentials,
+            announce,
+            observe,
+            call.context.caller,
+        )
         try:
             carried = await call.connection.pipeline.send(errand)
         except JobgateError as error:

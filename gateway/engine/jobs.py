@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -26,12 +26,19 @@ from gateway.specs.vendor import ReadMapping
 
 MOST_PAGES = 1_000
 """How many pages of a vendor's list are looked through for one job, where the vendor has no read of one job."""
+MOST_PASSED_OVER = 20
+"""How many pages of a vendor's list that hold nothing of what is asked are passed over for one page of ours."""
 MOST_JOBS = 1_000
 """How many jobs a page of a vendor's list may hold. No vendor is asked for more."""
 LONGEST_ID = 1_024
 LONGEST_STATUS = 256
 LONGEST_TIME = 64
 """Characters, as the document of the unified API has them."""
+
+
+def anything(job: Job) -> bool:  # noqa: ARG001 - a choice that leaves nothing out
+    """True: every job is wanted."""
+    return True
 
 
 @dataclass(frozen=True)
@@ -62,18 +69,38 @@ class Jobs:
         get = self._get_one if read.items is None else self._find
         return await get(connection, read, job_id, context)
 
-    async def page(
-        self, connection: Connection, limit: int, cursor: str | None, status: str | None, context: CallContext
+    async def page(  # noqa: PLR0913 - which jobs, and for whom
+        self,
+        connection: Connection,
+        limit: int,
+        cursor: str | None,
+        status: str | None,
+        context: CallContext,
+        *,
+        is_wanted: Callable[[Job], bool] = anything,
     ) -> Page[Job]:
-        """A part of the connection's jobs. `cursor` is one that an earlier page gave. Raises UnknownCursor."""
+        """A part of the connection's jobs, those in `status` and wanted. `cursor` is one that an earlier page gave.
+
+        Pages of the vendor that hold none of them are passed over, for a while. Raises UnknownCursor.
+        """
         read = connection.vendor.specification.read_list
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that lists jobs.")
+
+        def is_asked_for(job: Job) -> bool:
+            return status in {None, job.status.status} and is_wanted(job)
+
         request = first_page(connection.vendor, read, limit, status)
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
-        page = await self._page(connection, read, request, context)
-        return replace(page, items=tuple(job for job in page.items if status in {None, job.status.status}))
+        enough = (self.calls.clock.monotonic() + context.deadline) / 2
+        page = await self._page(connection, read, request, context, is_asked_for)
+        for _ in range(MOST_PASSED_OVER):
+            if page.items or page.next_cursor is None or self.calls.clock.monotonic() >= enough:
+                break
+            request = page_at(connection, read, request, page.next_cursor)
+            page = await self._page(connection, read, request, context, is_asked_for)
+        return page
 
     async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
         """The vendor's own reply to a read of one job. Raises what any call raises."""
@@ -111,10 +138,16 @@ class Jobs:
         )
 
     async def _page(
-        self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext
+        self,
+        connection: Connection,
+        read: ReadMapping,
+        request: VendorRequest,
+        context: CallContext,
+        is_wanted: Callable[[Job], bool] = anything,
     ) -> Page[Job]:
         page = await self._vendor_page(connection, read, request, context)
-        return Page(tuple(normalise(connection, item) for item in page.items), page.next_cursor)
+        jobs = (normalise(connection, item) for item in page.items)
+        return Page(tuple(filter(is_wanted, jobs)), page.next_cursor)
 
     async def _vendor_page(
         self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext

@@ -165,7 +165,7 @@ class Settler:
         try:
             connection, mapping = self._how(record)
             read = connection.vendor.specification.reads[mapping.confirm]
-            context = self.jobs.calls.context(record.requested.origin)
+            context = self.jobs.calls.context(record.requested.origin, caller=record.requested.caller)
             job = await self.jobs.get_by(connection, read, record.job_action.job_id, context)
         except JobgateError as error:
             return await self._go_on(record, Read(self.clock.now(), problem=error.code))

@@ -27,9 +27,9 @@ class TokenBucket:
         """Put something in beside what comes in by itself."""
         self._kept = min(self._capacity, self.left + tokens)
 
-    def wait(self) -> float:
-        """Seconds until there is a token, as far as nobody takes one before."""
-        missing = 1.0 - self.left
+    def wait(self, before: int = 0) -> float:
+        """Seconds until there is a token, where so many are taken before."""
+        missing = 1.0 + before - self.left
         if missing <= 0:
             return 0.0
         return missing / self._rate if self._rate else float("inf")

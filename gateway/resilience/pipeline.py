@@ -32,7 +32,10 @@ async def unannounced() -> None:
 
 
 class Errand(NamedTuple):
-    """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told."""
+    """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told.
+
+    `caller` is whose turn it takes.
+    """
 
     request: HttpRequest
     effect: Effect
@@ -40,6 +43,14 @@ class Errand(NamedTuple):
     credentials: VendorCredentials
     announce: Announce = unannounced
     observe: Observe = observed
+    caller: str = ""
+
+
+class Attempt(NamedTuple):
+    """One sending of a request: the credentials that it carried, and the reply or error that followed."""
+
+    credentials: Mapping[str, str]
+    result: HttpReply | JobgateError
 
 
 class Carried(NamedTuple):
@@ -62,6 +73,7 @@ class Pipeline:
         self._pace = None if quota is None else TokenBucket(clock, rate=quota.rate, capacity=quota.burst)
         self.breaker = Breaker(clock, policy)
         self.slots = Slots(clock, policy.at_once, policy.waiting)
+        self._next = Slots(clock, 1, policy.at_once)  # who has the next part of the quota
         self.last_success: datetime | None = None
 
     @property
@@ -83,9 +95,10 @@ class Pipeline:
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
         is_renewed, number = False, 0
-        result = await self._attempt(errand)
+        attempt = await self._attempt(errand)
         while True:
-            seen = self._seen(errand, result, is_renewed=is_renewed)
+            result = attempt.result
+            seen = self._seen(errand, attempt, is_renewed=is_renewed)
             pause = self._pause(errand, seen, result, number)
             if pause is None:
                 break
@@ -96,7 +109,7 @@ class Pipeline:
                 number += 1
             await self._clock.sleep(pause)
             try:
-                result = await self._attempt(errand)
+                attempt = await self._attempt(errand)
             except (ConnectionBusy, ConnectionSuspended):
                 break  # what was answered before stands
             except JobgateError as error:
@@ -108,36 +121,46 @@ class Pipeline:
         try:
             raise result.explain(outcome=before if is_doubtful else result.explanation.outcome)
         finally:
-            del result  # an error and the frame that it passes would hold each other
+            del attempt, result  # an error and the frame that it passes would hold each other
 
-    async def _attempt(self, errand: Errand) -> HttpReply | JobgateError:
+    async def _attempt(self, errand: Errand) -> Attempt:
         """Send it once, when it is its turn. Raises where it was not sent."""
         result, begun = None, 0.0
         tries = self.breaker.admit()
         try:
             credentials = await errand.credentials.headers(errand.request, errand.deadline)
-            await self.slots.acquire(errand.deadline)
+            await self.slots.acquire(errand.caller, errand.deadline)
             try:
-                await self._keep_pace(errand.deadline)
+                await self._keep_pace(errand)
                 await errand.announce()
                 begun = self._clock.monotonic()
                 result = await self._exchange(errand, credentials)
             finally:
-                self.slots.release()
+                self.slots.release(errand.caller)
         finally:
             self._judge(errand, result, begun, tries=tries)
-        return result
+        return Attempt(credentials, result)
 
-    async def _keep_pace(self, deadline: float) -> None:
-        """Wait until the quota has room. Raises ConnectionBusy where that is after the deadline."""
+    async def _keep_pace(self, errand: Errand) -> None:
+        """Wait until the quota has room. Raises ConnectionBusy, at once, where that is after the deadline."""
         if self._pace is None:
             return
-        wait = self._pace.wait()
-        if self._clock.monotonic() + wait >= deadline:
-            raise busy("The vendor's quota is used up; there was no turn in time.", max(1, math.ceil(wait)))
-        self._pace.take()
-        if wait:
-            await self._clock.sleep(wait)
+        wait = self._pace.wait(self._next.turns_before(errand.caller))
+        if self._clock.monotonic() + wait >= errand.deadline:
+            raise used_up(wait)
+        try:
+            await self._next.acquire(errand.caller, errand.deadline)
+        except ConnectionBusy:
+            raise used_up(self._pace.wait()) from None
+        try:
+            wait = self._pace.wait()
+            if self._clock.monotonic() + wait >= errand.deadline:
+                raise used_up(wait)
+            self._pace.take()
+            if wait:
+                await self._clock.sleep(wait)
+        finally:
+            self._next.release(errand.caller)
 
     async def _exchange(self, errand: Errand, credentials: Mapping[str, str]) -> HttpReply | JobgateError:
         """The request as it goes on the wire, and what came of it."""
@@ -164,11 +187,13 @@ class Pipeline:
         is_late = isinstance(result, JobgateError) and self._clock.monotonic() >= errand.deadline
         return is_late and errand.deadline - begun < self._policy.fair_seconds
 
-    def _seen(self, errand: Errand, result: HttpReply | JobgateError, *, is_renewed: bool) -> Observation:
+    def _seen(self, errand: Errand, attempt: Attempt, *, is_renewed: bool) -> Observation:
+        credentials, result = attempt
         if isinstance(result, JobgateError):
             return observed(result)
         seen = errand.observe(result)
-        if result.status == HTTPStatus.UNAUTHORIZED and not is_renewed and errand.credentials.renew():
+        is_refused = result.status == HTTPStatus.UNAUTHORIZED
+        if is_refused and not is_renewed and errand.credentials.renew(credentials):
             return Observation.TOKEN_ENDED
         return seen
 
@@ -190,6 +215,11 @@ class Pipeline:
         return pause
 
 
+def used_up(wait: float) -> ConnectionBusy:
+    """The problem that the vendor's quota has no room before a deadline, but after so many seconds."""
+    return busy("The vendor's quota is used up; there was no turn in time.", max(1, math.ceil(wait)))
+
+
 class NoCredentials:
     """For requests that need none beside what is in them."""
 
@@ -201,8 +231,8 @@ class NoCredentials:
         """Nothing."""
         return {}
 
-    def renew(self) -> bool:
-        """There is nothing newer to be had."""
+    def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
+        """False: nothing newer can be had."""
         return False
 
 

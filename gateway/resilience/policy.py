@@ -136,7 +136,7 @@ class Policy(BaseModel):
     breaker_longest_seconds: float = Field(300.0, gt=0, le=3_600, description="What that grows to, in seconds.")
     at_once: int = Field(1_000, ge=1, le=100_000, description="How many requests may be under way at once.")
     waiting: int = Field(
-        200, ge=0, le=100_000, description="How many may wait, first come, first served, where that many are."
+        200, ge=0, le=100_000, description="How many may wait where that many are. Callers take turns."
     )
     connect_seconds: float = Field(
         2.0, gt=0, le=60, description="How long a new connection to the vendor may take, TLS included, in seconds."

@@ -30,6 +30,7 @@ from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.domain.ports import Clock, Transport
 from gateway.domain.retry_after import retry_after
 from gateway.security.redaction import REDACTED
+from gateway.security.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Signature:
         signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
         return {name: value if name in self.signing.public else REDACTED for name, value in signed.items()}
 
-    def renew(self) -> bool:
+    def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
         """False: the secret is all there is."""
         return False
 
@@ -75,6 +76,11 @@ class Token:
     value: SecretStr
     ends: float
     renew_at: float
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The header that presents it."""
+        return {"Authorization": f"Bearer {self.value.get_secret_value()}"}
 
 
 class ClientCredentials:
@@ -99,7 +105,7 @@ class ClientCredentials:
         self._transport = transport
         self._clock = clock
         self._token: Token | None = None
-        self._lock = asyncio.Lock()
+        self._fetches = SingleFlight[Token]()
         self._renewal: asyncio.Task[None] | None = None
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
@@ -109,27 +115,33 @@ class ClientCredentials:
             token = await self._renewed(deadline)
         elif self._renewal is None and token.renew_at <= self._clock.monotonic():
             self._renewal = asyncio.create_task(self._renew_early(token))
-        return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
+        return token.headers
 
     def _kept(self) -> Token | None:
         """The token, while it is good for longer than a request takes."""
         token = self._token
         return token if token and token.ends - EARLY_SECONDS >= self._clock.monotonic() else None
 
+    def _other_than(self, old: Token) -> Token | None:
+        """The token, where another has taken the place of this one."""
+        return None if self._token is old else self._kept()
+
     async def _renewed(self, deadline: float) -> Token:
         try:
-            async with asyncio.timeout(deadline - self._clock.monotonic()), self._lock:
-                token = self._token = self._kept() or await self._fetch(deadline)
+            async with asyncio.timeout(deadline - self._clock.monotonic()):
+                return await self._fetches.run(self._kept, lambda: self._replace(deadline))
         except TimeoutError as error:
             raise VendorTimedOut("The vendor's token endpoint did not answer in time.") from error
+
+    async def _replace(self, deadline: float) -> Token:
+        token = self._token = await self._fetch(deadline)
         return token
 
     async def _renew_early(self, token: Token) -> None:
         """Get a new token while the old one serves. Where that fails, try again a little later."""
         now = self._clock.monotonic()
         try:
-            async with self._lock:
-                self._token = await self._fetch(now + EARLY_SECONDS)
+            await self._fetches.run(lambda: self._other_than(token), lambda: self._replace(now + EARLY_SECONDS))
         except JobgateError as error:
             log.warning("a vendor's token could not be renewed early: %s", error.code)
             if self._token is token:
@@ -141,9 +153,10 @@ class ClientCredentials:
         """The same header without the token."""
         return {"Authorization": f"Bearer {REDACTED}"}
 
-    def renew(self) -> bool:
-        """Get a new token next time: the vendor no longer takes this one."""
-        self._token = None
+    def renew(self, refused: Mapping[str, str]) -> bool:
+        """Forget the token that was refused, unless another has taken its place: a new token may end the older ones."""
+        if self._token is not None and refused == self._token.headers:
+            self._token = None
         return True
 
     async def _fetch(self, deadline: float) -> Token:

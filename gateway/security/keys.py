@@ -105,6 +105,11 @@ def new_access_secret() -> str:
     return text
 
 
+def is_credential(text: str) -> bool:
+    """Whether an Authorization header can hold a text behind its scheme."""
+    return text.isascii() and text.isprintable() and " " not in text and text != ""
+
+
 def is_access_secret(text: str) -> bool:
     """Whether a text can be the secret of an access key."""
     try:

@@ -62,6 +62,7 @@ class OpenIdTokens:
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
         self._fetched_at = self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
+        self._is_fetching = False
 
     async def identify(self, token: str) -> Caller | None:
         """Whose token it is; None where it is none, or not good. Raises IssuerUnavailable where nobody can know."""
@@ -69,10 +70,26 @@ class OpenIdTokens:
             header = jwt.get_unverified_header(token) if len(token) <= LONGEST_TOKEN else {}
             if header.get("alg") not in self._issuer.algorithms:
                 return None
-            key = await self._key(header.get("kid"))
-            return None if key is None else self._caller(self._claims(token, key))
+            claims = await self._checked(token, header.get("kid"))
+            return None if claims is None else self._caller(claims)
         except jwt.PyJWTError:
             return None
+
+    async def _checked(self, token: str, key_id: str | None) -> Mapping[str, Any] | None:
+        """The claims of a token; None where its key is unknown. Raises PyJWTError where it is not good.
+
+        An issuer may publish another key under the same id, or under none: then the signature does not fit.
+        """
+        key = await self._key(key_id)
+        if key is None:
+            return None
+        try:
+            return self._claims(token, key)
+        except jwt.InvalidSignatureError:
+            newer = await self._key(key_id, refused=key)
+            if newer is None or newer is key:
+                raise
+            return self._claims(token, newer)
 
     def _claims(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
         """What a token says. Raises PyJWTError where it is not good."""
@@ -96,36 +113,43 @@ class OpenIdTokens:
         words = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
         return Caller(f"{CALLER_PREFIX}{name}", frozenset(each for each in words if isinstance(each, str)))
 
-    async def _key(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The issuer's key of this id, from a set that is not too old."""
-        if self._is_fresh(key_id):
-            return self._keys.get(key_id)
-        async with self._lock:
-            if not self._is_fresh(key_id):
-                await self._fetch()
+    async def _key(self, key_id: str | None, refused: jwt.PyJWK | None = None) -> jwt.PyJWK | None:
+        """The issuer's key of this id, from a set that is not too old; another than `refused` where there is one."""
+        if not self._is_fresh(key_id, refused):
+            async with self._lock:
+                if not self._is_fresh(key_id, refused):
+                    await self._fetch()
         return self._keys.get(key_id)
 
-    def _is_fresh(self, key_id: str | None) -> bool:
+    def _is_fresh(self, key_id: str | None, refused: jwt.PyJWK | None) -> bool:
         """Whether nothing newer needs to be fetched to know whether there is such a key."""
+        key = self._keys.get(key_id)
+        is_known = key is not None and key is not refused
+        if self._is_fetching:
+            return is_known
         now = self._clock.monotonic()
         if now - self._tried_at < UNKNOWN_SECONDS:
             return bool(self._keys)
-        return key_id in self._keys and now - self._fetched_at < KEYS_SECONDS
+        return is_known and now - self._fetched_at < KEYS_SECONDS
 
     async def _fetch(self) -> None:
         """Fetch the issuer's keys. Where that fails, those that were known serve on. Raises IssuerUnavailable."""
         now = self._clock.monotonic()
         if not self._keys and now - self._tried_at < AWAY_SECONDS:
             raise IssuerUnavailable("The issuer of tokens did not tell its keys a moment ago.")
-        self._tried_at = now
+        self._is_fetching = True
         try:
             document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
             found = jwt.PyJWKSet.from_dict(dict(await self._get(str(document["jwks_uri"]))))
         except (JobgateError, jwt.PyJWTError, ValueError, KeyError, RecursionError) as error:
-            log.warning("the issuer's keys could not be fetched: %s", type(error).__name__)
+            said = getattr(error, "diagnosis", None) or getattr(error, "detail", None) or type(error).__name__
+            log.warning("the issuer's keys could not be fetched: %s", said)
             if not self._keys:
                 raise IssuerUnavailable("The issuer of tokens did not tell its keys.") from error
             return
+        finally:
+            # Counted from the end: whoever waited for this fetch does not wait for another.
+            self._is_fetching, self._tried_at = False, self._clock.monotonic()
         self._keys = {key.key_id: key for key in found.keys if key.public_key_use in {None, "sig"}}
         self._fetched_at = now
 

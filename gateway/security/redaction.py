@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
-from urllib.parse import quote
+from html import unescape
+from urllib.parse import quote, unquote
 
 from gateway.domain.model import HttpReply
 
@@ -21,43 +23,82 @@ _BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 
 def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> HttpReply:
-    """The reply to a request that had these header fields, without any of their secrets."""
+    """The reply to a request that had these header fields, without any of their secrets, in the usual encodings."""
     secrets = [secret for value in credentials.values() for secret in secrets_of(value)]
-    content = reply.content
-    for secret in secrets:
-        content = content.replace(secret.encode(), REDACTED.encode())
-    if b"\\" in content:
-        content = _without_escaped(content, secrets)
-    headers = {name: _without(text, secrets) for name, text in reply.headers.items()}
+    if not secrets:
+        return reply
+    text = reply.content.decode("latin-1")  # each byte is a character, whatever they mean
+    redacted = _without_decoded(_without(text, secrets), secrets)
+    headers = {name: _without_decoded(_without(value, secrets), secrets) for name, value in reply.headers.items()}
+    content = reply.content if redacted is text else redacted.encode("latin-1", "replace")
     return HttpReply(reply.status, headers, content)
 
 
 @lru_cache(maxsize=64)
 def secrets_of(value: str) -> tuple[str, ...]:
-    """The secrets in a header field, longer ones first: what stands behind the scheme, and its long parts.
+    """The secrets in a header field, longer ones first, in lower case: what stands behind the scheme, and long parts.
 
-    Each as it is, and percent-encoded as in the text of a URL.
+    Each as it is and reversed, percent-encoded, in hexadecimal digits and in Base64.
     """
     credentials = value.rpartition(" ")[2]
     if len(credentials) < LEAST_SECRET:
         return ()
     parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
-    plain = [credentials, *parts]
-    encoded = (form for each in plain if _RESERVED.search(each) for form in (quote(each, safe=""), quote(each)))
-    return (*plain, *dict.fromkeys(encoded))
+    # The encoded forms of a part are found in those of the whole too.
+    encoded = (form for each in parts or [credentials] for form in _encoded(each))
+    return tuple(dict.fromkeys(form.lower() for form in (credentials, *_quoted(credentials), *parts, *encoded)))
 
 
-def _without_escaped(content: bytes, secrets: Iterable[str]) -> bytes:
-    """JSON without secrets some of whose characters are written as escapes; anything else as it is."""
+def _quoted(secret: str) -> Iterator[str]:
+    """A secret as it stands in a URL."""
+    if _RESERVED.search(secret):
+        yield quote(secret, safe="")
+        yield quote(secret)
+
+
+def _encoded(secret: str) -> Iterator[str]:
+    """The usual encodings of a secret. Base64 depends on how many bytes come before, of which three matter."""
+    yield from _quoted(secret)
+    yield secret[::-1]
+    content = secret.encode()
+    yield content.hex()
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + content).decode("ascii")
+        # At both ends a character depends on what stands beside the secret.
+        certain = encoded[(0, 2, 3)[before] : len(encoded) - (4 if encoded.endswith("=") else 0)]
+        yield certain
+        if "+" in certain or "/" in certain:
+            yield certain.replace("+", "-").replace("/", "_")
+
+
+def _without_decoded(text: str, secrets: Collection[str]) -> str:
+    """A text without secrets some of whose characters are written as escapes of JSON, of HTML or of URLs."""
+    if "\\" in text:
+        text = _without_in(text, _json_unescaped, secrets)
+    if "&" in text:
+        text = _without_in(text, unescape, secrets)
+    return _without_in(text, unquote, secrets) if "%" in text else text
+
+
+def _without_in(text: str, decode: Callable[[str], str], secrets: Collection[str]) -> str:
+    decoded = decode(text)
+    redacted = _without(decoded, secrets)
+    return text if redacted is decoded else redacted
+
+
+def _json_unescaped(text: str) -> str:
+    """JSON with as few escapes as can be; anything else as it is."""
     try:
-        text = json.dumps(json.loads(content))
+        return json.dumps(json.loads(text.encode("latin-1")))
     except (ValueError, RecursionError):
-        return content
-    redacted = _without(text, secrets)
-    return content if redacted == text else redacted.encode()
+        return text
 
 
-def _without(text: str, secrets: Iterable[str]) -> str:
+def _without(text: str, secrets: Collection[str]) -> str:
+    """The text without these secrets, in whatever case; the very same one where there is none of them in it."""
+    lower = text.lower()
     for secret in secrets:
-        text = text.replace(secret, REDACTED)
+        if secret in lower:
+            text = re.sub(re.escape(secret), REDACTED, text, flags=re.IGNORECASE | re.ASCII)
+            lower = text.lower()
     return text

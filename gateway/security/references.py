@@ -1,10 +1,11 @@
 """Secrets of the settings: written out, or as a reference to where they are kept.
 
     secret = "env:CONTOSO_KEY"            an environment variable
-    secret = "file:/run/secrets/contoso"  a file, without the line break at its end
+    secret = "file:/run/secrets/contoso"  a file
     secret = "vault:kv/contoso#key"       whatever a package adds under the entry point group `jobgate.secrets`
 
-A reference is followed each time the secret is needed, so what changes there counts without a restart.
+Wherever it stands, blanks and line breaks around it are no part of it. A reference is followed each time the secret is
+needed, so what changes there counts without a restart.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ class Reference(SecretStr):
     @property
     def written(self) -> str | None:
         """The reference as it is written; None where the secret itself is."""
-        text = super().get_secret_value()
+        text = super().get_secret_value().strip()
         return text if place_of(text) else None
 
     def get_secret_value(self) -> str:
         """The secret. Where its place cannot be read any more, as it was last. Raises LookupError."""
-        text = super().get_secret_value()
+        text = super().get_secret_value().strip()
         follow = place_of(text)
         if follow is None:
-            return text
+            return secret_in(text)
         try:
-            self._last = follow(text.partition(":")[2])
+            self._last = secret_in(follow(text.partition(":")[2]))
         except LookupError as error:
             if self._last is None:
                 raise LookupError(f"{text}: {error}") from None
@@ -79,6 +80,16 @@ class DatabaseUrl(Reference):
         except ValueError:
             return True
         return address.password is not None or "pass" in address.query.lower()
+
+
+def secret_in(text: str) -> str:
+    """The secret in a text that somebody has typed, pasted, or written by `echo`. Raises LookupError."""
+    secret = text.strip()
+    if not secret:
+        raise LookupError("is empty")
+    if not secret.isprintable():
+        raise LookupError("has a line break or another control character in it; copy it again")
+    return secret
 
 
 def checked(reference: Reference) -> Reference:
@@ -117,15 +128,15 @@ def places() -> Mapping[str, Follow]:
 def from_environment(name: str) -> str:
     """An environment variable. Raises LookupError."""
     value = os.environ.get(name)
-    if not value:
-        raise LookupError("the environment has no such variable, or it is empty")
+    if value is None:
+        raise LookupError("the environment has no such variable")
     return value
 
 
 @lru_cache(maxsize=256)
 def _read(path: str, _changed_at: int, _size: int, _number: int) -> str:
-    """A file's text, read once for as long as nothing about the file changes."""
-    return Path(path).read_text("utf-8")
+    """A file's text, read once for as long as nothing about the file changes. Editors may mark it as UTF-8."""
+    return Path(path).read_text("utf-8-sig")
 
 
 def from_file(path: str) -> str:
@@ -138,7 +149,4 @@ def from_file(path: str) -> str:
         raise LookupError(f"the file cannot be read: {reason}") from None
     if known.st_mode & stat.S_IROTH:
         raise LookupError(f"everybody on this machine can read the file; chmod 600 {path}")
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
-        raise LookupError("the file is empty")
-    return secret
+    return text

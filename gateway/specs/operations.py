@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.domain.errors import FieldError
 from gateway.domain.model import Json
-from gateway.specs.document import Document
+from gateway.specs.document import Document, pointer
 from gateway.specs.schemas import Validator, has_default, with_defaults
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
@@ -86,6 +86,7 @@ class Operation:
     example: Mapping[str, Any]
     extensions: Mapping[str, Any]
     scopes: tuple[str, ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def declared(self) -> Mapping[str, Mapping[str, Parameter]]:
@@ -119,7 +120,12 @@ class Operation:
 
     def check(self, parts: Mapping[str, Json]) -> tuple[FieldError, ...]:
         """Every place where a request `{path, query, header, body}` departs from the document."""
-        return () if self.request.is_valid(parts) else self.request.errors(parts)
+        return () if self.request.is_valid(parts) else tuple(map(self._hinted, self.request.errors(parts)))
+
+    def _hinted(self, error: FieldError) -> FieldError:
+        """An error with the hint that the document has for its place, as `x-hint` of a parameter."""
+        hint = self.hints.get(error.pointer)
+        return FieldError(error.pointer, f"{error.detail}; {hint}") if hint else error
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,7 @@ def _operation(
         example=_example(declared, body),
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
         scopes=_scopes(node.get("security", document.content.get("security", []))),
+        hints={pointer(each["in"], each["name"]): each["x-hint"] for each in declared if "x-hint" in each},
     )
 
 

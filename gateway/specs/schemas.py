@@ -6,8 +6,9 @@ beside `$ref` do not count. They are rewritten to JSON Schema 2020-12 and compil
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -21,6 +22,8 @@ MOST_ERRORS = 100
 """How many places one refusal names at most."""
 MOST_NAMES = 10
 """How many unknown members of one object it names."""
+MOST_VALUES = 50
+"""How many of the values that there are it lists."""
 
 FORMATS = {"date-time": is_date_time}
 """Formats that we check ourselves: jsonschema-rs takes `*+,-./` for digits (0.60.3)."""
@@ -67,7 +70,18 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
         names = [name if _PRINTABLE_NAME.fullmatch(name) else "a name" for name in kind.unexpected[:MOST_NAMES]]
         more = f" (and {len(kind.unexpected) - MOST_NAMES} more)" if len(kind.unexpected) > MOST_NAMES else ""
         return FieldError(pointer(*keys), f"{', '.join(names)}{more} is not known here")
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
+        return FieldError(pointer(*keys), not_one_of(kind.options, error.instance))
     return FieldError(pointer(*keys), error.message.removeprefix("the value "))
+
+
+def not_one_of(values: Sequence[Any], given: object) -> str:
+    """That a value is none of those that there are; and which it may be meant for, as far as only the case differs."""
+    listed = ", ".join(json.dumps(each) for each in values[:MOST_VALUES])
+    more = f" (and {len(values) - MOST_VALUES} more)" if len(values) > MOST_VALUES else ""
+    folded = given.casefold() if isinstance(given, str) else None
+    meant = next((each for each in values if isinstance(each, str) and each.casefold() == folded), None)
+    return f"is not one of {listed}{more}" + (f"; write it as {json.dumps(meant)}" if meant is not None else "")
 
 
 def has_default(document: Document, schema: Any, seen: frozenset[int] = frozenset()) -> bool:

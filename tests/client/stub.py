@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -100,11 +101,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def stub_gateway() -> Iterator[Stub]:
-    """A stub, running until the block ends."""
+def stub_gateway(tls: ssl.SSLContext | None = None) -> Iterator[Stub]:
+    """A stub, running until the block ends; with `tls` it is https."""
     handler = type("StubHandler", (Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        stub = handler.stub = Stub(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        stub = handler.stub = Stub(f"{scheme}://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -98,6 +98,29 @@ def test_queries_that_do_not_fit(edge: Edge, query: str, pointers: set[str]) -> 
     assert {error["pointer"] for error in problem["errors"]} == pointers
 
 
+STATUSES = ("pending", "scheduled", "queued", "running", "paused")
+ENDS = ("completed", "closed", "cancelled", "failed", "unknown")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("stuck", None), ("Paused", "paused"), ("QUEUED", "queued"), ("", None)])
+def test_a_status_that_there_is_not(edge: Edge, word: str, meant: str | None) -> None:
+    """The refusal lists every status, says which one differs only in its case, and where vendors' own words are."""
+    problem = edge.refused("malformed-request", lambda: edge.ask("GET", f"{JOBS}?status={word}"))
+    listed = ", ".join(f'"{status}"' for status in STATUSES + ENDS)
+    meaning = f'; write it as "{meant}"' if meant else ""
+    hint = "; for a vendor's own word, GET /v1/vendors/{vendor} shows the one of this API"
+    assert problem["errors"] == [{"pointer": "/query/status", "detail": f"is not one of {listed}{meaning}{hint}"}]
+    assert listed in problem["detail"]
+
+
+@pytest.mark.parametrize("name", ["status", "outcome"])
+def test_every_refused_word_comes_with_those_that_there_are(edge: Edge, name: str) -> None:
+    """Nothing is left out of a list of allowed values, whatever the parameter."""
+    problem = edge.refused("malformed-request", lambda: edge.ask("GET", f"/v1/job-actions?{name}=nonsense"))
+    assert problem["errors"][0]["detail"].count('"') >= 8
+    assert "other candidates" not in str(problem)
+
+
 @pytest.mark.parametrize("cursor", ["A", "AAAA", "____", "eyJhIjoxfQ", "bnVsbA", "W10", "a" * 8_192, "MDEy" * 500])
 @pytest.mark.parametrize("target", [JOBS, "/v1/connections/vonage-emea/jobs", "/v1/job-actions"])
 def test_a_cursor_that_nobody_gave(edge: Edge, target: str, cursor: str) -> None:

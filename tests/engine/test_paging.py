@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import JobgateError
-from gateway.domain.model import Job, Page
+from gateway.domain.model import HttpReply, HttpRequest, Job, Page
+from gateway.engine.jobs import MOST_PASSED_OVER
 from tests.support.bench import Bench, MakeBench
 from tests.support.transport import Line, reply
 from tests.support.vendors import AZURE, VONAGE, azure_error, azure_job, token, vonage_job, vonage_page
@@ -106,7 +107,8 @@ async def test_the_host_of_a_link_is_the_same_in_any_case(bench: MakeBench) -> N
     """Host names are the same in upper and lower case, and the request goes where we say in any event."""
     made = bench(
         azure_page(
-            link=LIST.upper().replace("HTTPS", "https").replace("/ROUTING/JOBS", "/routing/jobs") + f"?{VERSION}&x=1"
+            azure_job("queued", "1"),
+            link=LIST.upper().replace("HTTPS", "https").replace("/ROUTING/JOBS", "/routing/jobs") + f"?{VERSION}&x=1",
         ),
         azure_page(),
     )
@@ -182,7 +184,7 @@ async def test_a_numbered_list_takes_only_its_own_parameters(bench: MakeBench, q
 
 async def test_a_whole_number_may_be_written_with_a_point(bench: MakeBench) -> None:
     """2.0 is the integer 2 in JSON Schema; a cursor that says so is no error of ours."""
-    made = bench(token(), vonage_page([], 2, 9))
+    made = bench(token(), vonage_page([vonage_job("Running")], 2, 9))
     found = await page(made, "vonage-emea", forged(["vonage-emea", {"page": 2.0, "limit": 5.0, "size": 5}]))
     assert found.next_cursor is not None
 
@@ -193,8 +195,8 @@ async def test_a_whole_number_may_be_written_with_a_point(bench: MakeBench) -> N
 )
 async def test_a_cursor_of_another_connection_is_refused(bench: MakeBench, giver: str, taker: str) -> None:
     """A cursor is good for the connection that gave it, also where the other one is of the same vendor."""
-    made = bench(azure_page(link=f"{LIST}?{VERSION}&x=1") if giver == "contoso-prod" else token())
-    made.transport.script += [] if giver == "contoso-prod" else [vonage_page([], 1, 2)]
+    azures = azure_page(azure_job("queued", "1"), link=f"{LIST}?{VERSION}&x=1")
+    made = bench(*([azures] if giver == "contoso-prod" else [token(), vonage_page([vonage_job("Running")], 1, 2)]))
     cursor = (await page(made, giver)).next_cursor
     assert cursor is not None
     assert (await refusal(made, taker, cursor)).code == "unknown-cursor"
@@ -235,6 +237,58 @@ async def test_vonage_has_no_filter(bench: MakeBench) -> None:
     assert [job.id for job in found.items] == [OTHER]
     assert found.next_cursor is not None
     assert "status" not in made.sent[0].url
+
+
+async def test_pages_without_what_is_asked_for_are_passed_over(bench: MakeBench) -> None:
+    """The gateway reads on to the first page that has some, and the cursor leads to the page after that one."""
+    running, paused = vonage_job("Running"), vonage_job("Paused", OTHER)
+    pages = [[running], [running], [], [running, paused], [paused]]
+    made = bench(token(), *(vonage_page(jobs, number, 5) for number, jobs in enumerate(pages, 1)))
+    found = await page(made, "vonage-emea", status="paused")
+    assert [job.id for job in found.items] == [OTHER]
+    last = await page(made, "vonage-emea", found.next_cursor, status="paused")
+    assert ([job.id for job in last.items], last.next_cursor) == ([OTHER], None)
+    assert [request.url.rpartition("=")[2] for request in made.sent] == list("12345")
+
+
+async def test_a_list_without_any_ends(bench: MakeBench) -> None:
+    """An empty page that follows from reading to the end is the last."""
+    made = bench(token(), *(vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)))
+    found = await page(made, "vonage-emea", status="paused")
+    assert (found.items, found.next_cursor, len(made.sent)) == ((), None, 3)
+
+
+async def test_empty_pages_with_a_link_are_passed_over_too(bench: MakeBench) -> None:
+    """Azure's service may send some, whether or not anything is asked for."""
+    links = [f"{LIST}?{VERSION}&x={number}" for number in range(3)]
+    made = bench(*(azure_page(link=link) for link in links), azure_page(azure_job("queued", "1")))
+    assert [job.id for job in (await page(made)).items] == ["1"]
+
+
+async def test_no_more_pages_are_passed_over_than_so_many(bench: MakeBench) -> None:
+    """Then the page is empty, and its cursor leads on from there."""
+    made = bench(token(), *(vonage_page([vonage_job("Running")], number, 99) for number in range(1, 99)))
+    found = await page(made, "vonage-emea", status="paused")
+    assert (found.items, len(made.sent)) == ((), MOST_PASSED_OVER + 1)
+    await page(made, "vonage-emea", found.next_cursor, status="paused")
+    assert made.sent[MOST_PASSED_OVER + 1].url.endswith(f"page={MOST_PASSED_OVER + 2}")
+
+
+async def test_nor_for_longer_than_half_of_the_time(bench: MakeBench) -> None:
+    """A slow vendor gives an empty page and a cursor that leads on, rather than nothing at all."""
+    made = bench(token())
+
+    def slow(number: int) -> Line:
+        def answer(_: HttpRequest) -> HttpReply:
+            made.clock.advance(made.calls.seconds / 4.5)
+            return vonage_page([vonage_job("Running")], number, 99)
+
+        return answer
+
+    made.transport.script += map(slow, range(1, 99))
+    found = await page(made, "vonage-emea", status="paused")
+    assert (found.items, len(made.sent)) == ((), 3)
+    assert found.next_cursor is not None
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1_000, 5_000])

@@ -207,6 +207,28 @@ async def test_every_job_is_on_one_page_by_link(limit: int) -> None:
     assert found == [uuid(number) for number in range(10)]
 
 
+@pytest.mark.parametrize("word", ["waitingForActivation", "active"])
+async def test_pages_without_what_a_filter_chooses_are_passed_over(word: str) -> None:
+    """Azure's client sees no empty page although Vonage cannot filter, and its link leads to the page after it."""
+    pages = [["Cancelled"], ["Cancelled"], ["Paused"], ["Cancelled"], ["Paused"]]
+
+    def answer(request: HttpRequest) -> HttpReply:
+        if request.url == TOKEN_URL:
+            return token()
+        number = int(dict(pair.split("=") for pair in urlsplit(request.url).query.split("&"))["page"])
+        return vonage_page([vonage_job(status, uuid(number)) for status in pages[number - 1]], number, len(pages))
+
+    transport = FakeTransport(otherwise=answer)
+    house = House(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
+    query: str | None = f"{VERSION}&maxpagesize=1&status={word}"
+    found: list[list[str]] = []
+    while query:
+        body = (await house.azure("GET", "/routing/jobs", connection="vonage-emea", query=query)).json
+        found.append([job["id"] for job in body["value"]])
+        query = urlsplit(body.get("nextLink", "")).query
+    assert found == [[uuid(3)], [uuid(5)]]
+
+
 @pytest.mark.parametrize(
     ("word", "expected"),
     [

@@ -43,7 +43,7 @@ class Renewable(NoCredentials):
         self.given.append(f"Bearer token-number-{len(self.given)}")
         return {"Authorization": self.given[-1]}
 
-    def renew(self) -> bool:
+    def renew(self, refused: Mapping[str, str]) -> bool:
         """Whether there is one more."""
         self.more -= 1
         return self.more >= 0

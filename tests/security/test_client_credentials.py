@@ -10,7 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
-from gateway.domain.model import HttpReply, HttpRequest
+from gateway.domain.model import Effect, HttpReply, HttpRequest
+from gateway.resilience.pipeline import Errand, Pipeline
+from gateway.resilience.policy import Policy
 from gateway.security.credentials import EARLY_SECONDS, ClientCredentials
 from gateway.security.redaction import REDACTED
 from tests.support.clock import FakeClock
@@ -131,12 +133,88 @@ async def test_a_renewal_that_fails_harms_nobody(caplog: pytest.LogCaptureFixtur
     assert await desk.bearer() == "Bearer new"
 
 
+OLD = {"Authorization": "Bearer old"}
+
+
 async def test_a_token_that_is_turned_away_is_not_used_again() -> None:
     """After `renew` the next request gets a new token, and those after it the same."""
     desk = Desk(token("old"), token("new"))
     await desk.bearer()
-    assert desk.credentials.renew() is True
+    assert desk.credentials.renew(OLD) is True
     assert {await desk.bearer() for _ in range(3)} == {"Bearer new"}
+
+
+async def test_only_the_token_that_was_refused_is_forgotten() -> None:
+    """A refusal that comes late, of a token already replaced, costs the newer token nothing."""
+    desk = Desk(token("old"), token("new"))
+    await desk.bearer()
+    for _ in range(3):
+        assert desk.credentials.renew(OLD) is True
+        assert await desk.bearer() == "Bearer new"
+    assert len(desk.transport.requests) == 2
+
+
+class Jealous:
+    """A vendor with its token endpoint: each new token ends the older ones."""
+
+    def __init__(self) -> None:
+        """No token is good."""
+        self.granted = self.refused = 0
+
+    async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
+        """Grant a token, or hold one against the newest, with replies in another order than the requests."""
+        if request.url == TOKEN_URL:
+            self.granted += 1
+            granted = token(str(self.granted))
+            await passed()
+            return granted
+        is_good = request.headers["Authorization"] == f"Bearer {self.granted}"
+        self.refused += not is_good
+        for _ in range(1 + self.refused % 17):
+            await asyncio.sleep(0)
+        return reply(200 if is_good else 401)
+
+
+async def test_sixty_requests_survive_the_end_of_their_token() -> None:
+    """All succeed after one fetch, although each new token ends the older ones."""
+    desk, vendor = Desk(), Jealous()
+    desk.transport.send = vendor.send  # type: ignore[method-assign]
+    await desk.bearer()
+    vendor.granted += 1  # the vendor revokes the token
+    pipeline = Pipeline(desk.clock, vendor, Policy())
+    errand = Errand(ANY, Effect.ONCE, desk.clock.monotonic() + SECONDS, desk.credentials)
+    carried = await asyncio.gather(*(pipeline.send(errand) for _ in range(60)))
+    assert [each.reply.status for each in carried] == [200] * 60
+    assert (vendor.refused, vendor.granted) == (60, 3)
+
+
+async def test_a_renewal_before_the_end_does_not_follow_another() -> None:
+    """A token refused while its early renewal waits is fetched once: a second fetch would end the first's token."""
+    desk = Desk(token("old", 600), token("new", 600))
+    await desk.bearer()
+    desk.clock.advance(541)
+    assert await desk.bearer() == "Bearer old"
+    desk.credentials.renew(OLD)
+    assert {*await asyncio.gather(*(desk.bearer() for _ in range(9)))} == {"Bearer new"}
+    await passed()
+    assert len(desk.transport.requests) == 2
+
+
+async def test_those_who_wait_for_a_token_share_its_refusal() -> None:
+    """Twenty requests at once ask a token endpoint once that refuses; a later one asks anew."""
+    desk = Desk(reply(401, {"error": "invalid_client"}), token("abc"))
+    failures = await asyncio.gather(*(desk.failure() for _ in range(20)))
+    assert {each.code for each in failures} == {"vendor-denied-access"}
+    assert len(desk.transport.requests) == 1
+    assert await desk.bearer() == "Bearer abc"
+
+
+async def test_a_request_short_of_time_fails_nobody_else() -> None:
+    """That one request ran out of time fetching a token says nothing to those who have more."""
+    desk = Desk(VendorTimedOut("its own deadline"), token("abc"))
+    first, second = await asyncio.gather(desk.failure(), desk.bearer(), return_exceptions=True)
+    assert isinstance(first, VendorTimedOut)
+    assert second == "Bearer abc"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +308,7 @@ async def test_neither_secret_nor_token_is_shown() -> None:
     desk = Desk(token("secret-token"), reply(401, {"error": CLIENT_SECRET}))
     await desk.bearer()
     shown = repr(desk.credentials) + str(vars(desk.credentials))
-    desk.credentials.renew()
+    desk.credentials.renew({"Authorization": "Bearer secret-token"})
     problem = await desk.failure()
     shown += repr(problem) + str(problem) + repr(problem.explanation)
     assert "secret-token" not in shown

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from typer.testing import CliRunner
 
 from gateway.cli import application
 from gateway.serving import Running
+from tests.client.stub import stub_gateway
 
 TIMEOUT = 30
 
@@ -73,3 +79,43 @@ def test_a_connection_that_nobody_knows(stack: Running, tmp_path: Path) -> None:
     """The answer names those that there are."""
     said = run(tmp_path, of_sandbox(stack, "azure-job-router"), "yours")
     assert (said.exit_code, "known: mine" in said.stderr) == (1, True)
+
+
+def unused_port() -> int:
+    """A port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port
+
+
+@contextmanager
+def untrusted() -> Iterator[int]:
+    """The port of a server whose certificate nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    with stub_gateway(context) as stub:
+        yield int(stub.url.rpartition(":")[2])
+
+
+@pytest.mark.parametrize("vendor", ["azure-job-router", "vonage-contact-center"])
+@pytest.mark.parametrize(
+    ("scheme", "host", "cause"),
+    [
+        ("http", "127.0.0.1", "the connection was refused"),
+        ("http", "name.invalid", "its name was not found"),
+        ("https", "127.0.0.1", "its certificate is not trusted ("),
+    ],
+)
+def test_no_connection(stack: Running, tmp_path: Path, vendor: str, scheme: str, host: str, cause: str) -> None:
+    """Host, port and cause are told, of the token endpoint too, and no secret."""
+    connection = of_sandbox(stack, vendor)
+    authentication = connection["authentication"]
+    with untrusted() if scheme == "https" else nullcontext(unused_port()) as port:
+        address = f"{scheme}://{host}:{port}"
+        connection["endpoint"] = address
+        if "token_url" in authentication:
+            authentication["token_url"] = f"{address}/token"
+        said = run(tmp_path, connection)
+    assert said.exit_code == 1
+    assert f"Vendor unreachable. {host} port {port}: {cause}" in said.stderr
+    assert authentication.get("secret", authentication.get("client_secret")) not in said.stderr

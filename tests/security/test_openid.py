@@ -72,9 +72,10 @@ def published(names: list[str]) -> bytes:
     """A key set (RFC 7517)."""
     algorithms: dict[str, Any] = {"rsa": jwt.algorithms.RSAAlgorithm, "ec": jwt.algorithms.ECAlgorithm}
     made = []
-    for name in names:
+    for written in names:
+        name, _, key_id = written.partition(" as ")
         kind = algorithms["ec" if name == "ec" else "rsa"]
-        made.append({**json.loads(kind.to_jwk(PRIVATE[name].public_key())), "kid": name, "use": "sig"})
+        made.append({**json.loads(kind.to_jwk(PRIVATE[name].public_key())), "kid": key_id or name, "use": "sig"})
     return json.dumps({"keys": made}).encode()
 
 
@@ -170,7 +171,8 @@ async def test_keys_are_fetched_once_and_rotated() -> None:
         house.published[:] = ["ec"]
         assert await house.tokens.identify(house.token("ec")) is None, "it was looked just now"
         house.clock.advance(UNKNOWN_SECONDS)
-        assert await house.tokens.identify(house.token("ec")) is not None
+        found = await asyncio.gather(*(house.tokens.identify(house.token("ec")) for _ in range(20)))
+        assert None not in found, "all wait for the one fetch"
         assert len(house.server.requests) == 4
         assert await house.tokens.identify(house.token("rsa")) is None
 
@@ -191,6 +193,37 @@ async def test_keys_are_looked_at_again_in_time() -> None:
         assert await house.tokens.identify(house.token("ec")) is not None
         house.clock.advance(KEYS_SECONDS)
         assert await house.tokens.identify(house.token("ec")) is None
+
+
+async def test_a_key_that_is_replaced_under_its_id_is_found() -> None:
+    """An issuer that publishes a new key under the old id is known again after half a minute, not after ten."""
+    async with issuer("rsa") as house:
+        assert await house.tokens.identify(house.token()) is not None
+        house.published[:] = ["other as rsa"]
+        replaced = house.token("other", "rsa")
+        assert await house.tokens.identify(replaced) is None, "it was looked just now"
+        house.clock.advance(UNKNOWN_SECONDS)
+        found = await asyncio.gather(*(house.tokens.identify(replaced) for _ in range(20)))
+        assert None not in found
+        assert len(house.server.requests) == 4
+        assert await house.tokens.identify(house.token()) is None
+        assert len(house.server.requests) == 4
+
+
+async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
+    """However long an issuer takes to fail, nobody who waited for that waits for another failure."""
+
+    class Dragging(FakeTransport):
+        async def send(self, request: Any, deadline: float) -> Any:
+            clock.advance(2 * AWAY_SECONDS)
+            return await super().send(request, deadline)
+
+    clock, transport = FakeClock(), Dragging(otherwise=VendorUnreachable("away"))
+    tokens = OpenIdTokens(Issuer("https://issuer.test", AUDIENCE, ("RS256",), "sub", "scope"), transport, clock)
+    token = jwt.encode({"sub": "desk"}, PRIVATE["rsa"], "RS256", {"kid": "rsa"})
+    found = await asyncio.gather(*(tokens.identify(token) for _ in range(20)), return_exceptions=True)
+    assert {type(each) for each in found} == {IssuerUnavailable}
+    assert len(transport.requests) == 1
 
 
 async def test_an_issuer_that_is_away() -> None:

@@ -80,7 +80,7 @@ async def test_no_header_of_a_signature_is_shown(name: str) -> None:
 
 def test_there_is_nothing_to_renew() -> None:
     """A key does not end, so a request that is turned away is not sent again."""
-    assert SIGNATURE.renew() is False
+    assert SIGNATURE.renew({}) is False
 
 
 def test_the_key_is_not_shown() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.specs.document import Document
 from gateway.specs.operations import Api, Operation
+from gateway.specs.schemas import MOST_VALUES, not_one_of
 
 SCHEMAS = {
     "Size": {"type": "integer", "default": 3, "minimum": 1},
@@ -139,3 +140,11 @@ def test_formats_count(form: str, good: str, bad: str) -> None:
     """A format is a rule, not a remark."""
     checked = operation({"type": "string", "format": form})
     assert (checked.check(parts(good)), len(checked.check(parts(bad)))) == ((), 1)
+
+
+def test_a_long_list_of_values_is_told_as_far_as_people_read() -> None:
+    """Of more than fifty, the others are counted; the value itself is not repeated."""
+    assert not_one_of(["a", 1, None, "\u00e9"], "zz") == 'is not one of "a", 1, null, "\\u00e9"'
+    told = not_one_of([f"v{number}" for number in range(MOST_VALUES + 7)], "V3")
+    assert told.count("v") == MOST_VALUES + 1
+    assert told.endswith('(and 7 more); write it as "v3"')

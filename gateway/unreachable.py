@@ -1,0 +1,59 @@
+"""Why no connection could be made: in general words for callers, with host and port for operators."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.domain.errors import VendorUnreachable
+
+_PORTS = {"http": 80, "https": 443}
+_ERRNOS = {
+    errno.ECONNREFUSED: "the connection was refused",
+    errno.EHOSTUNREACH: "there is no way to its host",
+    errno.ENETUNREACH: "there is no way to its network",
+    errno.ECONNRESET: "the connection was ended by the other side",
+}
+
+
+def unreachable(url: str, error: BaseException, *, is_late: bool) -> VendorUnreachable:
+    """The problem that no connection to a URL could be made, because of this error."""
+    cause, more = cause_of(error, is_late=is_late)
+    problem = VendorUnreachable(f"No connection to the vendor could be made: {cause}.")
+    problem.diagnosis = f"{_place(url)}: {cause}{f' ({more})' if more else ''}"
+    return problem
+
+
+def cause_of(error: BaseException, *, is_late: bool = False) -> tuple[str, str]:
+    """The kind of cause, and what the system says about it beyond that. Neither holds anything of a request."""
+    for each in reversed([*_causes(error)]):
+        match each:
+            case ssl.SSLCertVerificationError():
+                return "its certificate is not trusted", each.verify_message
+            case ssl.SSLError():
+                return "TLS could not be agreed on", (each.reason or "").replace("_", " ").lower()
+            case socket.gaierror() | UnicodeError():
+                return "its name was not found", ""
+            case OSError() if each.errno in _ERRNOS:
+                return _ERRNOS[each.errno], ""
+    return ("there was none in time", "") if is_late else ("it ended before anything was sent", "")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it wraps: aiohttp hands on the system's as a cause, or in a field of its own."""
+    while error is not None:
+        yield error
+        inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__
+
+
+def _place(url: str) -> str:
+    """Host and port of a URL."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname} port {parts.port or _PORTS.get(parts.scheme, '?')}"
+    except ValueError:
+        return "an address that is none"
