@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownPath, catalogue
+from gateway.domain.errors import JobgateError, LedgerOutdated, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
 from gateway.edge.guard import Receive, Scope, Send, is_stopping
 from gateway.specs.document import Document
@@ -124,7 +124,7 @@ class Pages:
             return JSONResponse({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
             return JSONResponse({"status": "ok", **await self._readiness()})
-        except LedgerUnavailable as error:
+        except (LedgerUnavailable, LedgerOutdated) as error:
             return JSONResponse({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _docs(self, request: Request) -> Response:
