@@ -24,7 +24,7 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
 )
-from gateway.databases import database_of
+from gateway.databases import checkpoints_of, database_of
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from gateway.edge.guard import Application
     from gateway.ledger.keys import KeyStore
     from gateway.ledger.ledger import SqlLedger
+    from gateway.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
     from gateway.transport import HttpTransport
 
@@ -142,6 +143,9 @@ class Gateway:
 
         await self.ledger.start()
         tasks = [asyncio.create_task(self.settler.run())]
+        publisher = self._publisher()
+        if publisher is not None:
+            tasks.append(asyncio.create_task(publisher.run()))
         if self.key_store is not None:
             from gateway.ledger.keys import KeyWatch
 
@@ -154,16 +158,26 @@ class Gateway:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
+            await self.ledger.close()
+            if publisher is not None:
+                await publisher.publish()
+            await self._close_transports()
 
     async def readiness(self) -> Mapping[str, Json]:
-        """How the connections do, in sum. Asks no vendor. Raises LedgerUnavailable."""
+        """How the connections do, in sum. Asks no vendor.
+
+        Raises LedgerUnavailable or LedgerOutdated where no action could be recorded.
+        """
+        await self.ledger.check()
         await self.ledger.get(NO_RECORD, "")
         return {"connections": rendering.connections(self.directory.connections.values())}
 
     async def close(self) -> None:
         """Close the ledger, and every connection to a vendor."""
         await self.ledger.close()
+        await self._close_transports()
+
+    async def _close_transports(self) -> None:
         for transport in self._opened:
             await transport.close()
 
@@ -180,6 +194,20 @@ class Gateway:
             whole[settings.api_key.get_secret_value()] = default
         keys = [AccessKey(caller.name, caller, secret.get_secret_value()) for caller, secret in access if secret]
         return Keyring(whole, access_keys=keys)
+
+    def _publisher(self) -> Publisher | None:
+        """What writes checkpoints while the gateway is served, where the ledger has any."""
+        from gateway.ledger.ledger import SqlLedger
+        from gateway.publishing import Publisher, Webhook
+
+        if not isinstance(self.ledger, SqlLedger) or self.ledger.checkpoints is None:
+            return None
+        wanted, address = self.settings.checkpoints, self.settings.checkpoints.webhook
+        webhook = None
+        if address is not None:
+            transport = self.transport or self._open([address.get_secret_value()])
+            webhook = Webhook(address, transport, self.clock)
+        return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
 
     @cached_property
     def tokens(self) -> OpenIdTokens | None:
@@ -293,8 +321,9 @@ def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
     """The ledger in the database that the settings name. Raises ConfigurationError."""
     from gateway.ledger.ledger import SqlLedger
 
-    days = settings.ledger.retention_days
-    return SqlLedger(database_of(settings), clock, None if days is None else timedelta(days=days))
+    days, database = settings.ledger.retention_days, database_of(settings)
+    retention_time = None if days is None else timedelta(days=days)
+    return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock))
 
 
 def key_store_of(settings: Settings) -> KeyStore:

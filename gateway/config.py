@@ -45,6 +45,8 @@ class ConfigurationError(Exception):
 def _address(value: str) -> str:
     if not value.startswith(("https://", "http://")):
         raise ValueError("write it with its scheme, as in https://contoso.communication.azure.com")
+    if "@" in value.partition("//")[2].partition("/")[0]:
+        raise ValueError("leave out user and password: they are never sent, and an address may be shown")
     return value
 
 
@@ -329,6 +331,35 @@ class Environment(EnvSettingsSource):
             return value
 
 
+def _webhook(value: Reference) -> Reference:
+    address = _address(value.get_secret_value())
+    if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
+        raise ValueError("is not https://, and not on this machine")
+    return value
+
+
+class CheckpointSettings(Section):
+    """The signed statements of where the ledger stands."""
+
+    enabled: bool = Field(default=True, description="Whether checkpoints are written.")
+    file: Path | None = Field(
+        None,
+        description="The file that they are added to. Where it is left out, `checkpoints.txt` in the state folder, or "
+        "`checkpoints-<hash of its address>.txt` where there is a `database_url`.",
+    )
+    key: Secret | None = Field(
+        None,
+        description="The private key that signs them, as `openssl genpkey -algorithm ed25519` makes it. Where it is "
+        "left out, `checkpoint.key` in the state folder, which is made when it is first needed. Gateways that share a "
+        "database should share the key.",
+    )
+    seconds: float = Field(3_600.0, gt=0, description="How often one is written, in seconds, where anything changed.")
+    log: bool = Field(default=False, description="Whether each is logged too.")
+    webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
+        None, description="An address that each is sent to (POST, text/plain)."
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -345,6 +376,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     limits: Limits = Limits()
     ledger: LedgerSettings = LedgerSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
     state_folder: Path | None = Field(
         None,
         description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
@@ -385,7 +417,7 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[Reference, ...]:
         """Every secret."""
-        found = [self.api_key, self.access_key, self.database_url]
+        found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key, self.checkpoints.webhook]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         for connection in self.connections.values():
             known = connection.authentication
@@ -432,7 +464,13 @@ def shown(value: object) -> Any:
         return {name: shown(each) for name, each in value.items()}
     if isinstance(value, tuple):
         return [shown(each) for each in value]
-    return str(value) if isinstance(value, str | Path) else value
+    if isinstance(value, str):
+        return _QUERY.sub(rf"\1?{REDACTED}", value)
+    return str(value) if isinstance(value, Path) else value
+
+
+_QUERY = re.compile(r"\A(https?://[^?]*)\?.*", re.DOTALL)
+"""An address with a query, in which a key may stand."""
 
 
 def with_server(settings: Settings, **given: object) -> Settings:

@@ -1,19 +1,31 @@
-"""The database of a gateway, by its settings. SQLAlchemy is loaded when one is wanted."""
+"""The database of a gateway and its checkpoints, by its settings. SQLAlchemy is loaded when one is wanted."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config import ConfigurationError, Settings
+from gateway.domain.ports import Clock
+from gateway.security.references import Reference
 from gateway.settings.folders import state_folder
 
 if TYPE_CHECKING:
+    from gateway.ledger.checkpointing import Checkpoints, Place
     from gateway.ledger.database import Database
+    from gateway.ledger.notes import Signer
+
+log = logging.getLogger(__name__)
 
 
 def database_of(settings: Settings) -> Database:
     """The database that the settings name. Raises ConfigurationError."""
-    from gateway.ledger.database import Database, UnusableDatabase
+    from gateway.ledger.addresses import UnusableDatabase
+    from gateway.ledger.database import Database
 
     try:
         if settings.database_url is not None:
@@ -21,3 +33,47 @@ def database_of(settings: Settings) -> Database:
         return Database.in_folder(settings.state_folder or state_folder())
     except UnusableDatabase as error:
         raise ConfigurationError(str(error)) from None
+
+
+def checkpoints_of(settings: Settings, database: Database, clock: Clock) -> Checkpoints | None:
+    """The checkpoints of a ledger, None where the settings want none. Raises ConfigurationError."""
+    from gateway.ledger.checkpointing import Checkpoints
+
+    place = place_of(settings, database) if settings.checkpoints.enabled else None
+    if place is None:
+        return None
+    return Checkpoints(database, clock, place, timedelta(seconds=settings.checkpoints.seconds))
+
+
+def place_of(settings: Settings, database: Database) -> Place | None:
+    """Where checkpoints are kept. None: the user has no folder, and no setting asks for checkpoints."""
+    from gateway.ledger.checkpointing import Place
+
+    wanted = settings.checkpoints
+    is_wanted = not (wanted.file is None and wanted.key is None and settings.state_folder is None)
+    if wanted.file is not None and wanted.key is not None:
+        return Place(wanted.file, partial(signer_of, wanted.key, Path()))
+    try:
+        folder = settings.state_folder or state_folder()
+    except ConfigurationError as error:
+        if is_wanted:
+            raise
+        log.warning("%s The ledger is kept without checkpoints.", error)
+        return None
+    key_file = folder / "checkpoint.key"
+    path = wanted.file or folder / name_of(settings, database)
+    return Place(path, partial(signer_of, wanted.key, key_file), None if wanted.key else key_file, is_wanted)
+
+
+def name_of(settings: Settings, database: Database) -> str:
+    """The name of the file of checkpoints: each database has its own."""
+    if settings.database_url is None:
+        return "checkpoints.txt"
+    return f"checkpoints-{hashlib.sha256(database.name.encode()).hexdigest()[:8]}.txt"
+
+
+def signer_of(key: Reference | None, key_file: Path) -> Signer:
+    """The signer with the key of the settings, or of a file. Raises OSError and UnusableKey."""
+    from gateway.ledger.notes import Signer
+
+    return Signer.in_file(key_file) if key is None else Signer.parse(key.get_secret_value())

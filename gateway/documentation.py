@@ -10,7 +10,15 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
-from gateway.config import ConnectionSettings, LedgerSettings, OpenIdSettings, QuotaSettings, ServerSettings, Settings
+from gateway.config import (
+    CheckpointSettings,
+    ConnectionSettings,
+    LedgerSettings,
+    OpenIdSettings,
+    QuotaSettings,
+    ServerSettings,
+    Settings,
+)
 from gateway.dialects.crossing import action_rows, read_rows, status_rows
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect
@@ -115,6 +123,9 @@ def limits_page() -> str:
         "`state_folder` and `database_url` are settings of their own, the others stand below `[ledger]`:\n"
         "`JOBGATE_DATABASE_URL` or `JOBGATE_LEDGER__RETENTION_DAYS` in the environment.\n\n"
         + table(("setting", "default", "meaning"), _ledger_rows())
+        + "\n# Checkpoints\n\n"
+        "Settings below `[checkpoints]`: [ledger.md](ledger.md).\n\n"
+        + table(("setting", "default", "meaning"), _rows(CheckpointSettings))
         + "\n# Callers\n\n"
         "Beside these, callers with a key in the settings: `[callers.desk]` with `key` and `scopes`; other keys are\n"
         "made by `jobgate keys create`. The settings of the issuer stand below `[openid]`.\n\n"

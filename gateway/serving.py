@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway, database_of
 from gateway.banner import Banner, SandboxLines, Used, sandbox_greeting
+from gateway.clock import SystemClock
 from gateway.config import (
     ClientCredentialsAuthentication,
     ConfigurationError,
@@ -26,11 +27,12 @@ from gateway.config import (
     load,
     with_server,
 )
+from gateway.databases import checkpoints_of
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import Application
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
-from gateway.ledger.database import UnusableDatabase
+from gateway.ledger.addresses import UnusableDatabase
 from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
 from gateway.reloading import Reloadable, refuse_what_is_fixed
 from gateway.security.keys import new_access_secret, new_key
@@ -117,8 +119,11 @@ class Source:
         return checked(self.file, self.options, catalogue, is_offline=True)
 
 
-def serve(source: Source, *, sandbox_port: int | None) -> None:
-    """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators."""
+def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: bool = False) -> None:
+    """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators.
+
+    Unless `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
+    """
     log_to_terminal()
     catalogue = Catalogue.load()
     settings = source.checked(catalogue, is_sandbox=sandbox_port is not None)
@@ -127,6 +132,7 @@ def serve(source: Source, *, sandbox_port: int | None) -> None:
     with listen(settings.server.host, settings.server.port) as listening:
         used = sources(source.file)
         if sandbox_port is None:
+            accept_ledger(settings, is_asked=accept_restored_ledger)
             _serve(settings, catalogue, listening, source, Used(used, database_of(settings).name))
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
@@ -135,6 +141,7 @@ def serve(source: Source, *, sandbox_port: int | None) -> None:
             )
             wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
             ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
+            accept_ledger(wired, is_asked=accept_restored_ledger)
             _serve(wired, catalogue, listening, None, Used(used, ledger, SandboxLines(sandbox.url, *keys.shown)))
 
 
@@ -230,12 +237,23 @@ def application(settings: Settings, source: Source | None) -> Application:
     return made
 
 
-def prepare_database(settings: Settings) -> None:
+def accept_ledger(settings: Settings, *, is_asked: bool) -> None:
+    """Use the ledger as it is, whatever its checkpoints say, where that is asked for. Raises ConfigurationError."""
+    if is_asked:
+        prepare_database(settings, accept_restored_ledger=True)
+
+
+def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> None:
     """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
     database = database_of(settings)
     try:
         database.migrate()
         refuse_to_be_shut(settings, database)
+        checkpoints = checkpoints_of(settings, database, SystemClock())
+        if checkpoints is not None and accept_restored_ledger:
+            checkpoints.accept()
+        if checkpoints is not None:
+            checkpoints.begin()
     except UnusableDatabase as error:
         raise ConfigurationError(str(error)) from None
     except LedgerUnavailable as error:

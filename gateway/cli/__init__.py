@@ -5,12 +5,13 @@ What a command needs is imported when it runs, so that the small ones start at o
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from gateway.cli import audit, config, connections, docs, keys, serve, specs
-from gateway.cli.shared import Commands
+from gateway.cli.shared import Commands, in_utf8
 
 application = typer.Typer(
     name="jobgate",
@@ -49,5 +50,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What it says is UTF-8, wherever it goes."""
+    in_utf8(sys.stdout)
+    in_utf8(sys.stderr)
     application(prog_name="jobgate")

@@ -4,59 +4,190 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from gateway.cli.shared import Config, counted, opened
+from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_named, settings_of
 
 if TYPE_CHECKING:
-    from gateway.ledger.audit import Advance
+    from gateway.config import Settings
+    from gateway.domain.ports import Clock
+    from gateway.ledger.audit import Advance, Proof
+    from gateway.ledger.checkpointing import Place
     from gateway.ledger.database import Database
 
 audit = typer.Typer(help="The record of every job action.", no_args_is_help=True)
 
+Output = Annotated[Path | None, typer.Option(help="A file to write; the terminal if none.", dir_okay=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file, if it is there.")]
+
 
 @audit.command("verify")
-def verify(config: Config = None) -> None:
-    """Follow the chain of events from beginning to end; name the first link that is broken."""
+def verify(
+    config: Config = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file of checkpoints to compare with, such as a copy from elsewhere; the gateway's own if none. Can "
+            "be repeated.",
+            dir_okay=False,
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A key that checkpoints are signed with, as `jobgate audit key` shows it; the gateway's own if none. "
+            "Can be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Follow the chain of events, compare it with the checkpoints, and name the first thing that is wrong."""
     from gateway.ledger import audit as ledger_audit
 
-    with audited(config) as (database, advance):
-        verdict = ledger_audit.verify(database, advance)
+    settings = settings_of(config)
+    proof = proof_of(settings, checkpoint or [], key or [])
+    with audited(settings) as (database, advance):
+        verdict = ledger_audit.verify(database, advance, proof)
     if verdict.broken is not None:
         typer.echo(f"broken: {verdict.broken}")
         raise typer.Exit(1)
     gone = f"; {counted(verdict.deleted, 'segment')} deleted by retention" if verdict.deleted else ""
     typer.echo(f"whole: {counted(verdict.events, 'event')} in {counted(verdict.segments, 'segment')}{gone}")
+    for line in compared(proof):
+        typer.echo(line, err=not proof.history.checkpoints)
+
+
+def compared(proof: Proof) -> Iterator[str]:
+    """What a ledger that is whole was compared with, for people to read."""
+    history = proof.history
+    if not history.checkpoints:
+        yield "compared with no checkpoint: what somebody with access to the database can hide is not proven"
+        return
+    newest = max(each.at for each in history.checkpoints)
+    yield f"as {counted(len(history.checkpoints), 'checkpoint')} have it, the newest of {newest:%Y-%m-%d %H:%M:%S} UTC"
+    if history.accepted:
+        yield f"a restored ledger was accepted: {counted(history.accepted, 'checkpoint')} of before were not compared"
+    if history.unsigned:
+        yield f"passed over: {counted(history.unsigned, 'note')} of other keys"
+
+
+def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
+    """What is known from outside the database. Raises Failure where it cannot be read, or proves nothing."""
+    from gateway.clock import SystemClock
+    from gateway.ledger.audit import Proof
+    from gateway.ledger.checkpointing import UnusableCheckpoints
+    from gateway.ledger.checkpoints import History
+    from gateway.ledger.notes import UnusableKey, Verifier
+
+    place = place_of(settings, SystemClock())
+    try:
+        known = [Verifier.parse(key) for key in keys]
+        if not known and place is not None and place.has_key:
+            known = [place.signer().verifier]
+        if not files and place is not None and place.path.exists():
+            files = [place.path]
+        histories = [History.read(file.read_text("utf-8", "replace"), known) for file in files]
+    except (UnusableKey, UnusableCheckpoints) as error:
+        raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{error.filename}: cannot be read: {error.strerror}.") from None
+    for file, history in zip(files, histories, strict=True):
+        if not history.checkpoints:
+            raise Failure(f"{file}: it holds no checkpoint that is signed by a known key. Name the key with --key.")
+    return Proof(tuple(known), sum(histories, History()))
+
+
+def place_of(settings: Settings, clock: Clock) -> Place | None:
+    """Where the gateway of these settings keeps its checkpoints. Raises ConfigurationError."""
+    from gateway.databases import checkpoints_of, database_of
+
+    made = checkpoints_of(settings, database_of(settings), clock)
+    return None if made is None else made.place
+
+
+@audit.command("checkpoint")
+def checkpoint(config: Config = None) -> None:
+    """Write a checkpoint of the ledger as it is now to the file of checkpoints, and print it."""
+    from gateway.clock import SystemClock
+    from gateway.databases import checkpoints_of
+
+    settings = settings_of(config)
+    with audited(settings) as (database, _):
+        made = checkpoints_of(settings, database, SystemClock())
+        if made is None:
+            raise Failure("checkpoints are switched off: checkpoints.enabled is false")
+        try:
+            made.begin()
+            note = next(iter(made.take_written()), None) or made.write(is_forced=True)
+        except OSError as error:
+            raise Failure(f"{made.place.path} cannot be written: {error.strerror or error}.") from None
+        if note is None:
+            raise Failure(
+                f"the ledger is not the one of its newest checkpoint: {made.outdated}. No other one was written."
+            )
+    typer.echo(note, nl=False)
+    typer.echo(f"added to {made.place.path}", err=True)
+
+
+@audit.command("key")
+def show_key(config: Config = None) -> None:
+    """Print the key by which others verify checkpoints; keep it where the database is not."""
+    from gateway.clock import SystemClock
+    from gateway.ledger.checkpointing import UnusableCheckpoints
+
+    place = place_of(settings_of(config), SystemClock())
+    if place is None:
+        raise Failure("checkpoints are switched off: checkpoints.enabled is false")
+    try:
+        typer.echo(str(place.open().signer.verifier))
+    except UnusableCheckpoints as error:
+        raise Failure(str(error)) from None
 
 
 @audit.command("export")
-def export(
-    config: Config = None,
-    output: Annotated[Path | None, typer.Option(help="A file to write; the terminal if none.", dir_okay=False)] = None,
-) -> None:
-    """Write every event as a line of JSON, the oldest first."""
+def export(config: Config = None, output: Output = None, force: Force = False) -> None:
+    """Write every event as a line of JSON, the oldest first, in UTF-8."""
     from gateway.ledger import audit as ledger_audit
 
-    target = output.open("w", encoding="utf-8") if output else nullcontext(sys.stdout)
-    with target as file, audited(config) as (database, advance):
+    with audited(settings_of(config)) as (database, advance), written(output, force=force) as file:
         for line in ledger_audit.export(database, advance):
             file.write(f"{line}\n")
 
 
 @contextmanager
-def audited(config: Path | None) -> Iterator[tuple[Database, Advance]]:
-    """The ledger's database, and a bar on the terminal that shows how far it was read."""
+def written(output: Path | None, *, force: bool) -> Iterator[TextIO]:
+    """What a command writes to, in UTF-8 whatever the terminal's encoding: a new file, or the standard output.
+
+    Raises Failure where the file is there already, unless it may be replaced, or cannot be written.
+    """
+    if output is None:
+        in_utf8(sys.stdout)
+        yield sys.stdout
+        return
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as file:
+            yield file
+    except FileExistsError:
+        raise Failure(f"{output} is there already. Name another file, or replace it with --force.") from None
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}.") from None
+
+
+@contextmanager
+def audited(settings: Settings) -> Iterator[tuple[Database, Advance]]:
+    """The ledger's database, and a bar on the terminal that shows how far it was read. Raises Failure."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from gateway.databases import database_of
     from gateway.ledger.audit import count
 
-    console = Console(stderr=True)
-    with opened(config) as database, Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Reading", total=count(database))
-        database.version()
-        yield database, lambda events: bar.advance(task, events)
+    database, console = database_of(settings), Console(stderr=True)
+    with ledger_faults_named(database):
+        database.require()
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("Reading", total=count(database))
+            yield database, lambda events: bar.advance(task, events)

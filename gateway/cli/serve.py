@@ -33,6 +33,10 @@ def serve(
     tls_self_signed: Annotated[
         bool | None, typer.Option("--tls-self-signed", help="Be https with a certificate for development.")
     ] = None,
+    accept_restored_ledger: Annotated[
+        bool,
+        typer.Option("--accept-restored-ledger", help="Act, although the ledger is older than its newest checkpoint."),
+    ] = False,
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
     sandbox_port: Annotated[
         int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
@@ -43,7 +47,11 @@ def serve(
 
     given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
     given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
-    serving.serve(serving.Source(chosen_file(config), given), sandbox_port=sandbox_port if sandbox else None)
+    serving.serve(
+        serving.Source(chosen_file(config), given),
+        sandbox_port=sandbox_port if sandbox else None,
+        accept_restored_ledger=accept_restored_ledger,
+    )
 
 
 def sandbox(

@@ -135,7 +135,7 @@ def opened(config: Path | None) -> Iterator[Database]:
 def ledger_faults_named(database: Database) -> Iterator[None]:
     """Close the database after the block. Raises Failure where it cannot be used."""
     from gateway.domain.errors import LedgerUnavailable
-    from gateway.ledger.database import UnusableDatabase
+    from gateway.ledger.addresses import UnusableDatabase
 
     try:
         yield
@@ -145,6 +145,13 @@ def ledger_faults_named(database: Database) -> Iterator[None]:
         raise Failure(str(error), LEDGER_UNUSABLE) from None
     finally:
         database.dispose()
+
+
+def in_utf8(stream: object) -> None:
+    """Have a stream write UTF-8. Streams of tests, which are no files, do so already."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(encoding="utf-8")
 
 
 def counted(number: int, noun: str) -> str:

@@ -42,6 +42,7 @@
     ├── ConnectionBusy               503   there was no turn for the request in time
     ├── IssuerUnavailable            503   the issuer of tokens did not tell its keys
     ├── LedgerUnavailable            503   the record could not be written or read
+    ├── LedgerOutdated               503   the ledger is older than its newest checkpoint
     ├── Interrupted                  503   the gateway stopped before anything was sent
     └── GatewayError                 500   a fault of Jobgate itself
 
@@ -569,6 +570,19 @@ class LedgerUnavailable(JobgateError):
     """
 
     code, title, status, retryable = "ledger-unavailable", "Ledger unavailable", 503, True
+
+
+class LedgerOutdated(JobgateError):
+    """The ledger was put back from an older backup, or is another one than it was, so keys may be forgotten.
+
+    Nothing was sent. A request that was carried out before could be carried out a second time, since its record may be
+    among those that are lost. What is recorded can be read.
+
+    Whoever runs the gateway puts back the newest ledger, or compares the lost time with the vendors and then starts it
+    with `--accept-restored-ledger`. Send the request again after that.
+    """
+
+    code, title, status = "ledger-outdated", "Ledger outdated", 503
 
 
 class Interrupted(JobgateError):

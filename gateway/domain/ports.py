@@ -95,3 +95,6 @@ class Ledger(Protocol):
 
     async def tidy(self, now: datetime) -> None:
         """Forget keys that have expired, and records beyond their retention."""
+
+    async def check(self) -> None:
+        """See that an action could be recorded now."""

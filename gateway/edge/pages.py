@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from gateway.domain.encoding import dump_line
-from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownPath, catalogue
+from gateway.domain.errors import JobgateError, LedgerOutdated, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
 from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send, is_stopping
 from gateway.specs.document import Document
@@ -132,7 +132,7 @@ class Pages:
             return json_response({"status": "stopping"}, HTTPStatus.SERVICE_UNAVAILABLE)
         try:
             return json_response({"status": "ok", **await self._readiness()})
-        except LedgerUnavailable as error:
+        except (LedgerUnavailable, LedgerOutdated) as error:
             return json_response({"status": error.code}, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _docs(self, request: Request) -> Response:

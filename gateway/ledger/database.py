@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc, inspect, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from gateway.domain.errors import Explanation, LedgerUnavailable
 from gateway.domain.model import Outcome
+from gateway.ledger.addresses import PREPARE, Address, UnusableDatabase, shown
+from gateway.ledger.diagnosis import diagnosis
+from gateway.ledger.tables import metadata
 
 FILE_NAME = "ledger.db"
+_PLACES = "Name a folder that this user may write as `state_folder`, or a database as `database_url`."
 BUSY_SECONDS = 3.0
 """How long a writer waits for another process that writes to the same file."""
 RETRY_SECONDS = 1
@@ -36,23 +41,19 @@ _ADVISORY_LOCK = 0x6A6F62676174
 """Any number, the same for every Jobgate: `jobgat` in ASCII."""
 
 
-class UnusableDatabase(Exception):
-    """The database cannot be used with these settings or by this version. The message says how to mend it."""
-
-
 @dataclass(frozen=True)
 class Database:
     """One database, and two engines of SQLAlchemy. In SQLite, transactions of `writing` exclude each other."""
 
-    url: URL
-    reading: Engine
-    writing: Engine
+    url: URL = field(repr=False)
+    reading: Engine = field(repr=False)
+    writing: Engine = field(repr=False)
 
     @classmethod
     def at(cls, address: str) -> Database:
         """The database at `sqlite:///path` or `postgresql://…`. Connects to nothing yet. Raises UnusableDatabase."""
-        url = parsed(address)
-        return cls(url, _engine(url, "BEGIN"), _engine(url, "BEGIN IMMEDIATE"))
+        read = Address.parse(address)
+        return cls(read.url, _engine(read, "BEGIN"), _engine(read, "BEGIN IMMEDIATE"))
 
     @classmethod
     def in_folder(cls, folder: Path) -> Database:
@@ -62,7 +63,7 @@ class Database:
     @property
     def name(self) -> str:
         """Where it is, for people to read: the file, or the address without its password."""
-        return self.url.database or "" if self.url.drivername == "sqlite" else str(self.url)
+        return shown(self.url)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -87,15 +88,40 @@ class Database:
                 _upgrade(connection)
 
     def version(self) -> str | None:
-        """The version of the tables, None where there are none. Raises UnusableDatabase where it is not known."""
+        """The version of the tables, None where there are none. Raises UnusableDatabase where they are not ours."""
         with self.reading.connect() as connection:
             found = version(connection)
+            there = set(inspect(connection).get_table_names())
+        ours = there & metadata.tables.keys()
+        if found is None and ours:
+            raise UnusableDatabase(
+                f"{self.name} has tables that are not the ledger's ({', '.join(sorted(ours))}). "
+                "Give the ledger a database of its own."
+            )
         if found is not None and found not in versions():
             raise UnusableDatabase(
-                f"the ledger's tables are of version {found}, which this Jobgate does not know (it has {head()}). "
-                "Start the newer Jobgate that made them."
+                f"the ledger's tables in {self.name} are of version {found}, which this Jobgate does not know (it has "
+                f"{head()}). Start the newer Jobgate that made them; or, if they are another program's, give the "
+                "ledger a database of its own."
             )
+        if found == head() and ours != metadata.tables.keys():
+            missing = ", ".join(sorted(metadata.tables.keys() - ours))
+            raise UnusableDatabase(f"{self.name} lacks tables of the ledger ({missing}). Restore it from a backup.")
         return found
+
+    def require(self) -> None:
+        """See that there is a ledger that this version can read, and make nothing. Raises what `migrate` does."""
+        if self.file is not None and not self.file.exists():
+            raise UnusableDatabase(f"there is no ledger {self.name}. Name the settings of the gateway that keeps it.")
+        with failures_named(Outcome.NOT_SENT):
+            found = self.version()
+        if found is None:
+            raise UnusableDatabase(f"{self.name} is empty. Name the settings of the gateway that keeps the ledger.")
+        if found != head():
+            raise UnusableDatabase(
+                f"the ledger's tables in {self.name} are of version {found}, and this Jobgate works with {head()}. "
+                "Start the gateway of this version, which brings them up to date."
+            )
 
     @cached_property
     def file(self) -> Path | None:
@@ -126,24 +152,10 @@ def make_file(file: Path) -> None:
         # SQLite gives its other files the mode of this one.
         file.touch(mode=0o600)
     except PermissionError:
-        if not file.exists():
-            raise UnusableDatabase(f"the ledger's file {file} cannot be made: permission denied.") from None
+        if not os.access(file, os.R_OK | os.W_OK):
+            raise UnusableDatabase(f"the ledger's file {file} cannot be used: permission denied. {_PLACES}") from None
     except OSError as error:
-        raise UnusableDatabase(f"the ledger's file {file} cannot be made: {error.strerror}.") from error
-
-
-def parsed(address: str) -> URL:
-    """The address of a database that can be used. Raises UnusableDatabase, whose message has no password."""
-    try:
-        url = make_url(address)
-        backend = url.get_backend_name()
-    except (ArgumentError, ValueError):
-        raise UnusableDatabase("database_url: write it as postgresql://user:password@host/database.") from None
-    if backend in {"postgresql", "postgres"}:
-        return url.set(drivername="postgresql+psycopg")
-    if url.drivername == "sqlite" and url.database:
-        return url
-    raise UnusableDatabase(f"database_url: {backend} is not supported. Use postgresql://… or sqlite:///path.")
+        raise UnusableDatabase(f"the ledger's file {file} cannot be made: {error.strerror}. {_PLACES}") from error
 
 
 def versions() -> list[str]:
@@ -178,13 +190,28 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(configuration, "head")
 
 
-def _engine(url: URL, begin: str) -> Engine:
-    engine = create_engine(url, **_OPTIONS[url.get_backend_name()])
-    if url.get_backend_name() == "sqlite":
+def _engine(address: Address, begin: str) -> Engine:
+    backend = address.url.get_backend_name()
+    engine = create_engine(address.url, connect_args=dict(address.arguments), **_OPTIONS[backend])
+    if backend == "postgresql" and PREPARE not in address.arguments:
+        event.listen(engine, "connect", _prepare_nothing_behind_a_pooler)
+    if backend == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         # The driver would begin a transaction only at the first write, after what was read for it.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
+
+
+def _prepare_nothing_behind_a_pooler(connection: Any, _record: object) -> None:
+    """Have no statement prepared where a pooler such as PgBouncer gives each transaction another server process.
+
+    A statement would be prepared in one of them and executed in the next. A pooler gives itself away by the process
+    that it names when a connection begins, which is none of the server's.
+    """
+    (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
+    connection.rollback()
+    if process != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -217,7 +244,7 @@ def failures_named(outcome: Outcome) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise unavailable(outcome) from UnusableDatabase(reason(error))
+        raise unavailable(outcome) from UnusableDatabase(diagnosis(error))
 
 
 def unavailable(outcome: Outcome, job_action: str | None = None) -> LedgerUnavailable:
@@ -236,9 +263,3 @@ def is_storage_failure(error: Exception) -> bool:
 def is_passing(error: Exception) -> bool:
     """Whether two transactions were in each other's way, so that doing this one again is all that is needed."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}
-
-
-def reason(error: Exception) -> str:
-    """What the database says, without statement and parameters: they hold what callers sent."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    return f"{type(original).__name__}: {str(original).splitlines()[0] if str(original) else ''}"

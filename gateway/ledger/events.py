@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from msgspec.json import Decoder, Encoder
 
-from gateway.domain.record import Concluded, Event, JobActionRecord, Read, Requested, Sent
+from gateway.domain.record import Concluded, Event, HeldKey, JobActionRecord, Read, Requested, Sent
 
 
 class Dispatched(Struct, frozen=True, omit_defaults=True):
@@ -27,22 +27,77 @@ class Dispatched(Struct, frozen=True, omit_defaults=True):
         return self.sent.at
 
 
-Stored: TypeAlias = Event | Dispatched
+class KeyTerms(Struct, frozen=True):
+    """What an idempotency key stands for, and until when."""
+
+    fingerprint: bytes
+    expires_at: datetime
+
+
+class Claimed(Struct, frozen=True):
+    """A job action was asked for, and its idempotency key is held for it."""
+
+    requested: Requested
+    key: KeyTerms
+
+    @property
+    def at(self) -> datetime:
+        """When it was asked for."""
+        return self.requested.at
+
+
+class KeyChanged(Struct, frozen=True, omit_defaults=True):
+    """An API key was made or changed; it is so now. `proof` is a hash of what is kept of its secrets."""
+
+    at: datetime
+    id: str
+    caller: str
+    scopes: str
+    proof: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+
+class Restored(Struct, frozen=True):
+    """Somebody accepted that the ledger is not the one of its newest checkpoint, for this reason."""
+
+    at: datetime
+    reason: str
+
+
+Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored
 """What a row of the table `events` holds."""
 
-_KINDS = {Requested: "requested", Dispatched: "dispatched", Sent: "sent", Read: "read", Concluded: "concluded"}
+UNREADABLE = (DecodeError, KeyError)
+"""What `read` raises where a row is none that was written."""
+
+_KINDS = {
+    Requested: "requested",
+    Claimed: "claimed",
+    Dispatched: "dispatched",
+    Sent: "sent",
+    Read: "read",
+    Concluded: "concluded",
+    KeyChanged: "api-key",
+    Restored: "restored",
+}
 _ENCODER = Encoder()
 _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
-BEGINNINGS = (_KINDS[Requested], _KINDS[Dispatched])
-"""The kinds of the first row of every record."""
+BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
+"""The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
+KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
+"""The kinds that are of no job action; retention leaves them."""
 
 
-def beginning(record: JobActionRecord) -> Requested | Dispatched:
+def beginning(record: JobActionRecord, key: HeldKey | None) -> Requested | Claimed | Dispatched:
     """What the first row of a new record holds, which has been sent at most."""
     match record.later:
         case (Sent() as sent,):
             return Dispatched(record.requested, sent)
-    return record.requested
+    if key is None:
+        return record.requested
+    return Claimed(record.requested, KeyTerms(key.fingerprint, key.expires_at))
 
 
 def written(event: Stored) -> tuple[str, str]:
@@ -65,5 +120,12 @@ def record_of(record_id: str, stored: Iterable[tuple[str, str]]) -> JobActionRec
 
 
 def events_of(stored: Stored) -> tuple[Event, ...]:
-    """The events that a row holds."""
-    return (stored.requested, stored.sent) if isinstance(stored, Dispatched) else (stored,)
+    """The events of a job action that a row holds."""
+    match stored:
+        case Dispatched():
+            return stored.requested, stored.sent
+        case Claimed():
+            return (stored.requested,)
+        case KeyChanged() | Restored():
+            return ()
+    return (stored,)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
+from gateway.clock import SystemClock
 from gateway.domain.access import Caller
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.domain.times import milliseconds
 from gateway.ledger.database import Database, failures_named
+from gateway.ledger.events import KeyChanged
+from gateway.ledger.operations import Link, add_events
 from gateway.ledger.tables import api_keys
 from gateway.security.keys import ApiKey, Keyring
 
@@ -50,24 +54,27 @@ class KeyStore:
         }
         with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             connection.execute(insert(api_keys), row)
+            record(connection, key.id)
 
     def let_expire(self, key_id: str, at: datetime) -> None:
         """Have a key end at this time, where it does not end earlier."""
-        self._update(key_id, "expires_at", at)
+        self._update(key_id, "expires_at", at, is_change=True)
 
     def revoke(self, key_id: str, at: datetime) -> None:
         """Have a key open nothing from now on."""
-        self._update(key_id, "revoked_at", at)
+        self._update(key_id, "revoked_at", at, is_change=True)
 
     def note_used(self, used: Mapping[str, datetime]) -> None:
         """Keep when keys were used last."""
         for key_id, at in used.items():
-            self._update(key_id, "last_used_at", at)
+            self._update(key_id, "last_used_at", at, is_change=False)
 
-    def _update(self, key_id: str, column: str, at: datetime) -> None:
+    def _update(self, key_id: str, column: str, at: datetime, *, is_change: bool) -> None:
         chosen = update(api_keys).where(api_keys.c.id == key_id)
         with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
-            connection.execute(chosen.values({column: milliseconds(at)}))
+            found = connection.execute(chosen.values({column: milliseconds(at)})).rowcount
+            if is_change and found:
+                record(connection, key_id)
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,21 @@ class KeyWatch:
         used = self.keyring.take_used()
         if used:
             await asyncio.to_thread(self.store.note_used, used)
+
+
+def record(connection: Connection, key_id: str) -> None:
+    """Add to the chain how a key is now."""
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one()
+    clock = SystemClock()
+    now = clock.now()
+    add_events(connection, None, [Link(clock.new_id(now), 0, as_event(row, now))], now)
+
+
+def as_event(row: Row[Any], now: datetime) -> KeyChanged:
+    """How a key is now, as an event says it: of its secrets there is a hash of what is kept."""
+    proof = hashlib.sha256(bytes(row.digest) + (row.access_secret or "").encode()).hexdigest()
+    times = row.created_at, row.expires_at, row.revoked_at
+    return KeyChanged(now, row.id, row.caller, row.scopes, proof, *times)
 
 
 def _key(row: Row[Any]) -> ApiKey:

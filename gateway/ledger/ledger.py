@@ -12,13 +12,15 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from gateway.domain.errors import Explanation, LedgerUnavailable
+from gateway.domain.errors import Explanation, LedgerOutdated, LedgerUnavailable
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.ledger import queries, retention
+from gateway.ledger.checkpointing import Checkpoints
+from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, failures_named, unavailable
-from gateway.ledger.operations import Append, Claim, Operation, take_due
+from gateway.ledger.operations import Append, Claim, Operation, probe, take_due
 from gateway.ledger.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -32,8 +34,18 @@ Result = TypeVar("Result")
 class SqlLedger:
     """Job actions in a database, which other processes may use too."""
 
-    def __init__(self, database: Database, clock: Clock, retention_time: timedelta | None = None) -> None:
-        """Keep records in `database`, for `retention_time` at least; None: for ever."""
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        retention_time: timedelta | None = None,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
+        """Keep records in `database`, for `retention_time` at least; None: for ever.
+
+        Where it is not the ledger of its newest checkpoint, it is read and nothing is claimed.
+        """
+        self.checkpoints = checkpoints
         self._database = database
         self._clock = clock
         self._retention_time = retention_time
@@ -42,12 +54,16 @@ class SqlLedger:
         self._claims: dict[str, Claim] = {}
 
     async def start(self) -> None:
-        """Bring the tables up to date."""
+        """Bring the tables up to date, and compare the ledger with its newest checkpoint."""
         await asyncio.to_thread(self._database.migrate)
+        if self.checkpoints is not None:
+            await asyncio.to_thread(self.checkpoints.begin)
 
     async def close(self) -> None:
         """Write what is left, and let go of the database."""
         await self._writer.close()
+        if self.checkpoints is not None:
+            await asyncio.to_thread(self.checkpoints.try_to_write)
         if self._readers is not None:
             await asyncio.to_thread(self._readers.shutdown)
             self._readers = None
@@ -58,6 +74,7 @@ class SqlLedger:
 
         Without a key nothing can be in the way, and the claim is written together with the next event of the record.
         """
+        self._refuse_if_outdated()
         claim = Claim(record, due, key)
         if key is None:
             self._claims[record.id] = claim
@@ -100,7 +117,20 @@ class SqlLedger:
             return
         before = now - self._retention_time
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
-            await self._writer.submit(retention.delete_segment(number, now))
+            await self._writer.submit(retention.delete_segment(number, now, self._state_deletion))
+
+    async def check(self) -> None:
+        """See that an action could be recorded now: something is written, unless something just was."""
+        self._refuse_if_outdated()
+        if not self._writer.has_just_written:
+            await self._writer.submit(probe(self._clock.now()))
+
+    def _refuse_if_outdated(self) -> None:
+        if self.checkpoints is not None and self.checkpoints.outdated is not None:
+            raise LedgerOutdated("The gateway's ledger is older than what is known of it.")
+
+    def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
+        return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)
 
     async def _append(self, record: JobActionRecord, event: Event, due: datetime | None) -> JobActionRecord:
         longer = record.with_event(event)

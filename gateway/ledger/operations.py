@@ -14,7 +14,7 @@ from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, Job
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored, beginning, written
-from gateway.ledger.tables import StoredId, events, idempotency_keys, job_actions, segments, stored_by
+from gateway.ledger.tables import StoredId, events, idempotency_keys, job_actions, probes, segments, stored_by
 
 
 class Claim(NamedTuple):
@@ -156,7 +156,7 @@ def let_go(connection: Connection, record: JobActionRecord) -> None:
 
 
 class Link(NamedTuple):
-    """An event that is to be added to the chain."""
+    """An event that is to be added to the chain. What is of no job action has an id of its own."""
 
     job_action_id: str
     sequence: int
@@ -165,7 +165,7 @@ class Link(NamedTuple):
 
 def first_event(claim: Claim) -> Link:
     """The first event of a new record."""
-    return Link(claim.record.id, 0, beginning(claim.record))
+    return Link(claim.record.id, 0, beginning(claim.record, claim.key))
 
 
 def last_event(append: Append) -> Link:
@@ -230,6 +230,17 @@ def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None)
         None if due is None else milliseconds(due),
         stored(record.id),
     )
+
+
+def probe(now: datetime) -> Task:
+    """Write something that nobody needs, which shows whether anything can be written."""
+
+    def run(connection: Connection) -> None:
+        row = {"at": milliseconds(now)}
+        statement = insert_of(connection, probes).values(id=1, **row)
+        connection.execute(statement.on_conflict_do_update(index_elements=[probes.c.id], set_=row))
+
+    return Task(run)
 
 
 def take_due(now: datetime, until: datetime, limit: int) -> Task:

@@ -108,6 +108,14 @@ segments = Table(
     Column("length", Integer, nullable=False),
     Column("head", LargeBinary(32), nullable=False),
     Column("deleted_at", BigInteger),
+    Column("deletion", Text, comment="What the gateway said, and signed, before retention deleted it."),
+)
+
+probes = Table(
+    "probes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, comment="When it was last tried whether anything can be written."),
 )
 
 idempotency_keys = Table(

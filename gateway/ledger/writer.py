@@ -20,7 +20,8 @@ from gateway.domain.model import Outcome
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Sent
 from gateway.ledger.chain import Segment
-from gateway.ledger.database import Database, is_passing, is_storage_failure, reason, unavailable
+from gateway.ledger.database import Database, is_passing, is_storage_failure, unavailable
+from gateway.ledger.diagnosis import reason
 from gateway.ledger.operations import Append, Operation, write
 from gateway.ledger.queries import get
 
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
 RETRY_SECONDS = 0.25
 """How long to wait before what must be kept is tried once more."""
+PROOF_SECONDS = 1.0
+"""For how long a batch that was written proves that others can be."""
 
 
 class Submitted(NamedTuple):
@@ -53,6 +56,12 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._place: tuple[int, int] | None = None
+        self._written_at: float | None = None
+
+    @property
+    def has_just_written(self) -> bool:
+        """Whether the last batch was written, within the last second."""
+        return self._written_at is not None and self._clock.monotonic() - self._written_at < PROOF_SECONDS
 
     def submit(self, *operations: Operation) -> asyncio.Future[Any]:
         """Have operations written, all or none. The future has the last one's result once they are on the storage.
@@ -165,11 +174,13 @@ class Writer:
         with self._database.writing.begin() as connection:
             segment, results = write(connection, self._segment, operations, self._clock.now())
         self._segment = segment
+        self._written_at = self._clock.monotonic()
         return results
 
     def _put_off(self, batch: Sequence[Submitted], error: Exception) -> None:
         """Keep for later what must be kept, and tell everybody that the storage failed."""
         log.error("the ledger's database failed: %s", reason(error))
+        self._written_at = None
         self._unwritten += [each for each in batch if must_be_kept(each.operations[-1])]
         _answer([(each, failure(each.operations[-1])) for each in batch])
 

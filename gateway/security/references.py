@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
@@ -69,17 +69,25 @@ class Reference(SecretStr):
         return len(str(self))
 
 
+PUBLIC_OPTIONS = frozenset(
+    {"application_name", "connect_timeout", "dbname", "host", "hostaddr", "port", "prepare_threshold", "service"}
+    | {"sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user"}
+)
+"""Parameters of the address of a database that hold no secret."""
+
+
 class DatabaseUrl(Reference):
     """The address of a database, which is a secret only where it has a password."""
 
     @property
     def is_secret(self) -> bool:
-        """Whether it has a password: before the host, or among the parameters, of which some name files or services."""
+        """Whether it may have a password: before the host, or in a parameter that is not known to hold none."""
         try:
             address = urlsplit(self.get_secret_value())
         except ValueError:
             return True
-        return address.password is not None or "pass" in address.query.lower()
+        named = {name for name, _ in parse_qsl(address.query, keep_blank_values=True)}
+        return address.password is not None or not named <= PUBLIC_OPTIONS
 
 
 def secret_in(text: str) -> str:

@@ -15,7 +15,8 @@ from gateway.clock import SystemClock
 from gateway.config import ConfigurationError, Settings
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.hosts import is_loopback
-from gateway.ledger.database import Database, UnusableDatabase, head
+from gateway.ledger.addresses import UnusableDatabase
+from gateway.ledger.database import Database, head
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.memory import MemoryLedger
 from gateway.settings.reading import Reading, read, refuse

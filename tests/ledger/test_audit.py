@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -134,9 +138,9 @@ async def test_every_event_is_exported_with_who_asked_for_what(
     told = [[each for each in lines if each["jobAction"] == record.id] for record in records]
     assert lines == [each for events in told for each in events]
     for record, events in zip(records, told, strict=True):
-        beginning = ["requested", "sent"] if record.requested.idempotency_key else ["dispatched"]
+        beginning = ["claimed", "sent"] if record.requested.idempotency_key else ["dispatched"]
         assert [each["kind"] for each in events] == [*beginning, "concluded"]
-        assert ["told" in each for each in events] == [each["kind"] != "requested" for each in events]
+        assert ["told" in each for each in events] == [each["kind"] != "claimed" for each in events]
         for each in events:
             assert (each["jobAction"], each["caller"], each["jobId"]) == (record.id, record.requested.caller, "job-1")
             assert (each["connection"], each["action"]) == ("contoso-prod", "cancel")
@@ -199,13 +203,13 @@ async def test_a_deleted_segment_that_comes_back_is_found(
     assert broken.segment == 1
 
 
-async def cli_ledger(folder: Path, clock: FakeClock) -> None:
+async def cli_ledger(folder: Path, clock: FakeClock, note: str = SECRET_NOTE) -> None:
     """A ledger in a folder, as a gateway leaves it."""
     database = Database.in_folder(folder)
     database.migrate()
     database.dispose()
     ledgers = Ledgers(f"sqlite:///{folder / 'ledger.db'}", clock)
-    await done(ledgers.open(), clock, new_record(clock))
+    await done(ledgers.open(), clock, new_record(clock, parameters={"note": note}))
     await begun(ledgers.open(), clock, new_record(clock))
     await ledgers.close()
 
@@ -244,5 +248,43 @@ def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     """Without a database there is nothing to verify: a clear message, no traceback, no new file."""
     said = run(tmp_path / "nothing", "verify")
     assert said.exit_code == 2
-    assert "cannot be used" in said.stderr
+    assert "there is no ledger" in said.stderr
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_file_is_not_replaced_unasked(tmp_path: Path, clock: FakeClock) -> None:
+    """`--output` to a file that is there asks for `--force`, and leaves it as it is."""
+    asyncio.run(cli_ledger(tmp_path, clock))
+    file = tmp_path / "audit.jsonl"
+    file.write_text("an earlier export", encoding="utf-8")
+    said = run(tmp_path, "export", "--output", str(file))
+    assert said.exit_code == 1
+    assert f"{file} is there already" in said.stderr
+    assert "--force" in said.stderr
+    assert file.read_text("utf-8") == "an earlier export"
+    assert run(tmp_path, "export", "--output", str(file), "--force").exit_code == 0
+    assert file.read_text("utf-8") == run(tmp_path, "export").stdout
+
+
+def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path, clock: FakeClock) -> None:
+    """A folder that is not there is named, without a traceback."""
+    asyncio.run(cli_ledger(tmp_path, clock))
+    said = run(tmp_path, "export", "--output", str(tmp_path / "no" / "audit.jsonl"))
+    assert said.exit_code == 1
+    assert "cannot be written: No such file or directory" in said.stderr
+
+
+@pytest.mark.parametrize("command", [("audit", "export"), ("keys", "list"), ("config", "show")], ids=" ".join)
+def test_the_terminal_is_given_utf_8(command: tuple[str, ...], tmp_path: Path, clock: FakeClock) -> None:
+    """What is not ASCII is written as UTF-8 to an output that would take ASCII only."""
+    asyncio.run(cli_ledger(tmp_path, clock, "Grund: Übertragung ✓"))
+    settings = tmp_path / "jobgate.toml"
+    settings.write_text("state_folder = '.'\n[openid]\nissuer = 'https://über.example'\naudience = 'größe'\n", "utf-8")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "JOBGATE_STATE_FOLDER": str(tmp_path)}
+    jobgate = str(Path(sys.executable).with_name("jobgate"))
+    done = subprocess.run(
+        [jobgate, *command, "--config", str(settings)], capture_output=True, env=environment, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    if command != ("keys", "list"):
+        assert "Ü" in done.stdout.decode("utf-8").upper()

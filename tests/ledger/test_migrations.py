@@ -18,7 +18,8 @@ from sqlalchemy import inspect, text
 
 from gateway.config import ConfigurationError
 from gateway.domain.model import Outcome
-from gateway.ledger.database import FILE_NAME, Database, UnusableDatabase, head, versions
+from gateway.ledger.addresses import UnusableDatabase
+from gateway.ledger.database import FILE_NAME, Database, head, make_file, versions
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.tables import metadata
 from gateway.serving import prepare_database
@@ -176,6 +177,55 @@ def test_a_newer_database_is_refused(empty: Database) -> None:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == ["9999"]
 
 
+def of_another_program(database: Database) -> None:
+    """Tables of another program, one of which has a name of ours."""
+    with database.writing.begin() as connection:
+        connection.execute(text("CREATE TABLE job_actions (id INTEGER)"))
+        connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
+
+
+def halved(database: Database) -> None:
+    """A ledger of which a table is lost."""
+    database.migrate()
+    with database.writing.begin() as connection:
+        connection.execute(text("DROP TABLE segments"))
+
+
+NOT_OURS: dict[str, tuple[Callable[[Database], None], str]] = {
+    "another program's": (of_another_program, r"tables that are not the ledger's \(job_actions\)\. Give the ledger"),
+    "half a ledger": (halved, r"lacks tables of the ledger \(segments\)\. Restore it from a backup"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), list(NOT_OURS.values()), ids=list(NOT_OURS))
+def test_tables_that_are_not_ours_are_left_alone(
+    empty: Database, make: Callable[[Database], None], message: str
+) -> None:
+    """The message of the start says where the tables are, which, and how to mend it."""
+    if empty.file is not None:
+        make_file(empty.file)
+    make(empty)
+    with pytest.raises(ConfigurationError, match=message) as refused:
+        prepare_database(settings(database_url=empty.url.render_as_string(hide_password=False)))
+    assert empty.name in str(refused.value)
+    for look in (empty.migrate, empty.require):
+        with pytest.raises(UnusableDatabase, match=message):
+            look()
+
+
+def test_a_ledger_is_required_where_it_is_only_read(empty: Database) -> None:
+    """What only reads makes neither file nor tables, and says that there are none."""
+    with pytest.raises(UnusableDatabase, match="no ledger" if empty.file else "is empty"):
+        empty.require()
+    assert empty.file is None or not empty.file.exists()
+    empty.migrate()
+    empty.require()
+    with empty.writing.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with pytest.raises(UnusableDatabase, match="are of version 0001, and this Jobgate works with"):
+        empty.require()
+
+
 def test_versions_count_up() -> None:
     """The versions are numbered one after the other, and each names the one before it."""
     known = versions()
@@ -202,15 +252,15 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """Where the folder cannot be made, the message says which, and why."""
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(UnusableDatabase, match=r"file .*/file/state/ledger.db cannot be made: Not a directory"):
+    with pytest.raises(UnusableDatabase, match=r"/ledger.db cannot be made: Not a directory\. Name a folder"):
         Database.in_folder(tmp_path / "file" / "state").migrate()
 
 
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("sqlite:///{folder}", "unable to open database file"),
-        ("postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2", "refused"),
+        ("sqlite:///{folder}", "unable to open database file. See that it is a file, and that this user may read"),
+        ("postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2", "refused.* See that the server runs"),
     ],
     ids=["a folder", "no server"],
 )
@@ -225,6 +275,6 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(address: str, reaso
 def test_a_file_that_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
     """A file of another program is not touched."""
     (tmp_path / FILE_NAME).write_bytes(b"a letter to somebody, and surely no database\n" * 100)
-    with pytest.raises(ConfigurationError, match="file is not a database"):
+    with pytest.raises(ConfigurationError, match=r"file is not a database\. It is a file of another kind: move"):
         prepare_database(settings(state_folder=tmp_path))
     assert (tmp_path / FILE_NAME).read_bytes().startswith(b"a letter")

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from gateway.app import Catalogue, Gateway
@@ -84,6 +85,46 @@ async def test_a_claim_that_cannot_be_kept(outage: Outage, ledger: SqlLedger, cl
     assert await ledger.claim(record, clock.now() + LEASE, held(record)) is None
     assert await ledger.get(record.id, CALLER) == record
     assert await ledger.get(before.id, CALLER) == before
+
+
+@pytest.mark.parametrize("outage", TOTAL, indirect=True)
+async def test_the_probe_says_whether_actions_can_be_recorded(
+    outage: Outage, clock: FakeClock, catalogue: Catalogue
+) -> None:
+    """`/readyz` is 503 as long as nothing can be written, though all can be read; then 200 again by itself."""
+    ledger = SqlLedger(outage.database, clock)
+    gateway = Gateway(settings(), catalogue, clock=clock, transport=FakeTransport(), ledger=ledger)
+
+    async def is_ready() -> tuple[int, str]:
+        clock.advance(1)
+        answer = await call(gateway.application, "GET", "/readyz")
+        return answer.status, answer.json["status"]
+
+    assert await is_ready() == (200, "ok")
+    outage.begin()
+    assert await is_ready() == (503, "ledger-unavailable")
+    assert await is_ready() == (503, "ledger-unavailable")
+    assert (await call(gateway.application, "GET", "/livez")).status == 200
+    outage.end()
+    assert await eventually(is_ready, lambda told: told[0] == 200) == (200, "ok")
+    await gateway.close()
+
+
+async def test_probes_cost_a_write_a_second_at_most(address: str, clock: FakeClock) -> None:
+    """However often it is asked, and none where actions are recorded anyway."""
+    database = Database.at(address)
+    ledger = SqlLedger(database, clock)
+    await done(ledger, clock, new_record(clock))
+    written: list[str] = []
+    event.listen(database.writing, "before_cursor_execute", lambda *given: written.append(given[2]))
+    for _ in range(20):
+        await ledger.check()
+    assert written == []
+    clock.advance(2)
+    for _ in range(20):
+        await ledger.check()
+    assert ["probes" in each for each in written if "INSERT" in each] == [True]
+    await ledger.close()
 
 
 @pytest.mark.parametrize("outage", WAYS, indirect=True)

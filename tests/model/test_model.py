@@ -120,6 +120,10 @@ class EndingLedger:
         """Tidy."""
         await self.inner.tidy(now)
 
+    async def check(self) -> None:
+        """See whether it works."""
+        await self.inner.check()
+
 
 @dataclass
 class EndingTransport:

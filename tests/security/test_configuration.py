@@ -119,6 +119,25 @@ def test_the_settings_are_shown_without_their_secrets(tmp_path: Path) -> None:
     assert shown["database_url"] == "[redacted]"
 
 
+def test_a_key_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    """The query of an address may hold one, as that of a token service can."""
+    oauth = f"""
+api_key = "env:JOBGATE_TEST_KEY"
+[connections.a]
+vendor = "vonage-contact-center"
+endpoint = "https://a.test/base"
+authentication = {{ kind = "client-credentials", scheme = "oauth", client_id = "a", client_secret = "b", \
+token_url = "https://a.test/token?code={CANARY}" }}
+"""
+    said = run(tmp_path, "show", oauth)
+    assert CANARY not in said.output
+    shown = tomllib.loads(said.stdout)["connections"]["a"]
+    assert (shown["endpoint"], shown["authentication"]["token_url"]) == (
+        "https://a.test/base",
+        "https://a.test/token?[redacted]",
+    )
+
+
 def test_the_environment_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown is what would be used."""
     monkeypatch.setenv("JOBGATE_SERVER__PORT", "9001")

@@ -102,6 +102,28 @@ def test_a_connection_that_cannot_work_is_refused(
     assert change.get("secret", KEY) not in str(refused.value)
 
 
+@pytest.mark.parametrize("place", ["endpoint", "token_url", "issuer", "keys_origin"])
+def test_an_address_with_a_password_is_refused(place: str, tmp_path: Path) -> None:
+    """Addresses are shown, so none may have user and password in it; the message does not repeat them."""
+    url = "https://user:s3cret@contoso.example/path"
+    oauth = """
+        [connections.a-b]
+        vendor = "vonage-contact-center"
+        endpoint = "{endpoint}"
+        authentication = {{ kind = "client-credentials", scheme = "oauth", client_id = "a", client_secret = "b", \
+            token_url = "{token_url}" }}
+        [openid]
+        issuer = "{issuer}"
+        audience = "a"
+        keys_origin = "{keys_origin}"
+    """.replace("\\\n            ", "")
+    names = dict.fromkeys(("endpoint", "token_url", "issuer", "keys_origin"), "https://contoso.example")
+    settings(tmp_path, oauth.format(**names))
+    with pytest.raises(ConfigurationError, match=f"{place}: .*leave out user and password") as refused:
+        settings(tmp_path, oauth.format(**(names | {place: url})))
+    assert "s3cret" not in str(refused.value)
+
+
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     """All mistakes of a file come in one message, by key, and without the values."""
     text = 'speling = 1\nvendor_seconds = -1\n[server]\nport = "secret-port"\n[connections.Bad_Name]\nvendor = "x"\n'

@@ -1,0 +1,94 @@
+"""Addresses of databases: how they are read, and what of one may be shown. A password never is, wherever it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREPARE = "prepare_threshold"
+NEVER = frozenset({"0", "none"})
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be used with these settings or by this version. The message says how to mend it."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """The address of a database, with what its driver is told beside it."""
+
+    url: URL = field(repr=False)
+    arguments: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """The address that is written as `sqlite:///path` or `postgresql://…`.
+
+        Raises UnusableDatabase, whose message has no password.
+        """
+        try:
+            url = make_url(text)
+            backend = url.get_backend_name()
+        except (ArgumentError, ValueError):
+            raise UnusableDatabase("database_url: write it as postgresql://user:password@host/database.") from None
+        if url.drivername == "sqlite" and url.database and url.query:
+            raise UnusableDatabase("database_url: SQLite takes no options; write it as sqlite:///path.")
+        if url.drivername == "sqlite" and url.database:
+            return cls(url, {})
+        if backend in {"postgresql", "postgres"}:
+            return _postgresql(url)
+        raise UnusableDatabase(f"database_url: {backend} is not supported. Use postgresql://… or sqlite:///path.")
+
+
+def _postgresql(url: URL) -> Address:
+    if "@" in f"{url.host}{url.database}":
+        raise UnusableDatabase("database_url: percent-encode user and password; `@` is %40 there, and `/` is %2F.")
+    arguments = {} if PREPARE not in url.query else {PREPARE: _threshold(url.query[PREPARE])}
+    url = url.difference_update_query([PREPARE]).set(drivername="postgresql+psycopg")
+    _refuse_unknown_options(url)
+    return Address(url, arguments)
+
+
+def _threshold(value: str | tuple[str, ...]) -> int | None:
+    """After how many times a statement is prepared; None: never, which is also what 0 means to other drivers."""
+    if isinstance(value, str) and value.lower() in NEVER:
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    raise UnusableDatabase(f"database_url: write {PREPARE} as a number, or as none to prepare no statements.")
+
+
+def _refuse_unknown_options(url: URL) -> None:
+    """See that PostgreSQL's library knows each option. Raises UnusableDatabase."""
+    # The library is loaded only where a PostgreSQL is used.
+    from psycopg import Error  # noqa: PLC0415
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
+    for name in url.query:
+        try:
+            make_conninfo(**{name: ""})
+        except Error:
+            raise UnusableDatabase(f"database_url: PostgreSQL has no option {name}.") from None
+
+
+def shown(url: URL) -> str:
+    """Where a database is, for people to read: the file, or user, host, port and name, and nothing else."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or ""
+    user = _part(url, url.username, "user")
+    host, port = _part(url, url.host, "host", "hostaddr"), _part(url, url.port, "port")
+    place = f"[{host}]" if ":" in host else host
+    name = _part(url, url.database, "dbname")
+    service = _part(url, None, "service")
+    parts = [f"{user}@" if user else "", place, f":{port}" if port else "", f"/{name}"]
+    return f"postgresql://{''.join(parts)}" + (f" (service {service})" if service else "")
+
+
+def _part(url: URL, given: object, *names: str) -> str:
+    """A part of an address, which may stand in its query instead. There it outweighs the other."""
+    found = next((url.query[name] for name in names if name in url.query), given)
+    return ",".join(found) if isinstance(found, tuple) else str(found or "")

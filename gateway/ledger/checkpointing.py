@@ -1,0 +1,193 @@
+"""Checkpoints of a ledger that is used: when they are written, and whether the ledger is older than the newest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from gateway.domain.errors import LedgerUnavailable
+from gateway.domain.model import Outcome
+from gateway.domain.ports import Clock
+from gateway.ledger.addresses import UnusableDatabase
+from gateway.ledger.checkpoints import Checkpoint, CheckpointFile, SegmentState, deletion_of, difference, states_in
+from gateway.ledger.database import Database, failures_named
+from gateway.ledger.events import Restored
+from gateway.ledger.notes import Signer, UnusableKey
+from gateway.ledger.operations import Link, add_events
+from gateway.ledger.tables import segments
+
+log = logging.getLogger(__name__)
+
+NO_TIME = timedelta(0)
+BEFORE_STATEMENTS = "before version 0004\n"
+"""What the table has for segments that were deleted when retention made no statements yet."""
+
+
+class UnusableCheckpoints(UnusableDatabase):
+    """Checkpoints cannot be written. The message says how to mend it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where checkpoints are kept, and who signs them. Unless `is_wanted`, the gateway does without where it has to."""
+
+    path: Path
+    signer: Callable[[], Signer]
+    key_file: Path | None = None
+    is_wanted: bool = True
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key, so that none is made by asking for it."""
+        return self.key_file is None or self.key_file.exists()
+
+    def open(self) -> CheckpointFile:
+        """The file. Raises UnusableCheckpoints."""
+        try:
+            file = CheckpointFile(self.path, self.signer())
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        except UnusableKey as error:
+            raise UnusableCheckpoints(f"checkpoints.key: {error}") from None
+        except OSError as error:
+            raise UnusableCheckpoints(
+                f"checkpoints cannot be kept in {self.path}: {error.strerror}. Name a folder that this user may write "
+                "as `state_folder`, or set `checkpoints.file` and `checkpoints.key`."
+            ) from error
+        return file
+
+
+@dataclass
+class Checkpoints:
+    """The checkpoints of a ledger. Every method blocks, and raises LedgerUnavailable and OSError.
+
+    `outdated` says where the ledger is older than its newest checkpoint, or another one; None where it is not.
+    """
+
+    database: Database
+    clock: Clock
+    place: Place
+    interval: timedelta = timedelta(hours=1)
+    outdated: str | None = None
+    _file: CheckpointFile | None = None
+    _written: list[str] = field(default_factory=list, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def begin(self) -> None:
+        """Look whether the ledger is older than its newest checkpoint, and write one. Raises UnusableCheckpoints."""
+        try:
+            self._file = self.place.open()
+        except UnusableCheckpoints as error:
+            if self.place.is_wanted:
+                raise
+            log.warning("%s The ledger is kept without checkpoints.", error)
+            return
+        if self._file.newest() is None:
+            self._state_old_deletions(self._file)
+        self.try_to_write()
+
+    def write(self, *, is_forced: bool = False, apart: timedelta = NO_TIME) -> str | None:
+        """Write a checkpoint; gives it. None: the ledger is not the one that it was, or nothing has changed.
+
+        Where it `is_forced`, it is written also where nothing has changed. Where another process has written one less
+        than `apart` ago, none is needed.
+        """
+        if self._file is None:
+            return None
+        with self._turn:
+            newest = self._file.newest()
+            with self.database.snapshot() as connection:
+                self._compare(connection, newest)
+                now = self.clock.now()
+                current = Checkpoint.of(states_in(connection), now)
+            if self.outdated is not None:
+                return None
+            if not is_forced and newest is not None and not self._is_needed(current, newest, apart):
+                return None
+            return self._add(self._file, current)
+
+    def _is_needed(self, current: Checkpoint, newest: Checkpoint, apart: timedelta) -> bool:
+        """Whether there is more to be said than the newest checkpoint has."""
+        passed = current.at - newest.at
+        return passed >= self.interval or (passed >= apart and not current.says_the_same_as(newest))
+
+    def write_in_turn(self) -> None:
+        """Write what is written every so often: by one of the processes that have the same file."""
+        self.try_to_write(self.interval / 2)
+
+    def try_to_write(self, apart: timedelta = NO_TIME) -> None:
+        """Write a checkpoint, if that is possible; the log says why it is not."""
+        try:
+            self.write(apart=apart)
+        except LedgerUnavailable as error:
+            log.warning("no checkpoint was written: %s", error.__cause__)
+        except OSError as error:
+            log.warning("no checkpoint was written to %s: %s", self.place.path, error.strerror or error)
+
+    def take_written(self) -> list[str]:
+        """The checkpoints that were written since this was asked last."""
+        written, self._written = self._written, []
+        return written
+
+    def accept(self) -> str | None:
+        """Write that the ledger is used as it is, whatever the checkpoints say. None: they say nothing against it."""
+        file = self._file = self.place.open()
+        newest = file.newest()
+        with self.database.snapshot() as connection:
+            self._compare(connection, newest)
+        if self.outdated is None:
+            return None
+        now = self.clock.now()
+        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+            add_events(connection, None, [Link(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
+        with self.database.snapshot() as connection:
+            accepted = Checkpoint.of(states_in(connection), now, is_accepted=True)
+        self.outdated = None
+        return self._add(file, accepted)
+
+    def statement(self, segment: SegmentState, now: datetime) -> str:
+        """Say that retention deletes a segment, before it does; signed and on the storage, where there is a place."""
+        text = deletion_of(segment, now)
+        return text if self._file is None else self._file.add(text)
+
+    def _add(self, file: CheckpointFile, checkpoint: Checkpoint) -> str:
+        note = file.add(checkpoint.text)
+        self._written.append(note)
+        return note
+
+    def _compare(self, connection: Connection, newest: Checkpoint | None) -> None:
+        before, self.outdated = self.outdated, None if newest is None else difference(connection, newest)
+        if self.outdated is not None and before is None:
+            log.error(
+                "the ledger %s is not the one of its newest checkpoint: %s. Actions are refused, since their keys may "
+                "be forgotten. Put back the newest ledger; or serve with --accept-restored-ledger.",
+                self.database.name,
+                self.outdated,
+            )
+
+    def _state_old_deletions(self, file: CheckpointFile) -> None:
+        """Sign for what was deleted before there were statements. Only the first checkpoint may trust the database."""
+        columns = segments.c
+        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+            old = connection.execute(
+                select(columns.number, columns.length, columns.head, columns.deleted_at).where(
+                    columns.deletion == BEFORE_STATEMENTS
+                )
+            ).all()
+            rows = [{"of": row.number, "said": file.add(deletion_of(state_of(row), self.clock.now()))} for row in old]
+            if rows:
+                signed = update(segments).where(columns.number == bindparam("of"))
+                connection.execute(signed.values(deletion=bindparam("said")), rows)
+
+
+def state_of(row: object) -> SegmentState:
+    """The state in a row of the table of segments."""
+    number, length, head = (getattr(row, name) for name in ("number", "length", "head"))
+    return SegmentState(number, length, bytes(head))

@@ -1,0 +1,320 @@
+"""Checkpoints: signed statements of where the chain stood, kept where nobody who holds the database can change them.
+
+The form is that of a checkpoint of C2SP (https://c2sp.org/tlog-checkpoint): origin, number of events, hash of all
+heads, and then lines of our own:
+
+    jobgate/ledger
+    1234
+    <hash over all that follows>
+    at 2026-11-28T17:00:00.000000+00:00
+    sealed 40 <hash over the lines of segments 1 to 40, which nobody writes any more>
+    segment 41 250 <hash of its last event>
+    accepted                 (only where somebody has accepted that the ledger is older than the checkpoint before)
+
+Before retention deletes a segment, it says so in a note of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import takewhile
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from gateway.domain.times import milliseconds
+from gateway.ledger.chain import genesis
+from gateway.ledger.notes import Note, Signer, Verifier, notes_in
+from gateway.ledger.tables import events, segments
+
+ORIGIN = "jobgate/ledger"
+DELETION = "jobgate/ledger/deletion"
+SEALED_AFTER = timedelta(hours=24)
+"""So long after it was opened nobody writes a segment any more, also where clocks differ."""
+
+HashAt = Callable[[int, int], bytes | None]
+"""The hash of a segment's event by the number of the segment, and how many events there were with it."""
+
+
+class NoCheckpoint(Exception):
+    """A text is no checkpoint, or no statement of a deletion."""
+
+
+@dataclass(frozen=True)
+class SegmentState:
+    """How long a segment is, and the hash of its last event."""
+
+    number: int
+    length: int
+    head: bytes
+    opened_at: int = field(default=0, compare=False)
+    is_deleted: bool = field(default=False, compare=False)
+
+    @property
+    def line(self) -> str:
+        """It as a line of a note."""
+        return f"segment {self.number} {self.length} {_encoded(self.head)}"
+
+    @classmethod
+    def parse(cls, line: str) -> SegmentState:
+        """The state in a line. Raises ValueError."""
+        word, number, length, head = line.split(" ")
+        if word != "segment":
+            raise ValueError("the line is not one of a segment")
+        return cls(int(number), int(length), base64.b64decode(head, validate=True))
+
+
+States = Mapping[int, SegmentState]
+"""Every segment by its number, in their order."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the chain stood. Of the segments up to `sealed` it has the hash `seal`, of all others their states."""
+
+    at: datetime
+    size: int
+    sealed: int
+    seal: bytes
+    written: tuple[SegmentState, ...]
+    is_accepted: bool = False
+
+    @classmethod
+    def of(cls, states: States, now: datetime, *, is_accepted: bool = False) -> Checkpoint:
+        """The checkpoint of a ledger."""
+        before = milliseconds(now - SEALED_AFTER)
+        old = takewhile(
+            lambda each: each[0] == each[1].number and each[1].opened_at < before, enumerate(states.values(), 1)
+        )
+        sealed = sum(1 for _ in old)
+        known = list(states.values())
+        size = sum(each.length for each in known)
+        return cls(now, size, sealed, seal_of(known[:sealed]), tuple(known[sealed:]), is_accepted)
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """The checkpoint of this text. Raises NoCheckpoint."""
+        try:
+            origin, size, _, at, sealed, *rest = text.splitlines()
+            lines = [line for line in rest if line != "accepted"]
+            word, number, seal = sealed.split(" ")
+            found = cls(
+                datetime.fromisoformat(at.removeprefix("at ")),
+                int(size),
+                int(number),
+                base64.b64decode(seal, validate=True),
+                tuple(map(SegmentState.parse, lines)),
+                len(lines) < len(rest),
+            )
+        except ValueError:
+            raise NoCheckpoint from None
+        if (origin, word) != (ORIGIN, "sealed") or found.text != text:
+            raise NoCheckpoint
+        return found
+
+    @property
+    def text(self) -> str:
+        """The text that is signed."""
+        lines = [f"at {self.at.isoformat()}", f"sealed {self.sealed} {_encoded(self.seal)}"]
+        lines += [each.line for each in self.written]
+        lines += ["accepted"] if self.is_accepted else []
+        following = "".join(f"{line}\n" for line in lines)
+        return f"{ORIGIN}\n{self.size}\n{_encoded(hashlib.sha256(following.encode()).digest())}\n{following}"
+
+    def says_the_same_as(self, other: Checkpoint) -> bool:
+        """Whether it is of the same ledger, in which nothing was written since."""
+        return (self.size, self.sealed, self.seal, self.written) == (
+            other.size,
+            other.sealed,
+            other.seal,
+            other.written,
+        )
+
+    def difference(self, states: States, hash_at: HashAt, seals: Mapping[int, bytes]) -> str | None:
+        """Where a ledger is not one that has grown from this one; None: it is. `seals` by the last segment."""
+        for segment in self.written:
+            different = _difference(segment, states.get(segment.number), hash_at)
+            if different is not None:
+                return f"segment {segment.number}: {different}"
+        if seals.get(self.sealed) != self.seal:
+            return f"segments 1 to {self.sealed}: they are not those that there were"
+        return None
+
+
+def _difference(known: SegmentState, now: SegmentState | None, hash_at: HashAt) -> str | None:
+    """What is wrong with a segment that was `known` so."""
+    if now is None:
+        return "it is missing"
+    if now.length < known.length:
+        return f"{known.length - now.length} of its events are missing at its end"
+    if now.is_deleted:
+        return None if now.length > known.length or now.head == known.head else "its last event is another one"
+    return None if hash_at(known.number, known.length) == known.head else "its events are not those that were written"
+
+
+def seal_of(states: Iterable[SegmentState]) -> bytes:
+    """The hash over the lines of segments."""
+    return hashlib.sha256("".join(f"{each.line}\n" for each in states).encode()).digest()
+
+
+def seals_of(states: States, numbers: Iterable[int]) -> Mapping[int, bytes]:
+    """The seals of the segments up to each of some numbers, where there are all of them."""
+    wanted, found, so_far = set(numbers), {}, hashlib.sha256()
+    if 0 in wanted:
+        found[0] = so_far.digest()
+    for position, each in enumerate(states.values(), 1):
+        if each.number != position:
+            break
+        so_far.update(f"{each.line}\n".encode())
+        if position in wanted:
+            found[position] = so_far.digest()
+    return found
+
+
+def deletion_of(segment: SegmentState, now: datetime) -> str:
+    """What retention says of a segment that it deletes."""
+    return f"{DELETION}\nat {now.isoformat()}\n{segment.line}\n"
+
+
+def deleted_segment(note: Note) -> SegmentState:
+    """The segment of which a note says that retention deletes it. Raises NoCheckpoint."""
+    try:
+        origin, _, line = note.text.splitlines()
+        segment = SegmentState.parse(line)
+    except ValueError:
+        raise NoCheckpoint from None
+    if origin != DELETION:
+        raise NoCheckpoint
+    return segment
+
+
+def states_in(connection: Connection) -> States:
+    """Every segment, as the table of segments has it."""
+    columns = segments.c
+    rows = select(columns.number, columns.length, columns.head, columns.opened_at, columns.deleted_at)
+    return {
+        row.number: SegmentState(row.number, row.length, bytes(row.head), row.opened_at, row.deleted_at is not None)
+        for row in connection.execute(rows.order_by(columns.number))
+    }
+
+
+def hash_in(connection: Connection, number: int, length: int) -> bytes | None:
+    """The hash of a segment's event, None where there is none."""
+    if length == 0:
+        return genesis(number)
+    chosen = select(events.c.hash).where(events.c.segment == number).order_by(events.c.id).offset(length - 1).limit(1)
+    found = connection.execute(chosen).scalar()
+    return None if found is None else bytes(found)
+
+
+def difference(connection: Connection, checkpoint: Checkpoint) -> str | None:
+    """Where a ledger is not one that has grown from a checkpoint; None: it is. Follows no chain, and is quick."""
+    states = states_in(connection)
+    seals = seals_of(states, [checkpoint.sealed])
+    return checkpoint.difference(states, lambda number, length: hash_in(connection, number, length), seals)
+
+
+@dataclass(frozen=True)
+class History:
+    """The checkpoints of some files that are signed by a known key, in their order.
+
+    `accepted` were made before somebody accepted a restored ledger, which they are not compared with. `unsigned` notes
+    are those of other keys.
+    """
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    accepted: int = 0
+    unsigned: int = 0
+
+    @classmethod
+    def read(cls, content: str, keys: Sequence[Verifier]) -> History:
+        """The history in a file."""
+        found: list[Checkpoint] = []
+        accepted = unsigned = 0
+        for note in notes_in(content):
+            if not note.is_signed_by(keys):
+                unsigned += 1
+                continue
+            for checkpoint in _parsed(note):
+                if checkpoint.is_accepted:
+                    accepted += len(found)
+                    found.clear()
+                found.append(checkpoint)
+        return cls(tuple(found), accepted, unsigned)
+
+    def __add__(self, other: History) -> History:
+        """This one and another."""
+        return History(
+            (*self.checkpoints, *other.checkpoints), self.accepted + other.accepted, self.unsigned + other.unsigned
+        )
+
+
+def _parsed(note: Note) -> Iterator[Checkpoint]:
+    try:
+        yield Checkpoint.parse(note.text)
+    except NoCheckpoint:
+        return
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """The file that checkpoints are added to, and the key that signs them."""
+
+    path: Path
+    signer: Signer
+
+    def history(self) -> History:
+        """What it holds. Raises OSError."""
+        try:
+            content = self.path.read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return History()
+        return History.read(content, [self.signer.verifier])
+
+    def newest(self) -> Checkpoint | None:
+        """Its last checkpoint. Raises OSError."""
+        found = self.history().checkpoints
+        return found[-1] if found else None
+
+    def add(self, text: str) -> str:
+        """Sign a text and add it; gives the note, which is on the storage then. Raises OSError."""
+        note = self.signer.sign(text)
+        is_new = not self.path.exists()
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            content = f"{_end_of_what_is_cut_off(descriptor)}{note}\n".encode()
+            if os.write(descriptor, content) != len(content):
+                raise OSError("the disk is full")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_new:
+            _sync(self.path.parent)
+        return note
+
+
+def _end_of_what_is_cut_off(descriptor: int) -> str:
+    """What separates a new note from one that was cut off, where the file ends with such."""
+    size = os.fstat(descriptor).st_size
+    return "" if size == 0 or os.pread(descriptor, 2, max(size - 2, 0)) == b"\n\n" else "\n\n"
+
+
+def _sync(folder: Path) -> None:
+    """Have the storage keep that a file is there."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()

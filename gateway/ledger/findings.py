@@ -1,0 +1,23 @@
+"""What an audit finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The first place where the ledger does not hold: an event, a whole segment, or something beside the chain."""
+
+    segment: int | None
+    what: str
+    event: int | None = None
+    job_action: str | None = None
+
+    def __str__(self) -> str:
+        """It as a sentence."""
+        if self.segment is None:
+            return self.what
+        at = f"segment {self.segment}" if self.event is None else f"segment {self.segment}, event {self.event}"
+        of = f" (job action {self.job_action})" if self.job_action else ""
+        return f"{at}{of}: {self.what}"

@@ -1,0 +1,197 @@
+"""The audit of what is looked up beside the chain: each row must be as the events say, and none may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from gateway.domain.record import STATUSES, JobActionRecord
+from gateway.domain.times import milliseconds
+from gateway.ledger.checkpointing import BEFORE_STATEMENTS
+from gateway.ledger.checkpoints import DELETION, NoCheckpoint, SegmentState, deleted_segment
+from gateway.ledger.events import BEGINNINGS, KEPT, UNREADABLE, Claimed, KeyChanged, read, record_of
+from gateway.ledger.findings import Broken
+from gateway.ledger.keys import as_event
+from gateway.ledger.notes import Note, Verifier, notes_in
+from gateway.ledger.tables import api_keys, events, idempotency_keys, job_actions, segments
+
+ROWS_AT_ONCE = 1_000
+
+
+def wrong_deletion(connection: Connection, keys: Collection[Verifier]) -> Broken | None:
+    """A segment that is marked as deleted, and of which retention has not said so."""
+    gone = select(segments).where(segments.c.deleted_at.is_not(None)).order_by(segments.c.number)
+    for row in connection.execute(gone):
+        what = _wrong_statement(row, keys)
+        if what is not None:
+            return Broken(row.number, f"it is marked as deleted by retention, {what}")
+    return None
+
+
+def _wrong_statement(row: Row[Any], keys: Collection[Verifier]) -> str | None:
+    if not row.deletion:
+        return "which has said nothing of it"
+    if row.deletion == BEFORE_STATEMENTS and not keys:
+        return None
+    note = next(notes_in(f"{row.deletion}\n"), Note(row.deletion, ()))
+    try:
+        stated = deleted_segment(note)
+    except NoCheckpoint:
+        return f"and what is said of it is no {DELETION}"
+    if stated != SegmentState(row.number, row.length, bytes(row.head)):
+        return "which has said so of another one"
+    return "and what is said of it is not signed by a known key" if keys and not note.is_signed_by(keys) else None
+
+
+def incomplete(connection: Connection) -> Broken | None:
+    """A row without its job action, or a job action without its row, or without its beginning."""
+    began = events.alias()
+    place = (events.c.segment, events.c.id, events.c.job_action_id)
+    is_beginning = (began.c.job_action_id == job_actions.c.id) & (began.c.sequence == 0)
+    unasked = (
+        select(job_actions.c.id)
+        .outerjoin(began, is_beginning)
+        .where(began.c.id.is_(None))
+        .order_by(job_actions.c.id)
+        .limit(1)
+    )
+    lost = (
+        select(*place)
+        .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
+        .where(events.c.kind.in_(BEGINNINGS), job_actions.c.id.is_(None))
+        .limit(1)
+    )
+    headless = (
+        select(*place)
+        .outerjoin(began, (began.c.job_action_id == events.c.job_action_id) & (began.c.sequence == 0))
+        .where(events.c.sequence > 0, began.c.id.is_(None))
+        .limit(1)
+    )
+    has_deleted = select(segments.c.number).where(segments.c.deleted_at.is_not(None)).limit(1)
+    row = connection.execute(lost).first()
+    if row is not None:
+        return Broken(row.segment, "no search finds it", row.id, row.job_action_id)
+    row = None if connection.execute(has_deleted).first() else connection.execute(headless).first()
+    if row is not None:
+        return Broken(row.segment, "its beginning is missing", row.id, row.job_action_id)
+    found = connection.execute(unasked).scalar()
+    return None if found is None else Broken(None, f"search row of job action {found}: nobody asked for it")
+
+
+def wrong_record(connection: Connection, now: datetime) -> Broken | None:
+    """A job action whose row, or whose idempotency key, is not as its events say."""
+    broken = _key_of_nothing(connection)
+    if broken is not None:
+        return broken
+    for job_action_id, rows in groupby(_rows_of_records(connection), attrgetter("job_action_id")):
+        broken = _wrong(job_action_id, list(rows), now)
+        if broken is not None:
+            return broken
+    return None
+
+
+def _key_of_nothing(connection: Connection) -> Broken | None:
+    """A key that is held for a job action that is not there, or for one that has another key already."""
+    keys = idempotency_keys.c
+    nothing = (
+        select(keys.caller, keys.job_action_id)
+        .outerjoin(events, (events.c.job_action_id == keys.job_action_id) & (events.c.sequence == 0))
+        .where(events.c.id.is_(None))
+        .limit(1)
+    )
+    twice = select(func.min(keys.caller).label("caller"), keys.job_action_id).group_by(keys.job_action_id)
+    for found in (nothing, twice.having(func.count() > 1).limit(1)):
+        row = connection.execute(found).first()
+        if row is not None:
+            return Broken(
+                None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own"
+            )
+    return None
+
+
+def _rows_of_records(connection: Connection) -> Iterator[Row[Any]]:
+    """The events of each job action, with its row and its key, some at a time."""
+    searched = [column.label(f"row_{column.name}") for column in job_actions.c]
+    held = [column.label(f"key_{column.name}") for column in idempotency_keys.c]
+    rows = (
+        select(events, *searched, *held)
+        .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
+        .outerjoin(idempotency_keys, idempotency_keys.c.job_action_id == events.c.job_action_id)
+        .where(events.c.kind.not_in(KEPT))
+        .order_by(events.c.job_action_id, events.c.sequence)
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    with connection.execute(rows) as result:
+        yield from result
+
+
+def _wrong(job_action_id: str, rows: list[Row[Any]], now: datetime) -> Broken | None:
+    """What is wrong with one job action. Of those that began in a deleted segment there is no row, and no key."""
+    first = rows[0]
+    if first.kind not in BEGINNINGS:
+        return None
+    try:
+        beginning = read(first.kind, first.content)
+        record = record_of(job_action_id, ((row.kind, row.content) for row in rows))
+    except (*UNREADABLE, TypeError):
+        return Broken(first.segment, "its events cannot be read", first.id, job_action_id)
+    different = ", ".join(_difference_of_row(first, record))
+    if different:
+        what = f"the row by which it is searched has another {different} than its events"
+        return Broken(first.segment, what, first.id, job_action_id)
+    wrong = _wrong_key_of(first, record, beginning if isinstance(beginning, Claimed) else None, now)
+    return None if wrong is None else Broken(first.segment, wrong, first.id, job_action_id)
+
+
+def _difference_of_row(row: Row[Any], record: JobActionRecord) -> list[str]:
+    asked, outcome = record.requested, record.outcome
+    right = {
+        "caller": asked.caller,
+        "connection": asked.connection,
+        "job_id": asked.job_action.job_id,
+        "action": asked.job_action.action,
+        "status": STATUSES[outcome].value,
+        "outcome": outcome.value if outcome else None,
+    }
+    different = [name for name, value in right.items() if getattr(row, f"row_{name}") != value]
+    if (outcome is None and row.row_due_at is None) or (record.is_settled and row.row_due_at is not None):
+        different.append("due_at")
+    return different
+
+
+def _wrong_key_of(row: Row[Any], record: JobActionRecord, claimed: Claimed | None, now: datetime) -> str | None:
+    """What is wrong with the idempotency key of a job action."""
+    asked = record.requested
+    if row.key_key is None:
+        is_held = claimed is not None and claimed.key.expires_at > now and not has_let_go(record)
+        return "its idempotency key is missing" if is_held else None
+    if (row.key_caller, row.key_key) != (asked.caller, asked.idempotency_key):
+        return "an idempotency key points to it that is not its own"
+    if claimed is None:
+        return None
+    right = claimed.key.fingerprint, milliseconds(claimed.key.expires_at)
+    is_right = (bytes(row.key_fingerprint), row.key_expires_at) == right
+    return None if is_right else "its idempotency key stands for something else, or ends at another time"
+
+
+def has_let_go(record: JobActionRecord) -> bool:
+    """Whether a record has let go of its key at any time."""
+    lengths = range(1, len(record.later) + 1)
+    return any(JobActionRecord(record.id, record.requested, record.later[:each]).lets_go_of_key for each in lengths)
+
+
+def wrong_key(connection: Connection, known: Mapping[str, KeyChanged]) -> Broken | None:
+    """An API key that is not as it was made and changed by `jobgate keys`."""
+    left = dict(known)
+    for row in connection.execute(select(api_keys).order_by(api_keys.c.id)):
+        said = left.pop(row.id, None)
+        if said is None:
+            return Broken(None, f"API key {row.id}: `jobgate keys` has not made it")
+        if said != as_event(row, said.at):
+            return Broken(None, f"API key {row.id}: it is not as `jobgate keys` has left it")
+    return next((Broken(None, f"API key {each}: it is missing") for each in left), None)
