@@ -100,7 +100,10 @@ class Dialect:
         connection = self._connection(request)
         job_action = self._job_action(request)
         check_scopes(request.caller, self.performer.scopes[job_action.action], connection.name)
-        question = self._with_key(request, Question(connection, job_action, request.caller.name, origin=request.origin))
+        asked = Question(
+            connection, job_action, request.caller.name, signature=request.signature, origin=request.origin
+        )
+        question = self._with_key(request, asked)
         if question.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
         answer = await self.performer.actions.perform(question)

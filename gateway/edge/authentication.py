@@ -19,7 +19,7 @@ from connexion.spec import Specification
 from msgspec import Struct
 
 from gateway.domain.access import Caller
-from gateway.domain.adapter import Signing, Verify
+from gateway.domain.adapter import Signing
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
 from gateway.domain.model import HttpRequest
 from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send
@@ -94,9 +94,10 @@ class Doorkeeper:
             raise Unauthenticated("The API key or token is not known here, or not good any more.")
         return self._let_in(caller, question)
 
-    def by_signature(self, question: Question, verify: Verify, endpoint: str) -> Answer:
-        """Let in who has signed the request. Raises Unauthenticated and TooManyRequests."""
-        return self._let_in(self.callers.who_signed(signed_request(question), verify, endpoint), question)
+    def by_signature(self, question: Question, signing: Signing, endpoint: str) -> Answer:
+        """Let in who has signed the request, and note its name. Raises Unauthenticated and TooManyRequests."""
+        caller, question.request.signature = self.callers.who_signed(signed_request(question), signing, endpoint)
+        return self._let_in(caller, question)
 
     def _let_in(self, caller: Caller, question: Question) -> Answer:
         question.request.caller = caller
@@ -133,13 +134,13 @@ def vendor_security(
         return answer
 
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
-        verify, field_name = signings[scheme[NAME]].verify, scheme.get("name", "authorization").lower().encode()
+        signing, field_name = signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
         def by_signature(question: Question) -> Answer | Any:
             if field_name not in question.request.fields or _is_bearer(question.request):
                 return NO_VALUE
             endpoint = f"{root_of(question)}{base_path}/{question.connection}"
-            answer = doorkeeper.by_signature(question, verify, endpoint)
+            answer = doorkeeper.by_signature(question, signing, endpoint)
             check_scopes(question.request.caller, (), question.connection)
             return answer
 

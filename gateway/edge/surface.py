@@ -18,7 +18,7 @@ from gateway.domain.access import Caller
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import Json
-from gateway.domain.record import Origin
+from gateway.domain.record import Origin, SignedName
 from gateway.edge.authentication import Security, SecurityMap
 from gateway.edge.canonical import Fields
 from gateway.edge.guard import (
@@ -46,7 +46,8 @@ from gateway.specs.operations import Api, Operation
 class Request(Struct, frozen=True):
     """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name.
 
-    `fields` are all header fields, as they came; `scheme` is that of the address which the client called.
+    `fields` are all header fields, as they came; `scheme` is that of the address which the client called; `signature`
+    is the name that the request has by its signature.
     """
 
     operation: Operation
@@ -58,6 +59,7 @@ class Request(Struct, frozen=True):
     origin: Origin
     fields: Fields
     scheme: str
+    signature: SignedName | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -126,6 +128,7 @@ class Dispatcher:
             origin=origin_of(scope, context),
             fields=context.fields,
             scheme=scope["scheme"],
+            signature=context.signature,
         )
         base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
         reply = await self._handlers[base_path, operation.operation_id](request)
