@@ -34,7 +34,6 @@ def application(gateway: Gateway) -> Application:
         actions,
         gateway.settler,
         callers.access_tokens,
-        Performer.scopes_of(catalogue.api),
         "https" if settings.server.plain_http else None,
     )
     return serving(
@@ -61,6 +60,6 @@ def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeep
         native.api,
         native.base_path,
         Dialect(native, performer).handlers(),
-        vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
+        vendor_security(doorkeeper, native),
         Refusals(native),
     )
