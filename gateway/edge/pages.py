@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import swagger_ui_bundle
@@ -44,21 +45,13 @@ code { background: #f1f3f5; padding: .1em .3em; border-radius: 3px; }
 table { border-collapse: collapse; }
 td, th { border-bottom: 1px solid #d8dee4; padding: .3rem .8rem; text-align: left; }
 </style>"""
-_SWAGGER_HEAD = '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">'
+_SWAGGER_HEAD = """<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/assets/swagger-ui.css">"""
 _SWAGGER_BODY = """<div id="swagger-ui"></div>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/start.js"></script>"""
 _NAVIGATION = "font: 16px/3 system-ui, sans-serif; text-align: center"
-_SWAGGER_START = """const vendor = location.pathname.split("/")[2];
-SwaggerUIBundle({
-  url: "/openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  persistAuthorization: true,
-  validatorUrl: null,
-  ...(vendor && { url: `/native/${vendor}/openapi.json` }),
-});
-"""
+_SWAGGER_START = Path(__file__).with_name("documentation.js").read_bytes()
 _POLICY = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
     "X-Content-Type-Options": "nosniff",
