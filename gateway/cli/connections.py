@@ -31,8 +31,7 @@ def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], c
     try:
         found = asyncio.run(one_page(gateway, name))
     except JobgateError as error:
-        title = "" if error.detail.startswith(error.title) else f"{error.title}. "
-        raise Failure(f"{name} does not work: {title}{error.detail} ({error.code})") from None
+        raise Failure(f"{name} does not work: {error.title}. {error.detail} ({error.code})") from None
     typer.echo(f"{name} works: {settings.connections[name].vendor} let us in and showed {found} of its jobs.")
 
 

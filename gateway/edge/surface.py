@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.domain.access import Caller
 from gateway.domain.encoding import dump
-from gateway.domain.errors import JobgateError
+from gateway.domain.errors import JobgateError, MethodNotAllowed, UnknownPath
 from gateway.domain.model import Json
 from gateway.domain.record import Origin, SignedName
 from gateway.edge.authentication import Security, SecurityMap
@@ -36,6 +36,7 @@ from gateway.edge.guard import (
 )
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.edge.limits import Limits
+from gateway.edge.near_misses import near
 from gateway.edge.problems import render
 from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
@@ -177,7 +178,10 @@ def serving(
 
 
 def render_at(surfaces: Sequence[Surface], error: JobgateError, context: RequestContext) -> RawReply:
-    """A problem as a reply, in the words of the surface that was called."""
+    """A problem as a reply, in the words of the surface that was called; of an address, with what there is near it."""
+    if isinstance(error, UnknownPath | MethodNotAllowed):
+        nearby = near({each.base_path: each.api for each in surfaces}, context.method, context.path)
+        error.detail = f"{error.detail} {nearby}".rstrip()
     own = (each.render for each in surfaces if each.has(context.path))
     return next(own, render)(error, context)
 
