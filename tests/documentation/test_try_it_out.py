@@ -136,9 +136,9 @@ def test_examples_are_offered(reader: Reader) -> None:
     """Beside each field, one click away."""
     reader.open()
     operation = reader.operation("closeJob")
-    key = operation.locator("[data-param-name=Idempotency-Key]")
-    key.locator("select").select_option(index=1)
-    assert key.locator("input").input_value()
+    job = operation.locator("[data-param-name=jobId]")
+    job.locator("select").select_option(index=1)
+    assert job.locator("input").input_value()
     operation.locator(".opblock-section-request-body .examples-select-element").first.select_option(index=1)
     assert "note" in operation.locator("textarea").input_value()
 
