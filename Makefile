@@ -48,6 +48,8 @@ test: $(DEVELOPMENT) ## Run the tests
 	$(BIN)/pytest -n $(WORKERS)
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
+	@echo "To fuzz a gateway that is running, this or one of its vendors' documents (/native/{vendor}/openapi.json):"
+	@echo "  $(BIN)/schemathesis run http://127.0.0.1:8080/openapi.json --header 'Authorization: Bearer <API key>'"
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
 chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (CHAOS_ROUNDS=...)

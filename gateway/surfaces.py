@@ -37,7 +37,6 @@ def application(gateway: Gateway) -> Application:
         actions,
         gateway.settler,
         callers.access_tokens,
-        Performer.scopes_of(catalogue.api),
     )
     return serving(
         [
@@ -70,7 +69,7 @@ def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeep
         native.api,
         native.base_path,
         Dialect(native, performer).handlers(),
-        vendor_security(doorkeeper, native.base_path, native.api.document, native.signings),
+        vendor_security(doorkeeper, native),
         Refusals(native),
         dump,  # to the byte as the vendor has it
     )

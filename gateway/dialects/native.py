@@ -30,7 +30,6 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
-from gateway.edge.authentication import check_scopes
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.actions import Actions, Question
 from gateway.engine.calls import CallContext
@@ -42,35 +41,22 @@ from gateway.security.access_tokens import LIFE_SECONDS, AccessTokens
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered import Part, numbered_page
-from gateway.specs.operations import Api, Operation
+from gateway.specs.operations import Operation
 from gateway.specs.vendor import ReadMapping
 
 LEFT_OUT = "jobgate-left-out"
 """The header field that says how many jobs are not in a list, because its words have no place for them."""
-READ_SCOPES = ("getJob", "listJobs")
-"""The operations of the unified API whose scopes a read needs, of one job and of many."""
 
 
 @dataclass(frozen=True)
 class Performer:
-    """What every dialect acts and reads through.
-
-    `scopes` are those that each action needs, and each of `READ_SCOPES`.
-    """
+    """What every dialect acts and reads through."""
 
     directory: Directory
     jobs: Jobs
     actions: Actions
     settler: Settler
     tokens: AccessTokens
-    scopes: Mapping[str, tuple[str, ...]]
-
-    @classmethod
-    def scopes_of(cls, api: Api) -> Mapping[str, tuple[str, ...]]:
-        """The scopes of actions and reads, from the document of the unified API."""
-        operations = api.operations.values()
-        actions = {each.extensions["x-action"]: each.scopes for each in operations if "x-action" in each.extensions}
-        return actions | {name: api.operations[name].scopes for name in READ_SCOPES}
 
 
 @dataclass(frozen=True)
@@ -97,8 +83,10 @@ class Dialect:
         """Perform the job action that a request asks for, and wait for what comes of it."""
         connection = self._connection(request)
         job_action = self._job_action(request)
-        check_scopes(request.caller, self.performer.scopes[job_action.action], connection.name)
-        question = self._with_key(request, Question(connection, job_action, request.caller.name, origin=request.origin))
+        asked = Question(
+            connection, job_action, request.caller.name, signature=request.signature, origin=request.origin
+        )
+        question = self._with_key(request, asked)
         if question.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
         answer = await self.performer.actions.perform(question)
@@ -111,7 +99,6 @@ class Dialect:
     async def get_job(self, read: ReadMapping, request: Request) -> Reply:
         """One job."""
         connection = self._connection(request)
-        check_scopes(request.caller, self.performer.scopes["getJob"], connection.name)
         asked = self._vendor_request(request)
         context = self._context(request)
         if self._is_own(connection):
@@ -127,7 +114,6 @@ class Dialect:
     async def list_jobs(self, read: ReadMapping, request: Request) -> Reply:
         """A page of jobs."""
         connection = self._connection(request)
-        check_scopes(request.caller, self.performer.scopes["listJobs"], connection.name)
         asked = self._vendor_request(request)
         if self._is_own(connection):
             return await self._own_page(read, request, connection, asked)

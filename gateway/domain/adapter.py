@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway.domain.model import HttpRequest, JobAction, Json
@@ -15,8 +15,11 @@ Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
 Raises ValueError where the secret cannot be one; the message does not hold it.
 """
 
-Signed = Callable[[str], bool]
-"""Whether this secret has signed the request."""
+Signed = Callable[[str], str | None]
+"""What proves the request, as this secret makes it; None where the request has something else.
+
+Of a signature that is one form, however the request writes it: it names the request (`Signing.lasts`).
+"""
 
 Verify = Callable[[HttpRequest, datetime, str], Signed]
 """`verify(request, now, endpoint)` is `sign` read backwards: it gives the test that is put to each secret.
@@ -45,12 +48,15 @@ The new status is already in it. Raises LookupError where the action names a par
 class Signing:
     """A way of proving who sends a request, for a security scheme of the vendor's document that OAuth 2.0 is not.
 
-    `public` names the headers that may be shown: their values do not depend on the secret.
+    `public` names the headers that may be shown: their values do not depend on the secret. `lasts` is how long after a
+    request was taken `verify` may take it again. For so long the signature stands for what became of the request, and
+    whoever repeats it does nothing. None: what proves who sends is the same in every request, and names none.
     """
 
     sign: Sign
     verify: Verify
     public: frozenset[str] = frozenset()
+    lasts: timedelta | None = None
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,14 @@ class Ledger(Protocol):
     async def close(self) -> None:
         """Finish what is under way, and let go of the storage."""
 
-    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
-        """Keep a new record, and hold the key for it. Gives who holds the key already; the record is then not kept.
+    async def claim(
+        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+    ) -> Holder | None:
+        """Keep a new record, and hold its names for it. Gives who holds one already; the record is then not kept.
 
-        `due`: when somebody should look after it. Without a key, the record is on the storage no later than the event
-        that is added next.
+        `due`: when somebody should look after it. The name by its signature comes first: it is never let go of, and
+        where the key is held, it stands for the same record from then on. Without names, the record is on the storage
+        no later than the event that is added next.
         """
 
     async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:

@@ -75,7 +75,8 @@ class ProblemNote(Struct, frozen=True, omit_defaults=True):
 class Requested(Struct, frozen=True, omit_defaults=True):
     """Somebody asked for a job action, and nothing was in the way.
 
-    `keeps_refusals`: its key stands for its answer even where it was refused.
+    `keeps_refusals`: its key stands for its answer even where it was refused. `signature` is the name that the request
+    has by its signature; that one always stands for its answer.
     """
 
     at: datetime
@@ -87,6 +88,12 @@ class Requested(Struct, frozen=True, omit_defaults=True):
     origin: Origin = NOBODY
     idempotency_key: str | None = None
     keeps_refusals: bool = True
+    signature: str | None = None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the same request, sent again, waits for the conclusion of this one."""
+        return self.idempotency_key is not None or self.signature is not None
 
 
 class Sent(Struct, frozen=True, omit_defaults=True):
@@ -233,6 +240,13 @@ class HeldKey(Struct, frozen=True):
     caller: str
     key: str
     fingerprint: bytes
+    expires_at: datetime
+
+
+class SignedName(Struct, frozen=True):
+    """The name that a request has by its signature, until it is taken no more. No client can choose such a key."""
+
+    name: str
     expires_at: datetime
 
 

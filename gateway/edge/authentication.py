@@ -1,9 +1,9 @@
 """Connexion's security layer, told how this gateway knows its callers, and what the document asks of them.
 
-An operation of the unified API requires two schemes at once: `bearer`, that the caller is known, and `scopes`, that it
-may do what the operation does. A vendor's own API requires one of the vendor's schemes: a token, or a signature. Where
-an operation is about a connection, the caller may use that one too; to others it is as unknown as one that is not
-there.
+An operation requires two schemes at once: one that tells who calls, and `scopes`, that the caller may do what the
+operation does. The first is `bearer` in the unified API, and one of the vendor's schemes in its own: a token, or a
+signature. Where an operation is about a connection, the caller may use that one too; to others it is as
+unknown as one that is not there.
 """
 
 from __future__ import annotations
@@ -12,26 +12,30 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
 from connexion.security import NO_VALUE, AbstractSecurityHandler
 from connexion.spec import Specification
 from msgspec import Struct
 
-from gateway.domain.access import Caller
-from gateway.domain.adapter import Signing, Verify
+from gateway.domain.access import NOBODY, Caller
+from gateway.domain.adapter import Signing
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
 from gateway.domain.model import HttpRequest
 from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send
 from gateway.edge.rates import Rates
 from gateway.security.callers import Callers
-from gateway.specs.document import Document
+from gateway.specs.native import NativeApi
 from gateway.specs.security import NAME, kind_of, schemes
 
 Answer = Mapping[str, str]
 Check = Callable[["Question"], Answer | Awaitable[Any] | Any]
 SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 """Connexion's handlers by kind of security scheme."""
+
+Needed = Callable[["Question", frozenset[str]], frozenset[str]]
+"""The scopes that a request needs, where a requirement of its operation names these."""
 
 _BEARER = "bearer"
 
@@ -47,6 +51,12 @@ class Question(Struct, frozen=True):
         """What the edge knows of the request."""
         known: RequestContext = self.scope["extensions"][CONTEXT]
         return known
+
+    @property
+    def operation_id(self) -> str:
+        """The operation that it asks for."""
+        name: str = self.scope["extensions"][ROUTING_CONTEXT]["operation_id"]
+        return name
 
     @property
     def connection(self) -> str | None:
@@ -89,64 +99,78 @@ class Doorkeeper:
 
     async def by_token(self, question: Question) -> Answer:
         """Let in who has an API key or a token. Raises Unauthenticated and TooManyRequests."""
+        if question.request.caller is not NOBODY:
+            return _known(question)
         caller = await self.callers.identify(credential_of(question.request))
         if caller is None:
             raise Unauthenticated("The API key or token is not known here, or not good any more.")
         return self._let_in(caller, question)
 
-    def by_signature(self, question: Question, verify: Verify, endpoint: str) -> Answer:
-        """Let in who has signed the request. Raises Unauthenticated and TooManyRequests."""
-        return self._let_in(self.callers.who_signed(signed_request(question), verify, endpoint), question)
+    def by_signature(self, question: Question, signing: Signing, endpoint: str) -> Answer:
+        """Let in who has signed the request, and note its name. Raises Unauthenticated and TooManyRequests."""
+        if question.request.caller is not NOBODY:
+            return _known(question)
+        caller, question.request.signature = self.callers.who_signed(signed_request(question), signing, endpoint)
+        return self._let_in(caller, question)
 
     def _let_in(self, caller: Caller, question: Question) -> Answer:
         question.request.caller = caller
         self.rates.admit(caller, question.request)
-        return {"sub": caller.name}
+        return _known(question)
+
+
+def _known(question: Question) -> Answer:
+    """What Connexion is told of a caller who is known. An operation with several requirements asks for each of them."""
+    return {"sub": question.request.caller.name}
 
 
 def unified_security(doorkeeper: Doorkeeper) -> SecurityMap:
-    """For the unified API: `bearer` tells who calls, `openIdConnect` what it may do."""
+    """For the unified API: `bearer` tells who calls."""
+    return {_BEARER: handler(lambda _scheme, _scopes: doorkeeper.by_token), **may_do(lambda _, required: required)}
+
+
+def may_do(needed: Needed) -> SecurityMap:
+    """For every API: `openIdConnect` is what the caller may do."""
 
     def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
-        def authorize(question: Question) -> Answer:
-            check_scopes(question.request.caller, required, question.connection)
-            return {"sub": question.request.caller.name}
+        def authorize(question: Question) -> Answer | Any:
+            asked = needed(question, frozenset(required))
+            if not asked.issuperset(required):
+                return NO_VALUE  # this requirement is that of another action
+            check_scopes(question.request.caller, sorted(asked), question.connection)
+            return _known(question)
 
         return authorize
 
-    return {_BEARER: handler(lambda _scheme, _scopes: doorkeeper.by_token), "openIdConnect": handler(scopes)}
+    return {"openIdConnect": handler(scopes)}
 
 
-def vendor_security(
-    doorkeeper: Doorkeeper, base_path: str, document: Document, signings: Mapping[str, Signing]
-) -> SecurityMap:
-    """For a vendor's own API below `base_path`: tokens, and signatures by the name of their scheme.
-
-    What the caller may do is a question of what it asks for, which these schemes do not know.
-    """
+def vendor_security(doorkeeper: Doorkeeper, native: NativeApi) -> SecurityMap:
+    """For a vendor's own API: tokens, and signatures by the name of their scheme, tell who calls."""
 
     async def by_token(question: Question) -> Answer | Any:
         if not _is_bearer(question.request):
             return NO_VALUE
-        answer = await doorkeeper.by_token(question)
-        check_scopes(question.request.caller, (), question.connection)
-        return answer
+        return await doorkeeper.by_token(question)
 
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
-        verify, field_name = signings[scheme[NAME]].verify, scheme.get("name", "authorization").lower().encode()
+        signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
         def by_signature(question: Question) -> Answer | Any:
             if field_name not in question.request.fields or _is_bearer(question.request):
                 return NO_VALUE
-            endpoint = f"{question.request.address.written}{base_path}/{question.connection}"
-            answer = doorkeeper.by_signature(question, verify, endpoint)
-            check_scopes(question.request.caller, (), question.connection)
-            return answer
+            endpoint = f"{question.request.address.written}{native.base_path}/{question.connection}"
+            return doorkeeper.by_signature(question, signing, endpoint)
 
         return by_signature
 
-    others = dict.fromkeys(map(kind_of, schemes(document).values()), handler(signed))
-    return others | dict.fromkeys(("oauth2", _BEARER), handler(lambda _scheme, _scopes: by_token))
+    def needed(question: Question, _: frozenset[str]) -> frozenset[str]:
+        parts = {"path": question.scope["path_params"], "body": question.request.body}
+        return native.needed(question.operation_id, parts)
+
+    others = dict.fromkeys(map(kind_of, schemes(native.api.document).values()), handler(signed))
+    tokens = dict.fromkeys(("oauth2", _BEARER), handler(lambda _scheme, _scopes: by_token))
+    return {**others, **tokens, **may_do(needed)}
 
 
 def handler(make: Callable[[Mapping[str, Any], list[str]], Check]) -> type[AbstractSecurityHandler]:

@@ -34,6 +34,7 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json, Outcome
+from gateway.domain.record import SignedName
 from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import ANY_ADDRESS, NOWHERE, Addresses, CalledAddress
 from gateway.edge.canonical import (
@@ -93,8 +94,8 @@ class RequestContext(Struct):
     `path` is the path as templates are held against it (`canonical.template_path`), `address` what it is a path of,
     both as the client called. `fields` are the header fields;
     `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked for, None outside the API;
-    `parts` its validated `{path, query, header, body}`; `caller` who asks. `answer_fields` are header fields that the
-    answer gets, whatever it is.
+    `parts` its validated `{path, query, header, body}`; `caller` who asks; `signature` the name that the request has by
+    its signature, where it has one. `answer_fields` are header fields that the answer gets, whatever it is.
     """
 
     method: str = ""
@@ -108,6 +109,7 @@ class RequestContext(Struct):
     operation: Operation | None = None
     parts: Mapping[str, Any] = {}
     caller: Caller = NOBODY
+    signature: SignedName | None = None
     answer_fields: list[tuple[bytes, bytes]] = []
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import swagger_ui_bundle
@@ -53,16 +54,7 @@ _SWAGGER_BODY = """<div id="swagger-ui"></div>
 <script src="PREFIX/docs/assets/swagger-ui-bundle.js"></script>
 <script src="PREFIX/docs/start.js"></script>"""
 _NAVIGATION = "font: 16px/3 system-ui, sans-serif; text-align: center"
-_SWAGGER_START = """const vendor = location.pathname.slice("PREFIX".length).split("/")[2];
-SwaggerUIBundle({
-  url: "PREFIX/openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  persistAuthorization: true,
-  validatorUrl: null,
-  ...(vendor && { url: `PREFIX/native/${vendor}/openapi.json` }),
-});
-"""
+_SWAGGER_START = Path(__file__).with_name("documentation.js").read_text("utf-8")
 _POLICY = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
     "X-Content-Type-Options": "nosniff",

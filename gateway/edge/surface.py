@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from gateway.domain.access import Caller
 from gateway.domain.encoding import dump_line
-from gateway.domain.errors import JobgateError
+from gateway.domain.errors import JobgateError, MethodNotAllowed, UnknownPath
 from gateway.domain.model import Json
-from gateway.domain.record import Origin
+from gateway.domain.record import Origin, SignedName
 from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import ANY_ADDRESS, Addresses, CalledAddress
 from gateway.edge.authentication import Security, SecurityMap
@@ -37,6 +37,7 @@ from gateway.edge.guard import (
     Wire,
 )
 from gateway.edge.limits import Limits
+from gateway.edge.near_misses import near
 from gateway.edge.problems import render
 from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
@@ -47,7 +48,8 @@ from gateway.specs.operations import Api, Operation
 class Request(Struct, frozen=True):
     """A valid request for one operation. `path`, `query` and `header` hold typed values by parameter name.
 
-    `fields` are all header fields, as they came; `address` is what the client called.
+    `fields` are all header fields, as they came; `address` is what the client called;
+    `signature` is the name that the request has by its signature.
     """
 
     operation: Operation
@@ -59,6 +61,7 @@ class Request(Struct, frozen=True):
     origin: Origin
     fields: Fields
     address: CalledAddress
+    signature: SignedName | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -133,6 +136,7 @@ class Dispatcher:
             origin=origin_of(scope, context),
             fields=context.fields,
             address=context.address,
+            signature=context.signature,
         )
         base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
         handle, write = self._handlers[base_path, operation.operation_id]
@@ -194,7 +198,10 @@ def serving(  # noqa: PLR0913 - what serving takes
 
 
 def render_at(surfaces: Sequence[Surface], error: JobgateError, context: RequestContext) -> RawReply:
-    """A problem as a reply, in the words of the surface that was called."""
+    """A problem as a reply, in the words of the surface that was called; of an address, with what there is near it."""
+    if isinstance(error, UnknownPath | MethodNotAllowed):
+        nearby = near({each.base_path: each.api for each in surfaces}, context.method, context.path)
+        error.detail = f"{error.detail} {nearby}".rstrip()
     own = (each.render for each in surfaces if each.has(context.path))
     return next(own, render)(error, context)
 

@@ -42,6 +42,7 @@ from gateway.domain.record import (
     Requested,
     Sent,
     SettledBy,
+    SignedName,
 )
 from gateway.domain.times import is_later
 from gateway.engine.calls import Call, CallContext, Calls
@@ -71,8 +72,8 @@ class Question(Struct, frozen=True):
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
-    asked again gets the same answer; unless `keeps_refusals`, not where it was refused. It may take
-    `seconds`, where that is less than the gateway allows.
+    asked again gets the same answer; unless `keeps_refusals`, not where it was refused. By its `signature` it always
+    does. It may take `seconds`, where that is less than the gateway allows.
     """
 
     connection: Connection
@@ -81,6 +82,7 @@ class Question(Struct, frozen=True):
     strict: bool = False
     key: str | None = None
     keeps_refusals: bool = True
+    signature: SignedName | None = None
     origin: Origin = NOBODY
     seconds: float | None = None
 
@@ -152,7 +154,8 @@ class Actions:
         translation = supported(question)
         context = self.calls.context(question.origin, question.seconds, question.caller)
         record = self._new_record(question, translation)
-        holder = await self.ledger.claim(record, record.requested.at + lease(self.calls.seconds), self._key(question))
+        due = record.requested.at + lease(self.calls.seconds)
+        holder = await self.ledger.claim(record, due, self._key(question), signed_key(question))
         if holder is not None:
             return Answer(earlier(holder, question.fingerprint), is_replayed=True)
         try:
@@ -180,9 +183,9 @@ class Actions:
         except Overtaken:
             raise
         except LedgerUnavailable as error:
-            if undertaking.record.requested.idempotency_key is None:
+            if not undertaking.record.requested.is_named:
                 raise
-            # Its key waits for a conclusion, which is written as soon as that is possible.
+            # Its name waits for a conclusion, which is written as soon as that is possible.
             conclusion = self._failed(undertaking, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
             conclusion = self._failed(undertaking, error)
@@ -295,8 +298,15 @@ class Actions:
             origin=question.origin,
             idempotency_key=question.key,
             keeps_refusals=question.keeps_refusals,
+            signature=None if question.signature is None else question.signature.name,
         )
         return JobActionRecord(self.clock.new_id(now), requested)
+
+
+def signed_key(question: Question) -> HeldKey | None:
+    """What the signature of a question holds for it."""
+    signed = question.signature
+    return None if signed is None else HeldKey(question.caller, signed.name, question.fingerprint, signed.expires_at)
 
 
 def earlier(holder: Holder, fingerprint: bytes) -> JobActionRecord:

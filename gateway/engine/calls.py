@@ -151,16 +151,18 @@ class Calls:
         """A reply as a problem of a kind that is known already."""
         response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=retry_after(reply.http, self.clock.now()))
-        return kind(_sentence(kind, response), explanation)
+        return kind(_sentence(response), explanation)
 
 
 def _by_class(status: int) -> type[JobgateError]:
     return {4: VendorRefused, 5: VendorError}.get(status // 100, VendorReplyNotUnderstood)
 
 
-def _sentence(kind: type[JobgateError], response: VendorResponse) -> str:
-    said = f" and says: {response.message}" if response.message else ""
-    return f"{kind.title}: {response.vendor} answered {response.status}{said}"[:LONGEST_VENDOR_TEXT]
+def _sentence(response: VendorResponse) -> str:
+    """What the vendor answered, beside the title of a problem that says what it means."""
+    said = f" and says: {response.message.rstrip()}" if response.message else ""
+    told = f"{response.vendor} answered {response.status}{said}"[: LONGEST_VENDOR_TEXT - 1]
+    return told if told.endswith((".", "!", "?")) else f"{told}."
 
 
 def _text(value: object) -> str | None:

@@ -69,14 +69,16 @@ class SqlLedger:
             self._readers = None
         self._database.dispose()
 
-    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
-        """Keep a new record, and hold the key for it. Gives who holds it already.
+    async def claim(
+        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+    ) -> Holder | None:
+        """Keep a new record, and hold its names for it. Gives who holds one already.
 
-        Without a key nothing can be in the way, and the claim is written together with the next event of the record.
+        Without names nothing can be in the way, and the claim is written together with the next event of the record.
         """
         self._refuse_if_outdated()
-        claim = Claim(record, due, key)
-        if key is None:
+        claim = Claim(record, due, key, signature)
+        if key is None and signature is None:
             self._claims[record.id] = claim
             return None
         row = await self._writer.submit(claim)
@@ -168,4 +170,4 @@ class SqlLedger:
 
 def together(claim: Claim, append: Append) -> tuple[Operation, ...]:
     """The claim of a new record and its next event, as they are written at once."""
-    return (Claim(append.record, claim.due, claim.key),) if isinstance(append.event, Sent) else (claim, append)
+    return (claim._replace(record=append.record),) if isinstance(append.event, Sent) else (claim, append)

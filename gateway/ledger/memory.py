@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from gateway.domain.model import Page
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.domain.times import milliseconds
@@ -30,13 +32,20 @@ class MemoryLedger:
     async def close(self) -> None:
         """Nothing is to be let go of."""
 
-    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
-        """Keep a new record, and hold the key for it. Gives who holds it already."""
-        if key is not None:
-            held, record_id = self._keys.get((key.caller, key.key), (None, ""))
-            if held is not None and held.expires_at > record.requested.at:
-                return Holder(self._records[record_id], held.fingerprint)
-            self._keys[key.caller, key.key] = key, record.id
+    async def claim(
+        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+    ) -> Holder | None:
+        """Keep a new record, and hold its names for it. Gives who holds one already."""
+        now = record.requested.at
+        names = [name for name in (signature, key) if name is not None]
+        holder = next((found for found in (self._holder(name, now) for name in names) if found is not None), None)
+        if holder is not None:
+            if signature is not None and self._holder(signature, now) is None:
+                same = replace(signature, fingerprint=holder.fingerprint)
+                self._keys[signature.caller, signature.key] = same, holder.record.id
+            return holder
+        for name in names:
+            self._keys[name.caller, name.key] = name, record.id
         self._records[record.id], self._due[record.id] = record, due
         if len(self._records) > MOST_RECORDS:
             self._forget_oldest()
@@ -83,6 +92,12 @@ class MemoryLedger:
 
     async def check(self) -> None:
         """An action can always be recorded."""
+
+    def _holder(self, name: HeldKey, now: datetime) -> Holder | None:
+        held, record_id = self._keys.get((name.caller, name.key), (None, ""))
+        if held is None or held.expires_at <= now:
+            return None
+        return Holder(self._records[record_id], held.fingerprint)
 
     def _add(self, record: JobActionRecord, event: Event) -> JobActionRecord:
         present = self._records[record.id]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Insert, Table, Update, bindparam, delete, func, insert, select, update
@@ -18,11 +17,12 @@ from gateway.ledger.tables import StoredId, events, idempotency_keys, job_action
 
 
 class Claim(NamedTuple):
-    """Keep a new record, which may be sent already. Results in the row of the key where somebody else holds it."""
+    """Keep a new record, which may be sent already. Results in the row of a name that somebody else holds."""
 
     record: JobActionRecord
     due: datetime
     key: HeldKey | None
+    signature: HeldKey | None = None
 
 
 class Append(NamedTuple):
@@ -92,8 +92,8 @@ def write(
 ) -> tuple[Segment | None, list[Any]]:
     """Write a batch in the connection's transaction; gives the segment after it, and the result of each operation."""
     claims = [operation for operation in batch if isinstance(operation, Claim)]
-    lost = lost_keys(connection, claims, now)
-    kept = [claim for claim in claims if claim.record.id not in lost]
+    held = lost_names(connection, claims, now)
+    kept = [claim for claim in claims if claim.record.id not in held]
     appends = [operation for operation in batch if isinstance(operation, Append)]
     changed = [append for append in appends if not isinstance(append.event, Sent)]
     stored = stored_by(connection.dialect)
@@ -105,27 +105,45 @@ def write(
         _UPDATE_JOB_ACTIONS.execute(connection, [changed_row(stored, each.record, each.due) for each in changed])
     for append in changed:
         let_go(connection, append.record)
-    return segment, [result_of(connection, operation, lost) for operation in batch]
+    return segment, [result_of(connection, operation, held) for operation in batch]
 
 
-def result_of(connection: Connection, operation: Operation, lost: Mapping[str, Held]) -> Any:
+def result_of(connection: Connection, operation: Operation, held: Mapping[str, Held]) -> Any:
     """What an operation results in; a task is done here, after everything else of its batch."""
     if isinstance(operation, Task):
         return operation.run(connection)
-    return lost.get(operation.record.id) if isinstance(operation, Claim) else None
+    return held.get(operation.record.id) if isinstance(operation, Claim) else None
 
 
-def lost_keys(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Held]:
-    """Hold the keys of these claims; gives the row of who holds the key already, by the id of who does not get it.
+def lost_names(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Held]:
+    """Hold the names of these claims; gives the row of who holds a name already, by the id of who does not get it.
+
+    Signatures first. One that is new stands for whoever holds the key that came with it.
+    """
+    repeated = lost(connection, [(each.record.id, each.signature) for each in claims if each.signature], now)
+    new = [claim for claim in claims if claim.record.id not in repeated]
+    known = lost(connection, [(each.record.id, each.key) for each in new if each.key], now)
+    for claim in new:
+        if claim.signature is not None and claim.record.id in known:
+            stand_for(connection, claim.signature, known[claim.record.id])
+    return {record_id: known.get(row["job_action_id"], row) for record_id, row in repeated.items()} | known
+
+
+def lost(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, Held]:
+    """Hold keys, each for the record of an id; gives the row of who has one already, by the id of who does not get it.
 
     In the order of the keys: two processes that want the same ones never wait for each other.
     """
-    keyed = [(claim.key.caller, claim.key.key, claim.record.id, claim.key) for claim in claims if claim.key]
-    held = {record_id: holder_of(connection, record_id, key, now) for *_, record_id, key in sorted(keyed, key=_first)}
+    ordered = sorted(wanted, key=lambda each: (each[1].caller, each[1].key))
+    held = {record_id: holder_of(connection, record_id, key, now) for record_id, key in ordered}
     return {record_id: row for record_id, row in held.items() if row is not None}
 
 
-_first = itemgetter(0, 1)
+def stand_for(connection: Connection, name: HeldKey, row: Held) -> None:
+    """Have a name that was just taken stand for the record that another key stands for."""
+    table = idempotency_keys
+    same = {"job_action_id": row["job_action_id"], "fingerprint": row["fingerprint"]}
+    connection.execute(update(table).where(table.c.caller == name.caller, table.c.key == name.key).values(same))
 
 
 def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> Held | None:

@@ -209,7 +209,7 @@ def must_be_kept(operation: Operation) -> bool:
     """
     if not isinstance(operation, Append) or not isinstance(operation.event, Concluded):
         return False
-    return bool(operation.record.sent) or operation.record.requested.idempotency_key is not None
+    return bool(operation.record.sent) or operation.record.requested.is_named
 
 
 def failure(operation: Operation) -> LedgerUnavailable:

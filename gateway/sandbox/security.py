@@ -72,10 +72,10 @@ class SigningScheme:
             if header not in request.headers:
                 return NO_VALUE
             try:
-                has_signed = verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
+                signed = verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
             except PermissionError as error:
                 raise Refusal(UNAUTHENTICATED, str(error)) from error
-            if not has_signed(self._credentials.access_key):
+            if signed(self._credentials.access_key) is None:
                 raise Refusal(UNAUTHENTICATED)
             return {}
 

@@ -13,7 +13,7 @@ left out. There are no other operators: what needs more is a named function of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,6 +155,12 @@ class Lens:
             if rule.source == source:
                 return rule.decode(rule.place.get(parts))
         return None
+
+    def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
+        """Whether a message may be one of this lens, by its constants at these locations. What is missing may come."""
+        constants = (rule for rule in self.rules if rule.source is None and rule.place.location in locations)
+        found = ((rule.const, rule.place.get(parts)) for rule in constants)
+        return all(value is None or str(value) == str(const) for const, value in found)
 
     def source_at(self, location: str, key: str) -> str | None:
         """Which value stands below `location.key`: `path`, `jobId` gives `job.id`."""

@@ -1,7 +1,7 @@
 """A vendor's API as Jobgate serves it: made from the vendor's own document, and never written twice.
 
-What differs is where it is, who may call it, and that actions take an idempotency key, and no member that Jobgate does
-not know: it would be lost.
+What differs is where it is, who may call it (each operation needs the scopes of what it does, as in the unified API's
+document), and that actions take an idempotency key, and no member that Jobgate does not know: it would be lost.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from gateway.domain.adapter import Adapter, Signing
 from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
+from gateway.specs.lens import Parts
 from gateway.specs.operations import Api, Operation
 from gateway.specs.security import name_schemes, signings, token_flows
 from gateway.specs.vendor import VendorSpecification
@@ -28,6 +29,12 @@ GRANT = "grantToken"
 ACTION = "x-job-action"
 READ = "x-job-read"
 """Operations with one of these are served. A vendor's document may have others, of which Jobgate knows nothing."""
+SCOPES = "scopes"
+"""The security scheme of the unified API that says what a caller may do; vendors' schemes say who calls."""
+READS = {"one": "getJob", "list": "listJobs"}
+"""The kinds of reads, each with the operation of the unified API that is one."""
+LOOKED_AT = ("path", "body")
+"""Where a request is looked at to learn which action it asks for, before it is known to be valid."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,13 @@ class NativeApi:
     vendor: VendorSpecification
     api: Api
     signings: Mapping[str, Signing]
+    scopes: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def make(cls, vendor: VendorSpecification, adapter: Adapter, unified: Document) -> NativeApi:
         """Make the served form of a vendor's document. Raises SpecificationError where that cannot be."""
         document = Document(vendor.api.document.path, served(vendor, unified))
-        return cls(vendor, Api.compile(document), signings(adapter, vendor.api.document))
+        return cls(vendor, Api.compile(document), signings(adapter, vendor.api.document), scopes_of(unified))
 
     @property
     def base_path(self) -> str:
@@ -59,6 +67,17 @@ class NativeApi:
         """The operationIds of the operations that perform job actions."""
         return frozenset(mapping.operation.operation_id for mapping in self.vendor.actions.values())
 
+    def needed(self, operation_id: str, parts: Parts) -> frozenset[str]:
+        """The scopes that a request needs: those of every action that it may turn out to ask for.
+
+        One that certainly asks for no action of its operation needs the scopes of all of them.
+        """
+        actions = [each for each in self.vendor.actions.values() if each.operation.operation_id == operation_id]
+        if not actions:
+            return frozenset(self.scopes[READS["one" if self.vendor.reads[operation_id].items is None else "list"]])
+        asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] or actions
+        return frozenset(scope for each in asked for scope in self.scopes[each.action])
+
     def operation_at(self, method: str, path: str) -> Operation | None:
         """The operation at a path of the gateway."""
         return self.api.operation_at(method, path.removeprefix(self.base_path))
@@ -74,6 +93,7 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
     content = copy.deepcopy(vendor.api.document.content)
     here = base_path(vendor.name)
     content["servers"] = [{"url": here, "description": "This gateway"}]
+    _require_scopes(vendor, content, unified)
     content["paths"] = {f"/{{{CONNECTION}}}{path}": item for path, item in _paths(vendor.api.document, content)}
     for item in content["paths"].values():
         _add_parameters(item, unified)
@@ -83,6 +103,32 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
     _add_token_endpoint(content, here)
     name_schemes(content)
     return content
+
+
+def scopes_of(unified: Document) -> Mapping[str, tuple[str, ...]]:
+    """The scopes of each action, and of each of the reads of jobs, as the unified API requires them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for _, _, operation in unified.operations():
+        name = operation.get("x-action", operation["operationId"])
+        found[name] = tuple(scope for each in operation.get("security", ()) for scope in each.get(SCOPES, ()))
+    return found
+
+
+def _require_scopes(vendor: VendorSpecification, content: dict[str, Any], unified: Document) -> None:
+    """Have each operation require scopes beside the vendor's own schemes; of several actions, those of one."""
+    own = content.setdefault("components", {}).setdefault("securitySchemes", {})
+    if SCOPES in own:
+        raise SpecificationError(f"{vendor.api.document.path}: its security scheme {SCOPES} has the name of Jobgate's.")
+    own[SCOPES] = copy.deepcopy(unified.at(f"#/components/securitySchemes/{SCOPES}"))
+    scopes = scopes_of(unified)
+    for item in content["paths"].values():
+        for operation in (item[method] for method in METHODS if item.get(method, {}).keys() & {ACTION, READ}):
+            required = operation.get("security", content.get("security", ()))
+            if not all(required) or not required:
+                name = operation["operationId"]
+                raise SpecificationError(f"{vendor.api.document.path}: {name} can be asked for by anybody.")
+            names = [each["action"] for each in operation.get(ACTION, ())] or [READS[operation[READ]["kind"]]]
+            operation["security"] = [{**each, SCOPES: list(scopes[name])} for name in names for each in required]
 
 
 def _paths(document: Document, content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

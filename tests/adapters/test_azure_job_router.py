@@ -66,7 +66,7 @@ def test_a_signed_request_verifies(request_: HttpRequest, digest: str, signature
 def holds(request: HttpRequest) -> bool:
     """Whether the key has signed this request."""
     try:
-        return verify(request, NOW, HOST)(KEY)
+        return verify(request, NOW, HOST)(KEY) is not None
     except PermissionError:
         return False
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
-from gateway.domain.model import HttpReply, Outcome
+from gateway.domain.model import HttpReply, Outcome, VendorResponse
+from gateway.engine.calls import _sentence
 from tests.support.bench import MakeBench
 from tests.support.transport import Line, reply
 from tests.support.vendors import TARGETS, Target, azure_error, token, vonage_error
@@ -219,3 +220,17 @@ async def test_bytes_that_are_no_text_do_not_hide_what_happened(bench: MakeBench
     kept: Any = record.vendor_response.request_id
     assert kept.encode("utf-8")
     assert len(kept) <= 1_024
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (None, "toy answered 403."),
+        ("No access", "toy answered 403 and says: No access."),
+        ("Go away! ", "toy answered 403 and says: Go away!"),
+        ("x" * 2_000, f"toy answered 403 and says: {'x' * 996}."),
+    ],
+)
+def test_a_detail_is_a_sentence_that_does_not_repeat_the_title(message: str | None, told: str) -> None:
+    """So it can stand behind the title, and another sentence behind it, wherever the two are shown."""
+    assert _sentence(VendorResponse("toy", 403, message=message)) == told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ from gateway.app import Catalogue
 from gateway.serving import Running, sandbox_name
 from gateway.specs.native import CONNECTION, base_path
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 # `make fuzz` asks for more, and each time for others; what it finds names the seed that finds it again.
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
 VENDORS = list(Catalogue.load().vendors)
@@ -26,7 +28,7 @@ AMOUNT = ("--max-examples", EXAMPLES) if EXAMPLES else ("--max-examples", "25", 
 def run(document: str, url: str, *options: str) -> None:
     """Run all phases with all checks. Fails the test with Schemathesis' own report where there is any failure."""
     command = [
-        *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(HERE / "schemathesis.toml")),
+        *(str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(ROOT / "schemathesis.toml")),
         *("run", document, "--url", url, "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
         *(*AMOUNT, "--no-color", *options),
     ]
@@ -73,3 +75,23 @@ def test_simulated_vendor(name: str, stack: Running) -> None:
     # complaint about the request's form.
     sandbox.configure(wrong_state_status=409)
     run(str(document), stack.sandbox.endpoint(name), "--header", f"Authorization: Bearer {token}")
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("document", ["", *map(base_path, VENDORS)])
+def test_a_strangers_run(stack: Running, document: str) -> None:
+    """The line of the README finds nothing: with no option but the key, on each document that is served.
+
+    Nothing is told to the tool but what its configuration says, which it has to find by itself.
+    """
+    (line,) = re.findall(r"`\.venv/bin/(schemathesis run [^`]+)`", (ROOT / "README.md").read_text("utf-8"))
+    program, *options = shlex.split(line)
+    there = "http://127.0.0.1:8080/openapi.json"
+    assert options.count(there) == 1
+    answers = {there: f"{stack.url}{document}/openapi.json"}
+    words = [answers.get(each, each).replace("only-for-trying-out", stack.api_key) for each in options]
+    bounded = [] if EXAMPLES else ["--max-examples", "10", "--seed", "1"]
+    command = [str(Path(sys.executable).with_name(program)), *words, *bounded, "--no-color"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-2_000:]
+    assert "schemathesis.toml" in result.stdout, "it went without its configuration"

@@ -15,7 +15,7 @@ import pytest
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome, StatusPair
 from gateway.domain.ports import Ledger
-from gateway.domain.record import Concluded, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.ledger import queries
 from tests.ledger.house import CALLER, KEY_TIME, LEASE, Ledgers, begun, concluded, done, held, new_record
 from tests.support.clock import FakeClock
@@ -530,3 +530,78 @@ async def test_another_ledger_reads_what_was_written(stored: Ledgers, clock: Fak
     assert await stored.open().get(record.id, CALLER) == record
     await ledger.close()
     assert await stored.open().get(record.id, CALLER) == record
+
+
+def by_signature(record: JobActionRecord, name: str = "signature\t1", fingerprint: bytes = b"1" * 32) -> HeldKey:
+    """What a signature holds for a record, for ten minutes."""
+    return HeldKey(record.requested.caller, name, fingerprint, record.requested.at + timedelta(minutes=10))
+
+
+async def claim_signed(ledger: Ledger, record: JobActionRecord, name: str = "signature\t1") -> str | None:
+    """Claim a record that is signed, with its key where it has one; gives the record that holds a name of it."""
+    key = held(record) if record.requested.idempotency_key else None
+    holder = await ledger.claim(record, record.requested.at + LEASE, key, by_signature(record, name))
+    return None if holder is None else holder.record.id
+
+
+def signed_record(clock: FakeClock, key: str | None = None) -> JobActionRecord:
+    """The record of a signed request."""
+    return new_record(clock, key, signature="signature\t1")
+
+
+async def test_a_signature_is_never_let_go(ledger: Ledger, clock: FakeClock) -> None:
+    """Not even where the key beside it is, since sending the request again may mend it."""
+    first = signed_record(clock, "key-1")
+    assert await claim_signed(ledger, first) is None
+    await ledger.append(first, concluded(clock, Outcome.NOT_SENT, RETRYABLE), None)
+    for key in (None, "key-1", "key-2"):
+        assert await claim_signed(ledger, signed_record(clock, key)) == first.id
+    clock.advance(1)
+    second = signed_record(clock, "key-1")
+    assert await claim_signed(ledger, second, "signature\t2") is None
+    assert await claim_signed(ledger, signed_record(clock)) == first.id
+    clock.advance(600)
+    assert await claim_signed(ledger, signed_record(clock)) is None
+
+
+async def test_a_signature_stands_for_what_its_key_stands_for(ledgers: Ledgers, clock: FakeClock) -> None:
+    """Once it came with a key that is held, it needs none any more; nor does it take a key that comes later."""
+    ledger, twin = ledgers.open(), ledgers.open()
+    first = signed_record(clock, "key-1")
+    assert await claim_signed(ledger, first) is None
+    assert await claim_signed(twin, signed_record(clock, "key-1"), "signature\t2") == first.id
+    for asked in (ledger, twin):
+        assert await claim_signed(asked, signed_record(clock), "signature\t2") == first.id
+        assert await claim_signed(asked, signed_record(clock, "key-2"), "signature\t2") == first.id
+    assert await claim_signed(twin, signed_record(clock, "key-2"), "signature\t3") is None
+
+
+async def test_a_signature_refuses_as_its_key_does(ledger: Ledger, clock: FakeClock) -> None:
+    """Where the key was used for something else, so was the signature: its holder has another fingerprint."""
+    first = new_record(clock, "key-1")
+    assert await claim(ledger, first, b"a" * 32) == FREE
+    for key in ("key-1", None):
+        again = signed_record(clock, key)
+        holder = await ledger.claim(again, clock.now() + LEASE, held(again) if key else None, by_signature(again))
+        assert holder == Holder(first, b"a" * 32)
+
+
+@pytest.mark.parametrize("same", [("signature\t1", "key-{}"), ("signature\t{}", "key-1"), ("signature\t1", "key-1")])
+async def test_of_many_at_once_one_holds_the_names(ledgers: Ledgers, clock: FakeClock, same: tuple[str, str]) -> None:
+    """Whichever name they share, and though one key is held by an earlier record: all are given the same holder."""
+    pair = ledgers.open(), ledgers.open()
+    signature, key = same
+    records = [new_record(clock, key.format(number), signature=signature.format(number)) for number in range(MANY)]
+    claims = [
+        claim_signed(pair[number % 2], each, str(each.requested.signature)) for number, each in enumerate(records)
+    ]
+    given = await asyncio.gather(*claims)
+    (winner,) = (record for record, holder in zip(records, given, strict=True) if holder is None)
+    assert Counter(given) == {winner.id: MANY - 1, None: 1}
+
+
+async def test_whoever_holds_the_key_of_the_first_is_given_to_all(ledger: Ledger, clock: FakeClock) -> None:
+    """Claims of one signature that are written together are given the record that a key among them leads to."""
+    before = await done(ledger, clock, new_record(clock, "key-1"))
+    records = [signed_record(clock, "key-1"), *(signed_record(clock, f"key-{number}") for number in range(2, MANY))]
+    assert {*await asyncio.gather(*(claim_signed(ledger, each) for each in records))} == {before.id}

@@ -86,10 +86,12 @@ class EndingLedger:
         """Let go."""
         await self.inner.close()
 
-    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
+    async def claim(
+        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+    ) -> Holder | None:
         """Claim, if the process lives so long."""
         self.ending.at("before claim")
-        holder = await self.inner.claim(record, due, key)
+        holder = await self.inner.claim(record, due, key, signature)
         self.ending.at("after claim")
         return holder
 

@@ -52,10 +52,11 @@ def test_every_operation_is_where_the_vendor_has_it(vendor: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_schemas_and_schemes_are_the_vendors(vendor: str) -> None:
-    """No schema of the vendor's is changed. Tokens are had from this gateway, and nothing else differs in schemes."""
+    """No schema of the vendor's is changed. Tokens are had from this gateway, and `scopes` is its own scheme."""
     own, here = (
         copy.deepcopy(each.document.content["components"]) for each in (native(vendor).vendor.api, native(vendor).api)
     )
+    assert here["securitySchemes"].pop("scopes")["type"] == "openIdConnect"
     for scheme in here["securitySchemes"].values():
         scheme.pop("x-scheme-name")
         flow = scheme.get("flows", {}).get("clientCredentials")
@@ -110,6 +111,54 @@ def test_a_parameter_of_our_name_is_refused() -> None:
 
     with pytest.raises(SpecificationError, match="connection"):
         changed("vonage-contact-center", add)
+
+
+def schemes(made: dict[str, Any], path: str, method: str) -> list[dict[str, list[str]]]:
+    """What an operation requires."""
+    required: list[dict[str, list[str]]] = made["paths"][f"/{{connection}}{path}"][method]["security"]
+    return required
+
+
+def test_each_operation_requires_the_scopes_of_what_it_does() -> None:
+    """Beside what the vendor's document requires, and by the document itself: tools and people read it there."""
+    azure, vonage = (native(name).api.document.content for name in ("azure-job-router", "vonage-contact-center"))
+    entra = ["https://communication.azure.com/.default"]
+    for path, method, scope in (
+        ("/routing/jobs", "get", "jobs:read"),
+        ("/routing/jobs/{jobId}", "get", "jobs:read"),
+        ("/routing/jobs/{jobId}:cancel", "post", "jobs:cancel"),
+        ("/routing/jobs/{jobId}/assignments/{assignmentId}:close", "post", "jobs:close"),
+    ):
+        expected = [{"accessKey": [], "scopes": [scope]}, {"entraId": entra, "scopes": [scope]}]
+        assert schemes(azure, path, method) == expected
+    assert schemes(vonage, "/interactions/jobs/{id}/{action}", "post") == [
+        {"oauth": ["interaction-content:read"], "scopes": [f"jobs:{action}"]}
+        for action in ("cancel", "restart", "pause")
+    ]
+
+
+@pytest.mark.parametrize("security", [[], [{}], [{"oauth": []}, {}]])
+def test_an_operation_that_anybody_may_ask_for_is_refused(security: list[Any]) -> None:
+    """A vendor's document that asks for no credentials would open this gateway."""
+
+    def open_it(paths: Any) -> None:
+        paths["/interactions/jobs"]["get"]["security"] = security
+
+    with pytest.raises(SpecificationError, match="by anybody"):
+        changed("vonage-contact-center", open_it)
+
+
+@pytest.mark.parametrize(
+    ("parts", "needed"),
+    [
+        ({"path": {"action": "pause"}}, {"jobs:pause"}),
+        ({"path": {"action": "Pause"}}, {"jobs:cancel", "jobs:pause", "jobs:restart"}),
+        ({"path": {}}, {"jobs:cancel", "jobs:pause", "jobs:restart"}),
+    ],
+)
+def test_a_request_needs_the_scopes_of_all_that_it_may_ask_for(parts: Any, needed: set[str]) -> None:
+    """Who may be asking for anything must be allowed everything."""
+    assert native("vonage-contact-center").needed("changeJobStatus", parts) == needed
 
 
 @pytest.mark.parametrize("vendor", VENDORS)

@@ -1,10 +1,10 @@
-"""The matrix of access, made from the document: every operation, asked by everybody."""
+"""The matrix of access, made from the documents: every operation of every surface, asked by everybody."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,13 +14,17 @@ from pydantic import SecretStr
 from gateway.app import Catalogue, Gateway
 from gateway.config import CallerSettings
 from gateway.domain.access import Caller
+from gateway.domain.model import JobAction, VendorRequest
+from gateway.engine.wire import url
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.keys import ApiKey, digest_of
+from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
+from gateway.specs.vendor import vendor_request
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport
-from tests.support.vendors import AZURE_JOB, obedient, settings
+from tests.support.vendors import ASSIGNMENT, AZURE_JOB, VONAGE_JOB, obedient, settings
 
 CONNECTION = "contoso-prod"
 ENDED = f"jobgate_{'e' * 12}_{'e' * 43}"
@@ -164,3 +168,121 @@ async def test_an_auditor_asks_for_one_caller(house: House) -> None:
     for name, sees in (("auditor", True), ("owner", True), ("other", False)):
         answer = await call(house.gateway.application, "GET", path, key=f"{name}-key")
         assert bool(answer.json["items"]) is sees
+
+
+# The vendors' own APIs
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request of a vendor's client, and the scopes that the served document names for it."""
+
+    method: str
+    target: str
+    body: Any
+    headers: tuple[tuple[str, str], ...]
+    scopes: tuple[str, ...]
+
+    def at(self, connection: str) -> str:
+        """Its address on a connection."""
+        return self.target.replace("{connection}", connection)
+
+
+CONNECTIONS = {"azure-job-router": "contoso-prod", "vonage-contact-center": "vonage-emea"}
+JOBS = {"azure-job-router": AZURE_JOB, "vonage-contact-center": VONAGE_JOB}
+
+
+def requests_of(native: NativeApi) -> Iterator[tuple[str, Asked]]:
+    """A request for each operation of a vendor's own API, and for each action that it performs."""
+    vendor = native.vendor
+    job = JOBS[vendor.name]
+    for mapping in vendor.actions.values():
+        parameters = {"assignmentId": ASSIGNMENT} if mapping.action == "close" else {}
+        encoded = mapping.encode(JobAction(mapping.action, job, parameters))
+        yield mapping.action, asked(native, mapping.operation, encoded, f"jobs:{mapping.action}")
+    for name, read in vendor.reads.items():
+        encoded = vendor_request(read.operation, read.lens, {"job.id": job, "page.limit": 10})
+        yield name, asked(native, read.operation, encoded, "jobs:read")
+
+
+def asked(native: NativeApi, operation: Operation, encoded: VendorRequest, scope: str) -> Asked:
+    """A request of the vendor's document, as it is here; the document here has the scope for it."""
+    served = native.api.operations[operation.operation_id]
+    node = native.api.document.content["paths"][served.path][served.method.lower()]
+    named = [tuple(each["scopes"]) for each in node["security"]]
+    assert (scope,) in named
+    target = url(operation, encoded, f"{native.base_path}/{{connection}}")
+    headers = tuple((name.lower(), str(value)) for name, value in encoded.header.items())
+    return Asked(operation.method, target, encoded.body, headers, (scope,))
+
+
+NATIVE = [
+    pytest.param(native, each, id=f"{native.vendor.name} {name}")
+    for native in Catalogue.load().natives.values()
+    for name, each in requests_of(native)
+]
+
+
+async def ask(house: House, native: NativeApi, asked: Asked, key: str | None, connection: str = "") -> Answer:
+    """Ask for it, at the vendor's own connection unless another is named."""
+    target = asked.at(connection or CONNECTIONS[native.vendor.name])
+    return await call(house.gateway.application, asked.method, target, asked.body, asked.headers, key=key)
+
+
+def said(native: NativeApi, answer: Answer) -> str:
+    """The text of a refusal, which has the shape of the vendor's errors."""
+    documented = [each.response(answer.status) for name, each in native.api.operations.items() if name != GRANT]
+    assert all(body.is_valid(answer.json) for each in documented if each for body in each.bodies.values())
+    return answer.body.decode()
+
+
+def test_every_operation_of_every_surface_is_asked_for() -> None:
+    """Nothing is served that is not in the matrix, but what grants tokens and asks for credentials itself."""
+    for native in Catalogue.load().natives.values():
+        operations = native.api.operations.keys() - {GRANT}
+        acted = {each.operation.operation_id for each in native.vendor.actions.values()}
+        assert operations == acted | native.vendor.reads.keys()
+
+
+@pytest.mark.parametrize(("native", "asked"), NATIVE)
+@pytest.mark.parametrize("key", [None, "", "nobody-key", "Owner-key", ENDED, "a.b.c"])
+async def test_nobody_gets_into_a_vendors_api(house: House, native: NativeApi, asked: Asked, key: str | None) -> None:
+    """Without a good key no operation does anything; the refusal is the vendor's."""
+    answer = await ask(house, native, asked, key)
+    assert answer.status == 401
+    assert "scope" not in said(native, answer)
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("native", "asked"), NATIVE)
+@pytest.mark.parametrize("caller", SCOPES)
+async def test_a_vendors_api_needs_the_scope_of_its_document(
+    house: House, native: NativeApi, asked: Asked, caller: str
+) -> None:
+    """At each connection, by each caller: done where the scope is the caller's, 403 that names it, or not there."""
+    who = Caller(caller, frozenset(SCOPES[caller]))
+    for connection in ("contoso-prod", "contoso-test", "vonage-emea", "nowhere"):
+        answer = await ask(house, native, asked, f"{caller}-key", connection)
+        nowhere = await ask(house, native, asked, "owner-key", "nowhere")
+        if not who.may_use(connection) or (connection == "nowhere" and all(map(who.may, asked.scopes))):
+            assert (answer.status, answer.body) == (nowhere.status, nowhere.body) == (404, nowhere.body)
+        elif all(map(who.may, asked.scopes)):
+            assert answer.status not in {401, 403}  # one vendor has not every action of another, nor every job
+            assert answer.body != nowhere.body
+        else:
+            assert answer.status == 403
+            assert asked.scopes[0] in said(native, answer)
+
+
+@pytest.mark.parametrize(("native", "asked"), NATIVE)
+async def test_a_refusal_comes_before_the_request_is_looked_at(house: House, native: NativeApi, asked: Asked) -> None:
+    """Who may not do it is told so even of a request that is wrong, and no vendor hears of it."""
+    transport = house.gateway.transport
+    assert isinstance(transport, FakeTransport)
+    before = len(transport.requests)
+    wrong = replace(asked, target=f"{asked.target}{'&' if '?' in asked.target else '?'}colour=red")
+    answer = await ask(house, native, wrong, "nothing-key", "contoso-prod")
+    assert answer.status == 404  # to a caller without any connection
+    if asked.method == "POST":
+        assert (await ask(house, native, wrong, "reader-key")).status == 403
+    assert len(transport.requests) == before

@@ -72,7 +72,7 @@ async def test_each_request_has_the_date_of_its_own_time() -> None:
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "X-Api-Key", "x-signature"])
 async def test_no_header_of_a_signature_is_shown(name: str) -> None:
     """Whatever an adapter calls the header that carries the secret, a dry run shows its name only."""
-    signing = Signing(lambda _request, secret, _now: {name: secret}, lambda *_: bool)
+    signing = Signing(lambda _request, secret, _now: {name: secret}, lambda *_: str)
     signature = Signature(signing, SecretStr("very-secret"), CLOCK)
     assert signature.redacted(CANCEL) == {name: REDACTED}
     assert await signature.headers(CANCEL, 0.0) == {name: "very-secret"}

@@ -97,11 +97,13 @@ class CrashingLedger(SqlLedger):
         super().__init__(database_of(settings), clock)
         self._trap = trap
 
-    async def claim(self, record: JobActionRecord, due: datetime, key: HeldKey | None) -> Holder | None:
+    async def claim(
+        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+    ) -> Holder | None:
         """Keep a new record."""
         job_id = record.job_action.job_id
         self._trap.at(Point.BEFORE_CLAIM, job_id)
-        holder = await super().claim(record, due, key)
+        holder = await super().claim(record, due, key, signature)
         self._trap.at(Point.AFTER_CLAIM, job_id)
         return holder
 

@@ -1,0 +1,94 @@
+// The documentation page: Swagger UI, which sends nothing that its reader has not written or chosen.
+//
+// By itself it fills fields with the document's examples and defaults, and sends them: an idempotency key that was used
+// before, a note that nobody wrote. And it asks the issuer of tokens for its configuration, whoever that is.
+
+const NOTHING = { summary: "Nothing", value: "" };
+const NO_MEMBERS = { summary: "Nothing", value: {} };
+const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+
+const said = (...sentences) => sentences.filter(Boolean).join("\n\n");
+
+const offer = (values) => Object.fromEntries(values.map((value) => [String(value), { summary: String(value), value }]));
+
+// A list of which one has to be chosen begins with its first value, so it is offered beside an empty field instead.
+function withEmptyField(resolved, { example, ...parameter }) {
+  const { default: usual, enum: values = [], ...schema } = resolved(parameter.schema ?? {});
+  const isList = parameter.required ? values.length === 1 : values.length > 0;
+  const examples = parameter.examples ?? offer(!isList && values.length ? values : example === undefined ? [] : [example]);
+  return {
+    ...parameter,
+    schema: isList ? { ...schema, enum: values } : schema,
+    description: said(parameter.description, usual !== undefined && `Where it is left out: \`${usual}\`.`),
+    ...(!isList && Object.keys(examples).length && { examples: { nothing: NOTHING, ...examples } }),
+  };
+}
+
+function withEmptyBody(requestBody) {
+  const withNothing = ([type, media]) => [type, { ...media, examples: { nothing: NO_MEMBERS, ...media.examples } }];
+  const isJson = ([type]) => type.endsWith("json");
+  const content = Object.entries(requestBody.content ?? {}).map((each) => (isJson(each) ? withNothing(each) : each));
+  return { ...requestBody, content: Object.fromEntries(content) };
+}
+
+// Who may do what is no credential to be entered: it stands in the description.
+function withoutScopes(operation, usual, scheme) {
+  const required = operation.security ?? usual;
+  const scopes = [...new Set(required.flatMap((each) => each[scheme] ?? []))];
+  const schemes = required.map(({ [scheme]: _, ...others }) => JSON.stringify(others));
+  const needed = scopes.map((each) => `\`${each}\``).join(", ");
+  return {
+    ...operation,
+    security: [...new Set(schemes)].map((each) => JSON.parse(each)),
+    description: said(
+      operation.description,
+      scopes.length > 0 && `Needs the scope ${scopes.length > 1 ? "of what is asked for: " : ""}${needed}.`,
+    ),
+  };
+}
+
+function withEmptyFields(document) {
+  const { components = {} } = document;
+  const schemes = Object.entries(components.securitySchemes ?? {});
+  const scopes = schemes.find(([, scheme]) => scheme.type === "openIdConnect")?.[0];
+  const at = (reference) => reference.split("/").slice(1).reduce((node, key) => node[key], document);
+  const resolved = (node) => (node.$ref ? at(node.$ref) : node);
+  const empty = (parameters) => parameters.map((each) => withEmptyField(resolved, resolved(each)));
+
+  const offered = (node) => ({
+    ...withoutScopes(node, document.security ?? [], scopes),
+    ...(node.parameters && { parameters: empty(node.parameters) }),
+    ...(node.requestBody && { requestBody: withEmptyBody(node.requestBody) }),
+  });
+  const paths = Object.entries(document.paths).map(([path, item]) => {
+    const members = Object.entries(item).map(([key, node]) => [
+      key,
+      METHODS.includes(key) ? offered(node) : key === "parameters" ? empty(node) : node,
+    ]);
+    return [path, Object.fromEntries(members)];
+  });
+  return {
+    ...document,
+    security: undefined,
+    paths: Object.fromEntries(paths),
+    components: { ...components, securitySchemes: Object.fromEntries(schemes.filter(([name]) => name !== scopes)) },
+  };
+}
+
+const EmptyFields = {
+  statePlugins: {
+    spec: { wrapActions: { updateJsonSpec: (original) => (document) => original(withEmptyFields(document)) } },
+  },
+};
+
+// PREFIX stands where the client's path to the gateway comes.
+const vendor = location.pathname.slice("PREFIX".length).split("/")[2];
+SwaggerUIBundle({
+  url: "PREFIX/openapi.json",
+  dom_id: "#swagger-ui",
+  deepLinking: true,
+  persistAuthorization: false,
+  validatorUrl: null,
+  plugins: [EmptyFields],
+  ...(vendor && { url: `PREFIX/native/${vendor}/openapi.json` }),
+});
