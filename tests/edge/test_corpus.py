@@ -76,6 +76,7 @@ def check_log(records: list[logging.LogRecord]) -> None:
     assert [text for text in told if MARK in text or API_KEY in text] == []
 
 
+@pytest.mark.sampled(0.1, kind=lambda hostile: hostile.kind)
 @pytest.mark.parametrize("hostile", REQUESTS, ids=str)
 def test_a_hostile_request_gets_its_answer(edge: Edge, hostile: Hostile) -> None:
     """It is refused as it deserves, no vendor hears of it, nothing of it is repeated, and the next request works."""

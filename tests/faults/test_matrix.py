@@ -330,6 +330,12 @@ async def all_of(checks: Iterable[Awaitable[None]]) -> None:
         raise failed[0]
 
 
+def number_of(name: str) -> str:
+    """The number of a mode in the list of faults."""
+    return name.partition(" ")[0]
+
+
+@pytest.mark.sampled(0.2, kind=number_of)
 @pytest.mark.parametrize("name", MODES)
 async def test_a_vendor_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture
@@ -338,6 +344,7 @@ async def test_a_vendor_that_fails(
     await check(with_repeatable, problems, caplog, server, name, cases_of, check_case)
 
 
+@pytest.mark.sampled(0.2, kind=number_of)
 @pytest.mark.parametrize("name", [name for name, mode in MODES.items() if not (mode.is_second or mode.lists)])
 async def test_a_token_endpoint_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.app import Catalogue
 from gateway.serving import Running, sandbox_name
 from gateway.specs.native import CONNECTION, base_path
+from tests.support.documents import installed
 
 HERE = Path(__file__).parent
 # `make fuzz` asks for more, and each time for others; what it finds names the seed that finds it again.
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
-VENDORS = list(Catalogue.load().vendors)
+VENDORS = list(installed().vendors)
 AMOUNT = ("--max-examples", EXAMPLES) if EXAMPLES else ("--max-examples", "25", "--seed", "1")
 
 

@@ -19,6 +19,7 @@ from gateway.security.keys import ApiKey, digest_of
 from gateway.specs.operations import Operation
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
+from tests.support.documents import installed
 from tests.support.transport import FakeTransport
 from tests.support.vendors import AZURE_JOB, obedient, settings
 
@@ -35,7 +36,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
 }
 """Callers, each with a key that is its name and `-key`."""
 
-API = Catalogue.load().api
+API = installed().api
 OPERATIONS = list(API.operations)
 ABOUT_A_CONNECTION = [name for name, each in API.operations.items() if "connection" in each.declared["path"]]
 

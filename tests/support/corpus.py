@@ -121,6 +121,12 @@ class Hostile:
         return self.name
 
     @property
+    def kind(self) -> object:
+        """What sets it apart from most others: its table, what may come back, and how it ends."""
+        answers = [sorted(each, key=str) for each in self.answers]
+        return self.name.partition(":")[0], answers, self.actions, self.ending.name, self.closes
+
+    @property
     def is_head(self) -> bool:
         """Whether its response has no body."""
         return self.pieces[0].startswith(b"HEAD ")
