@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
@@ -411,7 +410,6 @@ def template() -> Path:
     return _templates[0]
 
 
-@pytest.mark.timeout(240)
 class TestGateway(GatewayMachine.TestCase):  # type: ignore[valid-type,misc]
     """No sequence of requests, faults, crashes and jumps of the clock makes ledger and vendor disagree."""
 

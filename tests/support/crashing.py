@@ -40,10 +40,11 @@ from gateway.listening import HOST, Manner, address, listen, server
 from gateway.sandbox.server import SandboxServer
 from gateway.serving import log_to_terminal, with_sandbox
 from gateway.transport import HttpTransport
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "jobgate_key-of-gateways-that-crash"
-START_SECONDS = 30.0
+START_SECONDS = PATIENCE
 FULL_DISK = 4_096
 """Bytes beyond which no file grows on a disk that is full: not one page more fits into a ledger in SQLite."""
 _LEASE = "TESTS_LEASE_SECONDS"

@@ -50,7 +50,7 @@ def given_time(*tries: float) -> Callable[[Test], Test]:
         @wraps(test)
         def at_once(*arguments: Any, **fixtures: Any) -> None:
             for seconds in tries[:-1]:
-                with suppress(AssertionError):
+                with suppress(Exception):
                     test(*arguments, seconds=seconds, **fixtures)
                     return
             test(*arguments, seconds=tries[-1], **fixtures)
@@ -58,7 +58,7 @@ def given_time(*tries: float) -> Callable[[Test], Test]:
         @wraps(test)
         async def later(*arguments: Any, **fixtures: Any) -> None:
             for seconds in tries[:-1]:
-                with suppress(AssertionError):
+                with suppress(Exception):
                     await test(*arguments, seconds=seconds, **fixtures)
                     return
             await test(*arguments, seconds=tries[-1], **fixtures)
