@@ -117,7 +117,7 @@ def house(
 ) -> Iterator[House]:
     """Serve until told to stop."""
     ledger = MemoryLedger()
-    local = with_server(settings(vendor_seconds=FOR_EVER), trusted_hosts=("localhost",))
+    local = with_server(settings(vendor_seconds=60.0), trusted_hosts=("localhost",))
     gateway = Gateway(local, catalogue, transport=vendor, ledger=ledger)
     listening = listen(HOST, 0)
     serving = server(gateway.application, Manner())
