@@ -39,14 +39,14 @@ async def eventually(is_so: Callable[[], Awaitable[object]], seconds: float = PA
         await asyncio.sleep(0.005)
 
 
-def given_time(*tries: float) -> Callable[[Test], Test]:
+def given_time(*tries: float) -> Callable[[Test], Callable[..., Any]]:
     """Try a test with each of these numbers of `seconds`, which grow, until it passes.
 
     It says how times compare. What is true of the product is true of long times too, which a busy machine does not
     upset; what is not true fails with all of them.
     """
 
-    def decorate(test: Test) -> Test:
+    def decorate(test: Test) -> Callable[..., Any]:
         @wraps(test)
         def at_once(*arguments: Any, **fixtures: Any) -> None:
             for seconds in tries[:-1]:
