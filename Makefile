@@ -32,11 +32,11 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 .DELETE_ON_ERROR:
 # Under make -j two targets would otherwise fill the same .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help run demo test fuzz chaos bench audit sbom check docs lock clean
+.PHONY: help run demo test test-all fuzz chaos bench audit sbom check docs lock clean
 
 help: ## Show this list
 	@echo "Jobgate needs Python 3.11 or newer (PYTHON=$(PYTHON)) and installs itself on first use."
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUNTIME) ## Serve with the built-in sandbox on port 8080 (PORT=...)
 	@$(BIN)/jobgate serve --sandbox --port $(PORT)
@@ -44,7 +44,10 @@ run: $(RUNTIME) ## Serve with the built-in sandbox on port 8080 (PORT=...)
 demo: $(RUNTIME) ## Walk through the life of a job
 	@$(BIN)/jobgate demo
 
-test: $(DEVELOPMENT) ## Run the tests
+test: $(DEVELOPMENT) ## Run the tests; of those with very many cases, a sample of each kind
+	$(BIN)/pytest -n $(WORKERS) --sample
+
+test-all: $(DEVELOPMENT) ## Run every case of every test, as .ci/run does
 	$(BIN)/pytest -n $(WORKERS)
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)

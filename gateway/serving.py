@@ -86,12 +86,13 @@ def running(
     *,
     access_key: str | None = None,
     certificate: Certificate | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Iterator[Running]:
     """A gateway with the sandbox of every installed vendor, on loopback, until the block ends, and its ledger with it.
 
-    Settings come from the environment. With a certificate it is https.
+    Settings come from the environment. With a certificate it is https. A catalogue that is loaded is not loaded again.
     """
-    catalogue = Catalogue.load()
+    catalogue = catalogue or Catalogue.load()
     keys = TrialKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
     with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
         gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)

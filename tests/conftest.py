@@ -11,8 +11,11 @@ import pytest
 from gateway.app import Catalogue
 from gateway.client import Client
 from gateway.serving import Running, running
+from tests.support import documents
 from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server
+
+pytest_plugins = ["tests.support.sampling"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,16 +47,23 @@ def nothing_leaks(watch: Watch) -> Iterator[None]:
     assert watch.hits == []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def documents_are_understood_once() -> Iterator[None]:
+    """It costs little to make many gateways."""
+    with documents.understood_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
     """The unified API and every installed vendor."""
-    return Catalogue.load()
+    return documents.installed()
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Running]:
+def stack(catalogue: Catalogue) -> Iterator[Running]:
     """A gateway and its sandbox on free ports."""
-    with running() as started:
+    with running(catalogue=catalogue) as started:
         yield started
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.processes import BenchError, Program, program, surroundings
+from tests.support.patience import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
@@ -45,15 +46,12 @@ def started(script: Path, text: str, meanwhile: Callable[[Program], None] = lamb
 
 def wait_until_ready(running: Program) -> None:
     """Wait until the program and its child say so."""
-    end = time.monotonic() + 20
-    while running.log.read_text("utf-8").count("ready") < 2:
-        assert time.monotonic() < end, running.last_words()
-        time.sleep(0.02)
+    wait_until(lambda: running.log.read_text("utf-8").count("ready") >= 2)
 
 
 def gone(running: Program) -> bool:
     """Whether nothing of it is left. What was killed may need a moment."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while list(running.members()) and time.monotonic() < end:
         time.sleep(0.02)
     return not list(running.members())

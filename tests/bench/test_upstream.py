@@ -12,6 +12,7 @@ import requests
 
 from bench.servers import house
 from bench.upstream import ANSWER, complete
+from tests.support.patience import PATIENCE
 
 POST = b"POST /a HTTP/1.1\r\nHost: vendor\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -37,14 +38,14 @@ def test_it_answers_and_remembers(tmp_path: Path) -> None:
     """Requests that come in pieces or together are each answered, and `GET /last` is not counted."""
     with house(tmp_path, 0.0) as place:
         port = urlsplit(place.upstream).port
-        with socket.create_connection(("127.0.0.1", port or 0), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", port or 0), timeout=PATIENCE) as connection:
             connection.sendall(POST + POST + POST[:20])
             connection.sendall(POST[20:])
             received = b""
             while len(received) < 3 * len(ANSWER):
                 received += connection.recv(1_000)
         assert received == 3 * ANSWER
-        assert requests.get(f"{place.upstream}/last", timeout=5).json() == {
+        assert requests.get(f"{place.upstream}/last", timeout=PATIENCE).json() == {
             "count": 3,
             "line": "POST /a HTTP/1.1",
             "headers": ["Host: vendor", "Content-Length: 2"],
@@ -53,9 +54,9 @@ def test_it_answers_and_remembers(tmp_path: Path) -> None:
 
 
 def test_it_takes_its_time(tmp_path: Path) -> None:
-    """An answer comes after the delay, and not much later."""
+    """An answer comes after the delay."""
     with house(tmp_path, 0.1) as place, requests.Session() as session:
-        session.post(place.upstream, timeout=5)
+        session.post(place.upstream, timeout=PATIENCE)
         before = time.monotonic()
-        assert session.post(place.upstream, timeout=5).json() == {}
-        assert 0.09 < time.monotonic() - before < 5
+        assert session.post(place.upstream, timeout=PATIENCE).json() == {}
+        assert 0.09 < time.monotonic() - before < PATIENCE

@@ -11,15 +11,16 @@ import pytest
 from gateway.app import Catalogue
 from tests.crash.storm import SEED
 from tests.crash.world import World, world
-from tests.support.crashing import Haste
-from tests.support.databases import KINDS, PostgreSQL, new_address, postgresql_server
+from tests.support import crashing
+from tests.support.crashing import Haste, Nursery
+from tests.support.databases import KINDS, new_address
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server."""
-    with postgresql_server() as server:
-        yield server
+def nursery() -> Iterator[Nursery]:
+    """A process that starts gateways."""
+    with crashing.nursery() as started:
+        yield started
 
 
 @pytest.fixture(params=KINDS)
@@ -42,8 +43,8 @@ def haste() -> Haste:
 
 
 @pytest.fixture
-def a_world(catalogue: Catalogue, address: str, tmp_path: Path, haste: Haste) -> Iterator[World]:
+def a_world(catalogue: Catalogue, nursery: Nursery, address: str, tmp_path: Path, haste: Haste) -> Iterator[World]:
     """A world with a new ledger; no gateway is started yet."""
     chance = random.Random(SEED)  # noqa: S311 - a test that can be repeated must not be unpredictable
-    with world(catalogue, address, tmp_path, chance, haste) as made:
+    with world(catalogue, nursery, address, tmp_path, chance, haste) as made:
         yield made

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pytest
-
 from tests.crash.oracle import broken_parts, violations
 from tests.crash.world import CANCEL, PAUSE, World
 from tests.support.crashing import Crash, Point
@@ -31,7 +29,6 @@ TOLD: Mapping[Point, tuple[int, str, bool]] = {
 """What is answered to the same request with the same key: status, outcome, and whether it is what was known already."""
 
 
-@pytest.mark.timeout(180)
 def test_an_end_at_any_step_loses_nothing_and_repeats_nothing(a_world: World, address: str) -> None:
     """Wherever a gateway ends, its action is settled truly within 30 s of the restart, and then done once."""
     a_world.start()

@@ -68,7 +68,7 @@ def haste() -> Haste:
     return Haste() if ROUNDS else Haste(lease_seconds=1.0)
 
 
-@pytest.mark.timeout(180 + 30 * ROUNDS)
+@pytest.mark.timeout(900 + 30 * ROUNDS)
 def test_no_end_loses_or_repeats_an_action(
     a_world: World, address: str, kind: str, request: pytest.FixtureRequest
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut
 from tests.support.asgi import Answer
 from tests.support.desk import Desk, in_memory
+from tests.support.patience import PATIENCE, eventually
 from tests.support.problems import Problems
 from tests.support.transport import Line, reply
 from tests.support.vendors import TARGETS, VONAGE_JOB, Target
@@ -86,11 +87,11 @@ async def test_an_outcome_that_is_never_known(desk: Desk) -> None:
 
 async def an_unsettled_one(desk: Desk) -> None:
     """Wait until a job action is unsettled."""
-    for _ in range(1_000):
-        if (await desk.get("/v1/job-actions?status=unsettled")).json["items"]:
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("no job action is unsettled")
+
+    async def is_there() -> object:
+        return (await desk.get("/v1/job-actions?status=unsettled")).json["items"]
+
+    await eventually(is_there)
 
 
 async def meanwhile(desk: Desk, asked: Awaitable[Answer], seconds: float, *script: Line) -> Answer:
@@ -100,7 +101,7 @@ async def meanwhile(desk: Desk, asked: Awaitable[Answer], seconds: float, *scrip
     await asyncio.sleep(0.05)
     assert not answer.done()
     await desk.settle(seconds, *script)
-    return await asyncio.wait_for(answer, 5)
+    return await asyncio.wait_for(answer, PATIENCE)
 
 
 def waiting(seconds: int) -> list[tuple[str, str]]:

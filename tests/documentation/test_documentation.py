@@ -25,9 +25,10 @@ from gateway.edge.limits import Limits
 from gateway.serving import Running, running
 from gateway.startup.checks import TRIAL_ACCESS_KEY
 from gateway.tls import self_signed
+from tests.support.documents import installed
 
 ROOT = Path(__file__).parents[2]
-GENERATED = documentation.pages(Catalogue.load()).keys()
+GENERATED = documentation.pages(installed()).keys()
 PAGES = [
     path
     for path in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -49,20 +50,23 @@ def blocks(language: str) -> Iterator[object]:
 
 
 @pytest.fixture
-def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def documented(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """A gateway with its sandbox as the pages assume it: the key of the examples, the jobs as at the start.
 
     Its ledger is where the commands of the pages look for one.
     """
     monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path))
-    with running(KEY) as started:
+    with running(KEY, catalogue=catalogue) as started:
         yield started
 
 
 @pytest.fixture
-def secure(documented: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def secure(documented: Running, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     """The same with https, and a certificate that clients trust."""
-    with self_signed("127.0.0.1") as made, running(KEY, access_key=TRIAL_ACCESS_KEY, certificate=made) as started:
+    with (
+        self_signed("127.0.0.1") as made,
+        running(KEY, access_key=TRIAL_ACCESS_KEY, certificate=made, catalogue=catalogue) as started,
+    ):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
         yield started
 
@@ -176,7 +180,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_generated_pages_are_fresh() -> None:
     """What is made from the specs and the code has been made since they changed."""
-    assert documentation.stale_pages(ROOT / "docs", Catalogue.load()) == {}
+    assert documentation.stale_pages(ROOT / "docs", installed()) == {}
 
 
 def test_every_problem_has_its_page() -> None:

@@ -25,6 +25,7 @@ from gateway.specs.document import SPECIFICATIONS, load
 from tests.edge import equivalence as make
 from tests.edge.equivalence import Change
 from tests.support.edge import LIMITS
+from tests.support.sampling import amount
 from tests.support.stock import Judge, Kind, Request, Verdict, ours, stock, targets
 from tests.support.vendors import API_KEY
 
@@ -32,7 +33,7 @@ TARGETS = targets(load(SPECIFICATIONS / "gateway.yaml"))
 REQUESTS = {name: make.requests(target) for name, target in TARGETS.items()}
 VALID = {name: make.valid(target) for name, target in TARGETS.items()}
 # As for the fuzz tests, and here for each operation.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", amount(whole=50, sample=15)))
 
 # To make the strategies takes longer than to draw from them, and on a busy machine too long for hypothesis.
 patiently = partial(settings, deadline=None, suppress_health_check=[HealthCheck.too_slow])

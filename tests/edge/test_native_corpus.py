@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from gateway.app import Catalogue
 from gateway.specs.native import NativeApi
 from tests.edge.corpus import CORPUS
 from tests.support.corpus import HOST, Hostile, Surface, meet
+from tests.support.documents import installed
 from tests.support.edge import Edge
 from tests.support.problems import Problems
 from tests.support.raw import RawResponse
 from tests.support.vendors import API_KEY, AZURE_JOB, VONAGE_JOB
 
-NATIVES = Catalogue.load().natives
+NATIVES = installed().natives
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 CONNECTIONS = {AZURE: "contoso-prod", VONAGE: "vonage-emea"}
 VERSION = "?api-version=2023-11-01"
@@ -119,6 +119,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sampled(0.05, kind=lambda dialect, target, hostile: (dialect, target, hostile.kind))
 @pytest.mark.parametrize(("dialect", "target", "hostile"), CASES)
 def test_a_hostile_request_gets_its_answer(edge: Edge, dialect: str, target: str, hostile: Hostile) -> None:
     """It is refused as it deserves, no vendor hears of it, nothing of it is repeated, and the next request works."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import select
 import socket
 import time
 
@@ -11,17 +12,16 @@ import pytest
 from gateway.app import Catalogue
 from gateway.edge.protocol import LINGER_SECONDS, EdgeProtocol
 from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge, serving
+from tests.support.patience import PATIENCE
 from tests.support.raw import message, read_response
 from tests.support.vendors import API_KEY
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: gateway.test\r\n"
-BUSY = 5.0
-"""Seconds by which a busy machine may be late."""
 
 
 def connected(edge: Edge) -> socket.socket:
     """A connection to the gateway."""
-    return socket.create_connection((edge.client.host, edge.client.port), timeout=LIMITS.header_seconds + BUSY)
+    return socket.create_connection((edge.client.host, edge.client.port), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("part", [b"G", b"GET /live", HEAD[:-2], HEAD, HEAD + b"X: ", HEAD + b"X: y\r\n\r"])
@@ -29,7 +29,7 @@ def test_a_header_section_that_does_not_end(edge: Edge, part: bytes) -> None:
     """A client that stops before its header section is complete is told 408, after the seconds of the setting."""
     start = time.monotonic()
     edge.refused("request-too-slow", lambda: edge.client.send(part))
-    assert LIMITS.header_seconds <= time.monotonic() - start < LIMITS.header_seconds + BUSY
+    assert LIMITS.header_seconds <= time.monotonic() - start
 
 
 @pytest.mark.parametrize("part", [b"", b"\r\n", b"\r\n\r\n"])
@@ -44,30 +44,30 @@ def test_a_client_that_says_nothing(edge: Edge, part: bytes) -> None:
 def test_dripping_is_not_a_way_to_stay(edge: Edge) -> None:
     """The seconds are for the whole header section: a byte now and then does not put the end off."""
     with connected(edge) as connection:
-        start = time.monotonic()
         connection.sendall(HEAD)
-        for _ in range(3):
-            time.sleep(LIMITS.header_seconds / 5)
+        end = time.monotonic() + PATIENCE
+        while not can_be_read(connection, LIMITS.header_seconds / 5) and time.monotonic() < end:
             connection.sendall(b"X")
+        assert can_be_read(connection, 0), "it may stay"
         assert read_response(connection).status == 408
-        assert time.monotonic() - start < LIMITS.header_seconds + BUSY
     edge.works()
 
 
 def test_empty_lines_are_not_a_way_to_stay(edge: Edge) -> None:
     """Empty lines between requests (RFC 9112, 2.2) do not keep an idle connection open."""
     with connected(edge) as connection:
-        start = time.monotonic()
         connection.sendall(HEAD + b"\r\n")
         assert read_response(connection).status == 200
-        while time.monotonic() - start < LIMITS.header_seconds + BUSY:
-            time.sleep(LIMITS.header_seconds / 5)
-            try:
-                connection.sendall(b"\r\n")
-            except OSError:
-                break
-        assert time.monotonic() - start < LIMITS.header_seconds + BUSY
+        end = time.monotonic() + PATIENCE
+        while not can_be_read(connection, LIMITS.header_seconds / 5) and time.monotonic() < end:
+            connection.sendall(b"\r\n")
+        assert can_be_read(connection, 0), "it may stay"
     edge.works()
+
+
+def can_be_read(connection: socket.socket, seconds: float) -> bool:
+    """Whether something comes within some seconds, be it the end of the connection."""
+    return bool(select.select([connection], [], [], seconds)[0])
 
 
 @pytest.mark.parametrize("endless", [b"GET /" + b"a" * 100, HEAD + b"X: " + b"x" * 100, HEAD + b"X-Y: z\r\n" * 20])
@@ -85,7 +85,7 @@ def test_a_header_section_without_end(edge: Edge, endless: bytes) -> None:
 
 def send_for_ever(connection: socket.socket, content: bytes) -> None:
     """Send until the connection is gone; in vain after some time."""
-    end = time.monotonic() + LINGER_SECONDS + BUSY
+    end = time.monotonic() + LINGER_SECONDS + PATIENCE
     while time.monotonic() < end:
         connection.sendall(content)
 
@@ -180,7 +180,7 @@ def let_go(edge: Edge) -> None:
         deaf.sendall(request * times)
         edge.works()
         time.sleep(2)
-        deaf.settimeout(BUSY)
+        deaf.settimeout(PATIENCE)
         received = 0
         try:
             while content := deaf.recv(1_000_000):
@@ -254,7 +254,7 @@ def test_a_rest_does_not_cost_the_answer(edge: Edge) -> None:
 
 def test_a_content_type_is_read_in_linear_time(edge: Edge) -> None:
     """Many semicolons in a Content-Type cost no time: a key is not even needed to send them."""
-    start = time.monotonic()
+    start = time.process_time()
     kind = "application/json" + ";  " * 4_000 + "@"
     edge.refused("unsupported-media-type", lambda: edge.cancel(b"{}", ("Content-Type", kind)))
-    assert time.monotonic() - start < BUSY
+    assert time.process_time() - start < 5

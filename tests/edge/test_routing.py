@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from gateway.app import Catalogue
 from gateway.edge.routing import Routing
 from gateway.specs.operations import Api
+from tests.support.documents import installed
 
-API = Catalogue.load().api
+API = installed().api
 
 
 class Reached:

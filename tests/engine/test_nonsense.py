@@ -15,6 +15,7 @@ from gateway.domain.model import HttpReply, HttpRequest
 from tests.support.asgi import Answer, call
 from tests.support.bench import Bench
 from tests.support.problems import Problems
+from tests.support.sampling import amount
 from tests.support.transport import reply
 from tests.support.vendors import AZURE, AZURE_JOB, VONAGE_JOB, azure_job, token, vonage_job
 
@@ -101,7 +102,7 @@ async def ask(made: Bench, method: str, target: str, answers: list[HttpReply]) -
 
 
 @pytest.mark.parametrize(("method", "target"), REQUESTS)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=amount(whole=80, sample=20), deadline=None)
 @given(answers=st.lists(replies, min_size=1, max_size=3))
 async def test_whatever_a_vendor_answers(
     made: Bench, problems: Problems, method: str, target: str, answers: list[HttpReply]

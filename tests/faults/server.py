@@ -38,10 +38,10 @@ TOKEN = "canary.bearer-token.of+the/fault~tests"
 METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 ELSEWHERE = "http://169.254.169.254/routing/jobs?api-version=2023-11-01"
 """The list of the jobs, if it were not for the host."""
-LATE_SECONDS = 0.75
-"""Longer than the gateway of the tests waits."""
-SOON_SECONDS = 0.15
-"""Well within what it waits."""
+LATE = 1.5
+"""Longer than the gateway of the tests waits, as a part of that time."""
+SOON = 0.3
+"""Well within what it waits, as a part of that time."""
 DRIP_SECONDS = 0.02
 """Between a byte and the next one."""
 
@@ -96,10 +96,11 @@ class Hit:
 
 @dataclass
 class Exchange:
-    """One request, and the connection on which it is answered."""
+    """One request, and the connection on which it is answered. `patience`: the seconds that the gateway waits."""
 
     hit: Hit
     writer: asyncio.StreamWriter
+    patience: float
 
     async def send(self, content: bytes) -> None:
         """Send bytes."""
@@ -331,7 +332,7 @@ async def slow_to_close(exchange: Exchange) -> None:
     """The right reply, which says that the connection ends, and the end only much later."""
     status, content = healthy(exchange.hit)
     await exchange.send(message(status, content, "Connection: close"))
-    await asyncio.sleep(LATE_SECONDS)
+    await asyncio.sleep(LATE * exchange.patience)
     exchange.end()
 
 
@@ -339,7 +340,7 @@ async def ended_by_closing(exchange: Exchange) -> None:
     """The right reply without a length: only the end of the connection, a little later, is the end of the body."""
     status, content = healthy(exchange.hit)
     await exchange.send(f"HTTP/1.1 {status} Fine\r\nConnection: close\r\n\r\n".encode() + content)
-    await asyncio.sleep(SOON_SECONDS)
+    await asyncio.sleep(SOON * exchange.patience)
     exchange.end()
 
 
@@ -375,11 +376,11 @@ async def with_link_elsewhere(exchange: Exchange) -> None:
     await exchange.send(message(status, content))
 
 
-def delayed(seconds: float) -> Serve:
+def delayed(part: float) -> Serve:
     """The right reply, after some time: what was asked for is done all the same."""
 
     async def serve(exchange: Exchange) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(part * exchange.patience)
         await well(exchange)
 
     return serve
@@ -521,8 +522,8 @@ MODES: Mapping[str, Mode] = {
     "31 credentials in an error": Mode(echo(500, signature)),
     "31 credentials in the page of an error": Mode(made(echo_page)),
     "31 credentials in a success": Mode(made(echo_everywhere)),
-    "32 works, too late": Mode(delayed(LATE_SECONDS)),
-    "32 works, in time": Mode(delayed(SOON_SECONDS)),
+    "32 works, too late": Mode(delayed(LATE)),
+    "32 works, in time": Mode(delayed(SOON)),
 }
 """Every mode, by its number in the list and what it is."""
 
@@ -566,10 +567,14 @@ class Site:
 
 
 class FaultServer:
-    """A thread that serves any number of sites. `errors`: what went wrong in the server itself."""
+    """A thread that serves any number of sites.
+
+    `errors`: what went wrong in the server itself. `patience`: for how many seconds the gateway waits for an answer.
+    """
 
     def __init__(self) -> None:
         """Not yet started."""
+        self.patience = 0.5
         self.errors: list[BaseException] = []
         self.sites: dict[int, Site] = {}
         self._loop = asyncio.new_event_loop()
@@ -670,7 +675,7 @@ class FaultServer:
             number += 1
             hit = hit_of(request, number)
             site.hits.append(hit)
-            await site.mode.serve(Exchange(hit, writer))
+            await site.mode.serve(Exchange(hit, writer, self.patience))
         await writer.wait_closed()
 
     async def _end_connections(self, site: Site) -> None:

@@ -36,9 +36,10 @@ from tests.faults.world import ASSIGNMENT, FAULTS, WELL, Call, Reach, World, is_
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.problems import Problems
+from tests.support.sampling import amount
 from tests.support.vendors import API_KEY
 
-SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", amount(whole=300, sample=100)))
 BLOCK = 25
 """Schedules that one gateway lives through, each with connections of its own."""
 SECONDS = 10.0

@@ -27,11 +27,12 @@ from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.memory import MemoryLedger
 from gateway.ledger.tables import events, segments
+from tests.support.patience import PATIENCE
 
 CALLER = "somebody"
 KEY_TIME = timedelta(hours=72)
 LEASE = timedelta(seconds=15)
-SECONDS = 20.0
+SECONDS = PATIENCE
 
 Value = TypeVar("Value")
 

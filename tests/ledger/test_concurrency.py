@@ -212,7 +212,6 @@ def ask(url: str, job_id: str, key: str, start: threading.Barrier) -> Heard:
     return Heard(answer.status_code, "idempotent-replayed" in answer.headers, answer.json())
 
 
-@pytest.mark.timeout(4 * SECONDS)
 def test_two_processes_make_one_call(
     address: str, catalogue: Catalogue, sandbox: SandboxServer, tmp_path: Path
 ) -> None:

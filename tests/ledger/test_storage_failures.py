@@ -27,6 +27,7 @@ from tests.ledger.outages import Outage, outage_of
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.databases import PostgreSQL, migrate, sqlite_address
+from tests.support.patience import wait_until
 from tests.support.problems import Problems
 from tests.support.transport import FakeTransport, Line, reply
 from tests.support.vendors import AZURE_JOB, VONAGE_JOB, azure_error, settings, token
@@ -382,9 +383,9 @@ async def test_closing_leaves_no_connection(postgresql: PostgreSQL, clock: FakeC
         await asyncio.sleep(0.2)
         other.rollback()
         await ended
-        await asyncio.sleep(0.2)
         others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        assert other.execute(others).fetchone() == (0,)
+        other.autocommit = True  # the statistics of a transaction stay as they were when it began
+        await asyncio.to_thread(wait_until, lambda: other.execute(others).fetchone() == (0,))
 
 
 def starting(outage: Outage, answer: HttpReply) -> Callable[[HttpRequest], HttpReply]:

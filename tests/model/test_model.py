@@ -11,12 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from gateway.app import Catalogue, Gateway
+from gateway.app import Gateway
 from gateway.domain.errors import IdempotencyKeyReused
 from gateway.domain.model import HttpReply, HttpRequest, JobAction, Outcome, Page
 from gateway.domain.ports import Ledger
@@ -39,10 +38,12 @@ from gateway.ledger.ledger import SqlLedger
 from tests.model.vendors import ASSIGNMENT, Fault, Vendors
 from tests.support import vendors
 from tests.support.clock import FakeClock
+from tests.support.documents import installed
+from tests.support.sampling import amount
 
 Result = TypeVar("Result")
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 CALLER = "somebody"
 KEY_TIME = timedelta(hours=72)
 KINDS = {"A": ("contoso-prod", ["queued", "completed"]), "V": ("vonage-emea", ["Running", "Paused", "Scheduled"])}
@@ -415,10 +416,12 @@ def template() -> Path:
     return _templates[0]
 
 
-@pytest.mark.timeout(240)
 class TestGateway(GatewayMachine.TestCase):  # type: ignore[valid-type,misc]
     """No sequence of requests, faults, crashes and jumps of the clock makes ledger and vendor disagree."""
 
     settings = settings(
-        max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=amount(whole=200, sample=50),
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )

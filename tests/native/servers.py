@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from gateway.app import Catalogue, Gateway
+from gateway.app import Gateway
 from gateway.config import LedgerSettings, load
 from gateway.listening import in_background
 from gateway.resilience.policy import Policy
@@ -18,6 +18,7 @@ from gateway.sandbox.vendor import VendorSandbox
 from gateway.serving import simulators, with_sandbox
 from gateway.specs.native import base_path
 from gateway.tls import self_signed
+from tests.support.documents import installed
 
 ACCESS_KEY = "YSBrZXkgdGhhdCBub2JvZHkgaGFzIGJ1dCB0ZXN0cyE="
 PATIENT = Policy(breaker_failures=1_000)
@@ -52,7 +53,7 @@ class Servers:
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
     """Serve until the block ends. Outcomes that nobody told are found out within a second."""
-    catalogue = Catalogue.load()
+    catalogue = installed()
     with self_signed("127.0.0.1") as made, simulators(catalogue) as sandbox:
         settings = load().model_copy(
             update={

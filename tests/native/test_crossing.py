@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.app import Catalogue, Gateway
+from gateway.app import Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.specs.vendor import VendorSpecification
 from tests.native.house import AZURE, VERSION, VONAGE, House, job_path
+from tests.support.documents import installed
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import (
     ASSIGNMENT,
@@ -27,7 +28,7 @@ from tests.support.vendors import (
     vonage_page,
 )
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 AZURE_WORDS, VONAGE_WORDS = CATALOGUE.vendors[AZURE].specification, CATALOGUE.vendors[VONAGE].specification
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from azure.core.exceptions import (
 
 from gateway.sandbox.faults import Fault, FaultKind
 from tests.native.servers import Servers, servers
+from tests.support.patience import wait_until
 from tests.support.vendors import ASSIGNMENT, AZURE_JOB
 
 AZURE, VONAGE = "azure-sandbox", "vonage-sandbox"
@@ -200,7 +200,8 @@ def test_its_own_retries_never_double_an_action(house: Servers, connection: str,
     said_done = said is None
     assert said in {None, 424, 502}
     if fault.kind is FaultKind.DELAY:
-        time.sleep(1.0)  # the simulated vendor writes its log when it answers
+        # The simulated vendor writes its log when it answers.
+        wait_until(lambda: any(entry.fault == "delay" for entry in vendor.log()))
     is_done = status_of(house, connection, job).lower() == "cancelled"
     assert effects(house, connection) == int(is_done)
     assert said_done <= is_done

@@ -10,12 +10,12 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from gateway.app import Catalogue
 from gateway.serving import Running, sandbox_name
 from gateway.specs.native import base_path
 from gateway.specs.vendor import VendorSpecification
+from tests.support.documents import installed
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 VENDORS = list(CATALOGUE.vendors)
 HEADERS: Mapping[str, Mapping[str, str]] = {
     "azure-job-router": {},

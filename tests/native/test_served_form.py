@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.app import Catalogue
 from gateway.specs import lint
 from gateway.specs.document import Document, SpecificationError
 from gateway.specs.native import GRANT, NativeApi, served
 from gateway.specs.vendor import VendorSpecification
+from tests.support.documents import installed
 from tests.support.edge import Edge
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 VENDORS = list(CATALOGUE.natives)
 
 

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from gateway.app import Catalogue
 from gateway.domain.adapter import Adapter
 from gateway.domain.model import HttpRequest, JobAction, Json, VendorRequest
 from gateway.engine.wire import http_request
@@ -24,6 +23,7 @@ from gateway.sandbox.server import SandboxServer
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import VendorSpecification
+from tests.support.documents import installed
 
 TOY = "toy-desk"
 TOY_FILE = Path(__file__).parents[1] / "newvendor" / "toy_desk.py"
@@ -44,7 +44,7 @@ def toy_adapter() -> Adapter:
 
 def all_vendors() -> dict[str, tuple[Adapter, VendorSpecification]]:
     """Every vendor that the tests run over."""
-    found = {name: (each.adapter, each.specification) for name, each in Catalogue.load().vendors.items()}
+    found = {name: (each.adapter, each.specification) for name, each in installed().vendors.items()}
     adapter = toy_adapter()
     specification = VendorSpecification.load(adapter.specification)
     return found | {specification.name: (adapter, specification)}

@@ -11,6 +11,7 @@ import pytest
 from gateway.domain.model import HttpRequest, JobAction
 from gateway.sandbox.faults import Fault, FaultKind
 from tests.sandbox.house import OAUTH, VendorClient, call, departures
+from tests.support.patience import given_time, wait_until
 
 BROKEN = (ConnectionError, http.client.RemoteDisconnected)
 
@@ -54,32 +55,31 @@ def test_drop_after(client: VendorClient) -> None:
     assert (entry.before, entry.after, client.status_of(job_id)) == (before, to, to)
 
 
-def test_delay(client: VendorClient) -> None:
+@given_time(0.6, 6.0, 60.0)
+def test_delay(client: VendorClient, seconds: float) -> None:
     """The action is applied at once, and its usual answer comes after the seconds are over."""
     job_id, request, to = prepared(client)
-    client.vendor.script(Fault(FaultKind.DELAY, seconds=0.6))
+    client.vendor.script(Fault(FaultKind.DELAY, seconds=seconds))
     began = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.send, request)
-        while client.status_of(job_id) != to:
-            assert time.monotonic() - began < 0.5
-            time.sleep(0.01)
+        wait_until(lambda: client.status_of(job_id) == to)
+        assert not answer.done()
         assert answer.result().status // 100 == 2
-    assert time.monotonic() - began >= 0.6
+    assert time.monotonic() - began >= seconds
     assert client.vendor.log()[-1].fault == "delay"
 
 
-def test_a_delay_holds_up_nobody_else(client: VendorClient) -> None:
+@given_time(1.0, 10.0, 60.0)
+def test_a_delay_holds_up_nobody_else(client: VendorClient, seconds: float) -> None:
     """While many answers are held back, other requests are served at once."""
-    client.vendor.script(Fault(FaultKind.DELAY, times=30, seconds=1.0))
+    client.vendor.script(Fault(FaultKind.DELAY, times=30, seconds=seconds))
     request = client.some_request()
     with ThreadPoolExecutor(30) as pool:
         held = [pool.submit(client.send, request) for _ in range(30)]
-        while client.vendor.scripted():
-            time.sleep(0.01)
-        began = time.monotonic()
+        wait_until(lambda: not client.vendor.scripted())
         assert client.send(request).status == 200
-        assert time.monotonic() - began < 0.5
+        assert not any(each.done() for each in held)
         assert {each.result().status for each in held} == {200}
 
 

@@ -23,6 +23,7 @@ from gateway.specs.operations import Operation
 from gateway.specs.vendor import vendor_request
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
+from tests.support.documents import installed
 from tests.support.transport import FakeTransport
 from tests.support.vendors import ASSIGNMENT, AZURE_JOB, VONAGE_JOB, obedient, settings
 
@@ -39,7 +40,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
 }
 """Callers, each with a key that is its name and `-key`."""
 
-API = Catalogue.load().api
+API = installed().api
 OPERATIONS = list(API.operations)
 ABOUT_A_CONNECTION = [name for name, each in API.operations.items() if "connection" in each.declared["path"]]
 

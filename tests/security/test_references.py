@@ -20,6 +20,7 @@ from gateway.security import references
 from gateway.security.credentials import ClientCredentials, Signature, basic
 from gateway.security.references import Reference
 from tests.support.clock import FakeClock
+from tests.support.documents import installed
 from tests.support.transport import FakeTransport
 from tests.support.vendors import ACCESS_KEY, TOKEN_URL, token
 
@@ -137,7 +138,7 @@ def test_nothing_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_vendors_secret_that_changes_counts(tmp_path: Path) -> None:
     """The next request is signed with the new key, without a restart."""
     file = secret_file(tmp_path, ACCESS_KEY)
-    signing = Catalogue.load().vendors["azure-job-router"].adapter.signing["accessKey"]
+    signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
     before = await signature.headers(REQUEST, 0)
     file.write_text("b3RoZXIga2V5IG9mIGF6dXJl", encoding="utf-8")
@@ -147,7 +148,7 @@ async def test_a_vendors_secret_that_changes_counts(tmp_path: Path) -> None:
 async def test_a_secret_that_is_none_any_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A vendor is not asked with it: the problem is the connection's, and neither log nor problem shows the secret."""
     file = secret_file(tmp_path, ACCESS_KEY)
-    signing = Catalogue.load().vendors["azure-job-router"].adapter.signing["accessKey"]
+    signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
     file.write_text(CANARY, encoding="utf-8")
     with caplog.at_level(logging.DEBUG), pytest.raises(VendorDeniedAccess) as caught:
@@ -158,7 +159,7 @@ async def test_a_secret_that_is_none_any_more(tmp_path: Path, caplog: pytest.Log
 
 async def test_a_connection_string_is_as_good_as_a_key() -> None:
     """Azure's portal offers both; the signature is the same."""
-    signing = Catalogue.load().vendors["azure-job-router"].adapter.signing["accessKey"]
+    signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     whole = f"endpoint=https://contoso.communication.azure.com/;accesskey={ACCESS_KEY}"
     with_key, with_string = (Signature(signing, SecretStr(each), FakeClock()) for each in (ACCESS_KEY, whole))
     assert await with_key.headers(REQUEST, 0) == await with_string.headers(REQUEST, 0)

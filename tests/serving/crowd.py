@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from tests.support.patience import PATIENCE
 from tests.support.raw import message
 
-AT_MOST_SECONDS = 30.0
+AT_MOST_SECONDS = 5 * PATIENCE
 """How long anything may take."""
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.support.mortal import mortal
+from tests.support.patience import PATIENCE
 from tests.support.served import url_of
 
 KEY = "key-of-the-tests-of-serving"
-SECONDS = 60
+SECONDS = 3 * PATIENCE
+"""How long the whole program may take to start, to stop, or to answer."""
 AT_LENGTH = "CHAOS_ROUNDS" in os.environ
 """Whether there is time, as `make chaos` has it: to start and to stop several workers takes long."""
 

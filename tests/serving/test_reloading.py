@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.serving.process import AT_LENGTH
+from tests.serving.process import AT_LENGTH, SECONDS
 from tests.support.mortal import mortal
+from tests.support.patience import wait_until
 from tests.support.served import url_of
 
-SECONDS = 60.0
 CALLERS = """
 rate_limit = "none"
 {server}
@@ -44,6 +44,14 @@ class House:
     workers: int
     process: subprocess.Popen[str] = field(init=False)
     url: str = ""
+    said: list[str] = field(default_factory=list)
+    listening: threading.Thread = field(init=False)
+
+    def listen(self) -> None:
+        """Take down what it says from now on."""
+        assert self.process.stdout is not None
+        self.listening = threading.Thread(target=self.said.extend, args=(self.process.stdout,), daemon=True)
+        self.listening.start()
 
     def write(self, number: int, server: str = "") -> None:
         """Write the settings, in which `desk` has its key of this number."""
@@ -73,11 +81,16 @@ class House:
             assert time.monotonic() < end
             time.sleep(0.05)
 
+    def wait_for_words(self, words: str, times: int) -> None:
+        """Wait until it has said something so often."""
+        wait_until(lambda: "".join(self.said).count(words) >= times, SECONDS)
+
     def stopped(self) -> str:
         """Stop it; gives what it said."""
         self.process.terminate()
-        said, _ = self.process.communicate(timeout=SECONDS)
-        return said
+        self.process.wait(SECONDS)
+        self.listening.join(SECONDS)
+        return "".join(self.said)
 
 
 @contextmanager
@@ -96,11 +109,15 @@ def house(folder: Path, workers: int) -> Iterator[House]:
     )
     try:
         made.url = url_of(made.process)
+        made.listen()
         yield made
     finally:
         if made.process.poll() is None:
             os.killpg(made.process.pid, signal.SIGKILL)
-            made.process.communicate(timeout=SECONDS)
+            made.process.wait(SECONDS)
+        if made.process.stdout is not None:
+            made.listening.join(SECONDS)
+            made.process.stdout.close()
 
 
 @contextmanager
@@ -138,8 +155,8 @@ def test_new_settings_count_and_no_request_is_dropped(tmp_path: Path, workers: i
             made.write(2)
             made.reload()
             made.wait_for(2)
+            wait_until(lambda: sum(answers.values()) > 50, SECONDS)
         assert set(answers) == {"200"}
-        assert sum(answers.values()) > 50
         said = made.stopped()
     assert said.count("the settings were reloaded") == 1
     assert "Traceback" not in said
@@ -163,16 +180,19 @@ BAD = {
 }
 
 
+REFUSED = "were not reloaded, and the old ones hold"
+
+
 @pytest.mark.parametrize(("workers", "bad"), [(1, list(BAD)), *([(2, ["a mistake"])] if AT_LENGTH else [])])
 def test_bad_settings_change_nothing(tmp_path: Path, workers: int, bad: list[str]) -> None:
     """The old ones hold, and the log says what is wrong, or that it needs a new start."""
     with house(tmp_path, workers) as made:
-        for name in bad:
+        for number, name in enumerate(bad, 1):
             made.write_text(BAD[name][0])
             made.reload()
-            time.sleep(0.5 * workers)
+            made.wait_for_words(REFUSED, number)
             assert (made.status(1), made.status(9)) == (200, 401)
         said = made.stopped()
     assert all(BAD[name][1] in said for name in bad)
-    assert said.count("were not reloaded, and the old ones hold") == len(bad)
+    assert said.count(REFUSED) == len(bad)
     assert "Traceback" not in said

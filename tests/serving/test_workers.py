@@ -21,7 +21,6 @@ def status(url: str) -> int:
     return requests.get(f"{url}/v1/connections", headers=headers, timeout=SECONDS).status_code
 
 
-@pytest.mark.timeout(3 * SECONDS)
 def test_workers_share_a_port_and_are_replaced() -> None:
     """Two workers answer on one port; one that dies is replaced; all stop when the server is told to."""
     with served("--workers", "2", "--no-access-log") as (process, url):
@@ -42,7 +41,6 @@ def test_workers_share_a_port_and_are_replaced() -> None:
         assert children(process) == []
 
 
-@pytest.mark.timeout(2 * SECONDS)
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--sandbox"]], ids=str)
 def test_ctrl_c_stops_everything_quietly(options: list[str]) -> None:
     """Ctrl+C reaches every process of the terminal; each ends, and none complains."""

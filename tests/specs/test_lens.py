@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app import Catalogue
 from gateway.domain.model import JobAction
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.lens import Lens, LensMismatch, Place
 from gateway.specs.vendor import ActionMapping
+from tests.support.documents import installed
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 MAPPINGS = [
     pytest.param(mapping, CATALOGUE.actions[mapping.action], id=f"{vendor.name}-{mapping.action}")
     for vendor in CATALOGUE.vendors.values()

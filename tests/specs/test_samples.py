@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Catalogue
 from gateway.domain.model import JobAction
 from gateway.engine.wire import http_request
+from tests.support.documents import installed
 
-CATALOGUE = Catalogue.load()
+CATALOGUE = installed()
 AZURE = "https://contoso.westus.communications.azure.com"
 VONAGE = "https://emea.api.cc.vonage.com/interaction-content-export"
 JOB = "8780b28c-7079-4de1-9143-4d369289e958"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gateway.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.transport import HttpTransport
+from tests.support.patience import PATIENCE
 
 Headers = Mapping[str, str]
 NONE: Headers = {}
@@ -24,7 +25,13 @@ class Caller:
         self.transports: dict[str, HttpTransport] = {}
 
     async def __call__(
-        self, url: str, method: str = "POST", content: bytes = b"", *, seconds: float = 5.0, headers: Headers = NONE
+        self,
+        url: str,
+        method: str = "POST",
+        content: bytes = b"",
+        *,
+        seconds: float = PATIENCE,
+        headers: Headers = NONE,
     ) -> HttpReply:
         """Send one request that has to end in `seconds`."""
         request = HttpRequest(method, url, headers, content)

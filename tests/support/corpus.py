@@ -15,14 +15,12 @@ from urllib.parse import quote
 
 from gateway.domain.model import HttpRequest
 from tests.support.edge import LIMITS, MARK, Edge
+from tests.support.patience import PATIENCE
 from tests.support.raw import RawResponse
 from tests.support.vendors import TOKEN_URL
 
 Answer = frozenset[int | None]
 """The statuses that may come back; None where the connection may be closed without an answer."""
-
-GRACE_SECONDS = 4.0
-"""How long a busy machine may take beyond the limits. Less than the server keeps an idle connection open."""
 
 _PLACEHOLDER = re.compile(rb"@(host|HOST|key|base|read|jobs|verb|action|member|escaped|body|size|hex|mark|length)@")
 HOST = b"Host: @host@\r\n"
@@ -121,6 +119,12 @@ class Hostile:
         return self.name
 
     @property
+    def kind(self) -> object:
+        """What sets it apart from most others: its table, what may come back, and how it ends."""
+        answers = [sorted(each, key=str) for each in self.answers]
+        return self.name.partition(":")[0], answers, self.actions, self.ending.name, self.closes
+
+    @property
     def is_head(self) -> bool:
         """Whether its response has no body."""
         return self.pieces[0].startswith(b"HEAD ")
@@ -145,7 +149,7 @@ def send(edge: Edge, surface: Surface, hostile: Hostile) -> Heard:
     with socket.socket() as connection:
         if hostile.ending is Ending.IS_DEAF:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        connection.settimeout(GRACE_SECONDS)
+        connection.settimeout(PATIENCE)
         connection.connect((edge.client.host, edge.client.port))
         _send_pieces(connection, surface.fill(hostile.pieces), hostile.pause)
         return _ENDINGS[hostile.ending](connection, hostile)
@@ -232,7 +236,7 @@ def _send_pieces(connection: socket.socket, pieces: tuple[bytes, ...], pause: fl
 def _read(connection: socket.socket, hostile: Hostile) -> Heard:
     """Listen until the connection ends. Unless the server is to end it, the client does, once it has heard enough."""
     found, rest, closed = list[RawResponse](), b"", False
-    deadline = time.monotonic() + LIMITS.header_seconds + GRACE_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not closed and (left := deadline - time.monotonic()) > 0:
         piece = _receive(connection, left)
         closed = piece == b""

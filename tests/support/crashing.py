@@ -1,7 +1,8 @@
 """Gateways in processes of their own, which can be killed at any moment or end themselves at a named one.
 
-`gateways` gives a nursery, in which one starts in a tenth of a second: it has everything loaded, and forks. They share
-a ledger and the sandbox of the process that started them, whose log tells what reached the vendors.
+A nursery is a process in which one starts in a tenth of a second: it has everything loaded, and forks. One is enough
+for all tests of a run. The gateways of a `Household` share a ledger and the sandbox of the process that started them,
+whose log tells what reached the vendors.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,10 +40,11 @@ from gateway.listening import HOST, Manner, address, listen, server
 from gateway.sandbox.server import SandboxServer
 from gateway.serving import log_to_terminal, with_sandbox
 from gateway.transport import HttpTransport
+from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "jobgate_key-of-gateways-that-crash"
-START_SECONDS = 100.0
+START_SECONDS = PATIENCE
 FULL_DISK = 4_096
 """Bytes beyond which no file grows on a disk that is full: not one page more fits into a ledger in SQLite."""
 _LEASE = "TESTS_LEASE_SECONDS"
@@ -145,29 +148,31 @@ def main() -> None:
     """Load everything, and start a gateway for each line of the input; end with the input, and all of them with it."""
     import alembic.command  # noqa: F401, PLC0415 - it takes its time, and each gateway would load it
 
-    settling.LEASE_SECONDS = float(os.environ.get(_LEASE, settling.LEASE_SECONDS))
-    settings, catalogue = load(), Catalogue.load()
+    catalogue = Catalogue.load()
     log_to_terminal()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries the dead by itself
-    say(ready=True)
-    while order := sys.stdin.readline():
+    say(0, ready=True)
+    while line := sys.stdin.readline():
         if os.fork() == 0:
-            told = json.loads(order)
+            order = json.loads(line)
             try:
-                be_a_gateway(
-                    settings, catalogue, Crash(Point(told["point"]), told["on"], told["job_id"]) if told else None
-                )
+                with Path(order["log"]).open("ab") as log:
+                    os.dup2(log.fileno(), sys.stderr.fileno())
+                be_a_gateway(order, catalogue)
             finally:
                 os._exit(0)
     os.killpg(0, signal.SIGKILL)
 
 
-def be_a_gateway(settings: Settings, catalogue: Catalogue, crash: Crash | None) -> None:
-    """Serve until told to stop."""
+def be_a_gateway(order: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Serve until told to stop, with the settings of the order's environment."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    say(pid=os.getpid())
-    clock = SystemClock()
-    trap = Trap(crash)
+    say(order["number"], pid=os.getpid())
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    settling.LEASE_SECONDS = float(os.environ.get(_LEASE, settling.LEASE_SECONDS))
+    settings, clock, crash = load(), SystemClock(), order["crash"]
+    trap = Trap(Crash(Point(crash["point"]), crash["on"], crash["job_id"]) if crash else None)
     gateway = Gateway(
         settings,
         catalogue,
@@ -176,13 +181,13 @@ def be_a_gateway(settings: Settings, catalogue: Catalogue, crash: Crash | None) 
         ledger=CrashingLedger(settings, clock, trap),
     )
     with listen(HOST, 0) as listening:
-        greeting = json.dumps({"url": address(listening)})
+        greeting = json.dumps({"number": order["number"], "url": address(listening)})
         server(gateway.application, Manner(limits=settings.limits, greeting=greeting)).run(sockets=[listening])
 
 
-def say(**members: Any) -> None:
-    """Tell the process that started this one."""
-    print(json.dumps(members), flush=True)  # noqa: T201 - it is how the two talk
+def say(number: int, **members: Any) -> None:
+    """Tell the process that gave the order of this number."""
+    print(json.dumps({"number": number, **members}), flush=True)  # noqa: T201 - it is how the two talk
 
 
 class Gone(Exception):
@@ -244,35 +249,43 @@ class GatewayProcess:
 
 
 class Nursery:
-    """A process that starts gateways which all have the same settings."""
+    """A process that starts gateways."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
-        """Use a process that runs `main`, and writes its log to a file."""
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        """Use a process that runs `main`."""
         self._process = process
-        self._log = log
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._numbers = count(1)
         self._lock = threading.Lock()
         self._listening = threading.Thread(target=self._listen, args=(process.stdout,), daemon=True)
         self._listening.start()
 
     def wait_until_ready(self) -> None:
         """Wait until everything is loaded."""
-        self._heard("ready", START_SECONDS)
+        self._heard(0, "ready", START_SECONDS)
 
-    def start(self, crash: Crash | None = None) -> GatewayProcess:
+    def start(self, environment: Mapping[str, str], log: Path, crash: Crash | None) -> GatewayProcess:
         """Start a gateway, and wait until it can be used. Raises Gone where it ends before."""
         with self._lock:
             assert self._process.stdin is not None
-            print(json.dumps(crash and asdict(crash)), file=self._process.stdin, flush=True)
-            born = GatewayProcess(self._heard("pid", START_SECONDS), "", time.monotonic())
+            number = next(self._numbers)
+            order = {
+                "number": number,
+                "environment": dict(environment),
+                "log": str(log),
+                "crash": crash and asdict(crash),
+            }
+            print(json.dumps(order), file=self._process.stdin, flush=True)
+            born = GatewayProcess(self._heard(number, "pid", START_SECONDS), "", time.monotonic())
             end = time.monotonic() + START_SECONDS
             while time.monotonic() < end:
                 alive = born.is_alive
                 with suppress(queue.Empty):
-                    return GatewayProcess(born.pid, self._heard("url", 0.05), time.monotonic())
+                    return GatewayProcess(born.pid, self._heard(number, "url", 0.05), time.monotonic())
                 if not alive:
-                    raise Gone(self.last_words())
-        raise TimeoutError(f"the gateway did not start:\n{self.last_words()}")
+                    raise Gone(f"the gateway {born.pid} ended while it started.")
+        born.kill()
+        raise TimeoutError(f"the gateway {born.pid} did not start.")
 
     def close(self) -> None:
         """End it, and every gateway with it."""
@@ -284,43 +297,71 @@ class Nursery:
             if stream is not None:
                 stream.close()
 
-    def last_words(self) -> str:
-        """The end of the log of all of them."""
-        return "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-30:])
-
     def _listen(self, lines: IO[str]) -> None:
         for line in lines:
             self._lines.put(line)
         self._lines.put("")
 
-    def _heard(self, name: str, seconds: float) -> Any:
-        """What is said next. Raises queue.Empty where that takes too long."""
-        line = self._lines.get(timeout=seconds)
-        if not line:
-            raise Gone(self.last_words())
-        return json.loads(line)[name]
+    def _heard(self, number: int, name: str, seconds: float) -> Any:
+        """What is said next about an order. Raises queue.Empty where that takes too long."""
+        while True:
+            line = self._lines.get(timeout=seconds)
+            if not line:
+                raise Gone("the nursery has ended.")
+            # A gateway that was killed while it started may have been heard too late.
+            if (told := json.loads(line))["number"] == number:
+                return told[name]
+
+
+@dataclass(frozen=True)
+class Household:
+    """Gateways of one nursery that have the same settings, and write one log."""
+
+    nursery: Nursery
+    environment: Mapping[str, str]
+    log: Path
+    started: list[GatewayProcess] = field(default_factory=list)
+
+    def start(self, crash: Crash | None = None) -> GatewayProcess:
+        """Start a gateway, and wait until it can be used. Raises Gone where it ends before."""
+        made = self.nursery.start(self.environment, self.log, crash)
+        self.started.append(made)
+        return made
+
+    def last_words(self) -> str:
+        """The end of the log of all of them."""
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-30:])
 
 
 @contextmanager
-def gateways(environment: Mapping[str, str], log: Path) -> Iterator[Nursery]:
-    """A nursery whose gateways have the settings of an environment; all of them are gone after the block."""
-    with log.open("wb") as writing:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.crashing"],
-            cwd=ROOT,
-            env={**surroundings(), **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=writing,
-            text=True,
-            start_new_session=True,
-        )
-    nursery = Nursery(process, log)
+def nursery() -> Iterator[Nursery]:
+    """A nursery that is gone after the block, and every gateway with it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.crashing"],
+        cwd=ROOT,
+        env=surroundings(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    made = Nursery(process)
     try:
-        nursery.wait_until_ready()
-        yield nursery
+        made.wait_until_ready()
+        yield made
     finally:
-        nursery.close()
+        made.close()
+
+
+@contextmanager
+def household(nursery: Nursery, environment: Mapping[str, str], log: Path) -> Iterator[Household]:
+    """Gateways that have the settings of an environment; all of them are gone after the block."""
+    made = Household(nursery, {**surroundings(), **environment}, log)
+    try:
+        yield made
+    finally:
+        for each in made.started:
+            each.kill()
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+import uvicorn
+
+from gateway import listening
 from gateway.app import Catalogue, Gateway
 from gateway.edge.limits import Limits
 from gateway.ledger.memory import MemoryLedger
 from gateway.listening import in_background
+from tests.support.patience import FOR_EVER
 from tests.support.problems import Problems
 from tests.support.raw import RawClient, RawResponse
 from tests.support.transport import FakeTransport
@@ -72,6 +77,24 @@ def serving(catalogue: Catalogue, limits: Limits = LIMITS) -> Iterator[Edge]:
     """Serve a gateway until the block ends."""
     transport = FakeTransport(otherwise=obedient)
     gateway = Gateway(settings(limits=limits), catalogue, transport=transport, ledger=MemoryLedger())
-    with in_background(gateway.application, limits=limits) as url:
+    with idle_connections_kept(), in_background(gateway.application, limits=limits) as url:
         host, port = url.removeprefix("http://").split(":")
         yield Edge(gateway, transport, RawClient(host, int(port)), Problems(catalogue))
+
+
+@contextmanager
+def idle_connections_kept() -> Iterator[None]:
+    """Have servers that start until the block ends close no connection only because nothing is said on it.
+
+    Where one is closed, it was for another reason, however long a test has waited for it.
+    """
+    configure = listening._configuration
+
+    def patient(*how: Any) -> uvicorn.Config:
+        made = configure(*how)
+        made.timeout_keep_alive = int(FOR_EVER)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listening, "_configuration", patient)
+        yield

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
+from tests.support.patience import PATIENCE
+
 Header = tuple[str, str]
 
 
@@ -37,7 +39,7 @@ class RawClient:
 
     host: str
     port: int
-    seconds: float = 8.0
+    seconds: float = PATIENCE
 
     def request(
         self,
