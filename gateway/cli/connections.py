@@ -32,8 +32,7 @@ def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], c
         found = asyncio.run(one_page(gateway, name))
     except JobgateError as error:
         said = getattr(error, "diagnosis", None) or error.detail
-        title = "" if said.startswith(error.title) else f"{error.title}. "
-        raise Failure(f"{name} does not work: {title}{said} ({error.code})") from None
+        raise Failure(f"{name} does not work: {error.title}. {said} ({error.code})") from None
     typer.echo(f"{name} works: {settings.connections[name].vendor} let us in and showed {found} of its jobs.")
 
 
