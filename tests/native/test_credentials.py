@@ -276,7 +276,7 @@ async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
 @pytest.mark.parametrize("text", ["", "short", "not base64!" * 4, base64.b64encode(b"x" * 15).decode()])
 def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
     """It would sign nothing, or too little."""
-    with pytest.raises(ValueError, match="Base64"):
+    with pytest.raises(ValueError, match="Base64" if text else "is empty"):
         settings(access_key=SecretStr(text))
 
 
