@@ -7,13 +7,14 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gateway.domain.adapter import Adapter, Signed, Signing
 from gateway.domain.model import HttpRequest, JobAction, Json
+from gateway.domain.times import http_date
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far apart the clocks may be. Microsoft documents no figure for this service; five minutes is usual at Azure."""
@@ -124,11 +125,8 @@ def _http_date(second: datetime) -> str:
 
 def _is_near(date: str, now: datetime) -> bool:
     """Whether an HTTP date is one, and now."""
-    try:
-        at = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):
-        return False
-    return at.tzinfo is not None and abs(now - at) <= CLOCK_SKEW
+    at = http_date(date)
+    return at is not None and abs(now - at) <= CLOCK_SKEW
 
 
 def _digest(content: bytes) -> str:

@@ -1,9 +1,10 @@
-"""Times as they are written in messages: RFC 3339."""
+"""Times as they are written in messages: RFC 3339, and the HTTP dates of RFC 9110."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +43,18 @@ def is_date_time(text: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
+
+
+def http_date(text: str) -> datetime | None:
+    """The time, in UTC, of an HTTP date in any of its three forms (RFC 9110, 5.6.7); None where the text is none.
+
+    None too where no such time can be counted, as in the year 10000.
+    """
+    try:
+        time = parsedate_to_datetime(text)
+        return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_later(time: object, now: datetime) -> bool:
