@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.domain.errors import FieldError
 from gateway.domain.model import Json
+from gateway.domain.numbers import number
 from gateway.specs.document import Document, pointer
 from gateway.specs.schemas import Validator, has_default, with_defaults
 
@@ -50,7 +51,7 @@ class Parameter:
         if self.type == "integer" and _INTEGER.fullmatch(text):
             return int(text)
         if self.type == "number" and _NUMBER.fullmatch(text):
-            return float(text)
+            return number(text) if number(text) is not None else text
         if self.type == "boolean":
             return _BOOLEANS.get(text, text)
         return text
