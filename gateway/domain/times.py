@@ -12,7 +12,7 @@ LAST_MILLISECOND = 2**48 - 1
 """The last that an id can hold; it is in the year 10889."""
 _HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = re.compile(
-    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?:\.[0-9]+)?"
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?P<fraction>\.[0-9]+)?"
     rf"(?:[Zz]|[+-]{_HOUR_AND_MINUTE})"
 )
 
@@ -43,6 +43,22 @@ def is_date_time(text: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
+
+
+def canonical_date_time(text: str) -> str:
+    """A `date-time` of RFC 3339 in UTC, without zeros at the end of its fraction; anything else as it is."""
+    match = _DATE_TIME.fullmatch(text)
+    try:
+        time = parse_date_time(text).replace(microsecond=0)
+        utc = (time - (time.utcoffset() or timedelta())).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return text
+    if match is None:
+        return text
+    written = utc.isoformat(timespec="seconds")
+    seconds = f"{written[:-2]}{match['second']}"
+    fraction = (match["fraction"] or "").rstrip("0").rstrip(".")
+    return f"{seconds}{fraction}Z"
 
 
 def http_date(text: str) -> datetime | None:

@@ -135,7 +135,8 @@ def make_file(file: Path) -> None:
 def parsed(address: str) -> URL:
     """The address of a database that can be used. Raises UnusableDatabase, whose message has no password."""
     try:
-        url = make_url(address)
+        scheme, colon, rest = address.partition(":")
+        url = make_url(f"{scheme.lower()}{colon}{rest}")
         backend = url.get_backend_name()
     except (ArgumentError, ValueError):
         raise UnusableDatabase("database_url: write it as postgresql://user:password@host/database.") from None

@@ -262,7 +262,7 @@ def str_of(value: Any) -> str:
         {},
         {"expires_in": 7_200},
         *(GOOD | {"access_token": value} for value in NO_TOKENS),
-        *(GOOD | {"token_type": value} for value in ("mac", "", None, 7)),
+        *(GOOD | {"token_type": value} for value in ("mac", 7, ["bearer"])),
         b'{"access_token": "abc", "expires_in": ' + b"9" * 5_000 + b"}",
     ],
     ids=str_of,
