@@ -184,7 +184,7 @@ class ClientCredentials:
         except (ValueError, RecursionError):
             body = None
         members = body if isinstance(body, Mapping) else {}
-        token, kind = members.get("access_token"), members.get("token_type", BEARER)
+        token, kind = members.get("access_token"), members.get("token_type") or BEARER
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
         if not isinstance(kind, str) or kind.lower() != BEARER:
