@@ -5,21 +5,26 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote_plus
 
 from gateway.domain.adapter import Adapter, Signed, Signing
 from gateway.domain.model import HttpRequest, JobAction, Json
+from gateway.domain.times import http_date
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far apart the clocks may be. Microsoft documents no figure for this service; five minutes is usual at Azure."""
 
 _SIGNED_HEADERS = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&"
 """What stands before the signature: the selection of headers of Microsoft's page and of its SDKs."""
+_SIGNED = re.compile(re.escape(f"{_SIGNED_HEADERS}Signature="), re.IGNORECASE)
+"""The same as it may come: schemes, their parameters and names of header fields have no case (RFC 9110, 5.1 and 11)."""
 
 
 def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
@@ -42,7 +47,8 @@ def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
     """Check a request's signature as the service does. Raises PermissionError, with the reason.
 
     Microsoft's SDK for Python signs the whole endpoint of its connection string as the host, a path in it included
-    (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`); so both are taken.
+    (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`), and those for JavaScript sign the query as
+    a form has it (@azure/communication-common 2.5.0, `URLSearchParams`); so both are taken.
     """
     sent = {name.lower(): value for name, value in request.headers.items()}
     date, digest = sent.get("x-ms-date", ""), _digest(request.content)
@@ -50,12 +56,14 @@ def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
         raise PermissionError("The request has no x-ms-date header, or one that is too far from the present.")
     if sent.get("x-ms-content-sha256") != digest:
         raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
-    signed_headers, _, signature = sent.get("authorization", "").partition("Signature=")
-    if signed_headers != _SIGNED_HEADERS:
+    written = _SIGNED.match(sent.get("authorization", ""))
+    if written is None:
         raise PermissionError(f"The Authorization header does not begin with {_SIGNED_HEADERS}Signature=.")
+    signature = written.string[written.end() :]
     host, target = _address(request.url)
     hosts = dict.fromkeys((endpoint.partition("://")[2], host))
-    texts = [_signed_text(request.method, target, date, each, digest) for each in hosts]
+    targets = dict.fromkeys((target, _with_form(target)))
+    texts = [_signed_text(request.method, path, date, each, digest) for each in hosts for path in targets]
 
     def signed(access_key: str) -> str | None:
         made = (_signature(access_key, text) for text in texts)
@@ -109,6 +117,26 @@ def _address(url: str) -> tuple[str, str]:
     return authority, slash + target
 
 
+def _with_form(target: str) -> str:
+    """A path and query, the query as a form has it (URL Standard, application/x-www-form-urlencoded).
+
+    Two queries become one only where they have the same names and values in the same order, so that a signature of the
+    one says no less than one of the other.
+    """
+    path, mark, query = target.partition("?")
+    if not mark or not query.isascii():
+        return target
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        return target
+    return f"{path}?{'&'.join(f'{_in_form(name)}={_in_form(value)}' for name, value in pairs)}"
+
+
+def _in_form(text: str) -> str:
+    return quote_plus(text, safe="*").replace("~", "%7E")
+
+
 @lru_cache(maxsize=1_024)
 def _keyed(access_key: str) -> hmac.HMAC:
     """The signature's beginning, which is the same for each request and costs most of it."""
@@ -129,11 +157,8 @@ def _http_date(second: datetime) -> str:
 
 def _is_near(date: str, now: datetime) -> bool:
     """Whether an HTTP date is one, and now."""
-    try:
-        at = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):
-        return False
-    return at.tzinfo is not None and abs(now - at) <= CLOCK_SKEW
+    at = http_date(date)
+    return at is not None and abs(now - at) <= CLOCK_SKEW
 
 
 def _digest(content: bytes) -> str:

@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.domain.urls import Address, canonical_base, origin_of
 from gateway.edge.hosts import canonical_host
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
@@ -42,16 +43,27 @@ class ConfigurationError(Exception):
     """The settings cannot be used. The message lists every mistake with its key and how to mend it."""
 
 
-def _address(value: str) -> str:
-    if not value.startswith(("https://", "http://")):
-        raise ValueError("write it with its scheme, as in https://contoso.communication.azure.com")
-    if "@" in value.partition("//")[2].partition("/")[0]:
-        raise ValueError("leave out user and password: they are never sent, and an address may be shown")
+_NO_ADDRESS = "write it with its scheme, and without user, query and fragment: https://contoso.communication.azure.com"
+
+
+def _issuer(value: str) -> str:
+    """A name that is an address too; as a name it counts to the letter."""
+    _address(value)
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        return str(Address.of(value))
+    except ValueError:
+        raise ValueError(_NO_ADDRESS) from None
+
+
 def _endpoint(value: str) -> str:
-    return _address(value).rstrip("/")
+    try:
+        return canonical_base(value)
+    except ValueError:
+        raise ValueError(_NO_ADDRESS) from None
 
 
 def _listening_host(value: str) -> str:
@@ -71,7 +83,7 @@ def _network(value: str) -> str:
 class Section(BaseModel):
     """A part of the tree: fixed once read, and without room for misspelt keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
 
 def _api_key(value: Reference) -> Reference:
@@ -110,7 +122,10 @@ Database = Annotated[DatabaseUrl, BeforeValidator(_written), AfterValidator(chec
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
 AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Seconds = Annotated[float, Field(gt=0)]
+TokenUrl = Annotated[str, AfterValidator(_address)]
+LONGEST_SECONDS = 2_678_400
+"""A month, in seconds. Nothing is waited for longer."""
+Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
 HostName = Annotated[str, BeforeValidator(_host_name), Field(pattern=HOST_NAME)]
 ListeningHost = Annotated[str, AfterValidator(_listening_host)]
 ProxyNetwork = Annotated[str, AfterValidator(_network)]
@@ -136,14 +151,14 @@ class ClientCredentialsAuthentication(Section):
     client_authentication: Literal["form", "basic"] = Field(
         "form", description="How id and secret are sent to the token endpoint: in the form, or as HTTP Basic."
     )
-    token_url: Endpoint
+    token_url: TokenUrl
 
 
 class QuotaSettings(Section):
     """How many requests a vendor takes."""
 
-    requests: int = Field(ge=1)
-    seconds: float = Field(gt=0)
+    requests: int = Field(ge=1, le=1_000_000_000)
+    seconds: Seconds
 
 
 class ConnectionSettings(Section):
@@ -265,7 +280,7 @@ class CallerSettings(Section):
 class OpenIdSettings(Section):
     """The OpenID Connect issuer whose tokens are taken."""
 
-    issuer: Annotated[str, AfterValidator(_address)] = Field(
+    issuer: Annotated[str, AfterValidator(_issuer)] = Field(
         description="The issuer, exactly as its tokens name it in `iss`."
     )
     audience: str = Field(min_length=1, description="What a token must name in `aud`.")
@@ -284,7 +299,7 @@ class OpenIdSettings(Section):
     @model_validator(mode="after")
     def _is_private(self) -> Self:
         addresses = (self.issuer, self.keys_origin or self.issuer)
-        if not self.plain_http and any(not address.startswith("https://") for address in addresses):
+        if not self.plain_http and any(not origin_of(address).startswith("https://") for address in addresses):
             raise ValueError("an address is not https://; where that is meant, set plain_http = true")
         return self
 
@@ -296,6 +311,7 @@ class LedgerSettings(Section):
     retention_days: int | None = Field(
         None,
         ge=1,
+        le=36_500,
         description="How long settled job actions are kept at least, in days; for ever where it is left out. "
         "What is unsettled is never deleted.",
     )
@@ -306,11 +322,11 @@ class LedgerSettings(Section):
         "that was noticed. What the job does not show so long after the action was sent as the last of them says was "
         "not carried out.",
     )
-    repeat_seconds: float = Field(
-        60.0, gt=0, description="How often the job is read afterwards where it does not tell, in seconds."
+    repeat_seconds: Seconds = Field(
+        60.0, description="How often the job is read afterwards where it does not tell, in seconds."
     )
-    give_up_seconds: float = Field(
-        3_600.0, gt=0, description="How long after the outcome became doubtful the job is read no more, in seconds."
+    give_up_seconds: Seconds = Field(
+        3_600.0, description="How long after the outcome became doubtful the job is read no more, in seconds."
     )
 
     @model_validator(mode="after")
@@ -369,6 +385,7 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         str_strip_whitespace=True,
+        allow_inf_nan=False,
         nested_model_default_partial_update=True,
     )
     file: ClassVar[Path | None] = None

@@ -27,6 +27,7 @@ from yarl import URL
 from gateway.domain.errors import GatewayError, VendorReplyNotUnderstood, VendorTimedOut
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
+from gateway.domain.urls import origin_of
 from gateway.unreachable import unreachable
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class HttpTransport:
         outgoing: Outgoing | None = None
         try:
             origin, content = written(request)
-            if origin.lower() not in self._allowed:
+            if origin not in self._allowed:
                 raise GatewayError("Jobgate made a request to an address that this connection may not call.")
             outgoing = Outgoing(await self._connect(origin, deadline), content)
             return await _exchange(outgoing, deadline - self._clock.monotonic())
@@ -161,14 +162,6 @@ class Connector(aiohttp.TCPConnector):
             return await super()._create_connection(*arguments, **settings)
 
 
-def origin_of(url: str) -> str:
-    """Scheme and authority of a URL, in lower case. Raises ValueError where it has none."""
-    found = _URL.fullmatch(url)
-    if found is None:
-        raise ValueError("the URL is not one of http or https with a host")
-    return found["origin"].lower()
-
-
 def written(request: HttpRequest) -> tuple[str, bytes]:
     """Where a request goes, and its bytes. Raises ValueError where it would not be one request of HTTP/1.1."""
     url = _URL.fullmatch(request.url)
@@ -184,7 +177,7 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     if not all(map(_is_printable, lines)):
         raise ValueError("a header field is not printable ASCII")
-    return url["origin"], b"%b\r\n\r\n%b" % ("\r\n".join(lines).encode("ascii"), request.content)
+    return origin_of(url["origin"]), b"%b\r\n\r\n%b" % ("\r\n".join(lines).encode("ascii"), request.content)
 
 
 def _is_printable(text: str) -> bool:

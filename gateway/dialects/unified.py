@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -21,7 +20,9 @@ from gateway.domain.errors import (
     JobgateError,
     UnknownJobAction,
 )
+from gateway.domain.fields import members, named, parts, unquoted
 from gateway.domain.model import JobAction, Json, Outcome, Page
+from gateway.domain.numbers import up_to
 from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
@@ -153,11 +154,27 @@ class UnifiedApi:
         query = request.query
         before = record_at(query["cursor"]) if "cursor" in query else None
         chosen = selection(request)
-        page = NO_RECORDS if chosen is None else await self._ledger.page(chosen, query["limit"], before)
+        page = NO_RECORDS if chosen is None else await self._records(chosen, query["limit"], before)
         cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
         headers = link_to_next(f"{request.address.prefix}{BASE_PATH}/job-actions", query, cursor)
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
+
+    async def _records(self, chosen: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+        """A page of records, whatever form of the job's id is asked by."""
+        ids = self._ids_of(chosen.job_id, chosen.connection)
+        pages = [await self._ledger.page(replace(chosen, job_id=each), limit, before) for each in ids]
+        return merged(pages, limit)
+
+    def _ids_of(self, job_id: str | None, connection: str | None) -> Iterable[str | None]:
+        """The ids of the jobs that a text names: as each vendor writes it, and as it is.
+
+        Where the vendor is not named, a text may be a UUID to one and another id than its small letters to the next.
+        """
+        if job_id is None:
+            return (None,)
+        named = [each for name, each in self._directory.connections.items() if connection in {None, name}]
+        return dict.fromkeys([job_id, *(each.vendor.specification.job_id(job_id) for each in named)])
 
     async def get_job_action(self, request: Request) -> Reply:
         """One of the caller's job actions, or of anybody's."""
@@ -243,9 +260,7 @@ def decode(request: Request) -> JobAction:
 def key_of(request: Request) -> str | None:
     """The idempotency key of a request: a string of RFC 8941 (in quotes), or the same characters without them."""
     written: str | None = request.header.get("Idempotency-Key")
-    if written is None or not written.startswith('"'):
-        return written
-    return re.sub(r"\\(.)", r"\1", written[1:-1])
+    return None if written is None else unquoted(written)
 
 
 class Preferences(Struct, frozen=True):
@@ -265,14 +280,28 @@ NO_PREFERENCES = Preferences()
 
 
 def preferences_of(request: Request) -> Preferences:
-    """The preferences of a request. Those that are not known are ignored, and so is `wait` without a number."""
+    """The preferences of a request. Those that are not known are ignored, and so is `wait` without a number.
+
+    Of two with one name the first counts (RFC 7240, 2).
+    """
     if "Prefer" not in request.header:
         return NO_PREFERENCES
-    parts = (part.split(";")[0].partition("=") for part in request.header["Prefer"].split(","))
-    given = {name.strip().lower(): value.strip().strip('"') for name, _, value in reversed([*parts])}
-    wait = given.get("wait", "")
-    seconds = min(int(wait), MOST_WAIT_SECONDS) if re.fullmatch("[0-9]{1,9}", wait) else 0
-    return Preferences(given.get("handling", "").lower() == "strict", seconds)
+    found = [named(parts(each)[0]) for each in members(request.header["Prefer"]) if parts(each)]
+    given = dict(reversed(found))
+    seconds = up_to(MOST_WAIT_SECONDS, given.get("wait", ""))
+    return Preferences(given.get("handling", "").lower() == "strict", seconds or 0)
+
+
+def merged(pages: Sequence[Page[JobActionRecord]], limit: int) -> Page[JobActionRecord]:
+    """The newest of several pages that begin at the same place, as one page that ends where the first of them ends."""
+    if len(pages) == 1:
+        return pages[0]
+    ends = max((page.next_cursor for page in pages if page.next_cursor is not None), default="")
+    known = sorted((each for page in pages for each in page.items if each.id >= ends), key=lambda each: each.id)
+    items = tuple(reversed(known))
+    if len(items) > limit:
+        return Page(items[:limit], items[limit - 1].id)
+    return Page(items, ends or None)
 
 
 def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> dict[str, str]:

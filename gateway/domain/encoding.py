@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from msgspec.json import Encoder
@@ -14,7 +15,10 @@ _ENCODER = Encoder()
 
 def dump(body: Json) -> bytes:
     """A JSON value as it goes out: UTF-8, compact. Its numbers are finite, since no reader of ours takes others."""
-    return _ENCODER.encode(body)
+    try:
+        return _ENCODER.encode(body)
+    except OverflowError:  # msgspec has no integers beyond 64 bits (0.22.0)
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def dump_line(body: Json) -> bytes:

@@ -76,7 +76,8 @@ class VendorRequest(Struct, frozen=True):
     """A call of one documented operation of a vendor, before it is put on the wire.
 
     `path`, `query` and `header` map parameter names of the vendor's document to values; `body` is
-    the JSON body, None where there is none.
+    the JSON body, None where there is none. `written_query` is a query that the vendor itself wrote, which goes out as
+    it is; `query` is then what it says.
     """
 
     operation_id: str
@@ -84,6 +85,7 @@ class VendorRequest(Struct, frozen=True):
     query: Mapping[str, Json] = {}
     header: Mapping[str, Json] = {}
     body: Json = None
+    written_query: str | None = None
 
     def parts(self) -> dict[str, Json]:
         """The request as one value, as lenses read it and schemas check it."""

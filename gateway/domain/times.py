@@ -1,9 +1,10 @@
-"""Times as they are written in messages: RFC 3339."""
+"""Times as they are written in messages: RFC 3339, and the HTTP dates of RFC 9110."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -11,7 +12,7 @@ LAST_MILLISECOND = 2**48 - 1
 """The last that an id can hold; it is in the year 10889."""
 _HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = re.compile(
-    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?:\.[0-9]+)?"
+    rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?P<fraction>\.[0-9]+)?"
     rf"(?:[Zz]|[+-]{_HOUR_AND_MINUTE})"
 )
 
@@ -42,6 +43,34 @@ def is_date_time(text: str) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
+
+
+def canonical_date_time(text: str) -> str:
+    """A `date-time` of RFC 3339 in UTC, without zeros at the end of its fraction; anything else as it is."""
+    match = _DATE_TIME.fullmatch(text)
+    try:
+        time = parse_date_time(text).replace(microsecond=0)
+        utc = (time - (time.utcoffset() or timedelta())).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return text
+    if match is None:
+        return text
+    written = utc.isoformat(timespec="seconds")
+    seconds = f"{written[:-2]}{match['second']}"
+    fraction = (match["fraction"] or "").rstrip("0").rstrip(".")
+    return f"{seconds}{fraction}Z"
+
+
+def http_date(text: str) -> datetime | None:
+    """The time, in UTC, of an HTTP date in any of its three forms (RFC 9110, 5.6.7); None where the text is none.
+
+    None too where no such time can be counted, as in the year 10000.
+    """
+    try:
+        time = parsedate_to_datetime(text)
+        return (time.replace(tzinfo=UTC) if time.tzinfo is None else time).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def is_later(time: object, now: datetime) -> bool:

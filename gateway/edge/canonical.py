@@ -75,8 +75,9 @@ def read_fields(headers: Headers, limits: Limits) -> Fields:
         raise HeaderFieldsTooLarge(f"The request has more than {limits.header_count} header fields.")
     fields: dict[bytes, bytes] = {}
     size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
+    for name, written in headers:
+        size += len(name) + len(written)
+        value = written.strip(b" \t")  # blanks around a value are no part of it (RFC 9110, 5.5)
         if name not in fields:
             fields[name] = value
         elif name in SINGLE:

@@ -33,6 +33,7 @@ from gateway.domain.errors import (
     UnknownPath,
     UnsupportedMediaType,
 )
+from gateway.domain.fields import unquoted
 from gateway.domain.model import Json, Outcome
 from gateway.domain.record import SignedName
 from gateway.edge.access_log import LoggedTargets
@@ -313,7 +314,7 @@ def declared_type(content_type: bytes) -> str:
     if declared is None:
         raise UnsupportedMediaType("The Content-Type of the body is no media type.")
     named = _PARAMETERS.findall(declared["parameters"])
-    if any(name == "charset" and value.strip('"') != "utf-8" for name, value in named):
+    if any(name == "charset" and unquoted(value) != "utf-8" for name, value in named):
         raise UnsupportedMediaType("The body is in another charset than UTF-8.")
     return declared["kind"]
 

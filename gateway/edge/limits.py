@@ -23,7 +23,7 @@ def _beyond(problem: type[JobgateError]) -> JsonDict:
 class Limits(BaseModel):
     """The limits of one request. All are settings, below `limits`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     target_bytes: int = Field(
         16_384, ge=256, description="Path and query together, in bytes.", json_schema_extra=_beyond(TargetTooLong)
@@ -56,4 +56,6 @@ class Limits(BaseModel):
     json_depth: int = Field(
         32, ge=2, description="How deeply arrays and objects may nest.", json_schema_extra=_beyond(MalformedRequest)
     )
-    json_digits: int = Field(20, ge=1, description="Digits of one number.", json_schema_extra=_beyond(MalformedRequest))
+    json_digits: int = Field(
+        20, ge=1, le=1_000, description="Digits of one number.", json_schema_extra=_beyond(MalformedRequest)
+    )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from gateway.domain.errors import (
     ActionNotSupported,
@@ -85,6 +85,10 @@ class Question(Struct, frozen=True):
     signature: SignedName | None = None
     origin: Origin = NOBODY
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Give id and parameters the one form that they have at the vendor, whatever surface they come by."""
+        force_setattr(self, "job_action", self.connection.vendor.specification.canonical(self.job_action))
 
     @property
     def fingerprint(self) -> bytes:

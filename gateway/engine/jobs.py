@@ -67,7 +67,7 @@ class Jobs:
     async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         """One job, by a certain operation of the vendor. Raises UnknownJob, and what any call raises."""
         get = self._get_one if read.items is None else self._find
-        return await get(connection, read, job_id, context)
+        return await get(connection, read, connection.vendor.specification.job_id(job_id), context)
 
     async def page(  # noqa: PLR0913 - which jobs, and for whom
         self,
@@ -194,7 +194,7 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
     status = vendor.specification.status(vendor_status)
     allowed = allowed_actions(vendor, status.pair.vendor_status)
     return Job(
-        id=job_id,
+        id=vendor.specification.job_id(job_id),
         connection=connection.name,
         vendor=vendor.name,
         status=status.pair,

@@ -84,7 +84,9 @@ def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     pieces = list(operation.path_pieces)
     pieces[1::2] = [_encoded(str(request.path[name])) for name in pieces[1::2]]
     path = "".join(pieces)
-    query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
+    query = request.written_query
+    if query is None:
+        query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
     return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
 
 

@@ -31,7 +31,8 @@ class Address:
         Raises UnusableDatabase, whose message has no password.
         """
         try:
-            url = make_url(text)
+            scheme, colon, rest = text.partition(":")
+            url = make_url(f"{scheme.lower()}{colon}{rest}")  # RFC 3986, 6.2.2.1
             backend = url.get_backend_name()
         except (ArgumentError, ValueError):
             raise UnusableDatabase("database_url: write it as postgresql://user:password@host/database.") from None

@@ -57,13 +57,15 @@ class Id(TypeDecorator[str]):
 
 
 NAME = String(64)
+CALLER = String(259).with_variant(String(64), "sqlite")
+"""`jwt:` and the longest subject. SQLite, which keeps texts of any length, need not copy its tables for it."""
 metadata = MetaData()
 
 job_actions = Table(
     "job_actions",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("caller", NAME, nullable=False),
+    Column("caller", CALLER, nullable=False),
     Column("connection", NAME, nullable=False),
     Column("job_id", String(1_024), nullable=False),
     Column("action", NAME, nullable=False),
@@ -121,7 +123,7 @@ probes = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("caller", NAME, primary_key=True),
+    Column("caller", CALLER, primary_key=True),
     Column("key", String(255), primary_key=True),
     Column("fingerprint", LargeBinary(32), nullable=False),
     Column("job_action_id", Id, nullable=False),
@@ -133,7 +135,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", String(12), primary_key=True),
-    Column("caller", NAME, nullable=False),
+    Column("caller", CALLER, nullable=False),
     Column("scopes", Text, nullable=False, comment="Separated by spaces."),
     Column("digest", LargeBinary(32), nullable=False),
     Column("created_at", BigInteger, nullable=False),

@@ -98,7 +98,7 @@ def observed(result: HttpReply | JobgateError) -> Observation:
 class Policy(BaseModel):
     """The figures. All are settings, below `policy`, and hold for each connection by itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     attempts: int = Field(3, ge=1, le=10, description="How often a request is sent at most, the first time included.")
     first_delay_seconds: float = Field(

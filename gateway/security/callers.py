@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +16,9 @@ from gateway.domain.record import SignedName
 from gateway.security.access_tokens import AccessTokens
 from gateway.security.keys import Keyring
 from gateway.security.openid import OpenIdTokens
+from gateway.security.web_tokens import TokenRefused
+
+log = logging.getLogger(__name__)
 
 _DOTS = 2
 """How many a JSON Web Token has, and no API key."""
@@ -34,14 +38,24 @@ class Callers:
         return AccessTokens(self.keyring, self.clock)
 
     async def identify(self, credential: str) -> Caller | None:
-        """Who presents this credential; None for nobody. Raises IssuerUnavailable."""
+        """Who presents this credential; None for nobody, of which the log has the reason. Raises IssuerUnavailable."""
         caller = self.keyring.identify(credential, self.clock.now())
-        if caller is not None or credential.count(".") != _DOTS:
+        if caller is not None:
             return caller
-        caller = self.access_tokens.identify(credential)
-        if caller is None and self.tokens is not None:
-            return await self.tokens.identify(credential)
-        return caller
+        if credential.count(".") != _DOTS:
+            log.warning("a credential is refused: %s", self.keyring.why_not(credential, self.clock.now()))
+            return None
+        try:
+            return self.access_tokens.identify(credential)
+        except TokenRefused as refusal:
+            reason = f"as a token of this gateway, {refusal}"
+        if self.tokens is not None:
+            try:
+                return await self.tokens.identify(credential)
+            except TokenRefused as refusal:
+                reason = f"{reason}; as one of the issuer, {refusal}"
+        log.warning("a token is refused: %s", reason)
+        return None
 
     def who_signed(self, request: HttpRequest, signing: Signing, endpoint: str) -> tuple[Caller, SignedName | None]:
         """Who has signed a request, and the name that this gives it. Raises Unauthenticated, saying what does not hold.
@@ -52,6 +66,7 @@ class Callers:
         try:
             signed = signing.verify(request, now, endpoint)
         except PermissionError as error:
+            log.warning("a signed request is refused: %s", error)
             raise Unauthenticated(str(error)) from error
         for key in self.keyring.access_keys(now):
             signature = signed(key.secret)
@@ -59,6 +74,7 @@ class Callers:
                 self.keyring.note_used(key.id, now)
                 lasts = signing.lasts
                 return key.caller, None if lasts is None else SignedName(name_of(signature), now + lasts)
+        log.warning("a signed request is refused: no access key of this gateway has signed it")
         raise Unauthenticated(
             "No access key of this gateway has signed the request. `jobgate keys create --access-key` makes one."
         )

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import logging
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from gateway.domain.errors import (
     VendorUnavailable,
 )
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
+from gateway.domain.numbers import number
 from gateway.domain.ports import Clock, Transport
 from gateway.domain.retry_after import retry_after
 from gateway.security.redaction import REDACTED
@@ -38,6 +38,10 @@ EARLY_SECONDS = 30.0
 """A token is used until this long before it ends."""
 RENEWAL_SECONDS = 60.0
 """So long before its end a token is renewed while it still serves, unless its whole life is short."""
+USUAL_LIFE_SECONDS = 300.0
+"""How long a token is used whose end is not told, or is no number. One that ends sooner is refused, and replaced."""
+BEARER = "bearer"
+"""The type of token that is used here, in any case (RFC 6749, 5.1; RFC 6750, 4)."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -177,14 +181,22 @@ class ClientCredentials:
             raise _refusal(reply.status)(f"The vendor's token endpoint answered {reply.status}.", asked)
         try:
             body: Json = json.loads(reply.content)
-            members = body if isinstance(body, Mapping) else {}
-            token, seconds = members["access_token"], float(str(members["expires_in"]))
-        except (ValueError, KeyError, RecursionError):
-            token, seconds = None, math.nan
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token) or not math.isfinite(seconds):
+        except (ValueError, RecursionError):
+            body = None
+        members = body if isinstance(body, Mapping) else {}
+        token, kind = members.get("access_token"), members.get("token_type") or BEARER
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
-        now = self._clock.monotonic()
+        if not isinstance(kind, str) or kind.lower() != BEARER:
+            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with a token that is no bearer token.")
+        now, seconds = self._clock.monotonic(), life(members.get("expires_in"))
         return Token(SecretStr(token), now + seconds, now + max(seconds - RENEWAL_SECONDS, seconds / 2))
+
+
+def life(expires_in: object) -> float:
+    """How long a token is good, in seconds. Who grants it need not say (RFC 6749, 5.1)."""
+    seconds = number(expires_in)
+    return USUAL_LIFE_SECONDS if seconds is None else seconds
 
 
 def basic(client_id: str, secret: str) -> str:

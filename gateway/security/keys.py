@@ -158,6 +158,17 @@ class Keyring:
         self._used[key.id] = now
         return key.caller
 
+    def why_not(self, text: str, now: datetime) -> str:
+        """Why a text opens nothing, for the log of whoever runs the gateway. It holds nothing of the text's secret."""
+        written = _KEY.fullmatch(text)
+        if written is None:
+            return "it is neither a key of the settings nor in the form of one of the key store, nor a token"
+        key = self._keys.get(written["id"])
+        if key is None or not hmac.compare_digest(key.digest, digest_of(text)):
+            return "the key store has no such API key"
+        state = "is revoked" if key.revoked_at is not None else "has expired"
+        return "it is good" if key.is_good(now) else f"the API key {key.id} {state}"
+
     def access_keys(self, now: datetime) -> Iterator[AccessKey]:
         """Every access key that opens this gateway."""
         yield from self._access_keys.values()

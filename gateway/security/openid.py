@@ -1,7 +1,7 @@
 """Bearer tokens of an OpenID Connect issuer: JWTs, checked with the keys that the issuer publishes.
 
-PyJWT checks signature, issuer, audience, algorithm and times. Its own client for key sets would block everybody while
-it fetches; so they are fetched here, by one request for all who wait (OpenID Connect Discovery 1.0, RFC 7517).
+PyJWT's own client for key sets would block everybody while it fetches; so they are fetched here, by one request for
+all who wait (OpenID Connect Discovery 1.0, RFC 7517).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gateway.domain.access import Caller
 from gateway.domain.errors import IssuerUnavailable, JobgateError
 from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock, Transport
+from gateway.security.web_tokens import Expected, TokenRefused, WrongSignature, read_claims, read_header
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,8 @@ AWAY_SECONDS = 2.0
 FETCH_SECONDS = 5.0
 LEEWAY_SECONDS = 30
 """How far the issuer's clock and ours may be apart."""
-LONGEST_TOKEN = 8_192
-"""Characters."""
-LONGEST_NAME = 60
+LONGEST_NAME = 255
+"""Characters of who calls: a subject has no more (OpenID Connect Core 1.0, 2)."""
 CALLER_PREFIX = "jwt:"
 """What the names of callers begin with who come with a token."""
 _DISCOVERY = "/.well-known/openid-configuration"
@@ -57,6 +57,9 @@ class OpenIdTokens:
     def __init__(self, issuer: Issuer, transport: Transport, clock: Clock) -> None:
         """Fetch the issuer's keys by `transport` when the first token comes."""
         self._issuer = issuer
+        self._expected = Expected(
+            issuer.algorithms, issuer.url, ("exp", "iss", "aud"), issuer.audience, leeway=LEEWAY_SECONDS
+        )
         self._transport = transport
         self._clock = clock
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
@@ -64,52 +67,36 @@ class OpenIdTokens:
         self._lock = asyncio.Lock()
         self._is_fetching = False
 
-    async def identify(self, token: str) -> Caller | None:
-        """Whose token it is; None where it is none, or not good. Raises IssuerUnavailable where nobody can know."""
-        try:
-            header = jwt.get_unverified_header(token) if len(token) <= LONGEST_TOKEN else {}
-            if header.get("alg") not in self._issuer.algorithms:
-                return None
-            claims = await self._checked(token, header.get("kid"))
-            return None if claims is None else self._caller(claims)
-        except jwt.PyJWTError:
-            return None
+    async def identify(self, token: str) -> Caller:
+        """Whose token it is. Raises TokenRefused where it is not good, IssuerUnavailable where nobody can know."""
+        key_id = read_header(token, self._expected).get("kid")
+        return self._caller(await self._checked(token, key_id))
 
-    async def _checked(self, token: str, key_id: str | None) -> Mapping[str, Any] | None:
-        """The claims of a token; None where its key is unknown. Raises PyJWTError where it is not good.
+    async def _checked(self, token: str, key_id: str | None) -> Mapping[str, Any]:
+        """The claims of a token. Raises TokenRefused where its key is unknown, or it is not good.
 
         An issuer may publish another key under the same id, or under none: then the signature does not fit.
         """
         key = await self._key(key_id)
         if key is None:
-            return None
+            raise TokenRefused("the issuer publishes no key of its id")
         try:
-            return self._claims(token, key)
-        except jwt.InvalidSignatureError:
+            return read_claims(token, key, self._expected, self._clock.now())
+        except WrongSignature:
             newer = await self._key(key_id, refused=key)
             if newer is None or newer is key:
                 raise
-            return self._claims(token, newer)
+            return read_claims(token, newer, self._expected, self._clock.now())
 
-    def _claims(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
-        """What a token says. Raises PyJWTError where it is not good."""
-        issuer = self._issuer
-        claims: Mapping[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=list(issuer.algorithms),
-            audience=issuer.audience,
-            issuer=issuer.url,
-            leeway=LEEWAY_SECONDS,
-            options={"require": ["exp", "iss", "aud"]},
-        )
-        return claims
+    def _caller(self, claims: Mapping[str, Any]) -> Caller:
+        """The caller that the claims name. Callers of tokens and of keys are never the same, whatever their names.
 
-    def _caller(self, claims: Mapping[str, Any]) -> Caller | None:
-        """The caller that the claims name. Callers of tokens and of keys are never the same, whatever their names."""
-        name, scopes = claims.get(self._issuer.caller_claim), claims.get(self._issuer.scopes_claim, "")
-        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-            return None
+        Raises TokenRefused.
+        """
+        claim = self._issuer.caller_claim
+        name, scopes = claims.get(claim), claims.get(self._issuer.scopes_claim, "")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+            raise TokenRefused(f"its {claim} is no text of 1 to {LONGEST_NAME} printable characters")
         words = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
         return Caller(f"{CALLER_PREFIX}{name}", frozenset(each for each in words if isinstance(each, str)))
 
@@ -140,8 +127,8 @@ class OpenIdTokens:
         self._is_fetching = True
         try:
             document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
-            found = jwt.PyJWKSet.from_dict(dict(await self._get(str(document["jwks_uri"]))))
-        except (JobgateError, jwt.PyJWTError, ValueError, KeyError, RecursionError) as error:
+            found = keys_of(await self._get(str(document["jwks_uri"])))
+        except (JobgateError, ValueError, KeyError, RecursionError) as error:
             said = getattr(error, "diagnosis", None) or getattr(error, "detail", None) or type(error).__name__
             log.warning("the issuer's keys could not be fetched: %s", said)
             if not self._keys:
@@ -150,7 +137,7 @@ class OpenIdTokens:
         finally:
             # Counted from the end: whoever waited for this fetch does not wait for another.
             self._is_fetching, self._tried_at = False, self._clock.monotonic()
-        self._keys = {key.key_id: key for key in found.keys if key.public_key_use in {None, "sig"}}
+        self._keys = found
         self._fetched_at = now
 
     async def _get(self, url: str) -> Mapping[str, Any]:
@@ -160,3 +147,23 @@ class OpenIdTokens:
         if not isinstance(value, dict):
             raise ValueError("the issuer did not answer with an object")  # noqa: TRY004 - it is no mistake of ours
         return value
+
+
+def keys_of(key_set: Mapping[str, Any]) -> Mapping[str | None, jwt.PyJWK]:
+    """The keys of a key set that can be used, by their id; one that cannot harms no other (RFC 7517, 5).
+
+    Raises ValueError where there is none.
+    """
+    listed = key_set.get("keys")
+    made = (_key_of(each) for each in (listed if isinstance(listed, list) else ()))
+    found = {key.key_id: key for key in made if key is not None and key.public_key_use in {None, "sig"}}
+    if not found:
+        raise ValueError("the issuer publishes no key that can be used")
+    return found
+
+
+def _key_of(member: object) -> jwt.PyJWK | None:
+    try:
+        return jwt.PyJWK(member) if isinstance(member, dict) else None
+    except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, AttributeError):
+        return None

@@ -9,8 +9,12 @@ from functools import cached_property, partial
 from typing import Any
 
 from gateway.domain.errors import FieldError
+from gateway.domain.fields import canonical_media_range
 from gateway.domain.model import Json
+from gateway.domain.numbers import number
 from gateway.specs.document import Document, pointer
+from gateway.specs.forms import form_of, schema_at
+from gateway.specs.lens import Place
 from gateway.specs.schemas import Validator, has_default, with_defaults
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
@@ -21,7 +25,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as the document declares it. `type` is the JSON type of its schema."""
+    """A parameter as the document declares it. `type` is the JSON type of its schema, `form` that of its values."""
 
     name: str
     location: str
@@ -39,6 +43,8 @@ class Parameter:
         """The name of a path parameter as Connexion's routing has it, where a hyphen is an underscore."""
         return self.name.replace("-", "_")
 
+    form: Callable[[str], Json] | None = None
+
     def parse(self, text: str) -> Json:
         """The text of a URL or header as a value of the parameter's type.
 
@@ -46,11 +52,11 @@ class Parameter:
         `+5`, no `TRUE`.
         """
         if self.type == "string":
-            return text
+            return text if self.form is None else self.form(text)
         if self.type == "integer" and _INTEGER.fullmatch(text):
             return int(text)
         if self.type == "number" and _NUMBER.fullmatch(text):
-            return float(text)
+            return number(text) if number(text) is not None else text
         if self.type == "boolean":
             return _BOOLEANS.get(text, text)
         return text
@@ -220,7 +226,10 @@ def _example(parameters: list[Mapping[str, Any]], body: Mapping[str, Any]) -> di
 def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:
     resolved = document.resolve(node["schema"])
     required = bool(node.get("required", False))
-    return Parameter(node["name"], node["in"], required, resolved.get("type", "string"), node["schema"])
+    kind = resolved.get("type", "string")
+    is_accept = (node["in"], node["name"].lower()) == ("header", "accept")
+    form = canonical_media_range if is_accept else form_of(resolved)
+    return Parameter(node["name"], node["in"], required, kind, node["schema"], form)
 
 
 def _response(document: Document, known: dict[int, Response], node: Any) -> Response:
@@ -260,6 +269,16 @@ def _body_schema(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of a body; every media type of an operation has the same (the lint sees to it)."""
     schema: Mapping[str, Any] = next(iter(body["content"].values()))["schema"]
     return schema
+
+
+def request_schema_at(document: Document, operation: Operation, place: Place) -> Mapping[str, Any]:
+    """The schema of what stands at a place of an operation's requests; empty where the document does not say."""
+    if place.location != "body":
+        declared = operation.declared[place.location].get(place.keys[0])
+        return {} if declared is None else schema_at(document, declared.schema, place.keys[1:])
+    node = document.content["paths"][operation.path][operation.method.lower()]
+    body = document.resolve(node.get("requestBody", {}))
+    return schema_at(document, _body_schema(body), place.keys) if body else {}
 
 
 def _parameter_defaults(document: Document, parameters: tuple[Parameter, ...]) -> dict[str, dict[str, Json]]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
 from gateway.specs.document import Document, load
+from gateway.specs.forms import Form, form_of
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
-from gateway.specs.operations import Api, Operation
+from gateway.specs.operations import Api, Operation, request_schema_at
 
 _PARAMETER = "parameters."
 
@@ -172,6 +173,7 @@ class VendorSpecification:
     examples: tuple[Mapping[str, Json], ...] = field(repr=False)
     quota: Quota | None = None
     client_request: Place | None = None
+    forms: Mapping[str, Form] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
@@ -182,6 +184,21 @@ class VendorSpecification:
     def compile(cls, document: Document) -> VendorSpecification:
         """Compile a vendor's document that the lint accepts."""
         return _compile(Api.compile(document))
+
+    def job_id(self, text: str) -> str:
+        """A job's id in the one form that it has at this vendor."""
+        return str(self._in_form("job.id", text))
+
+    def canonical(self, job_action: JobAction) -> JobAction:
+        """A job action whose id and parameters have the one form that each has at this vendor."""
+        parameters = job_action.parameters
+        if any(f"{_PARAMETER}{name}" in self.forms for name in parameters):
+            parameters = {name: self._in_form(f"{_PARAMETER}{name}", value) for name, value in parameters.items()}
+        return JobAction(job_action.action, self.job_id(job_action.job_id), parameters)
+
+    def _in_form(self, name: str, value: Json) -> Json:
+        form = self.forms.get(name)
+        return value if form is None else form(value)
 
     @property
     def read_one(self) -> ReadMapping | None:
@@ -301,7 +318,19 @@ def _compile(api: Api) -> VendorSpecification:
         examples=tuple(_examples(api, reads)),
         quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
         client_request=Place.parse(vendor["clientRequest"]) if "clientRequest" in vendor else None,
+        forms=_forms(api.document, [*reads.values(), *actions]),
     )
+
+
+def _forms(document: Document, mappings: Iterable[ReadMapping | ActionMapping]) -> dict[str, Form]:
+    """The forms of ids and parameters, from wherever requests carry them."""
+    found: dict[str, Form] = {}
+    for mapping in mappings:
+        for rule in mapping.lens.rules:
+            form = None if rule.source is None else form_of(request_schema_at(document, mapping.operation, rule.place))
+            if form is not None and rule.source is not None:
+                found[rule.source] = form
+    return found
 
 
 def _status(name: str, entry: Mapping[str, Any]) -> Status:

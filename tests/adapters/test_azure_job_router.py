@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adapters.azure_job_router import CLOCK_SKEW, closable_assignments, sign, simulate, verify
@@ -96,6 +99,46 @@ def test_a_changed_request_does_not_verify(tamper: Any) -> None:
     request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
     signed = replace(request, headers=dict(sign(request, KEY, NOW)))
     assert not holds(tamper(signed))
+
+
+@pytest.mark.parametrize(
+    ("wire", "signed"),
+    [
+        ("queueId=Support%20EMEA", "queueId=Support+EMEA"),
+        ("queueId=(a)~b*c!'", "queueId=%28a%29%7Eb*c%21%27"),
+        ("a&b=&&c=%c3%bc", "a=&b=&c=%C3%BC"),
+        ("a=1+2%2B3", "a=1+2%2B3"),
+    ],
+)
+def test_the_query_may_be_signed_as_a_form_has_it(wire: str, signed: str) -> None:
+    """As `URLSearchParams` writes it, while the wire has it otherwise; and as the wire has it."""
+    at = replace(HttpRequest("GET", f"{JOB}?{signed}", {}), headers={})
+    headers = dict(sign(at, KEY, NOW))
+    for query, fits in ((wire, True), (signed, True), (f"{wire}x", False), (f"x{wire}", False), ("", False)):
+        assert holds(HttpRequest("GET", f"{JOB}?{query}", headers)) is fits, query
+    own = dict(sign(HttpRequest("GET", f"{JOB}?{wire}", {}), KEY, NOW))
+    assert holds(HttpRequest("GET", f"{JOB}?{wire}", own))
+
+
+QUERIES = st.text("ab=&+~* %2Bé", max_size=8).map(lambda text: quote(text, safe="=&+~*%"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(sent=QUERIES, signed=QUERIES)
+def test_a_signature_is_good_for_what_it_says_only(sent: str, signed: str) -> None:
+    """Of two queries that differ in a name, a value or their order, the signature of one is not good for the other."""
+    headers = dict(sign(HttpRequest("GET", f"{JOB}?{signed}", {}), KEY, NOW))
+    if holds(HttpRequest("GET", f"{JOB}?{sent}", headers)):
+        assert parse_qsl(sent, keep_blank_values=True) == parse_qsl(signed, keep_blank_values=True)
+
+
+def test_the_scheme_of_a_signature_has_no_case() -> None:
+    """Schemes, their parameters and names of header fields are the same in any case (RFC 9110, 5.1 and 11)."""
+    headers = dict(sign(HttpRequest("GET", JOB, {}), KEY, NOW))
+    head, _, signature = headers["Authorization"].partition("Signature=")
+    for written in (head.lower() + "signature=", head.upper() + "SIGNATURE="):
+        assert holds(HttpRequest("GET", JOB, {**headers, "Authorization": written + signature}))
+    assert not holds(HttpRequest("GET", JOB, {**headers, "Authorization": head + "Signature=" + signature.lower()}))
 
 
 @pytest.mark.parametrize("late", [CLOCK_SKEW + timedelta(seconds=1), -CLOCK_SKEW - timedelta(seconds=1)])

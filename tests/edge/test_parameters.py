@@ -139,7 +139,7 @@ def test_a_cursor_that_nobody_gave(edge: Edge, target: str, cursor: str) -> None
         (f"/v1/connections/{MARK}/jobs", "/path/connection"),
         (f"{JOBS}/{'a' * 257}", "/path/jobId"),
         (f"/v1/job-actions/{MARK}", "/path/id"),
-        ("/v1/job-actions/019B8D2F-0000-7000-8000-000000000001", "/path/id"),
+        ("/v1/job-actions/019B8D2F-0000-7000-8000-00000000000G", "/path/id"),
         ("/v1/job-actions/019b8d2f0000700080000000000000001", "/path/id"),
     ],
 )

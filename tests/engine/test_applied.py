@@ -9,6 +9,7 @@ import pytest
 
 from gateway.domain.model import HttpReply, Outcome, StatusPair
 from gateway.domain.record import JobActionStatus, Selection, SettledBy
+from gateway.domain.times import canonical_date_time
 from tests.support.bench import CALLER, MakeBench
 from tests.support.clock import NOW
 from tests.support.transport import reply
@@ -111,12 +112,15 @@ async def test_replies_that_depart_from_the_document_and_are_still_clear(
     ],
 )
 async def test_a_job_that_is_closed_later_stays_completed(bench: MakeBench, close_at: str, vendor_status: str) -> None:
-    """CloseAt in the future leaves the job completed until then; in the past, or now, it closes at once."""
+    """CloseAt in the future leaves the job completed until then; in the past, or now, it closes at once.
+
+    The vendor gets the time in the one form that it has.
+    """
     target = replace(CLOSE, parameters={**CLOSE.parameters, "closeAt": close_at})
     made = bench(CLOSE.applied)
     record = await made.perform(target)
     assert record.job == StatusPair(vendor_status, vendor_status)
-    assert f'"closeAt":"{close_at}"'.encode() in made.sent[0].content
+    assert f'"closeAt":"{canonical_date_time(close_at)}"'.encode() in made.sent[0].content
 
 
 async def test_the_vendors_request_id_is_kept(bench: MakeBench) -> None:

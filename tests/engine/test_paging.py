@@ -7,13 +7,24 @@ from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from gateway.config import ClientCredentialsAuthentication
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpReply, HttpRequest, Job, Page
 from gateway.engine.jobs import MOST_PASSED_OVER
 from tests.support.bench import Bench, MakeBench
 from tests.support.transport import Line, reply
-from tests.support.vendors import AZURE, VONAGE, azure_error, azure_job, token, vonage_job, vonage_page
+from tests.support.vendors import (
+    AZURE,
+    VONAGE,
+    azure_connection,
+    azure_error,
+    azure_job,
+    token,
+    vonage_job,
+    vonage_page,
+)
 
 LIST = f"{AZURE}/routing/jobs"
 VERSION = "api-version=2023-11-01"
@@ -84,7 +95,12 @@ async def test_a_link_that_is_empty_is_the_end(bench: MakeBench, link: Any) -> N
         f"{AZURE}/routing/workers?{VERSION}",
         f"{AZURE}/routing/jobs/../workers?{VERSION}",
         f"//evil.test/routing/jobs?{VERSION}",
-        f"/routing/jobs?{VERSION}",
+        f"https://user@{AZURE[8:]}/routing/jobs?{VERSION}",
+        f"{AZURE}//evil.test/routing/jobs?{VERSION}",
+        f"{AZURE}/routing/jobs/?{VERSION}",
+        f"{AZURE}/routing%2Fjobs?{VERSION}",
+        f"{LIST}?{VERSION}&{VERSION}",
+        f"?{VERSION}&maxpagesize=1&maxpagesize=2",
         "http://[",
         "nonsense",
         5,
@@ -103,17 +119,60 @@ async def test_a_link_that_leads_elsewhere_is_not_followed(bench: MakeBench, lin
     assert len(made.sent) == 1
 
 
-async def test_the_host_of_a_link_is_the_same_in_any_case(bench: MakeBench) -> None:
-    """Host names are the same in upper and lower case, and the request goes where we say in any event."""
-    made = bench(
-        azure_page(
-            azure_job("queued", "1"),
-            link=LIST.upper().replace("HTTPS", "https").replace("/ROUTING/JOBS", "/routing/jobs") + f"?{VERSION}&x=1",
-        ),
-        azure_page(),
-    )
+HOST = AZURE.removeprefix("https://")
+FORMS = [
+    f"HTTPS://{HOST.upper()}/routing/jobs",
+    f"{AZURE}:443/routing/jobs",
+    f"{AZURE}:/routing/jobs",
+    f"{AZURE}./routing/jobs",
+    f"{AZURE}/%72outing/./x/../jobs",
+    f"//{HOST}/routing/jobs",
+    "/routing/jobs",
+    "jobs",
+    "./jobs",
+    "",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("token", ["a+b/c==", "a%2Bb%2fc%3D", "a:b@c!$'()*,;", "%7Ex~", "%C3%A9"])
+async def test_a_link_may_have_any_form_of_the_same_address(bench: MakeBench, form: str, token: str) -> None:
+    """The link is resolved against the request (RFC 3986, 5), and its query goes out byte for byte."""
+    query = f"{VERSION}&continuationToken={token}&x"
+    made = bench(azure_page(azure_job("queued", "1"), link=f"{form}?{query}#part"), azure_page())
     await page(made, cursor=(await page(made)).next_cursor)
-    assert made.sent[1].url == f"{LIST}?{VERSION}&x=1"
+    assert made.sent[1].url == f"{LIST}?{query}"
+
+
+async def test_what_no_query_has_is_encoded(bench: MakeBench) -> None:
+    """A vendor that does not encode a blank or a letter of another alphabet is understood all the same."""
+    made = bench(azure_page(azure_job("queued", "1"), link=f'{LIST}?{VERSION}&x=a b"é'), azure_page())
+    await page(made, cursor=(await page(made)).next_cursor)
+    assert made.sent[1].url == f"{LIST}?{VERSION}&x=a%20b%22%C3%A9"
+
+
+async def test_the_endpoint_of_the_settings_may_have_any_form() -> None:
+    """Case, default port, dots and the slash at its end make no other address; a token address keeps path and query."""
+    for written in (
+        "HTTPS://Contoso.Example:443/a/",
+        "https://contoso.example./x/../%61",
+        "https://contoso.example:/a",
+    ):
+        assert azure_connection(written).endpoint == "https://contoso.example/a"
+    flow = {"kind": "client-credentials", "scheme": "oauth", "client_id": "x", "client_secret": "y"}
+    read = ClientCredentialsAuthentication(**flow, token_url="HTTPS://Login.Example:443/token/?tenant=A%2fB")
+    assert read.token_url == "https://login.example/token/?tenant=A%2fB"
+    for unfit in ("https://user@contoso.example", "https://contoso.example?x", "https://contoso.example#x", "ftp://x"):
+        with pytest.raises(ValidationError):
+            azure_connection(unfit)
+
+
+async def test_a_count_of_pages_may_have_a_point(bench: MakeBench) -> None:
+    """2.0 is the integer 2; a count beyond all measure is no error."""
+    for last, ends in ((1.0, True), (2.0, False), (10**400, False), ("x", True)):
+        body = {"jobs": [vonage_job("Running")], "paging": {"page": 1, "count": last}}
+        found = await page(bench(token(), reply(200, body)), "vonage-emea")
+        assert (found.next_cursor is None) is ends
 
 
 def forged(value: Any) -> str:
@@ -148,6 +207,12 @@ FORGED = [
             ["contoso-prod", "xy"],
             ["contoso-prod", [["api-version", "2023-11-01"]]],
             ["contoso-prod", {}],
+            ["contoso-prod", f"{VERSION}&x=\r\nHost: evil"],
+            ["contoso-prod", f"{VERSION}&x= y"],
+            ["contoso-prod", f"{VERSION}#"],
+            ["contoso-prod", f"{VERSION}&api-version=2000-01-01"],
+            ["contoso-prod", f"{VERSION}&maxpagesize=0"],
+            ["contoso-test", VERSION],
             ["contoso-prod", QUERY, 1],
             ["contoso-prod", {"api-version": "2000-01-01"}],
             ["contoso-prod", {**QUERY, "maxpagesize": 0}],
@@ -175,7 +240,8 @@ async def test_a_cursor_that_nobody_gave_is_refused(bench: MakeBench, cursor: st
 
 
 @pytest.mark.parametrize(
-    "query", [{"page": 2, "x": "1"}, {"page": 0}, {"page": "2"}, {"page": 1.5}, {"limit": 1_001}, {"page": True}]
+    "query",
+    [{"page": 2, "x": "1"}, {"page": 0}, {"page": "2"}, {"page": 1.5}, {"limit": 1_001}, {"page": True}, "page=2"],
 )
 async def test_a_numbered_list_takes_only_its_own_parameters(bench: MakeBench, query: Any) -> None:
     """A forged cursor cannot put other parameters into the request to a vendor that gives no links."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import HttpReply, Outcome
+from gateway.domain.times import canonical_date_time
 from gateway.engine.wire import VendorReply
 from tests.support.bench import MakeBench
 from tests.support.transport import reply
@@ -71,7 +72,7 @@ async def test_recorded_errors_are_read(bench: MakeBench, exchange: dict[str, An
 
 
 async def test_a_recorded_request_is_the_one_we_make(bench: MakeBench) -> None:
-    """The same close, asked of us, becomes the recorded request: same path, same JSON."""
+    """The same close, asked of us, becomes the recorded request: same path, same JSON, the time in its one form."""
     asked = CLOSE["request"]
     made = bench(answer(CLOSE))
     parameters = {**asked["body"], "assignmentId": asked["assignment"]}
@@ -79,7 +80,8 @@ async def test_a_recorded_request_is_the_one_we_make(bench: MakeBench) -> None:
     record = (await made.actions.perform(request)).record
     (sent,) = made.sent
     assert sent.url == f"{AZURE}{asked['path']}?api-version=2023-11-01"
-    assert json.loads(sent.content) == asked["body"]
+    close_at = canonical_date_time(asked["body"]["closeAt"])
+    assert json.loads(sent.content) == asked["body"] | {"closeAt": close_at}
     assert record.job is not None
     assert record.job.vendor_status == "closed"
 

@@ -401,6 +401,75 @@ async def test_no_other_token_is_good(office: Office) -> None:
     assert (await office.vonage("GET", "/interactions/jobs", key=good)).status == 200
 
 
+NO_ENDS: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 9e12, 253_402_300_800, True, [], {}]
+"""What is no time at which a token can end."""
+
+
+@pytest.mark.parametrize("ends", NO_ENDS, ids=lambda value: str(value)[:16])
+async def test_a_token_that_ends_at_no_time_is_refused(office: Office, ends: Any) -> None:
+    """Whatever stands in `exp`, also in a token that our own key has signed: 401, and no token is good for ever."""
+    key = office.keys["desk"].access_key
+    assert key is not None
+    token = jwt.encode({"iss": "jobgate", "sub": key.id, "exp": ends}, signing_key(key), "HS256", {"kid": key.id})
+    assert (await office.vonage("GET", "/interactions/jobs", key=token)).status == 401
+    assert (await call(office.gateway.application, "GET", "/v1/connections", key=token)).status == 401
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "ended": ({"exp": 1_700_000_000}, "it has ended"),
+    "no end": ({"exp": None}, "a claim is missing that it must have"),
+    "an end that is no time": ({"exp": "x"}, "its exp is no time that there is"),
+    "another issuer": ({"iss": "other"}, "another issuer has made it"),
+}
+
+
+@pytest.mark.parametrize(("changed", "rule"), REFUSED.values(), ids=REFUSED.keys())
+async def test_the_log_says_why_a_token_is_refused(
+    office: Office, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], rule: str
+) -> None:
+    """The rule that it breaks, and nothing of the token; the caller learns only that it is not good."""
+    key = office.keys["desk"].access_key
+    assert key is not None
+    claims = {"iss": "jobgate", "sub": key.id, "exp": 4_000_000_000, **changed}
+    token = jwt.encode({k: v for k, v in claims.items() if v}, signing_key(key), "HS256", {"kid": key.id})
+    answer = await call(office.gateway.application, "GET", "/v1/connections", key=token)
+    assert (answer.status, rule in str(answer.json)) == (401, False)
+    assert [each.message for each in caplog.records] == [f"a token is refused: as a token of this gateway, {rule}"]
+    assert not any(part in caplog.text for part in token.split("."))
+
+
+async def test_the_log_says_why_a_key_or_a_signature_is_refused(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unknown, ended, revoked, or signed by nobody who is known here: each is told apart, without the credential."""
+    text, key = office.texts["desk"], office.keys["desk"]
+    unsigned = replace(office.signature("desk", "GET", ""), headers={"authorization": "HMAC-SHA256 x"})
+    expected = []
+    for changed, reason in (
+        ({"expires_at": office.clock.now()}, f"the API key {key.id} has expired"),
+        ({"revoked_at": office.clock.now()}, f"the API key {key.id} is revoked"),
+    ):
+        office.replace(**changed)
+        assert (await call(office.gateway.application, "GET", "/v1/connections", key=text)).status == 401
+        expected.append(f"a credential is refused: {reason}")
+    for credential, reason in (
+        (f"{text[:-4]}AAAA", "the key store has no such API key"),
+        ("hunter2", "it is neither a key of the settings nor in the form of one of the key store, nor a token"),
+    ):
+        assert (await call(office.gateway.application, "GET", "/v1/connections", key=credential)).status == 401
+        expected.append(f"a credential is refused: {reason}")
+    office.replace()
+    assert (await office.signed("desk", secret=new_access_secret())).status == 401
+    expected.append("a signed request is refused: no access key of this gateway has signed it")
+    assert (await office.sent(unsigned)).status == 401
+    expected.append(
+        "a signed request is refused: The request has no x-ms-date header, or one that is too far from the present."
+    )
+    assert [each.message for each in caplog.records] == expected
+    assert text.rpartition("_")[2][:-4] not in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 async def test_a_token_is_good_on_every_surface(office: Office) -> None:
     """It stands for its caller, whose scopes hold everywhere."""
     token = await office.granted("reader")

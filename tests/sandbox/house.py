@@ -177,7 +177,9 @@ class VendorClient:
     def request(self, operation: Operation, **parts: Any) -> HttpRequest:
         """A request for an operation, with what every request to the vendor carries."""
         common = self.specification.request.encode({}) | {"path": dict.fromkeys(operation.declared["path"], NOWHERE)}
-        merged = {name: {**common.get(name, {}), **parts.get(name, {})} for name in ("path", "query", "header")}
+        merged: dict[str, Any] = {
+            name: {**common.get(name, {}), **parts.get(name, {})} for name in ("path", "query", "header")
+        }
         return http_request(operation, VendorRequest("", body=parts.get("body"), **merged), self.endpoint)
 
     def _found(self, finder: str, job_id: str) -> Json:

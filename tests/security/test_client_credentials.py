@@ -242,7 +242,12 @@ async def test_a_failure_says_whose_it_is(answer: Line, code: str) -> None:
 
 GOOD: dict[str, Any] = {"access_token": "abc", "expires_in": 7_200}
 NO_TOKENS: list[Any] = [None, "", 7, ["abc"], {}, "a b", "a\r\nX: 1", "\u00e9", "\0"]
-NO_ENDS: list[Any] = [None, "", "soon", [], {}, True, float("nan"), float("inf")]
+NO_ENDS: list[Any] = [None, "", "soon", "1e999", "nan", [], {}, True, float("nan"), float("inf"), 10**400]
+
+
+def str_of(value: Any) -> str:
+    """The name of a case, of a length that can be shown."""
+    return str(value)[:64]
 
 
 @pytest.mark.parametrize(
@@ -255,18 +260,43 @@ NO_ENDS: list[Any] = [None, "", "soon", [], {}, True, float("nan"), float("inf")
         [],
         "abc",
         {},
-        {"access_token": "abc"},
         {"expires_in": 7_200},
         *(GOOD | {"access_token": value} for value in NO_TOKENS),
-        *(GOOD | {"expires_in": value} for value in NO_ENDS),
-        b'{"access_token": "abc", "expires_in": 1e999}',
+        *(GOOD | {"token_type": value} for value in ("mac", 7, ["bearer"])),
+        b'{"access_token": "abc", "expires_in": ' + b"9" * 5_000 + b"}",
     ],
-    ids=str,
+    ids=str_of,
 )
 async def test_a_reply_without_a_usable_token_is_not_understood(body: Any) -> None:
-    """What is no token, has no end, or could not stand in a header, is not taken for a token."""
+    """What is no bearer token, or could not stand in a header, is not taken for a token."""
     desk = Desk(reply(200, body))
     assert (await desk.failure()).code == "vendor-reply-not-understood"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"access_token": "abc"},
+        *({"access_token": "abc", "expires_in": value} for value in NO_ENDS),
+        b'{"access_token": "abc", "expires_in": 1e999}',
+    ],
+    ids=str_of,
+)
+async def test_a_token_whose_end_is_not_told_is_used_for_five_minutes(body: Any) -> None:
+    """RFC 6749 only recommends `expires_in`; without it, or where it is no number, the token has a usual life."""
+    desk = Desk(reply(200, body), token("second"))
+    assert await desk.bearer() == "Bearer abc"
+    desk.clock.advance(300 - EARLY_SECONDS)
+    assert await desk.bearer() == "Bearer abc"
+    desk.clock.advance(0.001)
+    assert await desk.bearer() == "Bearer second"
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
+async def test_the_type_of_a_token_is_the_same_in_any_case(kind: str) -> None:
+    """The type has no case (RFC 6749, 5.1), and goes out as RFC 6750 writes it."""
+    desk = Desk(reply(200, GOOD | {"token_type": kind}))
+    assert await desk.bearer() == "Bearer abc"
 
 
 async def test_nobody_waits_longer_than_its_own_deadline() -> None:

@@ -152,3 +152,27 @@ def test_the_schema_is_one(tmp_path: Path) -> None:
     assert not validator.is_valid(tomllib.loads(BAD))
     published = Path(__file__).parents[2] / "docs/settings.schema.json"
     assert json.loads(published.read_text("utf-8")) == schema
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vendor_seconds = inf",
+        "vendor_seconds = nan",
+        "[limits]\nheader_seconds = inf",
+        "[limits]\njson_digits = 5000",
+        "[policy]\nbreaker_seconds = nan",
+        "[ledger]\nretention_days = 1000000000000",
+        "[ledger]\nconfirm_seconds = [inf]",
+        "[ledger]\nconfirm_seconds = [1e300]",
+        "[ledger]\ngive_up_seconds = inf",
+        "[rate_limit]\nrequests = 1\nseconds = inf",
+        f"[rate_limit]\nrequests = 1{'0' * 400}\nseconds = 1",
+    ],
+)
+def test_a_number_out_of_range_is_a_mistake(tmp_path: Path, text: str) -> None:
+    """Infinity, what is no number, and what no clock can count: named when the settings are read, and never later."""
+    checked = run(tmp_path, "check", f'api_key = "key-of-somebody"\n{text}\n')
+    assert checked.exit_code != 0
+    assert "Traceback" not in checked.output
+    assert text.rpartition("\n")[2].split(" = ")[0] in checked.output or "rate_limit" in checked.output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +19,8 @@ from gateway.config import OpenIdSettings
 from gateway.domain.access import Caller
 from gateway.domain.errors import IssuerUnavailable, VendorUnreachable
 from gateway.ledger.memory import MemoryLedger
-from gateway.security.openid import AWAY_SECONDS, KEYS_SECONDS, UNKNOWN_SECONDS, Issuer, OpenIdTokens
+from gateway.security.openid import AWAY_SECONDS, KEYS_SECONDS, UNKNOWN_SECONDS, Issuer, OpenIdTokens, keys_of
+from gateway.security.web_tokens import TokenRefused
 from gateway.transport import HttpTransport
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
@@ -33,6 +34,11 @@ PRIVATE: dict[str, Any] = {
     "ec": ec.generate_private_key(ec.SECP256R1()),
     "other": rsa.generate_private_key(public_exponent=65_537, key_size=2_048),
 }
+ENDLESS = [
+    f"{urlsafe_b64encode(header).decode().rstrip('=')}.e30.AA"
+    for header in (b"[" * 6_000, b'{"alg":"RS256","x":' + b"[" * 6_000, b'{"alg":"RS256","x":' + b"9" * 5_000 + b"}")
+]
+"""Tokens whose headers no reader of JSON gets to the end of."""
 ALGORITHMS = {"rsa": "RS256", "ec": "ES256", "other": "RS256"}
 
 
@@ -49,11 +55,24 @@ class House:
 
     def token(self, key: str = "rsa", key_id: str | None = None, **claims: Any) -> str:
         """A token that is good, but for what is given."""
-        now = int(time.time())
+        now = int(self.clock.now().timestamp())
         usual = {"iss": self.server.url, "aud": AUDIENCE, "sub": "desk", "scope": "jobs:read connections:*"}
-        content = {**usual, "iat": now, "exp": now + 300, **claims}
+        content = {**usual, "iat": now, "exp": now + 3_000, **claims}
         kept = {name: value for name, value in content.items() if value is not None}
         return jwt.encode(kept, PRIVATE[key], ALGORITHMS[key], {"kid": key if key_id is None else key_id})
+
+    async def caller(self, token: str) -> Caller | None:
+        """Whose token it is; None where it is refused."""
+        try:
+            return await self.tokens.identify(token)
+        except TokenRefused:
+            return None
+
+    async def rule(self, token: str) -> str:
+        """The rule that a token breaks."""
+        with pytest.raises(TokenRefused) as refused:
+            await self.tokens.identify(token)
+        return str(refused.value)
 
 
 class Lasting:
@@ -101,11 +120,11 @@ async def test_a_good_token_tells_who_calls() -> None:
     """Subject and scopes are the issuer's; whoever comes with a token is never taken for the owner of an API key."""
     async with issuer("rsa", "ec") as house:
         for key in ("rsa", "ec"):
-            caller = await house.tokens.identify(house.token(key))
+            caller = await house.caller(house.token(key))
             assert caller == Caller("jwt:desk", frozenset({"jobs:read", "connections:*"}))
         listed = house.token(scope=["jobs:cancel", 7, "audit:read"])
-        assert (await house.tokens.identify(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
-        nothing = await house.tokens.identify(house.token(scope=None))
+        assert (await house.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
+        nothing = await house.caller(house.token(scope=None))
         assert nothing is not None
         assert nothing.scopes == frozenset()
 
@@ -122,32 +141,84 @@ async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> 
         named = Issuer(f"{house.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
         tokens = OpenIdTokens(named, Lasting(house.transport), house.clock)
         assert await tokens.identify(house.token(iss=f"{house.server.url}/")) is not None
-        assert await tokens.identify(house.token()) is None
+        with pytest.raises(TokenRefused, match="another issuer"):
+            await tokens.identify(house.token())
         assert house.server.targets == ["/.well-known/openid-configuration", "/keys"]
 
 
-BAD: dict[str, dict[str, Any]] = {
-    "another issuer": {"iss": "https://elsewhere.test"},
-    "no issuer": {"iss": None},
-    "another audience": {"aud": "others"},
-    "no audience": {"aud": None},
-    "ended": {"exp": 1_700_000_000},
-    "without an end": {"exp": None},
-    "not yet": {"nbf": 4_000_000_000},
-    "no subject": {"sub": None},
-    "an empty subject": {"sub": ""},
-    "a subject with a line break": {"sub": "a\nb"},
-    "a subject of any length": {"sub": "a" * 100},
-    "signed by another": {"key": "other", "key_id": "rsa"},
-    "a key that is not published": {"key": "other", "key_id": "other"},
+NO_TIMES: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 253_402_300_800, True, [], {}]
+"""What is no time that there is (RFC 7519, 2)."""
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "another issuer": ({"iss": "https://elsewhere.test"}, "another issuer has made it"),
+    "no issuer": ({"iss": None}, "a claim is missing that it must have"),
+    "another audience": ({"aud": "others"}, "it is for another audience"),
+    "other audiences": ({"aud": ["others", "jobgate2"]}, "it is for another audience"),
+    "no audience": ({"aud": None}, "a claim is missing that it must have"),
+    "ended": ({"exp": 1_700_000_000}, "it has ended"),
+    "ended, with a point": ({"exp": 1_700_000_000.5}, "it has ended"),
+    "without an end": ({"exp": None}, "a claim is missing that it must have"),
+    "not yet": ({"nbf": 4_000_000_000}, "its time has not come yet"),
+    "made in the future": ({"iat": 4_000_000_000}, "its time has not come yet"),
+    "no subject": ({"sub": None}, "its sub is no text of 1 to 255 printable characters"),
+    "an empty subject": ({"sub": ""}, "its sub is no text of 1 to 255 printable characters"),
+    "a subject with a line break": ({"sub": "a\nb"}, "its sub is no text of 1 to 255 printable characters"),
+    "a subject of any length": ({"sub": "a" * 256}, "its sub is no text of 1 to 255 printable characters"),
+    "a subject that is a number": ({"sub": 7}, "it cannot be read"),
+    "signed by another": ({"key": "other", "key_id": "rsa"}, "its signature is wrong"),
+    "a key that is not published": ({"key": "other", "key_id": "other"}, "the issuer publishes no key of its id"),
+    **{
+        f"{name} is {value!s:.12}": ({name: value}, f"its {name} is no time that there is")
+        for name in ("exp", "nbf", "iat")
+        for value in NO_TIMES
+    },
 }
 
 
-@pytest.mark.parametrize("changed", list(BAD.values()), ids=list(BAD))
-async def test_no_other_token_is_anybodys(changed: dict[str, Any]) -> None:
-    """What is not signed by the issuer for us, now and about somebody, identifies nobody."""
+@pytest.mark.parametrize(("changed", "rule"), list(BAD.values()), ids=list(BAD))
+async def test_no_other_token_is_anybodys(changed: dict[str, Any], rule: str) -> None:
+    """What is not signed by the issuer for us, now and about somebody, is refused by the rule that it breaks."""
     async with issuer("rsa", "ec") as house:
-        assert await house.tokens.identify(house.token(**changed)) is None
+        assert await house.rule(house.token(**changed)) == rule
+
+
+@pytest.mark.parametrize("subject", ["a" * 61, "system:serviceaccount:team:" + "a" * 44, "a" * 255])
+async def test_a_subject_may_be_as_long_as_the_standard_has_it(subject: str) -> None:
+    """A subject has up to 255 ASCII characters (OpenID Connect Core 1.0, 2)."""
+    async with issuer("rsa") as house:
+        caller = await house.caller(house.token(sub=subject))
+        assert caller is not None
+        assert caller.name == f"jwt:{subject}"
+
+
+async def test_equal_forms_of_a_token_are_one() -> None:
+    """Audience as a text or in a list, times with a point, and times a little off: the token is good."""
+    async with issuer("rsa") as house:
+        now = house.clock.now().timestamp()
+        for claims in ({"aud": [AUDIENCE, "others"]}, {"exp": now + 60.5}, {"exp": now - 29}, {"nbf": now + 29}):
+            assert await house.caller(house.token(**claims)) is not None
+
+
+STRANGE_KEYS: list[Any] = [
+    7,
+    {},
+    {"kty": 7},
+    {"kty": "RSA", "n": 7, "e": "AQAB", "kid": "x"},
+    {"kty": "RSA", "n": "", "e": "AQAB", "kid": "x"},
+    {"kty": "RSA", "n": "\u00e9", "e": "AQAB", "kid": "x"},
+    {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "x"},
+    {"kty": "EC", "crv": ["P-256"], "x": "AA", "y": "AA", "kid": "x"},
+    {"kty": "oct", "k": [], "kid": "x"},
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE_KEYS, ids=str)
+def test_a_key_that_cannot_be_used_harms_no_other(strange: Any) -> None:
+    """What else stands in a key set is left out (RFC 7517, 5); a set without a key that can be used is refused."""
+    good = json.loads(published(["rsa"]))["keys"]
+    assert keys_of({"keys": [strange, *good]}).keys() == {"rsa"}
+    for nothing in ({"keys": [strange]}, {"keys": strange}, {}):
+        with pytest.raises(ValueError, match="no key that can be used"):
+            keys_of(nothing)
 
 
 async def test_what_is_no_token_is_nobodys() -> None:
@@ -158,55 +229,64 @@ async def test_what_is_no_token_is_nobodys() -> None:
         head, body, signature = good.split(".")
         symmetric = jwt.encode(claims, "k" * 64, "HS256", {"kid": "rsa"})
         unsigned = jwt.encode(claims, "", "none", {"kid": "rsa"})
-        for text in (symmetric, unsigned, f"{head}.{body}.", f"{head}..{signature}", "..", "a.b.c", good + "a" * 9_000):
-            assert await house.tokens.identify(text) is None
-        assert await house.tokens.identify(good) is not None
+        for text in (
+            symmetric,
+            unsigned,
+            f"{head}.{body}.",
+            f"{head}..{signature}",
+            "..",
+            "a.b.c",
+            good + "a" * 9_000,
+            *ENDLESS,
+        ):
+            assert await house.caller(text) is None, text[:80]
+        assert await house.caller(good) is not None
 
 
 async def test_keys_are_fetched_once_and_rotated() -> None:
     """Many requests at once fetch the keys once; a new key is found when it is used; a withdrawn one is forgotten."""
     async with issuer("rsa") as house:
-        await asyncio.gather(*(house.tokens.identify(house.token()) for _ in range(20)))
+        await asyncio.gather(*(house.caller(house.token()) for _ in range(20)))
         assert len(house.server.requests) == 2
         house.published[:] = ["ec"]
-        assert await house.tokens.identify(house.token("ec")) is None, "it was looked just now"
+        assert await house.caller(house.token("ec")) is None, "it was looked just now"
         house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.tokens.identify(house.token("ec")) for _ in range(20)))
+        found = await asyncio.gather(*(house.caller(house.token("ec")) for _ in range(20)))
         assert None not in found, "all wait for the one fetch"
         assert len(house.server.requests) == 4
-        assert await house.tokens.identify(house.token("rsa")) is None
+        assert await house.caller(house.token("rsa")) is None
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again() -> None:
     """Tokens with invented keys have the keys fetched every half minute at most."""
     async with issuer("rsa") as house:
         for number in range(50):
-            assert await house.tokens.identify(house.token(key_id=f"invented-{number}")) is None
+            assert await house.caller(house.token(key_id=f"invented-{number}")) is None
         assert len(house.server.requests) == 2
 
 
 async def test_keys_are_looked_at_again_in_time() -> None:
     """A key that is withdrawn serves for ten minutes at most."""
     async with issuer("rsa", "ec") as house:
-        assert await house.tokens.identify(house.token("ec")) is not None
+        assert await house.caller(house.token("ec")) is not None
         house.published[:] = ["rsa"]
-        assert await house.tokens.identify(house.token("ec")) is not None
+        assert await house.caller(house.token("ec")) is not None
         house.clock.advance(KEYS_SECONDS)
-        assert await house.tokens.identify(house.token("ec")) is None
+        assert await house.caller(house.token("ec")) is None
 
 
 async def test_a_key_that_is_replaced_under_its_id_is_found() -> None:
     """An issuer that publishes a new key under the old id is known again after half a minute, not after ten."""
     async with issuer("rsa") as house:
-        assert await house.tokens.identify(house.token()) is not None
+        assert await house.caller(house.token()) is not None
         house.published[:] = ["other as rsa"]
         replaced = house.token("other", "rsa")
-        assert await house.tokens.identify(replaced) is None, "it was looked just now"
+        assert await house.caller(replaced) is None, "it was looked just now"
         house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.tokens.identify(replaced) for _ in range(20)))
+        found = await asyncio.gather(*(house.caller(replaced) for _ in range(20)))
         assert None not in found
         assert len(house.server.requests) == 4
-        assert await house.tokens.identify(house.token()) is None
+        assert await house.caller(house.token()) is None
         assert len(house.server.requests) == 4
 
 
@@ -230,9 +310,9 @@ async def test_an_issuer_that_is_away() -> None:
     """Keys that are known serve on; without any, it is said that tokens cannot be checked now."""
     async with issuer("rsa") as house:
         token = house.token()
-        await house.tokens.identify(token)
+        await house.caller(token)
     house.clock.advance(KEYS_SECONDS)
-    assert await house.tokens.identify(token) is not None
+    assert await house.caller(token) is not None
     fresh = OpenIdTokens(house.tokens._issuer, house.tokens._transport, house.clock)
     transport = FakeTransport(otherwise=VendorUnreachable("away"))
     fresh._transport = transport

@@ -1,0 +1,117 @@
+"""Addresses of http and https, in one form for all that RFC 3986 (6.2) and RFC 9110 (4.2.3) call the same."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, urljoin, urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+")
+_QUERY = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*")
+_LEGAL = "!$&'()*+,;=:@/?%"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL without its fragment. `origin` and `path` are canonical; `query` is what was written, None without one."""
+
+    origin: str
+    path: str
+    query: str | None = None
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        """Read a URL. Raises ValueError where it is none of http or https, or names a user."""
+        parts = urlsplit(url)
+        query = parts.query if "?" in url.partition("#")[0] else None
+        return cls(_origin(parts.scheme, parts.netloc), _without_dots(normal_encoding(parts.path)), query)
+
+    def resolve(self, reference: str) -> Address:
+        """The address that a reference found here leads to (RFC 3986, 5). Raises ValueError where it leads nowhere."""
+        return Address.of(urljoin(str(self), reference))
+
+    def __str__(self) -> str:
+        """The URL."""
+        return f"{self.origin}{self.path}" + ("" if self.query is None else f"?{self.query}")
+
+
+@lru_cache(maxsize=256)
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, in one form for all that are the same. Raises ValueError where it has none."""
+    parts = urlsplit(url)
+    return _origin(parts.scheme, parts.netloc)
+
+
+def canonical_base(url: str) -> str:
+    """The canonical form of an address to whose path others are added: without a slash at its end.
+
+    Raises ValueError where it has a query or a fragment, or is none of http or https.
+    """
+    address = Address.of(url)
+    if address.query is not None or "#" in url:
+        raise ValueError("has a query or a fragment")
+    return str(address).rstrip("/")
+
+
+def normal_encoding(text: str) -> str:
+    """A text of a URL, percent-encoded as little as can be, in capitals (RFC 3986, 6.2.2.1 and 6.2.2.2)."""
+    return _ENCODED.sub(_least_encoded, text)
+
+
+def legal_query(text: str) -> str:
+    """A query as it was written; only characters that no query has are percent-encoded (RFC 3986, 3.4)."""
+    return text if _QUERY.fullmatch(text) else quote(text, safe=_LEGAL)
+
+
+def is_legal_query(text: str) -> bool:
+    """Whether a text has only characters that a query has."""
+    return _QUERY.fullmatch(text) is not None
+
+
+def canonical_host(host: str) -> str | None:
+    """The canonical form of a host, without port: lower case, an IPv6 address as RFC 5952 has it, no dot at the end.
+
+    None where a text is no host.
+    """
+    if not _HOST.fullmatch(host):
+        return None
+    if not host.startswith("["):
+        return host.lower().removesuffix(".") or None
+    try:
+        return f"[{ipaddress.IPv6Address(host[1:-1])}]"
+    except ValueError:
+        return None
+
+
+def _origin(scheme: str, authority: str) -> str:
+    named, colon, digits = authority.rpartition(":")
+    has_port = bool(colon) and "]" not in digits
+    host = canonical_host(named if has_port else authority)
+    port = digits if has_port else ""
+    if scheme not in _PORTS or host is None or not re.fullmatch("[0-9]{0,5}", port):
+        raise ValueError("the URL is not one of http or https with a host, and no user")
+    number = int(port or _PORTS[scheme])
+    return f"{scheme}://{host}" if number == _PORTS[scheme] else f"{scheme}://{host}:{number}"
+
+
+def _without_dots(path: str) -> str:
+    """A path without its segments `.` and `..` (RFC 3986, 5.2.4)."""
+    segments = path.split("/")[1:]
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            kept = kept[:-1]
+        elif segment != ".":
+            kept.append(segment)
+    ends_with_dots = segments[-1:] in ([".."], ["."])
+    return "/" + "/".join([*kept, ""] if ends_with_dots and kept else kept)
+
+
+def _least_encoded(match: re.Match[str]) -> str:
+    character = chr(int(match[0][1:], 16))
+    return character if _UNRESERVED.fullmatch(character) else match[0].upper()
