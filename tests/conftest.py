@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import Catalogue
 from gateway.client import Client
-from gateway.serving import Running, running
+from gateway.startup.serve import Running, running
 from tests.support import documents
 from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server

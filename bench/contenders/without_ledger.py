@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gateway import config
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
-from gateway.listening import HOST, Manner, doors, listen, server
-from gateway.serving import log_to_terminal, settle_in
+from gateway.serving.listening import HOST, ServerOptions, doors, listen, server
+from gateway.settings import settings as config
+from gateway.startup.serve import log_to_terminal, settle_in
 
 
 def serve(settings: config.Settings, port: int) -> None:
@@ -17,7 +17,7 @@ def serve(settings: config.Settings, port: int) -> None:
     log_to_terminal()
     gateway = Gateway(settings, Catalogue.load(), ledger=MemoryLedger())
     with listen(HOST, port) as listening:
-        served = server(gateway.application, Manner(limits=settings.limits))
+        served = server(gateway.application, ServerOptions(limits=settings.limits))
         settle_in()
         served.run(sockets=doors(listening))
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import Explanation
 from gateway.domain.model import JobAction, Outcome, StatusPair, VendorResponse
 from gateway.domain.record import (

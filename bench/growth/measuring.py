@@ -18,12 +18,12 @@ from bench.growth.filling import SOON, VENDOR, Year, applied, fill
 from bench.growth.questions import CALLER, LIMIT, QUESTIONS, Asker, asker, plan
 from bench.growth.results import Filled, Growth, Reading, Writing
 from bench.plan import rotated
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import JobAction
 from gateway.domain.record import JobActionRecord, Requested
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
-from gateway.serving import settle_in
+from gateway.startup.serve import settle_in
 
 CLIENTS = 64
 """How many write at once."""

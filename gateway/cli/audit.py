@@ -13,11 +13,11 @@ import typer
 from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_named, settings_of
 
 if TYPE_CHECKING:
-    from gateway.config import Settings
     from gateway.domain.ports import Clock
     from gateway.ledger.audit import Advance, Proof
     from gateway.ledger.checkpointing import Place
     from gateway.ledger.database import Database
+    from gateway.settings.settings import Settings
 
 audit = typer.Typer(help="The record of every job action.", no_args_is_help=True)
 
@@ -76,7 +76,7 @@ def compared(proof: Proof) -> Iterator[str]:
 
 def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
     """What is known from outside the database. Raises Failure where it cannot be read, or proves nothing."""
-    from gateway.clock import SystemClock
+    from gateway.domain.clock import SystemClock
     from gateway.ledger.audit import Proof
     from gateway.ledger.checkpointing import UnusableCheckpoints
     from gateway.ledger.checkpoints import History
@@ -102,7 +102,7 @@ def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
 
 def place_of(settings: Settings, clock: Clock) -> Place | None:
     """Where the gateway of these settings keeps its checkpoints. Raises ConfigurationError."""
-    from gateway.databases import checkpoints_of, database_of
+    from gateway.app.databases import checkpoints_of, database_of
 
     made = checkpoints_of(settings, database_of(settings), clock)
     return None if made is None else made.place
@@ -111,8 +111,8 @@ def place_of(settings: Settings, clock: Clock) -> Place | None:
 @audit.command("checkpoint")
 def checkpoint(config: Config = None) -> None:
     """Write a checkpoint of the ledger as it is now to the file of checkpoints, and print it."""
-    from gateway.clock import SystemClock
-    from gateway.databases import checkpoints_of
+    from gateway.app.databases import checkpoints_of
+    from gateway.domain.clock import SystemClock
 
     settings = settings_of(config)
     with audited(settings) as (database, _):
@@ -135,7 +135,7 @@ def checkpoint(config: Config = None) -> None:
 @audit.command("key")
 def show_key(config: Config = None) -> None:
     """Print the key by which others verify checkpoints; keep it where the database is not."""
-    from gateway.clock import SystemClock
+    from gateway.domain.clock import SystemClock
     from gateway.ledger.checkpointing import UnusableCheckpoints
 
     place = place_of(settings_of(config), SystemClock())
@@ -182,7 +182,7 @@ def audited(settings: Settings) -> Iterator[tuple[Database, Advance]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    from gateway.databases import database_of
+    from gateway.app.databases import database_of
     from gateway.ledger.audit import count
 
     database, console = database_of(settings), Console(stderr=True)

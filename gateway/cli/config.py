@@ -34,7 +34,7 @@ def show(file: Config = None) -> None:
     """Print the settings as they count: file, environment and defaults together, without any secret."""
     import tomli_w
 
-    from gateway.config import shown
+    from gateway.settings.settings import shown
 
     typer.echo(tomli_w.dumps(shown(settings_of(file))), nl=False)
 
@@ -42,6 +42,6 @@ def show(file: Config = None) -> None:
 @config.command("schema")
 def schema() -> None:
     """Print the JSON Schema of the settings, for editors."""
-    from gateway.documentation import settings_schema
+    from gateway.documentation.pages import settings_schema
 
     typer.echo(settings_schema(), nl=False)

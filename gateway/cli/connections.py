@@ -38,7 +38,7 @@ def prove(name: Annotated[str, typer.Argument(help="The connection's name.")], c
 
 async def one_page(gateway: Gateway, name: str) -> int:
     """Read a page of the jobs of a connection; gives how many there are on it. Raises JobgateError."""
-    jobs = gateway.settler.jobs
+    jobs = gateway.reconciler.jobs
     try:
         page = await jobs.page(gateway.directory.connection(name), 1, None, None, jobs.calls.context())
     finally:

@@ -13,8 +13,8 @@ def docs(
     folder: Annotated[Path, typer.Option(help="The folder of the pages.", exists=True, file_okay=False)] = Path("docs"),
 ) -> None:
     """Write the pages of docs/ that are made from the specs and the code."""
-    from gateway import documentation
     from gateway.app import Catalogue
+    from gateway.documentation import pages as documentation
 
     catalogue = Catalogue.load()
     if check:

@@ -54,10 +54,10 @@ def create(
 ) -> None:
     """Make a key and print it. It is shown this once."""
     from gateway.app import database_of
-    from gateway.config import is_caller_name
     from gateway.domain.access import Caller
     from gateway.security.keys import issued
     from gateway.settings.scopes import scope_mistakes, scope_warnings
+    from gateway.settings.settings import is_caller_name
 
     if not is_caller_name(name):
         raise Failure("the name of a caller has lower-case letters, digits and hyphens, and begins with a letter")

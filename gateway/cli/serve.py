@@ -43,7 +43,7 @@ def serve(
     ] = 0,
 ) -> None:
     """Serve the gateway."""
-    from gateway import serving
+    from gateway.startup import serve as serving
 
     given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
     given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
@@ -58,7 +58,7 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8090,
 ) -> None:
     """Serve the vendors' simulators alone."""
-    from gateway import serving
+    from gateway.startup import serve as serving
 
     serving.serve_sandbox(port)
 
@@ -70,8 +70,8 @@ def demo() -> None:
     """
     from rich.console import Console
 
-    from gateway import demo as demonstration
-    from gateway.config import load
+    from gateway.demo import demo as demonstration
+    from gateway.settings.settings import load
 
     settings = load()
     tell_used(None, settings, with_ledger=settings.has_ledger)

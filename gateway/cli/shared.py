@@ -19,8 +19,8 @@ import typer
 from typer.core import TyperGroup
 
 if TYPE_CHECKING:
-    from gateway.config import Settings
     from gateway.ledger.database import Database
+    from gateway.settings.settings import Settings
 
 Config = Annotated[
     Path | None,
@@ -69,7 +69,7 @@ class Commands(TyperGroup):
 
 def exit_code(error: Exception) -> int | None:
     """The exit code for a fault that is not a mistake of the program; None for any other."""
-    from gateway.config import ConfigurationError
+    from gateway.settings.settings import ConfigurationError
     from gateway.specs.document import SpecificationError
 
     if isinstance(error, Failure):
@@ -104,7 +104,7 @@ def chosen_file(config: Path | None) -> Path | None:
 
 def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
     """The settings of this command; standard error says which they are. Raises ConfigurationError."""
-    from gateway.config import load
+    from gateway.settings.settings import load
 
     file = chosen_file(config)
     settings = load(file)
@@ -114,7 +114,7 @@ def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
 
 def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True) -> None:
     """Say on standard error which settings are used, and which ledger. Raises ConfigurationError."""
-    from gateway.databases import database_of
+    from gateway.app.databases import database_of
     from gateway.settings.files import sources
 
     ledger = f"; ledger {database_of(settings).name}" if with_ledger else ""
@@ -124,7 +124,7 @@ def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True
 @contextmanager
 def opened(config: Path | None) -> Iterator[Database]:
     """The ledger's database of the settings, until the end of the block. Raises ConfigurationError and Failure."""
-    from gateway.databases import database_of
+    from gateway.app.databases import database_of
 
     database = database_of(settings_of(config))
     with ledger_faults_named(database):

@@ -19,7 +19,7 @@ def check(
     ] = None,
 ) -> None:
     """Check OpenAPI documents; each finding names file, place and mend."""
-    from gateway.registry import installed_specifications
+    from gateway.engine.registry import installed_specifications
     from gateway.specs.lint import check_all
 
     paths = files or installed_specifications()

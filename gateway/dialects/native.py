@@ -31,16 +31,16 @@ from gateway.domain.errors import (
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.edge.surface import Handler, Reply, Request
-from gateway.engine.actions import Actions, Question
+from gateway.engine.actions import ActionRequest, Actions
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.jobs import MOST_JOBS, MOST_PAGES, Jobs
-from gateway.engine.settling import Settler
+from gateway.engine.reconciliation import Reconciler
 from gateway.engine.wire import path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS, AccessTokens
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
-from gateway.specs.numbered import Part, numbered_page
+from gateway.specs.numbered_pages import Part, numbered_page
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import ReadMapping
 
@@ -55,7 +55,7 @@ class Performer:
     directory: Directory
     jobs: Jobs
     actions: Actions
-    settler: Settler
+    reconciler: Reconciler
     tokens: AccessTokens
 
 
@@ -83,7 +83,7 @@ class Dialect:
         """Perform the job action that a request asks for, and wait for what comes of it."""
         connection = self._connection(request)
         job_action = self._job_action(request)
-        asked = Question(
+        asked = ActionRequest(
             connection, job_action, request.caller.name, signature=request.signature, origin=request.origin
         )
         question = self._with_key(request, asked)
@@ -93,7 +93,7 @@ class Dialect:
         record = answer.record
         if not record.is_settled:
             # The vendor's clients know nothing of an outcome that is told later.
-            record = await self.performer.settler.wait(record, self.performer.jobs.calls.seconds)
+            record = await self.performer.reconciler.wait(record, self.performer.jobs.calls.seconds)
         return self._reply(request, record, is_replayed=answer.is_replayed)
 
     async def get_job(self, read: ReadMapping, request: Request) -> Reply:
@@ -166,7 +166,7 @@ class Dialect:
             raise ValueNotSupported("The request asks for no action that there is.")
         return job_action
 
-    def _with_key(self, request: Request, question: Question) -> Question:
+    def _with_key(self, request: Request, question: ActionRequest) -> ActionRequest:
         """The question with the idempotency key of the request: its own, or what the vendor's clients name it by.
 
         Clients that name each request anew keep the name when they send it again. Those that use one name for several

@@ -33,7 +33,7 @@ from gateway.engine import actions
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
-from gateway.engine.settling import Settler
+from gateway.engine.reconciliation import Reconciler
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api
 
@@ -49,14 +49,14 @@ class UnifiedApi:
     """The handlers of the unified API."""
 
     def __init__(
-        self, directory: Directory, jobs: Jobs, performer: actions.Actions, ledger: Ledger, settler: Settler
+        self, directory: Directory, jobs: Jobs, performer: actions.Actions, ledger: Ledger, reconciler: Reconciler
     ) -> None:
-        """Answer from `directory`, `jobs` and `ledger`; act through `performer`, and wait for `settler`."""
+        """ActionResult from `directory`, `jobs` and `ledger`; act through `performer`, and wait for `reconciler`."""
         self._directory = directory
         self._jobs = jobs
         self._actions = performer
         self._ledger = ledger
-        self._settler = settler
+        self._settler = reconciler
         self._clock = jobs.calls.clock
 
     def handlers(self, definitions: Mapping[str, ActionDefinition]) -> dict[str, Handler]:
@@ -113,7 +113,7 @@ class UnifiedApi:
     async def act(self, request: Request) -> Reply:
         """Perform the action that the operation stands for, or show what would be sent."""
         preferences = preferences_of(request)
-        question = actions.Question(
+        question = actions.ActionRequest(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),
             caller=request.caller.name,
@@ -213,7 +213,7 @@ def shortest(*seconds: float | None) -> float | None:
     return min((each for each in seconds if each is not None), default=None)
 
 
-def reply_with(answer: actions.Answer, prefix: str, headers: Mapping[str, str]) -> Reply:
+def reply_with(answer: actions.ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
     """The answer to a job action, whose record says everything. Raises the problem where it failed.
 
     `prefix` stands before every path of this gateway, as the client knows it.

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.domain.encoding import dump
 from gateway.domain.model import Job, Json
-from gateway.specs.numbered import Part, numbered_page
+from gateway.specs.numbered_pages import Part, numbered_page
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 
@@ -37,7 +37,7 @@ class Words:
 
     def _can_say(self, shown: Mapping[str, Json]) -> bool:
         """Whether the vendor's document allows such a job."""
-        one, many = self.vendor.read_one, self.vendor.read_list
+        one, many = self.vendor.job_read, self.vendor.list_read
         if one is not None:
             return fits(one, shown)
         return many is None or fits(many, numbered_page(many, Part([shown], 1, 1, 1)))

@@ -30,17 +30,17 @@ from gateway.specs.native import NativeApi
 from gateway.specs.security import NAME, kind_of, schemes
 
 Answer = Mapping[str, str]
-Check = Callable[["Question"], Answer | Awaitable[Any] | Any]
+Check = Callable[["SecurityCheck"], Answer | Awaitable[Any] | Any]
 SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 """Connexion's handlers by kind of security scheme."""
 
-Needed = Callable[["Question", frozenset[str]], frozenset[str]]
+Needed = Callable[["SecurityCheck", frozenset[str]], frozenset[str]]
 """The scopes that a request needs, where a requirement of its operation names these."""
 
 _BEARER = "bearer"
 
 
-class Question(Struct, frozen=True):
+class SecurityCheck(Struct, frozen=True):
     """Who sends this request, and may it? Connexion notes in `context` what it was answered."""
 
     scope: Scope
@@ -71,7 +71,7 @@ class Secured(SecurityOperation):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
         if self.security:
-            await self.verification_fn(Question(scope))
+            await self.verification_fn(SecurityCheck(scope))
         await self.next_app(scope, receive, send)
 
 
@@ -91,13 +91,13 @@ class Security(SecurityMiddleware):
 
 
 @dataclass(frozen=True)
-class Doorkeeper:
+class Authenticator:
     """Lets in who is known, and nobody too often."""
 
     callers: Callers
     rates: Rates
 
-    async def by_token(self, question: Question) -> Answer:
+    async def by_token(self, question: SecurityCheck) -> Answer:
         """Let in who has an API key or a token. Raises Unauthenticated and TooManyRequests."""
         if question.request.caller is not NOBODY:
             return _known(question)
@@ -106,34 +106,34 @@ class Doorkeeper:
             raise Unauthenticated("The API key or token is not known here, or not good any more.")
         return self._let_in(caller, question)
 
-    def by_signature(self, question: Question, signing: Signing, endpoint: str) -> Answer:
+    def by_signature(self, question: SecurityCheck, signing: Signing, endpoint: str) -> Answer:
         """Let in who has signed the request, and note its name. Raises Unauthenticated and TooManyRequests."""
         if question.request.caller is not NOBODY:
             return _known(question)
         caller, question.request.signature = self.callers.who_signed(signed_request(question), signing, endpoint)
         return self._let_in(caller, question)
 
-    def _let_in(self, caller: Caller, question: Question) -> Answer:
+    def _let_in(self, caller: Caller, question: SecurityCheck) -> Answer:
         question.request.caller = caller
         self.rates.admit(caller, question.request)
         return _known(question)
 
 
-def _known(question: Question) -> Answer:
+def _known(question: SecurityCheck) -> Answer:
     """What Connexion is told of a caller who is known. An operation with several requirements asks for each of them."""
     return {"sub": question.request.caller.name}
 
 
-def unified_security(doorkeeper: Doorkeeper) -> SecurityMap:
+def unified_security(authenticator: Authenticator) -> SecurityMap:
     """For the unified API: `bearer` tells who calls."""
-    return {_BEARER: handler(lambda _scheme, _scopes: doorkeeper.by_token), **may_do(lambda _, required: required)}
+    return {_BEARER: handler(lambda _scheme, _scopes: authenticator.by_token), **may_do(lambda _, required: required)}
 
 
 def may_do(needed: Needed) -> SecurityMap:
     """For every API: `openIdConnect` is what the caller may do."""
 
     def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
-        def authorize(question: Question) -> Answer | Any:
+        def authorize(question: SecurityCheck) -> Answer | Any:
             asked = needed(question, frozenset(required))
             if not asked.issuperset(required):
                 return NO_VALUE  # this requirement is that of another action
@@ -145,26 +145,26 @@ def may_do(needed: Needed) -> SecurityMap:
     return {"openIdConnect": handler(scopes)}
 
 
-def vendor_security(doorkeeper: Doorkeeper, native: NativeApi) -> SecurityMap:
+def vendor_security(authenticator: Authenticator, native: NativeApi) -> SecurityMap:
     """For a vendor's own API: tokens, and signatures by the name of their scheme, tell who calls."""
 
-    async def by_token(question: Question) -> Answer | Any:
+    async def by_token(question: SecurityCheck) -> Answer | Any:
         if not _is_bearer(question.request):
             return NO_VALUE
-        return await doorkeeper.by_token(question)
+        return await authenticator.by_token(question)
 
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
         signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
-        def by_signature(question: Question) -> Answer | Any:
+        def by_signature(question: SecurityCheck) -> Answer | Any:
             if field_name not in question.request.fields or _is_bearer(question.request):
                 return NO_VALUE
             endpoint = f"{question.request.address.written}{native.base_path}/{question.connection}"
-            return doorkeeper.by_signature(question, signing, endpoint)
+            return authenticator.by_signature(question, signing, endpoint)
 
         return by_signature
 
-    def needed(question: Question, _: frozenset[str]) -> frozenset[str]:
+    def needed(question: SecurityCheck, _: frozenset[str]) -> frozenset[str]:
         parts = {"path": question.scope["path_params"], "body": question.request.body}
         return native.needed(question.operation_id, parts)
 
@@ -202,7 +202,7 @@ def _is_bearer(context: RequestContext) -> bool:
     return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER.encode()
 
 
-def signed_request(question: Question) -> HttpRequest:
+def signed_request(question: SecurityCheck) -> HttpRequest:
     """The request as its sender signed it: the address is the one that the sender called."""
     context, scope = question.request, question.scope
     query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""

@@ -1,7 +1,8 @@
 """The outermost layer: bytes become one canonical request, or a refusal; and nothing that goes wrong gets past it.
 
 Every finding about stock Connexion that concerns bytes rather than schemas is answered here: content types in any case,
-chunked bodies, bad UTF-8, HEAD, paths that two routers read differently. Time is the server's part: `edge/protocol.py`.
+chunked bodies, bad UTF-8, HEAD, paths that two routers read differently.
+Time is the server's part: `serving/protocol.py`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ WIRE = "jobgate.wire"
 """Under this name of the extensions the way back travels: a Wire."""
 
 TOO_SLOW = "jobgate.too_slow"
-"""Stands in the extensions of a scope when the server gave up waiting for the rest of a body (`edge/protocol.py`)."""
+"""Stands in the extensions of a scope when the server gave up on the rest of a body (`serving/protocol.py`)."""
 
 WHOLE_REPLY = "jobgate.reply"
 """Where the server can send a reply in one piece, this extension of a scope is the function: a WholeReply."""

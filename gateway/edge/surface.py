@@ -164,7 +164,7 @@ def origin_of(scope: Scope, context: RequestContext) -> Origin:
     return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
 
 
-def serving(  # noqa: PLR0913 - what serving takes
+def application(  # noqa: PLR0913 - what serving takes
     surfaces: Sequence[Surface],
     *,
     pages: Application,

@@ -48,7 +48,7 @@ from gateway.domain.times import is_later
 from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
-from gateway.engine.settling import Schedule, lease
+from gateway.engine.reconciliation import Schedule, lease
 from gateway.engine.wire import VendorReply
 from gateway.specs.capabilities import Capability, Support
 from gateway.specs.lens import UnmappableValue
@@ -68,7 +68,7 @@ EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 """Refusals whose reason the job itself tells better than the reply: vendors use one status for several of them."""
 
 
-class Question(Struct, frozen=True):
+class ActionRequest(Struct, frozen=True):
     """What a caller asks: one action on one job of one connection.
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. With a `key`, the same question
@@ -98,7 +98,7 @@ class Question(Struct, frozen=True):
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
 
 
-class Answer(Struct, frozen=True):
+class ActionResult(Struct, frozen=True):
     """A job action's record, which says all that there is to be answered; and whether it was asked for before."""
 
     record: JobActionRecord
@@ -124,10 +124,10 @@ class Ready(NamedTuple):
     call: Call
 
 
-class Undertaking(Struct):
+class ActionInProgress(Struct):
     """A job action between its claim and its conclusion. `record` is what the ledger has of it by now."""
 
-    question: Question
+    question: ActionRequest
     mapping: ActionMapping
     record: JobActionRecord
     context: CallContext
@@ -149,7 +149,7 @@ class Actions:
     schedule: Schedule
     key_time: timedelta
 
-    async def perform(self, question: Question) -> Answer:
+    async def perform(self, question: ActionRequest) -> ActionResult:
         """Apply the action at the vendor, once, and record what came of it; the record says whether it failed.
 
         Raises JobgateError where there is no record of it: the vendor has no such action, the key was used for
@@ -161,13 +161,15 @@ class Actions:
         due = record.requested.at + lease(self.calls.seconds)
         holder = await self.ledger.claim(record, due, self._key(question), signed_key(question))
         if holder is not None:
-            return Answer(earlier(holder, question.fingerprint), is_replayed=True)
+            return ActionResult(earlier(holder, question.fingerprint), is_replayed=True)
         try:
-            return Answer(await self._carry_through(Undertaking(question, translation.mapping, record, context)))
+            return ActionResult(
+                await self._carry_through(ActionInProgress(question, translation.mapping, record, context))
+            )
         except Overtaken as overtaken:
-            return Answer(overtaken.record)
+            return ActionResult(overtaken.record)
 
-    async def preview(self, question: Question) -> DryRun:
+    async def preview(self, question: ActionRequest) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action."""
         translation = supported(question)
         context = self.calls.context(question.origin, question.seconds, question.caller)
@@ -176,42 +178,42 @@ class Actions:
         redacted = question.connection.credentials.redacted(prepared)
         return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), translation.warnings)
 
-    async def _carry_through(self, undertaking: Undertaking) -> JobActionRecord:
+    async def _carry_through(self, progress: ActionInProgress) -> JobActionRecord:
         """From the claim to the conclusion. Raises Overtaken where somebody else came to it first."""
         try:
-            ready = await self._make_ready(undertaking)
+            ready = await self._make_ready(progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
-            return await self._conclude(undertaking, self._failed(undertaking, error))
+            return await self._conclude(progress, self._failed(progress, error))
         try:
-            conclusion = await self._carry_out(undertaking, ready)
+            conclusion = await self._carry_out(progress, ready)
         except Overtaken:
             raise
         except LedgerUnavailable as error:
-            if not undertaking.record.requested.is_named:
+            if not progress.record.requested.is_named:
                 raise
             # Its name waits for a conclusion, which is written as soon as that is possible.
-            conclusion = self._failed(undertaking, error)
+            conclusion = self._failed(progress, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record says it
-            conclusion = self._failed(undertaking, error)
-        return await self._conclude(undertaking, conclusion)
+            conclusion = self._failed(progress, error)
+        return await self._conclude(progress, conclusion)
 
-    async def _make_ready(self, undertaking: Undertaking) -> Ready:
+    async def _make_ready(self, progress: ActionInProgress) -> Ready:
         """Everything that happens before a byte of the action leaves."""
-        mapping, context = undertaking.mapping, undertaking.context
-        job_action = await self._complete(undertaking.question, mapping, context)
-        return Ready(job_action, self._prepare(undertaking.connection, mapping, job_action, context))
+        mapping, context = progress.mapping, progress.context
+        job_action = await self._complete(progress.question, mapping, context)
+        return Ready(job_action, self._prepare(progress.connection, mapping, job_action, context))
 
-    async def _carry_out(self, undertaking: Undertaking, ready: Ready) -> Concluded:
+    async def _carry_out(self, progress: ActionInProgress, ready: Ready) -> Concluded:
         """Send the action, once, and read what the vendor makes of it."""
-        connection, mapping = undertaking.connection, undertaking.mapping
+        connection, mapping = progress.connection, progress.mapping
 
         async def announce() -> None:
-            sent = Sent(self.clock.now(), found(undertaking.question.job_action, ready.job_action))
-            undertaking.record = await self.ledger.sent(undertaking.record, sent)
+            sent = Sent(self.clock.now(), found(progress.question.job_action, ready.job_action))
+            progress.record = await self.ledger.sent(progress.record, sent)
 
         reply = await self.calls.send(ready.call, mapping.effect, announce)
         if not reply.is_success:
-            refusal = await self._refusal(undertaking, ready.job_action, reply)
+            refusal = await self._refusal(progress, ready.job_action, reply)
             # What is refused the second time may have been done the first time.
             raise refusal.explain(outcome=Outcome.UNKNOWN) if reply.is_doubtful else refusal
         response = self.calls.response(connection, reply)
@@ -221,9 +223,9 @@ class Actions:
         after = status_after(connection.vendor.specification, mapping, ready.job_action, now)
         return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, after, response)
 
-    async def _conclude(self, undertaking: Undertaking, conclusion: Concluded) -> JobActionRecord:
+    async def _conclude(self, progress: ActionInProgress, conclusion: Concluded) -> JobActionRecord:
         """Record what is known. Where somebody else was faster, what the vendor said outweighs what they read."""
-        record, due = undertaking.record, None
+        record, due = progress.record, None
         if conclusion.outcome is Outcome.UNKNOWN:
             due = self.schedule.after(conclusion.at, conclusion.at)
         while True:
@@ -234,20 +236,20 @@ class Actions:
                     raise
                 record = overtaken.record
 
-    def _failed(self, undertaking: Undertaking, error: Exception) -> Concluded:
+    def _failed(self, progress: ActionInProgress, error: Exception) -> Concluded:
         """What is known of an action that went wrong."""
-        problem = as_problem(error, undertaking.record)
+        problem = as_problem(error, progress.record)
         said = problem.explanation.outcome or problem.outcome
-        outcome = said if undertaking.record.sent else Outcome.NOT_SENT
+        outcome = said if progress.record.sent else Outcome.NOT_SENT
         note = ProblemNote(problem.code, problem.detail, replace(problem.explanation, outcome=None))
         return Concluded(self.clock.now(), outcome, SETTLED_BY[outcome], problem=note)
 
-    def _key(self, question: Question) -> HeldKey | None:
+    def _key(self, question: ActionRequest) -> HeldKey | None:
         if question.key is None:
             return None
         return HeldKey(question.caller, question.key, question.fingerprint, self.clock.now() + self.key_time)
 
-    async def _complete(self, question: Question, mapping: ActionMapping, context: CallContext) -> JobAction:
+    async def _complete(self, question: ActionRequest, mapping: ActionMapping, context: CallContext) -> JobAction:
         """The job action with the parameters that were left out and can be found in the job."""
         job_action = question.job_action
         missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
@@ -272,14 +274,14 @@ class Actions:
             raise _value_not_supported(connection.vendor.name, error) from None
         return self.calls.prepare(connection, mapping.operation, mapping.lens, encoded, context)
 
-    async def _refusal(self, undertaking: Undertaking, job_action: JobAction, reply: VendorReply) -> JobgateError:
+    async def _refusal(self, progress: ActionInProgress, job_action: JobAction, reply: VendorReply) -> JobgateError:
         """Why the vendor refused. Where its answer leaves that open, the job tells."""
-        connection, mapping = undertaking.connection, undertaking.mapping
+        connection, mapping = progress.connection, progress.mapping
         problem = self.calls.problem(connection, reply)
         if not isinstance(problem, EXPLAINED_BY_THE_JOB):
             return problem
         try:
-            job = await self.jobs.get(connection, job_action.job_id, undertaking.context)
+            job = await self.jobs.get(connection, job_action.job_id, progress.context)
         except UnknownJob as unknown:
             return unknown.explain(vendor=problem.explanation.vendor)
         except JobgateError as error:
@@ -290,7 +292,7 @@ class Actions:
         sentence = f"The job is {job.status.vendor_status}, which does not allow {mapping.action}."
         return WrongState(sentence, replace(problem.explanation, job=job_state(job)))
 
-    def _new_record(self, question: Question, translation: Translation) -> JobActionRecord:
+    def _new_record(self, question: ActionRequest, translation: Translation) -> JobActionRecord:
         now = self.clock.now()
         requested = Requested(
             at=now,
@@ -307,7 +309,7 @@ class Actions:
         return JobActionRecord(self.clock.new_id(now), requested)
 
 
-def signed_key(question: Question) -> HeldKey | None:
+def signed_key(question: ActionRequest) -> HeldKey | None:
     """What the signature of a question holds for it."""
     signed = question.signature
     return None if signed is None else HeldKey(question.caller, signed.name, question.fingerprint, signed.expires_at)
@@ -328,7 +330,7 @@ def found(asked: JobAction, completed: JobAction) -> Mapping[str, Json]:
     return {name: value for name, value in completed.parameters.items() if name not in asked.parameters}
 
 
-def supported(question: Question) -> Translation:
+def supported(question: ActionRequest) -> Translation:
     """How the vendor performs the action; answered from the documents, before any call.
 
     Raises ActionNotSupported or ParameterNotSupported.
@@ -346,7 +348,7 @@ def supported(question: Question) -> Translation:
     return Translation(capability.mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
 
 
-def _check_parameters(question: Question, capability: Capability) -> None:
+def _check_parameters(question: ActionRequest, capability: Capability) -> None:
     carried = {Support.NATIVE} if question.strict else {Support.NATIVE, Support.RECORDED}
     refused = [name for name in question.job_action.parameters if capability.parameters[name] not in carried]
     if not refused:

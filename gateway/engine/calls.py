@@ -25,8 +25,8 @@ from gateway.domain.record import NOBODY, Origin
 from gateway.domain.retry_after import retry_after
 from gateway.engine.connections import Connection
 from gateway.engine.wire import VendorReply, check_contract, http_request
-from gateway.resilience.pipeline import Announce, Errand, unannounced
-from gateway.resilience.policy import Observation, observed
+from gateway.resilience.pipeline import Announce, OutboundRequest, unannounced
+from gateway.resilience.policy import AttemptResult, attempt_result
 from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
@@ -100,11 +100,11 @@ class Calls:
         """
         replies: list[VendorReply] = []
 
-        def observe(http: HttpReply) -> Observation:
+        def observe(http: HttpReply) -> AttemptResult:
             replies.append(VendorReply.of(http))
             return self._observed(call, replies[-1])
 
-        errand = Errand(
+        outbound = OutboundRequest(
             call.request,
             effect,
             call.context.deadline,
@@ -114,21 +114,21 @@ class Calls:
             call.context.caller,
         )
         try:
-            carried = await call.connection.pipeline.send(errand)
+            final = await call.connection.pipeline.send(outbound)
         except JobgateError as error:
             error.explain(vendor=error.explanation.vendor or VendorResponse(call.connection.vendor.name))
             raise
         # Its body is read already, as far as anybody wanted to know it.
-        return replace(replies[-1], is_doubtful=True) if carried.is_doubtful else replies[-1]
+        return replace(replies[-1], is_doubtful=True) if final.is_doubtful else replies[-1]
 
-    def _observed(self, call: Call, reply: VendorReply) -> Observation:
+    def _observed(self, call: Call, reply: VendorReply) -> AttemptResult:
         """What a reply is an observation of; the vendor's document may say more of it than HTTP does."""
         call.connection.drift.look_at(call.operation, reply)
         if reply.is_success:
-            return Observation.ANSWER
+            return AttemptResult.ANSWER
         code = self.response(call.connection, reply).code
         meanings = call.connection.vendor.specification.errors.meanings_of(reply.status, code)
-        return Observation.TURNED_AWAY if meanings == {"throttled"} else observed(reply.http)
+        return AttemptResult.TURNED_AWAY if meanings == {"throttled"} else attempt_result(reply.http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""

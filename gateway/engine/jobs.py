@@ -59,7 +59,7 @@ class Jobs:
     async def get(self, connection: Connection, job_id: str, context: CallContext) -> Job:
         """One job. Raises UnknownJob, and what any call raises."""
         specification = connection.vendor.specification
-        read = specification.read_one or specification.read_list
+        read = specification.job_read or specification.list_read
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
         return await self.get_by(connection, read, job_id, context)
@@ -83,7 +83,7 @@ class Jobs:
 
         Pages of the vendor that hold none of them are passed over, for a while. Raises UnknownCursor.
         """
-        read = connection.vendor.specification.read_list
+        read = connection.vendor.specification.list_read
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that lists jobs.")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from gateway.clock import SystemClock
 from gateway.domain.access import Caller
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.domain.times import milliseconds

@@ -17,8 +17,8 @@ from gateway.domain.errors import JobgateError, VendorReplyNotUnderstood, Vendor
 from gateway.domain.model import Effect, HttpReply, Outcome
 
 
-class Observation(StrEnum):
-    """What was observed of one attempt."""
+class AttemptResult(StrEnum):
+    """What was attempt_result of one attempt."""
 
     NO_CONNECTION = "no-connection"
     NO_REPLY = "no-reply"
@@ -51,47 +51,47 @@ class Rule:
     is_failure: bool = False
 
 
-RULES: Mapping[Observation, Rule] = {
-    Observation.NO_CONNECTION: Rule(
+RULES: Mapping[AttemptResult, Rule] = {
+    AttemptResult.NO_CONNECTION: Rule(
         "no connection: no address, refused, no TLS", ALWAYS, Outcome.NOT_SENT, is_failure=True
     ),
-    Observation.NO_REPLY: Rule(
+    AttemptResult.NO_REPLY: Rule(
         "no whole reply after the first byte was sent: late, reset, broken off, no HTTP",
         WHERE_HARMLESS,
         Outcome.UNKNOWN,
         is_failure=True,
     ),
-    Observation.SERVER_ERROR: Rule("500, 502, 503 or 504", WHERE_HARMLESS, Outcome.UNKNOWN, is_failure=True),
-    Observation.OTHER_SERVER_ERROR: Rule("another 5xx", NEVER, Outcome.UNKNOWN, is_failure=True),
-    Observation.REQUEST_TIMEOUT: Rule("408", WHERE_HARMLESS, Outcome.UNKNOWN),
-    Observation.TURNED_AWAY: Rule("what the vendor's document calls `throttled`", ALWAYS, Outcome.REJECTED),
-    Observation.TOO_MANY_REQUESTS: Rule("429 that its document does not name", WHERE_HARMLESS, Outcome.REJECTED),
-    Observation.TOKEN_ENDED: Rule("401, and a new token can be had; once, without delay", ALWAYS, Outcome.REJECTED),
-    Observation.ANSWER: Rule("any other answer, whether it can be understood or not", NEVER, Outcome.UNKNOWN),
+    AttemptResult.SERVER_ERROR: Rule("500, 502, 503 or 504", WHERE_HARMLESS, Outcome.UNKNOWN, is_failure=True),
+    AttemptResult.OTHER_SERVER_ERROR: Rule("another 5xx", NEVER, Outcome.UNKNOWN, is_failure=True),
+    AttemptResult.REQUEST_TIMEOUT: Rule("408", WHERE_HARMLESS, Outcome.UNKNOWN),
+    AttemptResult.TURNED_AWAY: Rule("what the vendor's document calls `throttled`", ALWAYS, Outcome.REJECTED),
+    AttemptResult.TOO_MANY_REQUESTS: Rule("429 that its document does not name", WHERE_HARMLESS, Outcome.REJECTED),
+    AttemptResult.TOKEN_ENDED: Rule("401, and a new token can be had; once, without delay", ALWAYS, Outcome.REJECTED),
+    AttemptResult.ANSWER: Rule("any other answer, whether it can be understood or not", NEVER, Outcome.UNKNOWN),
 }
 """The table. Of an answer the engine learns more: the outcome is what it says, and unknown where it says nothing."""
 
-_PROBLEMS: Mapping[type[JobgateError], Observation] = {
-    VendorUnreachable: Observation.NO_CONNECTION,
-    VendorTimedOut: Observation.NO_REPLY,
-    VendorReplyNotUnderstood: Observation.NO_REPLY,
+_PROBLEMS: Mapping[type[JobgateError], AttemptResult] = {
+    VendorUnreachable: AttemptResult.NO_CONNECTION,
+    VendorTimedOut: AttemptResult.NO_REPLY,
+    VendorReplyNotUnderstood: AttemptResult.NO_REPLY,
 }
-_STATUSES: Mapping[int, Observation] = {
-    HTTPStatus.REQUEST_TIMEOUT: Observation.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_MANY_REQUESTS: Observation.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR: Observation.SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY: Observation.SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE: Observation.SERVER_ERROR,
-    HTTPStatus.GATEWAY_TIMEOUT: Observation.SERVER_ERROR,
+_STATUSES: Mapping[int, AttemptResult] = {
+    HTTPStatus.REQUEST_TIMEOUT: AttemptResult.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS: AttemptResult.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR: AttemptResult.SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY: AttemptResult.SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE: AttemptResult.SERVER_ERROR,
+    HTTPStatus.GATEWAY_TIMEOUT: AttemptResult.SERVER_ERROR,
 }
 _SERVER_ERRORS = 5
 
 
-def observed(result: HttpReply | JobgateError) -> Observation:
+def attempt_result(result: HttpReply | JobgateError) -> AttemptResult:
     """What a reply, or an error of the transport, is an observation of, as far as HTTP alone tells."""
     if isinstance(result, JobgateError):
-        return _PROBLEMS.get(type(result), Observation.ANSWER)
-    others = Observation.OTHER_SERVER_ERROR if result.status // 100 == _SERVER_ERRORS else Observation.ANSWER
+        return _PROBLEMS.get(type(result), AttemptResult.ANSWER)
+    others = AttemptResult.OTHER_SERVER_ERROR if result.status // 100 == _SERVER_ERRORS else AttemptResult.ANSWER
     return _STATUSES.get(result.status, others)
 
 

@@ -10,9 +10,9 @@ from gateway.domain.encoding import dump
 from gateway.domain.model import Json
 from gateway.edge.guard import RawReply
 from gateway.sandbox.examples import VendorJob
-from gateway.sandbox.exchange import Exchange
-from gateway.sandbox.pages import Pages
+from gateway.sandbox.paging import Pages
 from gateway.sandbox.refusal import INVALID_REQUEST, UNKNOWN_JOB, Refusal
+from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.simulator import Simulator
 from gateway.specs.lens import LensMismatch
 from gateway.specs.operations import Operation
@@ -54,7 +54,7 @@ class Behaviour:
 
     def job_body(self, job: VendorJob) -> tuple[Operation, Mapping[str, Json]] | None:
         """A read's operation and its reply with this job in it; None where nothing can be read."""
-        read = self._specification.read_one or self._specification.read_list
+        read = self._specification.job_read or self._specification.list_read
         if read is None or read.items is None:
             return (read.operation, job) if read else None
         pages = self._pages[read.operation.operation_id]

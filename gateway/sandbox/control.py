@@ -27,9 +27,9 @@ from gateway.domain.model import Json
 from gateway.edge.guard import CONTEXT, Guard, RequestContext
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
-from gateway.sandbox.exchange import LogEntry
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.refusal import Refusal
+from gateway.sandbox.request_log import LogEntry
 from gateway.sandbox.settings import IN_JSON, Credentials, VendorSettings
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.document import pointer

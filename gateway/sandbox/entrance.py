@@ -7,9 +7,9 @@ from functools import partial
 
 from gateway.edge.guard import Message, Receive, Scope, Send
 from gateway.sandbox.errors import Errors
-from gateway.sandbox.exchange import Exchange, Log, exchange_of
 from gateway.sandbox.faults import Call, Fault, FaultScript, befall, drop
 from gateway.sandbox.holding import Hold
+from gateway.sandbox.request_log import Exchange, Log, exchange_of
 from gateway.sandbox.routes import TOKEN
 from gateway.sandbox.simulator import Now
 from gateway.sandbox.surface import Surface

@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError
 from gateway.edge.guard import RawReply
-from gateway.sandbox.exchange import Exchange
 from gateway.sandbox.refusal import (
     FORBIDDEN,
     INVALID_REQUEST,
@@ -22,6 +21,7 @@ from gateway.sandbox.refusal import (
     WRONG_STATE,
     Refusal,
 )
+from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.settings import VendorSettings
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import Answer, VendorSpecification

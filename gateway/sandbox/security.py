@@ -11,8 +11,8 @@ from connexion.security import NO_VALUE
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
 from gateway.edge.guard import CONTEXT
-from gateway.sandbox.exchange import exchange_of
 from gateway.sandbox.refusal import FORBIDDEN, UNAUTHENTICATED, Refusal
+from gateway.sandbox.request_log import exchange_of
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
 from gateway.sandbox.tokens import Tokens

@@ -9,13 +9,13 @@ from typing import Self
 
 from gateway.domain.adapter import Adapter
 from gateway.edge.guard import RawReply, Receive, Scope, Send, write
-from gateway.listening import in_background
 from gateway.sandbox.control import PREFIX, control
-from gateway.sandbox.exchange import below
 from gateway.sandbox.holding import Hold
+from gateway.sandbox.request_log import below
 from gateway.sandbox.settings import Credentials, SandboxSettings
 from gateway.sandbox.simulator import Now
 from gateway.sandbox.vendor import VendorSandbox
+from gateway.serving.listening import in_background
 from gateway.specs.vendor import VendorSpecification
 
 

@@ -30,8 +30,8 @@ from gateway.edge.limits import Limits
 from gateway.edge.validation import check_media_type, check_parts
 from gateway.sandbox.behaviour import Behaviour
 from gateway.sandbox.errors import Errors, refusal_of
-from gateway.sandbox.exchange import Exchange, exchange_of
 from gateway.sandbox.refusal import Refusal
+from gateway.sandbox.request_log import Exchange, exchange_of
 from gateway.sandbox.routes import TOKEN, Routes
 from gateway.sandbox.security import SchemeHandler
 from gateway.sandbox.tokens import TokenEndpoint

@@ -14,10 +14,10 @@ from gateway.sandbox.behaviour import Behaviour
 from gateway.sandbox.entrance import Entrance
 from gateway.sandbox.errors import Errors
 from gateway.sandbox.examples import VendorJob
-from gateway.sandbox.exchange import Log, LogEntry
 from gateway.sandbox.faults import Fault, FaultKind, FaultScript
 from gateway.sandbox.holding import Hold
 from gateway.sandbox.refusal import WRONG_STATE
+from gateway.sandbox.request_log import Log, LogEntry
 from gateway.sandbox.routes import TOKEN
 from gateway.sandbox.security import OAuthScheme, SigningScheme, security_map
 from gateway.sandbox.settings import Credentials, SandboxSettings, VendorSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from gateway.config import ConfigurationError
+from gateway.settings.settings import ConfigurationError
 
 
 def state_folder() -> Path:

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from gateway.config import ConfigurationError, ServerSettings, Settings
 from gateway.settings.environment import unknown_variables
 from gateway.settings.mistakes import Mistake, mistakes_of
+from gateway.settings.settings import ConfigurationError, ServerSettings, Settings
 
 STAND_INS: Mapping[str, Any] = {
     "endpoint": "https://stand-in.invalid",

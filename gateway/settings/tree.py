@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from gateway.config import Settings
+from gateway.settings.settings import Settings
 
 KEY_OF_TABLE = "[key]"
 """How pydantic marks that the mistake is a name that the user has chosen, and not what stands under it."""

@@ -201,12 +201,12 @@ class VendorSpecification:
         return value if form is None else form(value)
 
     @property
-    def read_one(self) -> ReadMapping | None:
+    def job_read(self) -> ReadMapping | None:
         """The read of a single job, where the vendor has one."""
         return next((read for read in self.reads.values() if read.items is None), None)
 
     @property
-    def read_list(self) -> ReadMapping | None:
+    def list_read(self) -> ReadMapping | None:
         """The read of many jobs, where the vendor has one."""
         return next((read for read in self.reads.values() if read.items is not None), None)
 

@@ -11,20 +11,20 @@ from functools import partial
 from pathlib import Path
 
 from gateway.app import Catalogue, Gateway, database_of
-from gateway.clock import SystemClock
-from gateway.config import ConfigurationError, Settings
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.hosts import is_loopback
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.ledger.database import Database, head
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.memory import MemoryLedger
+from gateway.serving.sockets import listen
 from gateway.settings.reading import Reading, read, refuse
 from gateway.settings.scopes import scope_mistakes, scope_warnings
-from gateway.sockets import listen
+from gateway.settings.settings import ConfigurationError, Settings
 
-TRIAL_KEY = "only-for-trying-out"
-TRIAL_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
+SANDBOX_KEY = "only-for-trying-out"
+SANDBOX_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
 """The key and the access key of the documentation, for the sandbox; the second is the first in Base64."""
 
 
@@ -197,7 +197,7 @@ def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
             "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
         )
     for secret in () if is_sandbox else settings.secrets:
-        if (known := secret.get_secret_value()) in {TRIAL_KEY, TRIAL_ACCESS_KEY}:
+        if (known := secret.get_secret_value()) in {SANDBOX_KEY, SANDBOX_ACCESS_KEY}:
             raise ConfigurationError(
                 f"{known} is the documentation's key, so everybody knows it; `jobgate keys create` makes one."
             )

@@ -20,7 +20,7 @@ from bench.growth.page import found_by
 from bench.growth.questions import LIMIT, QUESTIONS, asker
 from bench.growth.results import Growth, read, write
 from bench.machine import file_system
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, Selection
 from gateway.ledger.audit import verify

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import config, serving
 from gateway.app import Catalogue
 from gateway.cli import application
-from gateway.config import ConfigurationError
-from gateway.startup.checks import TRIAL_KEY, refuse_to_be_read
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError
+from gateway.startup import serve as serving
+from gateway.startup.checks import SANDBOX_KEY, refuse_to_be_read
 from tests.support.commands import KEY, write
 
 GOOD = f"""
@@ -34,7 +35,7 @@ WRONG = {
     "a host of nobody": ('[server]\nhost = "192.0.2.1"\nplain_http = true', "server.host: cannot listen on 192.0.2.1"),
     "no certificate": ('[server]\ntls_cert = "no.pem"\ntls_key = "no.pem"', "no.pem cannot be read"),
     "half a certificate": ('[server]\ntls_cert = "no.pem"', "server: tls_cert and tls_key belong together"),
-    "the documentation's key": (f'[callers.c]\nkey = "{TRIAL_KEY}"\nscopes = ["*"]', "is the documentation's key"),
+    "the documentation's key": (f'[callers.c]\nkey = "{SANDBOX_KEY}"\nscopes = ["*"]', "is the documentation's key"),
     "a plain address": ("[connections.b]\n" + ANOTHER.replace("https", "http") + SIGNED, "set plain_http = true"),
     "records before their keys": ("[ledger]\nretention_days = 1", "retention_days is shorter"),
 }
@@ -159,7 +160,7 @@ def test_only_a_password_makes_an_address_a_secret(folder: Path, url: str, is_se
 
 def test_reload_holds_settings_against_the_same_rules(folder: Path) -> None:
     """New settings that `serve` would not start with do not take over."""
-    source = serving.Source(write(folder / "jobgate.toml", f'{GOOD}[callers.c]\nkey = "{TRIAL_KEY}"\nscopes = ["*"]'))
+    source = serving.Source(write(folder / "jobgate.toml", f'{GOOD}[callers.c]\nkey = "{SANDBOX_KEY}"\nscopes = ["*"]'))
     with pytest.raises(ConfigurationError, match="is the documentation's key"):
         source.checked_again(Catalogue.load())
 

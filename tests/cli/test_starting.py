@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gateway import config
 from gateway.app import Catalogue, Gateway
-from gateway.banner import Banner, Used
 from gateway.cli import application
-from gateway.config import ConfigurationError
 from gateway.ledger.memory import MemoryLedger
-from gateway.temporary import temporary_folder
-from gateway.tls import self_signed
+from gateway.serving.temporary import temporary_folder
+from gateway.serving.tls import self_signed
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError
+from gateway.startup.banner import Banner, Used
 from tests.support.commands import JOBGATE, KEY, write
 
 SETTINGS = f"""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import config
 from gateway.cli import application
-from gateway.config import ConfigurationError
 from gateway.domain.suggestions import closest, did_you_mean
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError
 from tests.support.commands import jobgate, write
 
 CONNECTION = """

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from gateway.client import Client, ClientError, GatewayUnreachable
-from gateway.tls import self_signed
+from gateway.serving.tls import self_signed
 from tests.client.stub import KEY, Stub, stub_gateway
 
 NAMES = ("127.0.0.1", "localhost")

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.client import Client, JobActionConditions, ProblemError, StatusPair
 from gateway.sandbox.faults import Fault, FaultKind
-from gateway.serving import Running
+from gateway.startup.serve import Running
 
 AZURE, VONAGE = "azure-sandbox", "vonage-sandbox"
 

@@ -15,8 +15,8 @@ import requests
 
 from gateway.client import Client, ProblemError
 from gateway.engine.connections import Vendor
-from gateway.serving import Running
-from gateway.serving import sandbox_name as name_among
+from gateway.startup.serve import Running
+from gateway.startup.serve import sandbox_name as name_among
 from tests.support.documents import installed
 
 CATALOGUE = installed()

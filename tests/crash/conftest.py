@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Catalogue
+from tests.crash.gateways import World, world
 from tests.crash.storm import SEED
-from tests.crash.world import World, world
 from tests.support import crashing
 from tests.support.crashing import Haste, Nursery
 from tests.support.databases import KINDS, new_address

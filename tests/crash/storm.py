@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.sandbox.faults import Fault, FaultKind
-from tests.crash.world import NAMES, World
+from tests.crash.gateways import NAMES, World
 from tests.support.crashing import Crash, Point
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "0"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.crash.gateways import CANCEL, World
 from tests.crash.oracle import broken_parts, violations
-from tests.crash.world import CANCEL, World
 from tests.support.crashing import FULL_DISK
 
 

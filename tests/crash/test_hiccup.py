@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config import LedgerSettings
 from gateway.sandbox.faults import Fault, FaultKind
-from tests.crash.world import CANCEL, World
+from gateway.settings.settings import LedgerSettings
+from tests.crash.gateways import CANCEL, World
 from tests.support.crashing import Crash, Haste, Point
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tests.crash.gateways import CANCEL, PAUSE, World
 from tests.crash.oracle import broken_parts, violations
-from tests.crash.world import CANCEL, PAUSE, World
 from tests.support.crashing import Crash, Point
 
 Known = Sequence[tuple[str, str]]

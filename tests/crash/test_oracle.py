@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from gateway.ledger.database import Database
 from gateway.ledger.tables import job_actions
+from tests.crash.gateways import CANCEL, World
 from tests.crash.oracle import Answer, Call, Record, Wish, broken_parts, violations
-from tests.crash.world import CANCEL, World
 
 AT = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 DONE = Answer(200, record="r1", outcome="applied")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.crash.gateways import World
 from tests.crash.oracle import broken_parts, violations
 from tests.crash.storm import ROUNDS, SEED, Breakable, Storm
-from tests.crash.world import World
 from tests.support.crashing import FULL_DISK, Haste
 from tests.support.databases import PostgreSQL
 

@@ -33,6 +33,6 @@ async def test_what_was_settled_meanwhile_stays_so(
         return (settled,)
 
     monkeypatch.setattr(made.ledger, "take_due", take_due)
-    await made.settler.settle_due()
+    await made.reconciler.reconcile_due()
     assert await made.only_record() == settled
     assert len(made.transport.requests) == asked

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from tests.crash.gateways import CANCEL, World
 from tests.crash.oracle import broken_parts, violations
-from tests.crash.world import CANCEL, World
 
 SIZE = 4
 TIMES = 4

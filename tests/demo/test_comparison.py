@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.client import Attempt, Capability, JobAction, JobActionProblem, Origin, StatusPair
-from gateway.demo import Answer, Call, Expectation, Row, Step, accepted, applied, differences, expectation
+from gateway.demo.demo import Answer, Call, Expectation, Row, Step, accepted, applied, differences, expectation
 
 JOB = "0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01"
 HONEST_CALL = Call("cancel", JOB, {}, "Running", "Cancelled", 204)

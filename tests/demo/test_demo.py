@@ -11,12 +11,12 @@ from itertools import islice
 import pytest
 from rich.console import Console
 
-from gateway import demo
 from gateway.app import Catalogue
 from gateway.client import Client
-from gateway.demo import Call, Control, differences
+from gateway.demo import demo
+from gateway.demo.demo import Call, Control, differences
 from gateway.domain.model import StatusPair
-from gateway.serving import Running
+from gateway.startup.serve import Running
 
 
 class Paper(Console):

@@ -16,7 +16,7 @@ from gateway.domain.times import canonical_date_time
 from gateway.domain.urls import origin_of
 from gateway.ledger.memory import MemoryLedger
 from gateway.specs.forms import form_of
-from tests.native.house import House, job_path
+from tests.native.fixtures import House, job_path
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
 from tests.support.desk import Desk, in_memory

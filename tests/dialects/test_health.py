@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue
-from gateway.config import Settings
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.ports import Ledger
 from gateway.resilience.policy import Policy
+from gateway.settings.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.desk import Desk, in_memory
 from tests.support.transport import reply

@@ -10,10 +10,10 @@ import pytest
 from msgspec import structs
 
 from gateway.app import Catalogue
-from gateway.config import LedgerSettings
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.ports import Ledger
-from gateway.engine.actions import Question
+from gateway.engine.actions import ActionRequest
+from gateway.settings.settings import LedgerSettings
 from tests.support.asgi import Answer
 from tests.support.bench import Bench
 from tests.support.clock import FakeClock
@@ -315,5 +315,5 @@ async def test_what_needs_no_key_where_actions_do(strict_desk: Desk) -> None:
 
 def test_strictness_is_no_part_of_what_is_asked(catalogue: Catalogue) -> None:
     """Whether warnings are refusals does not change what is asked for, and so not what a key stands for."""
-    asked: Question = Bench(catalogue).ask(CANCEL)
+    asked: ActionRequest = Bench(catalogue).ask(CANCEL)
     assert structs.replace(asked, strict=True).fingerprint == asked.fingerprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from gateway.serving import Running
+from gateway.startup.serve import Running
 
 ACTION = "v1/connections/azure-sandbox/jobs/8780b28c-7079-4de1-9143-4d369289e958/close"
 REFUSED = {

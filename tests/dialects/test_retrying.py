@@ -8,9 +8,9 @@ import pytest
 import requests
 
 from gateway.domain.errors import catalogue
-from gateway.edge.pages import problem_page
+from gateway.edge.html_pages import problem_page
 from gateway.sandbox.faults import Fault, FaultKind
-from gateway.serving import Running
+from gateway.startup.serve import Running
 
 VENDOR = "azure-job-router"
 JOB = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4d08"
@@ -41,7 +41,7 @@ def test_a_read_may_be_sent_again(stack: Running) -> None:
     sandbox = stack.sandbox.vendor(VENDOR)
     sandbox.reset()
     # Not a read of one job, which the gateway itself may be making to learn what came of an action.
-    listing = stack.gateway.directory.vendors[VENDOR].specification.read_list
+    listing = stack.gateway.directory.vendors[VENDOR].specification.list_read
     assert listing is not None
     sandbox.script(replace(FAULTS["error"], operation_id=listing.operation.operation_id))
     answer = asked(stack, "GET", "")

@@ -18,13 +18,14 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from gateway import config, documentation
 from gateway.app import Catalogue
+from gateway.documentation import pages as documentation
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.edge.limits import Limits
-from gateway.serving import Running, running
-from gateway.startup.checks import TRIAL_ACCESS_KEY
-from gateway.tls import self_signed
+from gateway.serving.tls import self_signed
+from gateway.settings import settings as config
+from gateway.startup.checks import SANDBOX_ACCESS_KEY
+from gateway.startup.serve import Running, running
 from tests.support.documents import installed
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def secure(documented: Running, catalogue: Catalogue, monkeypatch: pytest.Monkey
     """The same with https, and a certificate that clients trust."""
     with (
         self_signed("127.0.0.1") as made,
-        running(KEY, access_key=TRIAL_ACCESS_KEY, certificate=made, catalogue=catalogue) as started,
+        running(KEY, access_key=SANDBOX_ACCESS_KEY, certificate=made, catalogue=catalogue) as started,
     ):
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
         yield started

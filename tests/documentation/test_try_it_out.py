@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
 
 from gateway.app import Catalogue
-from gateway.serving import Running, sandbox_name
 from gateway.specs.operations import Api
+from gateway.startup.serve import Running, sandbox_name
 from tests.support.tools import tool
 
 OPTIONS = (

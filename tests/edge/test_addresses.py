@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from adapters.azure_job_router import sign
 from gateway.app import Catalogue, Gateway
-from gateway.config import ServerSettings
 from gateway.domain.access import Caller
 from gateway.domain.model import HttpRequest
 from gateway.edge.response_validation import ResponseValidation
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.keys import issued
-from tests.native.house import AZURE, VERSION
+from gateway.settings.settings import ServerSettings
+from tests.native.fixtures import AZURE, VERSION
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.edge import CANCEL, JOB

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import ServerSettings
 from gateway.domain.errors import MalformedRequest, Misdirected
 from gateway.edge.hosts import ANY_HOST, TrustedHosts, canonical_host
+from gateway.settings.settings import ServerSettings
 from tests.support.edge import Edge
 from tests.support.vendors import API_KEY
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.serving import Running
+from gateway.startup.serve import Running
 from tests.support.tools import tool
 
 CLIENT = Path(__file__).parent / "java" / "Client.java"

@@ -15,9 +15,9 @@ import requests
 from markdown_it import MarkdownIt
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import ServerSettings
 from gateway.ledger.memory import MemoryLedger
-from gateway.listening import in_background
+from gateway.serving.listening import in_background
+from gateway.settings.settings import ServerSettings
 from tests.support.edge import CANCEL
 from tests.support.tools import tool
 from tests.support.transport import FakeTransport

@@ -12,21 +12,21 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.clock import SystemClock
-from gateway.config import load
 from gateway.dialects.unified import Problems as ProblemsOf
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import Explanation, UnknownJob
 from gateway.domain.model import Json, VendorResponse
 from gateway.edge import surface
-from gateway.edge.authentication import Doorkeeper, unified_security
+from gateway.edge.authentication import Authenticator, unified_security
 from gateway.edge.guard import Application
-from gateway.edge.pages import Pages
+from gateway.edge.html_pages import Pages
 from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation
 from gateway.edge.surface import Handler, Reply, Request, Surface
-from gateway.serving import simulators, with_sandbox
+from gateway.settings.settings import load
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
+from gateway.startup.serve import simulators, with_sandbox
 from tests.support.asgi import call
 from tests.support.callers import somebody
 from tests.support.edge import LIMITS, MARK
@@ -70,11 +70,11 @@ def serving(
     api: Api, handler: Handler, response_validation: ResponseValidation = ResponseValidation.REFUSE
 ) -> Application:
     """An application of which every operation has the same handler."""
-    doorkeeper = Doorkeeper(somebody(API_KEY), Rates(SystemClock(), None))
+    authenticator = Authenticator(somebody(API_KEY), Rates(SystemClock(), None))
     handlers = dict.fromkeys(api.operations, handler)
-    served = Surface(api, "/v1", handlers, unified_security(doorkeeper), ProblemsOf(api))
+    served = Surface(api, "/v1", handlers, unified_security(authenticator), ProblemsOf(api))
     pages = Pages({"": api.document}, no_life)
-    return surface.serving([served], pages=pages, limits=LIMITS, response_validation=response_validation)
+    return surface.application([served], pages=pages, limits=LIMITS, response_validation=response_validation)
 
 
 @pytest.fixture(scope="module")

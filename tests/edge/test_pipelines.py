@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.edge.protocol import MOST_WAITING, EdgeProtocol
+from gateway.serving.protocol import MOST_WAITING, EdgeProtocol
 from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge
 from tests.support.raw import message, read_from, read_response
 from tests.support.vendors import API_KEY

@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
-from gateway.engine.actions import Question
+from gateway.engine.actions import ActionRequest
 from gateway.engine.connections import Connection
 from gateway.security.credentials import Signature
 from tests.support.bench import Bench, MakeBench
@@ -88,14 +88,14 @@ def broken_signature(*_: object) -> dict[str, str]:
     raise KeyError("a bug in an adapter")
 
 
-def with_adapter(made: Bench, request: Question, **changes: object) -> Question:
+def with_adapter(made: Bench, request: ActionRequest, **changes: object) -> ActionRequest:
     """The same request, for a vendor whose adapter is changed."""
     connection: Connection = request.connection
     adapter: Adapter = replace(connection.vendor.adapter, **changes)  # type: ignore[arg-type]
     return structs.replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
 
 
-async def failure_is_ours(made: Bench, request: Question) -> None:
+async def failure_is_ours(made: Bench, request: ActionRequest) -> None:
     """The action fails with an error of ours, settled as not sent, without a word about the bug."""
     failure = await made.failure_of(request)
     assert failure.summary == ("gateway-error", 500, *NOT_SENT)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gateway.config import ClientCredentialsAuthentication
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpReply, HttpRequest, Job, Page
 from gateway.engine.jobs import MOST_PASSED_OVER
+from gateway.settings.settings import ClientCredentialsAuthentication
 from tests.support.bench import Bench, MakeBench
 from tests.support.transport import Line, reply
 from tests.support.vendors import (

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.model import JobAction, Json
 from gateway.domain.record import Selection
-from gateway.engine.actions import Question, supported
+from gateway.engine.actions import ActionRequest, supported
 from gateway.specs.capabilities import Support
 from tests.support.asgi import call
 from tests.support.bench import Bench, MakeBench
@@ -133,7 +133,7 @@ def test_every_action_of_the_api_has_an_answer_for_every_vendor(bench: MakeBench
     """For each vendor and action there is a capability, so that no combination is an accident."""
     for connection in bench().gateway.directory.connections.values():
         capability = connection.vendor.capabilities[action]
-        request = Question(connection, JobAction(action, "x"), "somebody")
+        request = ActionRequest(connection, JobAction(action, "x"), "somebody")
         if capability.mapping is not None:
             assert supported(request).mapping is capability.mapping
         assert capability.definition.name == action

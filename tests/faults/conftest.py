@@ -15,7 +15,7 @@ from gateway.app import Catalogue
 from gateway.domain.model import Effect
 from gateway.engine.connections import Vendor
 from gateway.specs.capabilities import capabilities
-from tests.faults.house import REPEATABLE
+from tests.faults.fixtures import REPEATABLE
 from tests.faults.server import CERTIFICATES, HOST, LOOPBACK, FaultServer, fault_server
 from tests.support.problems import Problems
 

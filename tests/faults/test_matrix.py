@@ -16,7 +16,7 @@ import pytest
 
 from gateway.app import Catalogue
 from gateway.domain.model import Effect, Outcome
-from tests.faults.house import ATTEMPTS, IMPATIENT, JOBS, POLICY, VONAGE, Case, House, house
+from tests.faults.fixtures import ATTEMPTS, IMPATIENT, JOBS, POLICY, VONAGE, Case, House, house
 from tests.faults.server import DRIP_SECONDS, MODES, WELL, Door, FaultServer, Lookup, Mode
 from tests.support.asgi import Answer
 from tests.support.patience import PATIENCE

@@ -18,7 +18,12 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import (
+from gateway.domain.model import Outcome
+from gateway.domain.record import JobActionRecord, SettledBy
+from gateway.edge.response_validation import ResponseValidation
+from gateway.ledger.memory import MemoryLedger
+from gateway.resilience.policy import Policy
+from gateway.settings.settings import (
     ClientCredentialsAuthentication,
     ConnectionSettings,
     QuotaSettings,
@@ -26,13 +31,8 @@ from gateway.config import (
     Settings,
     SignedAuthentication,
 )
-from gateway.domain.model import Outcome
-from gateway.domain.record import JobActionRecord, SettledBy
-from gateway.edge.response_validation import ResponseValidation
-from gateway.ledger.memory import MemoryLedger
-from gateway.resilience.policy import Policy
-from tests.faults.house import ACCESS_KEY, AZURE, CLIENT_SECRET, REPEATABLE, SECRETS, VONAGE
-from tests.faults.world import ASSIGNMENT, FAULTS, WELL, Call, Reach, World, is_given_away, vendor_of
+from tests.faults.cases import ASSIGNMENT, FAULTS, WELL, Call, Reach, World, is_given_away, vendor_of
+from tests.faults.fixtures import ACCESS_KEY, AZURE, CLIENT_SECRET, REPEATABLE, SECRETS, VONAGE
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.problems import Problems
@@ -163,7 +163,7 @@ class Schedule:
         self.world.story.append(f"{seconds} seconds pass")
         self.world.clock.advance(seconds)
         before = len(self.world.calls)
-        for record in await self.gateway.settler.settle_due():
+        for record in await self.gateway.reconciler.reconcile_due():
             self.texts.append(str(record))
             self.judge(record)
         assert len(self.world.calls) == before

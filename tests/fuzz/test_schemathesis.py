@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from gateway.serving import Running, sandbox_name
 from gateway.specs.native import CONNECTION, base_path
+from gateway.startup.serve import Running, sandbox_name
 from tests.support.documents import installed
 from tests.support.sampling import amount
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.ports import Ledger
 from gateway.ledger.database import Database
-from tests.ledger.house import Ledgers
+from tests.ledger.fixtures import Ledgers
 from tests.support.clock import FakeClock
 from tests.support.databases import KINDS, new_address
 

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import application
-from gateway.config import ConfigurationError
 from gateway.ledger.addresses import Address, UnusableDatabase
 from gateway.ledger.database import Database
 from gateway.security.references import DatabaseUrl
-from gateway.serving import prepare_database
+from gateway.settings.settings import ConfigurationError
+from gateway.startup.serve import prepare_database
 from tests.support.vendors import settings
 
 SECRET = "s3cr3t-w0rd"

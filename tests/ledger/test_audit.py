@@ -21,7 +21,7 @@ from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, Origin
 from gateway.ledger import audit, chain
 from gateway.ledger.database import Database
-from tests.ledger.house import Ledgers, begun, done, new_record
+from tests.ledger.fixtures import Ledgers, begun, done, new_record
 from tests.support.clock import FakeClock
 
 Tamper = Callable[[Connection], object]

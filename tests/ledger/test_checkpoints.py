@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from gateway.app import Catalogue, Gateway
 from gateway.cli import application
-from gateway.config import ConfigurationError, Settings
 from gateway.domain.access import EVERYTHING, Caller
 from gateway.domain.errors import LedgerOutdated, VendorTimedOut
 from gateway.domain.model import Outcome
@@ -32,11 +31,12 @@ from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.notes import Signer, UnusableKey, Verifier
+from gateway.ledger.publishing import Publisher, Webhook
 from gateway.ledger.tables import metadata
-from gateway.publishing import Publisher, Webhook
 from gateway.security.keys import issued
-from gateway.serving import accept_ledger, prepare_database
-from tests.ledger.house import CALLER, LEASE, begun, concluded, done, held, new_record
+from gateway.settings.settings import ConfigurationError, Settings
+from gateway.startup.serve import accept_ledger, prepare_database
+from tests.ledger.fixtures import CALLER, LEASE, begun, concluded, done, held, new_record
 from tests.support.asgi import call
 from tests.support.clock import NOW, FakeClock
 from tests.support.transport import FakeTransport, reply

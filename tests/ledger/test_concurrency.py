@@ -20,14 +20,14 @@ import pytest
 import requests
 
 from gateway.app import Catalogue, Gateway
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.edge.guard import Application
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import SandboxServer
-from gateway.serving import sandbox_connection, simulators
+from gateway.startup.serve import sandbox_connection, simulators
 from tests.support.asgi import call
 from tests.support.served import url_of
 from tests.support.transport import FakeTransport, reply

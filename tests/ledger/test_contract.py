@@ -17,7 +17,7 @@ from gateway.domain.model import Outcome, StatusPair
 from gateway.domain.ports import Ledger
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.ledger import queries
-from tests.ledger.house import CALLER, KEY_TIME, LEASE, Ledgers, begun, concluded, done, held, new_record
+from tests.ledger.fixtures import CALLER, KEY_TIME, LEASE, Ledgers, begun, concluded, done, held, new_record
 from tests.support.clock import FakeClock
 
 OTHER = "somebody-else"

@@ -16,14 +16,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from gateway.config import ConfigurationError
 from gateway.domain.model import Outcome
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.ledger.database import FILE_NAME, Database, head, make_file, versions
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.tables import metadata
-from gateway.serving import prepare_database
-from tests.ledger.house import CALLER, done, new_record
+from gateway.settings.settings import ConfigurationError
+from gateway.startup.serve import prepare_database
+from tests.ledger.fixtures import CALLER, done, new_record
 from tests.support.clock import FakeClock
 from tests.support.databases import KINDS, PostgreSQL
 from tests.support.vendors import settings

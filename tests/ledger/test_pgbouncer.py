@@ -18,7 +18,7 @@ from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.ledger import SqlLedger
 from gateway.security.keys import issued
-from tests.ledger.house import CALLER, check_chain, done, new_record
+from tests.ledger.fixtures import CALLER, check_chain, done, new_record
 from tests.support.clock import NOW, FakeClock
 from tests.support.databases import PostgreSQL
 from tests.support.pgbouncer import pgbouncer

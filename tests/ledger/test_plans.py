@@ -19,7 +19,7 @@ from gateway.ledger.events import written
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.queries import MOST_LOOKED_AT
 from gateway.ledger.tables import events, job_actions
-from tests.ledger.house import CALLER, new_record
+from tests.ledger.fixtures import CALLER, new_record
 from tests.support.clock import NOW, FakeClock
 from tests.support.databases import KINDS, PostgreSQL, sqlite_address
 

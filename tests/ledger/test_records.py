@@ -28,7 +28,7 @@ from gateway.domain.record import (
 )
 from gateway.domain.times import first_id_at, milliseconds
 from gateway.ledger.events import Dispatched, Stored, read, written
-from tests.ledger.house import LEASE, held
+from tests.ledger.fixtures import LEASE, held
 from tests.support.clock import FakeClock
 
 AWKWARD = [

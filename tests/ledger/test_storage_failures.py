@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from gateway.app import Catalogue, Gateway
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import HttpReply, HttpRequest, Outcome
 from gateway.domain.record import JobActionRecord, Overtaken, Read, Selection, Sent, SettledBy
@@ -22,7 +22,7 @@ from gateway.ledger import audit
 from gateway.ledger import database as database_module
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
-from tests.ledger.house import CALLER, LEASE, begun, check_chain, concluded, done, eventually, held, new_record
+from tests.ledger.fixtures import CALLER, LEASE, begun, check_chain, concluded, done, eventually, held, new_record
 from tests.ledger.outages import Outage, outage_of
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock

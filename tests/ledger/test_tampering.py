@@ -27,7 +27,7 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.notes import Signer
 from gateway.ledger.tables import events, idempotency_keys, job_actions, metadata, segments
 from gateway.security.keys import issued
-from tests.ledger.house import done, new_record
+from tests.ledger.fixtures import done, new_record
 from tests.support.clock import FakeClock
 
 START = datetime.fromtimestamp(0, UTC)

@@ -26,7 +26,7 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.operations import Append, Claim, Task
 from gateway.ledger.tables import events, idempotency_keys, segments
 from gateway.ledger.writer import LARGEST_BATCH, Submitted, Writer
-from tests.ledger.house import (
+from tests.ledger.fixtures import (
     CALLER,
     LEASE,
     SECONDS,

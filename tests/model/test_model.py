@@ -31,7 +31,7 @@ from gateway.domain.record import (
     Sent,
     SettledBy,
 )
-from gateway.engine.actions import Actions, Answer, Question
+from gateway.engine.actions import ActionRequest, ActionResult, Actions
 from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
@@ -213,8 +213,8 @@ class GatewayMachine(RuleBasedStateMachine):
         ledger = EndingLedger(SqlLedger(Database.in_folder(self.folder), self.clock), self.ending)
         transport = EndingTransport(self.vendors, self.ending)
         gateway = Gateway(vendors.settings(), CATALOGUE, clock=self.clock, transport=transport, ledger=ledger)
-        settler = gateway.settler
-        actions = Actions(settler.jobs.calls, settler.jobs, ledger, self.clock, settler.schedule, KEY_TIME)
+        reconciler = gateway.reconciler
+        actions = Actions(reconciler.jobs.calls, reconciler.jobs, ledger, self.clock, reconciler.schedule, KEY_TIME)
         return Process(gateway, actions)
 
     @rule(target=jobs, kind=st.sampled_from("AV"), choice=st.integers(0, 2))
@@ -265,7 +265,7 @@ class GatewayMachine(RuleBasedStateMachine):
         """Time passes, and somebody looks after what is due."""
         self.clock.advance(seconds)
         self.seen = None
-        self.run(self.process.gateway.settler.settle_due())
+        self.run(self.process.gateway.reconciler.reconcile_due())
         self.let_go()
 
     @rule(hours=st.sampled_from([-1, 1, 73]))
@@ -304,7 +304,7 @@ class GatewayMachine(RuleBasedStateMachine):
         self.ending.step = None
         self.let_go()
 
-    def expect(self, asked: Asked, held: Held | None, answer: Answer) -> None:
+    def expect(self, asked: Asked, held: Held | None, answer: ActionResult) -> None:
         """The answer is that of the first request with the key, or a new one."""
         assert answer.is_replayed == (held is not None)
         if answer.is_early:
@@ -331,12 +331,12 @@ class GatewayMachine(RuleBasedStateMachine):
             if nothing and record.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}:
                 del self.keys[key]
 
-    def question(self, asked: Asked) -> Question:
+    def question(self, asked: Asked) -> ActionRequest:
         """The request as the engine takes it."""
         parameters = {} if asked.note is None else {"note": asked.note}
         if asked.action == "close":
             parameters["assignmentId"] = ASSIGNMENT
-        return Question(
+        return ActionRequest(
             connection=self.process.gateway.directory.connection(KINDS[asked.job_id[0]][0]),
             job_action=JobAction(asked.action, asked.job_id, parameters),
             caller=CALLER,

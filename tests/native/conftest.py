@@ -8,8 +8,8 @@ import pytest
 
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
-from gateway.serving import Running
-from tests.native.house import House
+from gateway.startup.serve import Running
+from tests.native.fixtures import House
 from tests.support.edge import Edge, serving
 from tests.support.transport import FakeTransport
 from tests.support.vendors import obedient, settings

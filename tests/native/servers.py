@@ -10,14 +10,14 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from gateway.app import Gateway
-from gateway.config import LedgerSettings, load
-from gateway.listening import in_background
 from gateway.resilience.policy import Policy
 from gateway.sandbox.server import SandboxServer
 from gateway.sandbox.vendor import VendorSandbox
-from gateway.serving import simulators, with_sandbox
+from gateway.serving.listening import in_background
+from gateway.serving.tls import self_signed
+from gateway.settings.settings import LedgerSettings, load
 from gateway.specs.native import base_path
-from gateway.tls import self_signed
+from gateway.startup.serve import simulators, with_sandbox
 from tests.support.documents import installed
 
 ACCESS_KEY = "YSBrZXkgdGhhdCBub2JvZHkgaGFzIGJ1dCB0ZXN0cyE="

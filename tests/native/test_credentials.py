@@ -18,13 +18,13 @@ from pydantic import SecretStr
 
 from adapters.azure_job_router import sign
 from gateway.app import Catalogue, Gateway
-from gateway.config import CallerSettings
 from gateway.domain.access import Caller
 from gateway.domain.model import HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.access_tokens import LIFE_SECONDS, signing_key
 from gateway.security.keys import ApiKey, is_access_secret, issued, new_access_secret
-from tests.native.house import ACCEPT, AZURE, VERSION, VONAGE, House, job_path
+from gateway.settings.settings import CallerSettings
+from tests.native.fixtures import ACCEPT, AZURE, VERSION, VONAGE, House, job_path
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport

@@ -13,7 +13,7 @@ from gateway.app import Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.specs.vendor import VendorSpecification
-from tests.native.house import AZURE, VERSION, VONAGE, House, job_path
+from tests.native.fixtures import AZURE, VERSION, VONAGE, House, job_path
 from tests.support.documents import installed
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.native.house import House, job_path
+from tests.native.fixtures import House, job_path
 from tests.support.vendors import AZURE as AZURE_URL
 from tests.support.vendors import VONAGE as VONAGE_URL
 from tests.support.vendors import VONAGE_JOB

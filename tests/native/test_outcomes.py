@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import LedgerSettings
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
-from tests.native.house import ACCEPT, House, job_path
+from gateway.settings.settings import LedgerSettings
+from tests.native.fixtures import ACCEPT, House, job_path
 from tests.support.transport import FakeTransport, Line, reply
 from tests.support.vendors import AZURE_JOB, TOKEN_URL, VONAGE_JOB, azure_job, settings, token, vonage_job, vonage_page
 

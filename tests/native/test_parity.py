@@ -10,9 +10,9 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from gateway.serving import Running, sandbox_name
 from gateway.specs.native import base_path
 from gateway.specs.vendor import VendorSpecification
+from gateway.startup.serve import Running, sandbox_name
 from tests.support.documents import installed
 
 CATALOGUE = installed()
@@ -85,11 +85,11 @@ def actions(specification: VendorSpecification, job_id: str) -> Iterator[tuple[s
 
 def test_reads_are_the_same(both: Both) -> None:
     """Of every job, to the byte; and the list, a page at a time."""
-    listed = both.specification.read_list
+    listed = both.specification.list_read
     assert listed is not None
     first, second = both.ask("GET", listed.operation.path)
     assert seen(first) == seen(second)
-    one = both.specification.read_one
+    one = both.specification.job_read
     for job in both.sandbox.jobs() if one else ():
         first, second = both.ask("GET", one.operation.path.replace("{jobId}", str(job["id"])) if one else "")
         assert (first.status_code, seen(first)) == (200, seen(second))

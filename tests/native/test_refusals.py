@@ -9,7 +9,7 @@ from gateway.dialects.refusals import DOUBTFUL, Refusals, code_of
 from gateway.domain.errors import Explanation, LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.edge.guard import RequestContext
-from tests.native.house import AZURE, job_path
+from tests.native.fixtures import AZURE, job_path
 from tests.support.vendors import AZURE_JOB
 
 

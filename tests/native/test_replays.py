@@ -17,7 +17,7 @@ from adapters.azure_job_router import CLOCK_SKEW, sign
 from gateway.app import Catalogue, Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
-from tests.native.house import AZURE, VERSION, House, job_path
+from tests.native.fixtures import AZURE, VERSION, House, job_path
 from tests.native.servers import Servers, servers
 from tests.support.asgi import Answer
 from tests.support.clock import FakeClock

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from gateway.client import Client, ProblemError
-from gateway.serving import Running, running
+from gateway.startup.serve import Running, running
 
 HERE = Path(__file__).parent
 FILES = ("toy_desk.py", "toy_desk.yaml", "toy_desk-1.0.dist-info")

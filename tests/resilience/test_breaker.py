@@ -11,7 +11,7 @@ from gateway.domain.model import Effect, HttpReply, HttpRequest
 from gateway.resilience.breaker import BreakerState
 from gateway.resilience.pipeline import Pipeline
 from gateway.resilience.policy import Policy
-from tests.resilience.house import DONE, LATE, REFUSED, Way
+from tests.resilience.fixtures import DONE, LATE, REFUSED, Way
 from tests.support.clock import FakeClock
 from tests.support.transport import Line, reply
 
@@ -101,7 +101,7 @@ async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
     way = await broken(DONE)
     way.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await way.pipeline.send(way.errand()._replace(announce=fail))
+        await way.pipeline.send(way.outbound()._replace(announce=fail))
     await way.send()
     assert way.pipeline.breaker.state is BreakerState.CLOSED
 

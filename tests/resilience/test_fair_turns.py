@@ -10,15 +10,15 @@ from itertools import count
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import CallerSettings
 from gateway.domain.errors import ConnectionBusy
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Quota
 from gateway.ledger.memory import MemoryLedger
-from gateway.resilience.pipeline import Errand, NoCredentials, Pipeline
+from gateway.resilience.pipeline import NoCredentials, OutboundRequest, Pipeline
 from gateway.resilience.policy import Policy
 from gateway.resilience.slots import Slots
 from gateway.security.references import Reference
-from tests.resilience.house import DONE
+from gateway.settings.settings import CallerSettings
+from tests.resilience.fixtures import DONE
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport
@@ -75,9 +75,9 @@ class Town:
         """Send requests one after the other; a refusal is followed by a short pause."""
         for _ in range(requests):
             begun = self.clock.monotonic()
-            errand = Errand(GET, Effect.READ, begun + 1_000, NoCredentials(), caller=caller)
+            outbound = OutboundRequest(GET, Effect.READ, begun + 1_000, NoCredentials(), caller=caller)
             try:
-                await self.pipeline.send(errand)
+                await self.pipeline.send(outbound)
                 self.served[caller] += 1
             except ConnectionBusy:
                 self.refused[caller] += 1

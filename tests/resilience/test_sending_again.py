@@ -10,18 +10,18 @@ import pytest
 
 from gateway.domain.errors import JobgateError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome
-from gateway.resilience.policy import RULES, Observation, observed
-from tests.resilience.house import BROKEN, DONE, LATE, REFUSED, Renewable, Way, documented, throttled
+from gateway.resilience.policy import RULES, AttemptResult, attempt_result
+from tests.resilience.fixtures import BROKEN, DONE, LATE, REFUSED, Renewable, Way, documented, throttled
 from tests.support.transport import Line, reply
 
-SEEN: dict[Observation, Line] = {
-    Observation.NO_CONNECTION: REFUSED,
-    Observation.NO_REPLY: LATE,
-    Observation.SERVER_ERROR: reply(502),
-    Observation.OTHER_SERVER_ERROR: reply(501),
-    Observation.REQUEST_TIMEOUT: reply(408),
-    Observation.TURNED_AWAY: throttled(),
-    Observation.ANSWER: reply(409),
+SEEN: dict[AttemptResult, Line] = {
+    AttemptResult.NO_CONNECTION: REFUSED,
+    AttemptResult.NO_REPLY: LATE,
+    AttemptResult.SERVER_ERROR: reply(502),
+    AttemptResult.OTHER_SERVER_ERROR: reply(501),
+    AttemptResult.REQUEST_TIMEOUT: reply(408),
+    AttemptResult.TURNED_AWAY: throttled(),
+    AttemptResult.ANSWER: reply(409),
 }
 """What a vendor does for each observation, but for the two that need more than that."""
 
@@ -29,7 +29,7 @@ EVERY = [pytest.param(seen, effect, id=f"{seen}-{effect}") for seen in SEEN for 
 
 
 @pytest.mark.parametrize(("seen", "effect"), EVERY)
-async def test_the_table_is_what_is_done(seen: Observation, effect: Effect) -> None:
+async def test_the_table_is_what_is_done(seen: AttemptResult, effect: Effect) -> None:
     """After each observation a request of each effect is sent again, or is not, as the table says."""
     way = Way(SEEN[seen], otherwise=DONE)
     again = effect in RULES[seen].sent_again
@@ -58,7 +58,7 @@ async def test_a_429_that_the_document_does_not_name() -> None:
     """It may mean anything, so an action is not sent again; a read is."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         way = Way(throttled(), DONE)
-        await way.pipeline.send(way.errand(effect)._replace(observe=observed))
+        await way.pipeline.send(way.outbound(effect)._replace(observe=attempt_result))
         assert way.asked == asked
 
 
@@ -138,7 +138,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
         way = Way(*(reply(each) for each in script))
         credentials = Renewable(more=5)
         begun = way.clock.monotonic()
-        carried = await way.pipeline.send(way.errand()._replace(credentials=credentials))
+        carried = await way.pipeline.send(way.outbound()._replace(credentials=credentials))
         assert (carried.reply.status, way.asked, len(set(credentials.given))) == (status, asked, asked)
         assert [each.headers["Authorization"] for each in way.transport.requests] == credentials.given
         assert asked > 2 or way.clock.monotonic() == begun
@@ -147,7 +147,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
 async def test_credentials_that_cannot_be_renewed() -> None:
     """Where there is nothing newer, 401 is the answer."""
     way = Way(reply(401))
-    await way.pipeline.send(way.errand()._replace(credentials=Renewable(more=0)))
+    await way.pipeline.send(way.outbound()._replace(credentials=Renewable(more=0)))
     assert way.asked == 1
 
 
@@ -191,21 +191,21 @@ async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None
     """Where a new token cannot be had, the action is what the first answer made it: refused."""
     way = Way(reply(401))
     with pytest.raises(VendorTimedOut) as caught:
-        await way.pipeline.send(way.errand(Effect.ONCE)._replace(credentials=OnlyOne()))
+        await way.pipeline.send(way.outbound(Effect.ONCE)._replace(credentials=OnlyOne()))
     assert caught.value.explanation.outcome is Outcome.REJECTED
 
 
 def test_every_observation_has_a_rule() -> None:
     """The table leaves nothing out, and an action is sent again only where it certainly was not carried out."""
-    assert set(RULES) == set(Observation)
+    assert set(RULES) == set(AttemptResult)
     for rule in RULES.values():
         assert Effect.ONCE not in rule.sent_again or rule.outcome in {Outcome.NOT_SENT, Outcome.REJECTED}
-    assert observed(VendorReplyNotUnderstood("")) is Observation.NO_REPLY
-    assert documented(reply(429)) is Observation.TURNED_AWAY
+    assert attempt_result(VendorReplyNotUnderstood("")) is AttemptResult.NO_REPLY
+    assert documented(reply(429)) is AttemptResult.TURNED_AWAY
 
 
 @pytest.mark.sampled(0.05, kind=lambda status: status // 100)
 @pytest.mark.parametrize("status", range(100, 1_000))
 def test_no_answer_below_500_counts_as_failure(status: int) -> None:
     """The breaker counts no 4xx, and every 5xx."""
-    assert RULES[observed(reply(status))].is_failure == (500 <= status < 600)
+    assert RULES[attempt_result(reply(status))].is_failure == (500 <= status < 600)

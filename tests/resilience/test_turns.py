@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import ConnectionBusy
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Quota
-from gateway.resilience.pipeline import Carried, Errand, NoCredentials, Pipeline
+from gateway.resilience.pipeline import FinalReply, NoCredentials, OutboundRequest, Pipeline
 from gateway.resilience.policy import Policy
-from tests.resilience.house import DONE, Way
+from tests.resilience.fixtures import DONE, Way
 
 
 class Slow:
@@ -40,11 +40,11 @@ class Hall:
         self.clock, self.vendor = SystemClock(), Slow()
         self.pipeline = Pipeline(self.clock, self.vendor, Policy(attempts=1, at_once=at_once, waiting=waiting))
 
-    def come(self, name: str = "", seconds: float = 5.0) -> asyncio.Task[Carried]:
+    def come(self, name: str = "", seconds: float = 5.0) -> asyncio.Task[FinalReply]:
         """Somebody comes."""
         request = HttpRequest("GET", name, {})
-        errand = Errand(request, Effect.READ, self.clock.monotonic() + seconds, NoCredentials())
-        return asyncio.create_task(self.pipeline.send(errand))
+        outbound = OutboundRequest(request, Effect.READ, self.clock.monotonic() + seconds, NoCredentials())
+        return asyncio.create_task(self.pipeline.send(outbound))
 
 
 async def turns() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxServer
-from tests.sandbox.house import START, VENDORS, Clock, VendorClient
+from tests.sandbox.fixtures import START, VENDORS, Clock, VendorClient
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
 from gateway.edge.guard import Message
-from gateway.sandbox.exchange import EXTENSION, Exchange
+from gateway.sandbox.request_log import EXTENSION, Exchange
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.sandbox.settings import Credentials, SandboxSettings
-from tests.sandbox.house import OAUTH, VENDORS, Answer, Clock, VendorClient, call, departures
+from tests.sandbox.fixtures import OAUTH, VENDORS, Answer, Clock, VendorClient, call, departures
 
 SIGNED = [name for name, (adapter, _) in VENDORS.items() if "accessKey" in adapter.signing]
 HOST = "contoso.westus.communications.azure.com"
@@ -230,7 +230,7 @@ def test_a_token_needs_the_scope(name: str, clients: dict[str, VendorClient]) ->
     answer = client.send(client.some_request(), {"Authorization": f"Bearer {token.value}"})
     documented = client.specification.errors.meanings.get("forbidden")
     assert answer.status == (documented[0].status if documented else 403)
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     assert departures(read.operation, answer) == []
 

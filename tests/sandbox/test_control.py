@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.sandbox.server import SandboxServer
-from tests.sandbox.house import NOWHERE, OAUTH, VENDORS, Answer, Clock, VendorClient, call
+from tests.sandbox.fixtures import NOWHERE, OAUTH, VENDORS, Answer, Clock, VendorClient, call
 
 
 def control(client: VendorClient, method: str, path: str, body: Any = None) -> Answer:

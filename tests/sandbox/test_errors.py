@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
 from gateway.specs.operations import Operation
-from tests.sandbox.house import SPECIFICATIONS, Answer, VendorClient, call, departures
+from tests.sandbox.fixtures import SPECIFICATIONS, Answer, VendorClient, call, departures
 
 
 def said(client: VendorClient, answer: Answer) -> Any:
@@ -176,11 +176,11 @@ def test_operations_that_take_no_body(name: str, operation_id: str, clients: dic
     assert client.send(HttpRequest(request.method, request.url, headers, b"{}")).status == 415
 
 
-@pytest.mark.parametrize("name", [each.name for each in SPECIFICATIONS if each.read_one])
+@pytest.mark.parametrize("name", [each.name for each in SPECIFICATIONS if each.job_read])
 def test_a_job_whose_id_holds_a_verb(name: str, clients: dict[str, VendorClient]) -> None:
     """An id that looks like the end of another address works where it is percent-encoded, for reads and actions."""
     client = clients[name]
-    read = client.specification.read_one
+    read = client.specification.job_read
     assert read is not None
     action, mapping = next(iter(client.specification.actions.items()))
     job_id = client.vendor.create_job(mapping.from_statuses[0], f"odd:{action}")

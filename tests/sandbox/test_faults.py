@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
 from gateway.sandbox.faults import Fault, FaultKind
-from tests.sandbox.house import OAUTH, VendorClient, call, departures
+from tests.sandbox.fixtures import OAUTH, VendorClient, call, departures
 from tests.support.patience import given_time, wait_until
 
 BROKEN = (ConnectionError, http.client.RemoteDisconnected)

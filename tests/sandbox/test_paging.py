@@ -11,12 +11,12 @@ import pytest
 from gateway.domain.model import HttpRequest
 from gateway.engine.wire import http_request
 from gateway.sandbox.server import Sandbox, SandboxServer
-from tests.sandbox.house import SPECIFICATIONS, TOY, VENDORS, Answer, Clock, VendorClient, changed, departures
+from tests.sandbox.fixtures import SPECIFICATIONS, TOY, VENDORS, Answer, Clock, VendorClient, changed, departures
 
 
 def page(client: VendorClient, answer: Answer) -> list[str]:
     """The ids on a page."""
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     assert read.items is not None
     assert (answer.status, departures(read.operation, answer)) == (200, [])
@@ -27,7 +27,7 @@ def page(client: VendorClient, answer: Answer) -> list[str]:
 
 def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterator[list[str]]:
     """The pages of a list, each found as the vendor's document says."""
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     chosen = {"limit": limit} if status is None else {"limit": limit, "status": status}
     request = client.read_request(**chosen)[1]
@@ -71,7 +71,7 @@ def test_a_page_that_ends_with_the_list_is_the_last(client: VendorClient) -> Non
 
 def test_a_list_without_a_limit(client: VendorClient) -> None:
     """Without a limit a page is as long as the document allows, up to a hundred jobs."""
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     found = page(client, client.send(client.some_request()))
     assert len(found) == min(len(all_ids(client)), read.largest_page(), 100)
@@ -86,7 +86,7 @@ def test_a_limit_that_the_document_sets(tmp_path: Path) -> None:
     vendor = changed(tmp_path, TOY, {"paths /tickets get parameters": sized})
     with SandboxServer(Sandbox({TOY: vendor})) as server:
         client = VendorClient(server, vendor[0], server.vendor(TOY), Clock())
-        read = client.specification.read_list
+        read = client.specification.list_read
         assert read is not None
         assert len(page(client, client.send(client.request(read.operation)))) == 2
 
@@ -103,7 +103,7 @@ def test_jobs_that_come_while_paging_are_shown(client: VendorClient) -> None:
 
 
 FILTERED = [
-    each.name for each in SPECIFICATIONS if each.read_list and "job.vendorStatus" in each.read_list.lens.sources
+    each.name for each in SPECIFICATIONS if each.list_read and "job.vendorStatus" in each.list_read.lens.sources
 ]
 
 
@@ -115,8 +115,8 @@ def test_lists_by_status(name: str, clients: dict[str, VendorClient]) -> None:
     by_status = {each: [job_id for ids in pages(client, 2, each) for job_id in ids] for each in statuses}
     for status, ids in by_status.items():
         assert ids == [each for each in all_ids(client) if client.status_of(each) == status]
-    assert client.specification.read_list is not None
-    for word, chosen in client.specification.read_list.selectors.items():
+    assert client.specification.list_read is not None
+    for word, chosen in client.specification.list_read.selectors.items():
         wanted = {job_id for status in chosen or statuses for job_id in by_status[status]}
         assert [each for ids in pages(client, 5, word) for each in ids] == [
             each for each in all_ids(client) if each in wanted
@@ -136,14 +136,14 @@ def test_a_filtered_list_goes_on_when_jobs_move(name: str, clients: dict[str, Ve
     assert found == wanted
 
 
-LINKED = [each.name for each in SPECIFICATIONS if each.read_list and each.read_list.next_link]
+LINKED = [each.name for each in SPECIFICATIONS if each.list_read and each.list_read.next_link]
 
 
 @pytest.mark.parametrize("name", LINKED)
 def test_links_lead_to_this_server(name: str, clients: dict[str, VendorClient]) -> None:
     """The link to the next page is an absolute URL of the same list, with the query it had."""
     client = clients[name]
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     assert read.next_link is not None
     request = client.read_request(limit=2)[1]
@@ -158,7 +158,7 @@ def test_links_lead_to_this_server(name: str, clients: dict[str, VendorClient]) 
 def test_links_that_nobody_gave(name: str, token: str, clients: dict[str, VendorClient]) -> None:
     """A continuation that was never given is answered like an unknown job, never with some other page."""
     client = clients[name]
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     parameter = next(each for each in read.operation.declared["query"] if "oken" in each)
     request = client.request(read.operation, query={parameter: token})
@@ -168,10 +168,10 @@ def test_links_that_nobody_gave(name: str, token: str, clients: dict[str, Vendor
 MEMBERS = [
     pytest.param(vendor.name, name, id=f"{vendor.name}-{name}")
     for vendor in SPECIFICATIONS
-    if vendor.read_list
-    for name in vendor.read_list.operation.declared["query"]
+    if vendor.list_read
+    for name in vendor.list_read.operation.declared["query"]
     if any(name in example for example in vendor.examples)
-    and not any(name in rule.place.keys for rule in vendor.read_list.lens.rules)
+    and not any(name in rule.place.keys for rule in vendor.list_read.lens.rules)
 ]
 
 
@@ -179,7 +179,7 @@ MEMBERS = [
 def test_lists_by_a_member_of_the_jobs(name: str, member: str, clients: dict[str, VendorClient]) -> None:
     """A query parameter with the name of a member of jobs shows the jobs that have that value there."""
     client = clients[name]
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     values = {str(job[member]) for job in client.vendor.jobs() if member in job}
     for value in (*values, "another"):
@@ -192,7 +192,7 @@ def test_lists_by_a_member_of_the_jobs(name: str, member: str, clients: dict[str
 SECTIONED = [
     each.name
     for each in SPECIFICATIONS
-    if each.read_list and each.read_list.last_page and len(each.read_list.last_page.keys) > 1
+    if each.list_read and each.list_read.last_page and len(each.list_read.last_page.keys) > 1
 ]
 
 
@@ -200,7 +200,7 @@ SECTIONED = [
 def test_counts_are_those_of_the_document(name: str, clients: dict[str, VendorClient]) -> None:
     """Of the members beside the number of the last page, those with well-known names are filled."""
     client = clients[name]
-    read = client.specification.read_list
+    read = client.specification.list_read
     assert read is not None
     assert read.last_page is not None
     total = len(all_ids(client))
@@ -211,11 +211,11 @@ def test_counts_are_those_of_the_document(name: str, clients: dict[str, VendorCl
     assert after_the_end == {"page": 1_000, "count": -(-total // 5), "pageCount": 0, "totalCount": total}
 
 
-@pytest.mark.parametrize("name", [each.name for each in SPECIFICATIONS if each.read_one])
+@pytest.mark.parametrize("name", [each.name for each in SPECIFICATIONS if each.job_read])
 def test_one_job_is_read_as_it_is(name: str, clients: dict[str, VendorClient]) -> None:
     """A read of one job shows that job, and nothing of others."""
     client = clients[name]
-    read = client.specification.read_one
+    read = client.specification.job_read
     assert read is not None
     for job_id in all_ids(client):
         request = http_request(read.operation, read.encode({"job.id": job_id}), client.endpoint)

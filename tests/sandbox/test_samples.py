@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain.model import HttpRequest
 from gateway.sandbox.server import SandboxServer
-from tests.sandbox.house import Clock, VendorClient
+from tests.sandbox.fixtures import Clock, VendorClient
 
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 AZURE_JOB = "8780b28c-7079-4de1-9143-4d369289e958"

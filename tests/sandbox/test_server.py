@@ -21,7 +21,7 @@ from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.sandbox.settings import SandboxSettings, VendorSettings
 from gateway.specs.document import SpecificationError
-from tests.sandbox.house import OAUTH, TOY, VENDORS, Clock, VendorClient, call, changed
+from tests.sandbox.fixtures import OAUTH, TOY, VENDORS, Clock, VendorClient, call, changed
 from tests.support.patience import FOR_EVER, PATIENCE, wait_until
 
 
@@ -126,7 +126,7 @@ async def test_a_drop_without_a_transport() -> None:
     name = next(iter(VENDORS))
     sandbox = Sandbox(VENDORS)
     sandbox.vendor(name).script(Fault(FaultKind.DROP_BEFORE))
-    read = VENDORS[name][1].read_list
+    read = VENDORS[name][1].list_read
     assert read is not None
     path = f"{sandbox.vendor(name).endpoint}{read.operation.path}"
     scope: dict[str, Any] = {"type": "http", "method": "GET", "scheme": "http", "path": path, "raw_path": path.encode()}
@@ -194,7 +194,7 @@ def test_answers_are_held_against_the_document(tmp_path: Path, caplog: pytest.Lo
     with SandboxServer(Sandbox({TOY: (spoilt, specification)})) as server:
         client = VendorClient(server, adapter, server.vendor(TOY), clock=Clock())
         client.perform("close", "T-1")
-        read = specification.read_one
+        read = specification.job_read
         assert read is not None
         answer = client.send(client.request(read.operation, path={"number": "T-1"}))
     assert (answer.status, secret.encode() in answer.content) == (500, False)

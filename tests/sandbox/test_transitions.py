@@ -12,7 +12,7 @@ import pytest
 from gateway.domain.model import JobAction
 from gateway.specs.vendor import Answer as DocumentedAnswer
 from gateway.specs.vendor import VendorSpecification
-from tests.sandbox.house import SPECIFICATIONS, Clock, VendorClient, departures
+from tests.sandbox.fixtures import SPECIFICATIONS, Clock, VendorClient, departures
 
 
 @dataclass(frozen=True)

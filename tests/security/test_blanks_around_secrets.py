@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from gateway import config
 from gateway.app import Catalogue, Gateway
-from gateway.config import ConfigurationError, Settings
 from gateway.domain.access import Caller
 from gateway.domain.adapter import Signing
 from gateway.ledger.memory import MemoryLedger
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError, Settings
 from tests.support.clock import NOW
 from tests.support.vendors import ACCESS_KEY
 

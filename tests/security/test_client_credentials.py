@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.domain.errors import JobgateError, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest
-from gateway.resilience.pipeline import Errand, Pipeline
+from gateway.resilience.pipeline import OutboundRequest, Pipeline
 from gateway.resilience.policy import Policy
 from gateway.security.credentials import EARLY_SECONDS, ClientCredentials
 from gateway.security.redaction import REDACTED
@@ -182,8 +182,8 @@ async def test_sixty_requests_survive_the_end_of_their_token() -> None:
     await desk.bearer()
     vendor.granted += 1  # the vendor revokes the token
     pipeline = Pipeline(desk.clock, vendor, Policy())
-    errand = Errand(ANY, Effect.ONCE, desk.clock.monotonic() + SECONDS, desk.credentials)
-    carried = await asyncio.gather(*(pipeline.send(errand) for _ in range(60)))
+    outbound = OutboundRequest(ANY, Effect.ONCE, desk.clock.monotonic() + SECONDS, desk.credentials)
+    carried = await asyncio.gather(*(pipeline.send(outbound) for _ in range(60)))
     assert [each.reply.status for each in carried] == [200] * 60
     assert (vendor.refused, vendor.granted) == (60, 3)
 

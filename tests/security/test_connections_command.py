@@ -16,7 +16,7 @@ import trustme
 from typer.testing import CliRunner
 
 from gateway.cli import application
-from gateway.serving import Running
+from gateway.startup.serve import Running
 from tests.client.stub import stub_gateway
 
 TIMEOUT = 30

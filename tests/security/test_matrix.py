@@ -12,12 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import CallerSettings
 from gateway.domain.access import Caller
 from gateway.domain.model import JobAction, VendorRequest
 from gateway.engine.wire import url
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.keys import ApiKey, digest_of
+from gateway.settings.settings import CallerSettings
 from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import vendor_request

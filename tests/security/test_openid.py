@@ -14,14 +14,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.app import Catalogue, Gateway
-from gateway.clock import SystemClock
-from gateway.config import OpenIdSettings
 from gateway.domain.access import Caller
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import IssuerUnavailable, VendorUnreachable
 from gateway.ledger.memory import MemoryLedger
 from gateway.security.openid import AWAY_SECONDS, KEYS_SECONDS, UNKNOWN_SECONDS, Issuer, OpenIdTokens, keys_of
 from gateway.security.web_tokens import TokenRefused
-from gateway.transport import HttpTransport
+from gateway.settings.settings import OpenIdSettings
+from gateway.transport.http import HttpTransport
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
 from tests.support.server import RawServer, raw_server

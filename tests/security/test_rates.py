@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import CallerSettings, QuotaSettings
 from gateway.ledger.memory import MemoryLedger
+from gateway.settings.settings import CallerSettings, QuotaSettings
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from gateway import config
 from gateway.app import Catalogue, Gateway
-from gateway.config import ConfigurationError
 from gateway.domain.errors import VendorDeniedAccess
 from gateway.domain.model import HttpRequest
 from gateway.security import references
 from gateway.security.credentials import ClientCredentials, Signature, basic
 from gateway.security.references import Reference
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError
 from tests.support.clock import FakeClock
 from tests.support.documents import installed
 from tests.support.transport import FakeTransport

@@ -9,15 +9,15 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from gateway import config
 from gateway.app import Catalogue, Gateway
-from gateway.config import ConfigurationError
 from gateway.domain.access import EVERYTHING, Caller
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
 from gateway.security.keys import ApiKey
-from gateway.serving import Running, prepare_database, sandbox_name
-from gateway.startup.checks import TRIAL_ACCESS_KEY, TRIAL_KEY, refuse_to_be_open, refuse_to_be_read
+from gateway.settings import settings as config
+from gateway.settings.settings import ConfigurationError
+from gateway.startup.checks import SANDBOX_ACCESS_KEY, SANDBOX_KEY, refuse_to_be_open, refuse_to_be_read
+from gateway.startup.serve import Running, prepare_database, sandbox_name
 from tests.support.clock import NOW
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -62,9 +62,9 @@ def test_the_key_of_the_documentation_is_refused() -> None:
     """Everybody knows it, so it is for the sandbox only."""
     with pytest.raises(ConfigurationError, match="only-for-trying-out"):
         refuse_to_be_open(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
-    with pytest.raises(ConfigurationError, match=TRIAL_ACCESS_KEY):
-        refuse_to_be_open(config.load().model_copy(update={"access_key": SecretStr(TRIAL_ACCESS_KEY)}))
-    assert base64.b64decode(TRIAL_ACCESS_KEY) == TRIAL_KEY.encode()
+    with pytest.raises(ConfigurationError, match=SANDBOX_ACCESS_KEY):
+        refuse_to_be_open(config.load().model_copy(update={"access_key": SecretStr(SANDBOX_ACCESS_KEY)}))
+    assert base64.b64decode(SANDBOX_ACCESS_KEY) == SANDBOX_KEY.encode()
 
 
 @pytest.mark.parametrize("scope", ["", "jobs", "jobs:", ":read", "jobs:re ad", "JOBS:read", "**"])

@@ -17,7 +17,7 @@ STORING = ("sqlalchemy", "psycopg")
 MIGRATING = ("alembic", "mako")
 SENDING = ("aiohttp",)
 CALLING = ("requests", "urllib3")
-SETTINGS = ("pydantic_settings", "yaml", "msgspec", "gateway.config")
+SETTINGS = ("pydantic_settings", "yaml", "msgspec", "gateway.settings.settings")
 EVERYTHING = (*SERVING, *STORING, *MIGRATING, *SENDING, *CALLING, *SETTINGS, "uvicorn", "cryptography")
 
 RUN = """
@@ -89,14 +89,14 @@ def test_the_client_stands_alone(tmp_path: Path) -> None:
 
 def test_serving_without_the_sandbox_loads_no_sandbox(tmp_path: Path) -> None:
     """The simulators are for development; and a supervisor, which only looks after workers, has no Connexion either."""
-    _, modules = loaded(tmp_path, "import sys, gateway.serving; print('loaded', *sys.modules)")
+    _, modules = loaded(tmp_path, "import sys, gateway.startup.serve; print('loaded', *sys.modules)")
     assert [each for each in modules if each.startswith("gateway.sandbox")] == []
     assert [each for each in (*SERVING, *MIGRATING, *SENDING, *CALLING) if each in modules] == []
 
 
 GRAMMAR = """
 import sys
-import gateway.surfaces
+import gateway.app.surfaces
 assert "lark" not in sys.modules, "the grammar was built"
 from jsonschema import FormatChecker
 checker = FormatChecker()

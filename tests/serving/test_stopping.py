@@ -18,15 +18,15 @@ from datetime import timedelta
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.clock import SystemClock
-from gateway.config import with_server
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.record import JobActionRecord
-from gateway.edge.door import is_waited_at, turn_away, turns_away
 from gateway.edge.guard import is_stopping
 from gateway.ledger.memory import MemoryLedger
-from gateway.listening import HOST, GreetingServer, Manner, address, doors, listen, server
+from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
+from gateway.serving.listening import HOST, GreetingServer, ServerOptions, address, doors, listen, server
+from gateway.settings.settings import with_server
 from tests.serving.crowd import Crowd, Tally, request
 from tests.serving.process import KEY, SECONDS, children, served
 from tests.support.edge import CANCEL, JOB, JSON
@@ -120,7 +120,7 @@ def house(
     local = with_server(settings(vendor_seconds=60.0), trusted_hosts=("localhost",))
     gateway = Gateway(local, catalogue, transport=vendor, ledger=ledger)
     listening = listen(HOST, 0)
-    serving = server(gateway.application, Manner())
+    serving = server(gateway.application, ServerOptions())
     serving.grace_seconds, serving.stop_seconds = grace_seconds, stop_seconds
     thread = threading.Thread(target=serving.run, kwargs={"sockets": doors(listening)}, daemon=True)
     host, port = address(listening).removeprefix("http://").split(":")

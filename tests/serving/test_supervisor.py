@@ -14,10 +14,10 @@ from typing import Any, cast
 
 import pytest
 
-from gateway import supervisor as supervising
-from gateway.config import ConfigurationError
-from gateway.listening import HOST, Manner, listen, supervisor
-from gateway.supervisor import LEAVE_SECONDS, MOST_FAILED_STARTS, Patience, ServingFailed, Supervisor, Worker
+from gateway.serving import supervisor as supervising
+from gateway.serving.listening import HOST, ServerOptions, listen, supervisor
+from gateway.serving.supervisor import LEAVE_SECONDS, MOST_FAILED_STARTS, Patience, ServingFailed, Supervisor, Worker
+from gateway.settings.settings import ConfigurationError
 from tests.serving.process import KEY, SECONDS, children, served
 
 PATIENCE = Patience(start_seconds=300, health_seconds=60)
@@ -249,7 +249,7 @@ def test_workers_that_cannot_start_end_the_supervisor(
     kept = {each: signal.getsignal(each) for each in supervising.SIGNALS}
     try:
         with listen(HOST, 0) as listening, pytest.raises(ServingFailed, match="ended with exit code 3"):
-            supervisor(useless, Manner(greeting="never said"), 1, listening).run()
+            supervisor(useless, ServerOptions(greeting="never said"), 1, listening).run()
     finally:
         for each, handler in kept.items():
             signal.signal(each, handler)

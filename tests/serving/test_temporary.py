@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import ConfigurationError
-from gateway.temporary import LOCK, temporary_folder
+from gateway.serving.temporary import LOCK, temporary_folder
+from gateway.settings.settings import ConfigurationError
 from tests.serving.process import SECONDS
 
 HOLD = """
 import os, signal, sys, tempfile
 tempfile.tempdir = sys.argv[1]
-from gateway.config import ConfigurationError
-from gateway.temporary import temporary_folder
+from gateway.settings.settings import ConfigurationError
+from gateway.serving.temporary import temporary_folder
 with temporary_folder("jobgate-tls-") as folder:
     (folder / "key.pem").write_text("a private key")
     print(folder, flush=True)

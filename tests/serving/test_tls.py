@@ -11,9 +11,9 @@ import pytest
 import requests
 import trustme
 
-from gateway.config import ConfigurationError, ServerSettings, Settings, with_server
+from gateway.serving.tls import self_signed
+from gateway.settings.settings import ConfigurationError, ServerSettings, Settings, with_server
 from gateway.startup.checks import refuse_a_useless_certificate, refuse_to_be_open
-from gateway.tls import self_signed
 from tests.serving.process import AT_LENGTH, KEY, served
 
 ALICE = {"Authorization": f"Bearer {KEY}"}

@@ -54,7 +54,7 @@ def test_a_vendor_request_decodes_to_one_action(vendor: Any, data: st.DataObject
 @pytest.mark.parametrize("vendor", list(CATALOGUE.vendors.values()), ids=lambda vendor: vendor.name)
 def test_a_request_of_no_action_decodes_to_none(vendor: Any) -> None:
     """Reads and foreign requests ask for no job action."""
-    read = vendor.specification.read_list
+    read = vendor.specification.list_read
     assert vendor.specification.decode(read.operation.operation_id, read.encode({"page.limit": 1}).parts()) is None
 
 

@@ -10,7 +10,7 @@ from gateway.app import Catalogue, Gateway
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpRequest, JobAction, Json
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
-from gateway.engine.actions import Actions, Question, Translation, supported
+from gateway.engine.actions import ActionRequest, Actions, Translation, supported
 from gateway.engine.connections import Connection
 from gateway.ledger.memory import MemoryLedger
 from tests.support.clock import FakeClock
@@ -54,11 +54,11 @@ class Bench:
         self.transport = FakeTransport(script)
         self.ledger = MemoryLedger()
         self.gateway = Gateway(settings(), catalogue, clock=self.clock, transport=self.transport, ledger=self.ledger)
-        self.settler = self.gateway.settler
-        self.jobs = self.settler.jobs
+        self.reconciler = self.gateway.reconciler
+        self.jobs = self.reconciler.jobs
         self.calls = self.jobs.calls
         self.actions = Actions(
-            self.calls, self.jobs, self.ledger, self.clock, self.settler.schedule, timedelta(hours=72)
+            self.calls, self.jobs, self.ledger, self.clock, self.reconciler.schedule, timedelta(hours=72)
         )
 
     def connection(self, name: str) -> Connection:
@@ -67,9 +67,9 @@ class Bench:
 
     def request(
         self, connection: str, action: str, job_id: str, parameters: Given = NOTHING, *, strict: bool = False
-    ) -> Question:
+    ) -> ActionRequest:
         """A caller's request."""
-        return Question(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
+        return ActionRequest(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
 
     async def perform(self, target: Target) -> JobActionRecord:
         """Perform an action of the documents; gives the record that is kept, which is also what was returned."""
@@ -83,7 +83,7 @@ class Bench:
         """Perform an action of the documents, which fails."""
         return await self.failure_of(self.ask(target))
 
-    async def failure_of(self, request: Question) -> Failure:
+    async def failure_of(self, request: ActionRequest) -> Failure:
         """Perform an action, which fails; the vendor's script is used up, and the action sent once at most."""
         record = (await self.actions.perform(request)).record
         assert record.status in {JobActionStatus.FAILED, JobActionStatus.UNSETTLED}, f"it did not fail: {record}"
@@ -91,7 +91,7 @@ class Bench:
         assert record == await self.only_record()
         return Failure(problem_of(record), record)
 
-    def ask(self, target: Target) -> Question:
+    def ask(self, target: Target) -> ActionRequest:
         """The request for an action of the documents."""
         return self.request(target.connection, target.action, target.job_id, target.parameters)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
-from gateway.transport import HttpTransport
+from gateway.transport.http import HttpTransport
 from tests.support.patience import PATIENCE
 
 Headers = Mapping[str, str]

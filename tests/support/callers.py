@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.clock import SystemClock
 from gateway.domain.access import EVERYTHING, Caller
+from gateway.domain.clock import SystemClock
 from gateway.security.callers import Callers
 from gateway.security.keys import Keyring
 

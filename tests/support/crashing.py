@@ -29,17 +29,17 @@ from pydantic import SecretStr
 
 from bench.processes import surroundings
 from gateway.app import Catalogue, Gateway, database_of
-from gateway.clock import SystemClock
-from gateway.config import Settings, load
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Sent
-from gateway.engine import settling
+from gateway.engine import reconciliation
 from gateway.ledger.ledger import SqlLedger
-from gateway.listening import HOST, Manner, address, listen, server
 from gateway.sandbox.server import SandboxServer
-from gateway.serving import log_to_terminal, with_sandbox
-from gateway.transport import HttpTransport
+from gateway.serving.listening import HOST, ServerOptions, address, listen, server
+from gateway.settings.settings import Settings, load
+from gateway.startup.serve import log_to_terminal, with_sandbox
+from gateway.transport.http import HttpTransport
 from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def be_a_gateway(order: Mapping[str, Any], catalogue: Catalogue) -> None:
     say(order["number"], pid=os.getpid())
     os.environ.clear()
     os.environ.update(order["environment"])
-    settling.LEASE_SECONDS = float(os.environ.get(_LEASE, settling.LEASE_SECONDS))
+    reconciliation.LEASE_SECONDS = float(os.environ.get(_LEASE, reconciliation.LEASE_SECONDS))
     settings, clock, crash = load(), SystemClock(), order["crash"]
     trap = Trap(Crash(Point(crash["point"]), crash["on"], crash["job_id"]) if crash else None)
     gateway = Gateway(
@@ -182,7 +182,7 @@ def be_a_gateway(order: Mapping[str, Any], catalogue: Catalogue) -> None:
     )
     with listen(HOST, 0) as listening:
         greeting = json.dumps({"number": order["number"], "url": address(listening)})
-        server(gateway.application, Manner(limits=settings.limits, greeting=greeting)).run(sockets=[listening])
+        server(gateway.application, ServerOptions(limits=settings.limits, greeting=greeting)).run(sockets=[listening])
 
 
 def say(number: int, **members: Any) -> None:
@@ -372,7 +372,7 @@ class Haste:
     """
 
     vendor_seconds: float = 2.0
-    lease_seconds: float = settling.LEASE_SECONDS
+    lease_seconds: float = reconciliation.LEASE_SECONDS
     repeat_seconds: float = 2.0
 
     @property

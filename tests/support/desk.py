@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import Settings
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord
+from gateway.settings.settings import Settings
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line
@@ -79,7 +79,7 @@ class Desk:
         """Let time pass, and have the gateway look after what is due then; `script` is what the vendor answers."""
         self.clock.advance(seconds)
         self.answers(*script)
-        return await self.gateway.settler.settle_due()
+        return await self.gateway.reconciler.reconcile_due()
 
     @property
     def actions_sent(self) -> list[HttpRequest]:

@@ -14,7 +14,7 @@ from gateway import listening
 from gateway.app import Catalogue, Gateway
 from gateway.edge.limits import Limits
 from gateway.ledger.memory import MemoryLedger
-from gateway.listening import in_background
+from gateway.serving.listening import in_background
 from tests.support.patience import FOR_EVER
 from tests.support.problems import Problems
 from tests.support.raw import RawClient, RawResponse

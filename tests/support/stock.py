@@ -17,10 +17,10 @@ from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 
 from bench.contenders.connexion_scopes import SECURITY_MAP
-from gateway.clock import SystemClock
 from gateway.dialects.unified import Problems
+from gateway.domain.clock import SystemClock
 from gateway.edge import surface
-from gateway.edge.authentication import Doorkeeper, unified_security
+from gateway.edge.authentication import Authenticator, unified_security
 from gateway.edge.guard import Application, Message, Receive, Scope, Send
 from gateway.edge.rates import Rates
 from gateway.specs.document import Document
@@ -240,10 +240,10 @@ def ours(api: Api, reached: Reached) -> Application:
     async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
 
-    doorkeeper = Doorkeeper(somebody(API_KEY), Rates(SystemClock(), None))
+    authenticator = Authenticator(somebody(API_KEY), Rates(SystemClock(), None))
     handlers = dict.fromkeys(api.operations, handle)
-    served = surface.Surface(api, BASE, handlers, unified_security(doorkeeper), Problems(api))
-    return surface.serving([served], pages=nothing, limits=LIMITS)
+    served = surface.Surface(api, BASE, handlers, unified_security(authenticator), Problems(api))
+    return surface.application([served], pages=nothing, limits=LIMITS)
 
 
 def known_caller(token: str) -> dict[str, Any] | None:

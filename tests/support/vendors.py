@@ -10,16 +10,16 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from gateway.config import (
+from gateway.domain.model import HttpReply, HttpRequest, Json
+from gateway.edge.response_validation import ResponseValidation
+from gateway.resilience.policy import Policy
+from gateway.settings.settings import (
     ClientCredentialsAuthentication,
     ConnectionSettings,
     ServerSettings,
     Settings,
     SignedAuthentication,
 )
-from gateway.domain.model import HttpReply, HttpRequest, Json
-from gateway.edge.response_validation import ResponseValidation
-from gateway.resilience.policy import Policy
 from tests.support.transport import reply
 
 AZURE = "https://contoso.westus.communications.azure.com"

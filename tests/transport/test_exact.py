@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.model import HttpRequest
-from gateway.transport import written
+from gateway.transport.http import written
 from tests.support.caller import Caller
 from tests.support.server import answer, raw_server
 

@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from gateway.domain.errors import VendorFailed, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
-from gateway.transport import LARGEST_REPLY
+from gateway.transport.http import LARGEST_REPLY
 from tests.support.caller import NONE, Caller, Headers
 from tests.support.patience import PATIENCE, given_time
 from tests.support.server import Serve, answer, drip, endlessly, raw_server, reset_after, silence

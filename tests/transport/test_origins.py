@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import GatewayError, VendorUnreachable
 from gateway.domain.model import HttpRequest
 from gateway.domain.urls import origin_of
-from gateway.transport import HttpTransport
+from gateway.transport.http import HttpTransport
 from tests.support.patience import FOR_EVER, PATIENCE
 from tests.support.server import answer, raw_server, silence
 

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from gateway.clock import SystemClock
+from gateway.domain.clock import SystemClock
 from gateway.ledger.tables import Id
 
 revision = "0004"

@@ -13,7 +13,7 @@ from gateway.specs.vendor import ActionMapping
 
 
 @dataclass(frozen=True)
-class Observation:
+class Evidence:
     """A job, read at a time, and what bears on what it shows.
 
     `earlier` are the names of the actions on the same job that may have led to where it was before this one: the last

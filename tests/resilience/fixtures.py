@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Quota
-from gateway.resilience.pipeline import Carried, Errand, NoCredentials, Pipeline
-from gateway.resilience.policy import Observation, Policy, observed
+from gateway.resilience.pipeline import FinalReply, NoCredentials, OutboundRequest, Pipeline
+from gateway.resilience.policy import AttemptResult, Policy, attempt_result
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line, reply
 
@@ -26,9 +26,9 @@ def throttled(seconds: str = "1") -> HttpReply:
     return reply(429, None, {"retry-after": seconds})
 
 
-def documented(answer: HttpReply) -> Observation:
+def documented(answer: HttpReply) -> AttemptResult:
     """An observer to whose document 429 means that nothing was done."""
-    return Observation.TURNED_AWAY if answer.status == 429 else observed(answer)
+    return AttemptResult.TURNED_AWAY if answer.status == 429 else attempt_result(answer)
 
 
 @dataclass
@@ -66,13 +66,15 @@ class Way:
         """How often the vendor was asked."""
         return len(self.transport.requests)
 
-    def errand(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> Errand:
+    def outbound(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> OutboundRequest:
         """A request that has to end in so many seconds."""
-        return Errand(REQUEST, effect, self.clock.monotonic() + seconds, NoCredentials(), self._announce, documented)
+        return OutboundRequest(
+            REQUEST, effect, self.clock.monotonic() + seconds, NoCredentials(), self._announce, documented
+        )
 
-    async def send(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> Carried:
+    async def send(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> FinalReply:
         """Send one."""
-        return await self.pipeline.send(self.errand(effect, seconds))
+        return await self.pipeline.send(self.outbound(effect, seconds))
 
     async def _announce(self) -> None:
         self.announced += 1

@@ -9,25 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from gateway.clock import SystemClock
-from gateway.config import (
-    CallerSettings,
-    ClientCredentialsAuthentication,
-    ConfigurationError,
-    ConnectionSettings,
-    Settings,
-    SignedAuthentication,
-)
-from gateway.databases import checkpoints_of, database_of
+from gateway.app.databases import key_store_of, ledger_of
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Signing
+from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.domain.suggestions import did_you_mean
@@ -36,11 +27,19 @@ from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
 from gateway.engine.drift import Drift
 from gateway.engine.jobs import Jobs
-from gateway.engine.settling import Schedule, Settler
-from gateway.registry import installed_vendors
+from gateway.engine.reconciliation import Reconciler, Schedule
+from gateway.engine.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, revealed
 from gateway.security.keys import AccessKey, Keyring
+from gateway.settings.settings import (
+    CallerSettings,
+    ClientCredentialsAuthentication,
+    ConfigurationError,
+    ConnectionSettings,
+    Settings,
+    SignedAuthentication,
+)
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
@@ -48,13 +47,10 @@ from gateway.specs.operations import Api
 
 if TYPE_CHECKING:
     from gateway.edge.guard import Application
-    from gateway.ledger.keys import KeyStore
-    from gateway.ledger.ledger import SqlLedger
-    from gateway.publishing import Publisher
+    from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
-    from gateway.transport import HttpTransport
+    from gateway.transport.http import HttpTransport
 
-__all__ = ("Catalogue", "Gateway", "caller_of", "database_of", "key_store_of", "ledger_of")
 
 NO_RECORD = "00000000-0000-0000-0000-000000000000"
 """The id of no job action."""
@@ -116,9 +112,9 @@ class Gateway:
     @cached_property
     def application(self) -> Application:
         """The ASGI application."""
-        from gateway.surfaces import application
+        from gateway.app.surfaces import application_of
 
-        return application(self)
+        return application_of(self)
 
     @property
     def response_validation(self) -> ResponseValidation:
@@ -126,12 +122,12 @@ class Gateway:
         return self.settings.server.response_validation or ResponseValidation.OFF
 
     @cached_property
-    def settler(self) -> Settler:
+    def reconciler(self) -> Reconciler:
         """What finds out what became of job actions."""
         kept = self.settings.ledger
         schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
         jobs = Jobs(Calls(self.clock, self.settings.vendor_seconds))
-        return Settler(self.ledger, jobs, self.directory, self.clock, schedule)
+        return Reconciler(self.ledger, jobs, self.directory, self.clock, schedule)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[dict[str, asyncio.Event]]:
@@ -142,7 +138,7 @@ class Gateway:
         from gateway.edge.guard import STOPPING
 
         await self.ledger.start()
-        tasks = [asyncio.create_task(self.settler.run())]
+        tasks = [asyncio.create_task(self.reconciler.run())]
         publisher = self._publisher()
         if publisher is not None:
             tasks.append(asyncio.create_task(publisher.run()))
@@ -153,7 +149,7 @@ class Gateway:
             await watch.look()
             tasks.append(asyncio.create_task(watch.run()))
         try:
-            yield {STOPPING: self.settler.stopping}
+            yield {STOPPING: self.reconciler.stopping}
         finally:
             for task in tasks:
                 task.cancel()
@@ -198,7 +194,7 @@ class Gateway:
     def _publisher(self) -> Publisher | None:
         """What writes checkpoints while the gateway is served, where the ledger has any."""
         from gateway.ledger.ledger import SqlLedger
-        from gateway.publishing import Publisher, Webhook
+        from gateway.ledger.publishing import Publisher, Webhook
 
         if not isinstance(self.ledger, SqlLedger) or self.ledger.checkpoints is None:
             return None
@@ -249,7 +245,7 @@ class Gateway:
 
     def _open(self, addresses: Collection[str]) -> HttpTransport:
         """A transport to these addresses and no others."""
-        from gateway.transport import HttpTransport
+        from gateway.transport.http import HttpTransport
 
         seconds = self.settings.policy.connect_seconds
         self._opened.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
@@ -315,19 +311,3 @@ class Gateway:
 def caller_of(name: str, settings: CallerSettings) -> Caller:
     """A caller of the settings."""
     return Caller(name, frozenset(settings.scopes))
-
-
-def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
-    """The ledger in the database that the settings name. Raises ConfigurationError."""
-    from gateway.ledger.ledger import SqlLedger
-
-    days, database = settings.ledger.retention_days, database_of(settings)
-    retention_time = None if days is None else timedelta(days=days)
-    return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock))
-
-
-def key_store_of(settings: Settings) -> KeyStore:
-    """The keys in the database that the settings name. Raises ConfigurationError."""
-    from gateway.ledger.keys import KeyStore
-
-    return KeyStore(database_of(settings))

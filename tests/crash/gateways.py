@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from gateway.app import Catalogue
 from gateway.sandbox.server import SandboxServer
-from gateway.serving import simulators
+from gateway.startup.serve import simulators
 from tests.crash.oracle import Answer, Call, Record, Wish, job_in
 from tests.support.crashing import (
     API_KEY,

@@ -5,49 +5,49 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gateway.app import Gateway
-from gateway.config import ServerSettings
 from gateway.dialects.native import Dialect, Performer
 from gateway.dialects.refusals import Refusals
 from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.encoding import dump
 from gateway.edge.addresses import Addresses
-from gateway.edge.authentication import Doorkeeper, unified_security, vendor_security
+from gateway.edge.authentication import Authenticator, unified_security, vendor_security
 from gateway.edge.guard import Application
 from gateway.edge.hosts import TrustedHosts
-from gateway.edge.pages import Pages
+from gateway.edge.html_pages import Pages
 from gateway.edge.rates import Rates
-from gateway.edge.surface import Surface, serving
+from gateway.edge.surface import Surface, application
 from gateway.engine.actions import Actions
 from gateway.security.callers import Callers
+from gateway.settings.settings import ServerSettings
 from gateway.specs.native import NativeApi
 
 
-def application(gateway: Gateway) -> Application:
+def application_of(gateway: Gateway) -> Application:
     """The ASGI application of a gateway."""
     settings, catalogue = gateway.settings, gateway.catalogue
-    jobs = gateway.settler.jobs
+    jobs = gateway.reconciler.jobs
     key_time = timedelta(hours=settings.ledger.idempotency_hours)
-    actions = Actions(jobs.calls, jobs, gateway.ledger, gateway.clock, gateway.settler.schedule, key_time)
+    actions = Actions(jobs.calls, jobs, gateway.ledger, gateway.clock, gateway.reconciler.schedule, key_time)
     callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
-    doorkeeper = Doorkeeper(callers, Rates(gateway.clock, gateway.rate))
-    unified = UnifiedApi(gateway.directory, jobs, actions, gateway.ledger, gateway.settler)
+    authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
+    unified = UnifiedApi(gateway.directory, jobs, actions, gateway.ledger, gateway.reconciler)
     performer = Performer(
         gateway.directory,
         jobs,
         actions,
-        gateway.settler,
+        gateway.reconciler,
         callers.access_tokens,
     )
-    return serving(
+    return application(
         [
             Surface(
                 catalogue.api,
                 BASE_PATH,
                 unified.handlers(catalogue.actions),
-                unified_security(doorkeeper),
+                unified_security(authenticator),
                 Problems(catalogue.api),
             ),
-            *(native_surface(each, performer, doorkeeper) for each in catalogue.natives.values()),
+            *(native_surface(each, performer, authenticator) for each in catalogue.natives.values()),
         ],
         pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
         limits=settings.limits,
@@ -63,13 +63,13 @@ def addresses(served: ServerSettings) -> Addresses:
     return Addresses.of(hosts, served.trusted_proxies, "https" if served.plain_http else None)
 
 
-def native_surface(native: NativeApi, performer: Performer, doorkeeper: Doorkeeper) -> Surface:
+def native_surface(native: NativeApi, performer: Performer, authenticator: Authenticator) -> Surface:
     """How a vendor's own API is served."""
     return Surface(
         native.api,
         native.base_path,
         Dialect(native, performer).handlers(),
-        vendor_security(doorkeeper, native),
+        vendor_security(authenticator, native),
         Refusals(native),
         dump,  # to the byte as the vendor has it
     )

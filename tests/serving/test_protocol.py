@@ -10,7 +10,7 @@ import time
 import pytest
 
 from gateway.app import Catalogue
-from gateway.edge.protocol import LINGER_SECONDS, EdgeProtocol
+from gateway.serving.protocol import LINGER_SECONDS, EdgeProtocol
 from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge, serving
 from tests.support.patience import PATIENCE
 from tests.support.raw import message, read_response

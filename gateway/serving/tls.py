@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from gateway.temporary import temporary_folder
+from gateway.serving.temporary import temporary_folder
 
 NAMES = ("localhost", "127.0.0.1", "::1")
 """What a certificate for development is for, beside the host of the settings."""

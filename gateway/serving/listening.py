@@ -14,13 +14,23 @@ from typing import Any
 import uvicorn
 
 from gateway.edge.limits import Limits
-from gateway.edge.protocol import EdgeProtocol
-from gateway.edge.stopping import STOP_SECONDS, StoppingServer
-from gateway.sockets import HOST, address, doors, listen
-from gateway.supervisor import Patience, Supervisor
-from gateway.tls import Certificate
+from gateway.serving.protocol import EdgeProtocol
+from gateway.serving.sockets import HOST, address, doors, listen
+from gateway.serving.stopping import STOP_SECONDS, StoppingServer
+from gateway.serving.supervisor import Patience, Supervisor
+from gateway.serving.tls import Certificate
 
-__all__ = ("HOST", "GreetingServer", "Manner", "address", "doors", "in_background", "listen", "server", "supervisor")
+__all__ = (
+    "HOST",
+    "GreetingServer",
+    "ServerOptions",
+    "address",
+    "doors",
+    "in_background",
+    "listen",
+    "server",
+    "supervisor",
+)
 
 
 class GreetingServer(StoppingServer):
@@ -36,7 +46,7 @@ class GreetingServer(StoppingServer):
 
 
 @dataclass(frozen=True)
-class Manner:
+class ServerOptions:
     """How an application is served. `greeting` is printed when it is ready; with a `certificate` it is https.
 
     `patience` is what a supervisor has with its workers.
@@ -49,16 +59,16 @@ class Manner:
     patience: Patience = field(default_factory=Patience)
 
 
-def server(application: Any, manner: Manner) -> GreetingServer:
+def server(application: Any, options: ServerOptions) -> GreetingServer:
     """An HTTP server for an ASGI application, not yet started."""
-    made = GreetingServer(_configuration(application, manner))
-    made.greeting = manner.greeting
+    made = GreetingServer(_configuration(application, options))
+    made.greeting = options.greeting
     return made
 
 
 def supervisor(
     make: Callable[[], Any],
-    manner: Manner,
+    options: ServerOptions,
     workers: int,
     listening: socket.socket,
     check_again: Callable[[], None] | None = None,
@@ -67,14 +77,14 @@ def supervisor(
 
     On SIGHUP each is replaced by a new one, once `check_again` finds that this can be done.
     """
-    configuration = _configuration(make, manner)
+    configuration = _configuration(make, options)
     configuration.factory = True
-    greet = partial(print, manner.greeting, flush=True)
-    return Supervisor(configuration, doors(listening), workers, manner.patience, greet, check_again)
+    greet = partial(print, options.greeting, flush=True)
+    return Supervisor(configuration, doors(listening), workers, options.patience, greet, check_again)
 
 
-def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
-    protocol: Any = partial(EdgeProtocol, limits=manner.limits, access_log=manner.access_log)
+def _configuration(application: Any, options: ServerOptions) -> uvicorn.Config:
+    protocol: Any = partial(EdgeProtocol, limits=options.limits, access_log=options.access_log)
     return uvicorn.Config(
         application,
         http=protocol,
@@ -82,8 +92,8 @@ def _configuration(application: Any, manner: Manner) -> uvicorn.Config:
         log_config=None,
         proxy_headers=False,
         server_header=False,
-        ssl_certfile=manner.certificate.certificate if manner.certificate else None,
-        ssl_keyfile=manner.certificate.key if manner.certificate else None,
+        ssl_certfile=options.certificate.certificate if options.certificate else None,
+        ssl_keyfile=options.certificate.key if options.certificate else None,
     )
 
 
@@ -101,7 +111,7 @@ def in_background(
     Whoever ends the block has no further requests, so idle connections are closed at once.
     """
     listening = listen(HOST, port)
-    serving = server(application, Manner(limits=limits or Limits(), certificate=certificate))
+    serving = server(application, ServerOptions(limits=limits or Limits(), certificate=certificate))
     serving.grace_seconds, serving.stop_seconds = 0.0, stop_seconds
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()

@@ -13,9 +13,9 @@ from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnrea
 from gateway.domain.model import Job, Outcome
 from gateway.domain.record import JobActionRecord, JobActionStatus, Sent, SettledBy, problem_of
 from gateway.engine.connections import Connection
+from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs
-from gateway.engine.settling import Schedule, lease
-from gateway.engine.verdict import Observation
+from gateway.engine.reconciliation import Schedule, lease
 from tests.support.bench import Bench, MakeBench
 from tests.support.clock import NOW
 from tests.support.transport import Line, reply
@@ -43,7 +43,7 @@ async def looked_at(made: Bench, seconds: float, *script: Line) -> JobActionReco
     """The record after so many seconds have passed and the job was read; None where nothing was due."""
     made.clock.advance(seconds)
     made.transport.script.extend(script)
-    looked_after = await made.settler.settle_due()
+    looked_after = await made.reconciler.reconcile_due()
     assert not made.transport.script, "the vendor was asked less often than the test thinks"
     return looked_after[0] if looked_after else None
 
@@ -254,7 +254,7 @@ async def test_a_reply_that_comes_after_all_outweighs_a_reading(bench: MakeBench
     async def sleep_and_be_looked_after() -> None:
         made.clock.advance(15.1)
         made.transport.script.insert(0, CANCEL.job("queued"))
-        (read,) = await made.settler.settle_due()
+        (read,) = await made.reconciler.reconcile_due()
         assert read.outcome is Outcome.REJECTED
 
     made.transport.script.append(CANCEL.applied)
@@ -266,7 +266,7 @@ async def test_a_reply_that_comes_after_all_outweighs_a_reading(bench: MakeBench
 
 
 async def test_a_connection_that_is_gone_is_said_and_given_up_in_time(bench: MakeBench) -> None:
-    """A record whose connection is no longer configured does not keep the settler from the others."""
+    """A record whose connection is no longer configured does not keep the reconciler from the others."""
     made = bench()
     await unknown(made, CANCEL)
     del made.gateway.directory.connections["contoso-prod"]  # type: ignore[attr-defined]
@@ -298,7 +298,7 @@ async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(ben
     for status in specification.statuses:
         made.transport.script.append(target.job(status))
         job = await made.jobs.get(connection, target.job_id, made.calls.context())
-        seen = Observation(connection, mapping, made.ask(target).job_action, [], job, NOW)
+        seen = Evidence(connection, mapping, made.ask(target).job_action, [], job, NOW)
         after, without = specification.reachable([mapping.to_status]), specification.reachable(mapping.from_statuses)
         expected = {(True, False): True, (False, True): False}.get((status in after, status in without))
         assert seen.was_carried_out is expected, status
@@ -336,8 +336,8 @@ async def test_a_vendor_that_hangs_does_not_hold_up_others(bench: MakeBench, mon
 
     monkeypatch.setattr(Jobs, "get_by", get_by)
     made.transport.otherwise = PAUSE.job("Paused")
-    running = asyncio.create_task(made.settler.run())
-    settled = await made.settler.wait(other, 5)
+    running = asyncio.create_task(made.reconciler.run())
+    settled = await made.reconciler.wait(other, 5)
     for _ in range(100):
         settled = await made.ledger.get(other.id, other.requested.caller) or settled
         if settled.is_settled:
@@ -361,7 +361,7 @@ async def test_who_waits_keeps_what_is_known_while_the_ledger_cannot_be_read(
         raise LedgerUnavailable("the disk is full")
 
     monkeypatch.setattr(made.ledger, "get", fails)
-    assert await made.settler.wait(record, 2) == record
+    assert await made.reconciler.wait(record, 2) == record
 
 
 async def test_a_bug_in_a_reading_is_a_reading_that_failed(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,5 +389,5 @@ async def test_what_is_settled_by_the_time_it_is_looked_at_stays_as_it_is(
         return (record,)
 
     monkeypatch.setattr(made.ledger, "take_due", taken)
-    assert await made.settler.settle_due() == (record,)
+    assert await made.reconciler.reconcile_due() == (record,)
     assert len(made.sent) == 1

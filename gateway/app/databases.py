@@ -9,14 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.config import ConfigurationError, Settings
 from gateway.domain.ports import Clock
 from gateway.security.references import Reference
 from gateway.settings.folders import state_folder
+from gateway.settings.settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
     from gateway.ledger.checkpointing import Checkpoints, Place
     from gateway.ledger.database import Database
+    from gateway.ledger.keys import KeyStore
+    from gateway.ledger.ledger import SqlLedger
     from gateway.ledger.notes import Signer
 
 log = logging.getLogger(__name__)
@@ -77,3 +79,19 @@ def signer_of(key: Reference | None, key_file: Path) -> Signer:
     from gateway.ledger.notes import Signer
 
     return Signer.in_file(key_file) if key is None else Signer.parse(key.get_secret_value())
+
+
+def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
+    """The ledger in the database that the settings name. Raises ConfigurationError."""
+    from gateway.ledger.ledger import SqlLedger
+
+    days, database = settings.ledger.retention_days, database_of(settings)
+    retention_time = None if days is None else timedelta(days=days)
+    return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock))
+
+
+def key_store_of(settings: Settings) -> KeyStore:
+    """The keys in the database that the settings name. Raises ConfigurationError."""
+    from gateway.ledger.keys import KeyStore
+
+    return KeyStore(database_of(settings))

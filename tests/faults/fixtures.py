@@ -12,18 +12,18 @@ from urllib.parse import quote_plus
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
-from gateway.config import (
+from gateway.domain.model import Effect
+from gateway.domain.record import JobActionRecord, Selection
+from gateway.edge.response_validation import ResponseValidation
+from gateway.ledger.memory import MemoryLedger
+from gateway.resilience.policy import Policy
+from gateway.settings.settings import (
     ClientCredentialsAuthentication,
     ConnectionSettings,
     ServerSettings,
     Settings,
     SignedAuthentication,
 )
-from gateway.domain.model import Effect
-from gateway.domain.record import JobActionRecord, Selection
-from gateway.edge.response_validation import ResponseValidation
-from gateway.ledger.memory import MemoryLedger
-from gateway.resilience.policy import Policy
 from tests.faults.server import TOKEN, TOKEN_PATH, FaultServer, Site
 from tests.support.asgi import Answer, call
 from tests.support.vendors import API_KEY, AZURE_JOB, VONAGE_JOB

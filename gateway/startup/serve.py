@@ -16,9 +16,21 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway, database_of
-from gateway.banner import Banner, SandboxLines, Used, sandbox_greeting
-from gateway.clock import SystemClock
-from gateway.config import (
+from gateway.app.databases import checkpoints_of
+from gateway.domain.clock import SystemClock
+from gateway.domain.errors import LedgerUnavailable
+from gateway.edge.guard import Application
+from gateway.edge.response_validation import ResponseValidation
+from gateway.engine.connections import Vendor
+from gateway.ledger.addresses import UnusableDatabase
+from gateway.security.keys import new_access_secret, new_key
+from gateway.serving.listening import HOST, ServerOptions, address, doors, in_background, listen, server, supervisor
+from gateway.serving.reloading import Reloadable, refuse_what_is_fixed
+from gateway.serving.supervisor import Patience
+from gateway.serving.temporary import temporary_folder
+from gateway.serving.tls import Certificate, self_signed
+from gateway.settings.files import sources
+from gateway.settings.settings import (
     ClientCredentialsAuthentication,
     ConfigurationError,
     ConnectionSettings,
@@ -27,20 +39,8 @@ from gateway.config import (
     load,
     with_server,
 )
-from gateway.databases import checkpoints_of
-from gateway.domain.errors import LedgerUnavailable
-from gateway.edge.guard import Application
-from gateway.edge.response_validation import ResponseValidation
-from gateway.engine.connections import Vendor
-from gateway.ledger.addresses import UnusableDatabase
-from gateway.listening import HOST, Manner, address, doors, in_background, listen, server, supervisor
-from gateway.reloading import Reloadable, refuse_what_is_fixed
-from gateway.security.keys import new_access_secret, new_key
-from gateway.settings.files import sources
+from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_greeting
 from gateway.startup.checks import checked, refuse_a_useless_certificate, refuse_to_be_shut, warnings_of
-from gateway.supervisor import Patience
-from gateway.temporary import temporary_folder
-from gateway.tls import Certificate, self_signed
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox, SandboxServer
@@ -52,7 +52,7 @@ MOST_FILES = 65_536
 
 
 @dataclass(frozen=True)
-class TrialKeys:
+class SandboxKeys:
     """The keys of whoever tries a gateway with its sandbox."""
 
     api_key: SecretStr
@@ -93,7 +93,7 @@ def running(
     Settings come from the environment. With a certificate it is https. A catalogue that is loaded is not loaded again.
     """
     catalogue = catalogue or Catalogue.load()
-    keys = TrialKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
+    keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
     with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
         gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
         with in_background(gateway.application, port, settings.limits, certificate=certificate) as url:
@@ -137,7 +137,7 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
             _serve(settings, catalogue, listening, source, Used(used, database_of(settings).name))
             return
         with simulators(catalogue, sandbox_port) as sandbox, with_ledger(settings) as kept:
-            keys = TrialKeys(
+            keys = SandboxKeys(
                 kept.api_key or SecretStr(new_key().text), kept.access_key or SecretStr(new_access_secret())
             )
             wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
@@ -162,7 +162,7 @@ def serve_sandbox(port: int) -> None:
     sandbox = sandbox_of(Catalogue.load())
     with listen(HOST, port) as listening:
         greeting = sandbox_greeting(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
-        server(sandbox, Manner(access_log=True, greeting=greeting)).run(sockets=[listening])
+        server(sandbox, ServerOptions(access_log=True, greeting=greeting)).run(sockets=[listening])
 
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
@@ -310,14 +310,14 @@ def _serve(
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
         greeting = Banner(url, used, directory, trust).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
-        manner = Manner(settings.server.access_log, settings.limits, greeting, made, patience)
+        options = ServerOptions(settings.server.access_log, settings.limits, greeting, made, patience)
         if settings.server.workers > 1:
             workers = settings.server.workers
             reread = None if source is None else partial(check_again, source, settings)
-            supervisor(partial(application, settings, source), manner, workers, listening, reread).run()
+            supervisor(partial(application, settings, source), options, workers, listening, reread).run()
             return
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
-        served = server(Reloadable(settings, again, make), manner)
+        served = server(Reloadable(settings, again, make), options)
         settle_in()
         served.run(sockets=doors(listening))
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gateway.config import ConfigurationError
+from gateway.settings.settings import ConfigurationError
 
 LOCK = "in-use"
 

@@ -30,10 +30,10 @@ from types import FrameType
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from gateway.config import ConfigurationError
 from gateway.domain.errors import LedgerUnavailable
-from gateway.edge.door import turn_away
-from gateway.edge.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
+from gateway.serving.accept_filter import turn_away
+from gateway.serving.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
+from gateway.settings.settings import ConfigurationError
 from gateway.specs.document import SpecificationError
 
 log = logging.getLogger(__name__)

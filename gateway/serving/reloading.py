@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.app import Gateway
-from gateway.config import ConfigurationError, Settings
 from gateway.domain.errors import LedgerUnavailable
 from gateway.edge.guard import STOPPING, Receive, Scope, Send
+from gateway.settings.settings import ConfigurationError, Settings
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Reloadable:
         """Tell the gateway that the server stops."""
         await stopping.wait()
         if self._generation is not None:
-            self._generation.gateway.settler.stopping.set()
+            self._generation.gateway.reconciler.stopping.set()
 
     def _begin_to_reload(self) -> None:
         task = asyncio.get_running_loop().create_task(self.reload())

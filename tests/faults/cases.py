@@ -12,7 +12,7 @@ from random import Random
 from gateway.app import Catalogue
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest, Json
-from tests.faults.house import AZURE, VONAGE
+from tests.faults.fixtures import AZURE, VONAGE
 from tests.support.clock import FakeClock
 from tests.support.transport import reply
 from tests.support.vendors import azure_error, vonage_error, vonage_job, vonage_page

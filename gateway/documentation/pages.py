@@ -10,7 +10,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
-from gateway.config import (
+from gateway.documentation.crossing import action_rows, read_rows, status_rows
+from gateway.domain.errors import catalogue as problem_kinds
+from gateway.domain.model import Effect
+from gateway.edge.html_pages import problem_page
+from gateway.edge.limits import Limits
+from gateway.engine.connections import Vendor
+from gateway.resilience.policy import RULES, AttemptResult, Policy
+from gateway.settings.settings import (
     CheckpointSettings,
     ConnectionSettings,
     LedgerSettings,
@@ -19,13 +26,6 @@ from gateway.config import (
     ServerSettings,
     Settings,
 )
-from gateway.dialects.crossing import action_rows, read_rows, status_rows
-from gateway.domain.errors import catalogue as problem_kinds
-from gateway.domain.model import Effect
-from gateway.edge.limits import Limits
-from gateway.edge.pages import problem_page
-from gateway.engine.connections import Vendor
-from gateway.resilience.policy import RULES, Observation, Policy
 from gateway.specs.capabilities import Capability
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
@@ -170,7 +170,7 @@ def crossing_reads(catalogue: Catalogue) -> str:
 def _rule_rows() -> Iterable[Iterable[object]]:
     for seen, rule in RULES.items():
         again = ("sent again" if effect in rule.sent_again else "-" for effect in Effect)
-        outcome = "what the answer says" if seen is Observation.ANSWER else f"`{rule.outcome}`"
+        outcome = "what the answer says" if seen is AttemptResult.ANSWER else f"`{rule.outcome}`"
         yield rule.seen, *again, outcome, "yes" if rule.is_failure else ""
 
 

@@ -20,7 +20,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gateway.client import Capability, Client, ClientError, CloseOptions, JobAction, ProblemError
-from gateway.serving import running
+from gateway.startup.serve import running
 
 STYLES = {"applied": "green", "rejected": "yellow", "not_sent": "cyan"}
 

@@ -28,8 +28,8 @@ from gateway.domain.model import Job, Outcome
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy
 from gateway.engine.connections import Connection, Directory
+from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs, job_state
-from gateway.engine.verdict import Observation
 from gateway.specs.vendor import ActionMapping
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _gates() -> dict[str, asyncio.Semaphore]:
 
 
 @dataclass(frozen=True)
-class Settler:
+class Reconciler:
     """Finds out what became of job actions. `gates` keeps a vendor that hangs from holding up the others."""
 
     ledger: Ledger
@@ -108,7 +108,7 @@ class Settler:
 
             await self._repeat(LOOK_SECONDS, look)
 
-    async def settle_due(self) -> tuple[JobActionRecord, ...]:
+    async def reconcile_due(self) -> tuple[JobActionRecord, ...]:
         """Look once after every record that is due; gives them as they are then."""
         return tuple(await asyncio.gather(*map(self._looked_after, await self._take_due(AT_ONCE))))
 
@@ -188,7 +188,7 @@ class Settler:
         """Conclude from what the job shows, or go on reading."""
         now = self.clock.now()
         earlier, later = await self._others(record)
-        seen = Observation(connection, mapping, record.job_action, earlier, job, now)
+        seen = Evidence(connection, mapping, record.job_action, earlier, job, now)
         carried_out = None if later else seen.was_carried_out
         is_early = seen.may_still_be and not self.schedule.has_had_time(sent_at(record), now)
         if carried_out is None or (not carried_out and is_early):

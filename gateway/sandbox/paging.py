@@ -12,7 +12,7 @@ from gateway.domain.model import Json
 from gateway.sandbox.examples import Examples, VendorJob
 from gateway.sandbox.refusal import UNKNOWN_JOB, Refusal
 from gateway.specs.document import SpecificationError
-from gateway.specs.numbered import Part, numbered_page, put
+from gateway.specs.numbered_pages import Part, numbered_page, put
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 

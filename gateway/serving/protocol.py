@@ -37,11 +37,11 @@ from gateway.domain.errors import (
     TargetTooLong,
 )
 from gateway.edge.canonical import Headers
-from gateway.edge.door import is_waited_at
 from gateway.edge.guard import TOO_SLOW, WHOLE_REPLY, RequestContext, fields_of, is_stopping
 from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
+from gateway.serving.accept_filter import is_waited_at
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINGER_SECONDS = 1.0

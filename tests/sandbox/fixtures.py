@@ -160,7 +160,7 @@ class VendorClient:
 
     def read_request(self, **values: Json) -> tuple[Operation, HttpRequest]:
         """The documented request for a list of jobs, by `limit`, `number` and `status`."""
-        read = self.specification.read_list
+        read = self.specification.list_read
         assert read is not None
         names = {"limit": "page.limit", "number": "page.number", "status": "job.vendorStatus"}
         request = read.encode({names[name]: value for name, value in values.items()})

@@ -19,9 +19,9 @@ from typing import cast
 
 import uvicorn
 
-from gateway.edge.door import is_waited_at, turn_away, turns_away
 from gateway.edge.guard import STOPPING
-from gateway.edge.protocol import EdgeProtocol
+from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
+from gateway.serving.protocol import EdgeProtocol
 
 log = logging.getLogger(__name__)
 

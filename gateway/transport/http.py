@@ -28,7 +28,7 @@ from gateway.domain.errors import GatewayError, VendorReplyNotUnderstood, Vendor
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
 from gateway.domain.urls import origin_of
-from gateway.unreachable import unreachable
+from gateway.transport.unreachable import unreachable
 
 log = logging.getLogger(__name__)
 
