@@ -30,11 +30,12 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
+from gateway.domain.vocabulary import LARGEST_PAGE, Source
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.actions import ActionRequest, Actions
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection, Directory
-from gateway.engine.jobs import MOST_JOBS, MOST_PAGES, Jobs
+from gateway.engine.jobs import MOST_PAGES, Jobs
 from gateway.engine.reconciliation import Reconciler
 from gateway.engine.wire import path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS, AccessTokens
@@ -104,7 +105,7 @@ class Dialect:
         if self._is_own(connection):
             reply = await self.performer.jobs.read(connection, asked, context)
             return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
-        job_id = str(read.lens.decode(asked.parts())["job.id"])
+        job_id = str(read.lens.decode(asked.parts())[Source.JOB_ID])
         job = await self.performer.jobs.get(connection, job_id, context)
         shown = self.words.job(job)
         if shown is None:
@@ -202,7 +203,7 @@ class Dialect:
         self, read: ReadMapping, request: Request, connection: Connection, asked: VendorRequest
     ) -> Reply:
         """A page of the vendor's own jobs, as it is. Its link to the next page leads here."""
-        place = read.lens.place_of("page.cursor")
+        place = read.lens.place_of(Source.PAGE_CURSOR)
         query = dict(asked.query)
         cursor = query.pop(place.keys[0], None) if place else None
         own = VendorRequest(asked.operation_id, asked.path, query, asked.header)
@@ -232,7 +233,7 @@ class Dialect:
     ) -> Reply:
         """A page of another vendor's jobs, with a link to the next."""
         wanted, status = self._wanted(read, values)
-        limit, cursor = int(str(values.get("page.limit", read.usual_page()))), values.get("page.cursor")
+        limit, cursor = int(str(values.get(Source.PAGE_LIMIT, read.usual_page()))), values.get(Source.PAGE_CURSOR)
 
         def is_wanted(job: Job) -> bool:
             return not wanted or self.words.status(job) in wanted
@@ -259,7 +260,8 @@ class Dialect:
         """A page of another vendor's jobs, by its number. All jobs are read, since the number of pages is told too."""
         wanted, status = self._wanted(read, values)
         shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
-        limit, number = int(str(values.get("page.limit", read.usual_page()))), int(str(values.get("page.number", 1)))
+        limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
+        number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
         return Reply(numbered_page(read, part), headers=left_out)
 
@@ -267,7 +269,7 @@ class Dialect:
         jobs: list[Job] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = await self.performer.jobs.page(connection, MOST_JOBS, cursor, status, context)
+            page = await self.performer.jobs.page(connection, LARGEST_PAGE, cursor, status, context)
             jobs += page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -276,7 +278,7 @@ class Dialect:
 
     def _wanted(self, read: ReadMapping, values: Mapping[str, Json]) -> tuple[frozenset[str], str | None]:
         """The statuses that are asked for, in this vendor's words, and in common words where there is just one."""
-        word = values.get("job.vendorStatus")
+        word = values.get(Source.JOB_VENDOR_STATUS)
         wanted = read.selected(None if word is None else str(word))
         common = {shown for name in wanted for shown in self._shown_as(name)}
         return wanted, next(iter(common)) if len(common) == 1 else None
@@ -295,7 +297,7 @@ class Dialect:
 
     def _link(self, read: ReadMapping, request: Request, cursor: str) -> str:
         """The address of the next page: the same request, from the cursor on."""
-        place = read.lens.place_of("page.cursor")
+        place = read.lens.place_of(Source.PAGE_CURSOR)
         query = {**request.query, **({place.keys[0]: cursor} if place else {})}
         root = f"{request.address.root}{self.native.base_path}"
         return url(request.operation, VendorRequest("", request.path, query), root)

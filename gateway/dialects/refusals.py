@@ -10,21 +10,13 @@ from http.client import responses
 from gateway.domain.encoding import dump
 from gateway.domain.errors import (
     CallerError,
-    Forbidden,
-    HeaderFieldsTooLarge,
-    IdempotencyKeyMissing,
     JobgateError,
     MalformedRequest,
-    RequestTooLarge,
-    RequestTooSlow,
-    TargetTooLong,
-    TooManyRequests,
-    Unauthenticated,
     UnknownJob,
-    UnsupportedMediaType,
     VendorRefused,
     VendorThrottled,
     WrongState,
+    keeps_its_status,
 )
 from gateway.domain.model import Outcome
 from gateway.edge.guard import RawReply, RequestContext
@@ -34,27 +26,6 @@ from gateway.security.grants import OAuthError, read_basic, read_grant
 from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import Answer
-
-MEANINGS: Mapping[type[JobgateError], str] = {
-    MalformedRequest: "invalid-request",
-    IdempotencyKeyMissing: "invalid-request",
-    HeaderFieldsTooLarge: "invalid-request",
-    RequestTooLarge: "invalid-request",
-    RequestTooSlow: "invalid-request",
-    TargetTooLong: "invalid-request",
-    UnsupportedMediaType: "invalid-request",
-    Unauthenticated: "unauthenticated",
-    Forbidden: "forbidden",
-    UnknownJob: "unknown-job",
-    WrongState: "wrong-state",
-    TooManyRequests: "throttled",
-    VendorThrottled: "throttled",
-}
-"""What a problem means to a vendor. The others are told by their HTTP status: so what fits the vendor's document and
-cannot be carried out, such as an action that another vendor has not, is 422, and never an invalid request."""
-
-OWN_STATUS = (HeaderFieldsTooLarge, RequestTooLarge, RequestTooSlow, TargetTooLong, UnsupportedMediaType)
-"""Invalid requests whose status says more than that of the vendor's document."""
 
 VERBATIM = (UnknownJob, WrongState, VendorRefused, VendorThrottled)
 """Refusals that a vendor's own client is told as the vendor has said them."""
@@ -101,13 +72,21 @@ class Refusals:
         said = error.explanation.vendor
         if isinstance(error, VERBATIM) and said and said.status and said.vendor == self.native.vendor.name:
             return Answer(said.status, said.message or sentence(error.detail), said.code)
-        documented = self.native.vendor.errors.meanings.get(MEANINGS.get(type(error), ""), ())
+        documented = self._documented(error)
         message = self._said_of_a_place(error) or self._said_of_the_job(error) or sentence(error.detail)
         if not documented:
             return Answer(error.status, message, code_of(error.status))
         # Of several answers that the vendor's documents leave open, the one with the status that says so by itself.
         chosen = next((each for each in documented if each.status == error.status), documented[0])
-        return replace(chosen, message=message, status=error.status if isinstance(error, OWN_STATUS) else chosen.status)
+        return replace(chosen, message=message, status=error.status if keeps_its_status(type(error)) else chosen.status)
+
+    def _documented(self, error: JobgateError) -> tuple[Answer, ...]:
+        """The answers that the vendor's document has for a problem.
+
+        A problem without a meaning is told by its HTTP status. So a request that fits the document and cannot be
+        carried out, such as an action that another vendor does not have, is 422 and never an invalid request.
+        """
+        return () if error.meaning is None else self.native.vendor.errors.meanings.get(error.meaning, ())
 
     def _doubtful(self, error: JobgateError) -> Answer:
         return Answer(DOUBTFUL, sentence(f"{error.detail} Read the job before sending it again."), DOUBTFUL_CODE)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.domain.encoding import dump
 from gateway.domain.model import Job, Json
+from gateway.domain.vocabulary import TIMESTAMP, Source
 from gateway.specs.numbered_pages import Part, numbered_page
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
@@ -21,8 +22,8 @@ class Words:
 
     def job(self, job: Job) -> Mapping[str, Json] | None:
         """The job as this vendor would show it; None where it cannot, as where ids have another form here."""
-        values: dict[str, Json] = {f"job.timestamps.{name}": at for name, at in job.timestamps.items()}
-        values |= {"job.id": job.id, "job.version": version(job), "job.vendorStatus": self.status(job)}
+        values: dict[str, Json] = {f"{TIMESTAMP}{name}": at for name, at in job.timestamps.items()}
+        values |= {Source.JOB_ID: job.id, Source.JOB_VERSION: version(job), Source.JOB_VENDOR_STATUS: self.status(job)}
         shown: Mapping[str, Json] = self.vendor.job.encode(values).get("body", {})
         return shown if self._can_say(shown) else None
 
@@ -32,7 +33,7 @@ class Words:
 
     def headers(self, read: ReadMapping, job: Job) -> dict[str, str]:
         """What the reply to a read says of the job beside its body."""
-        written: Mapping[str, Json] = read.reply.encode({"job.version": version(job)}).get("header", {})
+        written: Mapping[str, Json] = read.reply.encode({Source.JOB_VERSION: version(job)}).get("header", {})
         return {name: str(value) for name, value in written.items()}
 
     def _can_say(self, shown: Mapping[str, Json]) -> bool:

@@ -59,6 +59,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.domain.model import Outcome, StatusPair, VendorResponse
+from gateway.domain.vocabulary import Meaning
 
 
 class FieldError(Struct, frozen=True, omit_defaults=True):
@@ -105,6 +106,10 @@ class JobgateError(Exception):
     status: ClassVar[int]
     retryable: ClassVar[bool] = False
     outcome: ClassVar[Outcome] = Outcome.NOT_SENT
+    meaning: ClassVar[Meaning | None] = None
+    """The meaning as which a vendor's own API tells it; None where its HTTP status does."""
+    replies: ClassVar[frozenset[Meaning]] = frozenset()
+    """The meanings of a vendor's reply that are certainly this problem."""
 
     def __init__(self, detail: str, explanation: Explanation | None = None) -> None:
         """Say what went wrong, in a sentence and, for programs, in an explanation."""
@@ -136,6 +141,7 @@ class MalformedRequest(CallerError):
     """
 
     code, title, status = "malformed-request", "Malformed request", 400
+    meaning = Meaning.INVALID_REQUEST
 
 
 class IdempotencyKeyMissing(CallerError):
@@ -148,6 +154,7 @@ class IdempotencyKeyMissing(CallerError):
     """
 
     code, title, status = "idempotency-key-missing", "Idempotency key missing", 400
+    meaning = Meaning.INVALID_REQUEST
 
 
 class Unauthenticated(CallerError):
@@ -159,6 +166,7 @@ class Unauthenticated(CallerError):
     """
 
     code, title, status = "unauthenticated", "Not authenticated", 401
+    meaning = Meaning.UNAUTHENTICATED
 
 
 class Forbidden(CallerError):
@@ -171,6 +179,7 @@ class Forbidden(CallerError):
     """
 
     code, title, status = "forbidden", "Forbidden", 403
+    meaning = Meaning.FORBIDDEN
 
 
 class UnknownPath(CallerError):
@@ -242,6 +251,7 @@ class RequestTooSlow(CallerError):
     """
 
     code, title, status, retryable = "request-too-slow", "Request too slow", 408, True
+    meaning = Meaning.INVALID_REQUEST
 
 
 class AmbiguousParameter(CallerError):
@@ -275,6 +285,7 @@ class RequestTooLarge(CallerError):
     """
 
     code, title, status = "request-too-large", "Request too large", 413
+    meaning = Meaning.INVALID_REQUEST
 
 
 class TargetTooLong(CallerError):
@@ -286,6 +297,7 @@ class TargetTooLong(CallerError):
     """
 
     code, title, status = "target-too-long", "Target too long", 414
+    meaning = Meaning.INVALID_REQUEST
 
 
 class UnsupportedMediaType(CallerError):
@@ -297,6 +309,7 @@ class UnsupportedMediaType(CallerError):
     """
 
     code, title, status = "unsupported-media-type", "Unsupported media type", 415
+    meaning = Meaning.INVALID_REQUEST
 
 
 class Misdirected(CallerError):
@@ -376,6 +389,7 @@ class TooManyRequests(CallerError):
     """
 
     code, title, status, retryable = "too-many-requests", "Too many requests", 429, True
+    meaning = Meaning.THROTTLED
 
 
 class HeaderFieldsTooLarge(CallerError):
@@ -387,6 +401,7 @@ class HeaderFieldsTooLarge(CallerError):
     """
 
     code, title, status = "header-fields-too-large", "Header fields too large", 431
+    meaning = Meaning.INVALID_REQUEST
 
 
 class VendorRejected(JobgateError):
@@ -404,6 +419,7 @@ class UnknownJob(VendorRejected):
     """
 
     code, title, status = "unknown-job", "Unknown job", 404
+    meaning, replies = Meaning.UNKNOWN_JOB, frozenset({Meaning.UNKNOWN_JOB})
 
 
 class WrongState(VendorRejected):
@@ -415,6 +431,7 @@ class WrongState(VendorRejected):
     """
 
     code, title, status = "wrong-state", "Job in the wrong state", 409
+    meaning = Meaning.WRONG_STATE
 
 
 class VendorRefused(VendorRejected):
@@ -437,6 +454,7 @@ class VendorThrottled(VendorRejected):
     """
 
     code, title, status, retryable = "vendor-throttled", "Throttled by the vendor", 429, True
+    meaning, replies = Meaning.THROTTLED, frozenset({Meaning.THROTTLED})
 
 
 class VendorDeniedAccess(VendorRejected):
@@ -448,6 +466,7 @@ class VendorDeniedAccess(VendorRejected):
     """
 
     code, title, status = "vendor-denied-access", "Access denied by the vendor", 502
+    replies = frozenset({Meaning.UNAUTHENTICATED, Meaning.FORBIDDEN})
 
 
 class NotCarriedOut(VendorRejected):
@@ -618,3 +637,8 @@ def catalogue() -> tuple[type[JobgateError], ...]:
             yield from leaves(subclass)
 
     return tuple(leaves(JobgateError))
+
+
+def keeps_its_status(kind: type[JobgateError]) -> bool:
+    """Whether the HTTP status of an invalid request says more than the one a vendor has for all of them."""
+    return kind.meaning is Meaning.INVALID_REQUEST and kind.status != Meaning.INVALID_REQUEST.usual_status

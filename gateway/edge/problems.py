@@ -16,7 +16,7 @@ LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 """The statuses that say when to come again."""
 LATER_SECONDS = 1
 """When that is, where nobody knows better."""
-LONGEST_SENTENCE = 1_024
+LONGEST_TEXT = 1_024
 """Characters. A request with thousands of mistakes gets no answer of its own size."""
 
 
@@ -50,7 +50,7 @@ def problem(error: JobgateError, request_id: str, root: str = "") -> dict[str, A
 
 def sentence(text: str) -> str:
     """A sentence of the length that the document allows."""
-    return text if len(text) <= LONGEST_SENTENCE else f"{text[: LONGEST_SENTENCE - 1]}…"
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def problem_headers(error: JobgateError) -> dict[str, str]:

@@ -45,6 +45,7 @@ from gateway.domain.record import (
     SignedName,
 )
 from gateway.domain.times import is_later
+from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import Jobs, job_state, not_understood
@@ -366,7 +367,7 @@ def _check_parameters(question: ActionRequest, capability: Capability) -> None:
 
 
 def _value_not_supported(vendor: str, error: UnmappableValue) -> ValueNotSupported:
-    name = error.source.removeprefix("parameters.")
+    name = error.source.removeprefix(PARAMETER)
     detail = f"is none of the values that {vendor} has: {', '.join(error.allowed)}"
     return ValueNotSupported(
         f"{name} {detail}.", Explanation(errors=(FieldError(f"/body/{name}", detail),), supported=error.allowed)

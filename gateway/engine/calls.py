@@ -18,11 +18,13 @@ from gateway.domain.errors import (
     VendorThrottled,
     VendorTimedOut,
     VendorUnavailable,
+    catalogue,
 )
 from gateway.domain.model import Effect, HttpReply, HttpRequest, VendorRequest, VendorResponse
 from gateway.domain.ports import Clock
 from gateway.domain.record import NOBODY, Origin
 from gateway.domain.retry_after import retry_after
+from gateway.domain.vocabulary import LONGEST_TEXT, Meaning, Source
 from gateway.engine.connections import Connection
 from gateway.engine.wire import VendorReply, check_contract, http_request
 from gateway.resilience.pipeline import Announce, OutboundRequest, unannounced
@@ -30,16 +32,8 @@ from gateway.resilience.policy import AttemptResult, attempt_result
 from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
-LONGEST_VENDOR_TEXT = 1_024
-"""Characters of a vendor's own message that are kept."""
-
-MEANINGS: dict[str, type[JobgateError]] = {
-    "unknown-job": UnknownJob,
-    "unauthenticated": VendorDeniedAccess,
-    "forbidden": VendorDeniedAccess,
-    "throttled": VendorThrottled,
-}
-"""What a meaning of a vendor's `errors.meanings` is called here. The others depend on the job."""
+OF_MEANING: dict[Meaning, type[JobgateError]] = {meaning: kind for kind in catalogue() for meaning in kind.replies}
+"""The problem that a meaning of a vendor's reply certainly is. The others depend on the job."""
 
 STATUSES: dict[int, type[JobgateError]] = {
     401: VendorDeniedAccess,
@@ -128,23 +122,23 @@ class Calls:
             return AttemptResult.ANSWER
         code = self.response(call.connection, reply).code
         meanings = call.connection.vendor.specification.errors.meanings_of(reply.status, code)
-        return AttemptResult.TURNED_AWAY if meanings == {"throttled"} else attempt_result(reply.http)
+        return AttemptResult.TURNED_AWAY if meanings == {Meaning.THROTTLED} else attempt_result(reply.http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """What may be kept and shown of a reply."""
         specification = connection.vendor.specification
-        request_id = _text(specification.reply.read("reply.requestId", reply.parts))
+        request_id = _text(specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts))
         if reply.is_success and not reply.body:
             return VendorResponse(specification.name, reply.status, request_id=request_id)
         error = specification.errors.read(reply.parts)
-        code, message = _text(error.get("error.code")), _text(error.get("error.message"))
+        code, message = _text(error.get(Source.ERROR_CODE)), _text(error.get(Source.ERROR_MESSAGE))
         return VendorResponse(specification.name, reply.status, code, message, request_id)
 
     def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
         """The problem that a reply other than success is, as far as the reply itself tells."""
         code = self.response(connection, reply).code
         meanings = connection.vendor.specification.errors.meanings_of(reply.status, code)
-        certain = MEANINGS.get(next(iter(meanings))) if len(meanings) == 1 else None
+        certain = OF_MEANING.get(next(iter(meanings))) if len(meanings) == 1 else None
         return self.of_kind(certain or STATUSES.get(reply.status) or _by_class(reply.status), connection, reply)
 
     def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
@@ -161,10 +155,10 @@ def _by_class(status: int) -> type[JobgateError]:
 def _sentence(response: VendorResponse) -> str:
     """What the vendor answered, beside the title of a problem that says what it means."""
     said = f" and says: {response.message.rstrip()}" if response.message else ""
-    told = f"{response.vendor} answered {response.status}{said}"[: LONGEST_VENDOR_TEXT - 1]
+    told = f"{response.vendor} answered {response.status}{said}"[: LONGEST_TEXT - 1]
     return told if told.endswith((".", "!", "?")) else f"{told}."
 
 
 def _text(value: object) -> str | None:
     """A vendor's word, as far as it can be passed on: header fields may hold any bytes."""
-    return None if value is None else str(value)[:LONGEST_VENDOR_TEXT].encode("utf-8", "replace").decode()
+    return None if value is None else str(value)[:LONGEST_TEXT].encode("utf-8", "replace").decode()

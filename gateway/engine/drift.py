@@ -12,18 +12,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from gateway.domain.vocabulary import LONGEST_DEPARTURE, LONGEST_PLACE, MOST_DEPARTURES
 from gateway.engine.wire import VendorReply
 from gateway.specs.operations import Operation
 
 log = logging.getLogger(__name__)
 
-MOST_KINDS = 50
-"""How many kinds of departures of one connection are told apart."""
 MOST_AT_ONCE = 10
 """How many places of one reply are looked at."""
-LONGEST_PLACE = 256
-LONGEST_DETAIL = 512
-"""Characters."""
 
 _NUMBER = re.compile(r"(?<=/)[0-9]+(?=/|\Z)")
 _STRANGE = re.compile(r"[^ -~]")
@@ -57,7 +53,7 @@ class Drift:
         """Compare a reply with the vendor's document."""
         for departure in self._departures(operation, reply):
             self.count += 1
-            if departure not in self._kinds and len(self._kinds) < MOST_KINDS:
+            if departure not in self._kinds and len(self._kinds) < MOST_DEPARTURES:
                 log.warning(
                     "%s: a reply departs from the vendor's document: %s %d %s %s",
                     *(self._connection, departure.operation_id, departure.status, departure.place, departure.detail),
@@ -78,7 +74,7 @@ def departures(operation: Operation, reply: VendorReply) -> Iterator[Departure]:
 
     def departure(place: str, detail: str) -> Departure:
         shown = _STRANGE.sub("?", _NUMBER.sub("*", place))[:LONGEST_PLACE]
-        return Departure(operation.operation_id, reply.status, shown, detail[:LONGEST_DETAIL])
+        return Departure(operation.operation_id, reply.status, shown, detail[:LONGEST_DEPARTURE])
 
     documented = operation.response(reply.status)
     if documented is None:

@@ -18,6 +18,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import BlockedAction, Job, Json, Page, VendorRequest, VendorResponse
 from gateway.domain.times import is_date_time
+from gateway.domain.vocabulary import LARGEST_PAGE, LONGEST_JOB_ID, LONGEST_STATUS, LONGEST_TIME, TIMESTAMP, Source
 from gateway.engine.calls import CallContext, Calls
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.paging import cursor_at, documented, first_page, next_query, page_at
@@ -28,12 +29,6 @@ MOST_PAGES = 1_000
 """How many pages of a vendor's list are looked through for one job, where the vendor has no read of one job."""
 MOST_PASSED_OVER = 20
 """How many pages of a vendor's list that hold nothing of what is asked are passed over for one page of ours."""
-MOST_JOBS = 1_000
-"""How many jobs a page of a vendor's list may hold. No vendor is asked for more."""
-LONGEST_ID = 1_024
-LONGEST_STATUS = 256
-LONGEST_TIME = 64
-"""Characters, as the document of the unified API has them."""
 
 
 def anything(job: Job) -> bool:  # noqa: ARG001 - a choice that leaves nothing out
@@ -119,7 +114,7 @@ class Jobs:
         return await self._vendor_page(connection, read, request, context)
 
     async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
-        reply = await self.read(connection, read.encode({"job.id": job_id}), context)
+        reply = await self.read(connection, read.encode({Source.JOB_ID: job_id}), context)
         return normalise(connection, self._object(connection, reply))
 
     async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
@@ -160,7 +155,8 @@ class Jobs:
         except UnknownJob:  # nobody asked for a job
             raise self.calls.of_kind(VendorRefused, connection, reply) from None
         items = read.items.get({"body": body}) if read.items else None
-        if not isinstance(items, list) or len(items) > MOST_JOBS or not all(isinstance(each, dict) for each in items):
+        is_too_long = isinstance(items, list) and len(items) > LARGEST_PAGE
+        if is_too_long or not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
             raise not_understood(connection, reply)
         following = next_query(connection, read, request, body, len(items))
         cursor = None if following is None else cursor_at(connection, read, request, following)
@@ -186,7 +182,8 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
     """The vendor's job object in common words. Raises VendorReplyNotUnderstood where it has no id or status."""
     vendor = connection.vendor
     values = vendor.specification.job.decode({"body": vendor_object})
-    job_id, vendor_status = word(values, "job.id", LONGEST_ID), word(values, "job.vendorStatus", LONGEST_STATUS)
+    job_id = word(values, Source.JOB_ID, LONGEST_JOB_ID)
+    vendor_status = word(values, Source.JOB_VENDOR_STATUS, LONGEST_STATUS)
     if job_id is None or vendor_status is None:
         raise VendorReplyNotUnderstood(
             f"{vendor.name} sent a job without an id or a status.", Explanation(vendor=VendorResponse(vendor.name))
@@ -237,8 +234,7 @@ def job_state(job: Job) -> JobState:
 
 def timestamps(values: Mapping[str, Json]) -> dict[str, str]:
     """The times among a job's values; what is no time of RFC 3339, or too long for an answer, is left out."""
-    prefix = "job.timestamps."
-    found = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+    found = {name.removeprefix(TIMESTAMP): value for name, value in values.items() if name.startswith(TIMESTAMP)}
     return {name: value for name, value in found.items() if isinstance(value, str) and is_shown(value)}
 
 

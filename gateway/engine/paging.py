@@ -17,12 +17,10 @@ from gateway.domain.errors import Explanation, UnknownCursor, VendorReplyNotUnde
 from gateway.domain.model import Json, VendorRequest, VendorResponse
 from gateway.domain.numbers import whole
 from gateway.domain.urls import Address, is_legal_query, legal_query
+from gateway.domain.vocabulary import LONGEST_CURSOR, Source
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.wire import json_value, url
 from gateway.specs.vendor import ReadMapping
-
-LONGEST_CURSOR = 8_192
-"""Characters, as the document of the unified API has it."""
 
 Query: TypeAlias = "Mapping[str, Json] | str"
 """The query of a request: its values by name, or a text that the vendor itself wrote."""
@@ -31,8 +29,8 @@ Query: TypeAlias = "Mapping[str, Json] | str"
 def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None) -> VendorRequest:
     """The request for the first page. The vendor filters by status only where it has exactly one word for it."""
     words = vendor.specification.vendor_statuses(status) if status else ()
-    values: dict[str, Json] = {"page.limit": min(limit, read.largest_page()), "page.number": 1}
-    return read.encode(values | ({"job.vendorStatus": words[0]} if len(words) == 1 else {}))
+    values: dict[str, Json] = {Source.PAGE_LIMIT: min(limit, read.largest_page()), Source.PAGE_NUMBER: 1}
+    return read.encode(values | ({Source.JOB_VENDOR_STATUS: words[0]} if len(words) == 1 else {}))
 
 
 def next_query(
@@ -45,7 +43,7 @@ def next_query(
     if read.next_link is not None:
         link = read.next_link.get({"body": body})
         return link_query(connection, read, request, str(link)) if link else None
-    number, limit = read.lens.place_of("page.number"), read.lens.place_of("page.limit")
+    number, limit = read.lens.place_of(Source.PAGE_NUMBER), read.lens.place_of(Source.PAGE_LIMIT)
     if number is None or limit is None:
         return None
     current, asked = (int(float(str(request.query.get(place.keys[0], 1)))) for place in (number, limit))

@@ -8,10 +8,11 @@ from typing import Any
 
 from gateway.domain.encoding import dump
 from gateway.domain.model import Json
+from gateway.domain.vocabulary import Meaning, Source
 from gateway.edge.guard import RawReply
 from gateway.sandbox.examples import VendorJob
 from gateway.sandbox.paging import Pages
-from gateway.sandbox.refusal import INVALID_REQUEST, UNKNOWN_JOB, Refusal
+from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.simulator import Simulator
 from gateway.specs.lens import LensMismatch
@@ -50,7 +51,7 @@ class Behaviour:
             self._specification.request.decode(parts)
             return self._behave(operation)(operation, parts, exchange)
         except LensMismatch as mismatch:
-            raise Refusal(INVALID_REQUEST, f"{mismatch}.") from mismatch
+            raise Refusal(Meaning.INVALID_REQUEST, f"{mismatch}.") from mismatch
 
     def job_body(self, job: VendorJob) -> tuple[Operation, Mapping[str, Json]] | None:
         """A read's operation and its reply with this job in it; None where nothing can be read."""
@@ -67,7 +68,7 @@ class Behaviour:
     def _perform(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
         job_action = self._specification.decode(operation.operation_id, parts)
         if job_action is None:
-            raise Refusal(INVALID_REQUEST, "The request asks for no action that there is.")
+            raise Refusal(Meaning.INVALID_REQUEST, "The request asks for no action that there is.")
         exchange.job_action = job_action
         try:
             change = self._simulator.perform(job_action)
@@ -82,7 +83,7 @@ class Behaviour:
         successes = (int(each) for each in operation.responses if each.isdigit() and each < "300")
         status = min(successes, default=int(HTTPStatus.OK))
         example = _example(self._specification, operation, status)
-        shows_job = example is None or "job.id" in self._specification.job.decode({"body": example})
+        shows_job = example is None or Source.JOB_ID in self._specification.job.decode({"body": example})
         return _reply(operation, status, self._simulator.job(job_id) if shows_job else example)
 
     def _read(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
@@ -91,9 +92,9 @@ class Behaviour:
         return _reply(operation, 200, body)
 
     def _one(self, read: ReadMapping, parts: Parts) -> VendorJob:
-        job_id = read.lens.decode(parts).get("job.id")
+        job_id = read.lens.decode(parts).get(Source.JOB_ID)
         if job_id is None:
-            raise Refusal(UNKNOWN_JOB)
+            raise Refusal(Meaning.UNKNOWN_JOB)
         return self._simulator.job(str(job_id))
 
     def _many(self, read: ReadMapping, parts: Parts, exchange: Exchange) -> Mapping[str, Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from gateway.domain.vocabulary import Source
 from gateway.edge.guard import Message, Receive, Scope, Send
 from gateway.sandbox.errors import Errors
 from gateway.sandbox.faults import Call, Fault, FaultScript, befall, drop
@@ -64,7 +65,7 @@ class Entrance:
         """Send on, but log a request before the first byte of its answer leaves."""
         if message["type"] == "http.response.start":
             self.log.add(exchange, self.now(), message["status"])
-            headers = self.reply.encode({"reply.requestId": exchange.trace}).get("header", {})
+            headers = self.reply.encode({Source.REPLY_REQUEST_ID: exchange.trace}).get("header", {})
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             message = {**message, "headers": [*message.get("headers", ()), *raw]}
         await send(message)

@@ -10,17 +10,10 @@ from http.client import responses
 from starlette.exceptions import HTTPException
 
 from gateway.domain.encoding import dump
-from gateway.domain.errors import JobgateError
+from gateway.domain.errors import JobgateError, catalogue, keeps_its_status
+from gateway.domain.vocabulary import Meaning, Source
 from gateway.edge.guard import RawReply
-from gateway.sandbox.refusal import (
-    FORBIDDEN,
-    INVALID_REQUEST,
-    THROTTLED,
-    UNAUTHENTICATED,
-    USUAL_STATUS,
-    WRONG_STATE,
-    Refusal,
-)
+from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.settings import VendorSettings
 from gateway.specs.operations import Operation
@@ -29,9 +22,9 @@ from gateway.specs.vendor import Answer, VendorSpecification
 LONGEST_MESSAGE = 500
 """How many characters an error's message has at most."""
 
-_MEANINGS = {400: INVALID_REQUEST, 401: UNAUTHENTICATED, 403: FORBIDDEN, 429: THROTTLED}
-_INVALID = frozenset({408, 413, 414, 415, 431})
-"""Statuses that say more of an invalid request than a vendor's document does; they are kept."""
+_OF_STATUS = {each.usual_status: each for each in Meaning if each not in {Meaning.UNKNOWN_JOB, Meaning.WRONG_STATE}}
+"""The meaning of a status with which the edge refuses a request, which never is about a job."""
+_INVALID = frozenset(kind.status for kind in catalogue() if keeps_its_status(kind))
 
 
 class Errors:
@@ -49,9 +42,9 @@ class Errors:
         name = answer.envelope or self._settings().envelope or next(iter(self._errors.envelopes))
         parts = self._errors.envelopes[name].encode(
             {
-                "error.code": answer.code,
-                "error.message": answer.message[:LONGEST_MESSAGE],
-                "error.target": exchange.path,
+                Source.ERROR_CODE: answer.code,
+                Source.ERROR_MESSAGE: answer.message[:LONGEST_MESSAGE],
+                Source.ERROR_TARGET: exchange.path,
             }
         )
         media_type = self._media_type(exchange.operation, answer.status)
@@ -66,9 +59,9 @@ class Errors:
             message=refusal.message or answer.message,
         )
 
-    def _documented(self, meaning: str | None) -> Answer | None:
-        answers = self._errors.meanings.get(meaning or "", ())
-        status = self._settings().wrong_state_status if meaning == WRONG_STATE else None
+    def _documented(self, meaning: Meaning | None) -> Answer | None:
+        answers = () if meaning is None else self._errors.meanings.get(meaning, ())
+        status = self._settings().wrong_state_status if meaning == Meaning.WRONG_STATE else None
         return next((each for each in answers if status in {None, each.status}), None)
 
     def _media_type(self, operation: Operation | None, status: int) -> str:
@@ -92,11 +85,10 @@ def refusal_of(error: Exception) -> Refusal:
 
 def _refusal(status: int, detail: str | None, headers: dict[str, str]) -> Refusal:
     if status in _INVALID:
-        return Refusal(INVALID_REQUEST, detail, status=status, headers=headers)
-    if status == USUAL_STATUS[INVALID_REQUEST]:
-        return Refusal(INVALID_REQUEST, detail, headers=headers)
-    if status in _MEANINGS:
-        return Refusal(_MEANINGS[status], headers=headers)
+        return Refusal(Meaning.INVALID_REQUEST, detail, status=status, headers=headers)
+    meaning = _OF_STATUS.get(status)
+    if meaning is not None:
+        return Refusal(meaning, detail if meaning is Meaning.INVALID_REQUEST else None, headers=headers)
     return Refusal(None, detail if status < HTTPStatus.INTERNAL_SERVER_ERROR else None, status=status, headers=headers)
 
 

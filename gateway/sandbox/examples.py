@@ -8,6 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from gateway.domain.model import Json
+from gateway.domain.vocabulary import Source
 from gateway.specs.document import SpecificationError
 from gateway.specs.lens import Place
 from gateway.specs.vendor import VendorSpecification
@@ -30,8 +31,8 @@ class Examples:
     def __init__(self, specification: VendorSpecification) -> None:
         """Learn the examples. Raises SpecificationError where jobs have no id or no status."""
         self._specification = specification
-        self._id = _place(specification, "job.id")
-        self._status = _place(specification, "job.vendorStatus")
+        self._id = _place(specification, Source.JOB_ID)
+        self._status = _place(specification, Source.JOB_VENDOR_STATUS)
 
     def id_of(self, job: VendorJob) -> str:
         """The id of a vendor's job."""

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, with_config
 
+from gateway.domain.vocabulary import Meaning
 from gateway.edge.guard import Message, RawReply, Receive, Send, write
-from gateway.sandbox.refusal import THROTTLED, Refusal
+from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.settings import IN_JSON
 
 NOT_JSON = RawReply(200, {"content-type": "text/html"}, b"<!doctype html><title>Welcome</title><p>It works!\n")
@@ -136,7 +137,7 @@ async def _status(fault: Fault, call: Call) -> None:
 
 
 async def _throttle(fault: Fault, call: Call) -> None:
-    refusal = Refusal(THROTTLED, headers=_retry_after(fault.retry_after or "1"))
+    refusal = Refusal(Meaning.THROTTLED, headers=_retry_after(fault.retry_after or "1"))
     await write(call.send, call.refuse(refusal))
 
 

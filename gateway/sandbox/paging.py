@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from gateway.domain.model import Json
+from gateway.domain.vocabulary import Meaning, Source
 from gateway.sandbox.examples import Examples, VendorJob
-from gateway.sandbox.refusal import UNKNOWN_JOB, Refusal
+from gateway.sandbox.refusal import Refusal
 from gateway.specs.document import SpecificationError
 from gateway.specs.numbered_pages import Part, numbered_page, put
 from gateway.specs.vendor import ReadMapping, VendorSpecification
@@ -34,11 +35,11 @@ class Pages:
         """
         values = self._read.lens.decode(parts)
         query: Any = parts.get("query", {})
-        limit = int(str(values.get("page.limit", self._limit)))
+        limit = int(str(values.get(Source.PAGE_LIMIT, self._limit)))
         wanted = self._wanted(jobs, values, query)
         if self._read.next_link:
-            return self._linked(self._after(wanted, jobs, values.get("page.cursor")), limit, url)
-        number = int(str(values.get("page.number", 1)))
+            return self._linked(self._after(wanted, jobs, values.get(Source.PAGE_CURSOR)), limit, url)
+        number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         start = (number - 1) * limit
         part = Part(wanted[start : start + limit], number, limit, len(wanted))
         return numbered_page(self._read, part)
@@ -53,7 +54,7 @@ class Pages:
         return [
             job
             for job in jobs
-            if self._selected(job, values.get("job.vendorStatus"))
+            if self._selected(job, values.get(Source.JOB_VENDOR_STATUS))
             and all(job.get(name) == each for name, each in members)
         ]
 
@@ -68,7 +69,7 @@ class Pages:
         ids = [self._examples.id_of(job) for job in jobs]
         last = _unsealed(str(token))
         if last not in ids:
-            raise Refusal(UNKNOWN_JOB)
+            raise Refusal(Meaning.UNKNOWN_JOB)
         later = set(ids[ids.index(last) + 1 :])
         return [job for job in wanted if self._examples.id_of(job) in later]
 
@@ -84,7 +85,7 @@ class Pages:
 
 def _continuation(specification: VendorSpecification, read: ReadMapping) -> str:
     """The query parameter that a next link carries."""
-    place = read.lens.place_of("page.cursor")
+    place = read.lens.place_of(Source.PAGE_CURSOR)
     if place is None:
         message = (
             f"{read.operation.operation_id} has next links, and no query parameter that they could carry. Name one in "

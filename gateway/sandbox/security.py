@@ -10,8 +10,9 @@ from connexion.security import NO_VALUE
 
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
+from gateway.domain.vocabulary import Meaning
 from gateway.edge.guard import CONTEXT
-from gateway.sandbox.refusal import FORBIDDEN, UNAUTHENTICATED, Refusal
+from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import exchange_of
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
@@ -46,9 +47,9 @@ class OAuthScheme:
                 return NO_VALUE
             scopes = self._tokens.scopes_of(token.strip())
             if scopes is None:
-                raise Refusal(UNAUTHENTICATED)
+                raise Refusal(Meaning.UNAUTHENTICATED)
             if not scopes.issuperset(required_scopes):
-                raise Refusal(FORBIDDEN)
+                raise Refusal(Meaning.FORBIDDEN)
             return {"scope": sorted(scopes)}
 
         return check
@@ -74,9 +75,9 @@ class SigningScheme:
             try:
                 signed = verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
             except PermissionError as error:
-                raise Refusal(UNAUTHENTICATED, str(error)) from error
+                raise Refusal(Meaning.UNAUTHENTICATED, str(error)) from error
             if signed(self._credentials.access_key) is None:
-                raise Refusal(UNAUTHENTICATED)
+                raise Refusal(Meaning.UNAUTHENTICATED)
             return {}
 
         return check

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 from gateway.domain.adapter import Simulate
 from gateway.domain.model import JobAction, Json
+from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.examples import Examples, VendorJob
-from gateway.sandbox.refusal import UNKNOWN_JOB, WRONG_STATE, Refusal
+from gateway.sandbox.refusal import Refusal
 from gateway.specs.vendor import VendorSpecification
 
 Now = Callable[[], datetime]
@@ -112,7 +113,7 @@ class Simulator:
             entry = self._settled(job_action.job_id)
             before = self.examples.status_of(entry.job)
             if before not in mapping.from_statuses:
-                raise Refusal(WRONG_STATE, before=before)
+                raise Refusal(Meaning.WRONG_STATE, before=before)
             # Now in any case: an action that cannot be done later is refused at once.
             done = self._done(entry, job_action, self._now())
             at = _moment(job_action.parameters.get(mapping.deferred_by or ""))
@@ -125,7 +126,7 @@ class Simulator:
         """The job as it is by now. Raises Refusal (unknown-job)."""
         with self._lock:
             if job_id not in self._entries:
-                raise Refusal(UNKNOWN_JOB)
+                raise Refusal(Meaning.UNKNOWN_JOB)
             entry = self._after_deferred(self._entries[job_id])
             entry = self._after_transitions(entry)
             self._entries[job_id] = entry
@@ -166,7 +167,7 @@ class Simulator:
             done = self._simulate(deepcopy(job), job_action, at) if self._simulate else job
         except LookupError as error:
             before = self.examples.status_of(entry.job)
-            raise Refusal(UNKNOWN_JOB, before=before) from error
+            raise Refusal(Meaning.UNKNOWN_JOB, before=before) from error
         return Entry(done, at)
 
 

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from gateway.domain.adapter import Adapter
 from gateway.domain.errors import FieldError
+from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.behaviour import Behaviour
 from gateway.sandbox.entrance import Entrance
 from gateway.sandbox.errors import Errors
 from gateway.sandbox.examples import VendorJob
 from gateway.sandbox.faults import Fault, FaultKind, FaultScript
 from gateway.sandbox.holding import Hold
-from gateway.sandbox.refusal import WRONG_STATE
 from gateway.sandbox.request_log import Log, LogEntry
 from gateway.sandbox.routes import TOKEN
 from gateway.sandbox.security import OAuthScheme, SigningScheme, security_map
@@ -200,7 +200,7 @@ class VendorSandbox:
 
     def _checked(self, settings: VendorSettings) -> VendorSettings:
         errors = self.specification.errors
-        statuses = [str(answer.status) for answer in errors.meanings.get(WRONG_STATE, ())]
+        statuses = [str(answer.status) for answer in errors.meanings.get(Meaning.WRONG_STATE, ())]
         _choose("wrong-state status", settings.wrong_state_status, statuses)
         _choose("envelope", settings.envelope, list(errors.envelopes))
         return settings

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.domain.model import Json
+from gateway.domain.vocabulary import Source
 from gateway.specs.lens import Place
 from gateway.specs.vendor import ReadMapping
 
@@ -24,11 +25,11 @@ class Part:
 
 def numbered_page(read: ReadMapping, part: Part) -> Mapping[str, Json]:
     """The reply's body with a part of the jobs."""
-    counts = {
-        "page.number": part.number,
-        "page.limit": part.limit,
-        "page.count": len(part.jobs),
-        "page.total": part.total,
+    counts: dict[str, Json] = {
+        Source.PAGE_NUMBER: part.number,
+        Source.PAGE_LIMIT: part.limit,
+        Source.PAGE_COUNT: len(part.jobs),
+        Source.PAGE_TOTAL: part.total,
     }
     reply = read.reply.encode(counts)
     put(read.items, reply, list(part.jobs))

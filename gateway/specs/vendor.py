@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
+from gateway.domain.vocabulary import PARAMETER, Meaning, Source
 from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation, request_schema_at
-
-_PARAMETER = "parameters."
 
 NO_LENS = Lens(())
 USUAL_PAGE = 100
@@ -42,21 +41,21 @@ class ActionMapping:
     @property
     def parameters(self) -> frozenset[str]:
         """The parameters that the vendor's request can carry."""
-        sources = (source for source in self.lens.sources if source.startswith(_PARAMETER))
-        return frozenset(source.removeprefix(_PARAMETER) for source in sources)
+        sources = (source for source in self.lens.sources if source.startswith(PARAMETER))
+        return frozenset(source.removeprefix(PARAMETER) for source in sources)
 
     def encode(self, job_action: JobAction) -> VendorRequest:
         """The vendor's request for a job action. Parameters that the vendor cannot carry are not in it."""
-        values = {f"{_PARAMETER}{name}": value for name, value in job_action.parameters.items()}
-        return vendor_request(self.operation, self.lens, {"job.id": job_action.job_id, **values})
+        values = {f"{PARAMETER}{name}": value for name, value in job_action.parameters.items()}
+        return vendor_request(self.operation, self.lens, {Source.JOB_ID: job_action.job_id, **values})
 
     def decode(self, parts: Parts) -> JobAction:
         """The job action that a request of this operation asks for. Raises LensMismatch where it asks for another."""
         values = self.lens.decode(parts)
         parameters = {
-            name.removeprefix(_PARAMETER): value for name, value in values.items() if name.startswith(_PARAMETER)
+            name.removeprefix(PARAMETER): value for name, value in values.items() if name.startswith(PARAMETER)
         }
-        return JobAction(self.action, str(values["job.id"]), parameters)
+        return JobAction(self.action, str(values[Source.JOB_ID]), parameters)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class ReadMapping:
 
     def largest_page(self) -> int:
         """How many jobs the vendor gives at once at most; 1 where it does not say."""
-        place = self.lens.place_of("page.limit")
+        place = self.lens.place_of(Source.PAGE_LIMIT)
         if place is None:
             return 1
         return int(self.operation.declared["query"][place.keys[0]].schema.get("maximum", 1))
@@ -128,7 +127,7 @@ class ErrorMapping:
     """
 
     envelopes: Mapping[str, Lens]
-    meanings: Mapping[str, tuple[Answer, ...]]
+    meanings: Mapping[Meaning, tuple[Answer, ...]]
     places: Mapping[Place, str] = field(default_factory=dict)
 
     def read(self, parts: Parts) -> Mapping[str, Json]:
@@ -138,7 +137,11 @@ class ErrorMapping:
 
     def write(self, answer: Answer, target: str | None, envelopes: Iterable[str]) -> dict[str, Any]:
         """The `{header, body}` of an answer to a request for `target`, in all of these envelopes at once."""
-        values = {"error.code": answer.code, "error.message": answer.message, "error.target": target}
+        values: dict[str, Json] = {
+            Source.ERROR_CODE: answer.code,
+            Source.ERROR_MESSAGE: answer.message,
+            Source.ERROR_TARGET: target,
+        }
         parts: dict[str, Any] = {"header": {}, "body": {}}
         for name in envelopes:
             written = self.envelopes[name].encode(values)
@@ -146,7 +149,7 @@ class ErrorMapping:
             parts["body"] |= written.get("body", {})
         return parts
 
-    def meanings_of(self, status: int, code: str | None) -> frozenset[str]:
+    def meanings_of(self, status: int, code: str | None) -> frozenset[Meaning]:
         """What a reply of this status and code may mean. Empty: nothing that the document knows."""
         return frozenset(
             meaning
@@ -187,13 +190,13 @@ class VendorSpecification:
 
     def job_id(self, text: str) -> str:
         """A job's id in the one form that it has at this vendor."""
-        return str(self._in_form("job.id", text))
+        return str(self._in_form(Source.JOB_ID, text))
 
     def canonical(self, job_action: JobAction) -> JobAction:
         """A job action whose id and parameters have the one form that each has at this vendor."""
         parameters = job_action.parameters
-        if any(f"{_PARAMETER}{name}" in self.forms for name in parameters):
-            parameters = {name: self._in_form(f"{_PARAMETER}{name}", value) for name, value in parameters.items()}
+        if any(f"{PARAMETER}{name}" in self.forms for name in parameters):
+            parameters = {name: self._in_form(f"{PARAMETER}{name}", value) for name, value in parameters.items()}
         return JobAction(job_action.action, self.job_id(job_action.job_id), parameters)
 
     def _in_form(self, name: str, value: Json) -> Json:
@@ -265,7 +268,7 @@ class VendorSpecification:
         It is what the operation's own examples ask for, where the example job of that id allows it.
         """
         jobs = [self.job.decode({"body": example}) for example in self.examples]
-        statuses = {str(job["job.id"]): str(job["job.vendorStatus"]) for job in jobs}
+        statuses = {str(job[Source.JOB_ID]): str(job[Source.JOB_VENDOR_STATUS]) for job in jobs}
         for operation in self.api.operations.values():
             asked = self.decode(operation.operation_id, operation.example)
             possible = [each for each in (asked, *self._possible(operation, statuses)) if each is not None]
@@ -367,10 +370,14 @@ def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str,
     )
 
 
+def _answer(entry: Mapping[str, Any]) -> Answer:
+    return Answer(**entry)
+
+
 def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
     return ErrorMapping(
         envelopes={name: Lens.compile(lens) for name, lens in entry["envelopes"].items()},
-        meanings={name: tuple(Answer(**answer) for answer in answers) for name, answers in entry["meanings"].items()},
+        meanings={Meaning(name): tuple(map(_answer, answers)) for name, answers in entry["meanings"].items()},
         places={Place.parse(place): said for place, said in entry.get("places", {}).items()},
     )
 

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from gateway.client import Client, ProblemError
+from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.startup.serve import Running
 from gateway.startup.serve import sandbox_name as name_among
@@ -53,7 +54,7 @@ def cases() -> Iterator[Case]:
         errors = vendor.specification.errors
         for action in CATALOGUE.actions:
             for status in vendor.specification.statuses:
-                for answer in errors.meanings["wrong-state"]:
+                for answer in errors.meanings[Meaning.WRONG_STATE]:
                     for envelope in errors.envelopes:
                         yield Case(vendor, action, status, answer.status, envelope)
 

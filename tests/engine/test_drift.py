@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import HttpReply
-from gateway.engine.drift import MOST_KINDS
+from gateway.domain.vocabulary import MOST_DEPARTURES
 from tests.support.bench import Bench, MakeBench
 from tests.support.transport import Line, reply
 from tests.support.vendors import AZURE_JOB, VONAGE_JOB, azure_job, token, vonage_job, vonage_page
@@ -88,12 +88,14 @@ async def test_nothing_that_a_vendor_sends_is_shown(bench: MakeBench, caplog: py
 
 async def test_kinds_have_an_end(bench: MakeBench) -> None:
     """A vendor that departs in ever new ways is counted, and fills no memory."""
-    answers = [reply(200, azure_job("queued", labels={f"label-{number}": []})) for number in range(MOST_KINDS + 20)]
+    answers = [
+        reply(200, azure_job("queued", labels={f"label-{number}": []})) for number in range(MOST_DEPARTURES + 20)
+    ]
     made = bench(*answers)
     for _ in answers:
         await read(made)
     assert made.connection(AZURE).drift.count == len(answers)
-    assert len(kinds(made)) <= MOST_KINDS
+    assert len(kinds(made)) <= MOST_DEPARTURES
 
 
 async def test_too_deep_to_be_compared(bench: MakeBench) -> None:

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
+from gateway.domain.vocabulary import Meaning
 from gateway.specs.vendor import Answer
 from tests.support.bench import MakeBench
 from tests.support.transport import Line, reply
@@ -190,12 +191,12 @@ async def test_a_vendors_novel_is_cut(bench: MakeBench, length: int) -> None:
 @pytest.mark.parametrize(
     ("meaning", "code"),
     [
-        ("throttled", "vendor-throttled"),
-        ("forbidden", "vendor-denied-access"),
-        ("unauthenticated", "vendor-denied-access"),
+        (Meaning.THROTTLED, "vendor-throttled"),
+        (Meaning.FORBIDDEN, "vendor-denied-access"),
+        (Meaning.UNAUTHENTICATED, "vendor-denied-access"),
     ],
 )
-async def test_what_the_vendors_document_says_comes_first(bench: MakeBench, meaning: str, code: str) -> None:
+async def test_what_the_vendors_document_says_comes_first(bench: MakeBench, meaning: Meaning, code: str) -> None:
     """A status and code to which the document gives one meaning has that meaning, whatever the status usually says."""
     made = bench(azure_error(409, "Slow"))
     question = made.ask(CANCEL)

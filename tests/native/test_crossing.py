@@ -132,7 +132,7 @@ async def test_an_own_job_keeps_the_header_fields_of_its_document() -> None:
 async def test_more_jobs_than_can_be_counted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list by number tells how many pages there are: cut short, it would say that there are no more."""
     monkeypatch.setattr("gateway.dialects.native.MOST_PAGES", 2)
-    monkeypatch.setattr("gateway.dialects.native.MOST_JOBS", 1)
+    monkeypatch.setattr("gateway.dialects.native.LARGEST_PAGE", 1)
     house = with_jobs(*({**azure_job("queued"), "id": uuid(number)} for number in range(3)), page=1)
     answer = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert (answer.status, "more than 2 jobs" in answer.json["message"]) == (422, True)

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
+from gateway.domain.vocabulary import Meaning
 from gateway.edge.guard import Message
 from gateway.sandbox.request_log import EXTENSION, Exchange
 from gateway.sandbox.server import Sandbox, SandboxServer
@@ -137,7 +138,7 @@ def test_a_signature_holds_for_some_minutes(
 def test_nobody_gets_in_without_credentials(client: VendorClient) -> None:
     """Without credentials, every documented operation answers as the document says, before anything else."""
     errors = client.specification.errors
-    documented = errors.meanings["unauthenticated"][0]
+    documented = errors.meanings[Meaning.UNAUTHENTICATED][0]
     envelope = errors.envelopes[documented.envelope or next(iter(errors.envelopes))]
     for operation in client.specification.api.operations.values():
         request = client.request(operation, **operation.example)
@@ -228,7 +229,7 @@ def test_a_token_needs_the_scope(name: str, clients: dict[str, VendorClient]) ->
     client = clients[name]
     token = client.vendor.issue_token(frozenset({"another-scope"}))
     answer = client.send(client.some_request(), {"Authorization": f"Bearer {token.value}"})
-    documented = client.specification.errors.meanings.get("forbidden")
+    documented = client.specification.errors.meanings.get(Meaning.FORBIDDEN)
     assert answer.status == (documented[0].status if documented else 403)
     read = client.specification.list_read
     assert read is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.server import SandboxServer
 from tests.sandbox.fixtures import NOWHERE, OAUTH, VENDORS, Answer, Clock, VendorClient, call
 
@@ -118,7 +119,7 @@ def test_tokens_expire_when_told(name: str, clients: dict[str, VendorClient]) ->
 def test_settings_are_changed_one_by_one(client: VendorClient, clock: Clock) -> None:
     """A setting that is given changes, the others stay; null brings back the default."""
     errors = client.specification.errors
-    chosen = errors.meanings["wrong-state"][-1].status
+    chosen = errors.meanings[Meaning.WRONG_STATE][-1].status
     envelope = list(errors.envelopes)[-1]
     default: dict[str, Any] = {"wrongState": None, "envelope": None, "tokenSeconds": 7200, "clockSeconds": None}
     assert control(client, "GET", "settings").json == default
@@ -137,7 +138,7 @@ def test_settings_are_changed_one_by_one(client: VendorClient, clock: Clock) -> 
 def test_settings_that_no_document_has(client: VendorClient) -> None:
     """A status or an envelope that the vendor's document does not have is refused, with those that it has."""
     errors = client.specification.errors
-    known = str(errors.meanings["wrong-state"][0].status)
+    known = str(errors.meanings[Meaning.WRONG_STATE][0].status)
     answer = control(client, "PATCH", "settings", {"wrongState": 499})
     assert (answer.status, known in answer.json["detail"]) == (400, True)
     answer = control(client, "PATCH", "settings", {"envelope": "brown"})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
+from gateway.domain.vocabulary import Meaning
 from gateway.specs.operations import Operation
 from tests.sandbox.fixtures import SPECIFICATIONS, Answer, VendorClient, call, departures
 
@@ -18,7 +19,7 @@ def said(client: VendorClient, answer: Answer) -> Any:
 
 def invalid(client: VendorClient) -> int:
     """The status that the document has for an invalid request."""
-    return client.specification.errors.meanings["invalid-request"][0].status
+    return client.specification.errors.meanings[Meaning.INVALID_REQUEST][0].status
 
 
 OPERATIONS = [
@@ -151,7 +152,7 @@ def test_bodies_of_another_media_type(
     """A body of a type that the operation does not take is answered 415 and changes nothing."""
     client = clients[name]
     answer, job_id, before = with_body(client, action, b"{}", media_type)
-    documented = client.specification.errors.meanings["invalid-request"][0]
+    documented = client.specification.errors.meanings[Meaning.INVALID_REQUEST][0]
     assert (answer.status, said(client, answer).get("error.code")) == (415, documented.code)
     assert client.status_of(job_id) == before
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
+from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.faults import Fault, FaultKind
 from tests.sandbox.fixtures import OAUTH, VendorClient, call, departures
 from tests.support.patience import given_time, wait_until
@@ -108,7 +109,7 @@ def test_throttle(given: str | None, sent: str, client: VendorClient) -> None:
     before = client.status_of(job_id)
     client.vendor.script(Fault(FaultKind.THROTTLE, retry_after=given))
     answer = client.send(request)
-    documented = client.specification.errors.meanings["throttled"][0]
+    documented = client.specification.errors.meanings[Meaning.THROTTLED][0]
     assert (answer.status, answer.headers["retry-after"]) == (documented.status, sent)
     said = client.specification.errors.read({"body": answer.json})
     assert (said["error.message"], said.get("error.code")) == (documented.message, documented.code)
@@ -143,7 +144,7 @@ def test_faults_come_in_the_order_of_the_script(client: VendorClient) -> None:
     client.vendor.script(Fault(FaultKind.STATUS, times=2, status=500))
     client.vendor.script(Fault(FaultKind.THROTTLE))
     client.vendor.script(Fault(FaultKind.STATUS, status=503))
-    throttled = client.specification.errors.meanings["throttled"][0].status
+    throttled = client.specification.errors.meanings[Meaning.THROTTLED][0].status
     assert [fault.times for fault in client.vendor.scripted()] == [2, 1, 1]
     statuses = [client.send(client.some_request()).status for _ in range(5)]
     assert statuses == [500, 500, throttled, 503, 200]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.domain.model import HttpRequest
+from gateway.domain.vocabulary import Meaning
 from gateway.engine.wire import http_request
 from gateway.sandbox.server import Sandbox, SandboxServer
 from tests.sandbox.fixtures import SPECIFICATIONS, TOY, VENDORS, Answer, Clock, VendorClient, changed, departures
@@ -162,7 +163,7 @@ def test_links_that_nobody_gave(name: str, token: str, clients: dict[str, Vendor
     assert read is not None
     parameter = next(each for each in read.operation.declared["query"] if "oken" in each)
     request = client.request(read.operation, query={parameter: token})
-    assert client.send(request).status == client.specification.errors.meanings["unknown-job"][0].status
+    assert client.send(request).status == client.specification.errors.meanings[Meaning.UNKNOWN_JOB][0].status
 
 
 MEMBERS = [
@@ -223,4 +224,4 @@ def test_one_job_is_read_as_it_is(name: str, clients: dict[str, VendorClient]) -
         assert departures(read.operation, answer) == []
         assert answer.json == client.vendor.job(job_id)
     request = http_request(read.operation, read.encode({"job.id": "nobody"}), client.endpoint)
-    assert client.send(request).status == client.specification.errors.meanings["unknown-job"][0].status
+    assert client.send(request).status == client.specification.errors.meanings[Meaning.UNKNOWN_JOB][0].status

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import JobAction
+from gateway.domain.vocabulary import Meaning
 from gateway.edge.guard import Message
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import Sandbox, SandboxServer
@@ -142,7 +143,7 @@ async def test_a_drop_without_a_transport() -> None:
 def test_settings_at_the_start() -> None:
     """Settings are per vendor; one that the vendor's document does not have stops the start."""
     for name, (_, specification) in VENDORS.items():
-        answer = specification.errors.meanings["wrong-state"][-1]
+        answer = specification.errors.meanings[Meaning.WRONG_STATE][-1]
         chosen = VendorSettings(wrong_state_status=answer.status, token_seconds=9)
         sandbox = Sandbox(VENDORS, SandboxSettings(vendors={name: chosen}))
         assert sandbox.vendor(name).settings == chosen

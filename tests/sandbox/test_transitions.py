@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.domain.model import JobAction
+from gateway.domain.vocabulary import Meaning
 from gateway.specs.vendor import Answer as DocumentedAnswer
 from gateway.specs.vendor import VendorSpecification
 from tests.sandbox.fixtures import SPECIFICATIONS, Clock, VendorClient, departures
@@ -35,7 +36,7 @@ CASES = [
     for vendor in SPECIFICATIONS
     for action in vendor.actions
     for status in vendor.statuses
-    for answer in vendor.errors.meanings["wrong-state"]
+    for answer in vendor.errors.meanings[Meaning.WRONG_STATE]
     for envelope in vendor.errors.envelopes
 ]
 
@@ -75,7 +76,7 @@ def test_every_action_can_be_tried_in_every_status(client: VendorClient) -> None
 
 def test_an_unknown_job_is_refused(client: VendorClient) -> None:
     """Every action on a job that is not there gets the document's answer for that, and changes nothing."""
-    (documented,) = client.specification.errors.meanings["unknown-job"]
+    (documented,) = client.specification.errors.meanings[Meaning.UNKNOWN_JOB]
     before = client.vendor.jobs()
     for action, mapping in client.specification.actions.items():
         answer = client.perform(action, "00000000-0000-4000-8000-000000000000")
@@ -103,7 +104,7 @@ def test_an_unknown_part_of_a_job_is_refused(name: str, action: str, clients: di
     mapping = client.specification.actions[action]
     job_id = client.vendor.create_job(mapping.from_statuses[0])
     answer = client.perform(action, job_id, **dict.fromkeys(mapping.find, "no-such-part"))
-    assert answer.status == client.specification.errors.meanings["unknown-job"][0].status
+    assert answer.status == client.specification.errors.meanings[Meaning.UNKNOWN_JOB][0].status
     assert client.status_of(job_id) == mapping.from_statuses[0]
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from gateway.domain.vocabulary import PARAMETER, Source
 from gateway.specs.document import (
     Document,
     pointer,
@@ -29,7 +30,7 @@ from gateway.specs.lint.vendor_parts import (
     vendor,
 )
 
-NEEDED_OF_A_JOB = ("job.id", "job.vendorStatus")
+NEEDED_OF_A_JOB = (Source.JOB_ID, Source.JOB_VENDOR_STATUS)
 """What a vendor's job object must tell."""
 
 
@@ -147,7 +148,7 @@ def parameters_left_empty(document: Document) -> Iterator[Fault]:
 def links_that_cannot_be_followed(document: Document) -> Iterator[Fault]:
     """A list that goes on by a link has a parameter for where it goes on."""
     for read in reads(document):
-        if "next" in read.node and "page.cursor" not in read.sources:
+        if "next" in read.node and Source.PAGE_CURSOR not in read.sources:
             mend = "Add the query parameter that the link carries, as in `query.continuationToken: page.cursor`."
             yield Fault(f"{read.place}/request", "nothing carries page.cursor", mend)
 
@@ -175,7 +176,7 @@ def parameters_that_no_request_carries(document: Document) -> Iterator[Fault]:
         named = {"/deferredBy": action.node["deferredBy"]} if "deferredBy" in action.node else {}
         named |= {f"/find{pointer(name)}": name for name in action.node.get("find", {})}
         for place, name in named.items():
-            if f"parameters.{name}" not in action.sources:
+            if f"{PARAMETER}{name}" not in action.sources:
                 mend = f"Add parameters.{name} to the request, or correct the name."
                 yield Fault(action.place + place, f"the request carries no {name}", mend)
 
@@ -248,7 +249,7 @@ def examples_in_undocumented_statuses(document: Document) -> Iterator[Fault]:
 def _example_statuses(document: Document) -> Iterator[tuple[str, str]]:
     """Every example job's status, with the job's place."""
     for lens_place, value in vendor(document).get("job", {}).items():
-        if source(value) == "job.vendorStatus":
+        if source(value) == Source.JOB_VENDOR_STATUS:
             for place, job in _example_jobs(document):
                 yield place, str(_at(job, lens_place))
 
