@@ -129,6 +129,11 @@ class Gateway:
         jobs = Jobs(Calls(self.clock, self.settings.vendor_seconds))
         return Reconciler(self.ledger, jobs, self.directory, self.clock, schedule)
 
+    @property
+    def stopping(self) -> asyncio.Event:
+        """The event by which the gateway is told that its server stops."""
+        return self.reconciler.stopping
+
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[dict[str, asyncio.Event]]:
         """What happens while the gateway is served: the ledger is open, and what is unsettled is looked after.

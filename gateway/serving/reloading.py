@@ -11,18 +11,33 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.app import Gateway
 from gateway.domain.errors import LedgerUnavailable
-from gateway.edge.guard import STOPPING, Receive, Scope, Send
+from gateway.edge.guard import STOPPING, Application, Receive, Scope, Send
 from gateway.settings.settings import ConfigurationError, Settings
 
 log = logging.getLogger(__name__)
 
+
+class ServedGateway(Protocol):
+    """The part of a gateway that a server needs."""
+
+    @property
+    def application(self) -> Application:
+        """The ASGI application."""
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """The event by which the gateway is told that its server stops."""
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """Open what the gateway needs while it is served, and close it at the end. Raises LedgerUnavailable."""
+
+
 Load = Callable[[], Settings]
 """Reads the settings. Raises ConfigurationError."""
-Make = Callable[[Settings], Gateway]
+Make = Callable[[Settings], ServedGateway]
 """Wires a gateway. Raises ConfigurationError."""
 
 FIXED = ("state_folder", "database_url", "limits")
@@ -34,7 +49,7 @@ FREE_OF_SERVER = frozenset({"trusted_hosts", "trusted_proxies", "response_valida
 class Generation:
     """A gateway that is served, from one reading of the settings to the next."""
 
-    gateway: Gateway
+    gateway: ServedGateway
     lifespan: AbstractAsyncContextManager[Any]
     under_way: int = 0
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,7 +111,7 @@ class Reloadable:
         if old is not None:
             await old.end()
 
-    def _made(self, settings: Settings) -> Gateway:
+    def _made(self, settings: Settings) -> ServedGateway:
         gateway = self._make(settings)
         _ = gateway.application
         return gateway
@@ -125,7 +140,7 @@ class Reloadable:
         """Tell the gateway that the server stops."""
         await stopping.wait()
         if self._generation is not None:
-            self._generation.gateway.reconciler.stopping.set()
+            self._generation.gateway.stopping.set()
 
     def _begin_to_reload(self) -> None:
         task = asyncio.get_running_loop().create_task(self.reload())
@@ -133,7 +148,7 @@ class Reloadable:
         task.add_done_callback(self._tasks.discard)
 
 
-async def begun(gateway: Gateway) -> Generation:
+async def begun(gateway: ServedGateway) -> Generation:
     """A gateway that is ready to serve. Raises LedgerUnavailable."""
     lifespan = gateway.lifespan()
     await lifespan.__aenter__()
