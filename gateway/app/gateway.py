@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows everybody.
+"""A gateway, wired: every part made from the settings, and given what it needs.
 
 What serves, what stores and what sends are loaded where they are used, since most commands need one of them at most.
 """

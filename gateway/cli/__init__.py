@@ -1,4 +1,4 @@
-"""The command line: `jobgate …`. Each group of commands has a file; what they share is in `shared`.
+"""The command line: `jobgate …`, one module for each group of commands, and what they share in `shared`.
 
 What a command needs is imported when it runs, so that the small ones start at once.
 """

@@ -1,1 +1,1 @@
-"""The API surfaces that Jobgate serves. Each turns requests into job actions and records into replies, and no more."""
+"""The API surfaces: the unified one, and the vendors' own. Requests become job actions, records become replies."""

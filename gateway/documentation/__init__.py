@@ -1,1 +1,1 @@
-"""The generated part of the documentation: pages and tables made from the code and the documents."""
+"""The generated part of `docs/`: pages and tables made from the code and the documents."""

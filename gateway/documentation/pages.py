@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -33,6 +34,9 @@ CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 
 Part = Callable[[Catalogue], str]
 """Makes a part of a page."""
+
+PACKAGE = Path(__file__).parents[1]
+"""The folder of the package `gateway`."""
 
 NOTICE = "<!-- Made by `make docs`; edit what it is made from. -->\n"
 
@@ -134,6 +138,25 @@ def limits_page() -> str:
         "`vendor_seconds` is a setting of its own, the others are of each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())
     )
+
+
+def package_tree(_: Catalogue) -> str:
+    """Every package of the code, with the first line of its own docstring."""
+    modules = [*PACKAGE.glob("*/__init__.py"), *PACKAGE.parent.glob("adapters/__init__.py")]
+    named = {_name_of(each): _first_line(each) for each in modules}
+    width = max(map(len, named))
+    lines = "".join(f"{name:{width}}  {line}\n" for name, line in sorted(named.items()))
+    return f"```\n{lines}```\n"
+
+
+def _name_of(module: Path) -> str:
+    """The folder of a package: `gateway/edge/`."""
+    return f"{module.parent.relative_to(PACKAGE.parent).as_posix()}/"
+
+
+def _first_line(module: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(module.read_text("utf-8")))
+    return str(docstring).partition("\n")[0]
 
 
 def rule_table(_: Catalogue) -> str:
@@ -245,6 +268,7 @@ def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
 
 
 PARTS: Mapping[str, Mapping[str, Part]] = {
+    "architecture.md": {"packages": package_tree},
     "resilience.md": {"rules": rule_table, "figures": figure_table},
     "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }

@@ -1,1 +1,1 @@
-"""The vocabulary: what a job action, a job, a vendor request and an error are. Imports nothing of Jobgate."""
+"""The vocabulary: model, error tree, what an adapter is, ports. Imports nothing of ours."""

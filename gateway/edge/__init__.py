@@ -1,4 +1,4 @@
-"""What stands before any handler: canonical requests, limits, compiled validation, the rendering of problems."""
+"""Before any handler: canonical requests, limits, security, compiled validation, the rendering of problems."""
 
 from gateway.edge.late_grammar import install
 

@@ -1,1 +1,1 @@
-"""The use case: is it supported? claim, translate, send, normalise, settle."""
+"""The use case: supported? claim, translate, send, conclude; and the reconciliation of unknown outcomes."""

@@ -1,4 +1,4 @@
-"""The ledger: every job action in a database, as a chain of events that is only ever added to.
+"""The record of every job action: a chain of events in SQLite or PostgreSQL.
 
-The events are the record. `job_actions` is an index over them, by which records are searched.
+The events are the record, and are only ever added to. `job_actions` is an index over them, by which they are searched.
 """

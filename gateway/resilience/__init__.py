@@ -1,1 +1,1 @@
-"""Calls that may go wrong: what is sent again, who waits, and when a vendor is left alone."""
+"""Calls that may go wrong: the one retry loop, breaker, queue and quota."""

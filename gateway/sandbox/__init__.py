@@ -1,1 +1,1 @@
-"""Vendor simulators that ship with the product; each is made from its vendor's document."""
+"""Simulators of the vendors, made from their documents."""

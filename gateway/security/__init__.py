@@ -1,1 +1,1 @@
-"""Who may call, and the credentials that we present to vendors."""
+"""Who may call, and the credentials that Jobgate presents to vendors."""

@@ -1,1 +1,1 @@
-"""The settings: one tree, read from a file and the environment, and validated as a whole."""
+"""The settings: one tree, read from a file and the environment, validated as a whole."""

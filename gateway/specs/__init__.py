@@ -1,1 +1,1 @@
-"""Loads, lints and compiles the OpenAPI documents from which everything else is made."""
+"""Loads, lints and compiles the OpenAPI documents: lenses, capabilities, validators."""
