@@ -89,8 +89,16 @@ class Checkpoints:
                 raise
             log.warning("%s The ledger is kept without checkpoints.", error)
             return
-        if self._file.newest() is None:
+        history = self._file.history()
+        if not history.checkpoints:
             self._state_old_deletions(self._file)
+        if history.unsigned:
+            log.warning(
+                "%s has %d notes that another key has signed; they do not count.", self.place.path, history.unsigned
+            )
+        # Whoever cannot compare does not start: the ledger could be an older one.
+        with self.database.snapshot() as connection:
+            self._compare(connection, self._file.newest())
         self.try_to_write()
 
     def write(self, *, is_forced: bool = False, apart: timedelta = NO_TIME) -> str | None:

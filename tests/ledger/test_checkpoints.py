@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from gateway.app import Catalogue, Gateway
 from gateway.cli import application
 from gateway.domain.access import EVERYTHING, Caller
-from gateway.domain.errors import LedgerOutdated, VendorTimedOut
+from gateway.domain.errors import LedgerOutdated, LedgerUnavailable, VendorTimedOut
 from gateway.domain.model import Outcome
 from gateway.ledger import chain
 from gateway.ledger.audit import Proof, verify
@@ -260,6 +260,22 @@ async def test_a_gateway_does_not_act_on_an_older_ledger(
         kinds = connection.execute(text("SELECT kind FROM events")).scalars().all()
     assert kinds.count("restored") == 1
     opened.dispose()
+
+
+async def test_a_gateway_that_cannot_compare_does_not_start(
+    database: Database, clock: FakeClock, checkpoints: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger could be an older one, so it is no reason to go on that it cannot be read."""
+    ledger = SqlLedger(database, clock, None, checkpoints)
+    checkpoints.begin()
+
+    def fail(_connection: object) -> None:
+        raise LedgerUnavailable("The disk is gone.")
+
+    monkeypatch.setattr("gateway.ledger.checkpoints.states_in", fail)
+    with pytest.raises(LedgerUnavailable):
+        await ledger.start()
+    await ledger.close()
 
 
 async def test_a_running_gateway_notices_too(database: Database, clock: FakeClock, checkpoints: Checkpoints) -> None:
