@@ -28,17 +28,18 @@ class Dispatched(Struct, frozen=True, omit_defaults=True):
 
 
 class KeyTerms(Struct, frozen=True):
-    """What an idempotency key stands for, and until when."""
+    """What an idempotency key, or a signature, stands for, and until when."""
 
     fingerprint: bytes
     expires_at: datetime
 
 
-class Claimed(Struct, frozen=True):
-    """A job action was asked for, and its idempotency key is held for it."""
+class Claimed(Struct, frozen=True, omit_defaults=True):
+    """A job action was asked for, and its idempotency key and its signature are held for it, where it has them."""
 
     requested: Requested
-    key: KeyTerms
+    key: KeyTerms | None = None
+    signature: KeyTerms | None = None
 
     @property
     def at(self) -> datetime:
@@ -90,14 +91,21 @@ KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
 """The kinds that are of no job action; retention leaves them."""
 
 
-def beginning(record: JobActionRecord, key: HeldKey | None) -> Requested | Claimed | Dispatched:
+def beginning(
+    record: JobActionRecord, key: HeldKey | None, signature: HeldKey | None = None
+) -> Requested | Claimed | Dispatched:
     """What the first row of a new record holds, which has been sent at most."""
     match record.later:
         case (Sent() as sent,):
             return Dispatched(record.requested, sent)
-    if key is None:
+    if key is None and signature is None:
         return record.requested
-    return Claimed(record.requested, KeyTerms(key.fingerprint, key.expires_at))
+    return Claimed(record.requested, terms_of(key), terms_of(signature))
+
+
+def terms_of(held: HeldKey | None) -> KeyTerms | None:
+    """What is held, as an event says it."""
+    return None if held is None else KeyTerms(held.fingerprint, held.expires_at)
 
 
 def written(event: Stored) -> tuple[str, str]:

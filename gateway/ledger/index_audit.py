@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, select
 
 from gateway.domain.record import STATUSES, JobActionRecord
 from gateway.domain.times import milliseconds
 from gateway.ledger.checkpointing import BEFORE_STATEMENTS
 from gateway.ledger.checkpoints import DELETION, NoCheckpoint, SegmentState, deleted_segment
-from gateway.ledger.events import BEGINNINGS, KEPT, UNREADABLE, Claimed, KeyChanged, read, record_of
+from gateway.ledger.events import (
+    BEGINNINGS,
+    KEPT,
+    UNREADABLE,
+    Claimed,
+    KeyChanged,
+    KeyTerms,
+    Stored,
+    read,
+    record_of,
+)
 from gateway.ledger.findings import Broken
 from gateway.ledger.keys import as_event
 from gateway.ledger.notes import Note, Verifier, notes_in
@@ -88,15 +98,32 @@ def wrong_record(connection: Connection, now: datetime) -> Broken | None:
     broken = _key_of_nothing(connection)
     if broken is not None:
         return broken
-    for job_action_id, rows in groupby(_rows_of_records(connection), attrgetter("job_action_id")):
-        broken = _wrong(job_action_id, list(rows), now)
-        if broken is not None:
-            return broken
-    return None
+    in_order = select(idempotency_keys).order_by(idempotency_keys.c.job_action_id)
+    with connection.execute(in_order.execution_options(yield_per=ROWS_AT_ONCE)) as held:
+        keys = Keys(held)
+        with connection.execute(_rows_of_records()) as found:
+            records = groupby(found, attrgetter("job_action_id"))
+            wrong = (_wrong(each, list(rows), keys.of(each), now) for each, rows in records)
+            return next((broken for broken in wrong if broken is not None), None)
+
+
+class Keys:
+    """The idempotency keys, and names by signature, in the order of the job actions that they stand for."""
+
+    def __init__(self, rows: Iterable[Row[Any]]) -> None:
+        """Take them from rows in this order."""
+        self._groups = ((each, list(group)) for each, group in groupby(rows, attrgetter("job_action_id")))
+        self._next = next(self._groups, None)
+
+    def of(self, job_action_id: str) -> list[Row[Any]]:
+        """Those of a job action. Asked for in the order of the job actions."""
+        while self._next is not None and self._next[0] < job_action_id:
+            self._next = next(self._groups, None)
+        return self._next[1] if self._next is not None and self._next[0] == job_action_id else []
 
 
 def _key_of_nothing(connection: Connection) -> Broken | None:
-    """A key that is held for a job action that is not there, or for one that has another key already."""
+    """A key that is held for a job action that is not there."""
     keys = idempotency_keys.c
     nothing = (
         select(keys.caller, keys.job_action_id)
@@ -104,33 +131,25 @@ def _key_of_nothing(connection: Connection) -> Broken | None:
         .where(events.c.id.is_(None))
         .limit(1)
     )
-    twice = select(func.min(keys.caller).label("caller"), keys.job_action_id).group_by(keys.job_action_id)
-    for found in (nothing, twice.having(func.count() > 1).limit(1)):
-        row = connection.execute(found).first()
-        if row is not None:
-            return Broken(
-                None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own"
-            )
-    return None
+    row = connection.execute(nothing).first()
+    if row is None:
+        return None
+    return Broken(None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own")
 
 
-def _rows_of_records(connection: Connection) -> Iterator[Row[Any]]:
-    """The events of each job action, with its row and its key, some at a time."""
+def _rows_of_records() -> Select[Any]:
+    """The events of each job action, with its row, some at a time."""
     searched = [column.label(f"row_{column.name}") for column in job_actions.c]
-    held = [column.label(f"key_{column.name}") for column in idempotency_keys.c]
-    rows = (
-        select(events, *searched, *held)
+    return (
+        select(events, *searched)
         .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
-        .outerjoin(idempotency_keys, idempotency_keys.c.job_action_id == events.c.job_action_id)
         .where(events.c.kind.not_in(KEPT))
         .order_by(events.c.job_action_id, events.c.sequence)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
-    with connection.execute(rows) as result:
-        yield from result
 
 
-def _wrong(job_action_id: str, rows: list[Row[Any]], now: datetime) -> Broken | None:
+def _wrong(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], now: datetime) -> Broken | None:
     """What is wrong with one job action. Of those that began in a deleted segment there is no row, and no key."""
     first = rows[0]
     if first.kind not in BEGINNINGS:
@@ -144,7 +163,7 @@ def _wrong(job_action_id: str, rows: list[Row[Any]], now: datetime) -> Broken | 
     if different:
         what = f"the row by which it is searched has another {different} than its events"
         return Broken(first.segment, what, first.id, job_action_id)
-    wrong = _wrong_key_of(first, record, beginning if isinstance(beginning, Claimed) else None, now)
+    wrong = _wrong_keys_of(record, beginning, keys, now)
     return None if wrong is None else Broken(first.segment, wrong, first.id, job_action_id)
 
 
@@ -164,19 +183,36 @@ def _difference_of_row(row: Row[Any], record: JobActionRecord) -> list[str]:
     return different
 
 
-def _wrong_key_of(row: Row[Any], record: JobActionRecord, claimed: Claimed | None, now: datetime) -> str | None:
-    """What is wrong with the idempotency key of a job action."""
+def _wrong_keys_of(record: JobActionRecord, beginning: Stored, keys: list[Row[Any]], now: datetime) -> str | None:
+    """What is wrong with the names that are held for a job action."""
     asked = record.requested
-    if row.key_key is None:
-        is_held = claimed is not None and claimed.key.expires_at > now and not has_let_go(record)
-        return "its idempotency key is missing" if is_held else None
-    if (row.key_caller, row.key_key) != (asked.caller, asked.idempotency_key):
+    held = {(row.caller, row.key): row for row in keys}
+    key = held.pop((asked.caller, asked.idempotency_key or ""), None)
+    signature = held.pop((asked.caller, asked.signature or ""), None)
+    # A signature that came with the key of an earlier request stands for that one too.
+    if any(row.caller != asked.caller or not is_signature(row.key) for row in held.values()):
         return "an idempotency key points to it that is not its own"
-    if claimed is None:
+    if not isinstance(beginning, Claimed):
         return None
-    right = claimed.key.fingerprint, milliseconds(claimed.key.expires_at)
-    is_right = (bytes(row.key_fingerprint), row.key_expires_at) == right
-    return None if is_right else "its idempotency key stands for something else, or ends at another time"
+    return _wrong_name("idempotency key", key, beginning.key, now, is_free=has_let_go(record)) or _wrong_name(
+        "signature", signature, beginning.signature, now, is_free=False
+    )
+
+
+def _wrong_name(what: str, row: Row[Any] | None, terms: KeyTerms | None, now: datetime, *, is_free: bool) -> str | None:
+    """What is wrong with one name of a job action. `is_free`: nobody needs to hold it any more."""
+    if row is None:
+        is_held = terms is not None and terms.expires_at > now and not is_free
+        return f"its {what} is missing" if is_held else None
+    if terms is None:
+        return f"it has no {what}, and one points to it"
+    is_right = (bytes(row.fingerprint), row.expires_at) == (terms.fingerprint, milliseconds(terms.expires_at))
+    return None if is_right else f"its {what} stands for something else, or ends at another time"
+
+
+def is_signature(key: str) -> bool:
+    """Whether it is the name that a signature gives its request: no client can choose a key with a tab."""
+    return "\t" in key
 
 
 def has_let_go(record: JobActionRecord) -> bool:

@@ -183,7 +183,7 @@ class Link(NamedTuple):
 
 def first_event(claim: Claim) -> Link:
     """The first event of a new record."""
-    return Link(claim.record.id, 0, beginning(claim.record, claim.key))
+    return Link(claim.record.id, 0, beginning(claim.record, claim.key, claim.signature))
 
 
 def last_event(append: Append) -> Link:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, text, update
 
 from gateway.domain.access import Caller
 from gateway.domain.model import Outcome
+from gateway.domain.record import HeldKey
 from gateway.ledger import audit
 from gateway.ledger.audit import Proof, verify
 from gateway.ledger.chain import genesis
@@ -27,7 +28,7 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.notes import Signer
 from gateway.ledger.tables import events, idempotency_keys, job_actions, metadata, segments
 from gateway.security.keys import issued
-from tests.ledger.fixtures import done, new_record
+from tests.ledger.fixtures import CALLER, LEASE, done, held, new_record
 from tests.support.clock import FakeClock
 
 START = datetime.fromtimestamp(0, UTC)
@@ -322,6 +323,24 @@ async def test_a_ledger_that_nobody_touched_is_as_its_checkpoints_say(scene: Sce
     for proof in (Proof(), scene.proof):
         assert scene.verdict(proof).broken is None
     assert scene.verdict(scene.proof).deleted == 1
+
+
+async def test_signatures_belong_to_the_chain_too(scene: Scene) -> None:
+    """A signed request is held by its signature, also one that came with an earlier key; a lost one is noticed."""
+
+    def signed(name: str) -> HeldKey:
+        return HeldKey(CALLER, f"signature\t{name}", b"1" * 32, scene.clock.now() + timedelta(minutes=5))
+
+    alone = new_record(scene.clock, signature="signature\tone")
+    keyed = new_record(scene.clock, "key-9", signature="signature\ttwo")
+    assert await scene.ledger.claim(alone, scene.clock.now() + LEASE, None, signed("one")) is None
+    assert await scene.ledger.claim(keyed, scene.clock.now() + LEASE, held(keyed), signed("two")) is None
+    again = new_record(scene.clock, "key-9", signature="signature\tthree")
+    assert await scene.ledger.claim(again, scene.clock.now() + LEASE, held(again), signed("three")) is not None
+    assert scene.verdict(scene.proof).broken is None
+    with scene.database.writing.begin() as connection:
+        connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == "signature\tone"))
+    assert "its signature is missing" in str(scene.verdict(Proof()).broken)
 
 
 @pytest.mark.parametrize("name", WAYS)
