@@ -32,7 +32,8 @@ from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResp
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
 from gateway.edge.surface import Handler, Reply, Request
-from gateway.engine.actions import ActionRequest, Actions
+from gateway.engine.action import ActionRequest
+from gateway.engine.actions import Actions
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.jobs import MOST_PAGES, Jobs

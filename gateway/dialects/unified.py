@@ -29,7 +29,8 @@ from gateway.domain.times import parse_date_time
 from gateway.edge.guard import RawReply, RequestContext
 from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
-from gateway.engine import actions
+from gateway.engine.action import ActionRequest, ActionResult
+from gateway.engine.actions import Actions
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
@@ -49,7 +50,7 @@ class UnifiedApi:
     """The handlers of the unified API."""
 
     def __init__(
-        self, directory: Directory, jobs: Jobs, performer: actions.Actions, ledger: Ledger, reconciler: Reconciler
+        self, directory: Directory, jobs: Jobs, performer: Actions, ledger: Ledger, reconciler: Reconciler
     ) -> None:
         """ActionResult from `directory`, `jobs` and `ledger`; act through `performer`, and wait for `reconciler`."""
         self._directory = directory
@@ -113,7 +114,7 @@ class UnifiedApi:
     async def act(self, request: Request) -> Reply:
         """Perform the action that the operation stands for, or show what would be sent."""
         preferences = preferences_of(request)
-        question = actions.ActionRequest(
+        question = ActionRequest(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),
             caller=request.caller.name,
@@ -213,7 +214,7 @@ def shortest(*seconds: float | None) -> float | None:
     return min((each for each in seconds if each is not None), default=None)
 
 
-def reply_with(answer: actions.ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
+def reply_with(answer: ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
     """The answer to a job action, whose record says everything. Raises the problem where it failed.
 
     `prefix` stands before every path of this gateway, as the client knows it.

@@ -183,7 +183,7 @@ def test_lying_log(monkeypatch: pytest.MonkeyPatch, lie: Callable[[list[Call]], 
 @pytest.mark.usefixtures("short")
 def test_lying_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the gateway claims a status that the job does not have, the run fails and says so."""
-    monkeypatch.setattr("gateway.engine.actions.status_after", lambda *_: StatusPair("running", "assigned"))
+    monkeypatch.setattr("gateway.engine.conclusions.status_after", lambda *_: StatusPair("running", "assigned"))
     code, paper = paper_after_run(80)
     assert code == 1
     assert "job in the answer: expected cancelled, found assigned" in paper.text

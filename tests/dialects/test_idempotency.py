@@ -12,7 +12,7 @@ from msgspec import structs
 from gateway.app import Catalogue
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.ports import Ledger
-from gateway.engine.actions import ActionRequest
+from gateway.engine.action import ActionRequest
 from gateway.settings.settings import LedgerSettings
 from tests.support.asgi import Answer
 from tests.support.bench import Bench

@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
-from gateway.engine.actions import ActionRequest
+from gateway.engine.action import ActionRequest
 from gateway.engine.connections import Connection
 from gateway.security.credentials import Signature
 from tests.support.bench import Bench, MakeBench

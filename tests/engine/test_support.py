@@ -8,7 +8,8 @@ import pytest
 
 from gateway.domain.model import JobAction, Json
 from gateway.domain.record import Selection
-from gateway.engine.actions import ActionRequest, supported
+from gateway.engine.action import ActionRequest
+from gateway.engine.support import supported
 from gateway.specs.capabilities import Support
 from tests.support.asgi import call
 from tests.support.bench import Bench, MakeBench

@@ -31,7 +31,8 @@ from gateway.domain.record import (
     Sent,
     SettledBy,
 )
-from gateway.engine.actions import ActionRequest, ActionResult, Actions
+from gateway.engine.action import ActionRequest, ActionResult
+from gateway.engine.actions import Actions
 from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger

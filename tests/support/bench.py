@@ -10,8 +10,10 @@ from gateway.app import Catalogue, Gateway
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpRequest, JobAction, Json
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
-from gateway.engine.actions import ActionRequest, Actions, Translation, supported
+from gateway.engine.action import ActionRequest
+from gateway.engine.actions import Actions
 from gateway.engine.connections import Connection
+from gateway.engine.support import Plan, supported
 from gateway.ledger.memory import MemoryLedger
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line
@@ -95,7 +97,7 @@ class Bench:
         """The request for an action of the documents."""
         return self.request(target.connection, target.action, target.job_id, target.parameters)
 
-    def translation(self, target: Target) -> Translation:
+    def translation(self, target: Target) -> Plan:
         """How an action of the documents is performed."""
         return supported(self.ask(target))
 

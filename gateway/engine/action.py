@@ -1,0 +1,71 @@
+"""One job action on its way: the request for it, the work on it, and its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from gateway.domain.model import JobAction
+from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
+from gateway.engine.calls import CallContext
+from gateway.engine.connections import Connection
+from gateway.specs.vendor import ActionMapping
+
+
+class ActionRequest(Struct, frozen=True):
+    """A caller's request to apply one action to one job of one connection.
+
+    `strict` refuses parameters that the vendor cannot carry, instead of recording them. The same request with the same
+    `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
+    take `seconds`, if that is less than the gateway allows.
+    """
+
+    connection: Connection
+    job_action: JobAction
+    caller: str
+    strict: bool = False
+    key: str | None = None
+    keeps_refusals: bool = True
+    signature: SignedName | None = None
+    origin: Origin = NOBODY
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Give id and parameters their canonical form at the vendor, whatever surface they come by."""
+        force_setattr(self, "job_action", self.connection.vendor.specification.canonical(self.job_action))
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A hash of the connection, the job, the action and its parameters."""
+        asked = self.job_action
+        whole = [self.connection.name, asked.action, asked.job_id, dict(asked.parameters)]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
+
+
+class ActionInProgress(Struct):
+    """A job action between its claim and its conclusion. `record` is the ledger's present state of it."""
+
+    request: ActionRequest
+    mapping: ActionMapping
+    record: JobActionRecord
+    context: CallContext
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that the job lives in."""
+        return self.request.connection
+
+
+class ActionResult(Struct, frozen=True):
+    """The record of a job action, from which it is answered. `is_replayed`: the same request was made before."""
+
+    record: JobActionRecord
+    is_replayed: bool = False
+
+    @property
+    def is_early(self) -> bool:
+        """True while the same request, made before, is still being worked on."""
+        return self.is_replayed and self.record.conclusion is None

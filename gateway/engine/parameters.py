@@ -1,0 +1,50 @@
+"""Parameters that a request leaves out, found in the job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from gateway.domain.errors import AmbiguousParameter, Explanation, WrongState
+from gateway.domain.model import JobAction, Json, Outcome
+from gateway.engine.action import ActionRequest
+from gateway.engine.calls import CallContext
+from gateway.engine.jobs import Jobs, job_state
+from gateway.specs.vendor import ActionMapping
+
+
+async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, context: CallContext) -> JobAction:
+    """The job action with the parameters that were left out, found in the job by functions of the adapter.
+
+    Raises WrongState if the job does not allow the action, AmbiguousParameter if the job has none or several values,
+    and whatever reading the job raises.
+    """
+    job_action = request.job_action
+    missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
+    if not missing:
+        return job_action
+    job = await jobs.get(request.connection, job_action.job_id, context)
+    if job_action.action not in job.allowed_actions:
+        raise WrongState(
+            f"The job is {job.status.vendor_status}, which does not allow {job_action.action}.",
+            Explanation(job=job_state(job), outcome=Outcome.NOT_SENT),
+        )
+    finders = request.connection.vendor.adapter.finders
+    found = {name: _only(name, finders[finder](job.vendor_object)) for name, finder in missing.items()}
+    return replace(job_action, parameters={**job_action.parameters, **found})
+
+
+def found_in(asked: JobAction, complete: JobAction) -> Mapping[str, Json]:
+    """The parameters that were found, beside those that were asked for."""
+    return {name: value for name, value in complete.parameters.items() if name not in asked.parameters}
+
+
+def _only(name: str, candidates: Iterable[str]) -> str:
+    found = tuple(candidates)
+    if len(found) == 1:
+        return found[0]
+    many = "several are possible" if found else "the job has none that this action can be applied to"
+    raise AmbiguousParameter(
+        f"{name} is left out, and {many}.", Explanation(candidates=found, outcome=Outcome.NOT_SENT)
+    )
