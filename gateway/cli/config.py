@@ -36,7 +36,7 @@ def show(file: Config = None) -> None:
 
     from gateway.settings.settings import shown
 
-    typer.echo(tomli_w.dumps(shown(settings_of(file))), nl=False)
+    typer.echo(tomli_w.dumps(shown(settings_of(file))).rstrip())
 
 
 @config.command("schema")

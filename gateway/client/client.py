@@ -635,15 +635,16 @@ def _reason(error: Exception) -> str:
     untrusted = next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
     if untrusted is not None:
         return f"its certificate is not trusted ({untrusted.verify_message}); `verify` names whom to trust"
-    return str(causes[-1])
+    said = next((each.strerror for each in causes if isinstance(each, OSError) and each.strerror), None)
+    return said or str(causes[-1])
 
 
 def _causes(error: object) -> Iterator[BaseException]:
     """An error of requests, and those of urllib3 and of the system that it wraps."""
     while isinstance(error, BaseException):
         yield error
-        reason = getattr(error, "reason", None)
-        error = reason if isinstance(reason, BaseException) else next(iter(error.args), None)
+        wrapped = (getattr(error, "reason", None), *error.args, error.__cause__)
+        error = next((each for each in wrapped if isinstance(each, BaseException)), None)
 
 
 def _understood(kind: type[Kind], value: Any, status: int = 200) -> Kind:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -43,7 +43,9 @@ class ConfigurationError(Exception):
     """The settings cannot be used. The message lists every mistake with its key and how to mend it."""
 
 
-_NO_ADDRESS = "write it with its scheme, and without user, query and fragment: https://contoso.communication.azure.com"
+_NO_ADDRESS = "write it with its scheme, and without query and fragment: https://contoso.communication.azure.com"
+
+Parsed = TypeVar("Parsed")
 
 
 def _issuer(value: str) -> str:
@@ -53,15 +55,19 @@ def _issuer(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    try:
-        return str(Address.of(value))
-    except ValueError:
-        raise ValueError(_NO_ADDRESS) from None
+    return str(_parsed(Address.of, value))
 
 
 def _endpoint(value: str) -> str:
+    return _parsed(canonical_base, value)
+
+
+def _parsed(parse: Callable[[str], Parsed], value: str) -> Parsed:
+    """An address, parsed. Raises ValueError, with how to mend it."""
+    if "@" in value.partition("//")[2].partition("/")[0]:
+        raise ValueError("leave out user and password: they are never sent, and an address may be shown")
     try:
-        return canonical_base(value)
+        return parse(value)
     except ValueError:
         raise ValueError(_NO_ADDRESS) from None
 

@@ -214,4 +214,4 @@ def test_gateway_that_is_gone(stack: Running) -> None:
     found = "\n".join(differences(row))
     assert "HTTP status: expected 200, found nothing" in found
     assert "outcome: expected applied, found not_sent" in found
-    assert "problem: expected nothing, found No answer from http://127.0.0.1:9" in found
+    assert "problem: expected nothing, found Nothing was sent to http://127.0.0.1:9: Connection refused" in found

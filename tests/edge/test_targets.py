@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.edge import JOB, MARK, Edge
@@ -62,11 +64,14 @@ def test_ambiguous_targets_are_refused(edge: Edge, method: str, target: str) -> 
 @pytest.mark.parametrize("target", ["/v1/vendors/", "//v1/vendors", "/v1", "/docs/assets", "/v1//vendors", "/docs/"])
 @pytest.mark.parametrize("key", [None, API_KEY])
 def test_no_answer_repeats_the_host_that_was_asked_for(edge: Edge, target: str, key: str | None) -> None:
-    """There is no redirect whose Location is made from the client's own Host header."""
+    """No redirect, and no text, is made from the client's own Host header."""
     response = edge.ask("GET", target, key=key)
     assert response.status in {400, 404}
     assert response.header("location") is None
-    assert b"gateway.test" not in response.body
+    problem = response.json
+    # The host is one of `trusted_hosts`, so the address of the problem's page may name it.
+    assert problem.pop("type").removeprefix("http://gateway.test").startswith("/problems/")
+    assert "gateway.test" not in json.dumps(problem)
 
 
 @pytest.mark.parametrize("host", ["gateway.test", "Gateway.Test", "gateway.test:8080"])

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from gateway import listening
 from gateway.app import Catalogue, Gateway
 from gateway.edge.limits import Limits
 from gateway.ledger.memory import MemoryLedger
+from gateway.serving import listening
 from gateway.serving.listening import in_background
 from tests.support.patience import FOR_EVER
 from tests.support.problems import Problems
