@@ -46,7 +46,7 @@ from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
 
 if TYPE_CHECKING:
-    from gateway.edge.guard import Application
+    from gateway.edge.exchange import Application
     from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
     from gateway.transport.http import HttpTransport
@@ -140,7 +140,7 @@ class Gateway:
 
         Gives the event by which the server tells that it stops.
         """
-        from gateway.edge.guard import STOPPING
+        from gateway.edge.exchange import STOPPING
 
         await self.ledger.start()
         tasks = [asyncio.create_task(self.reconciler.run())]

@@ -11,7 +11,7 @@ from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.encoding import dump
 from gateway.edge.addresses import Addresses
 from gateway.edge.authentication import Authenticator, unified_security, vendor_security
-from gateway.edge.guard import Application
+from gateway.edge.exchange import Application
 from gateway.edge.hosts import TrustedHosts
 from gateway.edge.html_pages import Pages
 from gateway.edge.rates import Rates

@@ -19,7 +19,7 @@ from gateway.domain.errors import (
     keeps_its_status,
 )
 from gateway.domain.model import Outcome
-from gateway.edge.guard import RawReply, RequestContext
+from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import problem_headers, sentence
 from gateway.edge.validation import form_values
 from gateway.security.grants import OAuthError, read_basic, read_grant

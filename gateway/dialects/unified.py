@@ -26,7 +26,7 @@ from gateway.domain.numbers import up_to
 from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
-from gateway.edge.guard import RawReply, RequestContext
+from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult

@@ -23,7 +23,7 @@ from gateway.domain.access import NOBODY, Caller
 from gateway.domain.adapter import Signing
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
 from gateway.domain.model import HttpRequest
-from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send
+from gateway.edge.exchange import Receive, RequestContext, Scope, Send, context_of
 from gateway.edge.rates import Rates
 from gateway.security.callers import Callers
 from gateway.specs.native import NativeApi
@@ -49,8 +49,7 @@ class SecurityCheck(Struct, frozen=True):
     @property
     def request(self) -> RequestContext:
         """What the edge knows of the request."""
-        known: RequestContext = self.scope["extensions"][CONTEXT]
-        return known
+        return context_of(self.scope)
 
     @property
     def operation_id(self) -> str:

@@ -9,123 +9,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from functools import lru_cache
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
-import uuid_utils
-from msgspec import Struct, field
 from starlette.exceptions import HTTPException
 
-from gateway.domain.access import NOBODY, Caller
 from gateway.domain.errors import (
     Explanation,
-    FieldError,
     GatewayError,
     Interrupted,
     JobgateError,
-    MalformedRequest,
     MethodNotAllowed,
-    RequestTooLarge,
     RequestTooSlow,
     Unauthenticated,
     UnknownPath,
-    UnsupportedMediaType,
 )
-from gateway.domain.fields import unquoted
-from gateway.domain.model import Json, Outcome
-from gateway.domain.record import SignedName
+from gateway.domain.model import Outcome
 from gateway.edge.access_log import LoggedTargets
-from gateway.edge.addresses import ANY_ADDRESS, NOWHERE, Addresses, CalledAddress
-from gateway.edge.canonical import (
-    Fields,
-    check_path,
-    check_query,
-    check_target,
-    malformed,
-    read_fields,
-    template_path,
+from gateway.edge.addresses import ANY_ADDRESS, Addresses
+from gateway.edge.canonical import check_path, check_query, check_target, read_fields, template_path
+from gateway.edge.content import ClientGone, is_json, media_type, parse_body, read_body
+from gateway.edge.exchange import (
+    CONTEXT,
+    SERVER,
+    Application,
+    Message,
+    RawReply,
+    Receive,
+    RequestContext,
+    Scope,
+    Send,
+    ServerExtension,
+    Wire,
 )
 from gateway.edge.limits import Limits
-from gateway.edge.strict_json import StrictJson, StrictJsonError
-from gateway.specs.operations import Operation
+from gateway.edge.strict_json import StrictJson
 
 log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-CONTEXT = "jobgate"
-"""Under this name of an ASGI scope's extensions the request's context travels."""
-
-WIRE = "jobgate.wire"
-"""Under this name of the extensions the way back travels: a Wire."""
-
-TOO_SLOW = "jobgate.too_slow"
-"""Stands in the extensions of a scope when the server gave up on the rest of a body (`serving/protocol.py`)."""
-
-WHOLE_REPLY = "jobgate.reply"
-"""Where the server can send a reply in one piece, this extension of a scope is the function: a WholeReply."""
-
-STOPPING = "jobgate.stopping"
-"""Under this name of the state that a server shares with its application (ASGI lifespan) is the event that it stops."""
-
-_WORD = r"[!#$%&'*+.^_`|~0-9a-z-]+"
-_PARAMETER = rf'{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*")'
-_MEDIA_TYPE = re.compile(rf"[ \t]*(?P<kind>{_WORD}/{_WORD})(?P<parameters>(?:[ \t]*;(?:[ \t]*{_PARAMETER})?)*)[ \t]*")
-"""A media type with its parameters, in lower case (RFC 9110, 8.3.1)."""
-_PARAMETERS = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")')
-
 _REWRITTEN = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
-_MOST_DIGITS = 19
-"""A Content-Length of more digits is too large whatever it says, and too long to be read as a number."""
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
-
-
-class RequestContext(Struct):
-    """What the edge learns about one request, for everybody behind it.
-
-    `path` is the path as templates are held against it (`canonical.template_path`), `address` what it is a path of,
-    both as the client called. `fields` are the header fields;
-    `body` is the parsed JSON body where `media_type` is JSON; `operation` what is asked for, None outside the API;
-    `parts` its validated `{path, query, header, body}`; `caller` who asks; `signature` the name that the request has by
-    its signature, where it has one. `answer_fields` are header fields that the answer gets, whatever it is.
-    """
-
-    method: str = ""
-    path: str = ""
-    address: CalledAddress = NOWHERE
-    id: str = field(default_factory=lambda: str(uuid_utils.uuid7()))
-    fields: Fields = {}
-    media_type: str | None = None
-    content: bytes = b""
-    body: Json = None
-    operation: Operation | None = None
-    parts: Mapping[str, Any] = {}
-    caller: Caller = NOBODY
-    signature: SignedName | None = None
-    answer_fields: list[tuple[bytes, bytes]] = []
-
-
-class RawReply(Struct, frozen=True):
-    """A reply, ready for the wire."""
-
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-WholeReply = Callable[[int, list[tuple[bytes, bytes]], bytes], Awaitable[None]]
-"""Sends status, header fields and content at once."""
-
 Render = Callable[[JobgateError, RequestContext], RawReply]
 """How a surface shows a problem: each in its own words."""
 
@@ -169,21 +91,20 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        context = RequestContext(scope["method"], template_path(scope))
-        wire = Wire(scope, send, context, self.logged)
+        context = RequestContext(scope["method"], template_path(scope), wire=Wire(scope, send, self.logged))
         try:
-            await self._serve(scope, receive, wire, context)
+            await self._serve(scope, receive, context)
         except ClientGone:
             return
         except asyncio.CancelledError:
             # Only a server that stops cancels a request, when it cannot wait any longer; its client still can.
-            await self._refuse(interrupted(context), context, wire)
+            await self._refuse(interrupted(context), context)
         except Exception as error:  # noqa: BLE001 - the one place where nothing may get past
             problem = as_problem(error, context.path, self.allow)
             forget_where(error)
-            await self._refuse(problem, context, wire)
+            await self._refuse(problem, context)
 
-    async def _serve(self, scope: Scope, receive: Receive, wire: Wire, context: RequestContext) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, context: RequestContext) -> None:
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]
         check_target(path, query, self.limits)
         check_path(path)
@@ -192,19 +113,20 @@ class Guard:
         context.fields = read_fields(scope["headers"], self.limits)
         context.address = self.addresses.read(scope, context.fields, context.path)
         context.content = await read_body(receive, context.fields, self.limits)
-        if TOO_SLOW in scope.get("extensions", ()):
+        server: ServerExtension | None = scope.get("extensions", {}).get(SERVER)
+        if server is not None and server.gave_up:
             raise RequestTooSlow(f"The body did not arrive within {self.limits.body_seconds:g} seconds.")
         if context.content:
             context.media_type = media_type(context.fields)
             if is_json(context.media_type):
                 context.body = parse_body(context.content, self._json)
-        await self.app(canonical_scope(scope, context, wire), replay(context.content, receive), wire.send)
+        await self.app(canonical_scope(scope, context), replay(context.content, receive), context.send)
 
-    async def _refuse(self, problem: JobgateError, context: RequestContext, wire: Wire) -> None:
-        if wire.started:
+    async def _refuse(self, problem: JobgateError, context: RequestContext) -> None:
+        if context.is_answered:
             return
         listed = isinstance(problem, MethodNotAllowed) and context.method in problem.explanation.allow
-        await wire.reply(options(problem) if listed else self._rendered(problem, context))
+        await context.reply(options(problem) if listed else self._rendered(problem, context))
 
     def _rendered(self, problem: JobgateError, context: RequestContext) -> RawReply:
         try:
@@ -213,129 +135,12 @@ class Guard:
             return self.render(unexpected(error), context)
 
 
-class Wire:
-    """The way back to the client: names the request in every reply, and sends no body to HEAD."""
-
-    def __init__(self, scope: Scope, send: Send, context: RequestContext, logged: LoggedTargets | None = None) -> None:
-        """Answer the request of `scope` with the server's own `send`."""
-        self._scope = scope
-        self._send = send
-        self._whole: WholeReply | None = scope.get("extensions", {}).get(WHOLE_REPLY)
-        self._context = context
-        self._logged = logged
-        self._head = scope["method"] == "HEAD"
-        self.started = False
-
-    async def reply(self, reply: RawReply) -> None:
-        """Send a whole reply."""
-        self._cut_target(reply.status)
-        fields = [*fields_of(reply, self._context.id), *self._context.answer_fields]
-        content = b"" if self._head else reply.content
-        if self._whole is not None:
-            await self._whole(reply.status, fields, content)
-            self.started = True
-        else:
-            await self._send({"type": "http.response.start", "status": reply.status, "headers": fields})
-            self.started = True
-            await self._send({"type": "http.response.body", "body": content})
-
-    async def send(self, message: Message) -> None:
-        """Pass on one ASGI message of an application that answers by itself."""
-        if message["type"] == "http.response.start":
-            self.started = True
-            self._cut_target(message["status"])
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._context.id.encode())]
-        elif self._head and message["type"] == "http.response.body":
-            message = {**message, "body": b""}
-        await self._send(message)
-
-    def _cut_target(self, status: int) -> None:
-        """Leave in the server's own scope, from which it logs, only what may be logged."""
-        query = self._scope["query_string"]
-        if self._logged is not None and (query or status >= HTTPStatus.BAD_REQUEST):
-            is_api = self._context.operation is not None
-            self._scope["path"], self._scope["query_string"] = self._logged(
-                self._scope["path"], query, status, is_api=is_api
-            )
-
-
-def fields_of(reply: RawReply, request_id: str | None = None) -> list[tuple[bytes, bytes]]:
-    """The header fields of a reply as they go out, its length and the id of the request among them."""
-    fields = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-    if reply.status != HTTPStatus.NO_CONTENT:  # RFC 9110, 8.6
-        fields.append((b"content-length", b"%d" % len(reply.content)))
-    if request_id is not None:
-        fields.append((b"x-request-id", request_id.encode()))
-    return fields
-
-
-async def write(send: Send, reply: RawReply) -> None:
-    """Send a whole reply where no guard stands."""
-    await send({"type": "http.response.start", "status": reply.status, "headers": fields_of(reply)})
-    await send({"type": "http.response.body", "body": reply.content})
-
-
 def options(refusal: JobgateError) -> RawReply:
     """The answer to OPTIONS (RFC 9110, 9.3.7), which no operation has: the methods that its refusal names."""
     return RawReply(HTTPStatus.OK, {"allow": ", ".join(refusal.explanation.allow)}, b"")
 
 
-async def read_body(receive: Receive, fields: Fields, limits: Limits) -> bytes:
-    """The whole body, or as much as came until the server gave up. Raises RequestTooLarge or ClientGone."""
-    if fields.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        raise malformed("/header/transfer-encoding", "is not `chunked`, which is the only one that is understood")
-    announced = fields.get(b"content-length", b"0")
-    if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
-        raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
-    content, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        content += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(content) > limits.body_bytes:
-            raise RequestTooLarge(f"The body has more than {limits.body_bytes} bytes.")
-    return content
-
-
-def media_type(fields: Fields) -> str:
-    """The media type of a body, in lower case. Raises UnsupportedMediaType."""
-    if fields.get(b"content-encoding", b"").lower() not in {b"", b"identity"}:
-        raise UnsupportedMediaType("The body has a content encoding. Send it without.")
-    return declared_type(fields.get(b"content-type", b""))
-
-
-@lru_cache(maxsize=128)
-def declared_type(content_type: bytes) -> str:
-    """The media type that a Content-Type declares, in lower case. Raises UnsupportedMediaType."""
-    if not content_type:
-        raise UnsupportedMediaType("The body has no Content-Type.")
-    declared = _MEDIA_TYPE.fullmatch(content_type.decode("latin-1").lower())
-    if declared is None:
-        raise UnsupportedMediaType("The Content-Type of the body is no media type.")
-    named = _PARAMETERS.findall(declared["parameters"])
-    if any(name == "charset" and unquoted(value) != "utf-8" for name, value in named):
-        raise UnsupportedMediaType("The body is in another charset than UTF-8.")
-    return declared["kind"]
-
-
-def is_json(kind: str) -> bool:
-    """Whether a media type is JSON, or a format on top of it (RFC 6839)."""
-    return kind == "application/json" or kind.endswith("+json")
-
-
-def parse_body(content: bytes, strict_json: StrictJson) -> Json:
-    """The body's JSON value. Raises MalformedRequest."""
-    try:
-        return strict_json.parse(content)
-    except StrictJsonError as error:
-        raise MalformedRequest(
-            f"The body of the request {error}.", Explanation(errors=(FieldError("/body", str(error)),))
-        ) from None
-
-
-def canonical_scope(scope: Scope, context: RequestContext, wire: Wire) -> Scope:
+def canonical_scope(scope: Scope, context: RequestContext) -> Scope:
     """The request as everybody behind the edge sees it: sized, its content type in lower case, HEAD as GET."""
     headers = [each for each in scope["headers"] if each[0] not in _REWRITTEN]
     if context.media_type is not None:
@@ -346,7 +151,7 @@ def canonical_scope(scope: Scope, context: RequestContext, wire: Wire) -> Scope:
         **scope,
         "headers": headers,
         "method": "GET" if scope["method"] == "HEAD" else scope["method"],
-        "extensions": {**scope.get("extensions", {}), CONTEXT: context, WIRE: wire},
+        "extensions": {**scope.get("extensions", {}), CONTEXT: context},
     }
 
 
@@ -394,12 +199,6 @@ def interrupted(context: RequestContext) -> Interrupted:
     """A request whose answer could not be waited for. Once it is handed on, nobody here knows what came of it."""
     outcome = Outcome.NOT_SENT if context.operation is None else Outcome.UNKNOWN
     return Interrupted("The gateway stopped before there was an answer.", Explanation(outcome=outcome))
-
-
-def is_stopping(state: Mapping[str, Any]) -> bool:
-    """Whether the server stops that shares this state."""
-    stopping: asyncio.Event | None = state.get(STOPPING)
-    return stopping is not None and stopping.is_set()
 
 
 def not_routed(methods: tuple[str, ...]) -> UnknownPath | MethodNotAllowed:

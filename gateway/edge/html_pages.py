@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from gateway.domain.encoding import dump_line
 from gateway.domain.errors import JobgateError, LedgerOutdated, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
-from gateway.edge.guard import CONTEXT, Receive, RequestContext, Scope, Send, is_stopping
+from gateway.edge.exchange import Receive, Scope, Send, context_of, is_stopping
 from gateway.specs.document import Document
 
 _PREFIX = "PREFIX"
@@ -195,7 +195,7 @@ def _moved(prefix: str, url: str) -> str:
 
 def prefix_of(request: Request) -> str:
     """What stands before every path of this gateway, as the client knows it."""
-    context: RequestContext = request.scope["extensions"][CONTEXT]
+    context = context_of(request.scope)
     return context.address.prefix
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from gateway.domain.encoding import dump_line
 from gateway.domain.errors import Explanation, JobgateError
 from gateway.domain.model import VendorResponse
-from gateway.edge.guard import RawReply, RequestContext
+from gateway.edge.exchange import RawReply, RequestContext
 
 MEDIA_TYPE = "application/problem+json"
 LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})

@@ -9,7 +9,7 @@ from gateway.domain.access import Caller
 from gateway.domain.errors import Explanation, TooManyRequests
 from gateway.domain.model import Quota
 from gateway.domain.ports import Clock
-from gateway.edge.guard import RequestContext
+from gateway.edge.exchange import RequestContext
 from gateway.resilience.bucket import TokenBucket
 
 MOST_CALLERS = 10_000

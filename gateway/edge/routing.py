@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from gateway.edge.canonical import template_path
-from gateway.edge.guard import Application, Receive, Scope, Send
+from gateway.edge.exchange import Application, Receive, Scope, Send
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
 

@@ -23,19 +23,8 @@ from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import ANY_ADDRESS, Addresses, CalledAddress
 from gateway.edge.authentication import Security, SecurityMap
 from gateway.edge.canonical import Fields
-from gateway.edge.guard import (
-    CONTEXT,
-    WIRE,
-    Application,
-    Guard,
-    RawReply,
-    Receive,
-    Render,
-    RequestContext,
-    Scope,
-    Send,
-    Wire,
-)
+from gateway.edge.exchange import Application, RawReply, Receive, RequestContext, Scope, Send, context_of
+from gateway.edge.guard import Guard, Render
 from gateway.edge.limits import Limits
 from gateway.edge.near_misses import near
 from gateway.edge.problems import render
@@ -120,7 +109,7 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        context: RequestContext = scope["extensions"][CONTEXT] if scope["type"] == "http" else RequestContext()
+        context = context_of(scope) if scope["type"] == "http" else RequestContext()
         operation = context.operation
         if operation is None:
             await self._pages(scope, receive, send)
@@ -142,8 +131,7 @@ class Dispatcher:
         handle, write = self._handlers[base_path, operation.operation_id]
         reply = await handle(request)
         self._check(operation, reply.status, reply.body)
-        wire: Wire = scope["extensions"][WIRE]
-        await wire.reply(raw_reply(operation, reply, write))
+        await context.reply(raw_reply(operation, reply, write))
 
 
 def raw_reply(operation: Operation, reply: Reply, write: Callable[[Json], bytes]) -> RawReply:

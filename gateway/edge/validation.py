@@ -16,7 +16,7 @@ from connexion.middleware.abstract import ROUTING_CONTEXT
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
 from gateway.edge.canonical import Fields, malformed
-from gateway.edge.guard import CONTEXT, Application, Receive, RequestContext, Scope, Send
+from gateway.edge.exchange import Application, Receive, RequestContext, Scope, Send, context_of
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
 
@@ -36,7 +36,7 @@ class ValidationMiddleware:
         """Check one request. Raises MalformedRequest or UnsupportedMediaType."""
         operation = self._operation_of(scope)
         if operation is not None:
-            context: RequestContext = scope["extensions"][CONTEXT]
+            context = context_of(scope)
             check_media_type(operation, context)
             context.operation = operation
             context.parts = operation.with_defaults(check_parts(operation, scope, context))

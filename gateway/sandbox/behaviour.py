@@ -9,7 +9,7 @@ from typing import Any
 from gateway.domain.encoding import dump
 from gateway.domain.model import Json
 from gateway.domain.vocabulary import Meaning, Source
-from gateway.edge.guard import RawReply
+from gateway.edge.exchange import RawReply
 from gateway.sandbox.examples import VendorJob
 from gateway.sandbox.paging import Pages
 from gateway.sandbox.refusal import Refusal

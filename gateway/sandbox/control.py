@@ -24,7 +24,8 @@ from gateway.domain.errors import (
     UnsupportedMediaType,
 )
 from gateway.domain.model import Json
-from gateway.edge.guard import CONTEXT, Guard, RequestContext
+from gateway.edge.exchange import context_of
+from gateway.edge.guard import Guard
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 from gateway.sandbox.faults import Fault
@@ -232,7 +233,7 @@ def _camel(members: Mapping[str, Any]) -> dict[str, Any]:
 
 def _body(adapter: TypeAdapter[Value]) -> Value:
     """The request's body; none counts as an empty object. Raises MalformedRequest."""
-    context: RequestContext = flask.request.environ["asgi.scope"]["extensions"][CONTEXT]
+    context = context_of(flask.request.environ["asgi.scope"])
     if context.media_type not in {None, JSON}:
         raise UnsupportedMediaType("The control API takes JSON.")
     return _checked(adapter, context.content or b"{}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.domain.vocabulary import Source
-from gateway.edge.guard import Message, Receive, Scope, Send
+from gateway.edge.exchange import Message, Receive, Scope, Send
 from gateway.sandbox.errors import Errors
 from gateway.sandbox.faults import Call, Fault, FaultScript, befall, drop
 from gateway.sandbox.holding import Hold

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError, catalogue, keeps_its_status
 from gateway.domain.vocabulary import Meaning, Source
-from gateway.edge.guard import RawReply
+from gateway.edge.exchange import RawReply
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.settings import VendorSettings

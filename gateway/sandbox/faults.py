@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, with_config
 
 from gateway.domain.vocabulary import Meaning
-from gateway.edge.guard import Message, RawReply, Receive, Send, write
+from gateway.edge.exchange import Message, RawReply, Receive, Send, write
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.settings import IN_JSON
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.domain.model import JobAction
-from gateway.edge.guard import Scope
+from gateway.edge.exchange import Scope
 from gateway.specs.operations import Operation
 
 EXTENSION = "jobgate.sandbox"

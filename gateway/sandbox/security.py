@@ -11,7 +11,7 @@ from connexion.security import NO_VALUE
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
 from gateway.domain.vocabulary import Meaning
-from gateway.edge.guard import CONTEXT
+from gateway.edge.exchange import context_of
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import exchange_of
 from gateway.sandbox.settings import Credentials
@@ -86,7 +86,7 @@ class SigningScheme:
 def signed_request(request: ConnexionRequest) -> HttpRequest:
     """The request as its sender signed it: the address is the one that the sender called."""
     exchange = exchange_of(request.scope)
-    content: bytes = request.scope["extensions"][CONTEXT].content
+    content = context_of(request.scope).content
     return HttpRequest(exchange.method, exchange.url, dict(request.headers), content)
 
 

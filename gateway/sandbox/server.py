@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from gateway.domain.adapter import Adapter
-from gateway.edge.guard import RawReply, Receive, Scope, Send, write
+from gateway.edge.exchange import RawReply, Receive, Scope, Send, write
 from gateway.sandbox.control import PREFIX, control
 from gateway.sandbox.holding import Hold
 from gateway.sandbox.request_log import below

@@ -17,15 +17,8 @@ from connexion.options import SwaggerUIOptions
 from connexion.resolver import Resolver
 from starlette.exceptions import HTTPException
 
-from gateway.edge.guard import (
-    CONTEXT,
-    Guard,
-    RawReply,
-    Receive,
-    RequestContext,
-    Scope,
-    Send,
-)
+from gateway.edge.exchange import RawReply, Receive, Scope, Send, context_of
+from gateway.edge.guard import Guard
 from gateway.edge.limits import Limits
 from gateway.edge.validation import check_media_type, check_parts
 from gateway.sandbox.behaviour import Behaviour
@@ -108,7 +101,7 @@ class Surface:
 
         def handle(**_: object) -> flask.Response:
             scope = flask.request.environ["asgi.scope"]
-            context: RequestContext = scope["extensions"][CONTEXT]
+            context = context_of(scope)
             check_media_type(operation, context)
             parts = with_all_headers(check_parts(operation, scope, context), scope)
             return _response(self._behaviour.answer(operation, parts, exchange_of(scope)))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain.encoding import dump
 from gateway.domain.model import Json
-from gateway.edge.guard import RawReply
+from gateway.edge.exchange import RawReply
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
 from gateway.security.grants import NO_STORE, Grant, OAuthError, granted, read_grant, unknown_client

@@ -37,7 +37,7 @@ from gateway.domain.errors import (
     TargetTooLong,
 )
 from gateway.edge.canonical import Headers
-from gateway.edge.guard import TOO_SLOW, WHOLE_REPLY, RequestContext, fields_of, is_stopping
+from gateway.edge.exchange import SERVER, RequestContext, ServerExtension, fields_of, is_stopping
 from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
@@ -104,7 +104,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._patience: TimerHandle | None = None
         self._deafness: TimerHandle | None = None
         self._farewell: TimerHandle | None = None
-        self._extensions: Any = {}
+        self._extension: ServerExtension | None = None
 
     # The connection
 
@@ -189,7 +189,7 @@ class EdgeProtocol(HttpToolsProtocol):
         for cycle in self._unanswered:
             forget(cycle)
         self._unanswered.clear()
-        self._extensions = {}
+        self._extension = None
         self.resume_writing()
         super().connection_lost(exc)
 
@@ -313,8 +313,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._unanswered.append(self.cycle)
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
         self.headers = []
-        self._extensions = {WHOLE_REPLY: partial(self._reply, self.cycle)}
-        self.cycle.scope["extensions"] = self._extensions
+        self._extension = ServerExtension(partial(self._reply, self.cycle))
+        self.cycle.scope["extensions"] = {SERVER: self._extension}  # type: ignore[dict-item]
         if self._is_stopping:
             self._end_with(self.cycle)
 
@@ -392,7 +392,8 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def _end_body(self) -> None:
         """Let the guard refuse a request whose body does not come: it knows what the request was for."""
-        self._extensions[TOO_SLOW] = True
+        if self._extension is not None:
+            self._extension.gave_up = True
         self.cycle.keep_alive = False
         self.cycle.more_body = False
         self.cycle.message_event.set()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.domain.errors import LedgerUnavailable
-from gateway.edge.guard import STOPPING, Application, Receive, Scope, Send
+from gateway.edge.exchange import STOPPING, Application, Receive, Scope, Send
 from gateway.settings.settings import ConfigurationError, Settings
 
 log = logging.getLogger(__name__)

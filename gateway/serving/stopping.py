@@ -19,7 +19,7 @@ from typing import cast
 
 import uvicorn
 
-from gateway.edge.guard import STOPPING
+from gateway.edge.exchange import STOPPING
 from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
 from gateway.serving.protocol import EdgeProtocol
 

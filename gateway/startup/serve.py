@@ -19,7 +19,7 @@ from gateway.app import Catalogue, Gateway, database_of
 from gateway.app.databases import checkpoints_of
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
-from gateway.edge.guard import Application
+from gateway.edge.exchange import Application
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
 from gateway.ledger.addresses import UnusableDatabase

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.domain.errors import RequestTooLarge
-from gateway.edge.guard import Guard, Message, RequestContext, as_problem, read_body
+from gateway.edge.content import read_body
+from gateway.edge.exchange import Message, RequestContext
+from gateway.edge.guard import Guard, as_problem
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 from tests.support.edge import MARK

@@ -18,7 +18,7 @@ from gateway.domain.errors import Explanation, UnknownJob
 from gateway.domain.model import Json, VendorResponse
 from gateway.edge import surface
 from gateway.edge.authentication import Authenticator, unified_security
-from gateway.edge.guard import Application
+from gateway.edge.exchange import Application
 from gateway.edge.html_pages import Pages
 from gateway.edge.rates import Rates
 from gateway.edge.response_validation import ResponseValidation

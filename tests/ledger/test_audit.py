@@ -279,7 +279,9 @@ def test_the_terminal_is_given_utf_8(command: tuple[str, ...], tmp_path: Path, c
     """What is not ASCII is written as UTF-8 to an output that would take ASCII only."""
     asyncio.run(cli_ledger(tmp_path, clock, "Grund: Übertragung ✓"))
     settings = tmp_path / "jobgate.toml"
-    settings.write_text("state_folder = '.'\n[openid]\nissuer = 'https://uber.example'\naudience = 'Übergröße'\n", "utf-8")
+    settings.write_text(
+        "state_folder = '.'\n[openid]\nissuer = 'https://uber.example'\naudience = 'Übergröße'\n", "utf-8"
+    )
     environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "JOBGATE_STATE_FOLDER": str(tmp_path)}
     jobgate = str(Path(sys.executable).with_name("jobgate"))
     done = subprocess.run(

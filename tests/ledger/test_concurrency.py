@@ -22,7 +22,7 @@ import requests
 from gateway.app import Catalogue, Gateway
 from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpReply, HttpRequest
-from gateway.edge.guard import Application
+from gateway.edge.exchange import Application
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.sandbox.faults import Fault, FaultKind

@@ -8,7 +8,7 @@ from gateway.app import Catalogue
 from gateway.dialects.refusals import DOUBTFUL, Refusals, code_of
 from gateway.domain.errors import Explanation, LedgerUnavailable
 from gateway.domain.model import Outcome
-from gateway.edge.guard import RequestContext
+from gateway.edge.exchange import RequestContext
 from tests.native.fixtures import AZURE, job_path
 from tests.support.vendors import AZURE_JOB
 

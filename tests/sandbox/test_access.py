@@ -12,7 +12,7 @@ import pytest
 
 from gateway.domain.model import HttpRequest, JobAction
 from gateway.domain.vocabulary import Meaning
-from gateway.edge.guard import Message
+from gateway.edge.exchange import Message
 from gateway.sandbox.request_log import EXTENSION, Exchange
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.sandbox.settings import Credentials, SandboxSettings

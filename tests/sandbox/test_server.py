@@ -17,7 +17,7 @@ import pytest
 
 from gateway.domain.model import JobAction
 from gateway.domain.vocabulary import Meaning
-from gateway.edge.guard import Message
+from gateway.edge.exchange import Message
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.sandbox.settings import SandboxSettings, VendorSettings

@@ -22,7 +22,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.record import JobActionRecord
-from gateway.edge.guard import is_stopping
+from gateway.edge.exchange import is_stopping
 from gateway.ledger.memory import MemoryLedger
 from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
 from gateway.serving.listening import HOST, GreetingServer, ServerOptions, address, doors, listen, server

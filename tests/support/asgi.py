@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from gateway.edge.guard import Application, Message
+from gateway.edge.exchange import Application, Message
 from tests.support.canaries import leaked
 from tests.support.vendors import API_KEY
 

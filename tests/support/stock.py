@@ -21,7 +21,7 @@ from gateway.dialects.unified import Problems
 from gateway.domain.clock import SystemClock
 from gateway.edge import surface
 from gateway.edge.authentication import Authenticator, unified_security
-from gateway.edge.guard import Application, Message, Receive, Scope, Send
+from gateway.edge.exchange import Application, Message, Receive, Scope, Send
 from gateway.edge.rates import Rates
 from gateway.specs.document import Document
 from gateway.specs.operations import Api
