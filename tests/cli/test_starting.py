@@ -120,7 +120,7 @@ def test_the_demonstration_cuts_no_id_in_a_pipe(monkeypatch: pytest.MonkeyPatch)
         widths.append(console.width)
         return 0
 
-    monkeypatch.setattr("gateway.demo.run", noted)
+    monkeypatch.setattr("gateway.demo.demo.run", noted)
     monkeypatch.setenv("COLUMNS", "80")
     said = CliRunner().invoke(application, ["demo"])
     assert (said.exit_code, widths) == (0, [160])
