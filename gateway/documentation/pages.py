@@ -31,7 +31,7 @@ from gateway.settings.settings import (
 from gateway.specs.capabilities import Capability
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
-"""The settings of a connection that have a row of their own: the others are shown by example, in the README."""
+"""The settings of a connection that have a row of their own. docs/going-live.md shows the others by example."""
 
 Part = Callable[[Catalogue], str]
 """Makes a part of a page."""
