@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
 from gateway.documentation.crossing import action_rows, read_rows, status_rows
+from gateway.documentation.hooks import hook_rows
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect
 from gateway.edge.html_pages import problem_page
@@ -30,7 +31,7 @@ from gateway.settings.settings import (
 from gateway.specs.capabilities import Capability
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
-"""The settings of a connection that have a row of their own: the others are shown by example, in the README."""
+"""The settings of a connection that have a row of their own. docs/going-live.md shows the others by example."""
 
 Part = Callable[[Catalogue], str]
 """Makes a part of a page."""
@@ -190,6 +191,11 @@ def crossing_reads(catalogue: Catalogue) -> str:
     )
 
 
+def hook_table(catalogue: Catalogue) -> str:
+    """Every function of every adapter that Jobgate calls, with its reason."""
+    return table(("vendor", "used for", "function", "reason"), hook_rows(catalogue.vendors.values()))
+
+
 def _rule_rows() -> Iterable[Iterable[object]]:
     for seen, rule in RULES.items():
         again = ("sent again" if effect in rule.sent_again else "-" for effect in Effect)
@@ -269,6 +275,7 @@ def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
 
 PARTS: Mapping[str, Mapping[str, Part]] = {
     "architecture.md": {"packages": package_tree},
+    "mapping.md": {"hooks": hook_table},
     "resilience.md": {"rules": rule_table, "figures": figure_table},
     "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }
