@@ -195,7 +195,7 @@ class ClientCredentials:
 
 
 def life(expires_in: object) -> float:
-    """The life of a token, in seconds. A service need not tell it (RFC 6749, 5.1), and no life ends before it begins."""
+    """The life of a token, in seconds. A service need not tell it (RFC 6749, 5.1), and none is 0 or less."""
     seconds = number(expires_in)
     return USUAL_LIFE_SECONDS if seconds is None or seconds <= 0 else seconds
 
