@@ -127,10 +127,11 @@ class OpenIdTokens:
         self._is_fetching = True
         try:
             document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
+            if document.get("issuer") != self._issuer.url:  # OpenID Connect Discovery 1.0, 4.3
+                raise ValueError("the document at the address of openid.issuer names another issuer")
             found = keys_of(await self._get(str(document["jwks_uri"])))
         except (JobgateError, ValueError, KeyError, RecursionError) as error:
-            said = getattr(error, "diagnosis", None) or getattr(error, "detail", None) or type(error).__name__
-            log.warning("the issuer's keys could not be fetched: %s", said)
+            log.warning("the issuer's keys could not be fetched: %s", _reason(error))
             if not self._keys:
                 raise IssuerUnavailable("The issuer of tokens did not tell its keys.") from error
             return
@@ -147,6 +148,13 @@ class OpenIdTokens:
         if not isinstance(value, dict):
             raise ValueError("the issuer did not answer with an object")  # noqa: TRY004 - it is no mistake of ours
         return value
+
+
+def _reason(error: Exception) -> str:
+    """The reason for which keys could not be fetched, for the log. It holds nothing that the issuer has written."""
+    if isinstance(error, JobgateError):
+        return getattr(error, "diagnosis", None) or error.detail
+    return str(error) if type(error) is ValueError else type(error).__name__
 
 
 def keys_of(key_set: Mapping[str, Any]) -> Mapping[str | None, jwt.PyJWK]:
