@@ -126,10 +126,7 @@ class OpenIdTokens:
             raise IssuerUnavailable("The issuer of tokens did not tell its keys a moment ago.")
         self._is_fetching = True
         try:
-            document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
-            if document.get("issuer") != self._issuer.url:  # OpenID Connect Discovery 1.0, 4.3
-                raise ValueError("the document at the address of openid.issuer names another issuer")
-            found = keys_of(await self._get(str(document["jwks_uri"])))
+            found = await self._published()
         except (JobgateError, ValueError, KeyError, RecursionError) as error:
             log.warning("the issuer's keys could not be fetched: %s", _reason(error))
             if not self._keys:
@@ -140,6 +137,13 @@ class OpenIdTokens:
             self._is_fetching, self._tried_at = False, self._clock.monotonic()
         self._keys = found
         self._fetched_at = now
+
+    async def _published(self) -> Mapping[str | None, jwt.PyJWK]:
+        """The keys that the issuer publishes. Raises JobgateError, ValueError, KeyError and RecursionError."""
+        document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
+        if document.get("issuer") != self._issuer.url:  # OpenID Connect Discovery 1.0, 4.3
+            raise ValueError("the document at the address of openid.issuer names another issuer")
+        return keys_of(await self._get(str(document["jwks_uri"])))
 
     async def _get(self, url: str) -> Mapping[str, Any]:
         deadline = self._clock.monotonic() + FETCH_SECONDS
