@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from gateway.specs.operations import Api
@@ -37,10 +36,12 @@ class LoggedTargets:
         verbs = {_PARAMETER.sub("", each) for each in paths if each.startswith("{")}
         return cls(PAGES | {each for each in paths | verbs if "{" not in each} | set(_enumerated(documents)) | {*names})
 
-    def __call__(self, path: str, query: bytes, status: int, *, is_api: bool) -> tuple[str, bytes]:
-        """What is logged of a path, as it was sent but decoded, and of a query. `is_api`: an operation was found."""
+    def __call__(self, path: str, query: bytes, *, is_answered: bool, is_api: bool) -> tuple[str, bytes]:
+        """What is logged of a path, as it was sent but decoded, and of a query.
+
+        `is_answered`: the answer proves that what the path names is there. `is_api`: an operation was found.
+        """
         text = query.decode("latin-1")
-        is_answered = status < HTTPStatus.BAD_REQUEST
         if not is_answered or _PREVIEW.search(text):  # nobody is asked whether what a preview is of is there
             path = "/".join(map(self._segment, path.split("/")))
         if text:

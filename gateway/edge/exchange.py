@@ -70,6 +70,8 @@ class Wire:
         self._server: ServerExtension | None = scope.get("extensions", {}).get(SERVER)
         self._logged = logged
         self.is_head: bool = scope["method"] == "HEAD"
+        # OPTIONS is answered for whatever stands in a template's place.
+        self._is_proof: bool = scope["method"] != "OPTIONS"
         self.started = False
 
     async def reply(self, status: int, fields: HeaderFields, content: bytes) -> None:
@@ -89,8 +91,9 @@ class Wire:
     def cut_target(self, status: int, *, is_api: bool) -> None:
         """Leave in the server's own scope, from which it logs, only what may be logged."""
         query = self._scope["query_string"]
-        if self._logged is not None and (query or status >= HTTPStatus.BAD_REQUEST):
-            cut = self._logged(self._scope["path"], query, status, is_api=is_api)
+        is_answered = self._is_proof and status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.ACCEPTED
+        if self._logged is not None and (query or not is_answered):
+            cut = self._logged(self._scope["path"], query, is_answered=is_answered, is_api=is_api)
             self._scope["path"], self._scope["query_string"] = cut
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ from sqlalchemy.exc import ArgumentError
 
 PREPARE = "prepare_threshold"
 NEVER = frozenset({"0", "none"})
+CONNECT_TIMEOUT = "connect_timeout"
+CONNECT_SECONDS = 10
+"""Seconds that a connection to PostgreSQL may take to be made, unless the address or PostgreSQL's own settings say."""
 
 
 class UnusableDatabase(Exception):
@@ -48,7 +52,11 @@ class Address:
 def _postgresql(url: URL) -> Address:
     if "@" in f"{url.host}{url.database}":
         raise UnusableDatabase("database_url: percent-encode user and password; `@` is %40 there, and `/` is %2F.")
-    arguments = {} if PREPARE not in url.query else {PREPARE: _threshold(url.query[PREPARE])}
+    if any("=" in each for each in (_part(url, url.username, "user"), _part(url, url.database, "dbname"))):
+        raise UnusableDatabase("database_url: write options behind a question mark, as in ?sslmode=require.")
+    arguments: dict[str, Any] = {} if PREPARE not in url.query else {PREPARE: _threshold(url.query[PREPARE])}
+    if not ({CONNECT_TIMEOUT, "service"} & url.query.keys() or {"PGCONNECT_TIMEOUT", "PGSERVICE"} & os.environ.keys()):
+        arguments[CONNECT_TIMEOUT] = CONNECT_SECONDS
     url = url.difference_update_query([PREPARE]).set(drivername="postgresql+psycopg")
     _refuse_unknown_options(url)
     return Address(url, arguments)

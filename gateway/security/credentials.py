@@ -35,11 +35,11 @@ from gateway.security.single_flight import SingleFlight
 log = logging.getLogger(__name__)
 
 EARLY_SECONDS = 30.0
-"""A token is used until this long before it ends."""
+"""A token is used until this long before it ends; one whose whole life is short, for half of it."""
 RENEWAL_SECONDS = 60.0
 """So long before its end a token is renewed while it still serves, unless its whole life is short."""
 USUAL_LIFE_SECONDS = 300.0
-"""How long a token is used whose end is not told, or is no number. One that ends sooner is refused, and replaced."""
+"""The life of a token whose end is not told, or is no time ahead. One that ends sooner is refused, and replaced."""
 BEARER = "bearer"
 """The type of token that is used here, in any case (RFC 6749, 5.1; RFC 6750, 4)."""
 
@@ -75,10 +75,10 @@ class Signature:
 
 @dataclass(frozen=True)
 class Token:
-    """An access token, and when on the monotonic clock it ends and a new one should be had."""
+    """An access token, until when on the monotonic clock it is used, and from when on a new one should be had."""
 
     value: SecretStr
-    ends: float
+    used_until: float
     renew_at: float
 
     @property
@@ -124,7 +124,7 @@ class ClientCredentials:
     def _kept(self) -> Token | None:
         """The token, while it is good for longer than a request takes."""
         token = self._token
-        return token if token and token.ends - EARLY_SECONDS >= self._clock.monotonic() else None
+        return token if token and token.used_until >= self._clock.monotonic() else None
 
     def _other_than(self, old: Token) -> Token | None:
         """The token, where another has taken the place of this one."""
@@ -190,13 +190,14 @@ class ClientCredentials:
         if not isinstance(kind, str) or kind.lower() != BEARER:
             raise VendorReplyNotUnderstood("The vendor's token endpoint answered with a token that is no bearer token.")
         now, seconds = self._clock.monotonic(), life(members.get("expires_in"))
-        return Token(SecretStr(token), now + seconds, now + max(seconds - RENEWAL_SECONDS, seconds / 2))
+        used, renewed = (now + max(seconds - each, seconds / 2) for each in (EARLY_SECONDS, RENEWAL_SECONDS))
+        return Token(SecretStr(token), used, renewed)
 
 
 def life(expires_in: object) -> float:
-    """How long a token is good, in seconds. Who grants it need not say (RFC 6749, 5.1)."""
+    """The life of a token, in seconds. A service need not tell it (RFC 6749, 5.1), and none is 0 or less."""
     seconds = number(expires_in)
-    return USUAL_LIFE_SECONDS if seconds is None else seconds
+    return USUAL_LIFE_SECONDS if seconds is None or seconds <= 0 else seconds
 
 
 def basic(client_id: str, secret: str) -> str:

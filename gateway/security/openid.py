@@ -126,11 +126,9 @@ class OpenIdTokens:
             raise IssuerUnavailable("The issuer of tokens did not tell its keys a moment ago.")
         self._is_fetching = True
         try:
-            document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
-            found = keys_of(await self._get(str(document["jwks_uri"])))
+            found = await self._published()
         except (JobgateError, ValueError, KeyError, RecursionError) as error:
-            said = getattr(error, "diagnosis", None) or getattr(error, "detail", None) or type(error).__name__
-            log.warning("the issuer's keys could not be fetched: %s", said)
+            log.warning("the issuer's keys could not be fetched: %s", _reason(error))
             if not self._keys:
                 raise IssuerUnavailable("The issuer of tokens did not tell its keys.") from error
             return
@@ -140,6 +138,13 @@ class OpenIdTokens:
         self._keys = found
         self._fetched_at = now
 
+    async def _published(self) -> Mapping[str | None, jwt.PyJWK]:
+        """The keys that the issuer publishes. Raises JobgateError, ValueError, KeyError and RecursionError."""
+        document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
+        if document.get("issuer") != self._issuer.url:  # OpenID Connect Discovery 1.0, 4.3
+            raise ValueError("the document at the address of openid.issuer names another issuer")
+        return keys_of(await self._get(str(document["jwks_uri"])))
+
     async def _get(self, url: str) -> Mapping[str, Any]:
         deadline = self._clock.monotonic() + FETCH_SECONDS
         reply = await self._transport.send(HttpRequest("GET", url, {"Accept": "application/json"}), deadline)
@@ -147,6 +152,13 @@ class OpenIdTokens:
         if not isinstance(value, dict):
             raise ValueError("the issuer did not answer with an object")  # noqa: TRY004 - it is no mistake of ours
         return value
+
+
+def _reason(error: Exception) -> str:
+    """The reason for which keys could not be fetched, for the log. It holds nothing that the issuer has written."""
+    if isinstance(error, JobgateError):
+        return getattr(error, "diagnosis", None) or error.detail
+    return str(error) if type(error) is ValueError else type(error).__name__
 
 
 def keys_of(key_set: Mapping[str, Any]) -> Mapping[str | None, jwt.PyJWK]:

@@ -81,13 +81,18 @@ class DatabaseUrl(Reference):
 
     @property
     def is_secret(self) -> bool:
-        """Whether it may have a password: before the host, or in a parameter that is not known to hold none."""
+        """Whether it may have a password: before the host, or in a parameter that is not known to hold none.
+
+        A password with a `/` or `#` that is not percent-encoded begins where the port seems to be.
+        """
         try:
             address = urlsplit(self.get_secret_value())
-        except ValueError:
+            is_odd = address.port == 0 or "=" in address.netloc or "@" in address.path or bool(address.fragment)
+        except ValueError:  # the port is no number
             return True
-        named = {name for name, _ in parse_qsl(address.query, keep_blank_values=True)}
-        return address.password is not None or not named <= PUBLIC_OPTIONS
+        options = parse_qsl(address.query, keep_blank_values=True)
+        is_public = all(name in PUBLIC_OPTIONS and "=" not in value for name, value in options)
+        return is_odd or address.password is not None or not is_public
 
 
 def secret_in(text: str) -> str:

@@ -26,6 +26,7 @@ authentication = {{ kind = "signature", scheme = "accessKey", secret = "{KEY}" }
 """
 ANOTHER = 'vendor = "azure-job-router"\nendpoint = "https://b.test"\n'
 SIGNED = f'authentication = {{ kind = "signature", scheme = "accessKey", secret = "{KEY}" }}\n'
+NO_DATABASE = "postgresql://u@127.0.0.1:1/jobs"
 WRONG = {
     "an unknown vendor": ("[connections.b]\n" + ANOTHER.replace("azure-job", "azure") + SIGNED, "b.vendor"),
     "an unknown scheme": ("[connections.b]\n" + ANOTHER + SIGNED.replace("accessKey", "acessKey"), "mean accessKey?"),
@@ -142,6 +143,15 @@ SECRETS = {
     "postgresql://db.test/jobgate?sslpassword=word": True,
     "postgresql://[::1/jobgate": True,
 }
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("serve",)], ids=" ".join)
+def test_a_database_that_is_not_there_is_a_mistake(folder: Path, command: tuple[str, ...]) -> None:
+    """It is named with the cause and how to mend it, as all mistakes are."""
+    write(folder / "jobgate.toml", GOOD.replace("state_folder", "database_url").replace('"state"', f'"{NO_DATABASE}"'))
+    said = said_by(*command)
+    assert f"the ledger {NO_DATABASE} cannot be used: OperationalError: connection failed" in said
+    assert "See that the server runs" in said
 
 
 @pytest.mark.parametrize(("url", "is_secret"), list(SECRETS.items()))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from typer.testing import CliRunner
 
 from gateway.cli import application
+from gateway.domain.errors import LedgerUnavailable
+from gateway.ledger import addresses
 from gateway.ledger.addresses import Address, UnusableDatabase
 from gateway.ledger.database import Database
 from gateway.security.references import DatabaseUrl
@@ -63,6 +67,8 @@ def test_the_start_does_not_print_it(address: str) -> None:
         (f"postgresql://host/jobs?autocommit={SECRET}", "PostgreSQL has no option autocommit"),
         (f"postgresql://host/jobs?prepare_threshold={SECRET}", "write prepare_threshold as a number, or as none"),
         (f"sqlite:////no/such/ledger.db?key={SECRET}", "SQLite takes no options"),
+        (f"postgresql:///?dbname=password%3D{SECRET}", "write options behind a question mark"),
+        (f"postgresql://u;password={SECRET}@host/jobs", "write options behind a question mark"),
         (f"mysql://u:{SECRET}@host/jobs", "mysql is not supported"),
         (f"u:{SECRET}@host/jobs", "write it as postgresql://user:password@host/database"),
     ],
@@ -78,6 +84,28 @@ def test_an_address_that_cannot_be_used_is_refused(address: str, message: str) -
 def test_an_address_that_may_hold_a_password_is_a_secret(address: str) -> None:
     """`config show` shows only an address in which there is none, however it is written."""
     assert DatabaseUrl(address).is_secret
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql://u:a/{SECRET}@host/jobs",
+        f"postgresql://u:5/{SECRET}@host/jobs",
+        f"postgresql://u:a#{SECRET}@host/jobs",
+        f"postgresql://u:5#{SECRET}@host/jobs",
+        f"postgresql://u:5?{SECRET}@host/jobs",
+        f"postgresql://u;password={SECRET}@host/jobs",
+        f"postgresql:///?dbname=password%3D{SECRET}",
+        f"postgresql:///?host=h&dbname=postgresql://u:{SECRET}@host/jobs?password={SECRET}",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_a_secret_too(address: str) -> None:
+    """The parts of such an address are not what they seem to be."""
+    assert DatabaseUrl(address).is_secret
+
+
+def test_an_address_without_a_password_is_none() -> None:
+    """It is shown, so that people see what is used."""
     assert not DatabaseUrl("postgresql://u@host/jobs?sslmode=require&connect_timeout=3").is_secret
 
 
@@ -87,3 +115,24 @@ def test_how_often_a_statement_comes_before_it_is_prepared(written: str, read: i
     address = Address.parse(f"postgresql://host/jobs?prepare_threshold={written}&connect_timeout=3")
     assert address.arguments == {"prepare_threshold": read}
     assert dict(address.url.query) == {"connect_timeout": "3"}
+
+
+def test_a_connection_is_waited_for_as_long_as_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds, unless the address says otherwise, or a variable or a service file of PostgreSQL's."""
+    for name in ("PGCONNECT_TIMEOUT", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    assert Address.parse("postgresql://host/jobs").arguments == {"connect_timeout": 10}
+    assert Address.parse("postgresql://host/jobs?connect_timeout=3").arguments == {}
+    assert Address.parse("postgresql:///?service=desk").arguments == {}
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
+    assert Address.parse("postgresql://host/jobs").arguments == {}
+
+
+def test_nobody_waits_for_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that takes a connection and never speaks, such as a firewall, is a failure after some time."""
+    monkeypatch.setattr(addresses, "CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database.at(f"postgresql://127.0.0.1:{silent.getsockname()[1]}/jobs")
+        with pytest.raises(LedgerUnavailable) as failed:
+            database.migrate()
+    assert "timeout" in str(failed.value.__cause__)

@@ -48,6 +48,7 @@ class House:
     def __init__(self, server: RawServer, published: list[str]) -> None:
         """Publish these keys."""
         self.server, self.published = server, published
+        self.named: str | None = server.url
         self.clock = FakeClock()
         self.transport = HttpTransport(SystemClock(), [server.url])
         issuer = Issuer(server.url, AUDIENCE, ("RS256", "ES256"), "sub", "scope")
@@ -105,7 +106,7 @@ async def issuer(*names: str) -> AsyncIterator[House]:
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if b"openid-configuration" in server.requests[-1]:
-            content = json.dumps({"issuer": server.url, "jwks_uri": f"{server.url}/keys"}).encode()
+            content = json.dumps({"issuer": house.named, "jwks_uri": f"{server.url}/keys"}).encode()
         else:
             content = published(keys)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
@@ -138,12 +139,32 @@ def test_an_issuer_is_kept_as_it_is_written() -> None:
 async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> None:
     """Its keys are found, and its tokens are those that name it with the slash."""
     async with issuer("rsa") as house:
-        named = Issuer(f"{house.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
+        house.named = url = f"{house.server.url}/"
+        named = Issuer(url, AUDIENCE, ("RS256",), "sub", "scope")
         tokens = OpenIdTokens(named, Lasting(house.transport), house.clock)
         assert await tokens.identify(house.token(iss=f"{house.server.url}/")) is not None
         with pytest.raises(TokenRefused, match="another issuer"):
             await tokens.identify(house.token())
         assert house.server.targets == ["/.well-known/openid-configuration", "/keys"]
+
+
+async def test_the_document_of_an_issuer_names_it(caplog: pytest.LogCaptureFixture) -> None:
+    """Keys of a document that names another issuer, or none, are not used (OpenID Connect Discovery 1.0, 4.3)."""
+    async with issuer("rsa") as house:
+        token = house.token()
+        for named in (f"{house.server.url}/", "https://issuer.example", None):
+            house.named = named
+            house.clock.advance(UNKNOWN_SECONDS)
+            with pytest.raises(IssuerUnavailable):
+                await house.tokens.identify(token)
+        assert "/keys" not in house.server.targets
+        assert "names another issuer" in caplog.text
+        house.named = house.server.url
+        house.clock.advance(UNKNOWN_SECONDS)
+        assert await house.caller(token) is not None
+        house.named = "https://issuer.example"
+        house.clock.advance(KEYS_SECONDS)
+        assert await house.caller(token) is not None, "the keys that are known serve on"
 
 
 NO_TIMES: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 253_402_300_800, True, [], {}]

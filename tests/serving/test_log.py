@@ -53,6 +53,7 @@ def test_a_secret_in_the_wrong_place_is_not_logged() -> None:
             ("GET", f"/docs/assets/{secret}", 404),
             ("GET", f"/docs?{secret}", 200),
             ("GET", f"/v1/vendors/{secret}", 401),
+            ("OPTIONS", f"/v1/connections/azure-sandbox/jobs/{secret}", 200),
             ("POST", f"/v1/connections/azure-sandbox/jobs/{secret}/cancel?dryRun=true", 200),
             ("GET", f"/v1/job-actions?jobId={secret}", 200),
             ("GET", "/v1/job-actions?limit=7", 200),
