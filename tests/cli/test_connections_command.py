@@ -19,8 +19,6 @@ from gateway.cli import application
 from gateway.startup.serve import Running
 from tests.client.stub import stub_gateway
 
-TIMEOUT = 30
-
 
 def run(folder: Path, connection: dict[str, Any], name: str = "mine") -> Any:
     """`jobgate connections test NAME`, with one connection in the settings."""

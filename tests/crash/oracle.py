@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass
-class Wish:
+class WantedAction:
     """An action that a client wants on a job of its own, the keys that it used for it, and what it was told."""
 
     connection: str
@@ -121,7 +121,7 @@ def job_in(path: str) -> str:
     return found[0] if found else path
 
 
-def violations(wishes: Iterable[Wish], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
+def violations(wanted_actions: Iterable[WantedAction], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
     """Everything that must not be, in words."""
     calls_of: defaultdict[str, list[Call]] = defaultdict(list)
     records_of: defaultdict[str, list[Record]] = defaultdict(list)
@@ -133,13 +133,13 @@ def violations(wishes: Iterable[Wish], records: Sequence[Record], calls: Iterabl
     for job_id, of_job in records_of.items():
         found += _of_job(of_job, calls_of[job_id])
     by_id = {record.id: record for record in records}
-    for wish in wishes:
-        found += _of_wish(wish, by_id)
-        effects = sum(call.has_effect for call in calls_of[wish.job_id])
+    for wanted in wanted_actions:
+        found += _of_wanted(wanted, by_id)
+        effects = sum(call.has_effect for call in calls_of[wanted.job_id])
         if effects > 1:
-            found.append(f"done {effects} times: {wish}")
-        if wish.keys and effects != 1 - wish.is_refused:
-            found.append(f"not done, although it was asked for until it was said to be done: {wish}")
+            found.append(f"done {effects} times: {wanted}")
+        if wanted.keys and effects != 1 - wanted.is_refused:
+            found.append(f"not done, although it was asked for until it was said to be done: {wanted}")
     return found
 
 
@@ -164,26 +164,26 @@ def _of_job(records: Sequence[Record], calls: Sequence[Call]) -> Iterator[str]:
         yield f"sent before it was recorded: {records[0]}"
 
 
-def _of_wish(wish: Wish, by_id: Mapping[str, Record]) -> Iterator[str]:
+def _of_wanted(wanted: WantedAction, by_id: Mapping[str, Record]) -> Iterator[str]:
     """What is wrong with what a client was told."""
-    for answer in wish.answers:
+    for answer in wanted.answers:
         record = by_id.get(answer.record or "")
         if answer.record and record is None:
-            yield f"acknowledged and lost: {answer} to {wish}"
-        if record and not is_of(record, wish):
-            yield f"the record of something else: {record} for {wish}"
+            yield f"acknowledged and lost: {answer} to {wanted}"
+        if record and not is_of(record, wanted):
+            yield f"the record of something else: {record} for {wanted}"
         if record and answer.settles and record.outcome != answer.settles:
             yield f"said to be {answer.settles}: {record}"
         if answer.code == "gateway-error":
-            yield f"a fault of the gateway itself: {answer} to {wish}"
+            yield f"a fault of the gateway itself: {answer} to {wanted}"
         if answer.status < 300 and not answer.record:
-            yield f"acknowledged without a record: {answer} to {wish}"
+            yield f"acknowledged without a record: {answer} to {wanted}"
 
 
-def is_of(record: Record, wish: Wish) -> bool:
+def is_of(record: Record, wanted: WantedAction) -> bool:
     """Whether a record is of what a client wanted."""
-    has_its_key = record.key in wish.keys if wish.keys else record.key is None
-    return has_its_key and (record.job_id, record.action) == (wish.job_id, wish.action)
+    has_its_key = record.key in wanted.keys if wanted.keys else record.key is None
+    return has_its_key and (record.job_id, record.action) == (wanted.job_id, wanted.action)
 
 
 def broken_parts(address: str) -> list[str]:

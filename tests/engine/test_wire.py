@@ -19,8 +19,8 @@ from gateway.domain.model import HttpReply, HttpRequest, JobAction
 from gateway.domain.retry_after import LONGEST_RETRY_AFTER, retry_after
 from gateway.engine.wire import VendorReply
 from gateway.specs.operations import Operation
-from tests.support.bench import Bench
 from tests.support.clock import NOW
+from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
 from tests.support.vendors import ACCESS_KEY, AZURE
 
@@ -35,7 +35,7 @@ quickly = settings(max_examples=150, deadline=None)
 
 async def sent(catalogue: Catalogue, action: str, job_id: str, **parameters: str) -> HttpRequest:
     """The one request that a job action becomes."""
-    made = Bench(catalogue, [reply(200, {})])
+    made = ScriptedEngine(catalogue, [reply(200, {})])
     await made.actions.perform(made.request("contoso-prod", action, job_id, parameters))
     (request,) = made.sent
     return request

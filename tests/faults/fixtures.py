@@ -110,7 +110,7 @@ class Case:
             self.departures.append(f"{self.connection}: {what}")
 
 
-class House:
+class WiredGateway:
     """A gateway, and its vendors."""
 
     def __init__(self, catalogue: Catalogue, server: FaultServer, cases: Iterable[Case], policy: Policy) -> None:
@@ -154,11 +154,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(
+async def wired_gateway(
     catalogue: Catalogue, server: FaultServer, cases: Iterable[Case], policy: Policy = POLICY
-) -> AsyncIterator[House]:
+) -> AsyncIterator[WiredGateway]:
     """A gateway, closed at the end."""
-    made = House(catalogue, server, cases, policy)
+    made = WiredGateway(catalogue, server, cases, policy)
     try:
         yield made
     finally:

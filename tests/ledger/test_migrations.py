@@ -53,7 +53,7 @@ Database.in_folder(Path(sys.argv[2])).migrate()
 
 
 @pytest.fixture(params=KINDS)
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+def new_empty_address(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Makes addresses of databases in which nothing is yet."""
     if request.param == "sqlite":
         paths = (tmp_path / f"folder-{number}" / FILE_NAME for number in range(1_000))
@@ -63,9 +63,9 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
 
 
 @pytest.fixture
-def empty(fresh: Callable[[], str]) -> Iterator[Database]:
+def empty(new_empty_address: Callable[[], str]) -> Iterator[Database]:
     """A database of each kind, in which nothing is yet."""
-    database = Database.at(fresh())
+    database = Database.at(new_empty_address())
     yield database
     database.dispose()
 
@@ -116,9 +116,9 @@ def test_migrating_again_changes_nothing(empty: Database, clock: FakeClock) -> N
     assert differences(empty) == []
 
 
-def test_processes_that_start_at_once(fresh: Callable[[], str]) -> None:
+def test_processes_that_start_at_once(new_empty_address: Callable[[], str]) -> None:
     """Of processes that start at the same moment with a new database, one makes the tables, and none fails."""
-    addresses = [fresh()]
+    addresses = [new_empty_address()]
     command = [sys.executable, "-c", MIGRATE]
     processes = [
         subprocess.Popen([*command, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -140,10 +140,10 @@ def test_processes_that_start_at_once(fresh: Callable[[], str]) -> None:
         database.dispose()
 
 
-def test_threads_that_start_at_once(fresh: Callable[[], str]) -> None:
+def test_threads_that_start_at_once(new_empty_address: Callable[[], str]) -> None:
     """The same is true of ledgers that several threads of one process open at the same moment."""
     for _ in range(ROUNDS):
-        address, start = fresh(), threading.Barrier(AT_ONCE)
+        address, start = new_empty_address(), threading.Barrier(AT_ONCE)
 
         def migrate(address: str, start: threading.Barrier) -> None:
             database = Database.at(address)

@@ -56,7 +56,7 @@ class Scene:
         return verify(self.database, proof=proof, now=self.clock.now())
 
 
-def made(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
+def checkpoints_in(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
     """Checkpoints in a folder."""
     return Checkpoints(database, clock, Place(folder / "checkpoints.txt", lambda: Signer.in_file(folder / "key")))
 
@@ -65,7 +65,7 @@ def made(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
 async def scene(database: Database, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Three segments of two gateways and of `jobgate keys`, one of them deleted by retention; then a checkpoint."""
     folder = tmp_path_factory.mktemp("outside")
-    checkpoints = made(database, clock, folder)
+    checkpoints = checkpoints_in(database, clock, folder)
     old = SqlLedger(database, clock, timedelta(days=30), checkpoints)
     await old.start()
     await done(old, clock, new_record(clock))

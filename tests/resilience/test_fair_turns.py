@@ -55,7 +55,7 @@ class Timeline(FakeClock):
                     future.set_result(None)
 
 
-class Town:
+class SharedConnection:
     """A connection with little room, a vendor that takes a tenth of a second, and callers of it."""
 
     def __init__(self, quota: Quota | None = None, **policy: float) -> None:
@@ -99,34 +99,34 @@ class Town:
 @pytest.mark.parametrize(("at_once", "waiting"), [(4, 1), (4, 20), (4, 200)], ids=str)
 async def test_a_flood_of_one_caller_does_not_keep_another_out(at_once: int, waiting: int) -> None:
     """B is served each time, after one request of A's at most, and A has all the rest."""
-    town = Town(at_once=at_once, waiting=waiting)
-    await town.flooded()
-    assert (town.served["B"], town.refused["B"]) == (60, 0)
-    assert town.longest["B"] <= 2_000 * SERVICE_SECONDS + 1
-    assert town.served["A"] >= 60
+    shared = SharedConnection(at_once=at_once, waiting=waiting)
+    await shared.flooded()
+    assert (shared.served["B"], shared.refused["B"]) == (60, 0)
+    assert shared.longest["B"] <= 2_000 * SERVICE_SECONDS + 1
+    assert shared.served["A"] >= 60
 
 
 @pytest.mark.parametrize("at_once", [4, 200])
 async def test_nor_from_the_quota(at_once: int) -> None:
     """The vendor takes ten requests a second: B has each second one of them, whenever it wants it."""
-    town = Town(Quota(10, 1.0), at_once=at_once, waiting=50)
-    await town.flooded()
-    assert (town.served["B"], town.refused["B"]) == (60, 0)
-    assert town.longest["B"] <= 1_000
-    assert town.served["A"] >= 60
+    shared = SharedConnection(Quota(10, 1.0), at_once=at_once, waiting=50)
+    await shared.flooded()
+    assert (shared.served["B"], shared.refused["B"]) == (60, 0)
+    assert shared.longest["B"] <= 1_000
+    assert shared.served["A"] >= 60
 
 
 async def test_a_slot_goes_to_who_has_the_fewest() -> None:
     """Three callers that want all there is have a third each."""
-    town = Town(at_once=9, waiting=100)
-    tasks = [asyncio.create_task(town.client(name, 200)) for name in "AAAAAAAAAAAAAAAAAAAABBBBBBBBBBCCCCC"]
-    stop = asyncio.create_task(town.clock.sleep(10))
-    await town.clock.run(stop)
+    shared = SharedConnection(at_once=9, waiting=100)
+    tasks = [asyncio.create_task(shared.client(name, 200)) for name in "AAAAAAAAAAAAAAAAAAAABBBBBBBBBBCCCCC"]
+    stop = asyncio.create_task(shared.clock.sleep(10))
+    await shared.clock.run(stop)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert max(town.served.values()) - min(town.served.values()) <= 9
-    assert not town.refused
+    assert max(shared.served.values()) - min(shared.served.values()) <= 9
+    assert not shared.refused
 
 
 async def test_in_a_full_queue_the_longest_makes_room() -> None:

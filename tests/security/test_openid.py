@@ -42,7 +42,7 @@ ENDLESS = [
 ALGORITHMS = {"rsa": "RS256", "ec": "ES256", "other": "RS256"}
 
 
-class House:
+class ServedIssuer:
     """An issuer that is served on loopback, and what checks its tokens."""
 
     def __init__(self, server: RawServer, published: list[str]) -> None:
@@ -51,7 +51,7 @@ class House:
         self.clock = FakeClock()
         self.transport = HttpTransport(SystemClock(), [server.url])
         issuer = Issuer(server.url, AUDIENCE, ("RS256", "ES256"), "sub", "scope")
-        self.tokens = OpenIdTokens(issuer, Lasting(self.transport), self.clock)
+        self.tokens = OpenIdTokens(issuer, RealTimeTransport(self.transport), self.clock)
 
     def token(self, key: str = "rsa", key_id: str | None = None, **claims: Any) -> str:
         """A token that is good, but for what is given."""
@@ -75,7 +75,7 @@ class House:
         return str(refused.value)
 
 
-class Lasting:
+class RealTimeTransport:
     """A transport whose deadlines are those of a clock that stands still."""
 
     def __init__(self, transport: HttpTransport) -> None:
@@ -99,7 +99,7 @@ def published(names: list[str]) -> bytes:
 
 
 @asynccontextmanager
-async def issuer(*names: str) -> AsyncIterator[House]:
+async def issuer(*names: str) -> AsyncIterator[ServedIssuer]:
     """An issuer with these keys."""
     keys = list(names)
 
@@ -111,20 +111,20 @@ async def issuer(*names: str) -> AsyncIterator[House]:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
 
     async with raw_server(serve, each_request=True) as server:
-        house = House(server, keys)
-        yield house
-        await house.transport.close()
+        served = ServedIssuer(server, keys)
+        yield served
+        await served.transport.close()
 
 
 async def test_a_good_token_tells_who_calls() -> None:
     """Subject and scopes are the issuer's; whoever comes with a token is never taken for the owner of an API key."""
-    async with issuer("rsa", "ec") as house:
+    async with issuer("rsa", "ec") as served:
         for key in ("rsa", "ec"):
-            caller = await house.caller(house.token(key))
+            caller = await served.caller(served.token(key))
             assert caller == Caller("jwt:desk", frozenset({"jobs:read", "connections:*"}))
-        listed = house.token(scope=["jobs:cancel", 7, "audit:read"])
-        assert (await house.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
-        nothing = await house.caller(house.token(scope=None))
+        listed = served.token(scope=["jobs:cancel", 7, "audit:read"])
+        assert (await served.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
+        nothing = await served.caller(served.token(scope=None))
         assert nothing is not None
         assert nothing.scopes == frozenset()
 
@@ -137,13 +137,13 @@ def test_an_issuer_is_kept_as_it_is_written() -> None:
 
 async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> None:
     """Its keys are found, and its tokens are those that name it with the slash."""
-    async with issuer("rsa") as house:
-        named = Issuer(f"{house.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
-        tokens = OpenIdTokens(named, Lasting(house.transport), house.clock)
-        assert await tokens.identify(house.token(iss=f"{house.server.url}/")) is not None
+    async with issuer("rsa") as served:
+        named = Issuer(f"{served.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
+        tokens = OpenIdTokens(named, RealTimeTransport(served.transport), served.clock)
+        assert await tokens.identify(served.token(iss=f"{served.server.url}/")) is not None
         with pytest.raises(TokenRefused, match="another issuer"):
-            await tokens.identify(house.token())
-        assert house.server.targets == ["/.well-known/openid-configuration", "/keys"]
+            await tokens.identify(served.token())
+        assert served.server.targets == ["/.well-known/openid-configuration", "/keys"]
 
 
 NO_TIMES: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 253_402_300_800, True, [], {}]
@@ -177,25 +177,25 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("changed", "rule"), list(BAD.values()), ids=list(BAD))
 async def test_no_other_token_is_anybodys(changed: dict[str, Any], rule: str) -> None:
     """What is not signed by the issuer for us, now and about somebody, is refused by the rule that it breaks."""
-    async with issuer("rsa", "ec") as house:
-        assert await house.rule(house.token(**changed)) == rule
+    async with issuer("rsa", "ec") as served:
+        assert await served.rule(served.token(**changed)) == rule
 
 
 @pytest.mark.parametrize("subject", ["a" * 61, "system:serviceaccount:team:" + "a" * 44, "a" * 255])
 async def test_a_subject_may_be_as_long_as_the_standard_has_it(subject: str) -> None:
     """A subject has up to 255 ASCII characters (OpenID Connect Core 1.0, 2)."""
-    async with issuer("rsa") as house:
-        caller = await house.caller(house.token(sub=subject))
+    async with issuer("rsa") as served:
+        caller = await served.caller(served.token(sub=subject))
         assert caller is not None
         assert caller.name == f"jwt:{subject}"
 
 
 async def test_equal_forms_of_a_token_are_one() -> None:
     """Audience as a text or in a list, times with a point, and times a little off: the token is good."""
-    async with issuer("rsa") as house:
-        now = house.clock.now().timestamp()
+    async with issuer("rsa") as served:
+        now = served.clock.now().timestamp()
         for claims in ({"aud": [AUDIENCE, "others"]}, {"exp": now + 60.5}, {"exp": now - 29}, {"nbf": now + 29}):
-            assert await house.caller(house.token(**claims)) is not None
+            assert await served.caller(served.token(**claims)) is not None
 
 
 STRANGE_KEYS: list[Any] = [
@@ -223,8 +223,8 @@ def test_a_key_that_cannot_be_used_harms_no_other(strange: Any) -> None:
 
 async def test_what_is_no_token_is_nobodys() -> None:
     """Tokens without a signature, with one of another kind, cut short or of endless length identify nobody."""
-    async with issuer("rsa") as house:
-        good = house.token()
+    async with issuer("rsa") as served:
+        good = served.token()
         claims = jwt.decode(good, options={"verify_signature": False})
         head, body, signature = good.split(".")
         symmetric = jwt.encode(claims, "k" * 64, "HS256", {"kid": "rsa"})
@@ -239,55 +239,55 @@ async def test_what_is_no_token_is_nobodys() -> None:
             good + "a" * 9_000,
             *ENDLESS,
         ):
-            assert await house.caller(text) is None, text[:80]
-        assert await house.caller(good) is not None
+            assert await served.caller(text) is None, text[:80]
+        assert await served.caller(good) is not None
 
 
 async def test_keys_are_fetched_once_and_rotated() -> None:
     """Many requests at once fetch the keys once; a new key is found when it is used; a withdrawn one is forgotten."""
-    async with issuer("rsa") as house:
-        await asyncio.gather(*(house.caller(house.token()) for _ in range(20)))
-        assert len(house.server.requests) == 2
-        house.published[:] = ["ec"]
-        assert await house.caller(house.token("ec")) is None, "it was looked just now"
-        house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.caller(house.token("ec")) for _ in range(20)))
+    async with issuer("rsa") as served:
+        await asyncio.gather(*(served.caller(served.token()) for _ in range(20)))
+        assert len(served.server.requests) == 2
+        served.published[:] = ["ec"]
+        assert await served.caller(served.token("ec")) is None, "it was looked just now"
+        served.clock.advance(UNKNOWN_SECONDS)
+        found = await asyncio.gather(*(served.caller(served.token("ec")) for _ in range(20)))
         assert None not in found, "all wait for the one fetch"
-        assert len(house.server.requests) == 4
-        assert await house.caller(house.token("rsa")) is None
+        assert len(served.server.requests) == 4
+        assert await served.caller(served.token("rsa")) is None
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again() -> None:
     """Tokens with invented keys have the keys fetched every half minute at most."""
-    async with issuer("rsa") as house:
+    async with issuer("rsa") as served:
         for number in range(50):
-            assert await house.caller(house.token(key_id=f"invented-{number}")) is None
-        assert len(house.server.requests) == 2
+            assert await served.caller(served.token(key_id=f"invented-{number}")) is None
+        assert len(served.server.requests) == 2
 
 
 async def test_keys_are_looked_at_again_in_time() -> None:
     """A key that is withdrawn serves for ten minutes at most."""
-    async with issuer("rsa", "ec") as house:
-        assert await house.caller(house.token("ec")) is not None
-        house.published[:] = ["rsa"]
-        assert await house.caller(house.token("ec")) is not None
-        house.clock.advance(KEYS_SECONDS)
-        assert await house.caller(house.token("ec")) is None
+    async with issuer("rsa", "ec") as served:
+        assert await served.caller(served.token("ec")) is not None
+        served.published[:] = ["rsa"]
+        assert await served.caller(served.token("ec")) is not None
+        served.clock.advance(KEYS_SECONDS)
+        assert await served.caller(served.token("ec")) is None
 
 
 async def test_a_key_that_is_replaced_under_its_id_is_found() -> None:
     """An issuer that publishes a new key under the old id is known again after half a minute, not after ten."""
-    async with issuer("rsa") as house:
-        assert await house.caller(house.token()) is not None
-        house.published[:] = ["other as rsa"]
-        replaced = house.token("other", "rsa")
-        assert await house.caller(replaced) is None, "it was looked just now"
-        house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.caller(replaced) for _ in range(20)))
+    async with issuer("rsa") as served:
+        assert await served.caller(served.token()) is not None
+        served.published[:] = ["other as rsa"]
+        replaced = served.token("other", "rsa")
+        assert await served.caller(replaced) is None, "it was looked just now"
+        served.clock.advance(UNKNOWN_SECONDS)
+        found = await asyncio.gather(*(served.caller(replaced) for _ in range(20)))
         assert None not in found
-        assert len(house.server.requests) == 4
-        assert await house.caller(house.token()) is None
-        assert len(house.server.requests) == 4
+        assert len(served.server.requests) == 4
+        assert await served.caller(served.token()) is None
+        assert len(served.server.requests) == 4
 
 
 async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
@@ -308,19 +308,19 @@ async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
 
 async def test_an_issuer_that_is_away() -> None:
     """Keys that are known serve on; without any, it is said that tokens cannot be checked now."""
-    async with issuer("rsa") as house:
-        token = house.token()
-        await house.caller(token)
-    house.clock.advance(KEYS_SECONDS)
-    assert await house.caller(token) is not None
-    fresh = OpenIdTokens(house.tokens._issuer, house.tokens._transport, house.clock)
+    async with issuer("rsa") as served:
+        token = served.token()
+        await served.caller(token)
+    served.clock.advance(KEYS_SECONDS)
+    assert await served.caller(token) is not None
+    fresh = OpenIdTokens(served.tokens._issuer, served.tokens._transport, served.clock)
     transport = FakeTransport(otherwise=VendorUnreachable("away"))
     fresh._transport = transport
     for _ in range(5):
         with pytest.raises(IssuerUnavailable):
             await fresh.identify(token)
     assert len(transport.requests) == 1, "nobody waits for one failure after the other"
-    house.clock.advance(AWAY_SECONDS)
+    served.clock.advance(AWAY_SECONDS)
     with pytest.raises(IssuerUnavailable):
         await fresh.identify(token)
     assert len(transport.requests) == 2
@@ -328,23 +328,23 @@ async def test_an_issuer_that_is_away() -> None:
 
 async def test_the_api_takes_tokens(catalogue: Catalogue) -> None:
     """A token opens what its scopes say, and the record of an action has its subject."""
-    async with issuer("rsa") as house:
-        openid = OpenIdSettings(issuer=house.server.url, audience=AUDIENCE, plain_http=True)
+    async with issuer("rsa") as served:
+        openid = OpenIdSettings(issuer=served.server.url, audience=AUDIENCE, plain_http=True)
         wired = settings().model_copy(update={"openid": openid})
-        transport = Forked(house.server.url, Lasting(house.transport))
-        made = Gateway(wired, catalogue, clock=house.clock, transport=transport, ledger=MemoryLedger())
+        transport = VendorBesideIssuer(served.server.url, RealTimeTransport(served.transport))
+        made = Gateway(wired, catalogue, clock=served.clock, transport=transport, ledger=MemoryLedger())
         path = "/v1/connections/contoso-prod/jobs/8780b28c-7079-4de1-9143-4d369289e958"
-        assert (await call(made.application, "GET", path, key=house.token())).status == 200
-        refused = await call(made.application, "POST", f"{path}/cancel", key=house.token())
+        assert (await call(made.application, "GET", path, key=served.token())).status == 200
+        refused = await call(made.application, "POST", f"{path}/cancel", key=served.token())
         assert (refused.status, refused.json["code"]) == (403, "forbidden")
-        answer = await call(made.application, "POST", f"{path}/cancel", key=house.token(scope="jobs:* connections:*"))
+        answer = await call(made.application, "POST", f"{path}/cancel", key=served.token(scope="jobs:* connections:*"))
         assert (answer.status, answer.json["caller"]) == (200, "jwt:desk")
 
 
-class Forked(FakeTransport):
+class VendorBesideIssuer(FakeTransport):
     """An obedient vendor, beside a real issuer."""
 
-    def __init__(self, url: str, issuer_transport: Lasting) -> None:
+    def __init__(self, url: str, issuer_transport: RealTimeTransport) -> None:
         """Send what is for the issuer there."""
         super().__init__(otherwise=obedient)
         self._url, self._issuer = url, issuer_transport

@@ -39,7 +39,7 @@ class Vendor(FakeTransport):
         return await super().send(request, deadline)
 
 
-class Desk:
+class ScriptedGateway:
     """A gateway to whose API requests are made, whose vendor follows a script."""
 
     def __init__(self, catalogue: Catalogue, ledger: Ledger, clock: FakeClock, wired: Settings | None = None) -> None:

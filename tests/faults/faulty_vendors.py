@@ -189,7 +189,7 @@ class Call:
 
 
 @dataclass
-class World:
+class FaultyVendors:
     """The `Transport` port, with both vendors behind it: as many accounts of each as are asked for.
 
     Where `is_spoilt`, each request meets a fault. `calls` are the requests for actions, `story` is all that happened.

@@ -16,7 +16,7 @@ OTHER = "https://vendor.test"
 """An origin that each of them may call too."""
 
 
-class Caller:
+class Sender:
     """Sends requests through one transport for each origin."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A gateway on the bench: wired as in the product, but for the clock and the vendor."""
+"""The engine of a gateway, wired as in the product except for the clock and the vendor."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CALLER = "somebody"
 Given = Mapping[str, Json]
 NOTHING: Given = {}
 
-MakeBench = Callable[..., "Bench"]
-"""Makes a bench whose vendor follows the script that the arguments are."""
+MakeEngine = Callable[..., "ScriptedEngine"]
+"""Makes an engine whose vendor follows the script in the arguments."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Failure:
         return self.problem.code, self.problem.status, outcome, self.record.status
 
 
-class Bench:
+class ScriptedEngine:
     """The engine of a gateway whose vendor follows a script."""
 
     def __init__(self, catalogue: Catalogue, script: Iterable[Line] = ()) -> None:
