@@ -42,7 +42,7 @@ def stored_keys(folder: Path) -> list[ApiKey]:
 
 
 def test_a_key_is_shown_once(tmp_path: Path) -> None:
-    """It is printed alone, kept by its hash, and never shown again."""
+    """A new key is printed alone, stored as a hash, and never shown again."""
     text = new_key(tmp_path)
     (key,) = stored_keys(tmp_path)
     assert key.caller == Caller("desk", frozenset({"jobs:*", "connections:contoso-*"}))
@@ -55,7 +55,7 @@ def test_a_key_is_shown_once(tmp_path: Path) -> None:
 
 
 def test_a_key_can_have_an_end(tmp_path: Path) -> None:
-    """After the time that was given."""
+    """A key with an end is refused after that time."""
     new_key(tmp_path, "--expires", "90d")
     (key,) = stored_keys(tmp_path)
     assert key.expires_at == key.created_at + timedelta(days=90)
@@ -76,13 +76,13 @@ def test_an_access_key_is_shown_once_too(tmp_path: Path) -> None:
 
 
 def test_no_access_key_is_made_unless_it_is_wanted(tmp_path: Path) -> None:
-    """Of other keys nothing is kept by which anybody could call."""
+    """A key without an access key stores no secret that a client could sign with."""
     new_key(tmp_path)
     assert stored_keys(tmp_path)[0].access_secret is None
 
 
 def test_rotation_makes_another_access_key(tmp_path: Path) -> None:
-    """For a key that has one."""
+    """Rotating a key with an access key makes a new access key."""
     run(tmp_path, "create", "desk", "--scope", "jobs:*", "--access-key")
     (old,) = stored_keys(tmp_path)
     new_secret = run(tmp_path, "rotate", old.id).stdout.split()[1]
@@ -92,7 +92,7 @@ def test_rotation_makes_another_access_key(tmp_path: Path) -> None:
 
 
 def test_rotation_overlaps(tmp_path: Path) -> None:
-    """The new key opens the same at once, the old one for a while longer."""
+    """After a rotation the new key works immediately, and the old one for a limited time."""
     old_text = new_key(tmp_path, "--expires", "90d")
     (old,) = stored_keys(tmp_path)
     said = run(tmp_path, "rotate", old.id, "--overlap", "2h")
@@ -108,7 +108,7 @@ def test_rotation_overlaps(tmp_path: Path) -> None:
 
 
 def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
-    """And can be neither rotated nor revoked again."""
+    """A revoked key is refused, and can be neither rotated nor revoked again."""
     text = new_key(tmp_path)
     key_id = text.split("_")[1]
     assert run(tmp_path, "revoke", key_id).exit_code == 0
@@ -130,7 +130,7 @@ def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, command: list[str], mend: str) -> None:
-    """With how to mend it, and no traceback."""
+    """A mistake is reported with a remedy and without a traceback."""
     said = run(tmp_path, *command)
     assert said.exit_code in {1, 2}
     assert mend in re.sub(r"\s+", " ", said.stderr)
@@ -156,7 +156,7 @@ async def test_a_gateway_that_runs_takes_over_what_changes(tmp_path: Path) -> No
 
 
 def test_scopes_survive(tmp_path: Path) -> None:
-    """Everything that a caller may do is found again."""
+    """The scopes of a stored key are read back unchanged."""
     database = Database.in_folder(tmp_path)
     database.migrate()
     key = ApiKey("0" * 12, Caller("desk", EVERYTHING), b"1" * 32, NOW)

@@ -38,7 +38,7 @@ def address(kind: str, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def times() -> ReconciliationTimes:
-    """How soon the gateways find out what nobody told. A slow machine has time enough for a call."""
+    """How soon the gateways reconcile. A slow machine has enough time for a call."""
     return ReconciliationTimes(vendor_seconds=5.0, lease_seconds=0.5)
 
 

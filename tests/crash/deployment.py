@@ -35,18 +35,18 @@ from tests.support.crashing import (
 from tests.support.patience import PATIENCE
 
 AT_ONCE = 8
-"""How many requests there are at the same time, where it is not said otherwise."""
+"""Default number of concurrent requests."""
 ANSWER_SECONDS = PATIENCE
-"""How long a client waits for an answer."""
+"""Seconds that a client waits for an answer."""
 SETTLED_SECONDS = 30.0
-"""Within this time of a restart everything has to be settled; a busy machine may take several times as long."""
+"""Seconds after a restart within which everything has to be settled; a busy machine may take several times as long."""
 NAMES = {"azure-job-router": "azure-sandbox", "vonage-contact-center": "vonage-sandbox"}
-"""What the connections to the simulated vendors are called."""
+"""Names of the connections to the simulated vendors."""
 
 
 @dataclass(frozen=True)
 class JobActionKind:
-    """An action that can be asked for, and the vendor status that a job has to have for it."""
+    """An action of a vendor, and the vendor status that a job needs for it."""
 
     vendor: str
     action: str
@@ -75,7 +75,7 @@ class Deployment:
         self.fleet = [self.gateway_group.start() for _ in range(size)]
 
     def restart(self, position: int = 0, crash: Crash | None = None) -> None:
-        """Put a new gateway in the place of one that is gone. Where it ends while it starts, so do the next ones."""
+        """Replace a gateway that has ended. If the new one ends while it starts, start others until one stays."""
         end = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -89,13 +89,13 @@ class Deployment:
                 return
 
     def renew(self) -> None:
-        """Put new gateways in the place of all, which end at no step."""
+        """Replace every gateway by one that ends at no step."""
         for position, each in enumerate(self.fleet):
             each.kill()
             self.restart(position)
 
     def want(self, kind_of_action: JobActionKind, *, with_key: bool = True) -> WantedAction:
-        """Something to be asked for, on a job that was made for it."""
+        """Make a job, and return an action that a client wants on it."""
         job_id = self.sandbox.vendor(kind_of_action.vendor).create_job(kind_of_action.status)
         made = WantedAction(
             NAMES[kind_of_action.vendor], kind_of_action.action, job_id, [str(uuid.uuid4())] if with_key else []
@@ -104,7 +104,7 @@ class Deployment:
         return made
 
     def ask(self, wanted: WantedAction) -> Answer | None:
-        """Ask for it once, as soon as there is somebody to ask; None where there is no answer."""
+        """Ask for the action once, as soon as a gateway listens. Return None if there is no answer."""
         if wanted.is_not_carried_out:
             wanted.keys.append(str(uuid.uuid4()))
         path = f"/v1/connections/{wanted.connection}/jobs/{wanted.job_id}/{wanted.action}"
@@ -154,7 +154,7 @@ class Deployment:
         return self.seconds_since_start()
 
     def _unsettled(self) -> Sequence[object]:
-        """What is open, or why nobody can tell."""
+        """The records that are not settled, or the reason why they cannot be read."""
         if gone := self.revive():
             return gone
         try:
@@ -163,18 +163,18 @@ class Deployment:
             return [error]
 
     def seconds_since_start(self) -> float:
-        """How long ago the gateway was started that was started last."""
+        """Seconds since the last start of a gateway."""
         return time.monotonic() - max(each.started_at for each in self.fleet)
 
     def revive(self) -> Sequence[GatewayProcess]:
-        """Start again what is not there; gives what that was."""
+        """Restart the gateways that have ended, and return the ended ones."""
         gone = [(position, each) for position, each in enumerate(self.fleet) if not each.is_alive]
         for position, _ in gone:
             self.restart(position)
         return [each for _, each in gone]
 
     def ask_again(self) -> int:
-        """Ask once more for all that may be asked for again; gives how much that was."""
+        """Ask again for all actions that may be sent again, and return their number."""
         repeatable = [wanted for wanted in self.wanted_actions if wanted.may_be_asked_again]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(self.ask, repeatable))

@@ -1,4 +1,4 @@
-"""What must be true whatever crashed: of the answers, of the records, and of the calls that the vendors saw."""
+"""The oracle: what must be true of answers, records and vendor calls after any crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client was told, and the record that it was told of."""
+    """An answer to a client, with the id of the record in it."""
 
     status: int
     code: str | None = None
@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def settles(self) -> str | None:
-        """The outcome of the record for good, where that is what the client was told."""
+        """The final outcome that the client was told; None if it was told none."""
         return self.outcome if self.record and self.code != IN_USE and self.outcome != "unknown" else None
 
 
@@ -57,7 +57,7 @@ class WantedAction:
 
     @property
     def may_be_asked_again(self) -> bool:
-        """Whether nobody knows yet, and asking again can do no harm."""
+        """Whether the outcome is unknown and sending again is harmless."""
         if not self.keys:
             return False
         last = self.answers[-1] if self.answers else None
@@ -122,7 +122,7 @@ def job_in(path: str) -> str:
 
 
 def violations(wanted_actions: Iterable[WantedAction], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
-    """Everything that must not be, in words."""
+    """Every violation of the promises, as text."""
     calls_of: defaultdict[str, list[Call]] = defaultdict(list)
     records_of: defaultdict[str, list[Record]] = defaultdict(list)
     for call in calls:
@@ -165,7 +165,7 @@ def _of_job(records: Sequence[Record], calls: Sequence[Call]) -> Iterator[str]:
 
 
 def _of_wanted(wanted: WantedAction, by_id: Mapping[str, Record]) -> Iterator[str]:
-    """What is wrong with what a client was told."""
+    """The violations in the answers to one wanted action."""
     for answer in wanted.answers:
         record = by_id.get(answer.record or "")
         if answer.record and record is None:
@@ -187,7 +187,7 @@ def is_of(record: Record, wanted: WantedAction) -> bool:
 
 
 def broken_parts(address: str) -> list[str]:
-    """What is wrong with the ledger itself: a broken chain, an event that is missing, an index that says otherwise."""
+    """The defects of the ledger: a broken chain, a missing event, an index that contradicts the events."""
     database = Database.at(address)
     try:
         verdict = verify(database)

@@ -1,4 +1,4 @@
-"""Many ends in a row, at random moments and at named steps, and other troubles beside them."""
+"""A storm: gateways end at random moments and at named steps, while other troubles happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vendor that fails just when somebody wants to know what came of an action that a crash left behind."""
+"""A vendor that fails while the outcome of an action is read after a crash."""
 
 from __future__ import annotations
 

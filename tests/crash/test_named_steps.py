@@ -30,7 +30,7 @@ TOLD: Mapping[Point, tuple[int, str, bool]] = {
 
 
 def test_an_end_at_any_step_loses_nothing_and_repeats_nothing(deployment: Deployment, address: str) -> None:
-    """Wherever a gateway ends, its action is settled truly within 30 s of the restart, and then done once."""
+    """At whatever step a gateway ends, its action is settled correctly within 30 s of the restart and done once."""
     deployment.start()
     cut_off = [(point, deployment.want(kind_of_action)) for point in AFTERWARDS for kind_of_action in (CANCEL, PAUSE)]
     for point, wanted in cut_off:

@@ -1,4 +1,4 @@
-"""The judge of the other tests here is no fool: it sees each thing that must not be."""
+"""The oracle of the crash tests reports every kind of violation."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_key_that_was_let_go_of_may_be_used_again() -> None:
     ids=lambda each: each.replace(" ", "-") if isinstance(each, str) else "",
 )
 def test_what_must_not_be_is_seen(wanted: WantedAction, records: list[Record], calls: list[Call], told: str) -> None:
-    """Each way to lose, to repeat or to tell untruths is found."""
+    """The oracle finds each kind of lost, repeated or misreported action."""
     assert [each for each in violations([wanted], records, calls) if told in each]
 
 

@@ -1,4 +1,4 @@
-"""A gateway that stood still, and goes on at the moment at which somebody takes over what it was working on."""
+"""A gateway that was paused and goes on when another one takes over its record."""
 
 from __future__ import annotations
 

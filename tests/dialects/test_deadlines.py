@@ -56,7 +56,7 @@ async def test_reads_have_it_too(scripted: ScriptedGateway) -> None:
 
 @pytest.mark.parametrize("written", ["0", "0.0", ".5", "-1", "1e3", "5s", "", "99999", "1, 2", "NaN"])
 async def test_what_is_no_time_is_refused(scripted: ScriptedGateway, written: str) -> None:
-    """A Request-Timeout that is no time greater than zero is a mistake of the client's, and is named."""
+    """A Request-Timeout that is not a positive number is refused by its name."""
     answer = await scripted.get(JOB, **{"request-timeout": written})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/header/Request-Timeout")
     assert scripted.vendor.requests == []
@@ -75,7 +75,7 @@ async def test_the_vendor_is_told_the_ids(scripted: ScriptedGateway, target: Tar
 
 @pytest.mark.parametrize("trace", ["", "00-0-0-0", f"ff{TRACE[2:]}", f"{TRACE} x", f"{TRACE}-\x7f", TRACE.upper()])
 async def test_a_trace_that_is_none_goes_nowhere(scripted: ScriptedGateway, trace: str) -> None:
-    """Nothing that is no traceparent reaches a vendor, or makes a request fail."""
+    """An invalid traceparent neither reaches a vendor nor makes a request fail."""
     scripted.answers(reply(200, azure_job("queued")))
     assert (await scripted.get(JOB, traceparent=trace)).status == 200
     assert "traceparent" not in scripted.vendor.requests[0].headers

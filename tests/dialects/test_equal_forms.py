@@ -224,7 +224,7 @@ async def test_records_are_found_by_an_id_in_any_case(clients: VendorClients) ->
     ],
 )
 def test_the_document_says_what_is_a_uuid(schema: dict[str, Any], is_uuid: bool) -> None:
-    """By its format, or by a pattern that takes nothing else."""
+    """A document declares a UUID by its format or by a pattern that accepts nothing else."""
     form = form_of(schema)
     assert (form is not None and form(UPPER) == VONAGE_JOB) is is_uuid
     assert form is None or form("ABC") == "ABC"
@@ -232,7 +232,7 @@ def test_the_document_says_what_is_a_uuid(schema: dict[str, Any], is_uuid: bool)
 
 @row("Id of a job action")
 async def test_the_id_of_a_job_action_has_no_case(clients: VendorClients) -> None:
-    """It is a UUID too."""
+    """The id of a job action is a UUID, so its case does not matter."""
     made = await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause")
     read = await unified(clients, "GET", f"/v1/job-actions/{made.json['id'].upper()}")
     assert (read.status, read.json["id"]) == (200, made.json["id"])
@@ -316,7 +316,7 @@ MEDIA = row("Media type: `Content-Type`, `Accept`")
     ],
 )
 async def test_a_media_type_is_the_same_in_any_form(clients: VendorClients, kind: str) -> None:
-    """Case, blanks and quotes make no other type."""
+    """Case, blanks and quotes do not change a media type."""
     path = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/cancel"
     assert (await unified(clients, "POST", path, [("content-type", kind)], b'{"note": "x"}')).status == 200
 
@@ -390,7 +390,7 @@ async def test_preferences_are_read_as_the_standard_has_them(
 
 @row("Header field")
 async def test_a_field_is_the_same_in_parts(clients: VendorClients) -> None:
-    """Several fields are one list, and blanks around a value are no part of it."""
+    """Several fields of one name are one list, and blanks around a value do not count."""
     headers = [("prefer", "handling=strict "), ("prefer", "\twait=5")]
     answer = await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause", headers)
     assert answer.headers["preference-applied"] == "handling=strict, wait=5"

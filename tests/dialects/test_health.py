@@ -42,14 +42,14 @@ def scripted(catalogue: Catalogue, ledger: Ledger, clock: FakeClock) -> Scripted
 
 
 async def health(scripted: ScriptedGateway) -> Any:
-    """What the API tells."""
+    """The health of a connection, as the API reports it."""
     answer = await scripted.get(HEALTH)
     assert answer.status == 200, answer.body
     return answer.json
 
 
 async def test_a_connection_that_nobody_has_used(scripted: ScriptedGateway) -> None:
-    """All is well, as far as anybody knows, and nobody was asked."""
+    """An unused connection is reported as healthy, and no vendor is called."""
     assert await health(scripted) == {
         "connection": "contoso-prod",
         "breaker": {"state": "closed", "failures": 0},
@@ -108,7 +108,7 @@ async def test_the_key_of_an_action_that_was_not_sent_is_free_again(scripted: Sc
 
 
 async def test_a_quota_that_is_used_up(scripted: ScriptedGateway) -> None:
-    """Who would have to wait for longer than the deadline is told to come again; no 429 of the vendor is provoked."""
+    """A request that would wait beyond its deadline is refused with Retry-After, and the vendor's quota is kept."""
     scripted.answers(*[reply(200, azure_job("queued"))] * 50)
     for _ in range(50):
         assert (await scripted.get(JOB)).status == 200
@@ -122,7 +122,7 @@ async def test_a_quota_that_is_used_up(scripted: ScriptedGateway) -> None:
 
 
 async def test_readiness_is_told_without_names(scripted: ScriptedGateway) -> None:
-    """The probe sums up all connections, for whoever asks; nothing in it names one, and no vendor is asked."""
+    """The probe sums up all connections without naming one, and calls no vendor."""
     scripted.answers(*[reply(500)] * 5)
     for _ in range(5):
         await scripted.get(JOB)
@@ -146,7 +146,7 @@ async def test_readiness_is_told_without_names(scripted: ScriptedGateway) -> Non
 async def test_a_gateway_without_its_ledger_is_not_ready(
     scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing can be done without it; alive it is."""
+    """A gateway without its ledger is alive but not ready."""
 
     async def fail(*_: object) -> None:
         raise LedgerUnavailable("The disk is gone.")

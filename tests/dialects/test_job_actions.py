@@ -42,7 +42,7 @@ async def ids(scripted: ScriptedGateway) -> list[str]:
 
 
 async def listed(scripted: ScriptedGateway, ids: list[str], query: Mapping[str, str]) -> list[int]:
-    """Which of these a list holds: the first has the number 0."""
+    """The positions, from 0, of the job actions in a list."""
     answer = await scripted.get(f"{PATH}?{urlencode(query)}")
     assert answer.status == 200, answer.body
     assert answer.json["nextCursor"] is None
@@ -173,7 +173,7 @@ async def test_pages(
 
 
 async def test_pages_while_more_is_done(scripted: ScriptedGateway, ids: list[str]) -> None:
-    """What is asked for meanwhile neither moves the pages nor comes twice."""
+    """Job actions that are added while a client pages neither move the pages nor appear twice."""
     first = (await scripted.get(f"{PATH}?limit=3")).json
     scripted.answers(CANCEL.applied)
     await scripted.act(CANCEL)

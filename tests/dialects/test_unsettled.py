@@ -77,7 +77,7 @@ async def test_the_record_shows_how_the_outcome_was_found(scripted: ScriptedGate
 
 
 async def test_an_outcome_that_is_never_known(scripted: ScriptedGateway) -> None:
-    """Where nobody looks any more, the outcome stays unknown, and nobody is told to come back."""
+    """Once reconciliation gives up, the outcome stays unknown, and the answer has no Retry-After."""
     scripted.answers(*VONAGE_CANCEL.before(), SILENCE)
     location = (await scripted.act(VONAGE_CANCEL, "key")).headers["location"]
     await scripted.settle(3_600, reply(500))
@@ -129,7 +129,7 @@ async def test_an_action_that_is_waited_for_is_answered_as_it_turned_out(
 async def test_an_action_that_is_waited_for_and_was_not_carried_out(
     scripted: ScriptedGateway, problems: Problems
 ) -> None:
-    """Where the job shows that nothing was done, who waits is told so by a problem that holds the job."""
+    """If the job shows that nothing was done, a waiting client gets a problem that contains the job."""
     scripted.answers(SILENCE)
     answer = await meanwhile(scripted, scripted.act(CANCEL, headers=waiting(20)), 15, CANCEL.job(CANCEL.allowed_in))
     problem = problems.check(answer, answer.headers)
@@ -140,7 +140,7 @@ async def test_an_action_that_is_waited_for_and_was_not_carried_out(
 
 
 async def test_waiting_has_an_end(scripted: ScriptedGateway) -> None:
-    """Where the seconds pass and the outcome is still unknown, the answer is the 202 with what is known by then."""
+    """If the outcome is still unknown after the wait, the answer is 202 with what is known so far."""
     scripted.answers(SILENCE)
     answer = await meanwhile(scripted, scripted.act(CANCEL, headers=waiting(5)), 5, CANCEL.job(CANCEL.allowed_in))
     assert (answer.status, answer.json["outcome"], len(answer.json["readings"])) == (202, "unknown", 1)
@@ -158,7 +158,7 @@ async def test_a_record_is_waited_for(scripted: ScriptedGateway) -> None:
 
 
 async def test_a_record_that_stays_unsettled(scripted: ScriptedGateway) -> None:
-    """Where the seconds pass, the record is given as it is, and when to look again."""
+    """If the wait passes, the answer is the record as it is, with Retry-After."""
     scripted.answers(SILENCE)
     location = (await scripted.act(CANCEL)).headers["location"]
     answer = await meanwhile(scripted, scripted.get(location, prefer="wait=1"), 1, reply(500))
@@ -178,7 +178,7 @@ async def test_nobody_waits_for_what_is_known(scripted: ScriptedGateway, target:
 
 
 async def test_a_record_of_nobody(scripted: ScriptedGateway, problems: Problems) -> None:
-    """Nobody waits for a record that there is not."""
+    """A request for an unknown record is refused without waiting."""
     location = "/v1/job-actions/019a9b3c-5e0e-7c4b-9f5a-3d8f0e1c2b4a"
     answer = await asyncio.wait_for(scripted.get(location, prefer="wait=60"), 5)
     assert problems.check(answer, answer.headers)["code"] == "unknown-job-action"
@@ -215,7 +215,7 @@ async def test_a_record_of_nobody(scripted: ScriptedGateway, problems: Problems)
     ],
 )
 async def test_how_to_prefer_to_wait(scripted: ScriptedGateway, prefer: str, applied: str | None) -> None:
-    """A number of seconds is honoured, up to 60, and said to be; what is none is ignored (RFC 7240)."""
+    """`wait` is honoured up to 60 seconds and confirmed; an invalid value is ignored (RFC 7240)."""
     scripted.answers(CANCEL.applied)
     answer = await scripted.act(CANCEL, headers=[("prefer", prefer)])
     assert (answer.status, answer.headers.get("preference-applied")) == (200, applied)

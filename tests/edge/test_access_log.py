@@ -1,4 +1,4 @@
-"""What of a target stands in the access log: nothing that may be a key in the wrong place."""
+"""The targets in the access log contain nothing that could be a key in the wrong place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REFUSED = [
 @pytest.mark.parametrize(("path", "shown"), REFUSED)
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 502])
 def test_what_is_refused_is_logged_in_known_words(logged: LoggedTargets, path: str, shown: str, status: int) -> None:
-    """Of a refused request stay the documents' words and the names of connections and vendors, and no query."""
+    """A refused request is logged with documented words and the names of connections and vendors, without its query."""
     for is_api in (True, False):
         assert logged(path, b"", status, is_api=is_api) == (shown, b"")
         assert logged(path, f"a={SECRET}".encode(), status, is_api=is_api) == (shown, b"...")

@@ -1,4 +1,4 @@
-"""What clients call the gateway by, behind proxies: trusted ones are believed, of all others nothing is."""
+"""The gateway's address behind proxies: the fields of trusted proxies count, those of all others do not."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ async def client_of(proxied: ProxiedGateway) -> str | None:
 
 
 async def test_without_the_setting_nobody_is_believed(catalogue: Catalogue) -> None:
-    """The setting is off by default."""
+    """Without the setting no proxy is trusted."""
     assert ServerSettings().trusted_proxies == ()
     proxied = ProxiedGateway(catalogue, ())
     assert (await proxied.ask("GET", "/nope", TOLD)).json["type"] == f"{UNCHANGED}/problems/unknown-path"
@@ -191,7 +191,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("name", "value", "status"), HOSTILE)
 async def test_hostile_values_are_refused(proxied: ProxiedGateway, name: str, value: str, status: int) -> None:
-    """What leads elsewhere, or is none of its kind, is refused by the field's name, and not repeated."""
+    """A forwarded value that is invalid or leads elsewhere is refused by the field's name and not repeated."""
     answer = await proxied.ask("GET", "/", {**TOLD, name: value})
     assert (answer.status, answer.json["type"].startswith("/problems/")) == (status, True)
     assert "evil" not in str(answer)
@@ -243,7 +243,7 @@ async def test_a_signature_counts_behind_a_proxy(proxied: ProxiedGateway, told: 
 
 
 async def test_plain_http_behind_a_proxy_is_https_unless_it_tells(catalogue: Catalogue) -> None:
-    """Where plain http is meant, the proxy before it is taken to be https, as long as it does not say otherwise."""
+    """Behind a proxy, the gateway's address is https unless the proxy says otherwise."""
     proxied = ProxiedGateway(catalogue, plain_http=True)
     kind = "problems/unknown-path"
     assert (await proxied.ask("GET", "/nope", {})).json["type"] == f"https://gateway.test/{kind}"

@@ -1,4 +1,4 @@
-"""The compiled validation and Connexion's own say the same of every request, but for the exceptions that are listed.
+"""The compiled validation and Connexion's own judge every request alike, except for the listed exceptions.
 
 Both serve `specs/gateway.yaml`, and both get the same generated requests, in this process and without a server between.
 What counts is whether the handler is reached, and with which values. Findings that are not listed do not show in that,
@@ -657,7 +657,7 @@ EXCEPTIONS: list[Departure] = [
         (partial(make.field, name="authorization", value=f"Bearer\t{API_KEY}"),),
     ),
 ]
-"""Everything in which the two differ, and Connexion is wrong."""
+"""Every difference between the two in which Connexion is wrong."""
 
 
 @dataclass(frozen=True)
@@ -699,7 +699,7 @@ Disagreement = tuple[Request, Verdict, Verdict]
 
 
 async def unexplained(pair: SideBySide, request: Request, expected: Expected = is_an_answer) -> Disagreement | None:
-    """What the two disagree about, and no exception says why; None where they agree.
+    """The disagreement that no exception explains; None if there is none.
 
     What an exception is about is mended, so that nothing else hides behind it.
     """
@@ -717,7 +717,7 @@ async def unexplained(pair: SideBySide, request: Request, expected: Expected = i
 
 @pytest.mark.parametrize("name", TARGETS)
 async def test_both_say_the_same_of_each_change(pair: SideBySide, name: str) -> None:
-    """Each change that is written down is made by itself to a plain request, with a body and without."""
+    """Both judge each single change to a plain request alike, with a body and without."""
     plain = make.plain(TARGETS[name])
     bodiless = make.no_content(plain)
     for change in make.changes(plain.target):
@@ -730,7 +730,7 @@ async def test_both_say_the_same_of_each_change(pair: SideBySide, name: str) -> 
 @patiently(max_examples=EXAMPLES)
 @given(data=st.data())
 async def test_both_say_the_same_of_several_changes(pair: SideBySide, name: str, data: st.DataObject) -> None:
-    """Changes, written down and drawn, are made to valid requests."""
+    """Both judge valid requests with several random changes alike."""
     assert await unexplained(pair, data.draw(REQUESTS[name])) is None
 
 
@@ -739,7 +739,7 @@ async def test_both_say_the_same_of_several_changes(pair: SideBySide, name: str,
 @patiently(max_examples=EXAMPLES // 4 or 1)
 @given(data=st.data())
 async def test_both_accept_what_is_valid(pair: SideBySide, name: str, data: st.DataObject) -> None:
-    """What the document allows is accepted with the same values, and needs no exception."""
+    """Both accept every request that the document allows, with the same values."""
     here, there = await pair.verdicts(data.draw(VALID[name]))
     assert (here.kind, here) == (ACCEPTED, there)
 

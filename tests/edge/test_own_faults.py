@@ -1,4 +1,4 @@
-"""Faults of our own: told as such, logged in full, and shown without any of it (C11, C16)."""
+"""Faults of the gateway: answered as 500, logged in full, and shown without details (C11, C16)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CONNECTION: dict[str, Json] = {
 
 @dataclass
 class LyingGateway:
-    """A gateway whose handlers do what a test says."""
+    """A gateway whose handlers return what a test says."""
 
     application: Application
     reply: Any = None
@@ -79,7 +79,7 @@ def serving(
 
 @pytest.fixture(scope="module")
 def lying(catalogue: Catalogue) -> LyingGateway:
-    """A gateway that can be made to lie."""
+    """A gateway whose replies can depart from its document."""
     made = LyingGateway(lambda *_: nothing())
     made.application = serving(catalogue.api, made.handle)
     return made
@@ -150,7 +150,7 @@ def test_replies_are_checked_in_development_and_by_setting(
     "lie", [{**CONNECTION, "endpoint": "\ud800"}, {**CONNECTION, "endpoint": float("nan")}], ids=str
 )
 async def test_a_reply_that_cannot_be_written_is_not_sent(lying: LyingGateway, problems: Problems, lie: Any) -> None:
-    """What has no form in JSON gives 500 as well, and no half a reply."""
+    """A reply that cannot be written as JSON gives 500 and no partial reply."""
     lying.reply = lie
     answer = await call(lying.application, "GET", "/v1/connections/a")
     assert problems.check(answer, answer.headers)["code"] == "gateway-error"
@@ -185,7 +185,7 @@ async def test_an_unexpected_error_is_logged_and_not_shown(
 async def test_a_problem_that_cannot_be_written_is_a_problem_too(
     lying: LyingGateway, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even where the words of a problem have no form in UTF-8, the client gets a problem and not a broken line."""
+    """A problem whose text cannot be encoded as UTF-8 still reaches the client as a problem."""
     lying.reply = UnknownJob("\ud800", Explanation(vendor=VendorResponse("a", message="\udfff")))
     # What is logged cannot be written either, and pytest's workers would have to.
     with caplog.at_level(logging.CRITICAL):

@@ -41,19 +41,19 @@ def limited(catalogue: Catalogue) -> LimitedGateway:
 
 
 def rate(answer: Answer) -> tuple[Any, Any]:
-    """What an answer says of it."""
+    """The rate fields of an answer."""
     return answer.headers.get("ratelimit-policy"), answer.headers.get("ratelimit")
 
 
 async def test_every_answer_tells_what_is_left(limited: LimitedGateway) -> None:
-    """Also one that is a problem; but not one to somebody who is not known."""
+    """Every answer to a known caller, problems included, tells what is left of the rate."""
     assert rate(await limited.ask()) == ('"caller";q=10;w=5', '"caller";r=9;t=1')
     assert rate(await limited.ask(path="/v1/vendors/nobody")) == ('"caller";q=10;w=5', '"caller";r=8;t=1')
     assert rate(await limited.ask("nobody")) == (None, None)
 
 
 async def test_who_asks_too_often_waits(limited: LimitedGateway) -> None:
-    """429 with Retry-After, until there is room again; others do not notice."""
+    """A caller beyond its rate gets 429 with Retry-After, and other callers are not affected."""
     for _ in range(10):
         assert (await limited.ask()).status == 200
     refused = await limited.ask()
@@ -65,14 +65,14 @@ async def test_who_asks_too_often_waits(limited: LimitedGateway) -> None:
 
 
 async def test_strangers_cost_nobody_anything(limited: LimitedGateway) -> None:
-    """Requests with wrong keys do not count for those whose keys they are not."""
+    """Requests with wrong keys count against no caller's rate."""
     for _ in range(20):
         assert (await limited.ask("nobody")).status == 401
     assert rate(await limited.ask())[1] == '"caller";r=9;t=1'
 
 
 async def test_no_limit(catalogue: Catalogue) -> None:
-    """Where there is none, nothing is said of one."""
+    """Without a limit, answers have no rate fields."""
     made = Gateway(settings(), catalogue, clock=FakeClock(), transport=FakeTransport(), ledger=MemoryLedger())
     for _ in range(30):
         answer = await call(made.application, "GET", "/v1/vendors")

@@ -20,7 +20,7 @@ CANCEL, CLOSE, *OF_VONAGE = TARGETS
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 async def test_the_record_says_what_was_asked_and_what_came_of_it(make_engine: MakeEngine, target: Target) -> None:
-    """A 2xx as documented makes the record succeeded and applied, with the status that the vendor documents."""
+    """A documented 2xx makes the record `succeeded` and `applied`, with the documented vendor status."""
     made = make_engine(*target.before(), target.applied)
     record = await made.perform(target)
     assert (record.status, record.outcome) == (JobActionStatus.SUCCEEDED, Outcome.APPLIED)
@@ -38,7 +38,7 @@ async def test_the_record_says_what_was_asked_and_what_came_of_it(make_engine: M
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 async def test_the_request_is_the_one_of_the_documents(make_engine: MakeEngine, target: Target) -> None:
-    """Method, URL and body are, to the byte, those of the samples in the vendor's documents; nothing else is sent."""
+    """Method, URL and body equal the samples in the vendor's documents byte for byte, and nothing else is sent."""
     made = make_engine(*target.before(), target.applied)
     await made.perform(target)
     (sent,) = made.sent

@@ -31,7 +31,7 @@ UNDER_WAY = assignment()
 async def test_the_assignment_that_is_found_is_the_one_that_is_closed(
     make_engine: MakeEngine, assignments: Any
 ) -> None:
-    """The one closable assignment goes into the path, into the record, and nowhere else; the job is read once."""
+    """The only closable assignment goes into the path and the record, and the job is read once."""
     made = make_engine(reply(200, azure_job("completed", assignments=assignments)), reply(200, {}))
     await made.actions.perform(made.request("contoso-prod", "close", AZURE_JOB, {"note": "Closing job"}))
     read, close = made.sent
@@ -55,7 +55,7 @@ async def test_the_assignment_that_is_found_is_the_one_that_is_closed(
 async def test_where_it_is_not_clear_the_caller_chooses(
     make_engine: MakeEngine, assignments: Any, candidates: tuple[str, ...]
 ) -> None:
-    """No or several closable assignments: 409 that names them, and no action is sent."""
+    """With no closable assignment or several, the answer is 409 that names them, and no action is sent."""
     made = make_engine(reply(200, azure_job("completed", assignments=assignments)))
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.summary == ("ambiguous-parameter", 409, Outcome.NOT_SENT, "failed")
@@ -65,7 +65,7 @@ async def test_where_it_is_not_clear_the_caller_chooses(
 
 @pytest.mark.parametrize("status", ["queued", "assigned", "closed", "cancelled", "a new word"])
 async def test_a_job_in_the_wrong_state_is_told_before_anything_is_sent(make_engine: MakeEngine, status: str) -> None:
-    """Where the job that is read does not allow the action, that is the answer, and no action is sent."""
+    """If the job does not allow the action, the answer says so, and no action is sent."""
     made = make_engine(reply(200, azure_job(status, assignments={"a-1": DONE})))
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.summary == ("wrong-state", 409, Outcome.NOT_SENT, "failed")
@@ -87,7 +87,7 @@ async def test_a_job_in_the_wrong_state_is_told_before_anything_is_sent(make_eng
     ],
 )
 async def test_a_read_that_fails_means_that_nothing_was_sent(make_engine: MakeEngine, answer: Line, code: str) -> None:
-    """Whatever goes wrong with the read, the outcome of the action is `not_sent`, never `unknown`."""
+    """If the read fails in any way, the outcome of the action is `not_sent`, never `unknown`."""
     made = make_engine(answer)
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.problem.code == code

@@ -34,7 +34,7 @@ def listed(*jobs: Any) -> HttpReply:
 
 
 async def test_what_fits_is_no_departure(make_engine: MakeEngine) -> None:
-    """Replies as the documents have them are not counted."""
+    """Replies that match the documents are not counted as drift."""
     made = make_engine(reply(200, azure_job("queued")), token(), listed(vonage_job("Running")))
     await read(made)
     await read(made, VONAGE)
@@ -56,7 +56,7 @@ DEPARTURES: dict[str, tuple[Line, tuple[int, str]]] = {
 async def test_a_departure_is_counted_and_the_reply_understood(
     make_engine: MakeEngine, answer: Line, place: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged once for each kind, with its place; the caller does not notice."""
+    """A departure is logged once for each kind with its place, and the caller gets the usual answer."""
     made = make_engine(answer, answer, answer)
     for _ in range(3):
         await read(made)
@@ -68,7 +68,7 @@ async def test_a_departure_is_counted_and_the_reply_understood(
 
 
 async def test_departures_in_a_list_are_of_one_kind(make_engine: MakeEngine) -> None:
-    """The number of an item does not make it another kind."""
+    """Equal departures of several list items are one kind."""
     jobs: list[Any] = [vonage_job("Running", startDate=7) for _ in range(4)]
     made = make_engine(token(), listed(*jobs, vonage_job("Running")))
     await read(made, VONAGE)
@@ -83,11 +83,12 @@ async def test_nothing_that_a_vendor_sends_is_shown(make_engine: MakeEngine, cap
     assert made.connection(AZURE).drift.count > 0
     assert "s3cret" not in shown
     assert "\x1b" not in shown
+    assert caplog.messages
     assert all("\n" not in message for message in caplog.messages)
 
 
 async def test_kinds_have_an_end(make_engine: MakeEngine) -> None:
-    """A vendor that departs in ever new ways is counted, and fills no memory."""
+    """The number of kinds of drift is limited, so that a vendor cannot fill the memory."""
     answers = [
         reply(200, azure_job("queued", labels={f"label-{number}": []})) for number in range(MOST_DEPARTURES + 20)
     ]

@@ -85,14 +85,14 @@ async def test_an_assignment_is_looked_up(make_engine: MakeEngine) -> None:
     ],
 )
 async def test_it_fails_as_the_real_request_would(make_engine: MakeEngine, answer: Any, status: int, code: str) -> None:
-    """What would keep the action from being sent keeps the dry run from showing it."""
+    """A dry run fails for the same reasons as the real request."""
     address = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/close?dryRun=true"
     problem = await call(make_engine(answer).gateway.application, "POST", address)
     assert (problem.status, problem.json["code"]) == (status, code)
 
 
 async def test_warnings_are_shown(make_engine: MakeEngine) -> None:
-    """What would only be recorded is said beforehand."""
+    """A dry run warns of parameters that would only be recorded."""
     address = f"/v1/connections/vonage-emea/jobs/{VONAGE_JOB}/cancel?dryRun=true"
     answer = await call(make_engine().gateway.application, "POST", address, {"note": "why"})
     assert [each["parameter"] for each in answer.json["warnings"]] == ["note"]

@@ -1,4 +1,4 @@
-"""Actions that were sent, and whose fate is unknown or was refused for reasons that the job does not tell."""
+"""Actions that were sent, with an unknown outcome or a refusal that the job does not explain."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def says_so(target: Target, answer: Line) -> bool:
 async def test_what_is_told_and_recorded(
     make_engine: MakeEngine, target: Target, answer: Line, code: str, status: int, known: tuple[Outcome, str]
 ) -> None:
-    """Problem, HTTP status, outcome and record say only what is known; the action was on the wire exactly once."""
+    """Problem, HTTP status, outcome and record say only what is known, and the action is sent exactly once."""
     if not says_so(target, answer):
         answer = vonage_error(200, "No.")
     made = make_engine(*target.before(), answer)
@@ -164,7 +164,7 @@ async def test_a_token_is_renewed_only_once(make_engine: MakeEngine) -> None:
     ],
 )
 async def test_a_token_that_cannot_be_renewed(make_engine: MakeEngine, answer: Line, code: str, status: int) -> None:
-    """Why there is no new token is the answer, and the action was rejected, since its request was turned away."""
+    """If no new token can be fetched, the answer says why, and the action counts as rejected."""
     made = make_engine(token("old"), vonage_error(401, "No."), answer)
     failure = await made.failure(VONAGE_CANCEL)
     assert failure.summary == (code, status, *REJECTED)
@@ -193,7 +193,7 @@ async def test_the_second_request_counts_after_a_renewal(
 async def test_a_vendor_that_repeats_our_credentials_in_a_header_does_not_give_them_away(
     make_engine: MakeEngine,
 ) -> None:
-    """What is kept of a reply's header fields is without what proves who we are."""
+    """Credentials are cut out of the recorded header fields of a reply."""
     made = make_engine(lambda sent: reply(200, {}, {"trace-id": f"for {sent.headers['Authorization']}"}))
     record = await made.perform(CANCEL)
     assert record.vendor_response is not None
@@ -239,5 +239,5 @@ async def test_bytes_that_are_no_text_do_not_hide_what_happened(make_engine: Mak
     ],
 )
 def test_a_detail_is_a_sentence_that_does_not_repeat_the_title(message: str | None, told: str) -> None:
-    """So it can stand behind the title, and another sentence behind it, wherever the two are shown."""
+    """The detail of a problem is a sentence that does not repeat the title."""
     assert _sentence(VendorResponse("toy", 403, message=message)) == told

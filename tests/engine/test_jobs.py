@@ -33,7 +33,7 @@ async def read(made: ScriptedEngine, connection: str = "contoso-prod", job_id: s
 
 
 async def fails(made: ScriptedEngine, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> JobgateError:
-    """Why one job cannot be read."""
+    """The error with which reading a job fails."""
     with pytest.raises(JobgateError) as caught:
         await read(made, connection, job_id)
     return caught.value
@@ -70,12 +70,13 @@ async def test_a_job_of_azure(make_engine: MakeEngine) -> None:
 
 
 async def test_every_status_of_every_vendor_has_its_word(make_engine: MakeEngine) -> None:
-    """Whatever status the vendor documents, job, word and allowed actions are those of its document."""
+    """For every documented vendor status, the status and the allowed actions are those of the document."""
     made = make_engine()
     for name in ("contoso-prod", "vonage-emea"):
         connection = made.connection(name)
         specification = connection.vendor.specification
         make = azure_job if name == "contoso-prod" else vonage_job
+        assert specification.statuses
         for vendor_status, status in specification.statuses.items():
             job = jobs.normalise(connection, make(vendor_status))
             assert (job.status, job.final) == (status.pair, status.final)
@@ -173,7 +174,7 @@ BROKEN: list[Any] = ["missing", None, "", [], {}, True, 1.5]
 async def test_a_job_without_an_id_or_a_status_is_not_understood(
     make_engine: MakeEngine, member: str, value: Any
 ) -> None:
-    """What has no usable id or status is no job; the vendor is to blame, not the caller and not us."""
+    """A job without a usable id or status is the vendor's fault, not the caller's or the gateway's."""
     vendors_own = azure_job("queued")
     if value == "missing":
         del vendors_own[member]

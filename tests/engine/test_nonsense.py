@@ -1,4 +1,4 @@
-"""Vendors that answer anything at all: the caller gets a documented answer, and it is never our fault."""
+"""Vendors that answer nonsense: the caller gets a documented answer, never an error of the gateway."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ SUCCESSES = {200: "applied", 202: "unknown"}
 
 @pytest.fixture(scope="module")
 def engine_of_all(catalogue: Catalogue) -> ScriptedEngine:
-    """One gateway for all of it: to make one takes longer than to ask it."""
+    """One engine for all tests here, because making one takes longer than a request."""
     wired = ScriptedEngine(catalogue)
     wired.transport.script = [token(seconds=1_000_000)]
     connection = wired.connection("vonage-emea")

@@ -37,7 +37,7 @@ NOT_SENT = (Outcome.NOT_SENT, "failed")
     ],
 )
 async def test_no_token_no_action(make_engine: MakeEngine, answer: Line, code: str) -> None:
-    """Where no token is to be had, the reason is told, and nothing reaches the vendor's API."""
+    """Without a token, the answer says why, and nothing reaches the vendor's API."""
     made = make_engine(answer)
     failure = await made.failure(VONAGE_CANCEL)
     assert (failure.problem.code, failure.record.outcome, failure.record.status) == (code, *NOT_SENT)
@@ -86,7 +86,7 @@ def broken_finder(_: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def broken_signature(*_: object) -> dict[str, str]:
-    """Another one."""
+    """An adapter's signing function with a bug."""
     raise KeyError("a bug in an adapter")
 
 
@@ -113,7 +113,7 @@ async def test_a_bug_in_an_adapters_finder_settles_the_record(make_engine: MakeE
 
 
 async def test_a_bug_in_an_adapters_signature_settles_the_record(make_engine: MakeEngine) -> None:
-    """The same holds for the function that signs."""
+    """An exception in an adapter's signing function settles the record as not sent."""
     made = make_engine()
     request = made.ask(CANCEL)
     credentials = request.connection.credentials
@@ -124,7 +124,7 @@ async def test_a_bug_in_an_adapters_signature_settles_the_record(make_engine: Ma
 
 
 async def test_a_request_that_the_vendors_document_forbids_is_not_sent(make_engine: MakeEngine) -> None:
-    """Where it is our own mapping that is wrong, the error is ours, and nothing is sent."""
+    """If the gateway's own mapping is wrong, the answer is a gateway error, and nothing is sent."""
     made = make_engine()
     request = made.ask(CANCEL)
     vendor = request.connection.vendor
@@ -139,7 +139,7 @@ async def test_a_request_that_the_vendors_document_forbids_is_not_sent(make_engi
 
 
 async def test_nothing_is_sent_before_it_is_recorded(make_engine: MakeEngine) -> None:
-    """The ledger has it as sent before the first byte leaves, so that a crash leaves a trace."""
+    """The ledger records the action as sent before the first byte leaves, so that a crash leaves a trace."""
     made = make_engine()
     seen: list[tuple[str, int]] = []
 
@@ -160,7 +160,7 @@ async def full(*_: object) -> None:
 async def test_a_ledger_that_cannot_keep_a_request_means_that_nothing_is_sent(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a record of the request there is no action, and the caller hears of it."""
+    """If the request cannot be recorded, no action is sent, and the caller gets a problem."""
     made = make_engine(reply(200, {}))
     monkeypatch.setattr(made.ledger, "claim", full)
     with pytest.raises(LedgerUnavailable) as caught:
@@ -172,7 +172,7 @@ async def test_a_ledger_that_cannot_keep_a_request_means_that_nothing_is_sent(
 async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a record of its being sent nothing leaves; what has a key that waits for it is concluded all the same."""
+    """If the sending cannot be recorded, nothing is sent, and a record with a key is still concluded."""
     made = make_engine()
     monkeypatch.setattr(made.ledger, "sent", full)
     with pytest.raises(LedgerUnavailable):

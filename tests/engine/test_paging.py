@@ -1,4 +1,4 @@
-"""Lists of jobs: both ways of paging, and cursors that lead nowhere but to the list that gave them."""
+"""Lists of jobs: both ways of paging, and cursors that are valid only for the list that gave them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def page(
 
 
 async def refusal(made: ScriptedEngine, name: str = "contoso-prod", cursor: str | None = None) -> JobgateError:
-    """Why a page cannot be had."""
+    """The error with which reading a page fails."""
     with pytest.raises(JobgateError) as caught:
         await page(made, name, cursor)
     return caught.value
@@ -85,7 +85,7 @@ async def test_vonage_is_followed_from_page_to_page(make_engine: MakeEngine) -> 
 
 @pytest.mark.parametrize("link", ["", None])
 async def test_a_link_that_is_empty_is_the_end(make_engine: MakeEngine, link: Any) -> None:
-    """No link, an empty one or null: there are no more pages."""
+    """A missing link, an empty one and null all mean the last page."""
     assert (await page(make_engine(reply(200, {"value": [], "nextLink": link})))).next_cursor is None
 
 

@@ -1,4 +1,4 @@
-"""Outcomes that nobody told: the job is read until it shows what happened, or until it is time to give up."""
+"""Reconciliation: the job is read until it shows the outcome, or until reconciliation gives up."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CONFIRMED_AFTER = [0.5, 2, 5, 15]
 
 
 def before(target: Target) -> list[Line]:
-    """What is asked before the action."""
+    """The requests that precede the action."""
     return list(target.before())
 
 
 async def unknown(made: ScriptedEngine, target: Target) -> JobActionRecord:
-    """An action that was sent, and of which nobody told what came of it."""
+    """Perform an action whose reply is lost."""
     made.transport.script.extend([*before(target), SILENCE])
     record = (await made.actions.perform(made.ask(target))).record
     assert record.status is JobActionStatus.UNSETTLED
@@ -40,7 +40,7 @@ async def unknown(made: ScriptedEngine, target: Target) -> JobActionRecord:
 
 
 async def looked_at(made: ScriptedEngine, seconds: float, *script: Line) -> JobActionRecord | None:
-    """The record after so many seconds have passed and the job was read; None where nothing was due."""
+    """Let time pass and the reconciler run. Return the record, or None if none was due."""
     made.clock.advance(seconds)
     made.transport.script.extend(script)
     looked_after = await made.reconciler.reconcile_due()
@@ -101,7 +101,7 @@ async def test_a_job_that_went_on_after_the_action_shows_it_too(make_engine: Mak
 
 
 async def test_a_status_that_fits_both_settles_nothing(make_engine: MakeEngine) -> None:
-    """A failed export may not have been restarted, or have failed again: it is read on, and in the end given up."""
+    """A failed export may be an old or a new failure, so it is read until reconciliation gives up."""
     made = make_engine()
     await unknown(made, RESTART)
     record = None
@@ -131,7 +131,7 @@ async def test_an_assignment_that_is_closed_is_evidence(make_engine: MakeEngine)
 
 
 async def test_an_assignment_that_is_not_closed_was_not(make_engine: MakeEngine) -> None:
-    """It is read until the last moment, and then counts as not carried out."""
+    """An assignment that is still open at the last reading counts as not closed."""
     made = make_engine()
     await unknown(made, CLOSE)
     done = assignment(completedAt="2026-01-05T09:40:00.1111111+00:00")
@@ -161,7 +161,7 @@ async def test_a_close_for_later_is_not_missed_before_its_time(make_engine: Make
 
 
 async def test_another_action_on_the_job_since_makes_it_untellable(make_engine: MakeEngine) -> None:
-    """What the job shows may be the work of a later action: then it settles nothing about the earlier one."""
+    """If a later action may have changed the job, its status settles nothing about the earlier one."""
     made = make_engine()
     first = await unknown(made, PAUSE)
     made.clock.advance(0.1)
@@ -291,7 +291,7 @@ def test_the_schedule_is_the_documented_one() -> None:
 async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(
     make_engine: MakeEngine, target: Target
 ) -> None:
-    """What only the action leads to shows it, what is only possible without it shows the contrary, the rest nothing."""
+    """A status reached only by the action proves it, one possible only without it disproves it; others say nothing."""
     made = make_engine(*before(target))
     connection = made.connection(target.connection)
     specification = connection.vendor.specification
@@ -308,7 +308,7 @@ async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(
 
 
 async def test_a_schedule_begins_when_the_doubt_does() -> None:
-    """What was sent long ago and is in doubt only now, as after a crash, is read as soon and as often as anything."""
+    """An old action that comes into doubt only now, as after a crash, gets the whole schedule of readings."""
     doubted = NOW + timedelta(seconds=40)
     schedule = Schedule()
     assert schedule.after(doubted, doubted) == doubted + timedelta(seconds=0.5)
@@ -316,7 +316,7 @@ async def test_a_schedule_begins_when_the_doubt_does() -> None:
 
 
 def test_a_clock_that_is_put_back_delays_a_reading_by_a_minute_at_most() -> None:
-    """Nobody waits until the clock has caught up with what was written before."""
+    """If the clock is put back, the next reading is at most a minute late."""
     assert Schedule().after(NOW, NOW - timedelta(hours=1)) == NOW - timedelta(hours=1) + timedelta(seconds=60)
 
 
@@ -371,7 +371,7 @@ async def test_who_waits_keeps_what_is_known_while_the_ledger_cannot_be_read(
 async def test_a_bug_in_a_reading_is_a_reading_that_failed(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody foresaw does not keep a record from being given up in time."""
+    """An unexpected exception in a reading counts as a failed reading, and the record is given up in time."""
     made = make_engine()
     await unknown(made, CANCEL)
 

@@ -98,7 +98,7 @@ async def test_a_read_back_that_fails_leaves_the_refusal(
 @every_target
 @every_refusal
 async def test_a_refused_action_is_not_sent_again(make_engine: MakeEngine, target: Target, status: int) -> None:
-    """One action on the wire, then one read of the same job."""
+    """A refused action is sent once, and then the job is read once."""
     made = make_engine(*target.before(), target.refusal(status), target.job(target.refused_in))
     await made.failure(target)
     assert [request.method for request in made.sent] == ["POST", "GET"]
@@ -132,7 +132,7 @@ async def test_azures_code_in_a_header_is_read(make_engine: MakeEngine) -> None:
 
 
 async def test_vonages_envelope_is_read(make_engine: MakeEngine) -> None:
-    """Vonage's message is passed on."""
+    """The message in Vonage's error envelope is passed on."""
     text = "GUID '111414121313' is not a valid UUID string"
     made = make_engine(*VONAGE_CANCEL.before(), vonage_error(400, text), VONAGE_CANCEL.job("Running"))
     failure = await made.failure(VONAGE_CANCEL)
@@ -151,14 +151,14 @@ async def test_vonages_envelope_is_read(make_engine: MakeEngine) -> None:
 async def test_a_refusal_in_no_known_envelope_is_a_refusal_all_the_same(
     make_engine: MakeEngine, target: Target, body: Any
 ) -> None:
-    """The status decides; a body that nobody can read makes neither an error of ours nor an unknown outcome."""
+    """A refusal with an unreadable body is still a refusal, by its status."""
     made = make_engine(*target.before(), reply(409, body), target.job(target.refused_in))
     assert (await made.failure(target)).summary == ("wrong-state", 409, REJECTED, "failed")
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 410, 412, 422])
 async def test_a_code_that_no_document_has_does_not_keep_us_from_looking(make_engine: MakeEngine, status: int) -> None:
-    """Codes are examples: with one that is new, the job is read back all the same."""
+    """A refusal with an undocumented code still has the job read back."""
     made = make_engine(azure_error(status, "JobNotInCorrectState"), CANCEL.job("closed"))
     assert (await made.failure(CANCEL)).summary == ("wrong-state", 409, REJECTED, "failed")
 
@@ -179,7 +179,7 @@ async def test_the_job_is_looked_for_on_all_pages(make_engine: MakeEngine) -> No
 
 @pytest.mark.parametrize("length", [1_024, 100_000])
 async def test_a_vendors_novel_is_cut(make_engine: MakeEngine, length: int) -> None:
-    """What a vendor says is kept to a length that the API's document allows."""
+    """A vendor's message is cut to the length that the API's document allows."""
     made = make_engine(reply(403, {"error": {"code": "c" * length, "message": "m" * length}}))
     failure = await made.failure(CANCEL)
     vendor = failure.problem.explanation.vendor

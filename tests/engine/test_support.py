@@ -132,7 +132,9 @@ async def test_several_parameters_that_are_refused_are_all_named(make_engine: Ma
 @pytest.mark.parametrize("action", ["cancel", "close", "pause", "restart"])
 def test_every_action_of_the_api_has_an_answer_for_every_vendor(make_engine: MakeEngine, action: str) -> None:
     """For each vendor and action there is a capability, so that no combination is an accident."""
-    for connection in make_engine().gateway.directory.connections.values():
+    connections = make_engine().gateway.directory.connections
+    assert connections
+    for connection in connections.values():
         capability = connection.vendor.capabilities[action]
         request = ActionRequest(connection, JobAction(action, "x"), "somebody")
         if capability.mapping is not None:

@@ -46,7 +46,7 @@ SECRETS = frozenset({ACCESS_KEY, CLIENT_SECRET, quote_plus(CLIENT_SECRET), TOKEN
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 JOBS = {AZURE: AZURE_JOB, VONAGE: VONAGE_JOB}
 REPEATABLE = "-repeatable"
-"""What the name of a vendor ends in whose actions may be repeated."""
+"""Suffix of the names of vendors whose actions may be repeated."""
 
 
 @dataclass

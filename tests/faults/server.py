@@ -47,7 +47,7 @@ DRIP_SECONDS = 0.02
 
 
 class Door(StrEnum):
-    """What becomes of who comes. `shut`: refused; `unattended`: nobody lets them in; `slammed`: let in, and reset."""
+    """How connections are met. `shut`: refused; `unattended`: never accepted; `slammed`: accepted and reset."""
 
     OPEN = "open"
     SHUT = "shut"
@@ -56,7 +56,7 @@ class Door(StrEnum):
 
 
 class Lookup(StrEnum):
-    """What becomes of who looks up the name."""
+    """How a look-up of the name ends."""
 
     FOUND = "found"
     FAILS = "fails"
@@ -129,7 +129,7 @@ Serve = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Mode:
-    """How a vendor misbehaves, from the door to the reply.
+    """How a vendor misbehaves, from the connection to the reply.
 
     `certificate`: that of a vendor that speaks TLS. `is_second`: a healthy call comes first, whose connection is kept;
     `ends_idle`: but not for long. `trails`: something comes after the reply. `lists`: what is read is the list of jobs.

@@ -342,7 +342,7 @@ def number_of(name: str) -> str:
 async def test_a_vendor_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a vendor does: a documented answer, in time, sent as often as may be, recorded, nothing given away."""
+    """After any vendor fault, the answer is documented and in time, attempts are bounded, and no secret leaks."""
     await check(with_repeatable, problems, caplog, server, name, cases_of, check_case)
 
 
@@ -351,5 +351,5 @@ async def test_a_vendor_that_fails(
 async def test_a_token_endpoint_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where no token can be had, nothing of the request is sent to the vendor, which is what is told and recorded."""
+    """Without a token, nothing is sent to the vendor's API, and answer and record say so."""
     await check(with_repeatable, problems, caplog, server, name, token_cases_of, check_token_case)

@@ -43,7 +43,7 @@ SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", amount(whole=300, sample=100))
 BLOCK = 25
 """Schedules that one gateway lives through, each with connections of its own."""
 SECONDS = 10.0
-"""How long calls to a vendor may take."""
+"""Seconds that calls to a vendor may take."""
 STEPS = (5, 12)
 """How many there are of them in a schedule, at least and at most."""
 POLICIES = (Policy(), Policy(attempts=5, first_delay_seconds=0.01), Policy(breaker_failures=2), Policy(attempts=1))
@@ -286,7 +286,7 @@ class Schedule:
 
 
 UNREADABLE = {"HTML", "NaN", "an array", "error inside a success", "redirect", "501"}
-"""Answers from which nobody learns anything."""
+"""Answers that tell nothing about the outcome."""
 FINAL = frozenset(
     name
     for name, fault in FAULTS.items()
@@ -347,7 +347,7 @@ def schedules(block: int, catalogue: Catalogue, problems: Problems) -> Iterator[
 async def test_whatever_befalls_the_requests(
     block: int, with_repeatable: Catalogue, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In any order of faults once is once, the record right, the answer documented and in time, and no secret out."""
+    """In any order of faults, actions happen once, records are right, answers are in time, and no secret leaks."""
     # What the gateway draws is the same each time, too.
     for module in ("pipeline", "breaker"):
         monkeypatch.setattr(f"gateway.resilience.{module}.Random", lambda: Random(block))  # noqa: S311 - nothing is secret

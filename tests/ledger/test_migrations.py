@@ -1,4 +1,4 @@
-"""The tables are made by migrations, once, whoever starts first; and what they make is what the code expects."""
+"""Migrations make the tables once, whichever process starts first, and exactly as the code expects."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ NOT_OURS: dict[str, tuple[Callable[[Database], None], str]] = {
 def test_tables_that_are_not_ours_are_left_alone(
     empty: Database, make: Callable[[Database], None], message: str
 ) -> None:
-    """The message of the start says where the tables are, which, and how to mend it."""
+    """Tables of another program are left alone, and the message names them and a remedy."""
     if empty.file is not None:
         make_file(empty.file)
     make(empty)
@@ -214,7 +214,7 @@ def test_tables_that_are_not_ours_are_left_alone(
 
 
 def test_a_ledger_is_required_where_it_is_only_read(empty: Database) -> None:
-    """What only reads makes neither file nor tables, and says that there are none."""
+    """A command that only reads makes neither file nor tables, and says that the ledger is missing."""
     with pytest.raises(UnusableDatabase, match="no ledger" if empty.file else "is empty"):
         empty.require()
     assert empty.file is None or not empty.file.exists()
@@ -273,7 +273,7 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(address: str, reaso
 
 
 def test_a_file_that_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
-    """A file of another program is not touched."""
+    """A gateway refuses a file that is no database and leaves it unchanged."""
     (tmp_path / FILE_NAME).write_bytes(b"a letter to somebody, and surely no database\n" * 100)
     with pytest.raises(ConfigurationError, match=r"file is not a database\. It is a file of another kind: move"):
         prepare_database(settings(state_folder=tmp_path))

@@ -134,7 +134,7 @@ def clients(catalogue: Catalogue) -> CredentialClients:
 
 
 async def test_a_signature_lets_its_maker_in(clients: CredentialClients) -> None:
-    """For reads and actions, with a body and without; and the record says who it was."""
+    """A valid signature authenticates reads and actions, with a body and without, and the record names the caller."""
     assert (await clients.signed("desk")).status == 200
     assert (await clients.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"))).status == 200
     body = b'{"note": "Why"}'
@@ -172,7 +172,7 @@ def with_signature(request: HttpRequest, signature: str) -> HttpRequest:
 
 @pytest.mark.parametrize(("late", "status"), [(299, 200), (-299, 200), (301, 401), (-301, 401), (86_400, 401)])
 async def test_a_signature_is_good_for_minutes(clients: CredentialClients, late: int, status: int) -> None:
-    """Azure's clocks and its clients' may be five minutes apart."""
+    """A signature is valid for five minutes before and after its date, as at Azure."""
     request = clients.signature("desk", "GET", "")
     clients.clock.jump(timedelta(seconds=late))
     answer = await clients.sent(request)
@@ -211,7 +211,7 @@ def with_header(request: HttpRequest, name: str, value: str | None) -> HttpReque
 
 @pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
 async def test_whatever_is_changed_is_refused(clients: CredentialClients, tamper: Any) -> None:
-    """With Azure's words for it, in both of its shapes, and no vendor hears of it."""
+    """A changed request is refused in both of Azure's error shapes, and no vendor is called."""
     good = clients.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
     answer = await clients.sent(tamper(good))
     assert (answer.status, answer.json["error"]["code"], answer.headers["x-ms-error-code"]) == (401, "Denied", "Denied")
@@ -220,7 +220,7 @@ async def test_whatever_is_changed_is_refused(clients: CredentialClients, tamper
 
 
 async def test_a_content_hash_that_differs_is_told(clients: CredentialClients) -> None:
-    """In the words of the service (azure-rest-api-specs, issue 11767)."""
+    """A wrong content hash is refused in the words of the live service (azure-rest-api-specs, issue 11767)."""
     good = clients.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
     answer = await clients.sent(replace(good, content=b"{}"))
     assert answer.json["error"]["message"] == "Request 'x-ms-content-sha256' differs from generated content hash."
@@ -240,7 +240,7 @@ async def test_a_wrong_key_is_refused(clients: CredentialClients) -> None:
 
 
 async def test_without_any_access_key_it_is_said_how_to_make_one(catalogue: Catalogue) -> None:
-    """Somebody who tries a connection string for the first time learns what is missing."""
+    """A gateway without any access key answers how to make one."""
     clients = CredentialClients(catalogue)
     request = clients.signature("desk", "GET", "")
     clients.gateway.keyring.replace([])
@@ -275,7 +275,7 @@ async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
 
 @pytest.mark.parametrize("text", ["", "short", "not base64!" * 4, base64.b64encode(b"x" * 15).decode()])
 def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
-    """It would sign nothing, or too little."""
+    """An empty or too short access key in the settings is refused."""
     with pytest.raises(ValueError, match="Base64" if text else "is empty"):
         settings(access_key=SecretStr(text))
 
@@ -284,7 +284,7 @@ def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
 
 
 async def test_a_token_is_granted_as_vonage_does(clients: CredentialClients) -> None:
-    """With the form of Vonage's page; the answer has its members, and is not kept by anybody on the way."""
+    """A token is granted for the form of Vonage's page, with its members, and the answer must not be cached."""
     answer = await clients.token(clients.form("desk"))
     assert answer.headers["cache-control"] == "no-store"
     body = answer.json
@@ -296,7 +296,7 @@ async def test_a_token_is_granted_as_vonage_does(clients: CredentialClients) -> 
 
 
 async def test_the_client_may_say_who_it_is_by_http_basic(clients: CredentialClients) -> None:
-    """As Vonage's older samples do, each part encoded as in a form (RFC 6749, 2.3.1)."""
+    """A client may use HTTP Basic, each part form-encoded (RFC 6749, 2.3.1), as in Vonage's older samples."""
     pair = f"{quote_plus(clients.keys['desk'].id)}:{quote_plus(clients.secret('desk'))}"
     header = ("authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     form = clients.form("desk", client_id="", client_secret="")
@@ -337,7 +337,7 @@ WRONG: dict[str, tuple[dict[str, str], int, str]] = {
 async def test_no_other_client_gets_a_token(
     clients: CredentialClients, changed: dict[str, str], status: int, code: str
 ) -> None:
-    """Each refusal is one of RFC 6749, 5.2."""
+    """An unknown client gets no token, but an error of RFC 6749, 5.2."""
     answer = await clients.token(clients.form("desk", **changed))
     assert (answer.status, answer.json["error"], answer.headers["content-type"]) == (status, code, "application/json")
     assert answer.headers["cache-control"] == "no-store"
@@ -357,13 +357,13 @@ BODIES: dict[str, tuple[bytes, tuple[tuple[str, str], ...], int]] = {
 async def test_what_is_no_such_form_is_refused(
     clients: CredentialClients, content: bytes, headers: tuple[tuple[str, str], ...], status: int
 ) -> None:
-    """In the words of OAuth, which is what clients of a token endpoint read."""
+    """A request for a token in another form is refused with an OAuth error."""
     answer = await posted(clients.gateway, f"/native/{VONAGE}/Auth/connect/token", content, headers)
     assert (answer.status, answer.json["error"]) == (status, "invalid_request")
 
 
 async def test_a_token_ends(clients: CredentialClients) -> None:
-    """After the time that it was granted for, or with the key that it was granted to."""
+    """A token ends after its lifetime, and with the key that it was granted to."""
     path = f"/interactions/jobs/{VONAGE_JOB}/pause"
     token = await clients.granted("desk")
     clients.clock.advance(LIFE_SECONDS - 1)
@@ -376,7 +376,7 @@ async def test_a_token_ends(clients: CredentialClients) -> None:
 
 
 async def test_no_other_token_is_good(clients: CredentialClients) -> None:
-    """Signed with another key, with none, for another issuer, or changed on the way."""
+    """A token that is unsigned, changed, or signed with another key or for another issuer is refused."""
     token = await clients.granted("desk")
     key = clients.keys["desk"].access_key
     assert key is not None
@@ -409,7 +409,7 @@ NO_ENDS: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1
 
 @pytest.mark.parametrize("ends", NO_ENDS, ids=lambda value: str(value)[:16])
 async def test_a_token_that_ends_at_no_time_is_refused(clients: CredentialClients, ends: Any) -> None:
-    """Whatever stands in `exp`, also in a token that our own key has signed: 401, and no token is good for ever."""
+    """A token whose `exp` is no valid time is refused, even if the gateway's own key signed it."""
     key = clients.keys["desk"].access_key
     assert key is not None
     token = jwt.encode({"iss": "jobgate", "sub": key.id, "exp": ends}, signing_key(key), "HS256", {"kid": key.id})
@@ -429,7 +429,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 async def test_the_log_says_why_a_token_is_refused(
     clients: CredentialClients, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], rule: str
 ) -> None:
-    """The rule that it breaks, and nothing of the token; the caller learns only that it is not good."""
+    """The log names the rule that a refused token breaks, without the token; the caller learns no reason."""
     key = clients.keys["desk"].access_key
     assert key is not None
     claims = {"iss": "jobgate", "sub": key.id, "exp": 4_000_000_000, **changed}
@@ -443,7 +443,7 @@ async def test_the_log_says_why_a_token_is_refused(
 async def test_the_log_says_why_a_key_or_a_signature_is_refused(
     clients: CredentialClients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Unknown, ended, revoked, or signed by nobody who is known here: each is told apart, without the credential."""
+    """The log tells unknown, ended and revoked keys and unknown signers apart, without the credential."""
     text, key = clients.texts["desk"], clients.keys["desk"]
     unsigned = replace(clients.signature("desk", "GET", ""), headers={"authorization": "HMAC-SHA256 x"})
     expected = []
@@ -473,7 +473,7 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
 
 
 async def test_a_token_is_good_on_every_surface(clients: CredentialClients) -> None:
-    """It stands for its caller, whose scopes hold everywhere."""
+    """A token works on every surface, with the scopes of its caller."""
     token = await clients.granted("reader")
     assert (await clients.azure("GET", job_path(AZURE_JOB), key=token)).status == 200
     unified = await call(clients.gateway.application, "GET", "/v1/connections", key=token)
@@ -483,7 +483,7 @@ async def test_a_token_is_good_on_every_surface(clients: CredentialClients) -> N
 
 
 async def test_azure_has_a_token_endpoint_too(clients: CredentialClients) -> None:
-    """Wherever a vendor's document has clients get tokens, there is ours."""
+    """The gateway has a token endpoint for Azure's clients too, because Azure's document names one."""
     scope = "https://communication.azure.com/.default"
     answer = await clients.token(clients.form("desk", scope=scope), vendor=AZURE)
     assert answer.status == 200
@@ -495,7 +495,7 @@ async def test_azure_has_a_token_endpoint_too(clients: CredentialClients) -> Non
 
 @pytest.mark.parametrize("form", ["signature", "token", "key"])
 async def test_scopes_hold_as_on_the_unified_api(clients: CredentialClients, form: str) -> None:
-    """Whatever proves who calls: an action needs its own scope, and a read that of reads."""
+    """With every kind of credential, an action needs its own scope, and a read needs the read scope."""
     expected = {
         "desk": (200, 200, 200, 204, 200),
         "reader": (200, 200, 403, 403, 200),
@@ -520,7 +520,7 @@ async def test_scopes_hold_as_on_the_unified_api(clients: CredentialClients, for
 
 
 async def test_refusals_of_access_are_in_the_vendors_words(clients: CredentialClients) -> None:
-    """Forbidden and unknown, in the shapes of each vendor; the scope that is missing is named."""
+    """Refusals of access have each vendor's error shape and name the missing scope."""
     forbidden = await clients.azure("POST", job_path(AZURE_JOB, ":cancel"), key=clients.texts["reader"])
     assert forbidden.json["error"]["code"] == "Forbidden"
     assert "jobs:cancel" in forbidden.json["error"]["message"]
@@ -529,7 +529,7 @@ async def test_refusals_of_access_are_in_the_vendors_words(clients: CredentialCl
 
 
 async def test_a_connection_of_others_is_not_there(clients: CredentialClients) -> None:
-    """To who may not use it, a connection looks like one that there is not, to the last byte."""
+    """A connection that the caller may not use is answered exactly like one that does not exist."""
     others = await clients.azure("GET", job_path(AZURE_JOB), key=clients.texts["stranger"])
     nobodys = await clients.azure("GET", job_path(AZURE_JOB), key=clients.texts["desk"], connection="nowhere")
     assert (others.status, others.body) == (nobodys.status, nobodys.body)
@@ -541,7 +541,7 @@ async def test_a_connection_of_others_is_not_there(clients: CredentialClients) -
     "header", [None, "Bearer", "Bearer ", "Bearer wrong", "Basic eA==", "Bearer a.b.c", "HMAC-SHA256"]
 )
 async def test_nobody_gets_in(clients: CredentialClients, header: str | None) -> None:
-    """Without credentials that are good, no operation does anything."""
+    """Without valid credentials, no operation does anything."""
     for vendor, path, accept in (
         (AZURE, f"{job_path(AZURE_JOB)}?{VERSION}", ()),
         (VONAGE, "/interactions/jobs", (ACCEPT,)),
@@ -557,7 +557,7 @@ async def test_nobody_gets_in(clients: CredentialClients, header: str | None) ->
 
 
 async def test_a_caller_that_asks_too_often_waits(catalogue: Catalogue) -> None:
-    """In the vendor's own words, with the time after which to come again; a signature counts as well as a key."""
+    """A caller beyond its rate is refused in the vendor's own words with Retry-After, by key or by signature."""
     clients = CredentialClients(catalogue, rate_limit={"requests": 2, "seconds": 10})
     for _ in range(2):
         assert (await clients.signed("desk")).status == 200
@@ -568,7 +568,7 @@ async def test_a_caller_that_asks_too_often_waits(catalogue: Catalogue) -> None:
 
 
 def test_nothing_shows_an_access_key(clients: CredentialClients) -> None:
-    """Neither the keys nor the keyring nor the settings."""
+    """Keys, keyring and settings show no access key."""
     secret = clients.secret("desk")
     key: ApiKey = clients.keys["desk"]
     assert secret not in f"{key!r} {key.access_key!r} {clients.gateway.keyring!r} {clients.gateway.settings!r}"

@@ -99,7 +99,7 @@ def test_the_words_for_azures_jobs_in_vonages_dialect() -> None:
 
 @pytest.mark.parametrize("status", list(VONAGE_WORDS.statuses))
 async def test_azures_client_reads_vonages_jobs(status: str) -> None:
-    """One by one and in a list, as RouterJobs that Azure's document allows: the gateway holds them against it."""
+    """Azure's client reads Vonage's jobs, single and listed, as RouterJobs that Azure's document allows."""
     clients = with_jobs(vonage_job(status))
     one = await clients.azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")
     listed = await clients.azure("GET", "/routing/jobs", connection="vonage-emea")
@@ -112,7 +112,7 @@ async def test_azures_client_reads_vonages_jobs(status: str) -> None:
 
 @pytest.mark.parametrize("status", list(AZURE_WORDS.statuses))
 async def test_vonages_client_reads_azures_jobs(status: str) -> None:
-    """In a list that is valid by Vonage's document, counts included."""
+    """Vonage's client reads Azure's jobs in a list that Vonage's document allows, counts included."""
     clients = with_jobs(azure_job(status))
     listed = await clients.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert listed.json == {
@@ -139,7 +139,7 @@ async def test_more_jobs_than_can_be_counted_are_refused(monkeypatch: pytest.Mon
 
 
 async def test_an_entity_tag_is_another_when_the_job_is() -> None:
-    """And the same as long as the job is."""
+    """The entity tag changes when the job changes, and only then."""
     tags = [
         (await with_jobs(vonage_job(status)).azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")).json["etag"]
         for status in ("Running", "Running", "Paused")
@@ -244,7 +244,7 @@ async def test_pages_without_what_a_filter_chooses_are_passed_over(word: str) ->
     ],
 )
 async def test_azures_filter_chooses_vonages_jobs(word: str, expected: list[str]) -> None:
-    """Exactly the jobs that are shown in a status are found by it."""
+    """Azure's status filter finds exactly the Vonage jobs that are shown in that status."""
     jobs = {status: uuid(number) for number, status in enumerate(VONAGE_WORDS.statuses)}
     clients = with_jobs(*(vonage_job(status, job_id) for status, job_id in jobs.items()))
     body = (
@@ -255,7 +255,7 @@ async def test_azures_filter_chooses_vonages_jobs(word: str, expected: list[str]
 
 @pytest.mark.parametrize("name", ["queueId", "channelId", "classificationPolicyId", "scheduledBefore"])
 async def test_a_filter_that_cannot_cross_is_refused(name: str) -> None:
-    """Left out, it would show jobs that were not asked for."""
+    """A filter that the other vendor does not have is refused, because ignoring it would show other jobs."""
     clients = with_jobs(vonage_job("Running"))
     value = "2026-01-05T09:00:00Z" if name == "scheduledBefore" else "support"
     answer = await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=f"{VERSION}&{name}={value}")
@@ -289,7 +289,7 @@ async def test_azures_client_cancels_a_job_of_vonages() -> None:
 
 
 async def test_vonages_client_cancels_a_job_of_azures() -> None:
-    """With 204 and no body, as at Vonage."""
+    """Vonage's client cancels an Azure job and gets 204 without a body, as at Vonage."""
     clients = with_jobs(azure_job("queued"))
     answer = await clients.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/cancel", connection="contoso-prod")
     assert (answer.status, answer.body) == (204, b"")
@@ -319,7 +319,7 @@ async def vonage_restart(clients: VendorClients) -> Any:
 
 @pytest.mark.parametrize("ask", [azure_close, vonage_pause, vonage_restart])
 async def test_what_the_target_cannot_do_is_refused_in_the_callers_words(ask: Callable[[VendorClients], Any]) -> None:
-    """Before any call; the sentence says what it can do."""
+    """An unsupported action is refused before any call, with a sentence that lists the supported ones."""
     clients = with_jobs(azure_job("queued"), vonage_job("Running"))
     answer = await ask(clients)
     assert answer.status == 422
@@ -346,7 +346,7 @@ async def test_a_wrong_state_is_told_in_the_callers_words() -> None:
 
 
 async def test_credentials_that_the_vendor_refuses_are_not_the_callers() -> None:
-    """A 401 of the vendor's would have clients look at keys that are good."""
+    """If the vendor refuses the gateway's credentials, the client does not get 401, which would blame its own key."""
     transport = FakeTransport(otherwise=reply(401, {"error": {"code": "Denied", "message": "Denied."}}))
     clients = VendorClients(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
     answer = await clients.azure("GET", job_path(AZURE_JOB))
@@ -354,7 +354,7 @@ async def test_credentials_that_the_vendor_refuses_are_not_the_callers() -> None
 
 
 async def test_members_that_nobody_knows_are_refused() -> None:
-    """Ignored, they would be lost without anybody hearing of it."""
+    """Unknown members of a request are refused, because ignoring them would lose them silently."""
     clients = with_jobs(azure_job("queued"))
     answer = await clients.azure("POST", job_path(AZURE_JOB, ":cancel"), {"note": "x", "reason": "y"})
     assert (answer.status, answer.json["error"]["code"]) == (400, "BadRequest")

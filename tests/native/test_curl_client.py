@@ -123,7 +123,7 @@ def test_it_cancels_a_job(running: Servers, connection: str | None) -> None:
     ("action", "before", "after"), [("pause", "Running", "Paused"), ("restart", "Failed", "Scheduled")]
 )
 def test_it_pauses_and_restarts(running: Servers, connection: str | None, action: str, before: str, after: str) -> None:
-    """As the page says, from which status to which."""
+    """The client pauses and restarts jobs between the statuses that Vonage's page names."""
     job = vendor(running, connection).create_job(before)
     assert VonageClient(running, connection).change(job, action).status == 204
     assert status_of(running, connection, job) == after
@@ -131,7 +131,7 @@ def test_it_pauses_and_restarts(running: Servers, connection: str | None, action
 
 @pytest.mark.parametrize("connection", EVERYWHERE)
 def test_it_lists_jobs(running: Servers, connection: str | None) -> None:
-    """Page by page, by the number of pages that it is told."""
+    """The client reads all pages of the list, by the number of pages in the reply."""
     client, found, page, count = VonageClient(running, connection), [], 1, 1
     while page <= count:
         answer = client.jobs(f"?page={page}&limit=10")
@@ -143,7 +143,7 @@ def test_it_lists_jobs(running: Servers, connection: str | None) -> None:
 
 @pytest.mark.parametrize("connection", EVERYWHERE)
 def test_its_errors_are_messages(running: Servers, connection: str | None) -> None:
-    """A job that there is not, an id that is none, an action that there is not."""
+    """An unknown job, an invalid id and an unknown action get errors with messages."""
     client = VonageClient(running, connection)
     for job_id, action, status in (("0" * 8 + "-0000-4000-8000-" + "0" * 12, "cancel", 404), ("7", "cancel", 400)):
         answer = client.change(job_id, action)

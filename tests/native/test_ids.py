@@ -44,7 +44,7 @@ def is_fit(job_id: str) -> bool:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(job_id=IDS.filter(is_fit), other=IDS.filter(is_fit))
 async def test_ids_arrive_as_they_are(clients: VendorClients, job_id: str, other: str) -> None:
-    """Of a job and of an assignment, in every operation; and the record has them too."""
+    """Ids of jobs and assignments reach the vendor and the record unchanged, in every operation."""
     clients.transport.requests.clear()
     read = await clients.azure("GET", job_path(job_id))
     closed = await clients.azure("POST", job_path(job_id, f"/assignments/{quote(other, safe='')}:close"))
@@ -84,7 +84,7 @@ REFUSED = [
 @pytest.mark.parametrize("written", REFUSED)
 @pytest.mark.parametrize("operation", ["get", "cancel", "close", "assignment", "vonage"])
 async def test_ids_that_cannot_be_are_refused(clients: VendorClients, operation: str, written: str) -> None:
-    """With 400 in the vendor's own words, and no vendor hears of it."""
+    """An impossible id is refused with 400 in the vendor's own words, and no vendor is called."""
     if operation == "vonage":
         answer = await clients.vonage("POST", f"/interactions/jobs/{written}/cancel")
         said = answer.json["message"]

@@ -65,7 +65,7 @@ def jobs_of(queue: str | None = None, **query: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("connection", ["azure-sandbox", None])
 def test_it_lists_the_jobs_of_a_queue(running: Servers, connection: str | None) -> None:
-    """Whatever the queue is called, at the gateway and at the simulated vendor; and those of no other queue."""
+    """The client lists the jobs of one queue of any name, at the gateway and at the simulated vendor."""
     vendor = running.vendor(connection)
     job = vendor.job(vendor.create_job("queued"))
     made = {queue: f"in queue {number}" for number, queue in enumerate(QUEUES)}

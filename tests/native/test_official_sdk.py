@@ -75,7 +75,7 @@ def requests_for_actions(running: Servers, connection: str | None) -> int:
 
 @pytest.mark.parametrize("connection", EVERYWHERE)
 def test_it_cancels_a_job(running: Servers, connection: str | None) -> None:
-    """With options and without; the job is cancelled at its vendor, once."""
+    """The SDK cancels a job at its vendor once, with options and without."""
     with client(running, connection) as azure:
         for options in (None, CancelJobOptions(note="Why", disposition_code="Done")):
             job = job_in(running, connection, "queued")
@@ -86,7 +86,7 @@ def test_it_cancels_a_job(running: Servers, connection: str | None) -> None:
 
 @pytest.mark.parametrize("connection", [AZURE, None])
 def test_it_closes_a_job(running: Servers, connection: str | None) -> None:
-    """As the sample of Microsoft's page, with the note in the job."""
+    """The SDK closes a job as in the sample of Microsoft's page, and the note is in the job."""
     with client(running, connection) as azure:
         options = CloseJobOptions(disposition_code="JobCompleted.", note="Closing job")
         assert azure.close_job(AZURE_JOB, ASSIGNMENT, options) is None
@@ -97,7 +97,7 @@ def test_it_closes_a_job(running: Servers, connection: str | None) -> None:
 
 @pytest.mark.parametrize("connection", EVERYWHERE)
 def test_it_reads_jobs(running: Servers, connection: str | None) -> None:
-    """One, and all of them page by page: each is there once, in one of Azure's statuses."""
+    """The SDK reads one job, and all jobs page by page, each once and in one of Azure's statuses."""
     job = job_in(running, connection, "assigned")
     with client(running, connection) as azure:
         read = azure.get_job(job)
@@ -158,7 +158,7 @@ def test_ids_survive_the_round_trip(running: Servers, connection: str | None, jo
 @pytest.mark.parametrize("connection", [AZURE, VONAGE])
 @pytest.mark.parametrize("job_id", ["a/b:c d", "a\\b", "a\tb"])
 def test_ids_that_cannot_be_are_refused(running: Servers, connection: str, job_id: str) -> None:
-    """With 400, before anything is sent."""
+    """An impossible id is refused with 400 before anything is sent."""
     with client(running, connection) as azure, pytest.raises(HttpResponseError) as refused:
         azure.cancel_job(job_id)
     assert (refused.value.status_code, "path" in refused.value.message) == (400, True)

@@ -1,4 +1,4 @@
-"""What a vendor's client is told of an action that went wrong: the truth, in words after which it does no harm."""
+"""Answers to a vendor's client about failed actions: true, and safe for clients that retry by themselves."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def vendors(catalogue: Catalogue) -> Any:
 
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) -> None:
-    """Where the reply says nothing, the job is read; the client hears that it is done, as if nothing had been."""
+    """If the vendor's reply is lost and the job shows the effect, the client gets the usual success."""
     world = vendors(action, "cancelled")
     async with world.clients.gateway.lifespan():
         answer = await world.clients.azure("POST", CANCEL)
@@ -83,7 +83,7 @@ async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) 
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 @pytest.mark.parametrize("dialect", ["azure", "vonage"])
 async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, dialect: str) -> None:
-    """No client sends it again by itself: the status is none for that, and there is no Retry-After."""
+    """An unknown outcome is answered with a status that no client retries, and without Retry-After."""
     world = vendors(action, "dreaming")
     async with world.clients.gateway.lifespan():
         if dialect == "azure":
@@ -124,7 +124,7 @@ async def test_what_became_known_meanwhile_is_told_when_it_is_sent_again(vendors
 
 
 async def test_one_name_for_several_requests_means_each_by_itself(vendors: Any) -> None:
-    """Some clients name a whole run of requests alike; another action is another action."""
+    """Requests of one name for different actions are different actions, because some clients reuse a name."""
     world = vendors(reply(200, {}))
     async with world.clients.gateway.lifespan():
         for path in (CANCEL, job_path("other", ":cancel")):
@@ -189,7 +189,7 @@ async def test_a_request_that_goes_on_and_on_is_doubtful_to_who_sends_it_again(v
 
 
 async def test_without_a_name_two_requests_are_two_actions(vendors: Any) -> None:
-    """As on the unified API."""
+    """Without a name, two equal requests are two actions, as on the unified API."""
     world = vendors(reply(200, {}))
     async with world.clients.gateway.lifespan():
         for _ in range(2):
@@ -211,7 +211,7 @@ async def test_an_idempotency_key_works_in_every_dialect(vendors: Any) -> None:
 
 
 async def test_a_key_counts_more_than_a_name(vendors: Any) -> None:
-    """Where a request has both, its key says whether it is another one."""
+    """If a request has a key and a name, the key identifies it."""
     world = vendors(reply(200, {}))
     for key, is_replayed in (("a", False), ("b", False), ("a", True)):
         answer = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
@@ -247,7 +247,7 @@ async def test_what_was_not_sent_may_be_sent_again(vendors: Any) -> None:
 
 
 async def test_a_throttled_client_hears_when_to_come_again(vendors: Any) -> None:
-    """As the vendor said it, with the vendor's own code."""
+    """A throttled client gets the vendor's Retry-After and code."""
     throttled = {"communicationError": {"code": "ThrottleLimitExceededException", "message": "Slow down."}}
     world = vendors(reply(429, throttled, {"retry-after": "7"}))
     async with world.clients.gateway.lifespan():

@@ -74,7 +74,7 @@ def clients(catalogue: Catalogue) -> SigningClients:
 @pytest.mark.parametrize("first", [{}, {NAME: "9a2f3c1e-0000-4000-8000-000000000001"}, {"idempotency-key": "mine"}])
 @pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED.keys())
 async def test_a_signature_acts_once(clients: SigningClients, first: dict[str, str], repeated: dict[str, str]) -> None:
-    """Whatever is written beside it: the same answer, of the same record, and the vendor is asked once."""
+    """A repeated signature gets the same answer from the same record whatever unsigned fields change."""
     signed = clients.signed()
     done = await clients.cancel(signed | first)
     for _ in range(2):
@@ -86,7 +86,7 @@ async def test_a_signature_acts_once(clients: SigningClients, first: dict[str, s
 
 
 async def test_a_signature_acts_once_when_many_send_it_at_once(clients: SigningClients) -> None:
-    """Those who come while the first is under way wait for it, and hear the same."""
+    """Of concurrent requests with one signature, one acts, and the others wait and get its answer."""
     signed = clients.signed()
     answers = await asyncio.gather(*(clients.cancel(signed | {NAME: str(uuid4())}) for _ in range(8)))
     assert {(each.status, each.headers["jobgate-job-action"]) for each in answers} == {
@@ -96,7 +96,7 @@ async def test_a_signature_acts_once_when_many_send_it_at_once(clients: SigningC
 
 
 async def test_it_stands_for_its_answer_until_its_date_is_refused(clients: SigningClients) -> None:
-    """From the first moment at which it is taken to the last."""
+    """A signature is replayed during its whole validity, and refused after it."""
     signed = clients.signed()
     clients.clock.jump(-CLOCK_SKEW)
     done = await clients.cancel(signed)
@@ -110,7 +110,7 @@ async def test_it_stands_for_its_answer_until_its_date_is_refused(clients: Signi
 
 
 async def test_what_was_refused_stays_refused(clients: SigningClients) -> None:
-    """Although the job may allow it by now: who sent it has been told that nothing happened."""
+    """A repeated signature gets the earlier refusal even if the job allows the action now."""
     clients.action = reply(409, {"error": {"code": "Conflict", "message": "Not now."}})
     signed = clients.signed(**{NAME: "first"})
     refused = await clients.cancel(signed)
@@ -143,7 +143,7 @@ async def test_what_was_not_done_is_done_for_a_new_signature_only(clients: Signi
 
 
 async def test_the_tries_of_one_request_are_known_by_its_name(clients: SigningClients) -> None:
-    """Each is signed anew, and each signature stands for the one action from then on."""
+    """Retries with one name and new signatures are one action, which each of the signatures then stands for."""
     tries = []
     for _ in range(3):
         tries.append(clients.signed(**{NAME: "one"}))
@@ -155,7 +155,7 @@ async def test_the_tries_of_one_request_are_known_by_its_name(clients: SigningCl
 
 
 async def test_a_key_that_was_used_for_something_else_does_not_free_its_signature(clients: SigningClients) -> None:
-    """The request was refused as it was signed; without its key it is still the same request."""
+    """A signed request that was refused for its key stays refused without the key."""
     await clients.azure("POST", job_path("another", ":cancel"), headers=[("idempotency-key", "used")])
     signed = clients.signed()
     refused = await clients.cancel(signed | {"idempotency-key": "used"})
@@ -166,7 +166,7 @@ async def test_a_key_that_was_used_for_something_else_does_not_free_its_signatur
 
 
 async def test_two_requests_of_different_seconds_are_two_actions(clients: SigningClients) -> None:
-    """Nothing is taken for a repetition that its sender has signed anew without a name."""
+    """Requests without a name that are signed in different seconds are different actions."""
     for number in (1, 2):
         assert (await clients.cancel(clients.signed())).status == 200
         clients.clock.advance(1)
@@ -212,7 +212,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
 @pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED.keys())
 def test_a_request_of_the_sdk_that_is_overheard_acts_once(running: Servers, repeated: dict[str, str]) -> None:
-    """As Microsoft's SDK sent it, byte for byte, but for the header fields that it does not sign."""
+    """A recorded SDK request that is sent again, with other unsigned fields, acts once."""
     vendor = running.vendor("azure-sandbox")
     job, heard = vendor.create_job("queued"), list[Any]()
     endpoint = running.endpoint(AZURE, "azure-sandbox")

@@ -38,7 +38,7 @@ async def suspension(scripted: ScriptedPipeline) -> ConnectionSuspended:
 
 
 async def test_it_opens_after_five_failures_in_a_row() -> None:
-    """Then nothing is sent, and the answer says when to come again."""
+    """After five failures in a row the breaker opens: nothing is sent, and the answer has Retry-After."""
     scripted = await broken()
     error = await suspension(scripted)
     assert 30 <= (error.explanation.retry_after or 0) <= 33
@@ -55,7 +55,7 @@ async def test_one_success_starts_the_count_anew() -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 408, 409, 429])
 async def test_an_answer_is_no_failure(status: int) -> None:
-    """No 4xx counts, however many there are."""
+    """No number of 4xx answers opens the breaker."""
     scripted = ScriptedPipeline(otherwise=reply(status), attempts=1)
     for _ in range(20):
         await scripted.send()
@@ -85,7 +85,7 @@ async def test_one_request_tries_and_closes_it() -> None:
 
 
 async def test_each_failed_try_makes_it_longer() -> None:
-    """30 seconds, 60, 90 and so on up to 300, and up to a tenth more."""
+    """Each failed try lengthens the pause by 30 seconds up to 300, plus a tenth at most."""
     scripted = await broken(*[reply(500)] * 15)
     for expected in [*range(30, 301, 30), 300, 300]:
         left = scripted.pipeline.breaker.seconds_left
@@ -97,7 +97,7 @@ async def test_each_failed_try_makes_it_longer() -> None:
 
 
 async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
-    """Who fails before anything was sent does not keep the others out."""
+    """A try that fails before it is sent leaves the try to the next request."""
     scripted = await broken(DONE)
     scripted.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
@@ -135,7 +135,7 @@ class Silent:
 
 @pytest.mark.parametrize(("seconds", "state"), [(0.001, "closed"), (1.9, "closed"), (2.1, "open"), (10.0, "open")])
 async def test_clients_in_a_hurry_open_nothing(seconds: float, state: str) -> None:
-    """Silence counts only where the vendor had the time to answer; else one client could shut out all the others."""
+    """A timeout counts as failure only if the vendor had enough time, so that no client can shut out others."""
     scripted = ScriptedPipeline()
     scripted.pipeline = Pipeline(scripted.clock, Silent(scripted.clock), Policy(attempts=1))
     for _ in range(FAILURES):
@@ -145,7 +145,7 @@ async def test_clients_in_a_hurry_open_nothing(seconds: float, state: str) -> No
 
 
 async def test_it_opens_between_the_attempts_of_a_request() -> None:
-    """Whoever is about to send again is told what the vendor did last."""
+    """If the breaker opens between two attempts, the answer is the vendor's last one."""
     scripted = ScriptedPipeline(otherwise=VendorUnreachable("refused"), breaker_failures=2)
     with pytest.raises(VendorUnreachable):
         await scripted.send(Effect.ONCE)

@@ -44,7 +44,7 @@ async def test_the_table_is_what_is_done(seen: AttemptResult, effect: Effect) ->
 
 @pytest.mark.parametrize("line", [reply(500), reply(503), LATE, BROKEN, REFUSED], ids=str)
 async def test_there_is_an_end_to_it(line: Line) -> None:
-    """Three times, and the last answer stands."""
+    """A request is sent at most three times, and the last answer counts."""
     scripted = ScriptedPipeline(otherwise=line)
     if isinstance(line, Exception):
         with pytest.raises(type(line)):
@@ -55,7 +55,7 @@ async def test_there_is_an_end_to_it(line: Line) -> None:
 
 
 async def test_a_429_that_the_document_does_not_name() -> None:
-    """It may mean anything, so an action is not sent again; a read is."""
+    """After an undocumented 429, a read is sent again and an action is not."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         scripted = ScriptedPipeline(throttled(), DONE)
         await scripted.pipeline.send(scripted.outbound(effect)._replace(observe=attempt_result))
@@ -84,7 +84,7 @@ async def test_the_delay_is_drawn_and_grows() -> None:
 
 
 async def test_the_vendors_hint_is_obeyed_where_it_fits() -> None:
-    """Retry-After makes the delay longer, in either form."""
+    """Both forms of Retry-After lengthen the delay."""
     for hint in ("4", "Mon, 05 Jan 2026 10:00:04 GMT"):
         scripted = ScriptedPipeline(throttled(hint), DONE)
         begun = scripted.clock.monotonic()
@@ -94,7 +94,7 @@ async def test_the_vendors_hint_is_obeyed_where_it_fits() -> None:
 
 @pytest.mark.parametrize("hint", ["10", "1000000000", "Mon, 05 Jan 2026 10:01:00 GMT"])
 async def test_a_hint_beyond_the_deadline_is_passed_on(hint: str) -> None:
-    """Nobody waits for what comes too late: the answer stands, at once."""
+    """A Retry-After beyond the deadline ends the attempts immediately."""
     scripted = ScriptedPipeline(throttled(hint), DONE)
     begun = scripted.clock.monotonic()
     assert (await scripted.send()).reply == throttled(hint)
@@ -103,7 +103,7 @@ async def test_a_hint_beyond_the_deadline_is_passed_on(hint: str) -> None:
 
 @pytest.mark.parametrize("hint", ["-1", "soon", "", "0"])
 async def test_a_hint_without_sense_is_none(hint: str) -> None:
-    """What is no time to wait counts as if it were not there."""
+    """An invalid Retry-After is ignored."""
     scripted = ScriptedPipeline(throttled(hint), DONE)
     begun = scripted.clock.monotonic()
     assert (await scripted.send()).reply == DONE
@@ -111,7 +111,7 @@ async def test_a_hint_without_sense_is_none(hint: str) -> None:
 
 
 async def test_no_attempt_begins_after_the_deadline() -> None:
-    """A delay that does not fit is not begun."""
+    """No attempt begins after the deadline, and no delay that would end after it."""
     for _ in range(50):
         scripted = ScriptedPipeline(otherwise=reply(500), first_delay_seconds=1, longest_delay_seconds=1)
         begun = scripted.clock.monotonic()
@@ -120,7 +120,7 @@ async def test_no_attempt_begins_after_the_deadline() -> None:
 
 
 async def test_a_budget_keeps_a_vendors_trouble_small() -> None:
-    """However much fails, what is sent again is a fifth, one a second, and what was saved."""
+    """Retries are limited to a fifth of the requests, one a second, and the saved budget."""
     scripted = ScriptedPipeline(otherwise=reply(500), breaker_failures=1_000)
     begun, requests = scripted.clock.monotonic(), 400
     for _ in range(requests):
@@ -145,7 +145,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
 
 
 async def test_credentials_that_cannot_be_renewed() -> None:
-    """Where there is nothing newer, 401 is the answer."""
+    """If the credentials cannot be renewed, the answer is 401."""
     scripted = ScriptedPipeline(reply(401))
     await scripted.pipeline.send(scripted.outbound()._replace(credentials=Renewable(more=0)))
     assert scripted.asked == 1
@@ -163,7 +163,7 @@ FATES = [
 async def test_the_doubt_about_one_attempt_outlasts_the_others(
     script: list[Line], effect: Effect, outcome: Outcome | None
 ) -> None:
-    """Where one attempt may have been carried out, no later one makes it `not_sent`."""
+    """If one attempt may have been carried out, no later one makes the outcome `not_sent`."""
     scripted = ScriptedPipeline(*[type(each)(str(each)) if isinstance(each, JobgateError) else each for each in script])
     with pytest.raises(VendorUnreachable) as caught:
         await scripted.send(effect)
@@ -171,7 +171,7 @@ async def test_the_doubt_about_one_attempt_outlasts_the_others(
 
 
 async def test_an_answer_after_a_doubt_is_doubtful() -> None:
-    """What is refused the second time may have been done the first time."""
+    """A refusal after an attempt with unknown outcome leaves the outcome unknown."""
     assert (await ScriptedPipeline(reply(500), reply(409)).send(Effect.REPEATABLE)).is_doubtful
     assert not (await ScriptedPipeline(throttled(), reply(409)).send(Effect.REPEATABLE)).is_doubtful
     assert not (await ScriptedPipeline(reply(409)).send(Effect.REPEATABLE)).is_doubtful
@@ -188,7 +188,7 @@ class OnlyOne(Renewable):
 
 
 async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None:
-    """Where a new token cannot be had, the action is what the first answer made it: refused."""
+    """If no new token can be fetched after 401, the action stays refused."""
     scripted = ScriptedPipeline(reply(401))
     with pytest.raises(VendorTimedOut) as caught:
         await scripted.pipeline.send(scripted.outbound(Effect.ONCE)._replace(credentials=OnlyOne()))

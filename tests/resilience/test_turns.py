@@ -1,4 +1,4 @@
-"""Who may send when: so many at once, a short queue, and the vendor's quota."""
+"""Turns: a limit of concurrent requests, a short queue, and the vendor's quota."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def turns() -> None:
 
 
 async def test_so_many_at_once_and_so_many_wait() -> None:
-    """The others are told at once to come again."""
+    """Requests beyond the slots and the queue are refused immediately with Retry-After."""
     small = SmallPipeline(3, 2)
     tasks = [small.come(str(number)) for number in range(7)]
     await turns()
@@ -73,7 +73,7 @@ async def test_so_many_at_once_and_so_many_wait() -> None:
 
 
 async def test_nobody_waits_beyond_the_deadline() -> None:
-    """Whose turn does not come in time is told so, and leaves the queue."""
+    """A request whose turn does not come before its deadline is refused and leaves the queue."""
     small = SmallPipeline(1, 5)
     first = small.come()
     await turns()
@@ -105,7 +105,7 @@ async def test_who_goes_away_leaves_room() -> None:
     pauses=st.lists(st.floats(0, 2), min_size=1, max_size=20),
 )
 def test_no_window_has_more_than_the_quota(requests: int, seconds: float, pauses: list[float]) -> None:
-    """Wherever a vendor begins to count, it never counts more, and nothing is held back that it would take."""
+    """No window of the quota's length has more requests than the quota, and none is delayed needlessly."""
     asyncio.run(check_quota(Quota(requests, seconds), pauses))
 
 
@@ -128,7 +128,7 @@ async def check_quota(quota: Quota, pauses: list[float]) -> None:
 
 
 async def test_a_turn_after_the_deadline_is_refused_at_once() -> None:
-    """With the time at which there will be one."""
+    """A turn that would come after the deadline is refused immediately, with the time of the next turn."""
     scripted = ScriptedPipeline(otherwise=DONE, quota=Quota(10, 100.0))
     await scripted.send()
     begun = scripted.clock.monotonic()
@@ -140,6 +140,6 @@ async def test_a_turn_after_the_deadline_is_refused_at_once() -> None:
 
 
 def test_workers_share_a_quota() -> None:
-    """Together they never send more."""
+    """Workers share a quota, so that together they never send more."""
     assert Quota(1_000, 10).shared_by(3) == Quota(333, 10)
     assert Quota(1, 10).shared_by(3) == Quota(1, 10)

@@ -70,7 +70,7 @@ async def test_the_request_is_the_one_of_the_documents() -> None:
 
 @pytest.mark.parametrize("seconds", [7_200, "7200", 900, 900.5, 31])
 async def test_a_token_is_kept_until_shortly_before_its_end(seconds: Any) -> None:
-    """The token serves until 30 seconds before the end that the vendor named, whatever that is."""
+    """A token is used until 30 seconds before the end that the vendor named."""
     tokens = TokenCredentials(token("first", seconds), token("second", seconds))
     assert await tokens.bearer() == "Bearer first"
     tokens.clock.advance(float(seconds) - EARLY_SECONDS)
@@ -103,7 +103,7 @@ async def passed() -> None:
 
 
 async def test_a_token_is_renewed_while_it_serves() -> None:
-    """In its last minute one request has a new one fetched, and neither it nor any other waits for that."""
+    """In a token's last minute one request starts its renewal, and no request waits for it."""
     tokens = TokenCredentials(token("old", 600), token("new", 600))
     await tokens.bearer()
     tokens.clock.advance(539)
@@ -118,7 +118,7 @@ async def test_a_token_is_renewed_while_it_serves() -> None:
 
 
 async def test_a_renewal_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """The old token serves on, and ten seconds later it is tried again."""
+    """After a failed renewal the old token stays in use, and the renewal is tried again ten seconds later."""
     tokens = TokenCredentials(token("old", 600), reply(500), token("new", 600))
     await tokens.bearer()
     tokens.clock.advance(541)
@@ -210,7 +210,7 @@ async def test_those_who_wait_for_a_token_share_its_refusal() -> None:
 
 
 async def test_a_request_short_of_time_fails_nobody_else() -> None:
-    """That one request ran out of time fetching a token says nothing to those who have more."""
+    """A request that runs out of time while it fetches a token does not fail the others."""
     tokens = TokenCredentials(VendorTimedOut("its own deadline"), token("abc"))
     first, second = await asyncio.gather(tokens.failure(), tokens.bearer(), return_exceptions=True)
     assert isinstance(first, VendorTimedOut)
@@ -318,7 +318,7 @@ async def test_nobody_waits_longer_than_its_own_deadline() -> None:
 
 
 async def test_a_request_that_is_given_up_does_not_block_the_others() -> None:
-    """Where the one that fetches the token is cancelled, the next one fetches it."""
+    """If the request that fetches the token is cancelled, the next one fetches it."""
     tokens = TokenCredentials(token("first"), token("second"))
     first = asyncio.ensure_future(tokens.bearer())
     await asyncio.sleep(0)
@@ -327,7 +327,7 @@ async def test_a_request_that_is_given_up_does_not_block_the_others() -> None:
 
 
 def test_a_dry_run_asks_nobody_and_shows_nothing() -> None:
-    """Redacted credentials are there without a token, and hold none."""
+    """Redacted credentials need no token and contain none."""
     tokens = TokenCredentials()
     assert tokens.credentials.redacted(ANY) == {"Authorization": f"Bearer {REDACTED}"}
     assert tokens.transport.requests == []

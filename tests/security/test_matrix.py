@@ -1,4 +1,4 @@
-"""The matrix of access, made from the documents: every operation of every surface, asked by everybody."""
+"""The matrix of access, made from the documents: every operation of every surface, with every kind of caller."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def scopes_of(operation: Operation) -> list[str]:
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("key", [None, "", "nobody-key", "Owner-key", ENDED, "a.b.c"])
 async def test_nobody_gets_in(guarded: GuardedGateway, name: str, key: str | None) -> None:
-    """Without a good key no operation does anything, and none says more than that."""
+    """Without a valid key no operation does anything or reveals anything."""
     answer = await guarded.ask(guarded.operation(name), key)
     assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -101,7 +101,7 @@ async def test_nobody_gets_in(guarded: GuardedGateway, name: str, key: str | Non
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_the_scope_of_the_document_is_needed(guarded: GuardedGateway, name: str) -> None:
-    """Who has it gets in; who has every other gets 403, which names it."""
+    """A caller with the operation's scope is served; one with every other scope gets 403 that names it."""
     operation = guarded.operation(name)
     required = scopes_of(operation)
     assert (await guarded.ask(operation, "owner-key")).status in {200, 422}  # one vendor has not every action
@@ -115,7 +115,7 @@ async def test_the_scope_of_the_document_is_needed(guarded: GuardedGateway, name
 
 @pytest.mark.parametrize("name", ABOUT_A_CONNECTION)
 async def test_a_connection_of_others_is_not_there(guarded: GuardedGateway, name: str) -> None:
-    """To who may not use it, a connection looks like one that there is not, to the last byte."""
+    """A connection that the caller may not use is answered exactly like one that does not exist."""
     operation = guarded.operation(name)
     answer = await guarded.ask(operation, "stranger-key")
     assert (answer.status, answer.json["code"]) == (404, "unknown-connection")
@@ -130,7 +130,7 @@ def same(answer: Answer) -> dict[str, Any]:
 
 
 def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogue) -> None:
-    """So that none of them can be used by who may use no connection; and each action has its own."""
+    """Every operation about a connection requires a scope, and each action its own."""
     for operation in catalogue.api.operations.values():
         required = scopes_of(operation)
         assert bool(required) == ("connection" in operation.declared["path"]), operation.operation_id
@@ -139,7 +139,7 @@ def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogu
 
 
 async def test_lists_have_what_is_the_callers(guarded: GuardedGateway) -> None:
-    """Connections that it may use, job actions that it asked for; an auditor sees the job actions of all."""
+    """Lists contain the caller's connections and job actions; an auditor sees the job actions of all callers."""
     listed = guarded.operation("listConnections")
     seen = {
         name: [each["name"] for each in (await guarded.ask(listed, f"{name}-key")).json["items"]] for name in SCOPES
@@ -154,7 +154,7 @@ async def test_lists_have_what_is_the_callers(guarded: GuardedGateway) -> None:
 
 
 async def test_a_job_action_is_its_owners(guarded: GuardedGateway) -> None:
-    """To others it is as unknown as one that there is not; an auditor sees it."""
+    """A job action of another caller is answered like an unknown one, except to an auditor."""
     operation = guarded.operation("getJobAction")
     assert (await guarded.ask(operation, "owner-key")).json["id"] == guarded.record
     assert (await guarded.ask(operation, "auditor-key")).json["id"] == guarded.record
@@ -166,7 +166,7 @@ async def test_a_job_action_is_its_owners(guarded: GuardedGateway) -> None:
 
 
 async def test_an_auditor_asks_for_one_caller(guarded: GuardedGateway) -> None:
-    """The filter by caller is an auditor's; to others it shows nothing of others."""
+    """The filter by caller works for an auditor, and shows other callers nothing."""
     path = "/v1/job-actions?caller=owner"
     for name, sees in (("auditor", True), ("owner", True), ("other", False)):
         answer = await call(guarded.gateway.application, "GET", path, key=f"{name}-key")
@@ -242,7 +242,7 @@ def said(native: NativeApi, answer: Answer) -> str:
 
 
 def test_every_operation_of_every_surface_is_asked_for() -> None:
-    """Nothing is served that is not in the matrix, but what grants tokens and asks for credentials itself."""
+    """The matrix covers every served operation, except the token endpoints."""
     for native in Catalogue.load().natives.values():
         operations = native.api.operations.keys() - {GRANT}
         acted = {each.operation.operation_id for each in native.vendor.actions.values()}
@@ -254,7 +254,7 @@ def test_every_operation_of_every_surface_is_asked_for() -> None:
 async def test_nobody_gets_into_a_vendors_api(
     guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str | None
 ) -> None:
-    """Without a good key no operation does anything; the refusal is the vendor's."""
+    """Without a valid key no operation of a vendor's API does anything, and the refusal has the vendor's shape."""
     answer = await ask(guarded, native, asked, key)
     assert answer.status == 401
     assert "scope" not in said(native, answer)
@@ -266,7 +266,7 @@ async def test_nobody_gets_into_a_vendors_api(
 async def test_a_vendors_api_needs_the_scope_of_its_document(
     guarded: GuardedGateway, native: NativeApi, asked: Asked, caller: str
 ) -> None:
-    """At each connection, by each caller: done where the scope is the caller's, 403 that names it, or not there."""
+    """For each connection and caller, the operation is done, refused with 403 that names the scope, or unknown."""
     who = Caller(caller, frozenset(SCOPES[caller]))
     for connection in ("contoso-prod", "contoso-test", "vonage-emea", "nowhere"):
         answer = await ask(guarded, native, asked, f"{caller}-key", connection)
@@ -285,7 +285,7 @@ async def test_a_vendors_api_needs_the_scope_of_its_document(
 async def test_a_refusal_comes_before_the_request_is_looked_at(
     guarded: GuardedGateway, native: NativeApi, asked: Asked
 ) -> None:
-    """Who may not do it is told so even of a request that is wrong, and no vendor hears of it."""
+    """A caller without the scope is refused before the request is validated, and no vendor is called."""
     transport = guarded.gateway.transport
     assert isinstance(transport, FakeTransport)
     before = len(transport.requests)

@@ -38,7 +38,7 @@ ENDLESS = [
     f"{urlsafe_b64encode(header).decode().rstrip('=')}.e30.AA"
     for header in (b"[" * 6_000, b'{"alg":"RS256","x":' + b"[" * 6_000, b'{"alg":"RS256","x":' + b"9" * 5_000 + b"}")
 ]
-"""Tokens whose headers no reader of JSON gets to the end of."""
+"""Tokens whose headers are too deep or too long for a JSON reader."""
 ALGORITHMS = {"rsa": "RS256", "ec": "ES256", "other": "RS256"}
 
 
@@ -117,7 +117,7 @@ async def issuer(*names: str) -> AsyncIterator[ServedIssuer]:
 
 
 async def test_a_good_token_tells_who_calls() -> None:
-    """Subject and scopes are the issuer's; whoever comes with a token is never taken for the owner of an API key."""
+    """A token's subject and scopes make the caller, which is never the owner of an API key."""
     async with issuer("rsa", "ec") as served:
         for key in ("rsa", "ec"):
             caller = await served.caller(served.token(key))
@@ -130,13 +130,13 @@ async def test_a_good_token_tells_who_calls() -> None:
 
 
 def test_an_issuer_is_kept_as_it_is_written() -> None:
-    """A slash at its end is a part of its name, which its tokens repeat."""
+    """An issuer keeps the slash at the end of its name."""
     for issuer_url in ("https://tenant.example/", "https://tenant.example", "https://tenant.example/v2.0"):
         assert OpenIdSettings(issuer=issuer_url, audience=AUDIENCE).issuer == issuer_url
 
 
 async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> None:
-    """Its keys are found, and its tokens are those that name it with the slash."""
+    """For an issuer with a slash the keys are found, and its tokens must name it with the slash."""
     async with issuer("rsa") as served:
         named = Issuer(f"{served.server.url}/", AUDIENCE, ("RS256",), "sub", "scope")
         tokens = OpenIdTokens(named, RealTimeTransport(served.transport), served.clock)
@@ -147,7 +147,7 @@ async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> 
 
 
 NO_TIMES: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 253_402_300_800, True, [], {}]
-"""What is no time that there is (RFC 7519, 2)."""
+"""Values that are no existing time (RFC 7519, 2)."""
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another issuer": ({"iss": "https://elsewhere.test"}, "another issuer has made it"),
     "no issuer": ({"iss": None}, "a claim is missing that it must have"),
@@ -176,7 +176,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changed", "rule"), list(BAD.values()), ids=list(BAD))
 async def test_no_other_token_is_anybodys(changed: dict[str, Any], rule: str) -> None:
-    """What is not signed by the issuer for us, now and about somebody, is refused by the rule that it breaks."""
+    """A token that breaks any rule of issuer, audience, time, subject or signature is refused by that rule."""
     async with issuer("rsa", "ec") as served:
         assert await served.rule(served.token(**changed)) == rule
 
@@ -213,7 +213,7 @@ STRANGE_KEYS: list[Any] = [
 
 @pytest.mark.parametrize("strange", STRANGE_KEYS, ids=str)
 def test_a_key_that_cannot_be_used_harms_no_other(strange: Any) -> None:
-    """What else stands in a key set is left out (RFC 7517, 5); a set without a key that can be used is refused."""
+    """Unusable keys in a key set are ignored (RFC 7517, 5), and a set without usable keys is refused."""
     good = json.loads(published(["rsa"]))["keys"]
     assert keys_of({"keys": [strange, *good]}).keys() == {"rsa"}
     for nothing in ({"keys": [strange]}, {"keys": strange}, {}):
@@ -258,7 +258,7 @@ async def test_keys_are_fetched_once_and_rotated() -> None:
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again() -> None:
-    """Tokens with invented keys have the keys fetched every half minute at most."""
+    """Tokens with unknown key ids cause at most one fetch of the keys in half a minute."""
     async with issuer("rsa") as served:
         for number in range(50):
             assert await served.caller(served.token(key_id=f"invented-{number}")) is None
@@ -291,7 +291,7 @@ async def test_a_key_that_is_replaced_under_its_id_is_found() -> None:
 
 
 async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
-    """However long an issuer takes to fail, nobody who waited for that waits for another failure."""
+    """Requests that wait for an issuer share its failure and do not wait for another."""
 
     class Dragging(FakeTransport):
         async def send(self, request: Any, deadline: float) -> Any:
@@ -307,7 +307,7 @@ async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
 
 
 async def test_an_issuer_that_is_away() -> None:
-    """Keys that are known serve on; without any, it is said that tokens cannot be checked now."""
+    """If the issuer is away, known keys still work; without keys, the answer says that tokens cannot be checked."""
     async with issuer("rsa") as served:
         token = served.token()
         await served.caller(token)

@@ -1,4 +1,4 @@
-"""A server that stops: whoever has asked is answered, in time, and hears that the connection ends."""
+"""A server that stops: every client is answered in time and told that the connection ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.transport import FakeTransport
 from tests.support.vendors import API_KEY, obedient, settings
 
 ROUNDS = int(os.environ.get("STOP_ROUNDS", "1"))
-"""How often a crowd is stopped at. Many rounds take their time."""
+"""Rounds in which a busy server is stopped."""
 CLIENTS = 15
 """Of each kind."""
 GRACE_SECONDS = 0.25
@@ -57,7 +57,7 @@ REQUESTS = [
 
 
 class Vendor(FakeTransport):
-    """A vendor without a will of its own that takes its time."""
+    """An obedient vendor that answers slowly."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         """Answer after so many seconds."""
@@ -72,7 +72,7 @@ class Vendor(FakeTransport):
 
 
 class Silent(FakeTransport):
-    """A vendor that carries nothing out and tells nobody."""
+    """A vendor that never answers."""
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
         """Say nothing in time."""
@@ -147,7 +147,7 @@ def is_over(connection: socket.socket) -> bool:
 
 @given_time(0.25, 2.5, 25.0)
 def test_a_connection_is_kept_for_a_moment(catalogue: Catalogue, seconds: float) -> None:
-    """Who asks once more within the grace is answered, and told that this was all; who does not is let go after it."""
+    """A request within the grace is answered with `Connection: close`; an idle connection is closed after it."""
     with (
         stopping_gateway(catalogue, Vendor(), grace_seconds=seconds) as made,
         made.connect(LIVEZ) as asking,
@@ -165,7 +165,7 @@ def test_a_connection_is_kept_for_a_moment(catalogue: Catalogue, seconds: float)
 
 @given_time(0.25, 2.5, 25.0)
 def test_load_balancers_are_told(catalogue: Catalogue, seconds: float) -> None:
-    """While it stops a gateway is alive but not ready, also for who comes only now."""
+    """While it stops, a gateway is alive but not ready, also on new connections."""
     with stopping_gateway(catalogue, Vendor(), grace_seconds=seconds) as made, made.connect(LIVEZ) as early:
         assert heard(early) == (200, False)
         made.stop()
@@ -203,7 +203,7 @@ def test_of_several_requests_the_last_ends_the_connection(catalogue: Catalogue, 
 
 
 def test_an_answer_is_waited_for_longer_than_the_grace(catalogue: Catalogue) -> None:
-    """An action that a vendor takes its time for is answered, and by then nobody is let in any more."""
+    """A slow action is answered after the grace, when new connections are no longer accepted."""
     with stopping_gateway(catalogue, Vendor(GRACE_SECONDS * 3)) as made, made.connect(ACT) as connection:
         made.wait_for_vendor()
         made.stop()
@@ -228,7 +228,7 @@ def test_who_waits_for_the_truth_is_answered_at_once(catalogue: Catalogue) -> No
 
 
 def test_who_cannot_be_waited_for_is_told(catalogue: Catalogue, caplog: pytest.LogCaptureFixture) -> None:
-    """After the time there is a problem instead of an answer; the ledger has what is known, to be found out."""
+    """A request that outlasts the stop gets a problem, and its record stays unsettled in the ledger."""
     problems = Problems(catalogue)
 
     def told(connection: socket.socket) -> RawResponse:
@@ -264,7 +264,7 @@ def looked_after(ledger: MemoryLedger) -> tuple[JobActionRecord, ...]:
 
 
 def test_newcomers_are_turned_away_before_the_door_is_closed() -> None:
-    """Who waits in the door when it is shut is let in; who comes after is not let in, whoever has a copy of it."""
+    """Connections that were queued before the socket closes are accepted, and later ones are refused."""
     with listen(HOST, 0) as listening, listening.dup() as copy:
         place = listening.getsockname()
         with socket.create_connection(place) as waiting:
@@ -325,7 +325,7 @@ def busy_server(workers: int) -> Iterator[BusyServer]:
 @pytest.mark.timeout(900 * ROUNDS)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_answer_is_lost(workers: int) -> None:
-    """Whoever has written a byte of a request hears the answer, though the server stops, and it stops in time."""
+    """Every request of which a byte was sent is answered, and the server stops in time."""
     for _ in range(ROUNDS):
         with busy_server(workers) as busy:
             tally = asyncio.run(busy.ends(busy.stop))
@@ -336,7 +336,7 @@ def test_no_answer_is_lost(workers: int) -> None:
 
 @pytest.mark.timeout(900 * ROUNDS)
 def test_a_worker_that_stops_loses_nothing() -> None:
-    """One of several workers can be told to stop: the others go on, and nobody is refused."""
+    """If one of several workers stops, the others go on and no request is refused."""
     for _ in range(ROUNDS):
         with busy_server(2) as busy:
             tally = asyncio.run(busy.ends(busy.stop_worker))

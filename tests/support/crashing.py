@@ -51,7 +51,7 @@ _LEASE = "TESTS_LEASE_SECONDS"
 
 
 class Point(StrEnum):
-    """Where a gateway ends itself, on the way of a job action."""
+    """The steps of a job action at which a gateway can end itself."""
 
     BEFORE_CLAIM = "before-claim"
     AFTER_CLAIM = "after-claim"
@@ -75,7 +75,7 @@ class Crash:
 
 
 class Trap:
-    """Ends this process, as `kill -9` does, where and when it is told to."""
+    """Kills this process, as `kill -9` does, at a given step."""
 
     def __init__(self, crash: Crash | None) -> None:
         """Wait for a crash; None: never."""
@@ -212,7 +212,7 @@ class GatewayProcess:
         return True
 
     def kill(self) -> None:
-        """End it at once, as `kill -9` does."""
+        """Kill the process, as `kill -9` does."""
         self._signal(signal.SIGKILL)
         self.wait_until_gone()
 
@@ -222,11 +222,11 @@ class GatewayProcess:
         self.wait_until_gone()
 
     def pause(self) -> None:
-        """Let it stand still, as a machine does that is out of breath."""
+        """Pause the process, as an overloaded machine does."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """End a pause."""
+        """Resume the process."""
         self._signal(signal.SIGCONT)
 
     def limit_files(self, size: int | None) -> None:
@@ -303,7 +303,7 @@ class ForkServer:
         self._lines.put("")
 
     def _heard(self, number: int, name: str, seconds: float) -> Any:
-        """What is said next about an order. Raises queue.Empty where that takes too long."""
+        """The next message about an order. Raises queue.Empty if that takes too long."""
         while True:
             line = self._lines.get(timeout=seconds)
             if not line:
@@ -329,7 +329,7 @@ class GatewayGroup:
         return made
 
     def last_words(self) -> str:
-        """The end of the log of all of them."""
+        """The end of their common log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-30:])
 
 

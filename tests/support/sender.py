@@ -13,7 +13,7 @@ from tests.support.patience import PATIENCE
 Headers = Mapping[str, str]
 NONE: Headers = {}
 OTHER = "https://vendor.test"
-"""An origin that each of them may call too."""
+"""An origin that every transport may call."""
 
 
 class Sender:

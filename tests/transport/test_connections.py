@@ -72,7 +72,7 @@ async def test_a_vendor_that_hangs_does_not_hold_up_another(send: Sender, second
 
 
 async def test_a_transport_can_be_closed_and_used_again(send: Sender) -> None:
-    """Closing ends the connections, and is no end of the transport."""
+    """A closed transport can be used again with new connections."""
     await send.close()
     async with raw_server(OK, each_request=True) as server:
         await send(server.url)

@@ -1,4 +1,4 @@
-"""What is built is what goes out: path, query, headers and body, to the byte."""
+"""Requests go out exactly as built: path, query, headers and body."""
 
 from __future__ import annotations
 

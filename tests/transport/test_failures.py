@@ -1,4 +1,4 @@
-"""Vendors that are not there, do not answer, or stop in the middle: which kind of failure, and how soon."""
+"""Vendors that are unreachable, silent or break off: the kind of failure, and how soon it comes."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_a_deadline_is_kept(send: Sender, serve: Serve, seconds: float) ->
     ],
 )
 async def test_no_answer_is_a_time_out(send: Sender, serve: Serve) -> None:
-    """Silence, and bytes that come to nothing, end at the deadline; what was sent may have been acted on."""
+    """Silence and incomplete replies end at the deadline, and the request may have been acted on."""
     async with raw_server(serve) as server:
         problem = await failure(send, server.url, SOON)
     assert isinstance(problem, VendorTimedOut | VendorReplyNotUnderstood)
@@ -104,7 +104,7 @@ async def test_no_answer_is_a_time_out(send: Sender, serve: Serve) -> None:
 
 @pytest.mark.parametrize("slow", [drip(HEAD + b"x" * 100), drip(CHUNKED + b"1\r\nx\r\n" * 100)])
 async def test_a_body_that_drips_is_a_time_out(send: Sender, slow: Serve) -> None:
-    """A byte now and then does not put the deadline off."""
+    """Single bytes of a body do not extend the deadline."""
     async with raw_server(slow) as server:
         assert type(await failure(send, server.url, SOON)) is VendorTimedOut
 
