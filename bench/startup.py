@@ -24,7 +24,7 @@ NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
 ABOUT = """\
 The CPU time of commands, user and system, with everything that they start; for `serve`, until it says that it is ready.
 A target is a ratio to the time that Python takes to load SQLAlchemy on the same machine. `python -m bench startup`
-measures for a minute and writes this page. `tests/serving/test_light_commands.py` names what each command must not
+measures for a minute and writes this page. `tests/cli/test_light_commands.py` names what each command must not
 load."""
 YARDSTICK = (sys.executable, "-c", "import sqlalchemy")
 JOBGATE = str(Path(sys.executable).with_name("jobgate"))

@@ -20,7 +20,7 @@ pytest_plugins = ["tests.support.sampling"]
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test sees the settings of whoever runs it: neither variables of theirs nor a jobgate.toml that lies about."""
+    """Hide the environment variables and the jobgate.toml of the person who runs the tests."""
     empty = tmp_path_factory.mktemp("settings") / "empty.toml"
     empty.touch()
     with pytest.MonkeyPatch.context() as patch:
@@ -32,7 +32,7 @@ def no_settings_of_others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture(scope="session", autouse=True)
 def watch() -> Iterator[Watch]:
-    """Looks for secrets in every record that is logged while the tests run."""
+    """A handler that looks for secrets in every log record of the tests."""
     handler = Watch()
     logging.getLogger().addHandler(handler)
     yield handler
@@ -41,7 +41,7 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(watch: Watch) -> Iterator[None]:
-    """Whatever a test is about: the product logs no secret (answers are looked at where they are received)."""
+    """In every test, the product logs no secret. `asgi.call` checks the answers."""
     watch.hits.clear()
     yield
     assert watch.hits == []
@@ -49,7 +49,7 @@ def nothing_leaks(watch: Watch) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def documents_are_understood_once() -> Iterator[None]:
-    """It costs little to make many gateways."""
+    """Connexion reads each document once, so that many gateways cost little."""
     with documents.understood_once():
         yield
 

@@ -95,7 +95,7 @@ TAMPERED = {
 
 @pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
 def test_a_changed_request_does_not_verify(tamper: Any) -> None:
-    """Whatever part of a signed request is changed, the signature no longer holds."""
+    """A change in any part of a signed request makes the signature invalid."""
     request = HttpRequest("POST", f"{JOB}:cancel?api-version=2023-11-01", {})
     signed = replace(request, headers=dict(sign(request, KEY, NOW)))
     assert not holds(tamper(signed))
@@ -111,7 +111,7 @@ def test_a_changed_request_does_not_verify(tamper: Any) -> None:
     ],
 )
 def test_the_query_may_be_signed_as_a_form_has_it(wire: str, signed: str) -> None:
-    """As `URLSearchParams` writes it, while the wire has it otherwise; and as the wire has it."""
+    """A query may be signed as `URLSearchParams` writes it, or as it is on the wire."""
     at = replace(HttpRequest("GET", f"{JOB}?{signed}", {}), headers={})
     headers = dict(sign(at, KEY, NOW))
     for query, fits in ((wire, True), (signed, True), (f"{wire}x", False), (f"x{wire}", False), ("", False)):
@@ -161,7 +161,7 @@ def test_an_old_or_early_signature_does_not_verify(late: timedelta) -> None:
     ],
 )
 def test_closable_assignments_are_completed_and_open(assignments: Any, found: tuple[str, ...]) -> None:
-    """Exactly the assignments that are completed and not closed can be closed."""
+    """Only assignments that are completed and not yet closed can be closed."""
     assert closable_assignments({"assignments": assignments}) == found
 
 

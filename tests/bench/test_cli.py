@@ -60,7 +60,7 @@ def nothing() -> None:
 
 
 def test_unknown_name() -> None:
-    """A name that is none ends it, with those that are."""
+    """An unknown name ends the run with a list of the known names."""
     result = runner.invoke(cli.application, ["--without", "nobody"])
     assert result.exit_code == 1
     assert "there is no nobody; known: a-thousand, after-100-ms, after-50-ms, at-once, connexion-async" in result.stderr
@@ -87,7 +87,7 @@ def test_whole_run_is_written_to_docs(plans: list[Plan], tmp_path: Path, monkeyp
 
 
 def test_output(plans: list[Plan], tmp_path: Path) -> None:
-    """Part of a run is written where it is told."""
+    """A partial run is written to the folder that is given."""
     options = ["--without", "workers", "--seconds", "2", "--rounds", "5", "--output", str(tmp_path)]
     assert runner.invoke(cli.application, options).exit_code == 0
     assert "Left out: workers: not wanted." in (tmp_path / report.PAGE).read_text("utf-8")
@@ -127,7 +127,7 @@ def test_only_growth(plans: list[Plan], tmp_path: Path) -> None:
 def test_how_far_ledgers_grow(
     plans: list[Plan], monkeypatch: pytest.MonkeyPatch, growth: Growth, options: list[str], sizes: tuple[int, ...]
 ) -> None:
-    """To five million job actions, in a quick run to fewer, or as far as somebody wants."""
+    """Ledgers grow to five million job actions by default, to fewer in a quick run, or to a given number."""
     extents: list[Extent] = []
 
     def grow(_: Console, extent: Extent) -> Growth:
@@ -142,7 +142,7 @@ def test_how_far_ledgers_grow(
 def test_results_are_kept_at_once(
     plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: Results
 ) -> None:
-    """What was measured of the contenders is written before ledgers grow, which may fail."""
+    """The results of the contenders are written before the ledgers grow, because that may fail."""
 
     def grow(*_: object) -> Growth:
         raise OSError("the disk is full")

@@ -76,7 +76,7 @@ def test_does_the_same_work(place: House, tmp_path: Path, name: str) -> None:
     ],
 )
 def test_finds_out_who_does_not(place: House, name: str, changes: dict[str, object], named: str) -> None:
-    """A contender that does something else is not measured, and the message says what it does."""
+    """A contender that does different work is not measured, and the message says what it does."""
     with pytest.raises(BenchError) as found:
         check(place, replace(BY_NAME[name], **changes))  # type: ignore[arg-type]
     assert f"{name} does not do the same work: " in str(found.value)
@@ -90,6 +90,6 @@ def written(file: Path) -> list[tuple[str, str]]:
 
 
 def test_says_why_one_does_not_start(place: House) -> None:
-    """Where a contender ends instead of listening, the message has what it said."""
+    """If a contender ends instead of listening, the message contains its output."""
     with pytest.raises(BenchError, match=r"(?s)^floor: it did not start listening.*no such module"):
         check(place, replace(BY_NAME["floor"], command=("{bin}/python", "-c", "raise SystemExit('no such module')")))

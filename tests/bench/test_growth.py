@@ -65,7 +65,7 @@ async def everything(database: Database) -> list[JobActionRecord]:
 
 
 async def test_they_are_job_actions(filled: Database) -> None:
-    """The ledger reads them like its own: spread over the year, most of them applied, and all of them settled."""
+    """The ledger reads the filled records: spread over a year, most of them applied, and all of them settled."""
     records = await everything(filled)
     times = [record.requested.at for record in records]
     assert (len(times), times) == (SIZE, sorted(times, reverse=True))
@@ -100,7 +100,7 @@ def test_it_is_like_any_ledger(filled: Database, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_questions(filled: Database, name: str) -> None:
-    """Each question is about what there is: a whole page in a ledger of any size, or what it says of itself."""
+    """Each query finds records: a whole page in a ledger of any size, or the count that it promises."""
     asked = QUESTIONS[name](asker(filled, Year(SIZE, END)))
     found = (await SqlLedger(filled, SystemClock()).page(asked.selection, LIMIT, asked.before)).items
     least = {"`jobId`": 1, "the same, and nothing is found": 0, "`since` and `until`": 15, "a rare `connection`": 15}
@@ -140,7 +140,7 @@ def test_each_page_is_found_by_an_index(measured: tuple[Growth, list[tuple[str, 
 
 
 def test_progress(measured: tuple[Growth, list[tuple[str, int, int]]]) -> None:
-    """It is said what is done now, and never more than there is to do."""
+    """Progress messages name the current step and never count beyond the total."""
     _, said = measured
     assert ("growth: filling a ledger of 800", 800, 800) in said
     assert ("growth, round 2: 64 clients that write", 1, 2) in said
@@ -148,7 +148,7 @@ def test_progress(measured: tuple[Growth, list[tuple[str, int, int]]]) -> None:
 
 
 def test_garbage_is_collected_as_in_a_gateway() -> None:
-    """While ledgers are measured, and as before once they are."""
+    """Garbage collection is set as in a gateway during the measurement, and restored after it."""
     before = gc.get_threshold(), gc.get_freeze_count()
     with settled_in():
         assert gc.get_threshold()[0] > before[0][0]

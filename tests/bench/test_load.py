@@ -29,7 +29,7 @@ def test_report() -> None:
 
 @pytest.mark.parametrize("output", ["", "unable to connect", "[]", "{}", REPORT.replace("timeout", "time")])
 def test_no_report(output: str) -> None:
-    """What is no report is an error with all that wrk said."""
+    """Output that is no report raises an error that contains all of it."""
     with pytest.raises(BenchError, match="wrk printed no report"):
         parse(output)
 
@@ -70,6 +70,6 @@ def last_key(upstream: str, *, with_keys: bool) -> str | None:
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_nobody_there() -> None:
-    """Where nobody listens, that is said, and not counted as slow."""
+    """A port where nobody listens is reported as such, not counted as slow."""
     with pytest.raises(BenchError, match=r"wrk failed: .*Connection refused"):
         run("http://127.0.0.1:9/", 1, 1)

@@ -66,7 +66,7 @@ def test_whole_plan(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
 
 
 def test_held_up(monkeypatch: pytest.MonkeyPatch, plan: Plan) -> None:
-    """A measurement that took much longer than planned is made again, but not for ever."""
+    """A measurement that takes much longer than planned is repeated a limited number of times."""
     late = replace(GOOD, seconds=30.0)
     warm = (GOOD,) * 2
     monkeypatch.setattr("bench.load.run", Wrk(*warm, late, GOOD, late, late, late))

@@ -63,7 +63,7 @@ def test_it_is_stopped_with_its_children(script: Path) -> None:
 
 
 def test_who_does_not_stop_is_ended(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that takes no notice is ended all the same."""
+    """A program that ignores the request to stop is killed."""
     monkeypatch.setattr("bench.processes.STOP_SECONDS", 0.2)
     assert gone(started(script, STUBBORN))
 

@@ -41,7 +41,7 @@ def test_tables(results: Results) -> None:
 
 
 def test_errors_are_shown(edited: Callable[..., Results]) -> None:
-    """Errors of all rounds, and who answered nothing at all."""
+    """The page shows the errors of all rounds, and the contenders that answered nothing."""
 
     def failing(each: Measurement) -> Measurement:
         load = replace(each.load, status=3, timeout=each.round)
@@ -75,11 +75,13 @@ def test_without_a_floor(edited: Callable[..., Results]) -> None:
     """Where there is no floor, nothing is compared with it, and the plots are drawn all the same."""
     made = edited(lambda each: None if each.contender == "floor" else each)
     assert "| **Jobgate** | 3,001 | - |" in report.page(made, None)
+    assert plots()
     assert all(svg(plot, made) for plot in plots().values())
 
 
 def test_plots(results: Results) -> None:
-    """They name everyone who forwards, and the same results make the same file, without a date."""
+    """Plots name every contender that forwards, and the same results make the same file, without a date."""
+    assert plots()
     for plot in plots().values():
         made = svg(plot, results)
         assert made == svg(plot, results)
@@ -126,7 +128,7 @@ def test_growth(growth: Growth) -> None:
 
 
 def test_growth_plot(growth: Growth) -> None:
-    """It has a line for each kind of pages, and the same results make the same file."""
+    """The plot has a line for each kind of page, and the same results make the same file."""
     made = svg(growth_plot, growth)
     assert made == svg(growth_plot, growth)
     assert b"<!-- jobId -->" in made

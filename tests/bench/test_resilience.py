@@ -62,7 +62,7 @@ async def test_the_vendor_does_as_it_is_told(behaviour: Behaviour, said: str) ->
 
 
 async def test_a_vendor_that_hangs_says_nothing() -> None:
-    """However long it is waited for."""
+    """A vendor that hangs never answers, however long a client waits."""
     vendor = Vendor(HUNG)
     async with vendor.serving(), clients(vendor.port) as those:
         with pytest.raises(TimeoutError):
@@ -71,16 +71,17 @@ async def test_a_vendor_that_hangs_says_nothing() -> None:
 
 
 async def test_a_vendor_does_so_many_at_once() -> None:
-    """Others wait for their turn."""
+    """The vendor serves a limited number of requests at once, and the others wait."""
     vendor = Vendor(Behaviour(seconds=0.02), at_once=3)
     async with vendor.serving(), clients(vendor.port) as those:
         answers = await in_turn(those, [read("any")], 10, after(0.3))
     assert vendor.most_at_once == 3
+    assert answers
     assert all(each.is_good for each in answers)
 
 
 async def test_a_stream_is_steady() -> None:
-    """It asks as often as it is told, though nothing is answered for long."""
+    """A stream of requests keeps its rate even if answers are slow."""
     vendor = Vendor(Behaviour(seconds=0.2))
     async with vendor.serving(), clients(vendor.port) as those:
         answers = await steadily(those, [read("any")], 100, after(0.5))

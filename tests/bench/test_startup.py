@@ -42,7 +42,7 @@ def test_what_does_not_start_is_told() -> None:
 
 
 def test_a_served_sandbox_is_measured_until_it_is_ready(tmp_path: Path) -> None:
-    """It is ended once it is, and has cost something by then."""
+    """The sandbox is stopped once it is ready, and its CPU time is above zero."""
     (served,) = (each for each in STARTS if each.serves)
     assert cpu(served, (), prepared(tmp_path)) > 0.1
 

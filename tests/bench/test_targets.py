@@ -18,7 +18,7 @@ def verdicts(results: Results, *, with_ledger: bool = False) -> dict[str, tuple[
 
 
 def test_all_of_them(results: Results) -> None:
-    """Each is computed from the results of the one run."""
+    """Every target is computed from the results of a single run."""
     assert verdicts(results) == {
         "Throughput, to the floor's": ("80%", "met"),
         "Throughput, to that of Connexion FlaskApp + requests": ("8.0 times", "met"),
@@ -47,7 +47,7 @@ def slower(each: Measurement) -> Measurement:
 
 
 def test_missed(edited: Callable[..., Results]) -> None:
-    """Whatever is not reached is missed, and says by how much."""
+    """A target that is not reached counts as missed, and the text says by how much."""
     made = verdicts(edited(slower))
     assert made["Throughput, to the floor's"] == ("27%", "**missed**")
     assert made["Throughput, to that of FastAPI + httpx"] == ("3.3 times", "**missed**")

@@ -72,16 +72,17 @@ def test_an_empty_list_is_json_too(folder: Path) -> None:
     assert json.loads(run("list", "--json").stdout) == []
 
 
-@pytest.mark.parametrize("command", ["rotate", "revoke"])
-def test_a_unique_beginning_of_an_id_is_enough(folder: Path, command: str) -> None:
-    """As with commits in git."""
+@pytest.mark.parametrize(("command", "states"), [("rotate", ["ends", "good"]), ("revoke", ["revoked"])])
+def test_a_unique_beginning_of_an_id_is_enough(folder: Path, command: str, states: list[str]) -> None:
+    """The first characters of an id name a key if no other id begins with them, as with commits in git."""
     key_id = create()
     assert run(command, key_id[:6]).exit_code == 0
+    assert [key["state"].split()[0] for key in json.loads(run("list", "--json").stdout)] == states
 
 
 @pytest.mark.parametrize("command", ["rotate", "revoke"])
 def test_too_short_a_beginning_is_refused(folder: Path, command: str) -> None:
-    """An empty variable in a script does not revoke the only key that there is."""
+    """A beginning of fewer than four characters is refused: an empty variable in a script must not revoke a key."""
     key_id = create()
     for written in ("", key_id[:3]):
         said = run(command, written)
@@ -89,7 +90,7 @@ def test_too_short_a_beginning_is_refused(folder: Path, command: str) -> None:
 
 
 def test_an_ambiguous_beginning_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All ids that begin so are named."""
+    """An ambiguous beginning is refused with a list of all ids that begin with it."""
     ids = iter(("abcd00000001", "abcd00000002"))
     monkeypatch.setattr("gateway.security.keys.secrets.token_hex", lambda _: next(ids))
     create()
@@ -112,7 +113,7 @@ def test_an_ambiguous_beginning_is_refused(folder: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_a_scope_that_there_is_not_is_refused(folder: Path, scope: str, meant: str) -> None:
-    """With the one that was probably meant, and no key is made."""
+    """An unknown scope is refused with the nearest known one, and no key is made."""
     said = run("create", "desk", "--scope", scope)
     assert said.exit_code == 1
     assert f"{scope} is no scope; did you mean {meant}?" in said.stderr
@@ -121,12 +122,14 @@ def test_a_scope_that_there_is_not_is_refused(folder: Path, scope: str, meant: s
 
 @pytest.mark.parametrize("scope", [*DECLARED, "jobs:*", "jobs:c*", "audit:*", "connections:*", "connections:a-*", "*"])
 def test_scopes_that_there_are_can_be_given(folder: Path, scope: str) -> None:
-    """Those of the document, patterns that fit some of them, and those of connections."""
+    """A key can have each scope of the document, patterns that fit some of them, and scopes of connections."""
     create("desk", scope)
+    (key,) = json.loads(run("list", "--json").stdout)
+    assert key["scopes"] == [scope]
 
 
 def test_every_wrong_scope_is_told_at_once(folder: Path) -> None:
-    """So that it takes one run to mend them."""
+    """All wrong scopes are reported in one run."""
     said = run("create", "desk", "--scope", "job:cancel", "--scope", "jobs:red")
     assert said.stderr.count("is no scope") == 2
 
@@ -161,6 +164,6 @@ def test_half_a_permission_is_warned_of(
 
 
 def test_no_scope_at_all_is_refused(tmp_path: Path) -> None:
-    """As a mistake in how the command is called."""
+    """A key without scopes is refused as a mistake in the command line."""
     write(tmp_path / "jobgate.toml", "")
     assert jobgate(tmp_path, "keys", "create", "desk").returncode == 2

@@ -110,7 +110,7 @@ def test_waiting(stub: Stub, client: Client, verb: str, options: dict[str, Any],
 
 
 def test_an_answer_is_waited_for_as_long_as_the_gateway_was_asked_to_wait(stub: Stub, impatient: Client) -> None:
-    """The seconds that the gateway is asked to wait come on top of those that an answer may take."""
+    """The client adds the seconds of `wait` to the time that an answer may take."""
     stub.answers(Reply(DONE, seconds=0.8), Reply(DONE, seconds=0.8))
     assert impatient.cancel("c", "j", wait=2).id == "action-1"
     assert impatient.job_action("action-1", wait=2).id == "action-1"
@@ -146,7 +146,7 @@ def test_impossible_idempotency_keys(stub: Stub, client: Client, key: str) -> No
 
 @pytest.mark.parametrize(("headers", "replayed"), [({}, False), ({"Idempotent-Replayed": "true"}, True)])
 def test_replays(stub: Stub, client: Client, headers: dict[str, str], replayed: bool) -> None:
-    """What was answered before is told from what was done now, for a success and for a problem."""
+    """The client tells a replayed answer from a new one, for a success and for a problem."""
     stub.answers(Reply(DONE, headers=headers), Reply(PROBLEM, 409, headers))
     assert client.cancel("c", "j", idempotency_key="k").replayed is replayed
     with pytest.raises(ProblemError) as refusal:

@@ -73,7 +73,7 @@ def test_a_private_authority_is_trusted_where_it_is_named(
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_or_by_the_usual_variables(private: Stub, bundle: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of requests, of curl and of OpenSSL."""
+    """A private authority is also trusted if a variable of requests, curl or OpenSSL names it."""
     monkeypatch.setenv(name, bundle)
     with Client(private.url, KEY) as client:
         assert client.vendors() == ()
@@ -147,20 +147,20 @@ def speaking(answer: bytes | None) -> Iterator[str]:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None], ids=["http", "hung up", "silent"])
 def test_a_handshake_that_fails_sent_nothing(answer: bytes | None) -> None:
-    """Whatever breaks it, the request comes after it."""
+    """A failed TLS handshake is certain not to have sent the request."""
     with speaking(answer) as address:
         assert failure_of(f"https://{address}", read_seconds=0.5).outcome == "not_sent"
 
 
 def test_the_same_over_http_is_not_known() -> None:
-    """There the request has left."""
+    """The same failure over http leaves it unknown whether the request was sent."""
     with speaking(b"") as address:
         assert failure_of(f"http://{address}").outcome == "unknown"
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".test", "a..test", "[::1", "name.invalid", "127.0.0.1:1", "x:99999"])
 def test_an_address_that_leads_nowhere_sent_nothing(host: str) -> None:
-    """No such name, no name at all, nobody listening."""
+    """An unknown host, an invalid name and a closed port are certain not to have received the request."""
     assert failure_of(f"http://{host}").outcome == "not_sent"
 
 

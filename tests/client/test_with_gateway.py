@@ -31,7 +31,7 @@ def new_job(stack: Running, vendor: str, status: str) -> str:
 
 
 def test_vendors_and_connections(real: Client) -> None:
-    """What is listed can be got, one by one, and reads the same."""
+    """Each listed vendor and connection can be read by its name, with the same content."""
     assert {each.name: real.vendor(each.name) for each in real.vendors()} == {
         each.name: each for each in real.vendors()
     }

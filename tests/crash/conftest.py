@@ -1,4 +1,4 @@
-"""What the tests of crashes share: a ledger in each kind of database, and a world around it."""
+"""What the tests of crashes share: a ledger in each kind of database, and a deployment around it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Catalogue
-from tests.crash.gateways import World, world
+from tests.crash.deployment import Deployment, deployed
 from tests.crash.storm import SEED
 from tests.support import crashing
-from tests.support.crashing import Haste, Nursery
+from tests.support.crashing import ForkServer, ReconciliationTimes
 from tests.support.databases import KINDS, new_address
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def fork_server() -> Iterator[ForkServer]:
     """A process that starts gateways."""
-    with crashing.nursery() as started:
+    with crashing.fork_server() as started:
         yield started
 
 
@@ -37,14 +37,16 @@ def address(kind: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def haste() -> Haste:
-    """How soon the gateways find out what nobody told. A slow machine has time enough for a call."""
-    return Haste(vendor_seconds=5.0, lease_seconds=0.5)
+def times() -> ReconciliationTimes:
+    """How soon the gateways reconcile. A slow machine has enough time for a call."""
+    return ReconciliationTimes(vendor_seconds=5.0, lease_seconds=0.5)
 
 
 @pytest.fixture
-def a_world(catalogue: Catalogue, nursery: Nursery, address: str, tmp_path: Path, haste: Haste) -> Iterator[World]:
-    """A world with a new ledger; no gateway is started yet."""
+def deployment(
+    catalogue: Catalogue, fork_server: ForkServer, address: str, tmp_path: Path, times: ReconciliationTimes
+) -> Iterator[Deployment]:
+    """A deployment with a new ledger; no gateway is started yet."""
     chance = random.Random(SEED)  # noqa: S311 - a test that can be repeated must not be unpredictable
-    with world(catalogue, nursery, address, tmp_path, chance, haste) as made:
+    with deployed(catalogue, fork_server, address, tmp_path, chance, times) as made:
         yield made

@@ -1,4 +1,4 @@
-"""What must be true whatever crashed: of the answers, of the records, and of the calls that the vendors saw."""
+"""The oracle: what must be true of answers, records and vendor calls after any crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client was told, and the record that it was told of."""
+    """An answer to a client, with the id of the record in it."""
 
     status: int
     code: str | None = None
@@ -36,12 +36,12 @@ class Answer:
 
     @property
     def settles(self) -> str | None:
-        """The outcome of the record for good, where that is what the client was told."""
+        """The final outcome that the client was told; None if it was told none."""
         return self.outcome if self.record and self.code != IN_USE and self.outcome != "unknown" else None
 
 
 @dataclass
-class Wish:
+class WantedAction:
     """An action that a client wants on a job of its own, the keys that it used for it, and what it was told."""
 
     connection: str
@@ -57,7 +57,7 @@ class Wish:
 
     @property
     def may_be_asked_again(self) -> bool:
-        """Whether nobody knows yet, and asking again can do no harm."""
+        """Whether the outcome is unknown and sending again is harmless."""
         if not self.keys:
             return False
         last = self.answers[-1] if self.answers else None
@@ -121,8 +121,8 @@ def job_in(path: str) -> str:
     return found[0] if found else path
 
 
-def violations(wishes: Iterable[Wish], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
-    """Everything that must not be, in words."""
+def violations(wanted_actions: Iterable[WantedAction], records: Sequence[Record], calls: Iterable[Call]) -> list[str]:
+    """Every violation of the promises, as text."""
     calls_of: defaultdict[str, list[Call]] = defaultdict(list)
     records_of: defaultdict[str, list[Record]] = defaultdict(list)
     for call in calls:
@@ -133,13 +133,13 @@ def violations(wishes: Iterable[Wish], records: Sequence[Record], calls: Iterabl
     for job_id, of_job in records_of.items():
         found += _of_job(of_job, calls_of[job_id])
     by_id = {record.id: record for record in records}
-    for wish in wishes:
-        found += _of_wish(wish, by_id)
-        effects = sum(call.has_effect for call in calls_of[wish.job_id])
+    for wanted in wanted_actions:
+        found += _of_wanted(wanted, by_id)
+        effects = sum(call.has_effect for call in calls_of[wanted.job_id])
         if effects > 1:
-            found.append(f"done {effects} times: {wish}")
-        if wish.keys and effects != 1 - wish.is_refused:
-            found.append(f"not done, although it was asked for until it was said to be done: {wish}")
+            found.append(f"done {effects} times: {wanted}")
+        if wanted.keys and effects != 1 - wanted.is_refused:
+            found.append(f"not done, although it was asked for until it was said to be done: {wanted}")
     return found
 
 
@@ -164,30 +164,30 @@ def _of_job(records: Sequence[Record], calls: Sequence[Call]) -> Iterator[str]:
         yield f"sent before it was recorded: {records[0]}"
 
 
-def _of_wish(wish: Wish, by_id: Mapping[str, Record]) -> Iterator[str]:
-    """What is wrong with what a client was told."""
-    for answer in wish.answers:
+def _of_wanted(wanted: WantedAction, by_id: Mapping[str, Record]) -> Iterator[str]:
+    """The violations in the answers to one wanted action."""
+    for answer in wanted.answers:
         record = by_id.get(answer.record or "")
         if answer.record and record is None:
-            yield f"acknowledged and lost: {answer} to {wish}"
-        if record and not is_of(record, wish):
-            yield f"the record of something else: {record} for {wish}"
+            yield f"acknowledged and lost: {answer} to {wanted}"
+        if record and not is_of(record, wanted):
+            yield f"the record of something else: {record} for {wanted}"
         if record and answer.settles and record.outcome != answer.settles:
             yield f"said to be {answer.settles}: {record}"
         if answer.code == "gateway-error":
-            yield f"a fault of the gateway itself: {answer} to {wish}"
+            yield f"a fault of the gateway itself: {answer} to {wanted}"
         if answer.status < 300 and not answer.record:
-            yield f"acknowledged without a record: {answer} to {wish}"
+            yield f"acknowledged without a record: {answer} to {wanted}"
 
 
-def is_of(record: Record, wish: Wish) -> bool:
+def is_of(record: Record, wanted: WantedAction) -> bool:
     """Whether a record is of what a client wanted."""
-    has_its_key = record.key in wish.keys if wish.keys else record.key is None
-    return has_its_key and (record.job_id, record.action) == (wish.job_id, wish.action)
+    has_its_key = record.key in wanted.keys if wanted.keys else record.key is None
+    return has_its_key and (record.job_id, record.action) == (wanted.job_id, wanted.action)
 
 
 def broken_parts(address: str) -> list[str]:
-    """What is wrong with the ledger itself: a broken chain, an event that is missing, an index that says otherwise."""
+    """The defects of the ledger: a broken chain, a missing event, an index that contradicts the events."""
     database = Database.at(address)
     try:
         verdict = verify(database)

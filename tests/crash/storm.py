@@ -1,4 +1,4 @@
-"""Many ends in a row, at random moments and at named steps, and other troubles beside them."""
+"""A storm: gateways end at random moments and at named steps, while other troubles happen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.sandbox.faults import Fault, FaultKind
-from tests.crash.gateways import NAMES, World
+from tests.crash.deployment import NAMES, Deployment
 from tests.support.crashing import Crash, Point
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "0"))
@@ -67,10 +67,10 @@ class Storm:
     With `storage`, which can be made to fail, there are other troubles too.
     """
 
-    def __init__(self, world: World, storage: Breakable | None = None) -> None:
-        """Rage in a world whose gateways are started."""
-        self._world = world
-        self._chance = world.chance
+    def __init__(self, deployment: Deployment, storage: Breakable | None = None) -> None:
+        """Rage in a deployment whose gateways are started."""
+        self._deployment = deployment
+        self._chance = deployment.chance
         self._storage = storage
         self._later: list[Later] = []
         self.tally = Tally()
@@ -80,30 +80,32 @@ class Storm:
         left = ends
         while left > 0:
             burst = min(BURST, left) if self._storage else left
-            with self._world.clients(CLIENTS):
+            with self._deployment.clients(CLIENTS):
                 for _ in range(burst):
                     self._make_trouble()
                     self._end_one()
             self._calm_down()
-            self.tally.settled.append(self._world.settle())
+            self.tally.settled.append(self._deployment.settle())
             left -= burst
-        self._world.renew()
+        self._deployment.renew()
         for _ in range(MOST_ASKED):
-            if not self._world.ask_again():
+            if not self._deployment.ask_again():
                 return
-            self._world.settle()
-        raise AssertionError(f"nobody can tell: {[each for each in self._world.wishes if each.may_be_asked_again]}")
+            self._deployment.settle()
+        raise AssertionError(
+            f"nobody can tell: {[each for each in self._deployment.wanted_actions if each.may_be_asked_again]}"
+        )
 
     def _end_one(self) -> None:
         """Have a gateway end at any moment, or at the step that it was told, and start another in its place."""
-        chance, world = self._chance, self._world
-        position = chance.randrange(len(world.fleet))
+        chance, deployment = self._chance, self._deployment
+        position = chance.randrange(len(deployment.fleet))
         time.sleep(chance.uniform(0.02, 0.5))
-        self.tally.ends["at a random moment" if world.fleet[position].is_alive else "at a step"] += 1
-        world.fleet[position].kill()
+        self.tally.ends["at a random moment" if deployment.fleet[position].is_alive else "at a step"] += 1
+        deployment.fleet[position].kill()
         time.sleep(chance.choice((0, 0, 0.2)))
         crash = Crash(chance.choice([*Point]), on=chance.randint(1, 30)) if chance.random() < 0.5 else None
-        world.restart(position, crash)
+        deployment.restart(position, crash)
 
     def _make_trouble(self) -> None:
         """Have something else go wrong, or nothing."""
@@ -115,12 +117,12 @@ class Storm:
     def _vendor_fails(self, _: Breakable) -> None:
         vendor, kind = self._chance.choice([*NAMES]), self._chance.choice([*FaultKind])
         fault = Fault(kind, times=self._chance.randint(1, 4), seconds=self._chance.choice((0.3, 3.0)))
-        self._world.sandbox.vendor(vendor).script(fault)
+        self._deployment.sandbox.vendor(vendor).script(fault)
         self.tally.troubles[f"the vendor: {kind}"] += 1
 
     def _a_gateway_stands_still(self, _: Breakable) -> None:
         """For a moment; or for so long that others take over what it was working on."""
-        gateway, is_long = self._chance.choice(self._world.fleet), self._chance.random() < 0.3
+        gateway, is_long = self._chance.choice(self._deployment.fleet), self._chance.random() < 0.3
         gateway.pause()
         self._later.append(Later(9.0 if is_long else self._chance.uniform(0.1, 1.5), gateway.go_on))
         self.tally.troubles["a gateway stands still" + (" for 9 s" if is_long else "")] += 1
@@ -136,4 +138,4 @@ class Storm:
             each.now()
         self._later = []
         for vendor in NAMES:
-            self._world.sandbox.vendor(vendor).clear_faults()
+            self._deployment.sandbox.vendor(vendor).clear_faults()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.crash.gateways import CANCEL, PAUSE, World
+from tests.crash.deployment import CANCEL, PAUSE, Deployment
 from tests.crash.oracle import broken_parts, violations
 from tests.support.crashing import Crash, Point
 
@@ -29,32 +29,32 @@ TOLD: Mapping[Point, tuple[int, str, bool]] = {
 """What is answered to the same request with the same key: status, outcome, and whether it is what was known already."""
 
 
-def test_an_end_at_any_step_loses_nothing_and_repeats_nothing(a_world: World, address: str) -> None:
-    """Wherever a gateway ends, its action is settled truly within 30 s of the restart, and then done once."""
-    a_world.start()
-    cut_off = [(point, a_world.wish(deed)) for point in AFTERWARDS for deed in (CANCEL, PAUSE)]
-    for point, wish in cut_off:
-        a_world.fleet[0].kill()
-        a_world.restart(crash=Crash(point, job_id=wish.job_id))
-        answered = a_world.ask(a_world.wish(CANCEL))
+def test_an_end_at_any_step_loses_nothing_and_repeats_nothing(deployment: Deployment, address: str) -> None:
+    """At whatever step a gateway ends, its action is settled correctly within 30 s of the restart and done once."""
+    deployment.start()
+    cut_off = [(point, deployment.want(kind_of_action)) for point in AFTERWARDS for kind_of_action in (CANCEL, PAUSE)]
+    for point, wanted in cut_off:
+        deployment.fleet[0].kill()
+        deployment.restart(crash=Crash(point, job_id=wanted.job_id))
+        answered = deployment.ask(deployment.want(CANCEL))
         assert answered is not None
         assert (answered.status, answered.outcome) == (200, "applied")
-        assert a_world.ask(wish) is None
-        a_world.fleet[0].wait_until_gone()
+        assert deployment.ask(wanted) is None
+        deployment.fleet[0].wait_until_gone()
     # This one ends while it finds out what the others have left.
-    a_world.restart(crash=Crash(Point.WHILE_SETTLING, on=3))
-    ending = a_world.fleet[0]
-    took = a_world.settle()
+    deployment.restart(crash=Crash(Point.WHILE_SETTLING, on=3))
+    ending = deployment.fleet[0]
+    took = deployment.settle()
     assert not ending.is_alive
-    records = a_world.records()
-    for point, wish in cut_off:
-        known = [(each.outcome, each.settled_by) for each in records if each.job_id == wish.job_id]
+    records = deployment.records()
+    for point, wanted in cut_off:
+        known = [(each.outcome, each.settled_by) for each in records if each.job_id == wanted.job_id]
         assert known == AFTERWARDS[point], point
-    a_world.ask_again()
-    for point, wish in cut_off:
-        (told,) = wish.answers
+    deployment.ask_again()
+    for point, wanted in cut_off:
+        (told,) = wanted.answers
         assert (told.status, told.outcome, told.replayed) == TOLD.get(point, (200, "applied", True)), point
-    assert a_world.ask_again() == 2
-    assert violations(a_world.wishes, a_world.records(), a_world.calls()) == []
+    assert deployment.ask_again() == 2
+    assert violations(deployment.wanted_actions, deployment.records(), deployment.calls()) == []
     assert broken_parts(address) == []
     print(f"everything was settled {took:.1f} s after the last start")  # noqa: T201 - `make chaos` shows it

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.crash.gateways import World
+from tests.crash.deployment import Deployment
 from tests.crash.oracle import broken_parts, violations
 from tests.crash.storm import ROUNDS, SEED, Breakable, Storm
-from tests.support.crashing import FULL_DISK, Haste
+from tests.support.crashing import FULL_DISK, ReconciliationTimes
 from tests.support.databases import PostgreSQL
 
 ENDS = {"sqlite": 20, "postgresql": 6}
@@ -22,18 +22,18 @@ ENDS = {"sqlite": 20, "postgresql": 6}
 
 @dataclass(frozen=True)
 class Disk:
-    """The disk that the gateways of a world keep their ledger on. It can be full."""
+    """The disk that the gateways of a deployment keep their ledger on. It can be full."""
 
-    world: World
+    deployment: Deployment
 
     def fail(self) -> None:
         """Let no file of theirs grow any more."""
-        for gateway in self.world.fleet:
+        for gateway in self.deployment.fleet:
             gateway.limit_files(FULL_DISK)
 
     def mend(self) -> None:
         """Let them grow again."""
-        for gateway in self.world.fleet:
+        for gateway in self.deployment.fleet:
             gateway.limit_files(None)
 
 
@@ -57,31 +57,31 @@ class Server:
             self.server.let_in(self.address)
 
 
-def storage_of(kind: str, world: World, address: str, request: pytest.FixtureRequest) -> Breakable:
+def storage_of(kind: str, deployment: Deployment, address: str, request: pytest.FixtureRequest) -> Breakable:
     """Where a ledger is kept."""
-    return Disk(world) if kind == "sqlite" else Server(request.getfixturevalue("postgresql"), address)
+    return Disk(deployment) if kind == "sqlite" else Server(request.getfixturevalue("postgresql"), address)
 
 
 @pytest.fixture
-def haste() -> Haste:
+def times() -> ReconciliationTimes:
     """In the short form there is no time to leave actions alone for as long as the product does."""
-    return Haste() if ROUNDS else Haste(lease_seconds=1.0)
+    return ReconciliationTimes() if ROUNDS else ReconciliationTimes(lease_seconds=1.0)
 
 
 @pytest.mark.timeout(900 + 30 * ROUNDS)
 def test_no_end_loses_or_repeats_an_action(
-    a_world: World, address: str, kind: str, request: pytest.FixtureRequest
+    deployment: Deployment, address: str, kind: str, request: pytest.FixtureRequest
 ) -> None:
     """However often gateways are killed, nothing acknowledged is lost, nothing sent twice, and all settled soon."""
-    storm = Storm(a_world, storage_of(kind, a_world, address, request) if ROUNDS else None)
-    a_world.start(2 if ROUNDS or kind == "postgresql" else 1)
+    storm = Storm(deployment, storage_of(kind, deployment, address, request) if ROUNDS else None)
+    deployment.start(2 if ROUNDS or kind == "postgresql" else 1)
     storm.rage(ROUNDS or ENDS[kind])
-    records, calls, tally = a_world.records(), a_world.calls(), storm.tally
-    answers = sum(len(wish.answers) for wish in a_world.wishes)
+    records, calls, tally = deployment.records(), deployment.calls(), storm.tally
+    answers = sum(len(wanted.answers) for wanted in deployment.wanted_actions)
     print(f"{kind}, seed {SEED}: {dict(tally.ends)}, {dict(tally.troubles)}")  # noqa: T201 - `make chaos` shows it
-    print(f"{len(a_world.wishes)} actions, {answers} answers, {len(records)} records, {len(calls)} calls")  # noqa: T201
+    print(f"{len(deployment.wanted_actions)} actions, {answers} answers, {len(records)} records, {len(calls)} calls")  # noqa: T201
     print(f"settled at most {max(tally.settled):.1f} s after the last start")  # noqa: T201
-    assert violations(a_world.wishes, records, calls) == []
+    assert violations(deployment.wanted_actions, records, calls) == []
     assert broken_parts(address) == []
     if not ROUNDS:  # no vendor has failed, so there is no other reason for anything not to be done
-        assert {wish.answers[-1].outcome for wish in a_world.wishes if wish.keys} == {"applied"}
+        assert {wanted.answers[-1].outcome for wanted in deployment.wanted_actions if wanted.keys} == {"applied"}

@@ -1,4 +1,4 @@
-"""A gateway that stood still, and goes on at the moment at which somebody takes over what it was working on."""
+"""A gateway that was paused and goes on when another one takes over its record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from gateway.app import Catalogue
 from gateway.domain.model import HttpReply
 from gateway.domain.record import JobActionRecord
-from tests.support.bench import Bench
+from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
 from tests.support.vendors import TARGETS
 
@@ -23,7 +23,7 @@ async def test_what_was_settled_meanwhile_stays_so(
     catalogue: Catalogue, answer: HttpReply, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A record that was settled between being taken and being read is left as it is, and its job is not read."""
-    made = Bench(catalogue, [*CANCEL.before(), answer, *([CANCEL.no_job()] if answer.status == 404 else [])])
+    made = ScriptedEngine(catalogue, [*CANCEL.before(), answer, *([CANCEL.no_job()] if answer.status == 404 else [])])
     settled = (await made.actions.perform(made.ask(CANCEL))).record
     assert settled.is_settled
     asked = len(made.transport.requests)

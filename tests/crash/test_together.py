@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.crash.gateways import CANCEL, World
+from tests.crash.deployment import CANCEL, Deployment
 from tests.crash.oracle import broken_parts, violations
 
 SIZE = 4
 TIMES = 4
 
 
-def test_gateways_that_start_together_all_do_their_work(a_world: World, address: str) -> None:
+def test_gateways_that_start_together_all_do_their_work(deployment: Deployment, address: str) -> None:
     """The first actions of gateways that share a ledger, asked for at the same moment, are done like any other."""
-    a_world.start(SIZE)
+    deployment.start(SIZE)
     for _ in range(TIMES):
-        a_world.renew()
-        wishes = [a_world.wish(CANCEL) for _ in range(SIZE)]
+        deployment.renew()
+        wanted_actions = [deployment.want(CANCEL) for _ in range(SIZE)]
         with ThreadPoolExecutor(SIZE) as pool:
-            answers = [*pool.map(a_world.ask, wishes)]
+            answers = [*pool.map(deployment.ask, wanted_actions)]
         assert {(each.status, each.outcome) for each in answers if each} == {(200, "applied")}
-    assert violations(a_world.wishes, a_world.records(), a_world.calls()) == []
+    assert violations(deployment.wanted_actions, deployment.records(), deployment.calls()) == []
     assert broken_parts(address) == []

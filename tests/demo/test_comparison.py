@@ -87,7 +87,7 @@ def test_difference_in_the_log(changes: dict[str, Any], named: str) -> None:
 
 @pytest.mark.parametrize("calls", [(), (HONEST_CALL, HONEST_CALL)])
 def test_number_of_calls(calls: tuple[Call, ...]) -> None:
-    """What was answered for must have arrived exactly once."""
+    """An action that was answered must have arrived at the vendor exactly once."""
     assert len(list(differences(replace(HONEST, calls=calls)))) == 1
 
 

@@ -170,7 +170,7 @@ def lying_log(monkeypatch: pytest.MonkeyPatch, lie: Callable[[list[Call]], list[
     ],
 )
 def test_lying_log(monkeypatch: pytest.MonkeyPatch, lie: Callable[[list[Call]], list[Call]], named: str) -> None:
-    """Where the sandbox's log is not what was answered, the run fails and says what is different."""
+    """If the sandbox's log differs from the answers, the run fails and names the difference."""
     lying_log(monkeypatch, lie)
     code, paper = paper_after_run(80)
     assert code == 1
@@ -182,7 +182,7 @@ def test_lying_log(monkeypatch: pytest.MonkeyPatch, lie: Callable[[list[Call]], 
 
 @pytest.mark.usefixtures("short")
 def test_lying_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the gateway claims a status that the job does not have, the run fails and says so."""
+    """If the gateway reports a status that the job does not have, the run fails and says so."""
     monkeypatch.setattr("gateway.engine.conclusions.status_after", lambda *_: StatusPair("running", "assigned"))
     code, paper = paper_after_run(80)
     assert code == 1
@@ -191,7 +191,7 @@ def test_lying_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short")
 def test_gateway_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the gateway fails, each step says with what, and the run goes on to its end."""
+    """If the gateway fails, each step shows the error, and the run continues to its end."""
 
     async def broken(*_: object) -> None:
         raise RuntimeError

@@ -14,8 +14,8 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.memory import MemoryLedger
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
-from tests.support.desk import Desk
 from tests.support.problems import Problems
+from tests.support.scripted_gateway import ScriptedGateway
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,6 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeCloc
 
 
 @pytest.fixture
-def desk(catalogue: Catalogue, ledger: Ledger, clock: FakeClock) -> Desk:
+def scripted(catalogue: Catalogue, ledger: Ledger, clock: FakeClock) -> ScriptedGateway:
     """The unified API, wired."""
-    return Desk(catalogue, ledger, clock)
+    return ScriptedGateway(catalogue, ledger, clock)

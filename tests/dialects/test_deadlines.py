@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.desk import Desk, in_memory
+from tests.support.scripted_gateway import ScriptedGateway, in_memory
 from tests.support.transport import reply
 from tests.support.vendors import AZURE_JOB, TARGETS, Target, azure_job
 
@@ -25,16 +25,16 @@ ASKED = {
 
 
 @pytest.mark.parametrize(("headers", "seconds"), list(ASKED.values()), ids=list(ASKED))
-async def test_one_deadline_for_all_calls(desk: Desk, headers: dict[str, str], seconds: float) -> None:
+async def test_one_deadline_for_all_calls(scripted: ScriptedGateway, headers: dict[str, str], seconds: float) -> None:
     """The client's time, where it is shorter than the gateway's, holds for every call that its action needs."""
-    begun = desk.clock.monotonic()
-    desk.answers(CLOSE.job("completed"), CLOSE.applied)
+    begun = scripted.clock.monotonic()
+    scripted.answers(CLOSE.job("completed"), CLOSE.applied)
     found = {name: value for name, value in CLOSE.parameters.items() if name != "assignmentId"}
     job = CLOSE.carried_out()
-    desk.vendor.script[0] = reply(200, {**azure_job("completed"), "assignments": assignments(job.content)})
-    answer = await desk.act(CLOSE, body=found, headers=headers.items())
+    scripted.vendor.script[0] = reply(200, {**azure_job("completed"), "assignments": assignments(job.content)})
+    answer = await scripted.act(CLOSE, body=found, headers=headers.items())
     assert answer.status == 200, answer.body
-    assert [each - begun for each in desk.vendor.deadlines] == [seconds] * 2
+    assert [each - begun for each in scripted.vendor.deadlines] == [seconds] * 2
 
 
 def assignments(content: bytes) -> object:
@@ -45,47 +45,47 @@ def assignments(content: bytes) -> object:
     return {name: {key: value for key, value in each.items() if key != "closedAt"} for name, each in found.items()}
 
 
-async def test_reads_have_it_too(desk: Desk) -> None:
+async def test_reads_have_it_too(scripted: ScriptedGateway) -> None:
     """Jobs and lists of jobs are read within the client's time."""
-    begun = desk.clock.monotonic()
-    desk.answers(reply(200, azure_job("queued")), reply(200, {"value": []}))
+    begun = scripted.clock.monotonic()
+    scripted.answers(reply(200, azure_job("queued")), reply(200, {"value": []}))
     for path in (JOB, "/v1/connections/contoso-prod/jobs"):
-        assert (await desk.get(path, **{"request-timeout": "0.25"})).status == 200
-    assert [each - begun for each in desk.vendor.deadlines] == [0.25, 0.25]
+        assert (await scripted.get(path, **{"request-timeout": "0.25"})).status == 200
+    assert [each - begun for each in scripted.vendor.deadlines] == [0.25, 0.25]
 
 
 @pytest.mark.parametrize("written", ["0", "0.0", ".5", "-1", "1e3", "5s", "", "99999", "1, 2", "NaN"])
-async def test_what_is_no_time_is_refused(desk: Desk, written: str) -> None:
-    """A Request-Timeout that is no time greater than zero is a mistake of the client's, and is named."""
-    answer = await desk.get(JOB, **{"request-timeout": written})
+async def test_what_is_no_time_is_refused(scripted: ScriptedGateway, written: str) -> None:
+    """A Request-Timeout that is not a positive number is refused by its name."""
+    answer = await scripted.get(JOB, **{"request-timeout": written})
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (400, "/header/Request-Timeout")
-    assert desk.vendor.requests == []
+    assert scripted.vendor.requests == []
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-async def test_the_vendor_is_told_the_ids(desk: Desk, target: Target) -> None:
+async def test_the_vendor_is_told_the_ids(scripted: ScriptedGateway, target: Target) -> None:
     """The request's id at Jobgate and the client's trace go with every call, and are what the record shows."""
-    desk.answers(*target.before(), target.applied)
-    answer = await desk.act(target, headers=[("traceparent", TRACE)])
-    (sent,) = desk.actions_sent
+    scripted.answers(*target.before(), target.applied)
+    answer = await scripted.act(target, headers=[("traceparent", TRACE)])
+    (sent,) = scripted.actions_sent
     assert sent.headers["traceparent"] == TRACE
     assert sent.headers["X-Request-Id"] == answer.headers["x-request-id"] == answer.json["origin"]["requestId"]
     assert answer.json["origin"]["traceId"] == TRACE.split("-")[1]
 
 
 @pytest.mark.parametrize("trace", ["", "00-0-0-0", f"ff{TRACE[2:]}", f"{TRACE} x", f"{TRACE}-\x7f", TRACE.upper()])
-async def test_a_trace_that_is_none_goes_nowhere(desk: Desk, trace: str) -> None:
-    """Nothing that is no traceparent reaches a vendor, or makes a request fail."""
-    desk.answers(reply(200, azure_job("queued")))
-    assert (await desk.get(JOB, traceparent=trace)).status == 200
-    assert "traceparent" not in desk.vendor.requests[0].headers
+async def test_a_trace_that_is_none_goes_nowhere(scripted: ScriptedGateway, trace: str) -> None:
+    """An invalid traceparent neither reaches a vendor nor makes a request fail."""
+    scripted.answers(reply(200, azure_job("queued")))
+    assert (await scripted.get(JOB, traceparent=trace)).status == 200
+    assert "traceparent" not in scripted.vendor.requests[0].headers
 
 
-async def test_what_settles_an_action_has_its_ids(desk: Desk) -> None:
+async def test_what_settles_an_action_has_its_ids(scripted: ScriptedGateway) -> None:
     """A job that is read to learn what came of an action is read under the id of the request that asked for it."""
-    desk.answers(reply(500))
-    answer = await desk.act(CANCEL, headers=[("traceparent", TRACE)])
-    await desk.settle(0.5, CANCEL.carried_out())
-    reading = desk.vendor.requests[-1]
+    scripted.answers(reply(500))
+    answer = await scripted.act(CANCEL, headers=[("traceparent", TRACE)])
+    await scripted.settle(0.5, CANCEL.carried_out())
+    reading = scripted.vendor.requests[-1]
     assert (reading.method, reading.headers["traceparent"]) == ("GET", TRACE)
     assert reading.headers["X-Request-Id"] == answer.json["origin"]["requestId"]

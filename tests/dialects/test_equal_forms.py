@@ -16,10 +16,10 @@ from gateway.domain.times import canonical_date_time
 from gateway.domain.urls import origin_of
 from gateway.ledger.memory import MemoryLedger
 from gateway.specs.forms import form_of
-from tests.native.fixtures import House, job_path
+from tests.native.fixtures import VendorClients, job_path
 from tests.support.asgi import call
 from tests.support.clock import FakeClock
-from tests.support.desk import Desk, in_memory
+from tests.support.scripted_gateway import ScriptedGateway, in_memory
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import (
     API_KEY,
@@ -90,7 +90,7 @@ ELSEWHERE = {
 
 
 @pytest.fixture
-def house(catalogue: Catalogue) -> House:
+def clients(catalogue: Catalogue) -> VendorClients:
     """A gateway whose vendors are obedient; Vonage shows its job in capitals, as some systems write UUIDs."""
 
     def shows_capitals(request: HttpRequest) -> HttpReply:
@@ -100,14 +100,14 @@ def house(catalogue: Catalogue) -> House:
 
     transport = FakeTransport(otherwise=shows_capitals)
     wired = Gateway(settings(), catalogue, clock=FakeClock(), transport=transport, ledger=MemoryLedger())
-    return House(wired, transport)
+    return VendorClients(wired, transport)
 
 
 async def unified(
-    house: House, method: str, path: str, headers: Iterable[tuple[str, str]] = (), body: Any = None
+    clients: VendorClients, method: str, path: str, headers: Iterable[tuple[str, str]] = (), body: Any = None
 ) -> Any:
     """Ask the unified API."""
-    return await call(house.gateway.application, method, path, body, headers)
+    return await call(clients.gateway.application, method, path, body, headers)
 
 
 UUIDS = row("Job id that its vendor's document calls a UUID")
@@ -115,91 +115,91 @@ UUIDS = row("Job id that its vendor's document calls a UUID")
 
 @UUIDS
 @pytest.mark.parametrize("written", [VONAGE_JOB, UPPER, MIXED])
-async def test_a_uuid_names_one_job_on_every_surface(house: House, written: str) -> None:
+async def test_a_uuid_names_one_job_on_every_surface(clients: VendorClients, written: str) -> None:
     """Read, acted on and sent to the vendor in lower case: by the unified API, Vonage's own, and from Azure's."""
-    read = await unified(house, "GET", f"{JOB}/{written}")
-    crossed = await house.azure("GET", job_path(written), connection="vonage-emea")
+    read = await unified(clients, "GET", f"{JOB}/{written}")
+    crossed = await clients.azure("GET", job_path(written), connection="vonage-emea")
     assert (read.status, read.json["id"]) == (200, VONAGE_JOB)
     assert (crossed.status, crossed.json["id"]) == (200, VONAGE_JOB)
-    acted = await unified(house, "POST", f"{JOB}/{written}/pause")
+    acted = await unified(clients, "POST", f"{JOB}/{written}/pause")
     assert (acted.status, acted.json["jobId"]) == (200, VONAGE_JOB)
-    assert (await house.vonage("POST", f"/interactions/jobs/{written}/pause")).status == 204
-    assert (await house.azure("POST", job_path(written, ":cancel"), connection="vonage-emea")).status == 200
-    sent = [each.split("/jobs/")[1] for each in house.calls if each.startswith("POST")]
+    assert (await clients.vonage("POST", f"/interactions/jobs/{written}/pause")).status == 204
+    assert (await clients.azure("POST", job_path(written, ":cancel"), connection="vonage-emea")).status == 200
+    sent = [each.split("/jobs/")[1] for each in clients.calls if each.startswith("POST")]
     assert sent == [f"{VONAGE_JOB}/pause", f"{VONAGE_JOB}/pause", f"{VONAGE_JOB}/cancel"]
 
 
 @UUIDS
-async def test_a_list_shows_the_one_form(house: House) -> None:
+async def test_a_list_shows_the_one_form(clients: VendorClients) -> None:
     """Whatever the vendor writes; its own object, and what its own clients read, stays as it is."""
-    listed = await unified(house, "GET", f"{JOB}?include=vendor")
+    listed = await unified(clients, "GET", f"{JOB}?include=vendor")
     assert [(each["id"], each["vendorObject"]["jobId"]) for each in listed.json["items"]] == [(VONAGE_JOB, UPPER)]
-    own = await house.vonage("GET", "/interactions/jobs")
+    own = await clients.vonage("GET", "/interactions/jobs")
     assert [each["jobId"] for each in own.json["jobs"]] == [UPPER]
-    crossed = await house.azure("GET", "/routing/jobs", connection="vonage-emea")
+    crossed = await clients.azure("GET", "/routing/jobs", connection="vonage-emea")
     assert [each["id"] for each in crossed.json["value"]] == [VONAGE_JOB]
 
 
 @UUIDS
-async def test_a_key_is_good_for_the_job_in_any_case(house: House) -> None:
+async def test_a_key_is_good_for_the_job_in_any_case(clients: VendorClients) -> None:
     """The same request with the id in another case is the same request: it is replayed, and nothing is sent again."""
     answers = [
-        await unified(house, "POST", f"{JOB}/{each}/pause", [("idempotency-key", KEY)]) for each in (UPPER, MIXED)
+        await unified(clients, "POST", f"{JOB}/{each}/pause", [("idempotency-key", KEY)]) for each in (UPPER, MIXED)
     ]
     assert [each.status for each in answers] == [200, 200]
     assert answers[1].headers["idempotent-replayed"] == "true"
     native = [("accept", "application/vnd.newvoicemedia.v1+json"), ("idempotency-key", "k2")]
     for each in (VONAGE_JOB, UPPER):
-        assert (await house.vonage("POST", f"/interactions/jobs/{each}/cancel", native)).status == 204
+        assert (await clients.vonage("POST", f"/interactions/jobs/{each}/cancel", native)).status == 204
     named = [("x-ms-client-request-id", "one")]
     for each in (VONAGE_JOB, UPPER):
         path = job_path(each, ":cancel")
-        assert (await house.azure("POST", path, None, named, connection="vonage-emea")).status == 200
-    assert len([each for each in house.calls if each.startswith("POST")]) == 3
+        assert (await clients.azure("POST", path, None, named, connection="vonage-emea")).status == 200
+    assert len([each for each in clients.calls if each.startswith("POST")]) == 3
 
 
 @UUIDS
 @in_memory
-async def test_a_refusal_is_explained_by_the_job_in_any_case(desk: Desk) -> None:
+async def test_a_refusal_is_explained_by_the_job_in_any_case(scripted: ScriptedGateway) -> None:
     """The job is found in the vendor's list, so the refusal says its status, and not that there is no such job."""
-    desk.answers(token(), vonage_error(409, "No."), vonage_page([vonage_job("Completed", UPPER)]))
-    answer = await desk.act(replaced(PAUSE, MIXED))
+    scripted.answers(token(), vonage_error(409, "No."), vonage_page([vonage_job("Completed", UPPER)]))
+    answer = await scripted.act(replaced(PAUSE, MIXED))
     assert (answer.status, answer.json["code"], answer.json["job"]["vendorStatus"]) == (409, "wrong-state", "Completed")
 
 
 @UUIDS
 @in_memory
-async def test_a_lost_reply_settles_in_any_case(desk: Desk) -> None:
+async def test_a_lost_reply_settles_in_any_case(scripted: ScriptedGateway) -> None:
     """The job is read until it shows what came of the action, whichever case each side writes."""
-    desk.answers(token(), VendorTimedOut("silence"))
-    answer = await desk.act(replaced(PAUSE, UPPER))
+    scripted.answers(token(), VendorTimedOut("silence"))
+    answer = await scripted.act(replaced(PAUSE, UPPER))
     assert answer.status == 202
-    (settled,) = await desk.settle(60, vonage_page([vonage_job("Paused", MIXED)]))
+    (settled,) = await scripted.settle(60, vonage_page([vonage_job("Paused", MIXED)]))
     assert settled.outcome == "applied"
 
 
 @UUIDS
 @in_memory
-async def test_earlier_actions_on_the_job_count_in_any_case(desk: Desk) -> None:
+async def test_earlier_actions_on_the_job_count_in_any_case(scripted: ScriptedGateway) -> None:
     """A pause that is known to have been carried out explains a paused job: the second one is not taken for done."""
-    desk.answers(token(), reply(204), VendorTimedOut("silence"))
-    await desk.act(replaced(PAUSE, UPPER))
-    assert (await desk.act(replaced(PAUSE, MIXED))).status == 202
-    (record,) = await desk.settle(60, vonage_page([vonage_job("Paused", MIXED)]))
+    scripted.answers(token(), reply(204), VendorTimedOut("silence"))
+    await scripted.act(replaced(PAUSE, UPPER))
+    assert (await scripted.act(replaced(PAUSE, MIXED))).status == 202
+    (record,) = await scripted.settle(60, vonage_page([vonage_job("Paused", MIXED)]))
     assert record.outcome == "unknown"
 
 
 @UUIDS
-async def test_records_are_found_by_an_id_in_any_case(house: House) -> None:
+async def test_records_are_found_by_an_id_in_any_case(clients: VendorClients) -> None:
     """With the connection and without; Azure's ids, which its document calls texts, are told apart by their case."""
     for name in (VONAGE_JOB, UPPER):
-        await unified(house, "POST", f"/v1/connections/contoso-prod/jobs/{name}/cancel")
-        await unified(house, "POST", f"{JOB}/{name}/pause")
+        await unified(clients, "POST", f"/v1/connections/contoso-prod/jobs/{name}/cancel")
+        await unified(clients, "POST", f"{JOB}/{name}/pause")
     found: dict[str, list[tuple[str, str]]] = {}
     for query in (f"jobId={UPPER}", f"jobId={VONAGE_JOB}", f"jobId={UPPER}&limit=1"):
         found[query], path = [], f"/v1/job-actions?{query}"
         while path:
-            answer = await unified(house, "GET", path)
+            answer = await unified(clients, "GET", path)
             found[query] += [(each["connection"], each["jobId"]) for each in answer.json["items"]]
             cursor = answer.json["nextCursor"]
             path = f"/v1/job-actions?{query}&cursor={cursor}" if cursor else ""
@@ -207,7 +207,7 @@ async def test_records_are_found_by_an_id_in_any_case(house: House) -> None:
     assert found[f"jobId={UPPER}"] == [at_vonage, (at_azure, UPPER), at_vonage, (at_azure, VONAGE_JOB)]
     assert found[f"jobId={UPPER}&limit=1"] == found[f"jobId={UPPER}"]
     assert found[f"jobId={VONAGE_JOB}"] == [at_vonage, at_vonage, (at_azure, VONAGE_JOB)]
-    own = await unified(house, "GET", f"/v1/job-actions?jobId={UPPER}&connection=contoso-prod")
+    own = await unified(clients, "GET", f"/v1/job-actions?jobId={UPPER}&connection=contoso-prod")
     assert [each["jobId"] for each in own.json["items"]] == [UPPER]
 
 
@@ -224,17 +224,17 @@ async def test_records_are_found_by_an_id_in_any_case(house: House) -> None:
     ],
 )
 def test_the_document_says_what_is_a_uuid(schema: dict[str, Any], is_uuid: bool) -> None:
-    """By its format, or by a pattern that takes nothing else."""
+    """A document declares a UUID by its format or by a pattern that accepts nothing else."""
     form = form_of(schema)
     assert (form is not None and form(UPPER) == VONAGE_JOB) is is_uuid
     assert form is None or form("ABC") == "ABC"
 
 
 @row("Id of a job action")
-async def test_the_id_of_a_job_action_has_no_case(house: House) -> None:
-    """It is a UUID too."""
-    made = await unified(house, "POST", f"{JOB}/{VONAGE_JOB}/pause")
-    read = await unified(house, "GET", f"/v1/job-actions/{made.json['id'].upper()}")
+async def test_the_id_of_a_job_action_has_no_case(clients: VendorClients) -> None:
+    """The id of a job action is a UUID, so its case does not matter."""
+    made = await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause")
+    read = await unified(clients, "GET", f"/v1/job-actions/{made.json['id'].upper()}")
     assert (read.status, read.json["id"]) == (200, made.json["id"])
 
 
@@ -243,7 +243,7 @@ TIMES = row("Time in a parameter or filter, such as `closeAt` and `since`")
 
 @TIMES
 @pytest.mark.parametrize("surface", ["unified", "azure"])
-async def test_a_time_is_the_same_in_any_form(house: House, surface: str) -> None:
+async def test_a_time_is_the_same_in_any_form(clients: VendorClients, surface: str) -> None:
     """A key is good for all of them, and the vendor gets the one form."""
     forms = ["2030-01-05T10:00:00.5Z", "2030-01-05t10:00:00.500z", "2030-01-05T15:30:00.50+05:30"]
     for each in forms:
@@ -251,11 +251,11 @@ async def test_a_time_is_the_same_in_any_form(house: House, surface: str) -> Non
         path = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/close"
         if surface == "azure":
             native = job_path(AZURE_JOB, "/assignments/a:close")
-            answer = await house.azure("POST", native, {"closeAt": each}, headers)
+            answer = await clients.azure("POST", native, {"closeAt": each}, headers)
         else:
-            answer = await unified(house, "POST", path, headers, body)
+            answer = await unified(clients, "POST", path, headers, body)
         assert answer.status == 200, answer.body
-    (sent,) = [each for each in house.transport.requests if each.method == "POST"]
+    (sent,) = [each for each in clients.transport.requests if each.method == "POST"]
     assert sent.content == b'{"closeAt":"2030-01-05T10:00:00.5Z"}'
 
 
@@ -292,12 +292,12 @@ def test_an_origin_is_the_same_in_any_form(url: str) -> None:
 
 
 @row("Path of a request")
-async def test_a_path_is_the_same_in_any_encoding(house: House) -> None:
+async def test_a_path_is_the_same_in_any_encoding(clients: VendorClients) -> None:
     """What needs no percent-encoding may have it, in digits of any case."""
     for written in ("a~b:c", "%61%7eb%3ac", "%61%7Eb%3Ac"):
-        read = await unified(house, "GET", f"/%76%31/connections/contoso-%70rod/jobs/{written}")
+        read = await unified(clients, "GET", f"/%76%31/connections/contoso-%70rod/jobs/{written}")
         assert read.status == 200
-    assert {each.split("?")[0].rpartition("/")[2] for each in house.calls} == {"a~b%3Ac"}
+    assert {each.split("?")[0].rpartition("/")[2] for each in clients.calls} == {"a~b%3Ac"}
 
 
 MEDIA = row("Media type: `Content-Type`, `Accept`")
@@ -315,10 +315,10 @@ MEDIA = row("Media type: `Content-Type`, `Accept`")
         "application/json;",
     ],
 )
-async def test_a_media_type_is_the_same_in_any_form(house: House, kind: str) -> None:
-    """Case, blanks and quotes make no other type."""
+async def test_a_media_type_is_the_same_in_any_form(clients: VendorClients, kind: str) -> None:
+    """Case, blanks and quotes do not change a media type."""
     path = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/cancel"
-    assert (await unified(house, "POST", path, [("content-type", kind)], b'{"note": "x"}')).status == 200
+    assert (await unified(clients, "POST", path, [("content-type", kind)], b'{"note": "x"}')).status == 200
 
 
 @MEDIA
@@ -333,26 +333,26 @@ async def test_a_media_type_is_the_same_in_any_form(house: House, kind: str) -> 
         ("application/json", 400),
     ],
 )
-async def test_vonages_version_is_a_media_type(house: House, accept: str, status: int) -> None:
+async def test_vonages_version_is_a_media_type(clients: VendorClients, accept: str, status: int) -> None:
     """Its name of a version is the same in any case, and another version is another."""
-    assert (await house.vonage("GET", "/interactions/jobs", [("accept", accept)])).status == status
+    assert (await clients.vonage("GET", "/interactions/jobs", [("accept", accept)])).status == status
 
 
 @row("Authentication scheme: `Bearer`, `Basic`, `HMAC-SHA256`")
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
-async def test_a_scheme_has_no_case(house: House, scheme: str) -> None:
+async def test_a_scheme_has_no_case(clients: VendorClients, scheme: str) -> None:
     """On the unified API and on the vendors' own; Basic and HMAC have tests beside theirs."""
     headers = [("authorization", scheme + API_KEY)]
-    application = house.gateway.application
+    application = clients.gateway.application
     assert (await call(application, "GET", "/v1/connections", None, headers, key=None)).status == 200
-    assert (await house.azure("GET", job_path(AZURE_JOB), None, headers, key=None)).status == 200
+    assert (await clients.azure("GET", job_path(AZURE_JOB), None, headers, key=None)).status == 200
 
 
 @row("`Idempotency-Key`")
-async def test_a_key_may_stand_in_quotes(house: House) -> None:
+async def test_a_key_may_stand_in_quotes(clients: VendorClients) -> None:
     """The string of RFC 8941, and the same characters without quotes."""
     answers = [
-        await unified(house, "POST", f"{JOB}/{VONAGE_JOB}/pause", [("idempotency-key", each)])
+        await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause", [("idempotency-key", each)])
         for each in ("a-b", '"a-b"', ' "a-b" ', r'"a\\b"', r"a\b")
     ]
     assert [each.status for each in answers] == [200] * 5
@@ -380,17 +380,19 @@ async def test_a_key_may_stand_in_quotes(house: House) -> None:
         ("wait=1e3", None),
     ],
 )
-async def test_preferences_are_read_as_the_standard_has_them(house: House, prefer: str, applied: str | None) -> None:
+async def test_preferences_are_read_as_the_standard_has_them(
+    clients: VendorClients, prefer: str, applied: str | None
+) -> None:
     """Case, blanks and quotes do not matter; what stands in quotes is no preference; the first of a name counts."""
-    answer = await unified(house, "POST", f"{JOB}/{VONAGE_JOB}/pause", [("prefer", prefer)])
+    answer = await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause", [("prefer", prefer)])
     assert (answer.status, answer.headers.get("preference-applied")) == (200, applied)
 
 
 @row("Header field")
-async def test_a_field_is_the_same_in_parts(house: House) -> None:
-    """Several fields are one list, and blanks around a value are no part of it."""
+async def test_a_field_is_the_same_in_parts(clients: VendorClients) -> None:
+    """Several fields of one name are one list, and blanks around a value do not count."""
     headers = [("prefer", "handling=strict "), ("prefer", "\twait=5")]
-    answer = await unified(house, "POST", f"{JOB}/{VONAGE_JOB}/pause", headers)
+    answer = await unified(clients, "POST", f"{JOB}/{VONAGE_JOB}/pause", headers)
     assert answer.headers["preference-applied"] == "handling=strict, wait=5"
 
 

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
-from tests.support.desk import Desk, in_memory
 from tests.support.problems import Problems
+from tests.support.scripted_gateway import ScriptedGateway, in_memory
 from tests.support.transport import Line
 from tests.support.vendors import TARGETS, Target, token
 
@@ -30,20 +30,20 @@ ACTIONS: list[tuple[Target, list[Line]]] = [
 
 
 @pytest.fixture
-async def ids(desk: Desk) -> list[str]:
+async def ids(scripted: ScriptedGateway) -> list[str]:
     """The ids of some job actions, the oldest first."""
     made = []
     for target, script in ACTIONS:
-        desk.answers(*script)
-        answer = await desk.act(target)
+        scripted.answers(*script)
+        answer = await scripted.act(target)
         made.append(answer.json.get("jobAction") or answer.json["id"])
-        desk.clock.advance(1)
+        scripted.clock.advance(1)
     return made
 
 
-async def listed(desk: Desk, ids: list[str], query: Mapping[str, str]) -> list[int]:
-    """Which of these a list holds: the first has the number 0."""
-    answer = await desk.get(f"{PATH}?{urlencode(query)}")
+async def listed(scripted: ScriptedGateway, ids: list[str], query: Mapping[str, str]) -> list[int]:
+    """The positions, from 0, of the job actions in a list."""
+    answer = await scripted.get(f"{PATH}?{urlencode(query)}")
     assert answer.status == 200, answer.body
     assert answer.json["nextCursor"] is None
     return [ids.index(each["id"]) for each in answer.json["items"]]
@@ -86,9 +86,11 @@ CONDITIONS: list[tuple[dict[str, str], list[int]]] = [
 
 
 @pytest.mark.parametrize(("query", "expected"), CONDITIONS, ids=[urlencode(each) or "all" for each, _ in CONDITIONS])
-async def test_conditions(desk: Desk, ids: list[str], query: dict[str, str], expected: list[int]) -> None:
+async def test_conditions(
+    scripted: ScriptedGateway, ids: list[str], query: dict[str, str], expected: list[int]
+) -> None:
     """A list holds those that meet every condition, each of them, the newest first."""
-    assert await listed(desk, ids, query) == expected
+    assert await listed(scripted, ids, query) == expected
 
 
 EXTREMES = [
@@ -101,11 +103,11 @@ EXTREMES = [
 
 
 @pytest.mark.parametrize("time", EXTREMES)
-async def test_any_time_that_can_be_written(desk: Desk, ids: list[str], time: str) -> None:
+async def test_any_time_that_can_be_written(scripted: ScriptedGateway, ids: list[str], time: str) -> None:
     """However long ago or far ahead, a time is before everything or after it."""
     everything, is_before = [5, 4, 3, 2, 1, 0], time < "2"
-    assert await listed(desk, ids, {"since": time}) == (everything if is_before else [])
-    assert await listed(desk, ids, {"until": time}) == ([] if is_before else everything)
+    assert await listed(scripted, ids, {"since": time}) == (everything if is_before else [])
+    assert await listed(scripted, ids, {"until": time}) == ([] if is_before else everything)
 
 
 WRONG = [
@@ -125,18 +127,18 @@ WRONG = [
 
 @in_memory
 @pytest.mark.parametrize("query", WRONG, ids=[urlencode(each) for each in WRONG])
-async def test_conditions_that_are_none(desk: Desk, problems: Problems, query: dict[str, str]) -> None:
+async def test_conditions_that_are_none(scripted: ScriptedGateway, problems: Problems, query: dict[str, str]) -> None:
     """A condition that cannot be met is named instead of being overlooked."""
-    answer = await desk.get(f"{PATH}?{urlencode(query)}")
+    answer = await scripted.get(f"{PATH}?{urlencode(query)}")
     problem = problems.check(answer, answer.headers)
     assert problem["code"] == "malformed-request"
     assert {each["pointer"] for each in problem["errors"]} == {f"/query/{name}" for name in query}
 
 
 @in_memory
-async def test_conditions_that_there_are_not(desk: Desk, problems: Problems) -> None:
+async def test_conditions_that_there_are_not(scripted: ScriptedGateway, problems: Problems) -> None:
     """A condition of another name is refused too, since whoever sends it relies on it."""
-    answer = await desk.get(f"{PATH}?job_id=a")
+    answer = await scripted.get(f"{PATH}?job_id=a")
     assert problems.check(answer, answer.headers)["code"] == "malformed-request"
 
 
@@ -150,12 +152,14 @@ async def test_conditions_that_there_are_not(desk: Desk, problems: Problems) -> 
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 5, 200])
-async def test_pages(desk: Desk, ids: list[str], query: dict[str, str], expected: list[int], limit: int) -> None:
+async def test_pages(
+    scripted: ScriptedGateway, ids: list[str], query: dict[str, str], expected: list[int], limit: int
+) -> None:
     """The Link headers lead from page to page, with the same conditions, to everything once, the newest first."""
     found: list[int] = []
     address: str | None = f"{PATH}?{urlencode({**query, 'limit': limit})}"
     while address is not None:
-        answer = await desk.get(address)
+        answer = await scripted.get(address)
         page = [ids.index(each["id"]) for each in answer.json["items"]]
         assert len(page) <= limit
         found += page
@@ -168,28 +172,28 @@ async def test_pages(desk: Desk, ids: list[str], query: dict[str, str], expected
     assert found == expected
 
 
-async def test_pages_while_more_is_done(desk: Desk, ids: list[str]) -> None:
-    """What is asked for meanwhile neither moves the pages nor comes twice."""
-    first = (await desk.get(f"{PATH}?limit=3")).json
-    desk.answers(CANCEL.applied)
-    await desk.act(CANCEL)
-    second = (await desk.get(f"{PATH}?limit=3&cursor={first['nextCursor']}")).json
+async def test_pages_while_more_is_done(scripted: ScriptedGateway, ids: list[str]) -> None:
+    """Job actions that are added while a client pages neither move the pages nor appear twice."""
+    first = (await scripted.get(f"{PATH}?limit=3")).json
+    scripted.answers(CANCEL.applied)
+    await scripted.act(CANCEL)
+    second = (await scripted.get(f"{PATH}?limit=3&cursor={first['nextCursor']}")).json
     assert [each["id"] for each in first["items"] + second["items"]] == ids[::-1]
     assert second["nextCursor"] is None
 
 
 @pytest.mark.parametrize("cursor", ["a", "AAAA", "A" * 8_000, "AZuNj2kAcACAAAAAAAAAAQA"])
-async def test_cursors_of_nobody(desk: Desk, problems: Problems, cursor: str) -> None:
+async def test_cursors_of_nobody(scripted: ScriptedGateway, problems: Problems, cursor: str) -> None:
     """A cursor that this list did not give is refused as such."""
-    answer = await desk.get(f"{PATH}?cursor={cursor}")
+    answer = await scripted.get(f"{PATH}?cursor={cursor}")
     assert problems.check(answer, answer.headers)["code"] == "unknown-cursor"
 
 
-async def test_the_list_and_the_record_say_the_same(desk: Desk, ids: list[str]) -> None:
+async def test_the_list_and_the_record_say_the_same(scripted: ScriptedGateway, ids: list[str]) -> None:
     """Each item of the list is the record that is found by its id."""
-    items = (await desk.get(PATH)).json["items"]
+    items = (await scripted.get(PATH)).json["items"]
     assert len(items) == len(ids)
-    assert [(await desk.get(f"{PATH}/{each['id']}")).json for each in items] == items
+    assert [(await scripted.get(f"{PATH}/{each['id']}")).json for each in items] == items
 
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -214,20 +218,22 @@ SPAN = "b7ad6b7169203331"
         (None, None),
     ],
 )
-async def test_where_a_request_came_from(desk: Desk, traceparent: str | None, expected: str | None) -> None:
+async def test_where_a_request_came_from(
+    scripted: ScriptedGateway, traceparent: str | None, expected: str | None
+) -> None:
     """The record has the client's address, the id of the request, and the trace of a valid traceparent header."""
-    desk.answers(CANCEL.applied)
-    answer = await desk.act(CANCEL, headers=[] if traceparent is None else [("traceparent", traceparent)])
+    scripted.answers(CANCEL.applied)
+    answer = await scripted.act(CANCEL, headers=[] if traceparent is None else [("traceparent", traceparent)])
     origin: dict[str, Any] = {"address": "127.0.0.1", "requestId": answer.headers["x-request-id"]}
     assert answer.json["origin"] == (origin if expected is None else {**origin, "traceId": expected})
-    assert (await desk.get(f"{PATH}/{answer.json['id']}")).json["origin"] == answer.json["origin"]
+    assert (await scripted.get(f"{PATH}/{answer.json['id']}")).json["origin"] == answer.json["origin"]
     assert answer.json["caller"] == "default"
 
 
-async def test_a_replay_came_from_where_the_first_did(desk: Desk) -> None:
+async def test_a_replay_came_from_where_the_first_did(scripted: ScriptedGateway) -> None:
     """The record is that of the first request, and so is its origin; the replay has an id of its own."""
-    desk.answers(CANCEL.applied)
-    first = await desk.act(CANCEL, "key", headers=[("traceparent", f"00-{TRACE}-{SPAN}-01")])
-    second = await desk.act(CANCEL, "key")
+    scripted.answers(CANCEL.applied)
+    first = await scripted.act(CANCEL, "key", headers=[("traceparent", f"00-{TRACE}-{SPAN}-01")])
+    second = await scripted.act(CANCEL, "key")
     assert second.json["origin"] == first.json["origin"]
     assert second.headers["x-request-id"] != first.headers["x-request-id"]

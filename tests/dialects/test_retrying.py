@@ -1,4 +1,4 @@
-"""Whether to send again: advised only where it can do no harm."""
+"""Advice to send again: given only if it is harmless."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_generated_pages_are_fresh() -> None:
-    """What is made from the specs and the code has been made since they changed."""
+    """The generated pages match the specs and the code."""
     assert documentation.stale_pages(ROOT / "docs", installed()) == {}
 
 

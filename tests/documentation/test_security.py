@@ -13,7 +13,7 @@ NAMED = sorted(set(re.findall(r"`(tests/[a-z_/]+\.py)(?:::(\w+))?`", (ROOT / "SE
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_each_promise_has_its_test(file: str, name: str) -> None:
-    """The file is there, and the test in it."""
+    """Each test that SECURITY.md names exists."""
     text = (ROOT / file).read_text("utf-8")
     assert re.search(rf"def {name}\(", text) if name else text
 

@@ -111,8 +111,9 @@ def written(operation: Locator) -> dict[str, Any]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_fields_start_empty(reader: Reader, document: str) -> None:
-    """Of every operation of every document: no example and no default is sent by who has not chosen it."""
+    """In every operation of every document, no example and no default is filled in before the reader chooses it."""
     reader.open(document)
+    assert DOCUMENTS[document].operations
     for name in DOCUMENTS[document].operations:
         operation = reader.operation(name)
         assert {*written(operation).values()} <= {"", "{}"}, name
@@ -133,7 +134,7 @@ def test_an_action_has_nothing_of_the_documents(reader: Reader, stack: Running) 
 
 
 def test_examples_are_offered(reader: Reader) -> None:
-    """Beside each field, one click away."""
+    """Each field offers the document's examples in a list beside it."""
     reader.open()
     operation = reader.operation("closeJob")
     job = operation.locator("[data-param-name=jobId]")
@@ -151,13 +152,13 @@ def test_examples_are_offered(reader: Reader) -> None:
     ],
 )
 def test_the_scope_of_an_operation_is_told(reader: Reader, document: str, name: str, text: str) -> None:
-    """In words, since it is nothing to be entered."""
+    """The page tells the scope of an operation as text."""
     reader.open(document)
     assert text in reader.operation(name).inner_text()
 
 
 def test_the_key_is_forgotten(reader: Reader, stack: Running) -> None:
-    """It is nowhere in the browser, and the page asks for it again after a reload."""
+    """The browser stores the key nowhere, and the page asks for it again after a reload."""
     reader.open()
     reader.authorize(stack.api_key)
     kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
@@ -168,7 +169,7 @@ def test_the_key_is_forgotten(reader: Reader, stack: Running) -> None:
 
 
 def test_a_vendors_job_is_read_from_its_page(reader: Reader, stack: Running) -> None:
-    """What is chosen from the examples works as it is."""
+    """The examples of a vendor's document work unchanged."""
     reader.open()
     reader.authorize(stack.api_key)
     operation = reader.operation("getJob")

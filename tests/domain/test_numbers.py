@@ -63,7 +63,7 @@ def test_no_text_raises(text: str) -> None:
     ],
 )
 def test_digits_have_an_upper_bound(text: str, read: int | None) -> None:
-    """However many there are, they are never read as a number that has no end."""
+    """A text of any number of digits is never read as infinity."""
     assert up_to(60, text) == read
 
 

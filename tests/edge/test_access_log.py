@@ -1,4 +1,4 @@
-"""What of a target stands in the access log: nothing that may be a key in the wrong place."""
+"""The targets in the access log contain nothing that could be a key in the wrong place."""
 
 from __future__ import annotations
 

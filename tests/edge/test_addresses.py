@@ -1,4 +1,4 @@
-"""What clients call the gateway by, behind proxies: trusted ones are believed, of all others nothing is."""
+"""The gateway's address behind proxies: the fields of trusted proxies count, those of all others do not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def listing(request: HttpRequest) -> Any:
     return obedient(request)
 
 
-class Front:
+class ProxiedGateway:
     """A gateway behind the proxies of `proxies`; its requests come from 127.0.0.1."""
 
     def __init__(self, catalogue: Catalogue, proxies: tuple[str, ...] = ("127.0.0.0/8",), **server: Any) -> None:
@@ -63,31 +63,31 @@ class Front:
 
 
 @pytest.fixture
-def front(catalogue: Catalogue) -> Front:
+def proxied(catalogue: Catalogue) -> ProxiedGateway:
     """A gateway behind a trusted proxy."""
-    return Front(catalogue)
+    return ProxiedGateway(catalogue)
 
 
 @pytest.fixture
-def alone(catalogue: Catalogue) -> Front:
+def alone(catalogue: Catalogue) -> ProxiedGateway:
     """A gateway whose trusted proxies are others."""
-    return Front(catalogue, ("10.0.0.0/8", "fd00::/8"))
+    return ProxiedGateway(catalogue, ("10.0.0.0/8", "fd00::/8"))
 
 
-async def test_links_are_those_of_the_client(front: Front, catalogue: Catalogue) -> None:
+async def test_links_are_those_of_the_client(proxied: ProxiedGateway, catalogue: Catalogue) -> None:
     """Behind a proxy, every link leads to where the client called."""
-    act = await front.ask("POST", CANCEL, TOLD)
+    act = await proxied.ask("POST", CANCEL, TOLD)
     assert act.headers["content-location"] == f"/jobgate/v1/job-actions/{act.json['id']}"
-    page = await front.ask("GET", LISTED, TOLD)
+    page = await proxied.ask("GET", LISTED, TOLD)
     assert page.headers["link"].startswith("</jobgate/v1/connections/contoso-prod/jobs?")
-    native = await front.ask("GET", NATIVE_LIST, TOLD)
+    native = await proxied.ask("GET", NATIVE_LIST, TOLD)
     assert native.json["nextLink"].startswith(f"{PUBLIC}/native/{AZURE}/contoso-prod/routing/jobs?")
-    assert (await front.ask("GET", "/nope", TOLD)).json["type"] == f"{PUBLIC}/problems/unknown-path"
-    assert (await front.ask("GET", "/", TOLD)).headers["location"] == "/jobgate/docs"
-    document = (await front.ask("GET", "/openapi.json", TOLD)).json
+    assert (await proxied.ask("GET", "/nope", TOLD)).json["type"] == f"{PUBLIC}/problems/unknown-path"
+    assert (await proxied.ask("GET", "/", TOLD)).headers["location"] == "/jobgate/docs"
+    document = (await proxied.ask("GET", "/openapi.json", TOLD)).json
     assert [each["url"] for each in document["servers"]] == ["/jobgate/v1"]
     for name, each in catalogue.natives.items():
-        served = (await front.ask("GET", f"/native/{name}/openapi.json", TOLD)).json
+        served = (await proxied.ask("GET", f"/native/{name}/openapi.json", TOLD)).json
         assert [server["url"] for server in served["servers"]] == [f"/jobgate/native/{name}"]
         urls = [
             flow["tokenUrl"]
@@ -96,23 +96,23 @@ async def test_links_are_those_of_the_client(front: Front, catalogue: Catalogue)
         ]
         assert [url for url in urls if url.startswith("/") and not url.startswith(f"/jobgate{each.base_path}/")] == []
     for target in ("/docs", "/docs/start.js", "/problems"):
-        text = (await front.ask("GET", target, TOLD)).body.decode()
+        text = (await proxied.ask("GET", target, TOLD)).body.decode()
         assert '"/jobgate/' in text
         assert not any(f'"/{word}' in text for word in ("docs", "problems", "openapi.json", "native"))
 
 
 async def test_a_record_without_an_end_leads_to_itself(catalogue: Catalogue) -> None:
     """The Location of what is still unsettled has the prefix too."""
-    front = Front(catalogue)
-    front.gateway.transport.otherwise = lambda each: (  # type: ignore[union-attr]
+    proxied = ProxiedGateway(catalogue)
+    proxied.gateway.transport.otherwise = lambda each: (  # type: ignore[union-attr]
         reply(504, {}) if each.method == "POST" else listing(each)
     )
-    act = await front.ask("POST", CANCEL, TOLD)
+    act = await proxied.ask("POST", CANCEL, TOLD)
     assert (act.status, act.headers["location"]) == (202, f"/jobgate/v1/job-actions/{act.json['id']}")
 
 
 @pytest.mark.parametrize("told", [TOLD, {**TOLD, PREFIX: "//evil.test", PROTO: "javascript", HOST: "evil.test"}])
-async def test_nobody_else_is_believed(alone: Front, told: dict[str, str]) -> None:
+async def test_nobody_else_is_believed(alone: ProxiedGateway, told: dict[str, str]) -> None:
     """From an address that is no trusted proxy's, the fields count for nothing, whatever they say."""
     assert (await alone.ask("GET", "/nope", told)).json["type"] == f"{UNCHANGED}/problems/unknown-path"
     assert (await alone.ask("GET", "/", told)).headers["location"] == "/docs"
@@ -121,25 +121,25 @@ async def test_nobody_else_is_believed(alone: Front, told: dict[str, str]) -> No
     assert await client_of(alone) == "127.0.0.1"
 
 
-async def client_of(front: Front) -> str | None:
+async def client_of(proxied: ProxiedGateway) -> str | None:
     """The address in the origin of the last job action."""
-    record = list(front.ledger._records.values())[-1]
+    record = list(proxied.ledger._records.values())[-1]
     return record.requested.origin.address
 
 
 async def test_without_the_setting_nobody_is_believed(catalogue: Catalogue) -> None:
-    """The setting is off by default."""
+    """Without the setting no proxy is trusted."""
     assert ServerSettings().trusted_proxies == ()
-    front = Front(catalogue, ())
-    assert (await front.ask("GET", "/nope", TOLD)).json["type"] == f"{UNCHANGED}/problems/unknown-path"
+    proxied = ProxiedGateway(catalogue, ())
+    assert (await proxied.ask("GET", "/nope", TOLD)).json["type"] == f"{UNCHANGED}/problems/unknown-path"
 
 
 FORWARDED = 'for=198.51.100.7;host=public.example;proto=https, for="[2001:db8::1]"'
 
 
-async def test_forwarded_is_not_read(front: Front) -> None:
+async def test_forwarded_is_not_read(proxied: ProxiedGateway) -> None:
     """`Forwarded` (RFC 7239) may be the client's own, passed on by a proxy that writes the other fields."""
-    answer = await front.ask("GET", "/nope", {"forwarded": FORWARDED})
+    answer = await proxied.ask("GET", "/nope", {"forwarded": FORWARDED})
     assert answer.json["type"] == f"{UNCHANGED}/problems/unknown-path"
 
 
@@ -160,10 +160,10 @@ CLIENTS = [
 
 
 @pytest.mark.parametrize(("told", "client"), CLIENTS)
-async def test_the_ledger_knows_the_client(front: Front, told: str, client: str) -> None:
+async def test_the_ledger_knows_the_client(proxied: ProxiedGateway, told: str, client: str) -> None:
     """The origin of a job action is the nearest address that is no proxy's: what stands before it can be made up."""
-    await front.ask("POST", CANCEL, {FOR: told})
-    assert await client_of(front) == client
+    await proxied.ask("POST", CANCEL, {FOR: told})
+    assert await client_of(proxied) == client
 
 
 HOSTILE = [
@@ -190,9 +190,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("name", "value", "status"), HOSTILE)
-async def test_hostile_values_are_refused(front: Front, name: str, value: str, status: int) -> None:
-    """What leads elsewhere, or is none of its kind, is refused by the field's name, and not repeated."""
-    answer = await front.ask("GET", "/", {**TOLD, name: value})
+async def test_hostile_values_are_refused(proxied: ProxiedGateway, name: str, value: str, status: int) -> None:
+    """A forwarded value that is invalid or leads elsewhere is refused by the field's name and not repeated."""
+    answer = await proxied.ask("GET", "/", {**TOLD, name: value})
     assert (answer.status, answer.json["type"].startswith("/problems/")) == (status, True)
     assert "evil" not in str(answer)
     if status == 400:
@@ -212,42 +212,42 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("name", "value", "root"), HARMLESS)
-async def test_equal_values_are_one(front: Front, name: str, value: str, root: str) -> None:
+async def test_equal_values_are_one(proxied: ProxiedGateway, name: str, value: str, root: str) -> None:
     """However a proxy writes the same address, links have one form; of several values the nearest proxy's counts."""
-    answer = await front.ask("GET", "/nope", {**TOLD, name: value})
+    answer = await proxied.ask("GET", "/nope", {**TOLD, name: value})
     assert answer.json["type"] == f"{root}/problems/unknown-path"
 
 
 async def test_the_host_that_comes_is_checked_too(catalogue: Catalogue) -> None:
     """A page in a browser on the proxy's own machine cannot talk its way past the trusted hosts (DNS rebinding)."""
-    front = Front(catalogue, trusted_hosts=("public.example",))
-    assert (await front.ask("GET", "/docs", TOLD)).status == 421
+    proxied = ProxiedGateway(catalogue, trusted_hosts=("public.example",))
+    assert (await proxied.ask("GET", "/docs", TOLD)).status == 421
 
 
-async def test_probes_need_no_proxy(front: Front) -> None:
+async def test_probes_need_no_proxy(proxied: ProxiedGateway) -> None:
     """A probe is answered whatever is said of the host."""
-    assert (await front.ask("GET", "/livez", {**TOLD, HOST: "10.0.0.7:9112"})).status == 200
+    assert (await proxied.ask("GET", "/livez", {**TOLD, HOST: "10.0.0.7:9112"})).status == 200
 
 
 @pytest.mark.parametrize("told", [TOLD, {}])
-async def test_a_signature_counts_behind_a_proxy(front: Front, told: dict[str, str]) -> None:
+async def test_a_signature_counts_behind_a_proxy(proxied: ProxiedGateway, told: dict[str, str]) -> None:
     """A client of Azure's signs the address that it called: host and path are those before the proxy."""
-    made = issued(Caller("desk", frozenset({"*"})), front.clock.now(), None, with_access_key=True)
-    front.gateway.keyring.replace([made.key])
+    made = issued(Caller("desk", frozenset({"*"})), proxied.clock.now(), None, with_access_key=True)
+    proxied.gateway.keyring.replace([made.key])
     path = f"/native/{AZURE}/contoso-prod/routing/jobs/{AZURE_JOB}?{VERSION}"
     request = HttpRequest("GET", f"{PUBLIC}{path}", {}, b"")
-    request = replace(request, headers=dict(sign(request, str(made.key.access_secret), front.clock.now())))
+    request = replace(request, headers=dict(sign(request, str(made.key.access_secret), proxied.clock.now())))
     signed = {name.lower(): value for name, value in request.headers.items()}
-    answer = await front.ask("GET", path, {**told, **signed}, key=None)
+    answer = await proxied.ask("GET", path, {**told, **signed}, key=None)
     assert answer.status == (200 if told else 401)
 
 
 async def test_plain_http_behind_a_proxy_is_https_unless_it_tells(catalogue: Catalogue) -> None:
-    """Where plain http is meant, the proxy before it is taken to be https, as long as it does not say otherwise."""
-    front = Front(catalogue, plain_http=True)
+    """Behind a proxy, the gateway's address is https unless the proxy says otherwise."""
+    proxied = ProxiedGateway(catalogue, plain_http=True)
     kind = "problems/unknown-path"
-    assert (await front.ask("GET", "/nope", {})).json["type"] == f"https://gateway.test/{kind}"
-    assert (await front.ask("GET", "/nope", {PROTO: "http"})).json["type"] == f"http://gateway.test/{kind}"
+    assert (await proxied.ask("GET", "/nope", {})).json["type"] == f"https://gateway.test/{kind}"
+    assert (await proxied.ask("GET", "/nope", {PROTO: "http"})).json["type"] == f"http://gateway.test/{kind}"
 
 
 @pytest.mark.parametrize("network", ["10.0.0.1/8", "proxy.example", "", "10.0.0.0/33", "*"])
@@ -257,6 +257,6 @@ def test_a_proxy_that_is_no_network_is_refused(network: str) -> None:
         ServerSettings(trusted_proxies=(network,))
 
 
-async def test_the_job_is_that_of_the_request(front: Front) -> None:
+async def test_the_job_is_that_of_the_request(proxied: ProxiedGateway) -> None:
     """A prefix is no part of the path: the request is routed as it came."""
-    assert (await front.ask("GET", JOB, TOLD)).json["id"] == AZURE_JOB
+    assert (await proxied.ask("GET", JOB, TOLD)).json["id"] == AZURE_JOB

@@ -72,19 +72,19 @@ def test_other_types_are_refused(edge: Edge, kind: str, body: bytes) -> None:
 
 
 def test_a_body_without_a_type_is_refused(edge: Edge) -> None:
-    """There is no guessing (C2)."""
+    """A body without a content type is refused; its type is not guessed (C2)."""
     edge.refused("unsupported-media-type", lambda: edge.ask("POST", CANCEL, body=GOOD))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "identity, gzip", "x"])
 def test_encoded_bodies_are_refused(edge: Edge, encoding: str) -> None:
-    """A content encoding would be a way around every limit."""
+    """Encoded bodies are refused, because a content encoding would bypass every limit."""
     edge.refused("unsupported-media-type", lambda: edge.cancel(GOOD, JSON, ("Content-Encoding", encoding)))
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity"])
 def test_no_encoding_may_be_said(edge: Edge, encoding: str) -> None:
-    """`identity` says that there is none."""
+    """The content encoding `identity` is accepted, because it means none."""
     assert edge.cancel(GOOD, JSON, ("Content-Encoding", encoding)).status == 200
 
 
@@ -182,7 +182,7 @@ def test_the_largest_body(edge: Edge, more: int, chunked: bool) -> None:
 
 
 def test_a_body_that_is_announced_too_large_is_not_waited_for(catalogue: Catalogue) -> None:
-    """Content-Length alone is reason enough to refuse."""
+    """A body is refused by its Content-Length alone, before it arrives."""
     announced = [JSON, ("Content-Length", "70000")]
     with serving(catalogue, LIMITS.model_copy(update={"body_seconds": FOR_EVER})) as edge:
         edge.refused("request-too-large", lambda: edge.ask("POST", CANCEL, headers=announced))
@@ -224,7 +224,7 @@ def test_stalled_bodies_hold_nobody_up(edge: Edge) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_is_no_error(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
-    """A connection that ends before its body is complete is forgotten without a word."""
+    """A connection that ends before its body is complete is not logged as an error."""
     send = message("POST", CANCEL, headers=[JSON, ("Content-Length", "100")], key=API_KEY) + b"{"
     for _ in range(5):
         with socket.create_connection((edge.client.host, edge.client.port)) as connection:

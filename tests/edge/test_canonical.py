@@ -14,8 +14,10 @@ from gateway.edge.limits import Limits
     [b"/", b"/a", b"/a/b.c", b"/a/..b", b"/a/...", b"/%252e", b"/a/%C3%A9", b"/a/b:c", b"/a/%25", b"/" + b"a" * 999],
 )
 def test_plain_paths_pass(path: bytes) -> None:
-    """A path that everybody reads in the same way is let through."""
+    """A path that all readers understand alike passes, and is refused with an empty segment behind it."""
     check_path(path)
+    with pytest.raises(MalformedRequest):
+        check_path(path + b"//")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def listening_to_the_log() -> Iterator[list[logging.LogRecord]]:
 
 
 def check_log(records: list[logging.LogRecord]) -> None:
-    """What strangers send is no error of ours, and none of it is logged, nor is the key."""
+    """Hostile requests are not logged as errors, and neither their content nor the key is logged."""
     told = [record.getMessage() for record in records]
     assert [text for text, record in zip(told, records, strict=True) if record.levelno >= logging.ERROR] == []
     assert [text for text in told if MARK in text or API_KEY in text] == []
@@ -78,7 +78,7 @@ def check_log(records: list[logging.LogRecord]) -> None:
 @pytest.mark.sampled(0.1, kind=lambda hostile: hostile.kind)
 @pytest.mark.parametrize("hostile", REQUESTS, ids=str)
 def test_a_hostile_request_gets_its_answer(edge: Edge, hostile: Hostile) -> None:
-    """It is refused as it deserves, no vendor hears of it, nothing of it is repeated, and the next request works."""
+    """A hostile request gets its expected refusal, reaches no vendor, is not repeated, and spoils no later one."""
     with listening_to_the_log() as records:
         meet(edge, SURFACE, hostile)
     check_log(records)
@@ -86,7 +86,7 @@ def test_a_hostile_request_gets_its_answer(edge: Edge, hostile: Hostile) -> None
 
 @dataclass(frozen=True)
 class Stalled:
-    """What came of all stalling clients, which came at the same time: what each heard, the log, and the vendors'."""
+    """The result of all stalling clients at once: what each received, the log, and the requests to vendors."""
 
     heard: Mapping[str, Heard]
     records: list[logging.LogRecord]
@@ -106,7 +106,7 @@ def stalled(edge: Edge) -> Stalled:
 
 @pytest.mark.parametrize("hostile", STALLS, ids=str)
 def test_a_client_that_stalls_is_not_waited_for(edge: Edge, stalled: Stalled, hostile: Hostile) -> None:
-    """It is told so, where it has said anything, and the connection is closed; the next request works."""
+    """A stalling client gets 408 if it has sent anything, its connection is closed, and the next request works."""
     check(stalled.heard[hostile.name], SURFACE, hostile, edge.problems)
     edge.works()
 
@@ -168,7 +168,7 @@ def test_four_hundred_stalling_clients_hold_nobody_up(catalogue: Catalogue, many
 
 
 def answered(connections: list[socket.socket]) -> int:
-    """On how many connections something has come."""
+    """The number of connections with data to read."""
     poll = select.poll()
     for connection in connections:
         poll.register(connection, select.POLLIN)
@@ -182,7 +182,7 @@ async def after_the_limits(transport: FakeTransport, request: HttpRequest, deadl
 
 
 def test_what_stalls_after_a_good_request_does_not_take_its_answer(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a client sends next, at once or a moment later, an action is answered when its vendor has answered."""
+    """An action is answered when its vendor answers, whatever the client sends after it."""
     nexts = (b"", b"\r\n", b"P", ACT_AND_STAY, ACT_AND_STAY + JSON + NINE + b"{")
     pieces = [*((GOOD + more,) for more in nexts), *((GOOD, more) for more in nexts)]
     hostiles = [Hostile(f"{each}", each, (frozenset({200}),), pause=0.1) for each in pieces]
@@ -194,7 +194,7 @@ def test_what_stalls_after_a_good_request_does_not_take_its_answer(edge: Edge, m
 
 
 def test_a_client_that_says_no_more_hears_of_its_action(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection of which the client has closed its half is good for the answer: the action is carried out, too."""
+    """A client that half-closes its connection still gets the answer to its action, which is carried out."""
     monkeypatch.setattr(edge.transport, "send", partial(after_the_limits, edge.transport))
     heard = send(edge, SURFACE, Hostile("", (GOOD,), (frozenset({200}),), ending=Ending.HALF_CLOSES))
     assert [response.status for response in heard.responses] == [200]

@@ -1,4 +1,4 @@
-"""The compiled validation and Connexion's own say the same of every request, but for the exceptions that are listed.
+"""The compiled validation and Connexion's own judge every request alike, except for the listed exceptions.
 
 Both serve `specs/gateway.yaml`, and both get the same generated requests, in this process and without a server between.
 What counts is whether the handler is reached, and with which values. Findings that are not listed do not show in that,
@@ -657,12 +657,12 @@ EXCEPTIONS: list[Departure] = [
         (partial(make.field, name="authorization", value=f"Bearer\t{API_KEY}"),),
     ),
 ]
-"""Everything in which the two differ, and Connexion is wrong."""
+"""Every difference between the two in which Connexion is wrong."""
 
 
 @dataclass(frozen=True)
-class Court:
-    """The two, side by side."""
+class SideBySide:
+    """The gateway and stock Connexion, asked the same."""
 
     ours: Judge
     stock: Judge
@@ -684,9 +684,9 @@ def with_times(request: Request, verdict: Verdict) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def court(catalogue: Catalogue) -> Court:
-    """The unified API, served by both."""
-    return Court(Judge(partial(ours, catalogue.api)), Judge(partial(stock, catalogue.api.document)))
+def pair(catalogue: Catalogue) -> SideBySide:
+    """The unified API, served by the gateway and by stock Connexion."""
+    return SideBySide(Judge(partial(ours, catalogue.api)), Judge(partial(stock, catalogue.api.document)))
 
 
 def explanations(request: Request, here: Verdict, there: Verdict) -> list[Departure]:
@@ -698,57 +698,57 @@ def explanations(request: Request, here: Verdict, there: Verdict) -> list[Depart
 Disagreement = tuple[Request, Verdict, Verdict]
 
 
-async def unexplained(court: Court, request: Request, expected: Expected = is_an_answer) -> Disagreement | None:
-    """What the two disagree about, and no exception says why; None where they agree.
+async def unexplained(pair: SideBySide, request: Request, expected: Expected = is_an_answer) -> Disagreement | None:
+    """The disagreement that no exception explains; None if there is none.
 
     What an exception is about is mended, so that nothing else hides behind it.
     """
-    here, there = await court.verdicts(request)
+    here, there = await pair.verdicts(request)
     if not expected(here):
         return request, here, there
     if here == there:
         return None
     left = [
-        await unexplained(court, departure.mended(request), partial(departure.may_become, here))
+        await unexplained(pair, departure.mended(request), partial(departure.may_become, here))
         for departure in explanations(request, here, there)
     ]
     return None if None in left else next(iter(left), (request, here, there))
 
 
 @pytest.mark.parametrize("name", TARGETS)
-async def test_both_say_the_same_of_each_change(court: Court, name: str) -> None:
-    """Each change that is written down is made by itself to a plain request, with a body and without."""
+async def test_both_say_the_same_of_each_change(pair: SideBySide, name: str) -> None:
+    """Both judge each single change to a plain request alike, with a body and without."""
     plain = make.plain(TARGETS[name])
     bodiless = make.no_content(plain)
     for change in make.changes(plain.target):
         for request in dict.fromkeys([change(plain), change(bodiless)]):
-            assert await unexplained(court, request) is None, change
+            assert await unexplained(pair, request) is None, change
 
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", TARGETS)
 @patiently(max_examples=EXAMPLES)
 @given(data=st.data())
-async def test_both_say_the_same_of_several_changes(court: Court, name: str, data: st.DataObject) -> None:
-    """Changes, written down and drawn, are made to valid requests."""
-    assert await unexplained(court, data.draw(REQUESTS[name])) is None
+async def test_both_say_the_same_of_several_changes(pair: SideBySide, name: str, data: st.DataObject) -> None:
+    """Both judge valid requests with several random changes alike."""
+    assert await unexplained(pair, data.draw(REQUESTS[name])) is None
 
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", TARGETS)
 @patiently(max_examples=EXAMPLES // 4 or 1)
 @given(data=st.data())
-async def test_both_accept_what_is_valid(court: Court, name: str, data: st.DataObject) -> None:
-    """What the document allows is accepted with the same values, and needs no exception."""
-    here, there = await court.verdicts(data.draw(VALID[name]))
+async def test_both_accept_what_is_valid(pair: SideBySide, name: str, data: st.DataObject) -> None:
+    """Both accept every request that the document allows, with the same values."""
+    here, there = await pair.verdicts(data.draw(VALID[name]))
     assert (here.kind, here) == (ACCEPTED, there)
 
 
 @pytest.mark.parametrize("departure", EXCEPTIONS, ids=str)
-async def test_an_exception_is_one(court: Court, departure: Departure) -> None:
+async def test_an_exception_is_one(pair: SideBySide, departure: Departure) -> None:
     """The example of an exception is judged as it says, no other says the same, and mending it mends the example."""
-    here, there = await court.verdicts(departure.example)
+    here, there = await pair.verdicts(departure.example)
     assert (here.kind, there.kind) == departure.verdicts
     assert here != there
     assert explanations(departure.example, here, there) == [departure]
-    assert await unexplained(court, departure.mended(departure.example)) is None
+    assert await unexplained(pair, departure.mended(departure.example)) is None

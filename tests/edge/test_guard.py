@@ -61,14 +61,14 @@ async def guarded(inner: Inner, scope: dict[str, Any], *received: Message) -> li
 
 
 async def test_a_web_socket_goes_no_further() -> None:
-    """A web socket is closed at the door."""
+    """The guard closes a web socket before the application sees it."""
     inner = Inner()
     assert await guarded(inner, {"type": "websocket", "path": "/x"}) == [{"type": "websocket.close"}]
     assert inner.scopes == []
 
 
 async def test_the_servers_own_messages_pass() -> None:
-    """What is no request, such as start and stop, goes to the application."""
+    """Messages that are no requests, such as startup and shutdown, reach the application."""
     inner = Inner({"type": "lifespan.startup.complete"})
     assert await guarded(inner, {"type": "lifespan"}) == [{"type": "lifespan.startup.complete"}]
 
@@ -89,7 +89,7 @@ async def test_a_length_of_many_digits_is_too_large(announced: bytes) -> None:
 
 
 async def test_a_client_that_leaves_gets_no_answer() -> None:
-    """Nobody is told that a client left, least of all the client."""
+    """A client that disconnects gets no answer, and no error is raised."""
     inner = Inner()
     assert await guarded(inner, SCOPE, {"type": "http.disconnect"}) == []
     assert inner.scopes == []
@@ -124,7 +124,7 @@ async def test_the_application_sees_one_form_of_every_request() -> None:
 
 
 async def test_a_request_without_a_body_has_no_type() -> None:
-    """A type that describes nothing is taken away, so that nobody validates nothing against it."""
+    """The content type of an empty body is removed, so that no validation uses it."""
     inner = Inner()
     headers = [*SCOPE["headers"], (b"content-type", b"application/json")]
     await guarded(inner, {**SCOPE, "method": "POST", "headers": headers})
@@ -132,7 +132,7 @@ async def test_a_request_without_a_body_has_no_type() -> None:
 
 
 def test_a_foreign_error_is_ours() -> None:
-    """What is neither a problem nor about routing is an error of the gateway, without its words."""
+    """An unexpected exception becomes `gateway-error` without the exception's text."""
     problem = as_problem(RuntimeError(MARK), "/", lambda _: ())
     assert render(problem, RequestContext()).status == 500
     assert MARK not in problem.detail

@@ -40,7 +40,7 @@ BAD = [
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize(("method", "target"), [("GET", VENDORS), ("POST", CANCEL), ("GET", "/v1/job-actions")])
 def test_anything_else_does_not(edge: Edge, method: str, target: str, value: str) -> None:
-    """What is not exactly the key in the Bearer scheme is 401 with a challenge, and the value is not repeated."""
+    """Anything but the exact key in the Bearer scheme gets 401 with a challenge, and the value is not repeated."""
     headers = [("Authorization", value)]
     edge.refused("unauthenticated", lambda: edge.ask(method, target, key=None, headers=headers))
     assert edge.ask(method, target, key=None, headers=headers).header("www-authenticate") == "Bearer"
@@ -49,7 +49,9 @@ def test_anything_else_does_not(edge: Edge, method: str, target: str, value: str
 def test_every_operation_wants_a_key(edge: Edge) -> None:
     """There is no operation of the document that answers without a key, nor one of which it says so (C18)."""
     document = edge.gateway.catalogue.api.document
-    for path, method, operation in document.operations():
+    operations = list(document.operations())
+    assert operations
+    for path, method, operation in operations:
         (requirement,) = operation.get("security", document.content["security"])
         assert requirement["bearer"] == []
         target = "/v1" + path.replace("{connection}", "contoso-prod").replace("{vendor}", "azure-job-router")
@@ -67,7 +69,7 @@ def test_the_key_counts_in_its_own_field_only(edge: Edge, other: str) -> None:
 
 @pytest.mark.parametrize("field", ["Authorization", "Content-Type", "Content-Encoding", "Host", "Idempotency-Key"])
 def test_what_counts_once_comes_once(edge: Edge, field: str) -> None:
-    """A repeated field, of which one would have to be chosen, is refused by its name (C20)."""
+    """A repeated field that may occur only once is refused by its name (C20)."""
     values = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json", "Host": "gateway.test"}
     repeated = (field, values.get(field, "x"))
     headers = [repeated] if field in {"Authorization", "Host"} else [repeated, repeated]
@@ -125,7 +127,7 @@ SMUGGLED = [
 
 @pytest.mark.parametrize("rest", SMUGGLED)
 def test_requests_that_two_servers_would_cut_differently(edge: Edge, rest: bytes) -> None:
-    """Framing that is not certain is refused and never reaches a vendor."""
+    """Ambiguous framing is refused and never reaches a vendor."""
     before = len(edge.transport.requests)
     head = f"POST {CANCEL} HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer {API_KEY}\r\nConnection: close\r\n"
     response = edge.client.send(f"{head}Content-Type: application/json\r\n".encode() + rest)

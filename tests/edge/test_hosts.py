@@ -47,9 +47,13 @@ def test_a_gateway_for_this_machine_answers_for_loopback_names(listening_on: str
 
 @pytest.mark.parametrize("listening_on", ["0.0.0.0", "::", "192.0.2.1", "gateway.test"])  # noqa: S104 - that is the case
 def test_a_gateway_for_others_answers_for_every_name(listening_on: str) -> None:
-    """Without a setting, a gateway that others can reach cannot know the names that they use."""
+    """Without a setting, a gateway that others can reach takes every name, but not a malformed one."""
+    hosts = TrustedHosts.of(listening_on)
     for name in (*LOOPBACK_NAMES, *OTHER_NAMES):
-        TrustedHosts.of(listening_on).check({b"host": name}, "1.1")
+        hosts.check({b"host": name}, "1.1")
+    for name in NO_NAMES:
+        with pytest.raises(MalformedRequest):
+            hosts.check({b"host": name}, "1.1")
 
 
 def test_the_setting_is_all_that_counts() -> None:
@@ -69,7 +73,7 @@ EQUAL = {
 
 @pytest.mark.parametrize(("canonical", "written"), [(one, each) for one, others in EQUAL.items() for each in others])
 def test_equal_hosts_are_one(canonical: str, written: str) -> None:
-    """However the settings and a request spell the same host, they mean the same (RFC 3986, 6.2.2 and 7.4)."""
+    """Equal hosts match however the settings and the request spell them (RFC 3986, 6.2.2 and 7.4)."""
     assert canonical_host(written) == canonical
     bracketed = f"[{written}]" if ":" in written and not written.startswith("[") else written
     for setting, sent in ((canonical, bracketed), (written, canonical), (written, f"{bracketed}:8080")):
@@ -90,7 +94,7 @@ def test_the_address_to_listen_on_is_canonical(written: str, host: str) -> None:
 
 @pytest.mark.parametrize("setting", ["a b", "gateway.example:443", "[::g]", "::g", "https://gateway.example", "", "."])
 def test_a_setting_that_is_no_host_is_refused(setting: str) -> None:
-    """A name that no request could ever have is a mistake in the settings."""
+    """An invalid host name is refused when the settings are read."""
     with pytest.raises(ValidationError):
         ServerSettings(trusted_hosts=(setting,))
 
@@ -128,7 +132,7 @@ def test_a_missing_name() -> None:
 @pytest.mark.parametrize("target", ["/v1/vendors", "/livez/x", "/docs", "/nowhere", "/openapi.json"])
 @pytest.mark.parametrize("host", ["evil.test", "gateway.test.evil.test", "127.0.0.1"])
 def test_another_host_is_refused(edge: Edge, target: str, host: str) -> None:
-    """421 for every address, before anybody asks for the key."""
+    """A request for another host gets 421 at every address, with or without a key."""
     for key in (f"Authorization: Bearer {API_KEY}\r\n", ""):
         request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{key}\r\n".encode()
         assert edge.refused("misdirected", lambda: edge.client.send(request))["status"] == 421  # noqa: B023 - at once

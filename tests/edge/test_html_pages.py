@@ -27,7 +27,7 @@ def page(edge: Edge, target: str) -> RawResponse:
 
 
 def references(text: str) -> set[str]:
-    """What a page or a script tells a browser to load; data that it brings along is none of it."""
+    """The addresses that a page or script loads, without data URLs."""
     found = {unescape(next(filter(None, groups))) for groups in REFERENCE.findall(text)}
     return {each for each in found if not each.startswith(("data:", "#"))}
 
@@ -67,7 +67,7 @@ def test_browsers_find_no_icon_and_no_error(edge: Edge) -> None:
 
 @pytest.mark.parametrize("target", ["/livez", "/readyz"])
 def test_probes_answer_without_a_key(edge: Edge, target: str) -> None:
-    """Whoever runs the gateway can ask whether it lives and is ready."""
+    """Probes answer without a key."""
     response = page(edge, target)
     assert (response.json["status"], response.header("content-type")) == ("ok", "application/json")
 
@@ -128,7 +128,7 @@ def test_assets_are_those_of_the_package(edge: Edge, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["none.js", "%2e%2e%5cx", "a" * 300, ".", "sub/none.css", "swagger-ui.css%20"])
 def test_assets_that_are_none(edge: Edge, name: str) -> None:
-    """There is nothing but the package's files below /docs/assets."""
+    """A path below /docs/assets that is no file of the package is 404."""
     assert edge.ask("GET", f"/docs/assets/{name}").status in {400, 404}
     edge.works()
 

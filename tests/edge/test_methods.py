@@ -59,7 +59,9 @@ def test_an_action_takes_post(edge: Edge, method: str) -> None:
 
 def test_allow_is_complete_for_every_address_of_the_document(edge: Edge) -> None:
     """For every path of the document, Allow lists exactly the methods it has there, HEAD with GET, and OPTIONS."""
-    for path, item in edge.gateway.catalogue.api.document.content["paths"].items():
+    paths = edge.gateway.catalogue.api.document.content["paths"]
+    assert paths
+    for path, item in paths.items():
         target = "/v1" + path.replace("{connection}", "contoso-prod").replace("{vendor}", "x")
         target = target.replace("{jobId}", "7").replace("{id}", "7")
         documented = {method.upper() for method in METHODS if method in item}
@@ -87,7 +89,7 @@ def test_options_of_nothing(edge: Edge, target: str) -> None:
 
 
 def test_a_method_that_is_none_is_refused(edge: Edge) -> None:
-    """What is no method at all is refused by the server, and the next request works."""
+    """The server refuses an invalid method, and the next request works."""
     assert edge.ask("FROB NICATE", "/livez").status == 400
     assert edge.ask("CONNECT", "evil.test:443").status == 400
     edge.works()
@@ -95,7 +97,7 @@ def test_a_method_that_is_none_is_refused(edge: Edge) -> None:
 
 @pytest.mark.parametrize("target", ["/livez", "/v1/vendors", CANCEL, "/docs/assets/swagger-ui.css", "/nowhere"])
 def test_a_web_socket_is_refused(edge: Edge, target: str) -> None:
-    """There are no web sockets here, and asking for one is no way around the edge."""
+    """A request for a web socket is refused like any other unsupported method."""
     upgrade = [
         ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", "13"),

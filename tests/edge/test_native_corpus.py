@@ -122,7 +122,7 @@ CASES = [
 @pytest.mark.sampled(0.05, kind=lambda dialect, target, hostile: (dialect, target, hostile.kind))
 @pytest.mark.parametrize(("dialect", "target", "hostile"), CASES)
 def test_a_hostile_request_gets_its_answer(edge: Edge, dialect: str, target: str, hostile: Hostile) -> None:
-    """It is refused as it deserves, no vendor hears of it, nothing of it is repeated, and the next request works."""
+    """A hostile request gets its expected refusal, reaches no vendor, is not repeated, and spoils no later one."""
     surface = azure(target) if dialect == AZURE else vonage(target)
     meet(edge, surface, hostile, VendorErrors(NATIVES[dialect], edge.problems))
 

@@ -1,4 +1,4 @@
-"""An address that nearly is one is answered with what there is."""
+"""Requests for addresses that nearly match are answered with the nearest existing one."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NEAR: dict[str, tuple[str, str, int, str]] = {
 
 @pytest.mark.parametrize(("method", "path", "status", "text"), NEAR.values(), ids=NEAR.keys())
 def test_what_there_is_is_told(edge: Edge, method: str, path: str, status: int, text: str) -> None:
-    """In the shape of whoever is asked; only the document's own texts are repeated."""
+    """The refusal names existing addresses in the dialect's own shape, and repeats only texts of the document."""
     answer = edge.ask(method, path)
     assert answer.status == status
     assert text in answer.body.decode()
@@ -53,7 +53,7 @@ def test_what_there_is_is_told(edge: Edge, method: str, path: str, status: int, 
 
 
 def test_an_action_that_a_vendor_has_not_is_told_with_those_that_it_has(edge: Edge) -> None:
-    """Where the vendor's document lists them, so does the refusal."""
+    """The refusal of an unknown action lists the actions of the vendor's document."""
     path = f"/native/vonage-contact-center/vonage-emea/interactions/jobs/{VONAGE_JOB}/stop"
     answer = edge.ask("POST", path, headers=[("Accept", "application/vnd.newvoicemedia.v1+json")])
     assert answer.status == 400

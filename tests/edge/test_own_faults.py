@@ -1,4 +1,4 @@
-"""Faults of our own: told as such, logged in full, and shown without any of it (C11, C16)."""
+"""Faults of the gateway: answered as 500, logged in full, and shown without details (C11, C16)."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ CONNECTION: dict[str, Json] = {
 
 
 @dataclass
-class Liar:
-    """A gateway whose handlers do what a test says."""
+class LyingGateway:
+    """A gateway whose handlers return what a test says."""
 
     application: Application
     reply: Any = None
@@ -78,9 +78,9 @@ def serving(
 
 
 @pytest.fixture(scope="module")
-def liar(catalogue: Catalogue) -> Liar:
-    """A gateway that can be made to lie."""
-    made = Liar(lambda *_: nothing())
+def lying(catalogue: Catalogue) -> LyingGateway:
+    """A gateway whose replies can depart from its document."""
+    made = LyingGateway(lambda *_: nothing())
     made.application = serving(catalogue.api, made.handle)
     return made
 
@@ -100,11 +100,11 @@ LIES: list[Any] = [
 
 @pytest.mark.parametrize("lie", LIES, ids=str)
 async def test_a_reply_that_the_document_forbids_is_not_sent(
-    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture, lie: Any
+    lying: LyingGateway, problems: Problems, caplog: pytest.LogCaptureFixture, lie: Any
 ) -> None:
     """A handler that lies gives 500; what it said is shown neither to the client nor in the log (C11)."""
-    liar.reply = lie
-    answer = await call(liar.application, "GET", "/v1/connections/a")
+    lying.reply = lie
+    answer = await call(lying.application, "GET", "/v1/connections/a")
     problem = problems.check(answer, answer.headers)
     assert (answer.status, problem["code"]) == (500, "gateway-error")
     assert MARK not in answer.body.decode() + caplog.text
@@ -117,7 +117,7 @@ async def test_a_lie_may_be_only_logged(
 ) -> None:
     """With `log` a reply that departs is sent, and its places are logged without values; with `off` nobody looks."""
     lie = {**CONNECTION, "secret": MARK, "vendor": MARK}
-    application = serving(catalogue.api, Liar(lambda *_: nothing(), lie).handle, setting)
+    application = serving(catalogue.api, LyingGateway(lambda *_: nothing(), lie).handle, setting)
     answer = await call(application, "GET", "/v1/connections/a")
     assert (answer.status, answer.json) == (200, lie)
     assert MARK not in caplog.text
@@ -149,17 +149,17 @@ def test_replies_are_checked_in_development_and_by_setting(
 @pytest.mark.parametrize(
     "lie", [{**CONNECTION, "endpoint": "\ud800"}, {**CONNECTION, "endpoint": float("nan")}], ids=str
 )
-async def test_a_reply_that_cannot_be_written_is_not_sent(liar: Liar, problems: Problems, lie: Any) -> None:
-    """What has no form in JSON gives 500 as well, and no half a reply."""
-    liar.reply = lie
-    answer = await call(liar.application, "GET", "/v1/connections/a")
+async def test_a_reply_that_cannot_be_written_is_not_sent(lying: LyingGateway, problems: Problems, lie: Any) -> None:
+    """A reply that cannot be written as JSON gives 500 and no partial reply."""
+    lying.reply = lie
+    answer = await call(lying.application, "GET", "/v1/connections/a")
     assert problems.check(answer, answer.headers)["code"] == "gateway-error"
 
 
-async def test_the_truth_is_sent(liar: Liar) -> None:
+async def test_the_truth_is_sent(lying: LyingGateway) -> None:
     """A reply that fits goes out as JSON, with the headers that the handler gave (C16)."""
-    liar.reply = Reply(CONNECTION, headers={"Link": "<x>"})
-    answer = await call(liar.application, "GET", "/v1/connections/a")
+    lying.reply = Reply(CONNECTION, headers={"Link": "<x>"})
+    answer = await call(lying.application, "GET", "/v1/connections/a")
     assert (answer.status, answer.json) == (200, CONNECTION)
     assert (answer.headers["content-type"], answer.headers["link"]) == ("application/json", "<x>")
 
@@ -170,12 +170,12 @@ async def test_the_truth_is_sent(liar: Liar) -> None:
     ids=repr,
 )
 async def test_an_unexpected_error_is_logged_and_not_shown(
-    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture, error: Exception
+    lying: LyingGateway, problems: Problems, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     """Any exception becomes the same 500; the log has it with its traceback, the client has nothing of it."""
-    liar.reply = error
+    lying.reply = error
     with caplog.at_level(logging.ERROR):
-        answer = await call(liar.application, "GET", "/v1/connections/a")
+        answer = await call(lying.application, "GET", "/v1/connections/a")
     assert problems.check(answer, answer.headers)["code"] == "gateway-error"
     assert MARK not in answer.body.decode()
     assert "Traceback" in caplog.text
@@ -183,13 +183,13 @@ async def test_an_unexpected_error_is_logged_and_not_shown(
 
 
 async def test_a_problem_that_cannot_be_written_is_a_problem_too(
-    liar: Liar, problems: Problems, caplog: pytest.LogCaptureFixture
+    lying: LyingGateway, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even where the words of a problem have no form in UTF-8, the client gets a problem and not a broken line."""
-    liar.reply = UnknownJob("\ud800", Explanation(vendor=VendorResponse("a", message="\udfff")))
+    """A problem whose text cannot be encoded as UTF-8 still reaches the client as a problem."""
+    lying.reply = UnknownJob("\ud800", Explanation(vendor=VendorResponse("a", message="\udfff")))
     # What is logged cannot be written either, and pytest's workers would have to.
     with caplog.at_level(logging.CRITICAL):
-        answer = await call(liar.application, "GET", "/v1/connections/a")
+        answer = await call(lying.application, "GET", "/v1/connections/a")
     assert problems.check(answer, answer.headers)["code"] == "gateway-error"
 
 
@@ -199,5 +199,5 @@ async def test_a_document_is_not_a_program(catalogue: Catalogue, tmp_path: Any) 
     content = {**catalogue.api.document.content}
     content["info"] = {**content["info"], "description": trap}
     api = Api.compile(Document(tmp_path / "trap.yaml", content))
-    answer = await call(serving(api, Liar(lambda *_: nothing(), CONNECTION).handle), "GET", "/openapi.json")
+    answer = await call(serving(api, LyingGateway(lambda *_: nothing(), CONNECTION).handle), "GET", "/openapi.json")
     assert answer.json["info"]["description"] == trap

@@ -52,14 +52,14 @@ def test_only_plain_whole_numbers_are_numbers(edge: Edge, target: str, text: str
 
 @pytest.mark.parametrize("limit", [1, 5, 200])
 def test_numbers_within_bounds_are_taken(edge: Edge, limit: int) -> None:
-    """The bounds themselves are inside."""
+    """Numbers at the bounds are accepted."""
     assert edge.ask("GET", f"{JOBS}?limit={limit}").status == 200
     assert edge.transport.requests[-1].url.endswith(f"maxpagesize={limit}")
 
 
 @pytest.mark.parametrize("text", ["TRUE", "True", "1", "yes", "on", "", "tru", "true ", "0", "null", MARK])
 def test_only_true_and_false_are_booleans(edge: Edge, text: str) -> None:
-    """A dry run that was meant is never carried out because it was written differently."""
+    """A boolean in any other form is refused, so that an intended dry run is never carried out."""
     problem = edge.refused("malformed-request", lambda: edge.ask("POST", f"{CANCEL}?dryRun={quote(text)}"))
     assert [error["pointer"] for error in problem["errors"]] == ["/query/dryRun"]
 
@@ -162,7 +162,7 @@ def test_paths_that_do_not_fit(edge: Edge, target: str, pointer: str) -> None:
     ],
 )
 def test_names_that_nobody_has(edge: Edge, target: str, code: str) -> None:
-    """What fits and is not there is 404, of the kind that says what is missing."""
+    """A valid name of something that does not exist gets 404 with a code for what is missing."""
     assert edge.refused(code, lambda: edge.ask("GET", target))["status"] == 404
 
 

@@ -34,7 +34,7 @@ def test_a_header_section_that_does_not_end(edge: Edge, part: bytes) -> None:
 
 @pytest.mark.parametrize("part", [b"", b"\r\n", b"\r\n\r\n"])
 def test_a_client_that_says_nothing(edge: Edge, part: bytes) -> None:
-    """Where nothing of a request comes, the connection is closed without a word."""
+    """A connection on which no request begins is closed without an answer."""
     with connected(edge) as connection:
         connection.sendall(part)
         assert connection.recv(1_000) == b""
@@ -42,7 +42,7 @@ def test_a_client_that_says_nothing(edge: Edge, part: bytes) -> None:
 
 
 def test_dripping_is_not_a_way_to_stay(edge: Edge) -> None:
-    """The seconds are for the whole header section: a byte now and then does not put the end off."""
+    """The time limit holds for the whole header section, so that single bytes do not extend it."""
     with connected(edge) as connection:
         connection.sendall(HEAD)
         end = time.monotonic() + PATIENCE
@@ -72,7 +72,7 @@ def can_be_read(connection: socket.socket, seconds: float) -> bool:
 
 @pytest.mark.parametrize("endless", [b"GET /" + b"a" * 100, HEAD + b"X: " + b"x" * 100, HEAD + b"X-Y: z\r\n" * 20])
 def test_a_header_section_without_end(edge: Edge, endless: bytes) -> None:
-    """A header section that grows and grows is refused long before it is large, and is not kept."""
+    """An endless header section is refused early and not kept in memory."""
     filler = b"x" * 8_192 if not endless.endswith(b"\n") else b"X-Y: z\r\n" * 1_024
     with connected(edge) as connection:
         connection.sendall(endless + filler * 100)
@@ -122,7 +122,7 @@ def test_what_is_no_http_is_refused_with_a_problem(edge: Edge, content: bytes) -
 
 
 def test_a_body_of_the_largest_size_is_no_large_head(edge: Edge) -> None:
-    """What counts as header section ends where the body begins, and begins anew with the next request."""
+    """A body of the largest size does not count as header section, nor does the next request."""
     body = b'{"note":"why"}'.ljust(LIMITS.body_bytes)
     request = message("POST", CANCEL, headers=[JSON], body=body, key=API_KEY).replace(b"Connection: close\r\n", b"")
     with connected(edge) as connection:
@@ -163,7 +163,7 @@ def test_trailer_fields_are_no_header_fields(edge: Edge) -> None:
 
 
 def test_a_client_that_does_not_read_is_let_go(catalogue: Catalogue, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that asks and asks and never reads is disconnected, costs nobody an answer, and is no error of ours."""
+    """A client that never reads is disconnected without an error, and others are still answered."""
     with serving(catalogue, LIMITS.model_copy(update={"reply_seconds": 0.5})) as edge:
         let_go(edge)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
@@ -209,7 +209,7 @@ async def test_a_reply_cannot_be_split(edge: Edge) -> None:
 
 
 def test_a_request_leaves_nothing_for_the_garbage_collector(edge: Edge) -> None:
-    """What a request has made goes by itself, so that the collector, which looks seldom, has nothing to find."""
+    """A request's objects are freed without the garbage collector."""
     request = message("POST", CANCEL, headers=[JSON], body=b'{"note":"why"}', key=API_KEY)
     request = request.replace(b"Connection: close\r\n", b"")
     with connected(edge) as connection:
@@ -233,7 +233,7 @@ def test_a_request_leaves_nothing_for_the_garbage_collector(edge: Edge) -> None:
 def test_every_answer_is_heard_by_a_client_that_has_finished(
     edge: Edge, target: str, key: str | None, status: int
 ) -> None:
-    """Also where the answer is there at once: request and end of the connection may be seen in the same turn."""
+    """An immediate answer also reaches a client that has already closed its side."""
     request = message("GET", target, key=key).replace(b"Connection: close\r\n", b"")
     for _ in range(30):
         with connected(edge) as connection:

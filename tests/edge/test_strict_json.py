@@ -1,9 +1,8 @@
-"""Strict JSON by itself: what two readers could take differently is refused, all else is read as ever."""
+"""Strict JSON: text that two readers could understand differently is refused, and all else is read as usual."""
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ values = st.recursive(
 @settings(deadline=None)
 @given(value=values, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
 def test_ordinary_json_is_read_as_json(value: Any, ascii_only: bool, indent: int | None) -> None:
-    """What a standard writer writes is read back as it was, escaped or not."""
+    """JSON of a standard writer is read back unchanged, escaped or not."""
     assert parse(json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()) == value
 
 
@@ -41,9 +40,13 @@ def test_ordinary_json_is_read_as_json(value: Any, ascii_only: bool, indent: int
     content=st.binary(max_size=60) | st.text(alphabet='{}[]",:0123456789eE+-.\\uudD8tfn ', max_size=40).map(str.encode)
 )
 def test_any_bytes_are_json_or_refused(content: bytes) -> None:
-    """Nothing but StrictJsonError comes out, and what is read can be written again."""
-    with suppress(StrictJsonError):
-        json.dumps(parse(content), ensure_ascii=False, allow_nan=False).encode("utf-8")
+    """Any bytes are refused with StrictJsonError, or read as a standard reader reads them and writable again."""
+    try:
+        value = parse(content)
+    except StrictJsonError:
+        return
+    assert value == json.loads(content.decode())
+    assert json.loads(json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")) == value
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_numbers_of_twenty_digits(digits: str) -> None:
 @pytest.mark.parametrize("levels", [2, 3, 32, 33, 400, 480, 700, 960, 990, 20_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"a":', b"}]")])
 def test_nesting_has_an_end(levels: int, opening: bytes, closing: bytes) -> None:
-    """As many levels as the limit says are read; any more are refused in the same words, however many."""
+    """JSON up to the limit of levels is read, and deeper JSON is refused with the same message at any depth."""
     content = opening * levels + b"1" + closing * levels
     depth = levels * opening.count(b"[") + levels * opening.count(b"{")
     if depth <= LIMITS.json_depth:
@@ -72,13 +75,13 @@ def test_nesting_has_an_end(levels: int, opening: bytes, closing: bytes) -> None
 
 
 def test_many_values_are_not_deep() -> None:
-    """Width is not depth: twenty thousand empty objects in a list are two levels."""
+    """Many values are not deep: twenty thousand empty objects in a list are two levels."""
     assert len(parse(b"[" + b"{}," * 20_000 + b"{}]")) == 20_001  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("content", [b'"{{{{[[[["', b'{"a":"' + b"[" * 99 + b'"}'])
 def test_brackets_in_texts_are_not_levels(content: bytes) -> None:
-    """What stands in quotes is text."""
+    """Brackets in a JSON string do not count as levels."""
     assert parse(content) == json.loads(content)
 
 

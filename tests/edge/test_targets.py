@@ -84,7 +84,7 @@ def test_a_target_may_name_the_host(edge: Edge, host: str) -> None:
 
 @pytest.mark.parametrize("target", [b"/v1/vendors/\xc3\xa9", b"/v1/vendors/\xc3%a9", b"/v1/vendors?x=\xff", b"/\x00"])
 def test_bytes_that_may_not_be_in_a_target_are_refused(edge: Edge, target: bytes) -> None:
-    """Raw bytes beyond ASCII are refused by the server or by us, never with a 5xx."""
+    """Raw bytes beyond ASCII in a target are refused, never with a 5xx."""
     assert edge.ask("GET", target).status == 400
     edge.works()
 

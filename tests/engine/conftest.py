@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.app import Catalogue
-from tests.support.bench import Bench, MakeBench
 from tests.support.problems import Problems
+from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line
 
 
@@ -17,10 +17,10 @@ def problems(catalogue: Catalogue) -> Problems:
 
 
 @pytest.fixture
-def bench(catalogue: Catalogue) -> MakeBench:
+def make_engine(catalogue: Catalogue) -> MakeEngine:
     """A function that wires an engine to a vendor that follows a script."""
 
-    def make(*script: Line) -> Bench:
-        return Bench(catalogue, script)
+    def make(*script: Line) -> ScriptedEngine:
+        return ScriptedEngine(catalogue, script)
 
     return make

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import Outcome
-from tests.support.bench import MakeBench
+from tests.support.scripted_engine import MakeEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import AZURE, AZURE_JOB, assignment, azure_error, azure_job, completed_job
 
@@ -28,9 +28,11 @@ UNDER_WAY = assignment()
         pytest.param({"a-1": DONE, "a-2": UNDER_WAY}, id="one is not completed yet"),
     ],
 )
-async def test_the_assignment_that_is_found_is_the_one_that_is_closed(bench: MakeBench, assignments: Any) -> None:
-    """The one closable assignment goes into the path, into the record, and nowhere else; the job is read once."""
-    made = bench(reply(200, azure_job("completed", assignments=assignments)), reply(200, {}))
+async def test_the_assignment_that_is_found_is_the_one_that_is_closed(
+    make_engine: MakeEngine, assignments: Any
+) -> None:
+    """The only closable assignment goes into the path and the record, and the job is read once."""
+    made = make_engine(reply(200, azure_job("completed", assignments=assignments)), reply(200, {}))
     await made.actions.perform(made.request("contoso-prod", "close", AZURE_JOB, {"note": "Closing job"}))
     read, close = made.sent
     assert (read.method, read.url) == ("GET", f"{AZURE}/routing/jobs/{AZURE_JOB}?api-version=2023-11-01")
@@ -51,10 +53,10 @@ async def test_the_assignment_that_is_found_is_the_one_that_is_closed(bench: Mak
     ],
 )
 async def test_where_it_is_not_clear_the_caller_chooses(
-    bench: MakeBench, assignments: Any, candidates: tuple[str, ...]
+    make_engine: MakeEngine, assignments: Any, candidates: tuple[str, ...]
 ) -> None:
-    """No or several closable assignments: 409 that names them, and no action is sent."""
-    made = bench(reply(200, azure_job("completed", assignments=assignments)))
+    """With no closable assignment or several, the answer is 409 that names them, and no action is sent."""
+    made = make_engine(reply(200, azure_job("completed", assignments=assignments)))
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.summary == ("ambiguous-parameter", 409, Outcome.NOT_SENT, "failed")
     assert failure.problem.explanation.candidates == candidates
@@ -62,9 +64,9 @@ async def test_where_it_is_not_clear_the_caller_chooses(
 
 
 @pytest.mark.parametrize("status", ["queued", "assigned", "closed", "cancelled", "a new word"])
-async def test_a_job_in_the_wrong_state_is_told_before_anything_is_sent(bench: MakeBench, status: str) -> None:
-    """Where the job that is read does not allow the action, that is the answer, and no action is sent."""
-    made = bench(reply(200, azure_job(status, assignments={"a-1": DONE})))
+async def test_a_job_in_the_wrong_state_is_told_before_anything_is_sent(make_engine: MakeEngine, status: str) -> None:
+    """If the job does not allow the action, the answer says so, and no action is sent."""
+    made = make_engine(reply(200, azure_job(status, assignments={"a-1": DONE})))
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.summary == ("wrong-state", 409, Outcome.NOT_SENT, "failed")
     assert failure.problem.explanation.job is not None
@@ -84,9 +86,9 @@ async def test_a_job_in_the_wrong_state_is_told_before_anything_is_sent(bench: M
         pytest.param(VendorTimedOut("silence"), "vendor-timed-out", id="silence"),
     ],
 )
-async def test_a_read_that_fails_means_that_nothing_was_sent(bench: MakeBench, answer: Line, code: str) -> None:
-    """Whatever goes wrong with the read, the outcome of the action is `not_sent`, never `unknown`."""
-    made = bench(answer)
+async def test_a_read_that_fails_means_that_nothing_was_sent(make_engine: MakeEngine, answer: Line, code: str) -> None:
+    """If the read fails in any way, the outcome of the action is `not_sent`, never `unknown`."""
+    made = make_engine(answer)
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.problem.code == code
     assert (failure.record.outcome, failure.record.status) == (Outcome.NOT_SENT, "failed")
@@ -94,17 +96,19 @@ async def test_a_read_that_fails_means_that_nothing_was_sent(bench: MakeBench, a
     assert made.actions_sent == []
 
 
-async def test_an_assignment_that_is_given_is_not_looked_up(bench: MakeBench) -> None:
+async def test_an_assignment_that_is_given_is_not_looked_up(make_engine: MakeEngine) -> None:
     """With an assignmentId the job is not read: one call, the action itself."""
-    made = bench(reply(200, {}))
+    made = make_engine(reply(200, {}))
     await made.actions.perform(made.request("contoso-prod", "close", AZURE_JOB, {"assignmentId": "a-9"}))
     assert [request.method for request in made.sent] == ["POST"]
     assert "/assignments/a-9:close" in made.sent[0].url
 
 
-async def test_a_found_assignment_that_cannot_be_sent_is_no_reason_to_send_another_request(bench: MakeBench) -> None:
+async def test_a_found_assignment_that_cannot_be_sent_is_no_reason_to_send_another_request(
+    make_engine: MakeEngine,
+) -> None:
     """An assignment id with a slash would be another path: it is refused, and nothing is sent."""
-    made = bench(reply(200, completed_job("a/../../b")))
+    made = make_engine(reply(200, completed_job("a/../../b")))
     failure = await made.failure_of(made.request("contoso-prod", "close", AZURE_JOB))
     assert failure.record.outcome is Outcome.NOT_SENT
     assert made.actions_sent == []

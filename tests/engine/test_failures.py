@@ -1,4 +1,4 @@
-"""Actions that were sent, and whose fate is unknown or was refused for reasons that the job does not tell."""
+"""Actions that were sent, with an unknown outcome or a refusal that the job does not explain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.errors import VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, Outcome, VendorResponse
 from gateway.engine.calls import _sentence
-from tests.support.bench import MakeBench
+from tests.support.scripted_engine import MakeEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import TARGETS, Target, azure_error, token, vonage_error
 
@@ -69,21 +69,21 @@ def says_so(target: Target, answer: Line) -> bool:
 @every_target
 @pytest.mark.parametrize(("answer", "code", "status", "known"), ANSWERS)
 async def test_what_is_told_and_recorded(
-    bench: MakeBench, target: Target, answer: Line, code: str, status: int, known: tuple[Outcome, str]
+    make_engine: MakeEngine, target: Target, answer: Line, code: str, status: int, known: tuple[Outcome, str]
 ) -> None:
-    """Problem, HTTP status, outcome and record say only what is known; the action was on the wire exactly once."""
+    """Problem, HTTP status, outcome and record say only what is known, and the action is sent exactly once."""
     if not says_so(target, answer):
         answer = vonage_error(200, "No.")
-    made = bench(*target.before(), answer)
+    made = make_engine(*target.before(), answer)
     failure = await made.failure(target)
     assert failure.summary == (code, status, *known)
     assert len(made.actions_sent) == 1
     assert failure.problem.explanation.vendor is not None or code == "gateway-error"
 
 
-async def test_an_error_inside_a_success_is_shown(bench: MakeBench) -> None:
+async def test_an_error_inside_a_success_is_shown(make_engine: MakeEngine) -> None:
     """A 200 with an error in it is not taken for success, and the caller sees the vendor's own words."""
-    made = bench(azure_error(200, "Conflict"))
+    made = make_engine(azure_error(200, "Conflict"))
     failure = await made.failure(CANCEL)
     vendor = failure.problem.explanation.vendor
     assert vendor is not None
@@ -120,25 +120,25 @@ RETRY_AFTER = [
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
 @pytest.mark.parametrize("target", [CANCEL, VONAGE_CANCEL], ids=str)
 async def test_retry_after_is_passed_on_where_it_makes_sense(
-    bench: MakeBench, target: Target, text: str, seconds: int | None
+    make_engine: MakeEngine, target: Target, text: str, seconds: int | None
 ) -> None:
     """Both forms of Retry-After become seconds from now, a day at most; nonsense becomes nothing, never an error."""
-    made = bench(*target.before(), target.refusal(429, **{"retry-after": text}))
+    made = make_engine(*target.before(), target.refusal(429, **{"retry-after": text}))
     failure = await made.failure(target)
     assert failure.summary == ("vendor-throttled", 429, *REJECTED)
     assert failure.problem.explanation.retry_after == seconds
 
 
 @every_target
-async def test_a_token_that_ended_is_renewed_once(bench: MakeBench, target: Target) -> None:
+async def test_a_token_that_ended_is_renewed_once(make_engine: MakeEngine, target: Target) -> None:
     """401 to a bearer token: a new token, and the same action once more. 401 to a signature: that is the answer."""
     denied = target.refusal(401)
     if target.is_azure:
-        made = bench(denied)
+        made = make_engine(denied)
         assert (await made.failure(target)).summary == ("vendor-denied-access", 502, *REJECTED)
         assert len(made.actions_sent) == 1
         return
-    made = bench(token("old"), denied, token("new"), target.applied)
+    made = make_engine(token("old"), denied, token("new"), target.applied)
     assert (await made.perform(target)).outcome is Outcome.APPLIED
     first, second = made.actions_sent
     assert first.headers["Authorization"] == "Bearer old"
@@ -146,9 +146,9 @@ async def test_a_token_that_ended_is_renewed_once(bench: MakeBench, target: Targ
     assert (first.method, first.url, first.content) == (second.method, second.url, second.content)
 
 
-async def test_a_token_is_renewed_only_once(bench: MakeBench) -> None:
+async def test_a_token_is_renewed_only_once(make_engine: MakeEngine) -> None:
     """A second 401 is the answer; a third request is never made."""
-    made = bench(token("old"), vonage_error(401, "No."), token("new"), vonage_error(401, "No."))
+    made = make_engine(token("old"), vonage_error(401, "No."), token("new"), vonage_error(401, "No."))
     failure = await made.failure(VONAGE_CANCEL)
     assert failure.summary == ("vendor-denied-access", 502, *REJECTED)
     assert len(made.actions_sent) == 2
@@ -163,9 +163,9 @@ async def test_a_token_is_renewed_only_once(bench: MakeBench) -> None:
         (reply(200, b"{}"), "vendor-reply-not-understood", 502),
     ],
 )
-async def test_a_token_that_cannot_be_renewed(bench: MakeBench, answer: Line, code: str, status: int) -> None:
-    """Why there is no new token is the answer, and the action was rejected, since its request was turned away."""
-    made = bench(token("old"), vonage_error(401, "No."), answer)
+async def test_a_token_that_cannot_be_renewed(make_engine: MakeEngine, answer: Line, code: str, status: int) -> None:
+    """If no new token can be fetched, the answer says why, and the action counts as rejected."""
+    made = make_engine(token("old"), vonage_error(401, "No."), answer)
     failure = await made.failure(VONAGE_CANCEL)
     assert failure.summary == (code, status, *REJECTED)
     assert len(made.actions_sent) == 1
@@ -181,18 +181,20 @@ async def test_a_token_that_cannot_be_renewed(bench: MakeBench, answer: Line, co
     ],
 )
 async def test_the_second_request_counts_after_a_renewal(
-    bench: MakeBench, answer: Line, code: str, known: tuple[Outcome, str]
+    make_engine: MakeEngine, answer: Line, code: str, known: tuple[Outcome, str]
 ) -> None:
     """The request that was turned away changed nothing, so the outcome is that of the one with the new token."""
-    made = bench(token("old"), vonage_error(401, "No."), token("new"), answer)
+    made = make_engine(token("old"), vonage_error(401, "No."), token("new"), answer)
     failure = await made.failure(VONAGE_CANCEL)
     assert (failure.problem.code, failure.record.outcome, failure.record.status) == (code, *known)
     assert len(made.actions_sent) == 2
 
 
-async def test_a_vendor_that_repeats_our_credentials_in_a_header_does_not_give_them_away(bench: MakeBench) -> None:
-    """What is kept of a reply's header fields is without what proves who we are."""
-    made = bench(lambda sent: reply(200, {}, {"trace-id": f"for {sent.headers['Authorization']}"}))
+async def test_a_vendor_that_repeats_our_credentials_in_a_header_does_not_give_them_away(
+    make_engine: MakeEngine,
+) -> None:
+    """Credentials are cut out of the recorded header fields of a reply."""
+    made = make_engine(lambda sent: reply(200, {}, {"trace-id": f"for {sent.headers['Authorization']}"}))
     record = await made.perform(CANCEL)
     assert record.vendor_response is not None
     assert record.vendor_response.request_id is not None
@@ -203,14 +205,14 @@ async def test_a_vendor_that_repeats_our_credentials_in_a_header_does_not_give_t
 @pytest.mark.parametrize("echo", ["{secret}", "Invalid token '{secret}'.", "Bearer {secret}"])
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 200])
 async def test_a_vendor_that_repeats_our_credentials_does_not_give_them_away(
-    bench: MakeBench, status: int, echo: str
+    make_engine: MakeEngine, status: int, echo: str
 ) -> None:
     """A token that a vendor quotes in its error is shown neither to the caller nor in the record."""
     secret = "eyJhbGciOiJSUzI1NiJ9.e30.c2VjcmV0"
     answer = vonage_error(status, echo.format(secret=secret))
     rest: list[Line] = [token(secret), answer] if status == 401 else []
     rest += [VONAGE_CANCEL.job("Running")] if status == 400 else []
-    made = bench(token(secret), answer, *rest)
+    made = make_engine(token(secret), answer, *rest)
     failure = await made.failure(VONAGE_CANCEL)
     assert "[redacted]" in str(failure.problem.explanation.vendor)
     for shown in (failure.problem.detail, failure.problem.explanation, failure.record):
@@ -218,9 +220,9 @@ async def test_a_vendor_that_repeats_our_credentials_does_not_give_them_away(
 
 
 @pytest.mark.parametrize("header", ["\udcff\udcfe", "x" * 100_000])
-async def test_bytes_that_are_no_text_do_not_hide_what_happened(bench: MakeBench, header: str) -> None:
+async def test_bytes_that_are_no_text_do_not_hide_what_happened(make_engine: MakeEngine, header: str) -> None:
     """A trace-id of any bytes and any length is recorded as far as it can be shown; the action stays applied."""
-    record = await bench(reply(200, {}, {"trace-id": header})).perform(CANCEL)
+    record = await make_engine(reply(200, {}, {"trace-id": header})).perform(CANCEL)
     assert record.vendor_response is not None
     kept: Any = record.vendor_response.request_id
     assert kept.encode("utf-8")
@@ -237,5 +239,5 @@ async def test_bytes_that_are_no_text_do_not_hide_what_happened(bench: MakeBench
     ],
 )
 def test_a_detail_is_a_sentence_that_does_not_repeat_the_title(message: str | None, told: str) -> None:
-    """So it can stand behind the title, and another sentence behind it, wherever the two are shown."""
+    """The detail of a problem is a sentence that does not repeat the title."""
     assert _sentence(VendorResponse("toy", 403, message=message)) == told

@@ -10,7 +10,7 @@ from gateway.dialects import rendering
 from gateway.domain.errors import JobgateError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import BlockedAction, Job, StatusPair
 from gateway.engine import jobs
-from tests.support.bench import Bench, MakeBench
+from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
     AZURE,
@@ -27,22 +27,22 @@ from tests.support.vendors import (
 OTHER_JOB = "0b7c51f0-9d6e-4c52-8d53-5d2f3c1a7e01"
 
 
-async def read(made: Bench, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> Job:
+async def read(made: ScriptedEngine, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> Job:
     """One job."""
     return await made.jobs.get(made.connection(connection), job_id, made.calls.context())
 
 
-async def fails(made: Bench, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> JobgateError:
-    """Why one job cannot be read."""
+async def fails(made: ScriptedEngine, connection: str = "contoso-prod", job_id: str = AZURE_JOB) -> JobgateError:
+    """The error with which reading a job fails."""
     with pytest.raises(JobgateError) as caught:
         await read(made, connection, job_id)
     return caught.value
 
 
-async def test_a_job_of_azure(bench: MakeBench) -> None:
+async def test_a_job_of_azure(make_engine: MakeEngine) -> None:
     """The job in common words, beside the vendor's own object, from one signed GET."""
     vendors_own = azure_job("completed", enqueuedAt="2026-01-05T09:30:00.1234567+00:00", queueId="support")
-    made = bench(reply(200, vendors_own))
+    made = make_engine(reply(200, vendors_own))
     job = await read(made)
     assert job == Job(
         id=AZURE_JOB,
@@ -69,13 +69,14 @@ async def test_a_job_of_azure(bench: MakeBench) -> None:
     assert sent.headers["Authorization"].startswith("HMAC-SHA256 ")
 
 
-async def test_every_status_of_every_vendor_has_its_word(bench: MakeBench) -> None:
-    """Whatever status the vendor documents, job, word and allowed actions are those of its document."""
-    made = bench()
+async def test_every_status_of_every_vendor_has_its_word(make_engine: MakeEngine) -> None:
+    """For every documented vendor status, the status and the allowed actions are those of the document."""
+    made = make_engine()
     for name in ("contoso-prod", "vonage-emea"):
         connection = made.connection(name)
         specification = connection.vendor.specification
         make = azure_job if name == "contoso-prod" else vonage_job
+        assert specification.statuses
         for vendor_status, status in specification.statuses.items():
             job = jobs.normalise(connection, make(vendor_status))
             assert (job.status, job.final) == (status.pair, status.final)
@@ -85,17 +86,17 @@ async def test_every_status_of_every_vendor_has_its_word(bench: MakeBench) -> No
             assert not blocked & set(job.allowed_actions)
 
 
-async def test_a_status_that_no_document_has_is_unknown(bench: MakeBench) -> None:
+async def test_a_status_that_no_document_has_is_unknown(make_engine: MakeEngine) -> None:
     """A new word of the vendor's is shown as it is, called `unknown`, and allows nothing."""
-    job = await read(bench(reply(200, azure_job("hibernating"))))
+    job = await read(make_engine(reply(200, azure_job("hibernating"))))
     assert job.status == StatusPair("unknown", "hibernating")
     assert (job.final, job.allowed_actions) == (False, ())
 
 
-async def test_a_job_of_vonage_is_found_on_whichever_page_it_is(bench: MakeBench) -> None:
+async def test_a_job_of_vonage_is_found_on_whichever_page_it_is(make_engine: MakeEngine) -> None:
     """Pages are read one after the other, as large as the vendor has them, until the job is there, and no further."""
     pages = [vonage_page([vonage_job("Running", OTHER_JOB)], number, 9) for number in (1, 2)]
-    made = bench(token(), *pages, vonage_page([vonage_job("Paused", OTHER_JOB), vonage_job("Failed")], 3, 9))
+    made = make_engine(token(), *pages, vonage_page([vonage_job("Paused", OTHER_JOB), vonage_job("Failed")], 3, 9))
     job = await read(made, "vonage-emea", VONAGE_JOB)
     assert (job.id, job.status) == (VONAGE_JOB, StatusPair("failed", "Failed"))
     assert [request.url for request in made.sent] == [
@@ -104,10 +105,10 @@ async def test_a_job_of_vonage_is_found_on_whichever_page_it_is(bench: MakeBench
     assert {request.headers["Accept"] for request in made.sent} == {"application/vnd.newvoicemedia.v1+json"}
 
 
-async def test_a_job_that_is_on_no_page_is_unknown(bench: MakeBench) -> None:
+async def test_a_job_that_is_on_no_page_is_unknown(make_engine: MakeEngine) -> None:
     """After the last page the answer is unknown-job, which names the vendor."""
     pages = [vonage_page([vonage_job("Running", OTHER_JOB)], number, 3) for number in (1, 2, 3)]
-    made = bench(token(), *pages)
+    made = make_engine(token(), *pages)
     problem = await fails(made, "vonage-emea", VONAGE_JOB)
     assert (problem.code, problem.status) == ("unknown-job", 404)
     assert problem.explanation.vendor is not None
@@ -115,19 +116,19 @@ async def test_a_job_that_is_on_no_page_is_unknown(bench: MakeBench) -> None:
     assert made.transport.script == []
 
 
-async def test_looking_for_a_job_ends(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_looking_for_a_job_ends(make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A vendor whose list never ends is asked for a limited number of pages."""
     monkeypatch.setattr(jobs, "MOST_PAGES", 5)
-    made = bench(token(), *[vonage_page([], number, 1_000) for number in range(1, 8)])
+    made = make_engine(token(), *[vonage_page([], number, 1_000) for number in range(1, 8)])
     assert (await fails(made, "vonage-emea", VONAGE_JOB)).code == "unknown-job"
     assert len(made.sent) == 5
 
 
 @pytest.mark.parametrize("paging", [None, {}, {"page": 1}, {"page": 1, "count": "two"}, "nonsense"])
-async def test_a_list_that_does_not_say_how_long_it_is(bench: MakeBench, paging: Any) -> None:
+async def test_a_list_that_does_not_say_how_long_it_is(make_engine: MakeEngine, paging: Any) -> None:
     """Where the number of pages is missing, a full page is followed by the next, and no job is overlooked."""
     full = [vonage_job("Running", OTHER_JOB)] * 1_000
-    made = bench(
+    made = make_engine(
         token(),
         reply(200, {"jobs": full, "paging": paging}),
         reply(200, {"jobs": [vonage_job("Paused")], "paging": paging}),
@@ -156,9 +157,9 @@ async def test_a_list_that_does_not_say_how_long_it_is(bench: MakeBench, paging:
         pytest.param(VendorUnreachable("refused"), "vendor-unreachable", 503, id="refused"),
     ],
 )
-async def test_what_can_go_wrong_with_a_read(bench: MakeBench, answer: Line, code: str, status: int) -> None:
+async def test_what_can_go_wrong_with_a_read(make_engine: MakeEngine, answer: Line, code: str, status: int) -> None:
     """Each failure has its kind and status, names the vendor, and says nothing of an outcome: nothing was asked."""
-    problem = await fails(bench(answer))
+    problem = await fails(make_engine(answer))
     assert (problem.code, problem.status) == (code, status)
     assert problem.explanation.outcome is None
     assert problem.explanation.vendor is not None
@@ -170,19 +171,21 @@ BROKEN: list[Any] = ["missing", None, "", [], {}, True, 1.5]
 
 @pytest.mark.parametrize("value", [*BROKEN, "x" * 1_025])
 @pytest.mark.parametrize("member", ["id", "status"])
-async def test_a_job_without_an_id_or_a_status_is_not_understood(bench: MakeBench, member: str, value: Any) -> None:
-    """What has no usable id or status is no job; the vendor is to blame, not the caller and not us."""
+async def test_a_job_without_an_id_or_a_status_is_not_understood(
+    make_engine: MakeEngine, member: str, value: Any
+) -> None:
+    """A job without a usable id or status is the vendor's fault, not the caller's or the gateway's."""
     vendors_own = azure_job("queued")
     if value == "missing":
         del vendors_own[member]
     else:
         vendors_own[member] = value
-    assert (await fails(bench(reply(200, vendors_own)))).code == "vendor-reply-not-understood"
+    assert (await fails(make_engine(reply(200, vendors_own)))).code == "vendor-reply-not-understood"
 
 
-async def test_numbers_are_ids_too(bench: MakeBench) -> None:
+async def test_numbers_are_ids_too(make_engine: MakeEngine) -> None:
     """An id that the vendor writes as a number is that number's text."""
-    assert (await read(bench(reply(200, {"id": 7, "status": "queued"})))).id == "7"
+    assert (await read(make_engine(reply(200, {"id": 7, "status": "queued"})))).id == "7"
 
 
 TIMES = [
@@ -209,9 +212,9 @@ TIMES = [
 
 
 @pytest.mark.parametrize(("time", "kept"), TIMES)
-async def test_times_are_passed_on_as_they_are_or_not_at_all(bench: MakeBench, time: Any, kept: bool) -> None:
+async def test_times_are_passed_on_as_they_are_or_not_at_all(make_engine: MakeEngine, time: Any, kept: bool) -> None:
     """A time that RFC 3339 allows is shown unchanged, seven digits and all; another is left out, not made up."""
-    job = await read(bench(reply(200, azure_job("queued", enqueuedAt=time))))
+    job = await read(make_engine(reply(200, azure_job("queued", enqueuedAt=time))))
     assert job.timestamps == ({"enqueuedAt": time} if kept else {})
-    validator = bench().gateway.catalogue.api.operations["getJob"].responses["200"].bodies["application/json"]
+    validator = make_engine().gateway.catalogue.api.operations["getJob"].responses["200"].bodies["application/json"]
     assert validator.errors(rendering.job(job, with_vendor=True)) == ()

@@ -1,4 +1,4 @@
-"""Vendors that answer anything at all: the caller gets a documented answer, and it is never our fault."""
+"""Vendors that answer nonsense: the caller gets a documented answer, never an error of the gateway."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gateway.app import Catalogue
 from gateway.domain.model import HttpReply, HttpRequest
 from tests.support.asgi import Answer, call
-from tests.support.bench import Bench
 from tests.support.problems import Problems
 from tests.support.sampling import amount
+from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
 from tests.support.vendors import AZURE, AZURE_JOB, VONAGE_JOB, azure_job, token, vonage_job
 
@@ -82,37 +82,37 @@ SUCCESSES = {200: "applied", 202: "unknown"}
 
 
 @pytest.fixture(scope="module")
-def made(catalogue: Catalogue) -> Bench:
-    """One gateway for all of it: to make one takes longer than to ask it."""
-    wired = Bench(catalogue)
+def engine_of_all(catalogue: Catalogue) -> ScriptedEngine:
+    """One engine for all tests here, because making one takes longer than a request."""
+    wired = ScriptedEngine(catalogue)
     wired.transport.script = [token(seconds=1_000_000)]
     connection = wired.connection("vonage-emea")
     asyncio.run(connection.credentials.headers(HttpRequest("GET", "", {}), wired.calls.context().deadline))
     return wired
 
 
-async def ask(made: Bench, method: str, target: str, answers: list[HttpReply]) -> Answer:
+async def ask(engine_of_all: ScriptedEngine, method: str, target: str, answers: list[HttpReply]) -> Answer:
     """One request to a gateway whose vendor gives these answers, the last of them again and again, and then an error.
 
     Looking for a job on a thousand pages is another test's business.
     """
-    made.transport.script = [*answers, *answers[-1:] * 5, *[reply(500)] * 3]
-    made.transport.requests.clear()
-    return await call(made.gateway.application, method, f"/v1/connections/{target}")
+    engine_of_all.transport.script = [*answers, *answers[-1:] * 5, *[reply(500)] * 3]
+    engine_of_all.transport.requests.clear()
+    return await call(engine_of_all.gateway.application, method, f"/v1/connections/{target}")
 
 
 @pytest.mark.parametrize(("method", "target"), REQUESTS)
 @settings(max_examples=amount(whole=80, sample=20), deadline=None)
 @given(answers=st.lists(replies, min_size=1, max_size=3))
 async def test_whatever_a_vendor_answers(
-    made: Bench, problems: Problems, method: str, target: str, answers: list[HttpReply]
+    engine_of_all: ScriptedEngine, problems: Problems, method: str, target: str, answers: list[HttpReply]
 ) -> None:
     """The answer is a documented one, and never an error of the gateway; and the record can be read afterwards."""
-    answer = await ask(made, method, target, answers)
+    answer = await ask(engine_of_all, method, target, answers)
     problem: Any = problems.check(answer, answer.headers) if answer.status >= 400 else {}
     assert problem.get("code") != "gateway-error"
-    assert len(made.actions_sent) <= 1
-    listed = await call(made.gateway.application, "GET", "/v1/job-actions?limit=1")
+    assert len(engine_of_all.actions_sent) <= 1
+    listed = await call(engine_of_all.gateway.application, "GET", "/v1/job-actions?limit=1")
     assert listed.status == 200
     if method == "POST":
         assert listed.json["items"][0]["outcome"] == problem.get("outcome", SUCCESSES.get(answer.status))
@@ -120,11 +120,11 @@ async def test_whatever_a_vendor_answers(
 
 @pytest.mark.parametrize("levels", [1, 50, 150, 250, 300, 500, 700, 900, 980, 1_000, 2_000])
 @pytest.mark.parametrize("target", ["contoso-prod/jobs/7?include=vendor", "contoso-prod/jobs?include=vendor"])
-async def test_a_job_of_any_depth(made: Bench, target: str, levels: int) -> None:
+async def test_a_job_of_any_depth(engine_of_all: ScriptedEngine, target: str, levels: int) -> None:
     """A job that nests deeper than we can follow is not understood, and that is the vendor's fault."""
     inner = b'{"a":' * levels + b"1" + b"}" * levels
     job = b'{"id": "7", "status": "queued", "labels": ' + inner + b"}"
     body = job if "/7" in target else b'{"value": [' + job + b"]}"
-    answer = await ask(made, "GET", target, [reply(200, body)])
+    answer = await ask(engine_of_all, "GET", target, [reply(200, body)])
     assert answer.status in {200, 502}
     assert levels > 250 or answer.status == 200

@@ -14,7 +14,7 @@ from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.engine.action import ActionRequest
 from gateway.engine.connections import Connection
 from gateway.security.credentials import Signature
-from tests.support.bench import Bench, MakeBench
+from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import AZURE_JOB, TARGETS, VONAGE_JOB, completed_job, token
 
@@ -36,9 +36,9 @@ NOT_SENT = (Outcome.NOT_SENT, "failed")
         pytest.param(VendorUnreachable("refused"), "vendor-unreachable", id="unreachable"),
     ],
 )
-async def test_no_token_no_action(bench: MakeBench, answer: Line, code: str) -> None:
-    """Where no token is to be had, the reason is told, and nothing reaches the vendor's API."""
-    made = bench(answer)
+async def test_no_token_no_action(make_engine: MakeEngine, answer: Line, code: str) -> None:
+    """Without a token, the answer says why, and nothing reaches the vendor's API."""
+    made = make_engine(answer)
     failure = await made.failure(VONAGE_CANCEL)
     assert (failure.problem.code, failure.record.outcome, failure.record.status) == (code, *NOT_SENT)
     assert made.sent == []
@@ -58,9 +58,11 @@ NO_UUIDS = ["111414121313", f"{VONAGE_JOB}0", VONAGE_JOB[:-1], VONAGE_JOB.replac
         *(("vonage-emea", job_id) for job_id in BAD_IDS + NO_UUIDS),
     ],
 )
-async def test_an_id_that_the_vendor_cannot_have_is_not_sent(bench: MakeBench, connection: str, job_id: str) -> None:
+async def test_an_id_that_the_vendor_cannot_have_is_not_sent(
+    make_engine: MakeEngine, connection: str, job_id: str
+) -> None:
     """An id that is no id there, or would lead to another path, is refused with its place in the request."""
-    made = bench()
+    made = make_engine()
     failure = await made.failure_of(made.request(connection, "cancel", job_id))
     assert failure.summary == ("unknown-job", 404, *NOT_SENT)
     assert {error.pointer for error in failure.problem.explanation.errors} == {"/path/jobId"}
@@ -68,9 +70,9 @@ async def test_an_id_that_the_vendor_cannot_have_is_not_sent(bench: MakeBench, c
 
 
 @pytest.mark.parametrize("assignment_id", ["..", ".", "a/b", "", "x" * 257])
-async def test_a_parameter_that_cannot_be_in_a_path_is_named(bench: MakeBench, assignment_id: str) -> None:
+async def test_a_parameter_that_cannot_be_in_a_path_is_named(make_engine: MakeEngine, assignment_id: str) -> None:
     """An assignmentId that would lead to another path is refused, and it is the assignmentId that is named."""
-    made = bench()
+    made = make_engine()
     request = made.request("contoso-prod", "close", AZURE_JOB, {"assignmentId": assignment_id})
     failure = await made.failure_of(request)
     assert failure.summary == ("value-not-supported", 422, *NOT_SENT)
@@ -84,18 +86,18 @@ def broken_finder(_: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def broken_signature(*_: object) -> dict[str, str]:
-    """Another one."""
+    """An adapter's signing function with a bug."""
     raise KeyError("a bug in an adapter")
 
 
-def with_adapter(made: Bench, request: ActionRequest, **changes: object) -> ActionRequest:
+def with_adapter(made: ScriptedEngine, request: ActionRequest, **changes: object) -> ActionRequest:
     """The same request, for a vendor whose adapter is changed."""
     connection: Connection = request.connection
     adapter: Adapter = replace(connection.vendor.adapter, **changes)  # type: ignore[arg-type]
     return structs.replace(request, connection=replace(connection, vendor=replace(connection.vendor, adapter=adapter)))
 
 
-async def failure_is_ours(made: Bench, request: ActionRequest) -> None:
+async def failure_is_ours(made: ScriptedEngine, request: ActionRequest) -> None:
     """The action fails with an error of ours, settled as not sent, without a word about the bug."""
     failure = await made.failure_of(request)
     assert failure.summary == ("gateway-error", 500, *NOT_SENT)
@@ -103,16 +105,16 @@ async def failure_is_ours(made: Bench, request: ActionRequest) -> None:
     assert made.actions_sent == []
 
 
-async def test_a_bug_in_an_adapters_finder_settles_the_record(bench: MakeBench) -> None:
+async def test_a_bug_in_an_adapters_finder_settles_the_record(make_engine: MakeEngine) -> None:
     """An exception in an adapter's function is our fault, not the caller's, and the record does not stay open."""
-    made = bench(reply(200, completed_job("a-1")))
+    made = make_engine(reply(200, completed_job("a-1")))
     request = made.request("contoso-prod", "close", AZURE_JOB)
     await failure_is_ours(made, with_adapter(made, request, finders={"closable_assignments": broken_finder}))
 
 
-async def test_a_bug_in_an_adapters_signature_settles_the_record(bench: MakeBench) -> None:
-    """The same holds for the function that signs."""
-    made = bench()
+async def test_a_bug_in_an_adapters_signature_settles_the_record(make_engine: MakeEngine) -> None:
+    """An exception in an adapter's signing function settles the record as not sent."""
+    made = make_engine()
     request = made.ask(CANCEL)
     credentials = request.connection.credentials
     assert isinstance(credentials, Signature)
@@ -121,9 +123,9 @@ async def test_a_bug_in_an_adapters_signature_settles_the_record(bench: MakeBenc
     await failure_is_ours(made, structs.replace(request, connection=broken))
 
 
-async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: MakeBench) -> None:
-    """Where it is our own mapping that is wrong, the error is ours, and nothing is sent."""
-    made = bench()
+async def test_a_request_that_the_vendors_document_forbids_is_not_sent(make_engine: MakeEngine) -> None:
+    """If the gateway's own mapping is wrong, the answer is a gateway error, and nothing is sent."""
+    made = make_engine()
     request = made.ask(CANCEL)
     vendor = request.connection.vendor
     mapping = vendor.capabilities["cancel"].mapping
@@ -136,9 +138,9 @@ async def test_a_request_that_the_vendors_document_forbids_is_not_sent(bench: Ma
     await failure_is_ours(made, structs.replace(request, connection=replace(request.connection, vendor=vendor)))
 
 
-async def test_nothing_is_sent_before_it_is_recorded(bench: MakeBench) -> None:
-    """The ledger has it as sent before the first byte leaves, so that a crash leaves a trace."""
-    made = bench()
+async def test_nothing_is_sent_before_it_is_recorded(make_engine: MakeEngine) -> None:
+    """The ledger records the action as sent before the first byte leaves, so that a crash leaves a trace."""
+    made = make_engine()
     seen: list[tuple[str, int]] = []
 
     def look(_: HttpRequest) -> HttpReply:
@@ -156,10 +158,10 @@ async def full(*_: object) -> None:
 
 
 async def test_a_ledger_that_cannot_keep_a_request_means_that_nothing_is_sent(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a record of the request there is no action, and the caller hears of it."""
-    made = bench(reply(200, {}))
+    """If the request cannot be recorded, no action is sent, and the caller gets a problem."""
+    made = make_engine(reply(200, {}))
     monkeypatch.setattr(made.ledger, "claim", full)
     with pytest.raises(LedgerUnavailable) as caught:
         await made.actions.perform(made.ask(CANCEL))
@@ -168,10 +170,10 @@ async def test_a_ledger_that_cannot_keep_a_request_means_that_nothing_is_sent(
 
 
 async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a record of its being sent nothing leaves; what has a key that waits for it is concluded all the same."""
-    made = bench()
+    """If the sending cannot be recorded, nothing is sent, and a record with a key is still concluded."""
+    made = make_engine()
     monkeypatch.setattr(made.ledger, "sent", full)
     with pytest.raises(LedgerUnavailable):
         await made.actions.perform(made.ask(CANCEL))

@@ -1,4 +1,4 @@
-"""Lists of jobs: both ways of paging, and cursors that lead nowhere but to the list that gave them."""
+"""Lists of jobs: both ways of paging, and cursors that are valid only for the list that gave them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpReply, HttpRequest, Job, Page
 from gateway.engine.jobs import MOST_PASSED_OVER
 from gateway.settings.settings import ClientCredentialsAuthentication
-from tests.support.bench import Bench, MakeBench
+from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
     AZURE,
@@ -37,23 +37,28 @@ def azure_page(*jobs: Any, link: Any = None) -> Line:
 
 
 async def page(
-    made: Bench, name: str = "contoso-prod", cursor: str | None = None, *, limit: int = 50, status: str | None = None
+    made: ScriptedEngine,
+    name: str = "contoso-prod",
+    cursor: str | None = None,
+    *,
+    limit: int = 50,
+    status: str | None = None,
 ) -> Page[Job]:
     """A page of a connection's jobs."""
     return await made.jobs.page(made.connection(name), limit, cursor, status, made.calls.context())
 
 
-async def refusal(made: Bench, name: str = "contoso-prod", cursor: str | None = None) -> JobgateError:
-    """Why a page cannot be had."""
+async def refusal(made: ScriptedEngine, name: str = "contoso-prod", cursor: str | None = None) -> JobgateError:
+    """The error with which reading a page fails."""
     with pytest.raises(JobgateError) as caught:
         await page(made, name, cursor)
     return caught.value
 
 
-async def test_azure_is_followed_from_link_to_link(bench: MakeBench) -> None:
+async def test_azure_is_followed_from_link_to_link(make_engine: MakeEngine) -> None:
     """The vendor's link is followed as it is, the tokens that only the vendor understands included, to its end."""
     link = f"{LIST}?{VERSION}&maxpagesize=2&continuationToken=a%2Bb%3D%26c&x=%C3%A9"
-    made = bench(
+    made = make_engine(
         azure_page(azure_job("queued", "1"), azure_job("assigned", "2"), link=link),
         azure_page(azure_job("closed", "3")),
     )
@@ -65,9 +70,9 @@ async def test_azure_is_followed_from_link_to_link(bench: MakeBench) -> None:
     assert all(request.headers["Authorization"].startswith("HMAC") for request in made.sent)
 
 
-async def test_vonage_is_followed_from_page_to_page(bench: MakeBench) -> None:
+async def test_vonage_is_followed_from_page_to_page(make_engine: MakeEngine) -> None:
     """Pages are numbered, their size goes out under both of the names that the documents give it."""
-    made = bench(token(), *[vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)])
+    made = make_engine(token(), *[vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)])
     cursor, seen = None, 0
     for _ in range(3):
         found = await page(made, "vonage-emea", cursor, limit=7)
@@ -79,9 +84,9 @@ async def test_vonage_is_followed_from_page_to_page(bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize("link", ["", None])
-async def test_a_link_that_is_empty_is_the_end(bench: MakeBench, link: Any) -> None:
-    """No link, an empty one or null: there are no more pages."""
-    assert (await page(bench(reply(200, {"value": [], "nextLink": link})))).next_cursor is None
+async def test_a_link_that_is_empty_is_the_end(make_engine: MakeEngine, link: Any) -> None:
+    """A missing link, an empty one and null all mean the last page."""
+    assert (await page(make_engine(reply(200, {"value": [], "nextLink": link})))).next_cursor is None
 
 
 @pytest.mark.parametrize(
@@ -111,9 +116,9 @@ async def test_a_link_that_is_empty_is_the_end(bench: MakeBench, link: Any) -> N
         f"{LIST}?{VERSION}&unknown={'x' * 9_000}",
     ],
 )
-async def test_a_link_that_leads_elsewhere_is_not_followed(bench: MakeBench, link: Any) -> None:
+async def test_a_link_that_leads_elsewhere_is_not_followed(make_engine: MakeEngine, link: Any) -> None:
     """Only a link to the same list, that the vendor's document allows and that fits a cursor, becomes one."""
-    made = bench(azure_page(link=link))
+    made = make_engine(azure_page(link=link))
     problem = await refusal(made)
     assert (problem.code, problem.status) == ("vendor-reply-not-understood", 502)
     assert len(made.sent) == 1
@@ -136,17 +141,17 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("token", ["a+b/c==", "a%2Bb%2fc%3D", "a:b@c!$'()*,;", "%7Ex~", "%C3%A9"])
-async def test_a_link_may_have_any_form_of_the_same_address(bench: MakeBench, form: str, token: str) -> None:
+async def test_a_link_may_have_any_form_of_the_same_address(make_engine: MakeEngine, form: str, token: str) -> None:
     """The link is resolved against the request (RFC 3986, 5), and its query goes out byte for byte."""
     query = f"{VERSION}&continuationToken={token}&x"
-    made = bench(azure_page(azure_job("queued", "1"), link=f"{form}?{query}#part"), azure_page())
+    made = make_engine(azure_page(azure_job("queued", "1"), link=f"{form}?{query}#part"), azure_page())
     await page(made, cursor=(await page(made)).next_cursor)
     assert made.sent[1].url == f"{LIST}?{query}"
 
 
-async def test_what_no_query_has_is_encoded(bench: MakeBench) -> None:
+async def test_what_no_query_has_is_encoded(make_engine: MakeEngine) -> None:
     """A vendor that does not encode a blank or a letter of another alphabet is understood all the same."""
-    made = bench(azure_page(azure_job("queued", "1"), link=f'{LIST}?{VERSION}&x=a b"é'), azure_page())
+    made = make_engine(azure_page(azure_job("queued", "1"), link=f'{LIST}?{VERSION}&x=a b"é'), azure_page())
     await page(made, cursor=(await page(made)).next_cursor)
     assert made.sent[1].url == f"{LIST}?{VERSION}&x=a%20b%22%C3%A9"
 
@@ -167,11 +172,11 @@ async def test_the_endpoint_of_the_settings_may_have_any_form() -> None:
             azure_connection(unfit)
 
 
-async def test_a_count_of_pages_may_have_a_point(bench: MakeBench) -> None:
+async def test_a_count_of_pages_may_have_a_point(make_engine: MakeEngine) -> None:
     """2.0 is the integer 2; a count beyond all measure is no error."""
     for last, ends in ((1.0, True), (2.0, False), (10**400, False), ("x", True)):
         body = {"jobs": [vonage_job("Running")], "paging": {"page": 1, "count": last}}
-        found = await page(bench(token(), reply(200, body)), "vonage-emea")
+        found = await page(make_engine(token(), reply(200, body)), "vonage-emea")
         assert (found.next_cursor is None) is ends
 
 
@@ -230,9 +235,9 @@ FORGED = [
 
 
 @pytest.mark.parametrize("cursor", FORGED)
-async def test_a_cursor_that_nobody_gave_is_refused(bench: MakeBench, cursor: str) -> None:
+async def test_a_cursor_that_nobody_gave_is_refused(make_engine: MakeEngine, cursor: str) -> None:
     """Whatever is sent as a cursor, it is refused as one, by its place, and the vendor is not asked."""
-    made = bench()
+    made = make_engine()
     problem = await refusal(made, cursor=cursor)
     assert (problem.code, problem.status) == ("unknown-cursor", 422)
     assert [error.pointer for error in problem.explanation.errors] == ["/query/cursor"]
@@ -243,14 +248,14 @@ async def test_a_cursor_that_nobody_gave_is_refused(bench: MakeBench, cursor: st
     "query",
     [{"page": 2, "x": "1"}, {"page": 0}, {"page": "2"}, {"page": 1.5}, {"limit": 1_001}, {"page": True}, "page=2"],
 )
-async def test_a_numbered_list_takes_only_its_own_parameters(bench: MakeBench, query: Any) -> None:
+async def test_a_numbered_list_takes_only_its_own_parameters(make_engine: MakeEngine, query: Any) -> None:
     """A forged cursor cannot put other parameters into the request to a vendor that gives no links."""
-    assert (await refusal(bench(), "vonage-emea", forged(["vonage-emea", query]))).code == "unknown-cursor"
+    assert (await refusal(make_engine(), "vonage-emea", forged(["vonage-emea", query]))).code == "unknown-cursor"
 
 
-async def test_a_whole_number_may_be_written_with_a_point(bench: MakeBench) -> None:
+async def test_a_whole_number_may_be_written_with_a_point(make_engine: MakeEngine) -> None:
     """2.0 is the integer 2 in JSON Schema; a cursor that says so is no error of ours."""
-    made = bench(token(), vonage_page([vonage_job("Running")], 2, 9))
+    made = make_engine(token(), vonage_page([vonage_job("Running")], 2, 9))
     found = await page(made, "vonage-emea", forged(["vonage-emea", {"page": 2.0, "limit": 5.0, "size": 5}]))
     assert found.next_cursor is not None
 
@@ -259,10 +264,12 @@ async def test_a_whole_number_may_be_written_with_a_point(bench: MakeBench) -> N
     ("giver", "taker"),
     [("contoso-prod", "contoso-test"), ("contoso-prod", "vonage-emea"), ("vonage-emea", "contoso-prod")],
 )
-async def test_a_cursor_of_another_connection_is_refused(bench: MakeBench, giver: str, taker: str) -> None:
+async def test_a_cursor_of_another_connection_is_refused(make_engine: MakeEngine, giver: str, taker: str) -> None:
     """A cursor is good for the connection that gave it, also where the other one is of the same vendor."""
     azures = azure_page(azure_job("queued", "1"), link=f"{LIST}?{VERSION}&x=1")
-    made = bench(*([azures] if giver == "contoso-prod" else [token(), vonage_page([vonage_job("Running")], 1, 2)]))
+    made = make_engine(
+        *([azures] if giver == "contoso-prod" else [token(), vonage_page([vonage_job("Running")], 1, 2)])
+    )
     cursor = (await page(made, giver)).next_cursor
     assert cursor is not None
     assert (await refusal(made, taker, cursor)).code == "unknown-cursor"
@@ -279,9 +286,9 @@ async def test_a_cursor_of_another_connection_is_refused(bench: MakeBench, giver
         ("unknown", ""),
     ],
 )
-async def test_a_filter_that_the_vendor_knows_is_left_to_it(bench: MakeBench, status: str, asked: str) -> None:
+async def test_a_filter_that_the_vendor_knows_is_left_to_it(make_engine: MakeEngine, status: str, asked: str) -> None:
     """The vendor filters where it has exactly one word for the status, and the gateway in every case."""
-    made = bench(
+    made = make_engine(
         azure_page(
             azure_job("queued", "1"),
             azure_job("assigned", "2"),
@@ -296,20 +303,20 @@ async def test_a_filter_that_the_vendor_knows_is_left_to_it(bench: MakeBench, st
     assert len(found.items) == (0 if status == "failed" else 1)
 
 
-async def test_vonage_has_no_filter(bench: MakeBench) -> None:
+async def test_vonage_has_no_filter(make_engine: MakeEngine) -> None:
     """Vonage cannot filter, so the gateway does; the next page is still there."""
-    made = bench(token(), vonage_page([vonage_job("Running"), vonage_job("Paused", OTHER)], 1, 2))
+    made = make_engine(token(), vonage_page([vonage_job("Running"), vonage_job("Paused", OTHER)], 1, 2))
     found = await page(made, "vonage-emea", status="paused")
     assert [job.id for job in found.items] == [OTHER]
     assert found.next_cursor is not None
     assert "status" not in made.sent[0].url
 
 
-async def test_pages_without_what_is_asked_for_are_passed_over(bench: MakeBench) -> None:
+async def test_pages_without_what_is_asked_for_are_passed_over(make_engine: MakeEngine) -> None:
     """The gateway reads on to the first page that has some, and the cursor leads to the page after that one."""
     running, paused = vonage_job("Running"), vonage_job("Paused", OTHER)
     pages = [[running], [running], [], [running, paused], [paused]]
-    made = bench(token(), *(vonage_page(jobs, number, 5) for number, jobs in enumerate(pages, 1)))
+    made = make_engine(token(), *(vonage_page(jobs, number, 5) for number, jobs in enumerate(pages, 1)))
     found = await page(made, "vonage-emea", status="paused")
     assert [job.id for job in found.items] == [OTHER]
     last = await page(made, "vonage-emea", found.next_cursor, status="paused")
@@ -317,32 +324,32 @@ async def test_pages_without_what_is_asked_for_are_passed_over(bench: MakeBench)
     assert [request.url.rpartition("=")[2] for request in made.sent] == list("12345")
 
 
-async def test_a_list_without_any_ends(bench: MakeBench) -> None:
+async def test_a_list_without_any_ends(make_engine: MakeEngine) -> None:
     """An empty page that follows from reading to the end is the last."""
-    made = bench(token(), *(vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)))
+    made = make_engine(token(), *(vonage_page([vonage_job("Running")], number, 3) for number in (1, 2, 3)))
     found = await page(made, "vonage-emea", status="paused")
     assert (found.items, found.next_cursor, len(made.sent)) == ((), None, 3)
 
 
-async def test_empty_pages_with_a_link_are_passed_over_too(bench: MakeBench) -> None:
+async def test_empty_pages_with_a_link_are_passed_over_too(make_engine: MakeEngine) -> None:
     """Azure's service may send some, whether or not anything is asked for."""
     links = [f"{LIST}?{VERSION}&x={number}" for number in range(3)]
-    made = bench(*(azure_page(link=link) for link in links), azure_page(azure_job("queued", "1")))
+    made = make_engine(*(azure_page(link=link) for link in links), azure_page(azure_job("queued", "1")))
     assert [job.id for job in (await page(made)).items] == ["1"]
 
 
-async def test_no_more_pages_are_passed_over_than_so_many(bench: MakeBench) -> None:
+async def test_no_more_pages_are_passed_over_than_so_many(make_engine: MakeEngine) -> None:
     """Then the page is empty, and its cursor leads on from there."""
-    made = bench(token(), *(vonage_page([vonage_job("Running")], number, 99) for number in range(1, 99)))
+    made = make_engine(token(), *(vonage_page([vonage_job("Running")], number, 99) for number in range(1, 99)))
     found = await page(made, "vonage-emea", status="paused")
     assert (found.items, len(made.sent)) == ((), MOST_PASSED_OVER + 1)
     await page(made, "vonage-emea", found.next_cursor, status="paused")
     assert made.sent[MOST_PASSED_OVER + 1].url.endswith(f"page={MOST_PASSED_OVER + 2}")
 
 
-async def test_nor_for_longer_than_half_of_the_time(bench: MakeBench) -> None:
+async def test_nor_for_longer_than_half_of_the_time(make_engine: MakeEngine) -> None:
     """A slow vendor gives an empty page and a cursor that leads on, rather than nothing at all."""
-    made = bench(token())
+    made = make_engine(token())
 
     def slow(number: int) -> Line:
         def answer(_: HttpRequest) -> HttpReply:
@@ -358,9 +365,9 @@ async def test_nor_for_longer_than_half_of_the_time(bench: MakeBench) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 200, 1_000, 5_000])
-async def test_no_more_is_asked_for_than_the_vendor_gives(bench: MakeBench, limit: int) -> None:
+async def test_no_more_is_asked_for_than_the_vendor_gives(make_engine: MakeEngine, limit: int) -> None:
     """The page size is the caller's, up to the vendor's largest."""
-    made = bench(azure_page())
+    made = make_engine(azure_page())
     await page(made, limit=limit)
     assert f"maxpagesize={min(limit, 1_000)}" in made.sent[0].url
 
@@ -380,9 +387,9 @@ async def test_no_more_is_asked_for_than_the_vendor_gives(bench: MakeBench, limi
         b"<html>",
     ],
 )
-async def test_a_list_that_is_none_is_not_understood(bench: MakeBench, body: Any) -> None:
+async def test_a_list_that_is_none_is_not_understood(make_engine: MakeEngine, body: Any) -> None:
     """No list, too long a list, or one that holds something else than jobs: the vendor is to blame."""
-    assert (await refusal(bench(reply(200, body)))).code == "vendor-reply-not-understood"
+    assert (await refusal(make_engine(reply(200, body)))).code == "vendor-reply-not-understood"
 
 
 @pytest.mark.parametrize(
@@ -393,6 +400,6 @@ async def test_a_list_that_is_none_is_not_understood(bench: MakeBench, body: Any
         (reply(500), "vendor-error"),
     ],
 )
-async def test_a_list_that_is_refused(bench: MakeBench, answer: Line, code: str) -> None:
+async def test_a_list_that_is_refused(make_engine: MakeEngine, answer: Line, code: str) -> None:
     """A 404 for a list is no unknown job: nobody asked for one."""
-    assert (await refusal(bench(answer))).code == code
+    assert (await refusal(make_engine(answer))).code == code

@@ -1,4 +1,4 @@
-"""Outcomes that nobody told: the job is read until it shows what happened, or until it is time to give up."""
+"""Reconciliation: the job is read until it shows the outcome, or until reconciliation gives up."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gateway.engine.connections import Connection
 from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Schedule, lease
-from tests.support.bench import Bench, MakeBench
 from tests.support.clock import NOW
+from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import ASSIGNMENT, TARGETS, Target, assignment, azure_error, azure_job
 
@@ -27,20 +27,20 @@ CONFIRMED_AFTER = [0.5, 2, 5, 15]
 
 
 def before(target: Target) -> list[Line]:
-    """What is asked before the action."""
+    """The requests that precede the action."""
     return list(target.before())
 
 
-async def unknown(made: Bench, target: Target) -> JobActionRecord:
-    """An action that was sent, and of which nobody told what came of it."""
+async def unknown(made: ScriptedEngine, target: Target) -> JobActionRecord:
+    """Perform an action whose reply is lost."""
     made.transport.script.extend([*before(target), SILENCE])
     record = (await made.actions.perform(made.ask(target))).record
     assert record.status is JobActionStatus.UNSETTLED
     return record
 
 
-async def looked_at(made: Bench, seconds: float, *script: Line) -> JobActionRecord | None:
-    """The record after so many seconds have passed and the job was read; None where nothing was due."""
+async def looked_at(made: ScriptedEngine, seconds: float, *script: Line) -> JobActionRecord | None:
+    """Let time pass and the reconciler run. Return the record, or None if none was due."""
     made.clock.advance(seconds)
     made.transport.script.extend(script)
     looked_after = await made.reconciler.reconcile_due()
@@ -49,9 +49,9 @@ async def looked_at(made: Bench, seconds: float, *script: Line) -> JobActionReco
 
 
 @pytest.mark.parametrize("target", [CANCEL, VONAGE_CANCEL, RESTART, PAUSE], ids=str)
-async def test_a_job_that_shows_the_effect_settles_the_outcome(bench: MakeBench, target: Target) -> None:
+async def test_a_job_that_shows_the_effect_settles_the_outcome(make_engine: MakeEngine, target: Target) -> None:
     """A job in the status that only the action leads to: applied, by a reading, and nothing is sent again."""
-    made = bench()
+    made = make_engine()
     await unknown(made, target)
     record = await looked_at(made, 0.5, target.job(target.vendor_status))
     assert record is not None
@@ -65,9 +65,9 @@ async def test_a_job_that_shows_the_effect_settles_the_outcome(bench: MakeBench,
 
 
 @pytest.mark.parametrize("target", [CANCEL, VONAGE_CANCEL, PAUSE], ids=str)
-async def test_a_job_that_stays_as_it_was_was_not_acted_on(bench: MakeBench, target: Target) -> None:
+async def test_a_job_that_stays_as_it_was_was_not_acted_on(make_engine: MakeEngine, target: Target) -> None:
     """Where the job is still in a status that allows the action at the last reading, it was not carried out."""
-    made = bench()
+    made = make_engine()
     await unknown(made, target)
     record = None
     for passed, earlier in zip(CONFIRMED_AFTER, [0.0, *CONFIRMED_AFTER], strict=False):
@@ -82,27 +82,27 @@ async def test_a_job_that_stays_as_it_was_was_not_acted_on(bench: MakeBench, tar
     assert len(made.actions_sent) == 1
 
 
-async def test_a_job_that_allows_the_action_no_more_is_certain_at_once(bench: MakeBench) -> None:
+async def test_a_job_that_allows_the_action_no_more_is_certain_at_once(make_engine: MakeEngine) -> None:
     """A job that has ended in another way was not cancelled, and will not be by a request that is late."""
-    made = bench()
+    made = make_engine()
     await unknown(made, VONAGE_CANCEL)
     record = await looked_at(made, 0.5, VONAGE_CANCEL.job("Completed"))
     assert record is not None
     assert (record.outcome, record.is_settled) == (Outcome.REJECTED, True)
 
 
-async def test_a_job_that_went_on_after_the_action_shows_it_too(bench: MakeBench) -> None:
+async def test_a_job_that_went_on_after_the_action_shows_it_too(make_engine: MakeEngine) -> None:
     """A restarted export that the vendor has begun is one that was restarted: the vendor's own moves count."""
-    made = bench()
+    made = make_engine()
     await unknown(made, RESTART)
     record = await looked_at(made, 0.5, RESTART.job("Running"))
     assert record is not None
     assert record.outcome is Outcome.APPLIED
 
 
-async def test_a_status_that_fits_both_settles_nothing(bench: MakeBench) -> None:
-    """A failed export may not have been restarted, or have failed again: it is read on, and in the end given up."""
-    made = bench()
+async def test_a_status_that_fits_both_settles_nothing(make_engine: MakeEngine) -> None:
+    """A failed export may be an old or a new failure, so it is read until reconciliation gives up."""
+    made = make_engine()
     await unknown(made, RESTART)
     record = None
     for seconds in (0.5, 1.5, 3, 10, *[60] * 59):
@@ -118,11 +118,11 @@ async def test_a_status_that_fits_both_settles_nothing(bench: MakeBench) -> None
     assert await looked_at(made, 3_600) is None
 
 
-async def test_an_assignment_that_is_closed_is_evidence(bench: MakeBench) -> None:
+async def test_an_assignment_that_is_closed_is_evidence(make_engine: MakeEngine) -> None:
     """Of several assignments one can be closed while the job stays completed: the assignment tells."""
     times = {"completedAt": "2026-01-05T09:40:00.1111111+00:00"}
     closed = assignment(**times, closedAt="2026-01-05T09:41:00.1111111+00:00")
-    made = bench()
+    made = make_engine()
     await unknown(made, CLOSE)
     job = azure_job("completed", assignments={ASSIGNMENT: closed, "another": assignment(**times)})
     record = await looked_at(made, 0.5, reply(200, job))
@@ -130,9 +130,9 @@ async def test_an_assignment_that_is_closed_is_evidence(bench: MakeBench) -> Non
     assert (record.outcome, record.job and record.job.vendor_status) == (Outcome.APPLIED, "completed")
 
 
-async def test_an_assignment_that_is_not_closed_was_not(bench: MakeBench) -> None:
-    """It is read until the last moment, and then counts as not carried out."""
-    made = bench()
+async def test_an_assignment_that_is_not_closed_was_not(make_engine: MakeEngine) -> None:
+    """An assignment that is still open at the last reading counts as not closed."""
+    made = make_engine()
     await unknown(made, CLOSE)
     done = assignment(completedAt="2026-01-05T09:40:00.1111111+00:00")
     answer = reply(200, azure_job("completed", assignments={ASSIGNMENT: done}))
@@ -140,17 +140,17 @@ async def test_an_assignment_that_is_not_closed_was_not(bench: MakeBench) -> Non
     assert [record and record.outcome for record in records] == [Outcome.UNKNOWN] * 3 + [Outcome.REJECTED]
 
 
-async def test_a_job_without_the_assignment_tells_nothing(bench: MakeBench) -> None:
+async def test_a_job_without_the_assignment_tells_nothing(make_engine: MakeEngine) -> None:
     """An assignment that the job does not have is no evidence in either direction."""
-    made = bench()
+    made = make_engine()
     await unknown(made, CLOSE)
     records = [await looked_at(made, seconds, reply(200, azure_job("completed"))) for seconds in (0.5, 1.5, 3, 10)]
     assert [record and record.outcome for record in records] == [Outcome.UNKNOWN] * 4
 
 
-async def test_a_close_for_later_is_not_missed_before_its_time(bench: MakeBench) -> None:
+async def test_a_close_for_later_is_not_missed_before_its_time(make_engine: MakeEngine) -> None:
     """An assignment that is to be closed in an hour, and is not closed yet, does not show that it will not be."""
-    made = bench(SILENCE)
+    made = make_engine(SILENCE)
     later = (NOW + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
     asked = made.request("contoso-prod", "close", CLOSE.job_id, {"assignmentId": ASSIGNMENT, "closeAt": later})
     await made.actions.perform(asked)
@@ -160,9 +160,9 @@ async def test_a_close_for_later_is_not_missed_before_its_time(bench: MakeBench)
     assert [record and record.outcome for record in records] == [Outcome.UNKNOWN] * 5
 
 
-async def test_another_action_on_the_job_since_makes_it_untellable(bench: MakeBench) -> None:
-    """What the job shows may be the work of a later action: then it settles nothing about the earlier one."""
-    made = bench()
+async def test_another_action_on_the_job_since_makes_it_untellable(make_engine: MakeEngine) -> None:
+    """If a later action may have changed the job, its status settles nothing about the earlier one."""
+    made = make_engine()
     first = await unknown(made, PAUSE)
     made.clock.advance(0.1)
     made.transport.script.append(PAUSE.applied)
@@ -173,9 +173,9 @@ async def test_another_action_on_the_job_since_makes_it_untellable(bench: MakeBe
     assert (record.id, record.outcome, record.is_settled) == (first.id, Outcome.UNKNOWN, False)
 
 
-async def test_a_later_action_that_did_nothing_does_not_matter(bench: MakeBench) -> None:
+async def test_a_later_action_that_did_nothing_does_not_matter(make_engine: MakeEngine) -> None:
     """An action that the vendor refused, or that never reached it, left the job as it was."""
-    made = bench()
+    made = make_engine()
     await unknown(made, PAUSE)
     made.clock.advance(0.1)
     made.transport.script.extend([PAUSE.refusal(409), PAUSE.job("Paused"), VendorUnreachable("refused")])
@@ -186,9 +186,9 @@ async def test_a_later_action_that_did_nothing_does_not_matter(bench: MakeBench)
     assert record.outcome is Outcome.APPLIED
 
 
-async def test_the_same_action_before_makes_its_effect_no_proof(bench: MakeBench) -> None:
+async def test_the_same_action_before_makes_its_effect_no_proof(make_engine: MakeEngine) -> None:
     """A job that was cancelled before is cancelled whatever became of a second cancel."""
-    made = bench(CANCEL.applied)
+    made = make_engine(CANCEL.applied)
     await made.actions.perform(made.ask(CANCEL))
     made.clock.advance(60)
     await unknown(made, CANCEL)
@@ -197,9 +197,9 @@ async def test_the_same_action_before_makes_its_effect_no_proof(bench: MakeBench
     assert record.outcome is Outcome.UNKNOWN
 
 
-async def test_an_earlier_action_that_the_job_has_left_behind_does_not_matter(bench: MakeBench) -> None:
+async def test_an_earlier_action_that_the_job_has_left_behind_does_not_matter(make_engine: MakeEngine) -> None:
     """Paused, restarted, and paused again: the first pause does not explain what the second one shows."""
-    made = bench(*before(PAUSE), PAUSE.applied, RESTART.applied, SILENCE)
+    made = make_engine(*before(PAUSE), PAUSE.applied, RESTART.applied, SILENCE)
     for target in (PAUSE, RESTART, PAUSE):
         await made.actions.perform(made.ask(target))
         made.clock.advance(60)
@@ -209,9 +209,9 @@ async def test_an_earlier_action_that_the_job_has_left_behind_does_not_matter(be
 
 
 @pytest.mark.parametrize("failure", [SILENCE, VendorUnreachable("refused"), reply(500), azure_error(404, "NotFound")])
-async def test_a_job_that_cannot_be_read_is_read_again(bench: MakeBench, failure: Line) -> None:
+async def test_a_job_that_cannot_be_read_is_read_again(make_engine: MakeEngine, failure: Line) -> None:
     """A reading that fails is kept with its problem, and the next one may tell."""
-    made = bench()
+    made = make_engine()
     await unknown(made, CANCEL)
     record = await looked_at(made, 0.5, failure)
     assert record is not None
@@ -222,9 +222,9 @@ async def test_a_job_that_cannot_be_read_is_read_again(bench: MakeBench, failure
     assert record.outcome is Outcome.APPLIED
 
 
-async def test_what_was_never_sent_is_known_not_to_be(bench: MakeBench) -> None:
+async def test_what_was_never_sent_is_known_not_to_be(make_engine: MakeEngine) -> None:
     """A gateway that stopped before it sent anything leaves a record that is settled without asking the vendor."""
-    made = bench()
+    made = make_engine()
     record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL))
     await made.ledger.claim(record, NOW + lease(10), None)
     assert await looked_at(made, 14.9) is None
@@ -235,9 +235,9 @@ async def test_what_was_never_sent_is_known_not_to_be(bench: MakeBench) -> None:
     assert made.transport.requests == []
 
 
-async def test_what_was_sent_when_a_gateway_stopped_is_read(bench: MakeBench) -> None:
+async def test_what_was_sent_when_a_gateway_stopped_is_read(make_engine: MakeEngine) -> None:
     """A gateway that stopped after it sent leaves a record that another one settles from the job."""
-    made = bench()
+    made = make_engine()
     record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL))
     await made.ledger.claim(record, NOW + lease(10), None)
     await made.ledger.sent(record, Sent(NOW))
@@ -247,9 +247,9 @@ async def test_what_was_sent_when_a_gateway_stopped_is_read(bench: MakeBench) ->
     assert made.actions_sent == []
 
 
-async def test_a_reply_that_comes_after_all_outweighs_a_reading(bench: MakeBench) -> None:
+async def test_a_reply_that_comes_after_all_outweighs_a_reading(make_engine: MakeEngine) -> None:
     """A gateway that slept through its lease still has the vendor's word, which takes the place of what was read."""
-    made = bench()
+    made = make_engine()
 
     async def sleep_and_be_looked_after() -> None:
         made.clock.advance(15.1)
@@ -265,9 +265,9 @@ async def test_a_reply_that_comes_after_all_outweighs_a_reading(bench: MakeBench
     assert record.conclusion.settled_by is SettledBy.VENDOR_REPLY
 
 
-async def test_a_connection_that_is_gone_is_said_and_given_up_in_time(bench: MakeBench) -> None:
+async def test_a_connection_that_is_gone_is_said_and_given_up_in_time(make_engine: MakeEngine) -> None:
     """A record whose connection is no longer configured does not keep the reconciler from the others."""
-    made = bench()
+    made = make_engine()
     await unknown(made, CANCEL)
     del made.gateway.directory.connections["contoso-prod"]  # type: ignore[attr-defined]
     record = await looked_at(made, 0.5)
@@ -288,9 +288,11 @@ def test_the_schedule_is_the_documented_one() -> None:
 
 
 @pytest.mark.parametrize("target", [each for each in TARGETS if each is not CLOSE], ids=str)
-async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(bench: MakeBench, target: Target) -> None:
-    """What only the action leads to shows it, what is only possible without it shows the contrary, the rest nothing."""
-    made = bench(*before(target))
+async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(
+    make_engine: MakeEngine, target: Target
+) -> None:
+    """A status reached only by the action proves it, one possible only without it disproves it; others say nothing."""
+    made = make_engine(*before(target))
     connection = made.connection(target.connection)
     specification = connection.vendor.specification
     mapping = specification.actions[target.action]
@@ -306,7 +308,7 @@ async def test_every_status_of_every_vendor_is_judged_as_its_transitions_say(ben
 
 
 async def test_a_schedule_begins_when_the_doubt_does() -> None:
-    """What was sent long ago and is in doubt only now, as after a crash, is read as soon and as often as anything."""
+    """An old action that comes into doubt only now, as after a crash, gets the whole schedule of readings."""
     doubted = NOW + timedelta(seconds=40)
     schedule = Schedule()
     assert schedule.after(doubted, doubted) == doubted + timedelta(seconds=0.5)
@@ -314,13 +316,15 @@ async def test_a_schedule_begins_when_the_doubt_does() -> None:
 
 
 def test_a_clock_that_is_put_back_delays_a_reading_by_a_minute_at_most() -> None:
-    """Nobody waits until the clock has caught up with what was written before."""
+    """If the clock is put back, the next reading is at most a minute late."""
     assert Schedule().after(NOW, NOW - timedelta(hours=1)) == NOW - timedelta(hours=1) + timedelta(seconds=60)
 
 
-async def test_a_vendor_that_hangs_does_not_hold_up_others(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_vendor_that_hangs_does_not_hold_up_others(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many jobs of one connection wait for their vendor, another connection's are read at once."""
-    made = bench()
+    made = make_engine()
     hanging = asyncio.Event()
     for _ in range(40):
         await unknown(made, CANCEL)
@@ -350,10 +354,10 @@ async def test_a_vendor_that_hangs_does_not_hold_up_others(bench: MakeBench, mon
 
 
 async def test_who_waits_keeps_what_is_known_while_the_ledger_cannot_be_read(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ledger that fails while a client waits changes nothing of what is known: it may have been applied."""
-    made = bench()
+    made = make_engine()
     record = await unknown(made, CANCEL)
 
     async def fails(*_: object) -> None:
@@ -364,9 +368,11 @@ async def test_who_waits_keeps_what_is_known_while_the_ledger_cannot_be_read(
     assert await made.reconciler.wait(record, 2) == record
 
 
-async def test_a_bug_in_a_reading_is_a_reading_that_failed(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody foresaw does not keep a record from being given up in time."""
-    made = bench()
+async def test_a_bug_in_a_reading_is_a_reading_that_failed(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unexpected exception in a reading counts as a failed reading, and the record is given up in time."""
+    made = make_engine()
     await unknown(made, CANCEL)
 
     async def broken(*_: object) -> Job:
@@ -379,10 +385,10 @@ async def test_a_bug_in_a_reading_is_a_reading_that_failed(bench: MakeBench, mon
 
 
 async def test_what_is_settled_by_the_time_it_is_looked_at_stays_as_it_is(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A record that was due and is settled meanwhile keeps the vendor's word; the job is not read."""
-    made = bench(CANCEL.applied)
+    made = make_engine(CANCEL.applied)
     record = await made.perform(CANCEL)
 
     async def taken(*_: object) -> tuple[JobActionRecord, ...]:

@@ -14,7 +14,7 @@ import pytest
 from gateway.domain.model import HttpReply, Outcome
 from gateway.domain.times import canonical_date_time
 from gateway.engine.wire import VendorReply
-from tests.support.bench import MakeBench
+from tests.support.scripted_engine import MakeEngine
 from tests.support.transport import reply
 from tests.support.vendors import AZURE, TARGETS
 
@@ -40,10 +40,10 @@ def test_every_exchange_is_replayed() -> None:
 
 
 @pytest.mark.parametrize("exchange", JOBS, ids=lambda each: each["name"])
-async def test_recorded_jobs_are_read(bench: MakeBench, exchange: dict[str, Any]) -> None:
+async def test_recorded_jobs_are_read(make_engine: MakeEngine, exchange: dict[str, Any]) -> None:
     """A job as the live service sends it, optional members left out, becomes a job of ours; nothing of it is lost."""
     recorded = exchange["response"]["body"]
-    made = bench(reply(200, recorded))
+    made = make_engine(reply(200, recorded))
     job = await made.jobs.get(made.connection("contoso-prod"), recorded["id"], made.calls.context())
     assert (job.id, job.status.vendor_status) == (recorded["id"], recorded["status"])
     assert job.timestamps == {name: recorded[name] for name in ("enqueuedAt",) if name in recorded}
@@ -51,18 +51,18 @@ async def test_recorded_jobs_are_read(bench: MakeBench, exchange: dict[str, Any]
 
 
 @pytest.mark.parametrize("exchange", ACTIONS, ids=lambda each: each["name"])
-async def test_recorded_successes_are_successes(bench: MakeBench, exchange: dict[str, Any]) -> None:
+async def test_recorded_successes_are_successes(make_engine: MakeEngine, exchange: dict[str, Any]) -> None:
     """Every 200 that an action of the live service was answered with is understood as one."""
-    record = await bench(answer(exchange)).perform(CANCEL)
+    record = await make_engine(answer(exchange)).perform(CANCEL)
     assert record.outcome is Outcome.APPLIED
     assert record.vendor_response is not None
     assert record.vendor_response.request_id == exchange["response"]["headers"]["trace-id"]
 
 
 @pytest.mark.parametrize("exchange", ERRORS, ids=lambda each: each["name"])
-async def test_recorded_errors_are_read(bench: MakeBench, exchange: dict[str, Any]) -> None:
+async def test_recorded_errors_are_read(make_engine: MakeEngine, exchange: dict[str, Any]) -> None:
     """Code and message are found in the envelope that the live service sends, and no reference page shows."""
-    made = bench(answer(exchange), CANCEL.job("closed"))
+    made = make_engine(answer(exchange), CANCEL.job("closed"))
     failure = await made.failure(CANCEL)
     error = exchange["response"]["body"]["communicationError"]
     vendor = failure.problem.explanation.vendor
@@ -71,10 +71,10 @@ async def test_recorded_errors_are_read(bench: MakeBench, exchange: dict[str, An
     assert failure.problem.code == "wrong-state"
 
 
-async def test_a_recorded_request_is_the_one_we_make(bench: MakeBench) -> None:
+async def test_a_recorded_request_is_the_one_we_make(make_engine: MakeEngine) -> None:
     """The same close, asked of us, becomes the recorded request: same path, same JSON, the time in its one form."""
     asked = CLOSE["request"]
-    made = bench(answer(CLOSE))
+    made = make_engine(answer(CLOSE))
     parameters = {**asked["body"], "assignmentId": asked["assignment"]}
     request = made.request("contoso-prod", "close", asked["job"], parameters)
     record = (await made.actions.perform(request)).record

@@ -12,7 +12,7 @@ from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
 from gateway.domain.vocabulary import Meaning
 from gateway.specs.vendor import Answer
-from tests.support.bench import MakeBench
+from tests.support.scripted_engine import MakeEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
     AZURE,
@@ -37,9 +37,9 @@ every_refusal = pytest.mark.parametrize("status", REFUSALS)
 
 @every_target
 @every_refusal
-async def test_a_job_in_another_state_is_why(bench: MakeBench, target: Target, status: int) -> None:
+async def test_a_job_in_another_state_is_why(make_engine: MakeEngine, target: Target, status: int) -> None:
     """The job, read back, does not allow the action: 409 with the job's status and what it does allow."""
-    made = bench(*target.before(), target.refusal(status), target.job(target.refused_in))
+    made = make_engine(*target.before(), target.refusal(status), target.job(target.refused_in))
     failure = await made.failure(target)
     assert failure.summary == ("wrong-state", 409, REJECTED, "failed")
     state = failure.problem.explanation.job
@@ -54,20 +54,20 @@ async def test_a_job_in_another_state_is_why(bench: MakeBench, target: Target, s
 
 @every_target
 @every_refusal
-async def test_a_job_that_does_not_exist_is_why(bench: MakeBench, target: Target, status: int) -> None:
+async def test_a_job_that_does_not_exist_is_why(make_engine: MakeEngine, target: Target, status: int) -> None:
     """The job, read back, is not there: 404, whatever status the vendor refused with."""
-    made = bench(*target.before(), target.refusal(status), target.no_job())
+    made = make_engine(*target.before(), target.refusal(status), target.no_job())
     assert (await made.failure(target)).summary == ("unknown-job", 404, REJECTED, "failed")
 
 
 @every_target
 @every_refusal
-async def test_a_job_that_allows_the_action_is_not_why(bench: MakeBench, target: Target, status: int) -> None:
+async def test_a_job_that_allows_the_action_is_not_why(make_engine: MakeEngine, target: Target, status: int) -> None:
     """The job is there and allows the action, so the vendor has another reason: 422 with the vendor's own words.
 
     A 404 too: it is about something else than the job, such as an assignment.
     """
-    made = bench(*target.before(), target.refusal(status), target.job(target.allowed_in))
+    made = make_engine(*target.before(), target.refusal(status), target.job(target.allowed_in))
     failure = await made.failure(target)
     assert failure.summary == ("vendor-refused", 422, REJECTED, "failed")
     assert failure.problem.explanation.vendor is not None
@@ -87,19 +87,19 @@ async def test_a_job_that_allows_the_action_is_not_why(bench: MakeBench, target:
 )
 @pytest.mark.parametrize(("status", "code"), [(400, "vendor-refused"), (404, "unknown-job"), (409, "vendor-refused")])
 async def test_a_read_back_that_fails_leaves_the_refusal(
-    bench: MakeBench, target: Target, answer: Line, status: int, code: str
+    make_engine: MakeEngine, target: Target, answer: Line, status: int, code: str
 ) -> None:
     """The action was refused, and that stays the answer where the job cannot be read; it never becomes `unknown`."""
-    made = bench(*target.before(), target.refusal(status), answer)
+    made = make_engine(*target.before(), target.refusal(status), answer)
     failure = await made.failure(target)
     assert (failure.problem.code, failure.record.outcome, failure.record.status) == (code, REJECTED, "failed")
 
 
 @every_target
 @every_refusal
-async def test_a_refused_action_is_not_sent_again(bench: MakeBench, target: Target, status: int) -> None:
-    """One action on the wire, then one read of the same job."""
-    made = bench(*target.before(), target.refusal(status), target.job(target.refused_in))
+async def test_a_refused_action_is_not_sent_again(make_engine: MakeEngine, target: Target, status: int) -> None:
+    """A refused action is sent once, and then the job is read once."""
+    made = make_engine(*target.before(), target.refusal(status), target.job(target.refused_in))
     await made.failure(target)
     assert [request.method for request in made.sent] == ["POST", "GET"]
     expected = (
@@ -111,9 +111,9 @@ async def test_a_refused_action_is_not_sent_again(bench: MakeBench, target: Targ
 
 
 @pytest.mark.parametrize("envelope", ["error", "communicationError"])
-async def test_both_envelopes_of_azure_are_read(bench: MakeBench, envelope: str) -> None:
+async def test_both_envelopes_of_azure_are_read(make_engine: MakeEngine, envelope: str) -> None:
     """Code and message are found in the envelope that Azure documents and in the one that it sends."""
-    made = bench(azure_error(409, "Conflict", envelope, **{"trace-id": "trace-7"}), CANCEL.job("queued"))
+    made = make_engine(azure_error(409, "Conflict", envelope, **{"trace-id": "trace-7"}), CANCEL.job("queued"))
     failure = await made.failure(CANCEL)
     vendor = failure.problem.explanation.vendor
     assert vendor is not None
@@ -123,18 +123,18 @@ async def test_both_envelopes_of_azure_are_read(bench: MakeBench, envelope: str)
     assert failure.record.vendor_response == vendor
 
 
-async def test_azures_code_in_a_header_is_read(bench: MakeBench) -> None:
+async def test_azures_code_in_a_header_is_read(make_engine: MakeEngine) -> None:
     """x-ms-error-code is the code where the body has none, as the reference pages promise."""
-    made = bench(reply(409, b"", {"x-ms-error-code": "Conflict"}), CANCEL.job("queued"))
+    made = make_engine(reply(409, b"", {"x-ms-error-code": "Conflict"}), CANCEL.job("queued"))
     vendor = (await made.failure(CANCEL)).problem.explanation.vendor
     assert vendor is not None
     assert vendor.code == "Conflict"
 
 
-async def test_vonages_envelope_is_read(bench: MakeBench) -> None:
-    """Vonage's message is passed on."""
+async def test_vonages_envelope_is_read(make_engine: MakeEngine) -> None:
+    """The message in Vonage's error envelope is passed on."""
     text = "GUID '111414121313' is not a valid UUID string"
-    made = bench(*VONAGE_CANCEL.before(), vonage_error(400, text), VONAGE_CANCEL.job("Running"))
+    made = make_engine(*VONAGE_CANCEL.before(), vonage_error(400, text), VONAGE_CANCEL.job("Running"))
     failure = await made.failure(VONAGE_CANCEL)
     vendor = failure.problem.explanation.vendor
     assert vendor is not None
@@ -149,38 +149,38 @@ async def test_vonages_envelope_is_read(bench: MakeBench) -> None:
 )
 @pytest.mark.parametrize("target", [CANCEL, VONAGE_CANCEL], ids=str)
 async def test_a_refusal_in_no_known_envelope_is_a_refusal_all_the_same(
-    bench: MakeBench, target: Target, body: Any
+    make_engine: MakeEngine, target: Target, body: Any
 ) -> None:
-    """The status decides; a body that nobody can read makes neither an error of ours nor an unknown outcome."""
-    made = bench(*target.before(), reply(409, body), target.job(target.refused_in))
+    """A refusal with an unreadable body is still a refusal, by its status."""
+    made = make_engine(*target.before(), reply(409, body), target.job(target.refused_in))
     assert (await made.failure(target)).summary == ("wrong-state", 409, REJECTED, "failed")
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 410, 412, 422])
-async def test_a_code_that_no_document_has_does_not_keep_us_from_looking(bench: MakeBench, status: int) -> None:
-    """Codes are examples: with one that is new, the job is read back all the same."""
-    made = bench(azure_error(status, "JobNotInCorrectState"), CANCEL.job("closed"))
+async def test_a_code_that_no_document_has_does_not_keep_us_from_looking(make_engine: MakeEngine, status: int) -> None:
+    """A refusal with an undocumented code still has the job read back."""
+    made = make_engine(azure_error(status, "JobNotInCorrectState"), CANCEL.job("closed"))
     assert (await made.failure(CANCEL)).summary == ("wrong-state", 409, REJECTED, "failed")
 
 
-async def test_an_assignment_that_does_not_exist_is_not_a_job_that_does_not_exist(bench: MakeBench) -> None:
+async def test_an_assignment_that_does_not_exist_is_not_a_job_that_does_not_exist(make_engine: MakeEngine) -> None:
     """404 for a wrong assignmentId on a job that can be closed: refused by the vendor, not an unknown job."""
-    made = bench(azure_error(404, "NotFound"), CLOSE.job("completed"))
+    made = make_engine(azure_error(404, "NotFound"), CLOSE.job("completed"))
     assert (await made.failure(CLOSE)).problem.code == "vendor-refused"
 
 
-async def test_the_job_is_looked_for_on_all_pages(bench: MakeBench) -> None:
+async def test_the_job_is_looked_for_on_all_pages(make_engine: MakeEngine) -> None:
     """A refused Vonage job is found on whichever page of the list it is."""
     pages: list[HttpReply] = [vonage_page([], number, 3) for number in (1, 2)]
     last = vonage_page([{"jobId": VONAGE_JOB, "status": "Completed"}], 3, 3)
-    made = bench(*VONAGE_CANCEL.before(), vonage_error(400, "No."), *pages, last)
+    made = make_engine(*VONAGE_CANCEL.before(), vonage_error(400, "No."), *pages, last)
     assert (await made.failure(VONAGE_CANCEL)).problem.code == "wrong-state"
 
 
 @pytest.mark.parametrize("length", [1_024, 100_000])
-async def test_a_vendors_novel_is_cut(bench: MakeBench, length: int) -> None:
-    """What a vendor says is kept to a length that the API's document allows."""
-    made = bench(reply(403, {"error": {"code": "c" * length, "message": "m" * length}}))
+async def test_a_vendors_novel_is_cut(make_engine: MakeEngine, length: int) -> None:
+    """A vendor's message is cut to the length that the API's document allows."""
+    made = make_engine(reply(403, {"error": {"code": "c" * length, "message": "m" * length}}))
     failure = await made.failure(CANCEL)
     vendor = failure.problem.explanation.vendor
     assert vendor is not None
@@ -196,9 +196,9 @@ async def test_a_vendors_novel_is_cut(bench: MakeBench, length: int) -> None:
         (Meaning.UNAUTHENTICATED, "vendor-denied-access"),
     ],
 )
-async def test_what_the_vendors_document_says_comes_first(bench: MakeBench, meaning: Meaning, code: str) -> None:
+async def test_what_the_vendors_document_says_comes_first(make_engine: MakeEngine, meaning: Meaning, code: str) -> None:
     """A status and code to which the document gives one meaning has that meaning, whatever the status usually says."""
-    made = bench(azure_error(409, "Slow"))
+    made = make_engine(azure_error(409, "Slow"))
     question = made.ask(CANCEL)
     vendor = question.connection.vendor
     errors = vendor.specification.errors

@@ -1,4 +1,4 @@
-"""What goes on the wire is what was meant, whatever the ids and texts; and what comes off it never breaks us."""
+"""Requests carry every id and text unchanged, and no reply makes the gateway fail."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gateway.domain.model import HttpReply, HttpRequest, JobAction
 from gateway.domain.retry_after import LONGEST_RETRY_AFTER, retry_after
 from gateway.engine.wire import VendorReply
 from gateway.specs.operations import Operation
-from tests.support.bench import Bench
 from tests.support.clock import NOW
+from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
 from tests.support.vendors import ACCESS_KEY, AZURE
 
@@ -35,7 +35,7 @@ quickly = settings(max_examples=150, deadline=None)
 
 async def sent(catalogue: Catalogue, action: str, job_id: str, **parameters: str) -> HttpRequest:
     """The one request that a job action becomes."""
-    made = Bench(catalogue, [reply(200, {})])
+    made = ScriptedEngine(catalogue, [reply(200, {})])
     await made.actions.perform(made.request("contoso-prod", action, job_id, parameters))
     (request,) = made.sent
     return request
@@ -113,7 +113,7 @@ def test_what_is_encoded_can_be_decoded(catalogue: Catalogue, job_id: str, param
 @example(text="Mon, 05 Jan 2026 10:01:30 +9999")
 @example(text="Mon, 05 Jan 99999 10:01:30 GMT")
 def test_no_retry_after_is_an_error(text: str) -> None:
-    """Whatever a vendor writes into Retry-After, it becomes a sensible number of seconds or nothing."""
+    """Any value of Retry-After becomes a number of seconds within bounds, or None."""
     seconds = retry_after(HttpReply(429, {"retry-after": text}), NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_RETRY_AFTER
 
@@ -127,7 +127,7 @@ def test_no_retry_after_is_an_error(text: str) -> None:
 @example(content=b"[" * 100_000)
 @example(content=b"9" * 10_000)
 def test_no_body_is_an_error(content: bytes) -> None:
-    """Whatever bytes a vendor sends, they are JSON that can be sent on as UTF-8, or no JSON."""
+    """Any reply body becomes JSON that can be written as UTF-8, or None."""
     body = VendorReply.of(HttpReply(200, {}, content)).body
     json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
 

@@ -46,7 +46,7 @@ SECRETS = frozenset({ACCESS_KEY, CLIENT_SECRET, quote_plus(CLIENT_SECRET), TOKEN
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 JOBS = {AZURE: AZURE_JOB, VONAGE: VONAGE_JOB}
 REPEATABLE = "-repeatable"
-"""What the name of a vendor ends in whose actions may be repeated."""
+"""Suffix of the names of vendors whose actions may be repeated."""
 
 
 @dataclass
@@ -110,7 +110,7 @@ class Case:
             self.departures.append(f"{self.connection}: {what}")
 
 
-class House:
+class WiredGateway:
     """A gateway, and its vendors."""
 
     def __init__(self, catalogue: Catalogue, server: FaultServer, cases: Iterable[Case], policy: Policy) -> None:
@@ -154,11 +154,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(
+async def wired_gateway(
     catalogue: Catalogue, server: FaultServer, cases: Iterable[Case], policy: Policy = POLICY
-) -> AsyncIterator[House]:
+) -> AsyncIterator[WiredGateway]:
     """A gateway, closed at the end."""
-    made = House(catalogue, server, cases, policy)
+    made = WiredGateway(catalogue, server, cases, policy)
     try:
         yield made
     finally:

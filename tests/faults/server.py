@@ -47,7 +47,7 @@ DRIP_SECONDS = 0.02
 
 
 class Door(StrEnum):
-    """What becomes of who comes. `shut`: refused; `unattended`: nobody lets them in; `slammed`: let in, and reset."""
+    """How connections are met. `shut`: refused; `unattended`: never accepted; `slammed`: accepted and reset."""
 
     OPEN = "open"
     SHUT = "shut"
@@ -56,7 +56,7 @@ class Door(StrEnum):
 
 
 class Lookup(StrEnum):
-    """What becomes of who looks up the name."""
+    """How a look-up of the name ends."""
 
     FOUND = "found"
     FAILS = "fails"
@@ -129,7 +129,7 @@ Serve = Callable[[Exchange], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Mode:
-    """How a vendor misbehaves, from the door to the reply.
+    """How a vendor misbehaves, from the connection to the reply.
 
     `certificate`: that of a vendor that speaks TLS. `is_second`: a healthy call comes first, whose connection is kept;
     `ends_idle`: but not for long. `trails`: something comes after the reply. `lists`: what is read is the list of jobs.
@@ -253,7 +253,7 @@ def body(content: bytes) -> Serve:
     return raw(message(200, content))
 
 
-def made(write: Callable[[Hit], bytes]) -> Serve:
+def written_by(write: Callable[[Hit], bytes]) -> Serve:
     """Send what is made from the request."""
 
     async def serve(exchange: Exchange) -> None:
@@ -264,12 +264,12 @@ def made(write: Callable[[Hit], bytes]) -> Serve:
 
 def refuses(status: int, *fields: str) -> Serve:
     """An error as the vendor words it, with a status of HTTP."""
-    return made(lambda hit: message(status, refusal(hit, "No."), *fields))
+    return written_by(lambda hit: message(status, refusal(hit, "No."), *fields))
 
 
 def throttled(*fields: str) -> Serve:
     """The answer that the documents of both vendors call `throttled`."""
-    return made(lambda hit: message(429, refusal(hit, "Too Many Requests", THROTTLED), *fields))
+    return written_by(lambda hit: message(429, refusal(hit, "Too Many Requests", THROTTLED), *fields))
 
 
 def throttled_until(seconds: float) -> Serve:
@@ -279,7 +279,7 @@ def throttled_until(seconds: float) -> Serve:
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
         return message(429, refusal(hit, "Too Many Requests", THROTTLED), retry_after(date))
 
-    return made(write)
+    return written_by(write)
 
 
 def retry_after(value: str) -> str:
@@ -402,7 +402,7 @@ def escaped(text: str) -> str:
 
 def echo(status: int, write: Callable[[Hit], str]) -> Serve:
     """An error whose text repeats what proves who asked."""
-    return made(lambda hit: message(status, refusal(hit, f"Cannot take '{write(hit)}' for an answer.")))
+    return written_by(lambda hit: message(status, refusal(hit, f"Cannot take '{write(hit)}' for an answer.")))
 
 
 def echo_escaped(hit: Hit) -> bytes:
@@ -469,7 +469,7 @@ MODES: Mapping[str, Mode] = {
         endlessly(b" " * 65_536, b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"), is_heavy=True
     ),
     "14 chunks without end": Mode(endlessly(b"10000\r\n" + b" " * 65_536 + b"\r\n", CHUNKED), is_heavy=True),
-    "15 gzip bomb": Mode(made(lambda _hit: bomb()), is_heavy=True),
+    "15 gzip bomb": Mode(written_by(lambda _hit: bomb()), is_heavy=True),
     "16 shorter than its Content-Length, and closed": Mode(raw(LONG + b"{}", ends=True)),
     "16 shorter than its Content-Length, and silent": Mode(raw(LONG + b"{}")),
     "16 longer than its Content-Length": Mode(raw(SHORT + b'{"id": "a", "b": "c"}')),
@@ -487,7 +487,7 @@ MODES: Mapping[str, Mode] = {
     "21 NaN": Mode(body(b'{"id": NaN, "status": NaN, "jobs": NaN}')),
     "22 an array": Mode(body(b"[]")),
     "22 other members": Mode(body(b'{"id": [1], "status": {}, "jobs": "none", "value": 7}')),
-    "23 error inside a success": Mode(made(lambda hit: message(200, refusal(hit, "It did not work.")))),
+    "23 error inside a success": Mode(written_by(lambda hit: message(200, refusal(hit, "It did not work.")))),
     "24 redirect to the metadata of the machine": Mode(raw(message(302, b"", f"Location: {METADATA}"))),
     "24 lasting redirect to the metadata of the machine": Mode(raw(message(308, b"", f"Location: {METADATA}"))),
     "25 throttled": Mode(throttled()),
@@ -517,11 +517,11 @@ MODES: Mapping[str, Mode] = {
     "30 next page elsewhere": Mode(with_link_elsewhere, lists=True),
     "31 credentials in a refusal": Mode(echo(400, lambda hit: hit.authorization)),
     "31 credentials in a refusal, without their scheme": Mode(echo(400, signature)),
-    "31 credentials in a refusal, escaped": Mode(made(echo_escaped)),
+    "31 credentials in a refusal, escaped": Mode(written_by(echo_escaped)),
     "31 credentials in a refusal of credentials": Mode(echo(401, lambda hit: hit.authorization)),
     "31 credentials in an error": Mode(echo(500, signature)),
-    "31 credentials in the page of an error": Mode(made(echo_page)),
-    "31 credentials in a success": Mode(made(echo_everywhere)),
+    "31 credentials in the page of an error": Mode(written_by(echo_page)),
+    "31 credentials in a success": Mode(written_by(echo_everywhere)),
     "32 works, too late": Mode(delayed(LATE)),
     "32 works, in time": Mode(delayed(SOON)),
 }

@@ -16,7 +16,7 @@ import pytest
 
 from gateway.app import Catalogue
 from gateway.domain.model import Effect, Outcome
-from tests.faults.fixtures import ATTEMPTS, IMPATIENT, JOBS, POLICY, VONAGE, Case, House, house
+from tests.faults.fixtures import ATTEMPTS, IMPATIENT, JOBS, POLICY, VONAGE, Case, WiredGateway, wired_gateway
 from tests.faults.server import DRIP_SECONDS, MODES, WELL, Door, FaultServer, Lookup, Mode
 from tests.support.asgi import Answer
 from tests.support.patience import PATIENCE
@@ -179,23 +179,23 @@ def test_the_list_is_complete() -> None:
 
 @dataclass(frozen=True)
 class Checker:
-    """Makes the requests of a house, and holds the answers against the promises."""
+    """Makes the requests of a gateway, and holds the answers against the promises."""
 
-    house: House
+    wired_gateway: WiredGateway
     problems: Problems
 
     async def asked(self, case: Case, *, lists: bool = False) -> tuple[Answer, float]:
         """The answer to the request of a case, and how long it took."""
         start = time.monotonic()
-        seconds = self.house.server.patience
-        answer = await asyncio.wait_for(self.house.ask(case, lists=lists), seconds + PATIENCE)
+        seconds = self.wired_gateway.server.patience
+        answer = await asyncio.wait_for(self.wired_gateway.ask(case, lists=lists), seconds + PATIENCE)
         took = time.monotonic() - start
         case.should(took <= (1 + GRACE) * seconds, f"took {took} seconds")
         return answer, took
 
     def understood(self, case: Case, answer: Answer) -> tuple[str | None, str | None]:
         """The code of the problem and the outcome in an answer, which must be as documented."""
-        self.house.check_secrecy(answer.body.decode(), answer.json, dict(answer.headers))
+        self.wired_gateway.check_secrecy(answer.body.decode(), answer.json, dict(answer.headers))
         if answer.status >= 300:
             problem = self.problems.check(answer, answer.headers)
             if answer.status in {429, 503}:
@@ -212,9 +212,9 @@ class Checker:
 
     async def check_record(self, case: Case, answer: Answer, outcome: str | None) -> None:
         """The ledger says what the answer says, and knows of each time that the vendor got the action."""
-        record = await self.house.newest(case)
-        shown = await self.house.shown(record)
-        self.house.check_secrecy(record, shown.body.decode(), shown.json)
+        record = await self.wired_gateway.newest(case)
+        shown = await self.wired_gateway.shown(record)
+        self.wired_gateway.check_secrecy(record, shown.body.decode(), shown.json)
         assert record.id == answer.json.get("jobAction", answer.json.get("id"))
         assert record.outcome == outcome == shown.json["outcome"]
         assert record.is_settled == (outcome != UNKNOWN) == (answer.status != 202)
@@ -250,7 +250,7 @@ def token_cases_of(server: FaultServer, mode: Mode) -> list[Case]:
 
 async def check_case(checker: Checker, case: Case, name: str) -> None:
     """A request to a vendor whose API fails, and the next one."""
-    mode, server = MODES[name], checker.house.server
+    mode, server = MODES[name], checker.wired_gateway.server
     told: Told = getattr(OF_ONE_VENDOR.get((name, case.vendor), EXPECTED[name]), case.effect)
     if mode.is_second:
         await checker.asked(case)
@@ -288,7 +288,7 @@ async def check_token_case(checker: Checker, case: Case, _name: str) -> None:
     if not case.is_read:
         assert outcome == (APPLIED if code is None else NOT_SENT)
         await checker.check_record(case, answer, outcome)
-    checker.house.server.change(case.tokens, WELL)
+    checker.wired_gateway.server.change(case.tokens, WELL)
     await checker.check_next(case)
 
 
@@ -309,7 +309,7 @@ async def check(
         server.patience = seconds
         policy = POLICY.model_copy(update={"connect_seconds": IMPATIENT * seconds}) if never_comes else POLICY
         cases = make(server, mode)
-        async with house(catalogue, server, cases, policy) as made:
+        async with wired_gateway(catalogue, server, cases, policy) as made:
             # It says much while it is wired, and nothing of what happens then.
             caplog.set_level(logging.DEBUG)
             checker = Checker(made, problems)
@@ -342,7 +342,7 @@ def number_of(name: str) -> str:
 async def test_a_vendor_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a vendor does: a documented answer, in time, sent as often as may be, recorded, nothing given away."""
+    """After any vendor fault, the answer is documented and in time, attempts are bounded, and no secret leaks."""
     await check(with_repeatable, problems, caplog, server, name, cases_of, check_case)
 
 
@@ -351,5 +351,5 @@ async def test_a_vendor_that_fails(
 async def test_a_token_endpoint_that_fails(
     name: str, server: FaultServer, with_repeatable: Catalogue, problems: Problems, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where no token can be had, nothing of the request is sent to the vendor, which is what is told and recorded."""
+    """Without a token, nothing is sent to the vendor's API, and answer and record say so."""
     await check(with_repeatable, problems, caplog, server, name, token_cases_of, check_token_case)

@@ -31,7 +31,7 @@ from gateway.settings.settings import (
     Settings,
     SignedAuthentication,
 )
-from tests.faults.cases import ASSIGNMENT, FAULTS, WELL, Call, Reach, World, is_given_away, vendor_of
+from tests.faults.faulty_vendors import ASSIGNMENT, FAULTS, WELL, Call, FaultyVendors, Reach, is_given_away, vendor_of
 from tests.faults.fixtures import ACCESS_KEY, AZURE, CLIENT_SECRET, REPEATABLE, SECRETS, VONAGE
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
@@ -43,7 +43,7 @@ SCHEDULES = int(os.environ.get("FAULT_SCHEDULES", amount(whole=300, sample=100))
 BLOCK = 25
 """Schedules that one gateway lives through, each with connections of its own."""
 SECONDS = 10.0
-"""How long calls to a vendor may take."""
+"""Seconds that calls to a vendor may take."""
 STEPS = (5, 12)
 """How many there are of them in a schedule, at least and at most."""
 POLICIES = (Policy(), Policy(attempts=5, first_delay_seconds=0.01), Policy(breaker_failures=2), Policy(attempts=1))
@@ -54,7 +54,7 @@ UNTIL_ALL_IS_KNOWN = (0.5, 1.5, 3.0, 10.0, 60.0, 3_600.0, 60.0)
 
 
 @dataclass(frozen=True)
-class Wish:
+class WantedAction:
     """An action that a caller asks for, perhaps again and again with the same key."""
 
     connection: str
@@ -73,7 +73,7 @@ class Wish:
 class Kept:
     """What is known of a record: what it was asked for, and what the vendor knows of it."""
 
-    wish: Wish
+    wanted: WantedAction
     calls: list[Call]
 
 
@@ -82,13 +82,13 @@ class Schedule:
     """One schedule, with connections and jobs of its own."""
 
     seed: int
-    world: World
+    vendors: FaultyVendors
     gateway: Gateway
     problems: Problems
     connections: tuple[str, ...]
     attempts: int
     random: Random = field(init=False)
-    wishes: list[Wish] = field(default_factory=list)
+    wanted_actions: list[WantedAction] = field(default_factory=list)
     kept: dict[str, Kept] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
 
@@ -98,20 +98,20 @@ class Schedule:
 
     async def run(self) -> None:
         """Go through it. What fails is told with all that happened."""
-        self.world.begin(self.seed)
+        self.vendors.begin(self.seed)
         for connection in self.connections:
             statuses = STATUSES[vendor_of(connection)]
-            self.world.jobs[connection] = {self.new_id(): self.random.choice(statuses) for _ in range(2)}
+            self.vendors.jobs[connection] = {self.new_id(): self.random.choice(statuses) for _ in range(2)}
         try:
             for _ in range(self.random.randint(*STEPS)):
                 await self.step()
-            self.world.is_spoilt = False
+            self.vendors.is_spoilt = False
             for seconds in UNTIL_ALL_IS_KNOWN:
                 await self.settle(seconds)
             await self.check_end()
             self.check_secrecy()
         except Exception as error:
-            error.add_note("\n".join([f"schedule {self.seed}:", *self.world.story]))
+            error.add_note("\n".join([f"schedule {self.seed}:", *self.vendors.story]))
             raise
 
     def new_id(self) -> str:
@@ -127,27 +127,27 @@ class Schedule:
         """Somebody wants an action."""
         connection = self.random.choice(self.connections)
         action = self.random.choice(ACTIONS[vendor_of(connection)])
-        job_id = self.random.choice([*self.world.jobs[connection]])
-        key = f"key-{self.seed}-{len(self.wishes)}" if self.random.random() < 0.5 else None
+        job_id = self.random.choice([*self.vendors.jobs[connection]])
+        key = f"key-{self.seed}-{len(self.wanted_actions)}" if self.random.random() < 0.5 else None
         body = {"assignmentId": ASSIGNMENT} if action == "close" and self.random.random() < 0.5 else None
-        wish = Wish(connection, job_id, action, key, body)
-        self.wishes.append(wish)
-        await self.perform(wish)
+        wanted = WantedAction(connection, job_id, action, key, body)
+        self.wanted_actions.append(wanted)
+        await self.perform(wanted)
 
     async def act_again(self) -> None:
         """Somebody sends an earlier request again, with its key."""
-        earlier = [wish for wish in self.wishes if wish.key]
+        earlier = [wanted for wanted in self.wanted_actions if wanted.key]
         if earlier:
             await self.perform(self.random.choice(earlier))
 
     async def read(self) -> None:
         """Somebody reads a job, or all."""
         connection = self.random.choice(self.connections)
-        job = self.random.choice([*(f"/{job_id}" for job_id in self.world.jobs[connection]), ""])
-        before = len(self.world.calls)
+        job = self.random.choice([*(f"/{job_id}" for job_id in self.vendors.jobs[connection]), ""])
+        before = len(self.vendors.calls)
         answer = await self.ask("GET", f"/v1/connections/{connection}/jobs{job}?include=vendor", None, [])
-        assert answer.status == 200 or self.problem(answer)["code"] != "unknown-job" or "404" in self.world.story[-1]
-        assert len(self.world.calls) == before
+        assert answer.status == 200 or self.problem(answer)["code"] != "unknown-job" or "404" in self.vendors.story[-1]
+        assert len(self.vendors.calls) == before
 
     async def pass_time(self) -> None:
         """Time passes, and the gateway looks after what is due."""
@@ -156,48 +156,48 @@ class Schedule:
     async def move(self) -> None:
         """A job goes on by itself."""
         connection = self.random.choice(self.connections)
-        self.world.move(connection, self.random.choice([*self.world.jobs[connection]]))
+        self.vendors.move(connection, self.random.choice([*self.vendors.jobs[connection]]))
 
     async def settle(self, seconds: float) -> None:
         """Let time pass, and look after what is due: nothing is sent but reads."""
-        self.world.story.append(f"{seconds} seconds pass")
-        self.world.clock.advance(seconds)
-        before = len(self.world.calls)
+        self.vendors.story.append(f"{seconds} seconds pass")
+        self.vendors.clock.advance(seconds)
+        before = len(self.vendors.calls)
         for record in await self.gateway.reconciler.reconcile_due():
             self.texts.append(str(record))
             self.judge(record)
-        assert len(self.world.calls) == before
+        assert len(self.vendors.calls) == before
 
-    async def perform(self, wish: Wish) -> None:
+    async def perform(self, wanted: WantedAction) -> None:
         """Make a request, and hold the answer and the record against what the vendor knows."""
-        before = len(self.world.calls)
-        fields = [] if wish.key is None else [("idempotency-key", wish.key)]
-        target = f"/v1/connections/{wish.connection}/jobs/{wish.job_id}/{wish.action}"
-        answer = await self.ask("POST", target, wish.body, fields)
-        calls = self.world.calls[before:]
+        before = len(self.vendors.calls)
+        fields = [] if wanted.key is None else [("idempotency-key", wanted.key)]
+        target = f"/v1/connections/{wanted.connection}/jobs/{wanted.job_id}/{wanted.action}"
+        answer = await self.ask("POST", target, wanted.body, fields)
+        calls = self.vendors.calls[before:]
         record_id = answer.json.get("jobAction") or answer.json["id"]
         if answer.headers.get("idempotent-replayed"):
             assert calls == []
-            assert self.kept[record_id].wish == wish
+            assert self.kept[record_id].wanted == wanted
         else:
             assert record_id not in self.kept
-            self.kept[record_id] = Kept(wish, calls)
-            self.check_policy(wish, calls)
+            self.kept[record_id] = Kept(wanted, calls)
+            self.check_policy(wanted, calls)
         record = await self.record(record_id)
         self.texts.append(str(record))
         assert answer.json["outcome"] == record.outcome
         assert (answer.status == 200) == (record.outcome is Outcome.APPLIED)
         assert (answer.status == 202) == (record.outcome is Outcome.UNKNOWN)
         self.judge(record)
-        self.check_key(wish)
+        self.check_key(wanted)
 
     async def ask(self, method: str, target: str, body: Any, fields: list[tuple[str, str]]) -> Answer:
         """Make one request, which is answered in time, as documented."""
-        start = self.world.clock.monotonic()
-        self.world.story.append(f"{method} {target} {dict(fields)}")
+        start = self.vendors.clock.monotonic()
+        self.vendors.story.append(f"{method} {target} {dict(fields)}")
         answer = await call(self.gateway.application, method, target, body, fields)
-        took = self.world.clock.monotonic() - start
-        self.world.story.append(f"    {answer.status} {answer.body.decode()[:200]}")
+        took = self.vendors.clock.monotonic() - start
+        self.vendors.story.append(f"    {answer.status} {answer.body.decode()[:200]}")
         assert took <= SECONDS + 1e-6
         self.texts += [answer.body.decode(), str(dict(answer.headers))]
         if answer.status >= 300:
@@ -216,24 +216,24 @@ class Schedule:
         assert record is not None
         return record
 
-    def check_policy(self, wish: Wish, calls: list[Call]) -> None:
+    def check_policy(self, wanted: WantedAction, calls: list[Call]) -> None:
         """What may reach the vendor once reaches it once; nothing is sent more often than the policy has it."""
         received = [each for each in calls if each.is_received]
-        assert wish.is_repeatable or len(received) <= 1
+        assert wanted.is_repeatable or len(received) <= 1
         denied = [each for each in calls if each.fate.name == "401"]
         assert len(calls) <= self.attempts + bool(denied)
         # A token is renewed once, a signature never: the next refusal of it is the end.
-        most = 2 if vendor_of(wish.connection) == VONAGE else 1
+        most = 2 if vendor_of(wanted.connection) == VONAGE else 1
         assert len(denied) < most or denied[most - 1] is calls[-1]
         for sooner, later in pairwise(calls):
             assert sooner.fate.name not in FINAL, f"sent again after {sooner}: {later}"
             assert later.fate.at - sooner.fate.until >= FAULTS[sooner.fate.name].asks - 1e-6
 
-    def check_key(self, wish: Wish) -> None:
+    def check_key(self, wanted: WantedAction) -> None:
         """A key stands for one action, however often it is used."""
-        if wish.key is None or wish.is_repeatable:
+        if wanted.key is None or wanted.is_repeatable:
             return
-        with_key = [each for kept in self.kept.values() if kept.wish == wish for each in kept.calls]
+        with_key = [each for kept in self.kept.values() if kept.wanted == wanted for each in kept.calls]
         assert sum(each.is_received for each in with_key) <= 1
         assert sum(each.is_done for each in with_key) <= 1
 
@@ -268,25 +268,25 @@ class Schedule:
             assert record.is_settled
             self.judge(record)
         for connection in self.connections:
-            (job_id, status), *_ = self.world.jobs[connection].items()
+            (job_id, status), *_ = self.vendors.jobs[connection].items()
             answer = await self.ask("GET", f"/v1/connections/{connection}/jobs/{job_id}", None, [])
             assert (answer.status, answer.json.get("vendorStatus")) == (200, status)
             possible = answer.json["allowedActions"]
             if possible:
                 # There may be a quota.
-                self.world.clock.advance(60)
-                await self.perform(Wish(connection, job_id, possible[0], None, None))
-                assert self.world.calls[-1].is_done
+                self.vendors.clock.advance(60)
+                await self.perform(WantedAction(connection, job_id, possible[0], None, None))
+                assert self.vendors.calls[-1].is_done
 
     def check_secrecy(self) -> None:
         """No secret is in any answer, nor in any record."""
-        for secret in {*SECRETS, *self.world.secrets}:
+        for secret in {*SECRETS, *self.vendors.secrets}:
             for text in self.texts:
                 assert not is_given_away(secret, text), f"{secret} is given away in {text}"
 
 
 UNREADABLE = {"HTML", "NaN", "an array", "error inside a success", "redirect", "501"}
-"""Answers from which nobody learns anything."""
+"""Answers that tell nothing about the outcome."""
 FINAL = frozenset(
     name
     for name, fault in FAULTS.items()
@@ -329,7 +329,7 @@ def schedules(block: int, catalogue: Catalogue, problems: Problems) -> Iterator[
     """The schedules of a block, which share a gateway."""
     seeds = range(block * BLOCK, min((block + 1) * BLOCK, SCHEDULES))
     clock, policy = FakeClock(), POLICIES[block % len(POLICIES)]
-    world = World(catalogue, clock)
+    vendors = FaultyVendors(catalogue, clock)
     accounts = {seed: connections_of(seed) for seed in seeds}
     settings = Settings(
         api_key=SecretStr(API_KEY),
@@ -338,16 +338,16 @@ def schedules(block: int, catalogue: Catalogue, problems: Problems) -> Iterator[
         vendor_seconds=SECONDS,
         policy=policy,
     )
-    gateway = Gateway(settings, catalogue, clock=clock, transport=world, ledger=MemoryLedger())
+    gateway = Gateway(settings, catalogue, clock=clock, transport=vendors, ledger=MemoryLedger())
     for seed in seeds:
-        yield Schedule(seed, world, gateway, problems, tuple(accounts[seed]), policy.attempts)
+        yield Schedule(seed, vendors, gateway, problems, tuple(accounts[seed]), policy.attempts)
 
 
 @pytest.mark.parametrize("block", range(-(-SCHEDULES // BLOCK)))
 async def test_whatever_befalls_the_requests(
     block: int, with_repeatable: Catalogue, problems: Problems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In any order of faults once is once, the record right, the answer documented and in time, and no secret out."""
+    """In any order of faults, actions happen once, records are right, answers are in time, and no secret leaks."""
     # What the gateway draws is the same each time, too.
     for module in ("pipeline", "breaker"):
         monkeypatch.setattr(f"gateway.resilience.{module}.Random", lambda: Random(block))  # noqa: S311 - nothing is secret

@@ -53,7 +53,7 @@ def test_no_command_prints_it(address: str, command: tuple[str, ...], monkeypatc
 
 @pytest.mark.parametrize("address", [ADDRESSES[name][0] for name in ("userinfo", "query", "socket", "service")])
 def test_the_start_does_not_print_it(address: str) -> None:
-    """Nor does a gateway that cannot start for want of its database."""
+    """A gateway that cannot reach its database does not print the password."""
     with pytest.raises(ConfigurationError) as refused:
         prepare_database(settings(database_url=address))
     assert SECRET not in str(refused.value)

@@ -76,7 +76,7 @@ TAMPERED = {
 
 
 async def test_a_chain_that_nobody_touched_is_whole(stored: Ledgers, database: Database, clock: FakeClock) -> None:
-    """Two processes, a segment each, every event accounted for."""
+    """The audit accounts for every event of two processes, each with its own segment."""
     await lived(stored, clock)
     assert audit.verify(database) == audit.Verdict(segments=2, events=10)
 
@@ -85,7 +85,7 @@ async def test_a_chain_that_nobody_touched_is_whole(stored: Ledgers, database: D
 async def test_what_somebody_did_to_it_is_found(
     stored: Ledgers, database: Database, clock: FakeClock, tamper: Tamper
 ) -> None:
-    """Whatever is changed, exchanged, added or removed, verification does not pass."""
+    """Verification fails after any change, exchange, addition or removal of events."""
     await lived(stored, clock)
     with database.writing.begin() as connection:
         tamper(connection)
@@ -93,7 +93,7 @@ async def test_what_somebody_did_to_it_is_found(
 
 
 async def test_the_first_broken_link_is_named(stored: Ledgers, database: Database, clock: FakeClock) -> None:
-    """Segment, event and job action of the first of several changes."""
+    """The audit names segment, event and job action of the first broken link."""
     await lived(stored, clock)
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id IN (4, 8)"))
@@ -107,7 +107,7 @@ async def test_the_first_broken_link_is_named(stored: Ledgers, database: Databas
 async def test_the_index_of_an_intact_chain_may_be_rebuilt_but_not_forged(
     stored: Ledgers, database: Database, clock: FakeClock
 ) -> None:
-    """What a record says comes from the chain: a changed row of the index changes no record."""
+    """Records are read from the chain, so a changed row of the index changes no record."""
     (record, *_) = await lived(stored, clock, actions=1)
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE job_actions SET status = 'failed', outcome = 'rejected'"))
@@ -152,7 +152,7 @@ async def test_every_event_is_exported_with_who_asked_for_what(
 
 
 async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, database: Database, clock: FakeClock) -> None:
-    """Whole segments that are older; the chain stays whole, and what is left out is accounted for."""
+    """Retention deletes whole old segments; the chain stays intact and accounts for them."""
     ledger = stored.open(timedelta(days=30))
     old = await done(ledger, clock, new_record(clock))
     clock.advance(31 * 86_400)
@@ -167,7 +167,7 @@ async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, databa
 async def test_retention_never_deletes_what_is_unsettled(
     stored: Ledgers, clock: FakeClock, outcome: Outcome | None
 ) -> None:
-    """However old it is, as long as nobody knows what came of it."""
+    """Retention never deletes an unsettled record, however old it is."""
     ledger = stored.open(timedelta(days=30))
     settled = await done(ledger, clock, new_record(clock))
     record = await done(ledger, clock, new_record(clock), outcome)
@@ -191,7 +191,7 @@ async def test_retention_spares_what_is_younger(stored: Ledgers, clock: FakeCloc
 async def test_a_deleted_segment_that_comes_back_is_found(
     stored: Ledgers, database: Database, clock: FakeClock
 ) -> None:
-    """Events in a segment that retention deleted were put there by somebody else."""
+    """The audit finds events in a segment that retention had deleted."""
     ledger = stored.open(timedelta(days=30))
     await done(ledger, clock, new_record(clock))
     clock.advance(31 * 86_400)

@@ -93,7 +93,7 @@ async def test_a_checkpoint_is_a_signed_note(
 async def test_one_is_written_at_the_start_and_at_the_end_and_where_anything_changed(
     database: Database, clock: FakeClock, checkpoints: Checkpoints, place: Place
 ) -> None:
-    """And once an interval where nothing did; the file only grows."""
+    """Checkpoints are written at the start, at the end, after changes and once an interval; the file only grows."""
     ledger = SqlLedger(database, clock, None, checkpoints)
     await ledger.start()
     assert len(place.open().history().checkpoints) == 1
@@ -108,7 +108,7 @@ async def test_one_is_written_at_the_start_and_at_the_end_and_where_anything_cha
 
 
 async def test_workers_take_turns(database: Database, clock: FakeClock, place: Place) -> None:
-    """Of processes that have the same file, one writes what is written every so often."""
+    """Of several processes with the same file, one writes the checkpoint of each interval."""
     workers = [Checkpoints(database, clock, place) for _ in range(4)]
     for each in workers:
         each.begin()
@@ -147,7 +147,7 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
 async def test_gateways_on_one_database_write_at_the_same_time(
     database: Database, address: str, clock: FakeClock, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each one's checkpoints are right, the others' segments included, while all of them write."""
+    """The checkpoints of gateways that write at the same time are correct and cover all segments."""
     monkeypatch.setattr(chain, "LONGEST_SEGMENT", 7)
     databases = [Database.at(address) for _ in range(3)]
     made = [Checkpoints(each, clock, place) for each in databases]
@@ -209,7 +209,7 @@ async def test_a_note_that_was_cut_off_does_no_harm(
 
 @pytest.mark.parametrize("content", ["", "jobgate/ledger\n", "jobgate/ledger\n1\n\nat x\nsealed a b\n"])
 def test_what_is_no_checkpoint_is_none(content: str) -> None:
-    """A text of another form is told apart."""
+    """A text that is no checkpoint is refused."""
     with pytest.raises(NoCheckpoint):
         Checkpoint.parse(content)
 
@@ -224,7 +224,7 @@ def cut_back(database: Database) -> None:
 async def test_a_gateway_does_not_act_on_an_older_ledger(
     database: Database, address: str, clock: FakeClock, place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It says so, reads, refuses claims and is not ready, until somebody accepts that; which is recorded."""
+    """On an older ledger, a gateway only reads and is not ready until an operator accepts it, which is recorded."""
     before = SqlLedger(database, clock, None, Checkpoints(database, clock, place))
     await before.start()
     await done(before, clock, new_record(clock, "key-1"))
@@ -295,7 +295,7 @@ async def test_a_running_gateway_notices_too(database: Database, clock: FakeCloc
 async def test_what_is_under_way_is_concluded_on_an_older_ledger(
     database: Database, clock: FakeClock, checkpoints: Checkpoints
 ) -> None:
-    """Only new actions are refused: what is known of one that was sent is still written."""
+    """On an older ledger, new actions are refused, but the outcome of an action under way is still written."""
     ledger = SqlLedger(database, clock, None, checkpoints)
     await ledger.start()
     sent = await begun(ledger, clock, new_record(clock))
@@ -356,13 +356,13 @@ async def test_a_webhook_is_told_and_delays_nobody(
 
 @pytest.mark.parametrize("address", ["http://hooks.example/a", "hooks.example", "https://u:p@hooks.example/a"])
 def test_a_webhook_that_others_can_read_is_refused(address: str) -> None:
-    """It is https, or on this machine, and has no password in it."""
+    """The webhook's address must be https or local, and contain no password."""
     with pytest.raises(ValueError, match="https"):
         Settings.model_validate({"checkpoints": {"webhook": address}})
 
 
 def test_a_place_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
-    """Where checkpoints are wanted in a place, a gateway that cannot write there does not start."""
+    """A gateway that cannot write its checkpoints does not start."""
     (tmp_path / "file").touch()
     wanted = {"file": tmp_path / "file" / "checkpoints.txt"}
     configured = settings(state_folder=tmp_path)

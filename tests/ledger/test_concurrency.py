@@ -1,4 +1,4 @@
-"""Many identical requests with one key, at the same time: one of them reaches the vendor, whoever they reach."""
+"""Concurrent identical requests with one key: exactly one reaches the vendor, on any number of gateways."""
 
 from __future__ import annotations
 

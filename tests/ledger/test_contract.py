@@ -82,14 +82,14 @@ async def test_two_requests_without_a_key_are_two_actions(ledger: Ledger, clock:
 
 
 async def test_a_record_is_its_callers_alone(ledger: Ledger, clock: FakeClock) -> None:
-    """Nobody is given the record of another caller, nor one that there is not."""
+    """A record is returned to its own caller only."""
     record = await done(ledger, clock, new_record(clock))
     assert await ledger.get(record.id, OTHER) is None
     assert await ledger.get(clock.new_id(clock.now()), CALLER) is None
 
 
 async def test_a_held_key_gives_its_holder(ledgers: Ledgers, clock: FakeClock) -> None:
-    """A key that is held is lost to everybody else, who is given the holder's record and its fingerprint."""
+    """A claim with a key that is held gets the holder's record and fingerprint."""
     ledger, twin = ledgers.open(), ledgers.open()
     first = new_record(clock, "key-1")
     assert await claim(ledger, first, b"a" * 32) == FREE
@@ -198,7 +198,7 @@ async def test_of_many_at_once_one_adds_its_event(ledgers: Ledgers, clock: FakeC
 
 
 async def test_sending_can_be_overtaken(ledgers: Ledgers, clock: FakeClock) -> None:
-    """Who wants to send an action that somebody else has given up meanwhile is told so, before anything is sent."""
+    """A sender whose record was given up by another process is told so before anything is sent."""
     ledger, twin = ledgers.open(), ledgers.open()
     record = new_record(clock, "key-1")
     assert await claim(ledger, record) == FREE
@@ -209,7 +209,7 @@ async def test_sending_can_be_overtaken(ledgers: Ledgers, clock: FakeClock) -> N
 
 
 async def test_the_same_event_again_is_no_conflict(stored: Ledgers, clock: FakeClock) -> None:
-    """Who does not know whether an event was written may add the very same one again: it is there once."""
+    """An event that is added twice is stored once."""
     ledger = stored.open()
     record = await begun(ledger, clock, new_record(clock, parameters={"note": "why", "list": [1, 2.5, None]}))
     event = concluded(clock, Outcome.REJECTED)
@@ -219,7 +219,7 @@ async def test_the_same_event_again_is_no_conflict(stored: Ledgers, clock: FakeC
 
 
 async def test_the_same_event_again_is_no_conflict_after_more(stored: Ledgers, clock: FakeClock) -> None:
-    """It is no conflict either where more events have been added meanwhile."""
+    """Adding the same event again is no conflict even if others were added since."""
     ledger = stored.open()
     record = await begun(ledger, clock, new_record(clock))
     event = concluded(clock, Outcome.UNKNOWN)
@@ -373,7 +373,7 @@ async def test_records_of_one_moment_keep_their_order(ledger: Ledger, clock: Fak
 async def test_a_page_that_ends_early_goes_on(
     most: int, name: str, stored: Ledgers, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a page has looked at as much as it may, the next one goes on from there, and nothing is left out."""
+    """A page that ends early at the limit of rows is continued by the next one without gaps."""
     monkeypatch.setattr(queries, "MOST_LOOKED_AT", most)
     ledger = stored.open()
     records = await populated(ledger, clock)
@@ -512,7 +512,7 @@ async def test_a_key_whose_record_is_deleted_says_so(stored: Ledgers, clock: Fak
 async def test_a_key_whose_record_was_settled_elsewhere_and_is_deleted_says_so(
     stored: Ledgers, clock: FakeClock
 ) -> None:
-    """It is refused in the same way where another gateway has settled the record."""
+    """A key whose record was settled elsewhere and deleted is refused in the same way."""
     ledger, twin = stored.open(timedelta(days=1)), stored.open(timedelta(days=1))
     record = await begun(ledger, clock, new_record(clock, "key-1"))
     clock.advance(60)
@@ -550,7 +550,7 @@ def signed_record(clock: FakeClock, key: str | None = None) -> JobActionRecord:
 
 
 async def test_a_signature_is_never_let_go(ledger: Ledger, clock: FakeClock) -> None:
-    """Not even where the key beside it is, since sending the request again may mend it."""
+    """A signature stays held even if the key beside it is released."""
     first = signed_record(clock, "key-1")
     assert await claim_signed(ledger, first) is None
     await ledger.append(first, concluded(clock, Outcome.NOT_SENT, RETRYABLE), None)
@@ -565,7 +565,7 @@ async def test_a_signature_is_never_let_go(ledger: Ledger, clock: FakeClock) -> 
 
 
 async def test_a_signature_stands_for_what_its_key_stands_for(ledgers: Ledgers, clock: FakeClock) -> None:
-    """Once it came with a key that is held, it needs none any more; nor does it take a key that comes later."""
+    """A signature that came with a held key stands for the same record without it, and takes no later key."""
     ledger, twin = ledgers.open(), ledgers.open()
     first = signed_record(clock, "key-1")
     assert await claim_signed(ledger, first) is None
@@ -577,7 +577,7 @@ async def test_a_signature_stands_for_what_its_key_stands_for(ledgers: Ledgers, 
 
 
 async def test_a_signature_refuses_as_its_key_does(ledger: Ledger, clock: FakeClock) -> None:
-    """Where the key was used for something else, so was the signature: its holder has another fingerprint."""
+    """A signature whose key was used for another request is refused with that key's fingerprint."""
     first = new_record(clock, "key-1")
     assert await claim(ledger, first, b"a" * 32) == FREE
     for key in ("key-1", None):
@@ -588,7 +588,7 @@ async def test_a_signature_refuses_as_its_key_does(ledger: Ledger, clock: FakeCl
 
 @pytest.mark.parametrize("same", [("signature\t1", "key-{}"), ("signature\t{}", "key-1"), ("signature\t1", "key-1")])
 async def test_of_many_at_once_one_holds_the_names(ledgers: Ledgers, clock: FakeClock, same: tuple[str, str]) -> None:
-    """Whichever name they share, and though one key is held by an earlier record: all are given the same holder."""
+    """Concurrent claims that share a key or a signature all get the same holder."""
     pair = ledgers.open(), ledgers.open()
     signature, key = same
     records = [new_record(clock, key.format(number), signature=signature.format(number)) for number in range(MANY)]
@@ -601,7 +601,7 @@ async def test_of_many_at_once_one_holds_the_names(ledgers: Ledgers, clock: Fake
 
 
 async def test_whoever_holds_the_key_of_the_first_is_given_to_all(ledger: Ledger, clock: FakeClock) -> None:
-    """Claims of one signature that are written together are given the record that a key among them leads to."""
+    """Concurrent claims of one signature get the record that holds a key of any of them."""
     before = await done(ledger, clock, new_record(clock, "key-1"))
     records = [signed_record(clock, "key-1"), *(signed_record(clock, f"key-{number}") for number in range(2, MANY))]
     assert {*await asyncio.gather(*(claim_signed(ledger, each) for each in records))} == {before.id}

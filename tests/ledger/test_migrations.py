@@ -1,4 +1,4 @@
-"""The tables are made by migrations, once, whoever starts first; and what they make is what the code expects."""
+"""Migrations make the tables once, whichever process starts first, and exactly as the code expects."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Database.in_folder(Path(sys.argv[2])).migrate()
 
 
 @pytest.fixture(params=KINDS)
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+def new_empty_address(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Makes addresses of databases in which nothing is yet."""
     if request.param == "sqlite":
         paths = (tmp_path / f"folder-{number}" / FILE_NAME for number in range(1_000))
@@ -63,9 +63,9 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
 
 
 @pytest.fixture
-def empty(fresh: Callable[[], str]) -> Iterator[Database]:
+def empty(new_empty_address: Callable[[], str]) -> Iterator[Database]:
     """A database of each kind, in which nothing is yet."""
-    database = Database.at(fresh())
+    database = Database.at(new_empty_address())
     yield database
     database.dispose()
 
@@ -116,9 +116,9 @@ def test_migrating_again_changes_nothing(empty: Database, clock: FakeClock) -> N
     assert differences(empty) == []
 
 
-def test_processes_that_start_at_once(fresh: Callable[[], str]) -> None:
+def test_processes_that_start_at_once(new_empty_address: Callable[[], str]) -> None:
     """Of processes that start at the same moment with a new database, one makes the tables, and none fails."""
-    addresses = [fresh()]
+    addresses = [new_empty_address()]
     command = [sys.executable, "-c", MIGRATE]
     processes = [
         subprocess.Popen([*command, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -140,10 +140,10 @@ def test_processes_that_start_at_once(fresh: Callable[[], str]) -> None:
         database.dispose()
 
 
-def test_threads_that_start_at_once(fresh: Callable[[], str]) -> None:
+def test_threads_that_start_at_once(new_empty_address: Callable[[], str]) -> None:
     """The same is true of ledgers that several threads of one process open at the same moment."""
     for _ in range(ROUNDS):
-        address, start = fresh(), threading.Barrier(AT_ONCE)
+        address, start = new_empty_address(), threading.Barrier(AT_ONCE)
 
         def migrate(address: str, start: threading.Barrier) -> None:
             database = Database.at(address)
@@ -201,7 +201,7 @@ NOT_OURS: dict[str, tuple[Callable[[Database], None], str]] = {
 def test_tables_that_are_not_ours_are_left_alone(
     empty: Database, make: Callable[[Database], None], message: str
 ) -> None:
-    """The message of the start says where the tables are, which, and how to mend it."""
+    """Tables of another program are left alone, and the message names them and a remedy."""
     if empty.file is not None:
         make_file(empty.file)
     make(empty)
@@ -214,7 +214,7 @@ def test_tables_that_are_not_ours_are_left_alone(
 
 
 def test_a_ledger_is_required_where_it_is_only_read(empty: Database) -> None:
-    """What only reads makes neither file nor tables, and says that there are none."""
+    """A command that only reads makes neither file nor tables, and says that the ledger is missing."""
     with pytest.raises(UnusableDatabase, match="no ledger" if empty.file else "is empty"):
         empty.require()
     assert empty.file is None or not empty.file.exists()
@@ -273,7 +273,7 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(address: str, reaso
 
 
 def test_a_file_that_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
-    """A file of another program is not touched."""
+    """A gateway refuses a file that is no database and leaves it unchanged."""
     (tmp_path / FILE_NAME).write_bytes(b"a letter to somebody, and surely no database\n" * 100)
     with pytest.raises(ConfigurationError, match=r"file is not a database\. It is a file of another kind: move"):
         prepare_database(settings(state_folder=tmp_path))

@@ -42,7 +42,7 @@ def address(pooled: str, request: pytest.FixtureRequest) -> str:
 
 
 def test_prepared_statements_collide_behind_it(pooled: str) -> None:
-    """PgBouncer is one that gives transactions other server processes: what was prepared is not found again."""
+    """Behind PgBouncer, prepared statements fail, because the next transaction uses another server process."""
     with (
         psycopg.connect(pooled, prepare_threshold=0) as first,
         psycopg.connect(pooled, prepare_threshold=0) as second,

@@ -1,4 +1,4 @@
-"""When the storage fails: it is said, nothing is lost, and the ledger goes on as soon as the storage does."""
+"""Storage failures: they are reported, nothing is lost, and the ledger recovers when the storage does."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_the_probe_says_whether_actions_can_be_recorded(
 
 
 async def test_probes_cost_a_write_a_second_at_most(address: str, clock: FakeClock) -> None:
-    """However often it is asked, and none where actions are recorded anyway."""
+    """Probes cause at most one write a second, and none while actions are recorded."""
     database = Database.at(address)
     ledger = SqlLedger(database, clock)
     await done(ledger, clock, new_record(clock))
@@ -144,7 +144,7 @@ async def test_a_claim_without_a_key_fails_before_sending(outage: Outage, ledger
 
 @pytest.mark.parametrize("outage", WAYS, indirect=True)
 async def test_a_sending_that_cannot_be_kept(outage: Outage, ledger: SqlLedger, clock: FakeClock) -> None:
-    """Where it cannot be written that something is sent, it must not be; the record stays as it was."""
+    """If the sending cannot be recorded, nothing is sent, and the record stays unchanged."""
     record = new_record(clock, "key-1")
     assert await ledger.claim(record, clock.now() + LEASE, held(record)) is None
     outage.begin()
@@ -213,7 +213,7 @@ async def test_what_could_not_be_written_is_written_at_the_end(
 
 @pytest.mark.parametrize("outage", TOTAL, indirect=True)
 async def test_a_conclusion_comes_late(outage: Outage, ledger: SqlLedger, clock: FakeClock) -> None:
-    """Where others have written what they read before a conclusion can be written, the vendor's word is put on top."""
+    """A late conclusion from the vendor is added after what others read meanwhile."""
     record = await begun(ledger, clock, new_record(clock, "key-1"))
     outage.begin()
     with pytest.raises(LedgerUnavailable):
@@ -242,7 +242,7 @@ async def test_a_conclusion_comes_late(outage: Outage, ledger: SqlLedger, clock:
 
 @pytest.mark.parametrize("outage", TOTAL, indirect=True)
 async def test_reading_while_it_fails(outage: Outage, ledger: SqlLedger, clock: FakeClock) -> None:
-    """What can be read is read; where nothing can, that is said; and afterwards everything is there."""
+    """During an outage, reads work or fail with a clear error, and afterwards all records are there."""
     record = await done(ledger, clock, new_record(clock, "key-1"))
     outage.begin()
     reads: list[Callable[[], Awaitable[object]]] = [

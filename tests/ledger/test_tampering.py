@@ -1,4 +1,4 @@
-"""Whatever somebody who holds the database does to it, a checkpoint from outside shows it."""
+"""Any tampering with the database is shown by a checkpoint that is kept elsewhere."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Scene:
         return verify(self.database, proof=proof, now=self.clock.now())
 
 
-def made(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
+def checkpoints_in(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
     """Checkpoints in a folder."""
     return Checkpoints(database, clock, Place(folder / "checkpoints.txt", lambda: Signer.in_file(folder / "key")))
 
@@ -65,7 +65,7 @@ def made(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
 async def scene(database: Database, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Three segments of two gateways and of `jobgate keys`, one of them deleted by retention; then a checkpoint."""
     folder = tmp_path_factory.mktemp("outside")
-    checkpoints = made(database, clock, folder)
+    checkpoints = checkpoints_in(database, clock, folder)
     old = SqlLedger(database, clock, timedelta(days=30), checkpoints)
     await old.start()
     await done(old, clock, new_record(clock))
@@ -299,7 +299,7 @@ BY_ITSELF = {
     "API keys deleted": Way(statements("DELETE FROM api_keys"), "it is missing"),
     "API keys made": Way(statements("UPDATE api_keys SET id = '0123456789ab'"), "`jobgate keys` has not made it"),
 }
-"""Ways that the chain and what stands beside it show by themselves."""
+"""Ways to tamper that the audit finds without a checkpoint."""
 BY_CHECKPOINT = {
     "truncated, hashes recomputed": Way(truncate, CHECKPOINT),
     "edited, hashes recomputed": Way(edit, CHECKPOINT),
@@ -312,13 +312,13 @@ BY_CHECKPOINT = {
     "segment marked as deleted, with a signature": Way(mark_with_a_statement, "not signed by a known key"),
     "everything deleted": Way(delete_everything, CHECKPOINT),
 }
-"""Ways after which the database is whole in itself."""
+"""Ways to tamper that only a checkpoint shows."""
 WAYS = BY_ITSELF | BY_CHECKPOINT
-"""The ways of the issue, and their kin; an older backup is put back in a test of its own."""
+"""All ways to tamper; an older backup has a test of its own."""
 
 
 async def test_a_ledger_that_nobody_touched_is_as_its_checkpoints_say(scene: Scene) -> None:
-    """Also where others have written since, and retention has deleted a segment that a checkpoint knew."""
+    """An untouched ledger matches its checkpoints, also after later writes and after retention."""
     assert scene.proof.history.checkpoints
     for proof in (Proof(), scene.proof):
         assert scene.verdict(proof).broken is None
@@ -345,7 +345,7 @@ async def test_signatures_belong_to_the_chain_too(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", WAYS)
 async def test_every_way_to_tamper_is_noticed(scene: Scene, name: str) -> None:
-    """With a checkpoint every one, by name; without one those that the chain and its index show by themselves."""
+    """With a checkpoint the audit names every way to tamper, without one those that the chain itself shows."""
     assert scene.checkpoints.write() is not None
     with scene.database.writing.begin() as connection:
         WAYS[name].tamper(connection)

@@ -1,4 +1,4 @@
-"""The writer: many requests, one commit; and what goes wrong with one of them is nobody else's matter."""
+"""The writer: many requests share one commit, and a failure of one affects no other."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ async def test_a_bad_operation_fails_alone(
 
 
 async def test_a_conflict_fails_alone(writer: Writer, database: Database, clock: FakeClock) -> None:
-    """Events that somebody else has added before fail alone, too."""
+    """A conflicting event fails alone, and the rest of its batch is written."""
     ledger = SqlLedger(database, clock)
     records = [await begun(ledger, clock, new_record(clock)) for _ in range(10)]
     end = concluded(clock, Outcome.APPLIED)

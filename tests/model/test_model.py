@@ -1,4 +1,4 @@
-"""The gateway's promises as a state machine: whatever happens in whatever order, the ledger and the vendor agree."""
+"""The gateway's promises as a state machine: in any order of events, the ledger and the vendor agree."""
 
 from __future__ import annotations
 

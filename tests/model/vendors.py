@@ -1,4 +1,4 @@
-"""Vendors without HTTP: jobs that follow the documents' tables, faults, and a log that nobody can argue with."""
+"""Vendors without HTTP: jobs that follow the documents' transitions, faults, and a log of all calls."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ import pytest
 
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
-from gateway.startup.serve import Running
-from tests.native.fixtures import House
+from tests.native.fixtures import VendorClients
 from tests.support.edge import Edge, serving
 from tests.support.transport import FakeTransport
 from tests.support.vendors import obedient, settings
@@ -23,15 +22,7 @@ def edge(catalogue: Catalogue) -> Iterator[Edge]:
 
 
 @pytest.fixture
-def house(catalogue: Catalogue) -> House:
+def clients(catalogue: Catalogue) -> VendorClients:
     """A gateway in this process, its vendors obedient."""
     transport = FakeTransport(otherwise=obedient)
-    return House(Gateway(settings(), catalogue, transport=transport, ledger=MemoryLedger()), transport)
-
-
-@pytest.fixture
-def fresh(stack: Running) -> Running:
-    """The running gateway; every vendor's jobs are as at the start."""
-    for vendor in stack.gateway.directory.vendors:
-        stack.sandbox.vendor(vendor).reset()
-    return stack
+    return VendorClients(Gateway(settings(), catalogue, transport=transport, ledger=MemoryLedger()), transport)

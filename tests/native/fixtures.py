@@ -18,7 +18,7 @@ AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 
 
 @dataclass(frozen=True)
-class House:
+class VendorClients:
     """The gateway, and the way to its vendors."""
 
     gateway: Gateway

@@ -24,7 +24,7 @@ from gateway.ledger.memory import MemoryLedger
 from gateway.security.access_tokens import LIFE_SECONDS, signing_key
 from gateway.security.keys import ApiKey, is_access_secret, issued, new_access_secret
 from gateway.settings.settings import CallerSettings
-from tests.native.fixtures import ACCEPT, AZURE, VERSION, VONAGE, House, job_path
+from tests.native.fixtures import ACCEPT, AZURE, VERSION, VONAGE, VendorClients, job_path
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport
@@ -39,7 +39,7 @@ SCOPES = {
 }
 
 
-class Office(House):
+class CredentialClients(VendorClients):
     """A gateway with callers that have access keys."""
 
     def __init__(self, catalogue: Catalogue, **others: Any) -> None:
@@ -125,38 +125,38 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
-def office(catalogue: Catalogue) -> Office:
+def clients(catalogue: Catalogue) -> CredentialClients:
     """A gateway with callers."""
-    return Office(catalogue)
+    return CredentialClients(catalogue)
 
 
 # Signatures
 
 
-async def test_a_signature_lets_its_maker_in(office: Office) -> None:
-    """For reads and actions, with a body and without; and the record says who it was."""
-    assert (await office.signed("desk")).status == 200
-    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"))).status == 200
+async def test_a_signature_lets_its_maker_in(clients: CredentialClients) -> None:
+    """A valid signature authenticates reads and actions, with a body and without, and the record names the caller."""
+    assert (await clients.signed("desk")).status == 200
+    assert (await clients.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"))).status == 200
     body = b'{"note": "Why"}'
-    answer = await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=body)
+    answer = await clients.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=body)
     assert answer.status == 200
-    record = await office.gateway.ledger.get(answer.headers["jobgate-job-action"], "desk")
+    record = await clients.gateway.ledger.get(answer.headers["jobgate-job-action"], "desk")
     assert record is not None
 
 
-async def test_a_signature_with_the_whole_endpoint_as_host_is_good_too(office: Office) -> None:
+async def test_a_signature_with_the_whole_endpoint_as_host_is_good_too(clients: CredentialClients) -> None:
     """Microsoft's SDK for Python signs the endpoint of its connection string as the host, with the path in it."""
-    request = office.signature("desk", "GET", "")
+    request = clients.signature("desk", "GET", "")
     endpoint = f"{ROOT}/native/{AZURE}/contoso-prod"
     text = "\n".join(["GET", request.url.removeprefix(ROOT), ""])
     digest, date = request.headers["x-ms-content-sha256"], request.headers["x-ms-date"]
     text += f"{date};{endpoint.removeprefix('http://')};{digest}"
-    signed = base64.b64encode(hmac_of(office.secret("desk"), text)).decode()
-    assert (await office.sent(with_signature(request, signed))).status == 200
+    signed = base64.b64encode(hmac_of(clients.secret("desk"), text)).decode()
+    assert (await clients.sent(with_signature(request, signed))).status == 200
     for host in ("gateway.test/native", "other.test", f"gateway.test/native/{AZURE}/contoso-test"):
         text = "\n".join(["GET", request.url.removeprefix(ROOT), f"{date};{host};{digest}"])
-        signed = base64.b64encode(hmac_of(office.secret("desk"), text)).decode()
-        assert (await office.sent(with_signature(request, signed))).status == 401
+        signed = base64.b64encode(hmac_of(clients.secret("desk"), text)).decode()
+        assert (await clients.sent(with_signature(request, signed))).status == 401
 
 
 def hmac_of(secret: str, text: str) -> bytes:
@@ -171,11 +171,11 @@ def with_signature(request: HttpRequest, signature: str) -> HttpRequest:
 
 
 @pytest.mark.parametrize(("late", "status"), [(299, 200), (-299, 200), (301, 401), (-301, 401), (86_400, 401)])
-async def test_a_signature_is_good_for_minutes(office: Office, late: int, status: int) -> None:
-    """Azure's clocks and its clients' may be five minutes apart."""
-    request = office.signature("desk", "GET", "")
-    office.clock.jump(timedelta(seconds=late))
-    answer = await office.sent(request)
+async def test_a_signature_is_good_for_minutes(clients: CredentialClients, late: int, status: int) -> None:
+    """A signature is valid for five minutes before and after its date, as at Azure."""
+    request = clients.signature("desk", "GET", "")
+    clients.clock.jump(timedelta(seconds=late))
+    answer = await clients.sent(request)
     assert answer.status == status
     if status == 401:
         assert "x-ms-date" in answer.json["error"]["message"]
@@ -210,49 +210,49 @@ def with_header(request: HttpRequest, name: str, value: str | None) -> HttpReque
 
 
 @pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
-async def test_whatever_is_changed_is_refused(office: Office, tamper: Any) -> None:
-    """With Azure's words for it, in both of its shapes, and no vendor hears of it."""
-    good = office.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
-    answer = await office.sent(tamper(good))
+async def test_whatever_is_changed_is_refused(clients: CredentialClients, tamper: Any) -> None:
+    """A changed request is refused in both of Azure's error shapes, and no vendor is called."""
+    good = clients.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
+    answer = await clients.sent(tamper(good))
     assert (answer.status, answer.json["error"]["code"], answer.headers["x-ms-error-code"]) == (401, "Denied", "Denied")
     assert answer.json["error"] == answer.json["communicationError"]
-    assert office.transport.requests == []
+    assert clients.transport.requests == []
 
 
-async def test_a_content_hash_that_differs_is_told(office: Office) -> None:
-    """In the words of the service (azure-rest-api-specs, issue 11767)."""
-    good = office.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
-    answer = await office.sent(replace(good, content=b"{}"))
+async def test_a_content_hash_that_differs_is_told(clients: CredentialClients) -> None:
+    """A wrong content hash is refused in the words of the live service (azure-rest-api-specs, issue 11767)."""
+    good = clients.signature("desk", "POST", job_path(AZURE_JOB, ":cancel"), content=b'{"note": "Why"}')
+    answer = await clients.sent(replace(good, content=b"{}"))
     assert answer.json["error"]["message"] == "Request 'x-ms-content-sha256' differs from generated content hash."
 
 
-async def test_a_wrong_key_is_refused(office: Office) -> None:
+async def test_a_wrong_key_is_refused(clients: CredentialClients) -> None:
     """A key that was never issued signs nothing; neither do a key that is revoked and one that has ended."""
     wrong = base64.b64encode(b"x" * 32).decode()
     assert (
-        (await office.signed("desk", secret=wrong))
+        (await clients.signed("desk", secret=wrong))
         .json["error"]["message"]
         .startswith("No access key of this gateway has signed the request.")
     )
-    for change in ({"revoked_at": office.clock.now()}, {"expires_at": office.clock.now()}, {"access_secret": None}):
-        office.replace(**change)
-        assert (await office.signed("desk")).status == 401
+    for change in ({"revoked_at": clients.clock.now()}, {"expires_at": clients.clock.now()}, {"access_secret": None}):
+        clients.replace(**change)
+        assert (await clients.signed("desk")).status == 401
 
 
 async def test_without_any_access_key_it_is_said_how_to_make_one(catalogue: Catalogue) -> None:
-    """Somebody who tries a connection string for the first time learns what is missing."""
-    office = Office(catalogue)
-    request = office.signature("desk", "GET", "")
-    office.gateway.keyring.replace([])
-    assert "--access-key" in (await office.sent(request)).json["error"]["message"]
+    """A gateway without any access key answers how to make one."""
+    clients = CredentialClients(catalogue)
+    request = clients.signature("desk", "GET", "")
+    clients.gateway.keyring.replace([])
+    assert "--access-key" in (await clients.sent(request)).json["error"]["message"]
 
 
-async def test_a_key_that_signs_is_in_use(office: Office) -> None:
+async def test_a_key_that_signs_is_in_use(clients: CredentialClients) -> None:
     """`jobgate keys list` tells when a key was used last, whatever it was used for: a signature or a token."""
-    await office.signed("desk")
-    assert set(office.gateway.keyring.take_used()) == {office.keys["desk"].id}
-    await office.granted("reader")
-    assert set(office.gateway.keyring.take_used()) == {office.keys["reader"].id}
+    await clients.signed("desk")
+    assert set(clients.gateway.keyring.take_used()) == {clients.keys["desk"].id}
+    await clients.granted("reader")
+    assert set(clients.gateway.keyring.take_used()) == {clients.keys["reader"].id}
 
 
 async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
@@ -263,19 +263,19 @@ async def test_keys_of_the_settings_sign_too(catalogue: Catalogue) -> None:
             key=SecretStr("desk-key"), scopes=("jobs:read", "connections:*"), access_key=SecretStr(secret)
         )
     }
-    office = Office(catalogue, callers=callers, access_key=SecretStr(other))
-    office.gateway.keyring.replace([])
-    assert (await office.signed("desk", secret=secret)).status == 200
-    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=secret)).status == 403
-    assert (await office.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=other)).status == 200
-    form = office.form("desk", client_id="desk", client_secret=secret)
-    assert (await office.token(form)).status == 200
-    assert (await office.token(form | {"client_id": "default"})).status == 401
+    clients = CredentialClients(catalogue, callers=callers, access_key=SecretStr(other))
+    clients.gateway.keyring.replace([])
+    assert (await clients.signed("desk", secret=secret)).status == 200
+    assert (await clients.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=secret)).status == 403
+    assert (await clients.signed("desk", "POST", job_path(AZURE_JOB, ":cancel"), secret=other)).status == 200
+    form = clients.form("desk", client_id="desk", client_secret=secret)
+    assert (await clients.token(form)).status == 200
+    assert (await clients.token(form | {"client_id": "default"})).status == 401
 
 
 @pytest.mark.parametrize("text", ["", "short", "not base64!" * 4, base64.b64encode(b"x" * 15).decode()])
 def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
-    """It would sign nothing, or too little."""
+    """An empty or too short access key in the settings is refused."""
     with pytest.raises(ValueError, match="Base64" if text else "is empty"):
         settings(access_key=SecretStr(text))
 
@@ -283,28 +283,28 @@ def test_a_poor_access_key_of_the_settings_is_refused(text: str) -> None:
 # Tokens
 
 
-async def test_a_token_is_granted_as_vonage_does(office: Office) -> None:
-    """With the form of Vonage's page; the answer has its members, and is not kept by anybody on the way."""
-    answer = await office.token(office.form("desk"))
+async def test_a_token_is_granted_as_vonage_does(clients: CredentialClients) -> None:
+    """A token is granted for the form of Vonage's page, with its members, and the answer must not be cached."""
+    answer = await clients.token(clients.form("desk"))
     assert answer.headers["cache-control"] == "no-store"
     body = answer.json
     assert (body["token_type"], body["expires_in"]) == ("Bearer", LIFE_SECONDS)
-    done = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=body["access_token"])
+    done = await clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=body["access_token"])
     assert done.status == 204
-    record = await office.gateway.ledger.get(done.headers["jobgate-job-action"], "desk")
+    record = await clients.gateway.ledger.get(done.headers["jobgate-job-action"], "desk")
     assert record is not None
 
 
-async def test_the_client_may_say_who_it_is_by_http_basic(office: Office) -> None:
-    """As Vonage's older samples do, each part encoded as in a form (RFC 6749, 2.3.1)."""
-    pair = f"{quote_plus(office.keys['desk'].id)}:{quote_plus(office.secret('desk'))}"
+async def test_the_client_may_say_who_it_is_by_http_basic(clients: CredentialClients) -> None:
+    """A client may use HTTP Basic, each part form-encoded (RFC 6749, 2.3.1), as in Vonage's older samples."""
+    pair = f"{quote_plus(clients.keys['desk'].id)}:{quote_plus(clients.secret('desk'))}"
     header = ("authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
-    form = office.form("desk", client_id="", client_secret="")
-    assert (await office.token(form, [header])).status == 200
-    both = await office.token(office.form("desk"), [header])
+    form = clients.form("desk", client_id="", client_secret="")
+    assert (await clients.token(form, [header])).status == 200
+    both = await clients.token(clients.form("desk"), [header])
     assert (both.status, both.json["error"]) == (400, "invalid_request")
     for broken in ("Basic", "Basic !", "Basic bm90aGluZw=="):
-        answer = await office.token(form, [("authorization", broken)])
+        answer = await clients.token(form, [("authorization", broken)])
         assert (answer.status, answer.json["error"], answer.headers["www-authenticate"]) == (
             401,
             "invalid_client",
@@ -334,9 +334,11 @@ WRONG: dict[str, tuple[dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize(("changed", "status", "code"), WRONG.values(), ids=WRONG.keys())
-async def test_no_other_client_gets_a_token(office: Office, changed: dict[str, str], status: int, code: str) -> None:
-    """Each refusal is one of RFC 6749, 5.2."""
-    answer = await office.token(office.form("desk", **changed))
+async def test_no_other_client_gets_a_token(
+    clients: CredentialClients, changed: dict[str, str], status: int, code: str
+) -> None:
+    """An unknown client gets no token, but an error of RFC 6749, 5.2."""
+    answer = await clients.token(clients.form("desk", **changed))
     assert (answer.status, answer.json["error"], answer.headers["content-type"]) == (status, code, "application/json")
     assert answer.headers["cache-control"] == "no-store"
 
@@ -353,32 +355,32 @@ BODIES: dict[str, tuple[bytes, tuple[tuple[str, str], ...], int]] = {
 
 @pytest.mark.parametrize(("content", "headers", "status"), BODIES.values(), ids=BODIES.keys())
 async def test_what_is_no_such_form_is_refused(
-    office: Office, content: bytes, headers: tuple[tuple[str, str], ...], status: int
+    clients: CredentialClients, content: bytes, headers: tuple[tuple[str, str], ...], status: int
 ) -> None:
-    """In the words of OAuth, which is what clients of a token endpoint read."""
-    answer = await posted(office.gateway, f"/native/{VONAGE}/Auth/connect/token", content, headers)
+    """A request for a token in another form is refused with an OAuth error."""
+    answer = await posted(clients.gateway, f"/native/{VONAGE}/Auth/connect/token", content, headers)
     assert (answer.status, answer.json["error"]) == (status, "invalid_request")
 
 
-async def test_a_token_ends(office: Office) -> None:
-    """After the time that it was granted for, or with the key that it was granted to."""
+async def test_a_token_ends(clients: CredentialClients) -> None:
+    """A token ends after its lifetime, and with the key that it was granted to."""
     path = f"/interactions/jobs/{VONAGE_JOB}/pause"
-    token = await office.granted("desk")
-    office.clock.advance(LIFE_SECONDS - 1)
-    assert (await office.vonage("POST", path, key=token)).status == 204
-    office.clock.advance(2)
-    assert (await office.vonage("POST", path, key=token)).status == 401
-    token = await office.granted("desk")
-    office.replace(revoked_at=office.clock.now())
-    assert (await office.vonage("POST", path, key=token)).status == 401
+    token = await clients.granted("desk")
+    clients.clock.advance(LIFE_SECONDS - 1)
+    assert (await clients.vonage("POST", path, key=token)).status == 204
+    clients.clock.advance(2)
+    assert (await clients.vonage("POST", path, key=token)).status == 401
+    token = await clients.granted("desk")
+    clients.replace(revoked_at=clients.clock.now())
+    assert (await clients.vonage("POST", path, key=token)).status == 401
 
 
-async def test_no_other_token_is_good(office: Office) -> None:
-    """Signed with another key, with none, for another issuer, or changed on the way."""
-    token = await office.granted("desk")
-    key = office.keys["desk"].access_key
+async def test_no_other_token_is_good(clients: CredentialClients) -> None:
+    """A token that is unsigned, changed, or signed with another key or for another issuer is refused."""
+    token = await clients.granted("desk")
+    key = clients.keys["desk"].access_key
     assert key is not None
-    ends = office.clock.now() + timedelta(hours=1)
+    ends = clients.clock.now() + timedelta(hours=1)
     claims = {"iss": "jobgate", "sub": key.id, "exp": ends}
     head, body, signature = token.split(".")
     other = (
@@ -396,9 +398,9 @@ async def test_no_other_token_is_good(office: Office) -> None:
         f"{head}.{body}.",
     ]
     for each in forged:
-        assert (await office.vonage("GET", "/interactions/jobs", key=each)).status == 401
+        assert (await clients.vonage("GET", "/interactions/jobs", key=each)).status == 401
     good = jwt.encode(claims, signing_key(key), "HS256", {"kid": key.id})
-    assert (await office.vonage("GET", "/interactions/jobs", key=good)).status == 200
+    assert (await clients.vonage("GET", "/interactions/jobs", key=good)).status == 200
 
 
 NO_ENDS: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 9e12, 253_402_300_800, True, [], {}]
@@ -406,13 +408,13 @@ NO_ENDS: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1
 
 
 @pytest.mark.parametrize("ends", NO_ENDS, ids=lambda value: str(value)[:16])
-async def test_a_token_that_ends_at_no_time_is_refused(office: Office, ends: Any) -> None:
-    """Whatever stands in `exp`, also in a token that our own key has signed: 401, and no token is good for ever."""
-    key = office.keys["desk"].access_key
+async def test_a_token_that_ends_at_no_time_is_refused(clients: CredentialClients, ends: Any) -> None:
+    """A token whose `exp` is no valid time is refused, even if the gateway's own key signed it."""
+    key = clients.keys["desk"].access_key
     assert key is not None
     token = jwt.encode({"iss": "jobgate", "sub": key.id, "exp": ends}, signing_key(key), "HS256", {"kid": key.id})
-    assert (await office.vonage("GET", "/interactions/jobs", key=token)).status == 401
-    assert (await call(office.gateway.application, "GET", "/v1/connections", key=token)).status == 401
+    assert (await clients.vonage("GET", "/interactions/jobs", key=token)).status == 401
+    assert (await call(clients.gateway.application, "GET", "/v1/connections", key=token)).status == 401
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -425,43 +427,43 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changed", "rule"), REFUSED.values(), ids=REFUSED.keys())
 async def test_the_log_says_why_a_token_is_refused(
-    office: Office, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], rule: str
+    clients: CredentialClients, caplog: pytest.LogCaptureFixture, changed: dict[str, Any], rule: str
 ) -> None:
-    """The rule that it breaks, and nothing of the token; the caller learns only that it is not good."""
-    key = office.keys["desk"].access_key
+    """The log names the rule that a refused token breaks, without the token; the caller learns no reason."""
+    key = clients.keys["desk"].access_key
     assert key is not None
     claims = {"iss": "jobgate", "sub": key.id, "exp": 4_000_000_000, **changed}
     token = jwt.encode({k: v for k, v in claims.items() if v}, signing_key(key), "HS256", {"kid": key.id})
-    answer = await call(office.gateway.application, "GET", "/v1/connections", key=token)
+    answer = await call(clients.gateway.application, "GET", "/v1/connections", key=token)
     assert (answer.status, rule in str(answer.json)) == (401, False)
     assert [each.message for each in caplog.records] == [f"a token is refused: as a token of this gateway, {rule}"]
     assert not any(part in caplog.text for part in token.split("."))
 
 
 async def test_the_log_says_why_a_key_or_a_signature_is_refused(
-    office: Office, caplog: pytest.LogCaptureFixture
+    clients: CredentialClients, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Unknown, ended, revoked, or signed by nobody who is known here: each is told apart, without the credential."""
-    text, key = office.texts["desk"], office.keys["desk"]
-    unsigned = replace(office.signature("desk", "GET", ""), headers={"authorization": "HMAC-SHA256 x"})
+    """The log tells unknown, ended and revoked keys and unknown signers apart, without the credential."""
+    text, key = clients.texts["desk"], clients.keys["desk"]
+    unsigned = replace(clients.signature("desk", "GET", ""), headers={"authorization": "HMAC-SHA256 x"})
     expected = []
     for changed, reason in (
-        ({"expires_at": office.clock.now()}, f"the API key {key.id} has expired"),
-        ({"revoked_at": office.clock.now()}, f"the API key {key.id} is revoked"),
+        ({"expires_at": clients.clock.now()}, f"the API key {key.id} has expired"),
+        ({"revoked_at": clients.clock.now()}, f"the API key {key.id} is revoked"),
     ):
-        office.replace(**changed)
-        assert (await call(office.gateway.application, "GET", "/v1/connections", key=text)).status == 401
+        clients.replace(**changed)
+        assert (await call(clients.gateway.application, "GET", "/v1/connections", key=text)).status == 401
         expected.append(f"a credential is refused: {reason}")
     for credential, reason in (
         (f"{text[:-4]}AAAA", "the key store has no such API key"),
         ("hunter2", "it is neither a key of the settings nor in the form of one of the key store, nor a token"),
     ):
-        assert (await call(office.gateway.application, "GET", "/v1/connections", key=credential)).status == 401
+        assert (await call(clients.gateway.application, "GET", "/v1/connections", key=credential)).status == 401
         expected.append(f"a credential is refused: {reason}")
-    office.replace()
-    assert (await office.signed("desk", secret=new_access_secret())).status == 401
+    clients.replace()
+    assert (await clients.signed("desk", secret=new_access_secret())).status == 401
     expected.append("a signed request is refused: no access key of this gateway has signed it")
-    assert (await office.sent(unsigned)).status == 401
+    assert (await clients.sent(unsigned)).status == 401
     expected.append(
         "a signed request is refused: The request has no x-ms-date header, or one that is too far from the present."
     )
@@ -470,30 +472,30 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
     assert "hunter2" not in caplog.text
 
 
-async def test_a_token_is_good_on_every_surface(office: Office) -> None:
-    """It stands for its caller, whose scopes hold everywhere."""
-    token = await office.granted("reader")
-    assert (await office.azure("GET", job_path(AZURE_JOB), key=token)).status == 200
-    unified = await call(office.gateway.application, "GET", "/v1/connections", key=token)
+async def test_a_token_is_good_on_every_surface(clients: CredentialClients) -> None:
+    """A token works on every surface, with the scopes of its caller."""
+    token = await clients.granted("reader")
+    assert (await clients.azure("GET", job_path(AZURE_JOB), key=token)).status == 200
+    unified = await call(clients.gateway.application, "GET", "/v1/connections", key=token)
     assert unified.status == 200
     cancel = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}/cancel"
-    assert (await call(office.gateway.application, "POST", cancel, key=token)).status == 403
+    assert (await call(clients.gateway.application, "POST", cancel, key=token)).status == 403
 
 
-async def test_azure_has_a_token_endpoint_too(office: Office) -> None:
-    """Wherever a vendor's document has clients get tokens, there is ours."""
+async def test_azure_has_a_token_endpoint_too(clients: CredentialClients) -> None:
+    """The gateway has a token endpoint for Azure's clients too, because Azure's document names one."""
     scope = "https://communication.azure.com/.default"
-    answer = await office.token(office.form("desk", scope=scope), vendor=AZURE)
+    answer = await clients.token(clients.form("desk", scope=scope), vendor=AZURE)
     assert answer.status == 200
-    assert (await office.azure("GET", job_path(AZURE_JOB), key=answer.json["access_token"])).status == 200
+    assert (await clients.azure("GET", job_path(AZURE_JOB), key=answer.json["access_token"])).status == 200
 
 
 # What callers may do
 
 
 @pytest.mark.parametrize("form", ["signature", "token", "key"])
-async def test_scopes_hold_as_on_the_unified_api(office: Office, form: str) -> None:
-    """Whatever proves who calls: an action needs its own scope, and a read that of reads."""
+async def test_scopes_hold_as_on_the_unified_api(clients: CredentialClients, form: str) -> None:
+    """With every kind of credential, an action needs its own scope, and a read needs the read scope."""
     expected = {
         "desk": (200, 200, 200, 204, 200),
         "reader": (200, 200, 403, 403, 200),
@@ -502,44 +504,44 @@ async def test_scopes_hold_as_on_the_unified_api(office: Office, form: str) -> N
     }
     for who, statuses in expected.items():
         if form == "signature":
-            read = await office.signed(who)
-            jobs = await office.signed(who, path="/routing/jobs")
-            cancel = await office.signed(who, "POST", job_path(AZURE_JOB, ":cancel"))
+            read = await clients.signed(who)
+            jobs = await clients.signed(who, path="/routing/jobs")
+            cancel = await clients.signed(who, "POST", job_path(AZURE_JOB, ":cancel"))
         else:
-            key = office.texts[who] if form == "key" else await office.granted(who)
-            read = await office.azure("GET", job_path(AZURE_JOB), key=key)
-            jobs = await office.azure("GET", "/routing/jobs", key=key)
-            cancel = await office.azure("POST", job_path(AZURE_JOB, ":cancel"), key=key)
-        key = office.texts[who]
-        pause = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=key)
-        exports = await office.vonage("GET", "/interactions/jobs", key=key)
+            key = clients.texts[who] if form == "key" else await clients.granted(who)
+            read = await clients.azure("GET", job_path(AZURE_JOB), key=key)
+            jobs = await clients.azure("GET", "/routing/jobs", key=key)
+            cancel = await clients.azure("POST", job_path(AZURE_JOB, ":cancel"), key=key)
+        key = clients.texts[who]
+        pause = await clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=key)
+        exports = await clients.vonage("GET", "/interactions/jobs", key=key)
         answers = (read, jobs, cancel, pause, exports)
         assert tuple(each.status for each in answers) == statuses, who
 
 
-async def test_refusals_of_access_are_in_the_vendors_words(office: Office) -> None:
-    """Forbidden and unknown, in the shapes of each vendor; the scope that is missing is named."""
-    forbidden = await office.azure("POST", job_path(AZURE_JOB, ":cancel"), key=office.texts["reader"])
+async def test_refusals_of_access_are_in_the_vendors_words(clients: CredentialClients) -> None:
+    """Refusals of access have each vendor's error shape and name the missing scope."""
+    forbidden = await clients.azure("POST", job_path(AZURE_JOB, ":cancel"), key=clients.texts["reader"])
     assert forbidden.json["error"]["code"] == "Forbidden"
     assert "jobs:cancel" in forbidden.json["error"]["message"]
-    forbidden = await office.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=office.texts["reader"])
+    forbidden = await clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause", key=clients.texts["reader"])
     assert (forbidden.status, "jobs:pause" in forbidden.json["message"]) == (403, True)
 
 
-async def test_a_connection_of_others_is_not_there(office: Office) -> None:
-    """To who may not use it, a connection looks like one that there is not, to the last byte."""
-    others = await office.azure("GET", job_path(AZURE_JOB), key=office.texts["stranger"])
-    nobodys = await office.azure("GET", job_path(AZURE_JOB), key=office.texts["desk"], connection="nowhere")
+async def test_a_connection_of_others_is_not_there(clients: CredentialClients) -> None:
+    """A connection that the caller may not use is answered exactly like one that does not exist."""
+    others = await clients.azure("GET", job_path(AZURE_JOB), key=clients.texts["stranger"])
+    nobodys = await clients.azure("GET", job_path(AZURE_JOB), key=clients.texts["desk"], connection="nowhere")
     assert (others.status, others.body) == (nobodys.status, nobodys.body)
-    signed = await office.signed("stranger")
+    signed = await clients.signed("stranger")
     assert (signed.status, signed.body) == (others.status, others.body)
 
 
 @pytest.mark.parametrize(
     "header", [None, "Bearer", "Bearer ", "Bearer wrong", "Basic eA==", "Bearer a.b.c", "HMAC-SHA256"]
 )
-async def test_nobody_gets_in(office: Office, header: str | None) -> None:
-    """Without credentials that are good, no operation does anything."""
+async def test_nobody_gets_in(clients: CredentialClients, header: str | None) -> None:
+    """Without valid credentials, no operation does anything."""
     for vendor, path, accept in (
         (AZURE, f"{job_path(AZURE_JOB)}?{VERSION}", ()),
         (VONAGE, "/interactions/jobs", (ACCEPT,)),
@@ -547,26 +549,26 @@ async def test_nobody_gets_in(office: Office, header: str | None) -> None:
         headers = [*accept, *([("authorization", header)] if header else [])]
         connection = "contoso-prod" if vendor == AZURE else "vonage-emea"
         answer = await call(
-            office.gateway.application, "GET", f"/native/{vendor}/{connection}{path}", None, headers, key=None
+            clients.gateway.application, "GET", f"/native/{vendor}/{connection}{path}", None, headers, key=None
         )
         assert answer.status == 401
         assert answer.headers["www-authenticate"] == "Bearer"
-    assert office.transport.requests == []
+    assert clients.transport.requests == []
 
 
 async def test_a_caller_that_asks_too_often_waits(catalogue: Catalogue) -> None:
-    """In the vendor's own words, with the time after which to come again; a signature counts as well as a key."""
-    office = Office(catalogue, rate_limit={"requests": 2, "seconds": 10})
+    """A caller beyond its rate is refused in the vendor's own words with Retry-After, by key or by signature."""
+    clients = CredentialClients(catalogue, rate_limit={"requests": 2, "seconds": 10})
     for _ in range(2):
-        assert (await office.signed("desk")).status == 200
-    answer = await office.signed("desk")
+        assert (await clients.signed("desk")).status == 200
+    answer = await clients.signed("desk")
     assert (answer.status, answer.json["error"]["code"]) == (429, "ThrottleLimitExceededException")
     assert int(answer.headers["retry-after"]) >= 1
-    assert (await office.azure("GET", job_path(AZURE_JOB), key=office.texts["reader"])).status == 200
+    assert (await clients.azure("GET", job_path(AZURE_JOB), key=clients.texts["reader"])).status == 200
 
 
-def test_nothing_shows_an_access_key(office: Office) -> None:
-    """Neither the keys nor the keyring nor the settings."""
-    secret = office.secret("desk")
-    key: ApiKey = office.keys["desk"]
-    assert secret not in f"{key!r} {key.access_key!r} {office.gateway.keyring!r} {office.gateway.settings!r}"
+def test_nothing_shows_an_access_key(clients: CredentialClients) -> None:
+    """Keys, keyring and settings show no access key."""
+    secret = clients.secret("desk")
+    key: ApiKey = clients.keys["desk"]
+    assert secret not in f"{key!r} {key.access_key!r} {clients.gateway.keyring!r} {clients.gateway.settings!r}"

@@ -13,7 +13,7 @@ from gateway.app import Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.specs.vendor import VendorSpecification
-from tests.native.fixtures import AZURE, VERSION, VONAGE, House, job_path
+from tests.native.fixtures import AZURE, VERSION, VONAGE, VendorClients, job_path
 from tests.support.documents import installed
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import (
@@ -32,7 +32,7 @@ CATALOGUE = installed()
 AZURE_WORDS, VONAGE_WORDS = CATALOGUE.vendors[AZURE].specification, CATALOGUE.vendors[VONAGE].specification
 
 
-def with_jobs(*jobs: Any, page: int = 1_000) -> House:
+def with_jobs(*jobs: Any, page: int = 1_000) -> VendorClients:
     """A gateway whose vendors have these jobs, and give them so many at a time."""
 
     def answer(request: HttpRequest) -> HttpReply:
@@ -54,7 +54,7 @@ def with_jobs(*jobs: Any, page: int = 1_000) -> House:
 
     transport = FakeTransport(otherwise=answer)
     gateway = Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger())
-    return House(gateway, transport)
+    return VendorClients(gateway, transport)
 
 
 def uuid(number: int) -> str:
@@ -99,10 +99,10 @@ def test_the_words_for_azures_jobs_in_vonages_dialect() -> None:
 
 @pytest.mark.parametrize("status", list(VONAGE_WORDS.statuses))
 async def test_azures_client_reads_vonages_jobs(status: str) -> None:
-    """One by one and in a list, as RouterJobs that Azure's document allows: the gateway holds them against it."""
-    house = with_jobs(vonage_job(status))
-    one = await house.azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")
-    listed = await house.azure("GET", "/routing/jobs", connection="vonage-emea")
+    """Azure's client reads Vonage's jobs, single and listed, as RouterJobs that Azure's document allows."""
+    clients = with_jobs(vonage_job(status))
+    one = await clients.azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")
+    listed = await clients.azure("GET", "/routing/jobs", connection="vonage-emea")
     assert (one.status, listed.status) == (200, 200)
     assert one.json["id"] == VONAGE_JOB
     assert one.json["status"] == shown_as(AZURE_WORDS, VONAGE_WORDS)[status]
@@ -112,9 +112,9 @@ async def test_azures_client_reads_vonages_jobs(status: str) -> None:
 
 @pytest.mark.parametrize("status", list(AZURE_WORDS.statuses))
 async def test_vonages_client_reads_azures_jobs(status: str) -> None:
-    """In a list that is valid by Vonage's document, counts included."""
-    house = with_jobs(azure_job(status))
-    listed = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
+    """Vonage's client reads Azure's jobs in a list that Vonage's document allows, counts included."""
+    clients = with_jobs(azure_job(status))
+    listed = await clients.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert listed.json == {
         "jobs": [{"jobId": AZURE_JOB, "status": shown_as(VONAGE_WORDS, AZURE_WORDS)[status]}],
         "paging": {"page": 1, "count": 1, "pageCount": 1, "totalCount": 1},
@@ -123,9 +123,9 @@ async def test_vonages_client_reads_azures_jobs(status: str) -> None:
 
 async def test_an_own_job_keeps_the_header_fields_of_its_document() -> None:
     """What the vendor's document has, such as the entity tag, is passed on; what it has not is not."""
-    house = with_jobs()
-    house.transport.otherwise = reply(200, azure_job("queued"), {"etag": '"7"', "x-internal": "host 4"})
-    answer = await house.azure("GET", job_path(AZURE_JOB))
+    clients = with_jobs()
+    clients.transport.otherwise = reply(200, azure_job("queued"), {"etag": '"7"', "x-internal": "host 4"})
+    answer = await clients.azure("GET", job_path(AZURE_JOB))
     assert (answer.headers["etag"], "x-internal" in answer.headers) == ('"7"', False)
 
 
@@ -133,13 +133,13 @@ async def test_more_jobs_than_can_be_counted_are_refused(monkeypatch: pytest.Mon
     """A list by number tells how many pages there are: cut short, it would say that there are no more."""
     monkeypatch.setattr("gateway.dialects.native.MOST_PAGES", 2)
     monkeypatch.setattr("gateway.dialects.native.LARGEST_PAGE", 1)
-    house = with_jobs(*({**azure_job("queued"), "id": uuid(number)} for number in range(3)), page=1)
-    answer = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
+    clients = with_jobs(*({**azure_job("queued"), "id": uuid(number)} for number in range(3)), page=1)
+    answer = await clients.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert (answer.status, "more than 2 jobs" in answer.json["message"]) == (422, True)
 
 
 async def test_an_entity_tag_is_another_when_the_job_is() -> None:
-    """And the same as long as the job is."""
+    """The entity tag changes when the job changes, and only then."""
     tags = [
         (await with_jobs(vonage_job(status)).azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")).json["etag"]
         for status in ("Running", "Running", "Paused")
@@ -149,32 +149,32 @@ async def test_an_entity_tag_is_another_when_the_job_is() -> None:
 
 async def test_a_status_that_nobody_knows_is_not_told() -> None:
     """Azure's document lets a job be without a status; Vonage's does not, so there the job is left out, and counted."""
-    house = with_jobs(vonage_job("Dreaming"), azure_job("dreaming"))
-    one = await house.azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")
+    clients = with_jobs(vonage_job("Dreaming"), azure_job("dreaming"))
+    one = await clients.azure("GET", job_path(VONAGE_JOB), connection="vonage-emea")
     assert (one.status, "status" in one.json) == (200, False)
-    listed = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
+    listed = await clients.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert (listed.json["jobs"], listed.headers["jobgate-left-out"]) == ([], "1")
 
 
 async def test_ids_without_a_form_in_the_dialect_are_left_out() -> None:
     """Vonage's clients know ids as UUIDs; the others are counted, so that nothing is lost silently."""
-    house = with_jobs(azure_job("queued"), azure_job("queued", "order-7"), azure_job("queued", "a:b"))
-    listed = await house.vonage("GET", "/interactions/jobs", connection="contoso-prod")
+    clients = with_jobs(azure_job("queued"), azure_job("queued", "order-7"), azure_job("queued", "a:b"))
+    listed = await clients.vonage("GET", "/interactions/jobs", connection="contoso-prod")
     assert [job["jobId"] for job in listed.json["jobs"]] == [AZURE_JOB]
     assert (listed.headers["jobgate-left-out"], listed.json["paging"]["totalCount"]) == ("2", 1)
-    whole = await house.vonage("GET", "/interactions/jobs?page=2", connection="contoso-prod")
+    whole = await clients.vonage("GET", "/interactions/jobs?page=2", connection="contoso-prod")
     assert whole.json["jobs"] == []
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])
 async def test_every_job_is_on_one_page_by_number(limit: int) -> None:
     """A vendor that gives its jobs by links is paged through by number, and the number of pages is the right one."""
-    house = with_jobs(*(azure_job("queued", uuid(number)) for number in range(10)), page=4)
+    clients = with_jobs(*(azure_job("queued", uuid(number)) for number in range(10)), page=4)
     found: list[str] = []
     number = count = 1
     while number <= count:
         path = f"/interactions/jobs?page={number}&limit={limit}"
-        body = (await house.vonage("GET", path, connection="contoso-prod")).json
+        body = (await clients.vonage("GET", path, connection="contoso-prod")).json
         assert body["paging"]["pageCount"] == len(body["jobs"]) <= limit
         found += [job["jobId"] for job in body["jobs"]]
         count, number = body["paging"]["count"], number + 1
@@ -195,11 +195,11 @@ async def test_every_job_is_on_one_page_by_link(limit: int) -> None:
         return vonage_page(jobs[(number - 1) * size : number * size], number, -(-10 // size))
 
     transport = FakeTransport(otherwise=answer)
-    house = House(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
+    clients = VendorClients(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
     found: list[str] = []
     query: str | None = f"{VERSION}&maxpagesize={limit}"
     while query:
-        body = (await house.azure("GET", "/routing/jobs", connection="vonage-emea", query=query)).json
+        body = (await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=query)).json
         found += [job["id"] for job in body["value"]]
         link = urlsplit(body.get("nextLink", ""))
         assert link.netloc in {"", "gateway.test"}
@@ -220,11 +220,11 @@ async def test_pages_without_what_a_filter_chooses_are_passed_over(word: str) ->
         return vonage_page([vonage_job(status, uuid(number)) for status in pages[number - 1]], number, len(pages))
 
     transport = FakeTransport(otherwise=answer)
-    house = House(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
+    clients = VendorClients(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
     query: str | None = f"{VERSION}&maxpagesize=1&status={word}"
     found: list[list[str]] = []
     while query:
-        body = (await house.azure("GET", "/routing/jobs", connection="vonage-emea", query=query)).json
+        body = (await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=query)).json
         found.append([job["id"] for job in body["value"]])
         query = urlsplit(body.get("nextLink", "")).query
     assert found == [[uuid(3)], [uuid(5)]]
@@ -244,117 +244,119 @@ async def test_pages_without_what_a_filter_chooses_are_passed_over(word: str) ->
     ],
 )
 async def test_azures_filter_chooses_vonages_jobs(word: str, expected: list[str]) -> None:
-    """Exactly the jobs that are shown in a status are found by it."""
+    """Azure's status filter finds exactly the Vonage jobs that are shown in that status."""
     jobs = {status: uuid(number) for number, status in enumerate(VONAGE_WORDS.statuses)}
-    house = with_jobs(*(vonage_job(status, job_id) for status, job_id in jobs.items()))
-    body = (await house.azure("GET", "/routing/jobs", connection="vonage-emea", query=f"{VERSION}&status={word}")).json
+    clients = with_jobs(*(vonage_job(status, job_id) for status, job_id in jobs.items()))
+    body = (
+        await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=f"{VERSION}&status={word}")
+    ).json
     assert [job["id"] for job in body["value"]] == [jobs[status] for status in expected]
 
 
 @pytest.mark.parametrize("name", ["queueId", "channelId", "classificationPolicyId", "scheduledBefore"])
 async def test_a_filter_that_cannot_cross_is_refused(name: str) -> None:
-    """Left out, it would show jobs that were not asked for."""
-    house = with_jobs(vonage_job("Running"))
+    """A filter that the other vendor does not have is refused, because ignoring it would show other jobs."""
+    clients = with_jobs(vonage_job("Running"))
     value = "2026-01-05T09:00:00Z" if name == "scheduledBefore" else "support"
-    answer = await house.azure("GET", "/routing/jobs", connection="vonage-emea", query=f"{VERSION}&{name}={value}")
+    answer = await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=f"{VERSION}&{name}={value}")
     assert (answer.status, answer.json["error"]["code"]) == (422, answer.headers["x-ms-error-code"])
     assert name in answer.json["error"]["message"]
-    assert house.calls == []
+    assert clients.calls == []
 
 
 async def test_filters_of_the_vendors_own_go_through() -> None:
     """On a connection of its own vendor a client's filters are the vendor's business."""
-    house = with_jobs(azure_job("queued"))
-    answer = await house.azure("GET", "/routing/jobs", query=f"{VERSION}&queueId=support&status=queued&maxpagesize=5")
+    clients = with_jobs(azure_job("queued"))
+    answer = await clients.azure("GET", "/routing/jobs", query=f"{VERSION}&queueId=support&status=queued&maxpagesize=5")
     assert answer.status == 200
-    (call,) = house.calls
+    (call,) = clients.calls
     for part in ("queueId=support", "status=queued", "maxpagesize=5"):
         assert part in call
 
 
 async def test_azures_client_cancels_a_job_of_vonages() -> None:
     """The connection decides the vendor. What Vonage cannot keep is in the record, and the answer says so."""
-    house = with_jobs(vonage_job("Running"))
+    clients = with_jobs(vonage_job("Running"))
     body = {"note": "Why", "dispositionCode": "Done"}
-    answer = await house.azure("POST", job_path(VONAGE_JOB, ":cancel"), body, connection="vonage-emea")
+    answer = await clients.azure("POST", job_path(VONAGE_JOB, ":cancel"), body, connection="vonage-emea")
     assert (answer.status, answer.json) == (200, {})
-    assert house.calls[-1].endswith(f"/interactions/jobs/{VONAGE_JOB}/cancel")
+    assert clients.calls[-1].endswith(f"/interactions/jobs/{VONAGE_JOB}/cancel")
     assert answer.headers["jobgate-recorded-only"] == "dispositionCode, note"
-    record = await house.gateway.ledger.get(answer.headers["jobgate-job-action"], "default")
+    record = await clients.gateway.ledger.get(answer.headers["jobgate-job-action"], "default")
     assert record is not None
     assert record.requested.job_action.parameters == body
     assert (record.requested.vendor, record.requested.connection) == (VONAGE, "vonage-emea")
 
 
 async def test_vonages_client_cancels_a_job_of_azures() -> None:
-    """With 204 and no body, as at Vonage."""
-    house = with_jobs(azure_job("queued"))
-    answer = await house.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/cancel", connection="contoso-prod")
+    """Vonage's client cancels an Azure job and gets 204 without a body, as at Vonage."""
+    clients = with_jobs(azure_job("queued"))
+    answer = await clients.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/cancel", connection="contoso-prod")
     assert (answer.status, answer.body) == (204, b"")
     assert "content-length" not in answer.headers
     assert "content-type" not in answer.headers
-    assert house.calls == [
+    assert clients.calls == [
         f"POST https://contoso.westus.communications.azure.com{job_path(AZURE_JOB, ':cancel')}?{VERSION}"
     ]
 
 
-async def azure_close(house: House) -> Any:
+async def azure_close(clients: VendorClients) -> Any:
     """Azure's client closes a job of Vonage's."""
-    return await house.azure(
+    return await clients.azure(
         "POST", job_path(VONAGE_JOB, f"/assignments/{ASSIGNMENT}:close"), {}, connection="vonage-emea"
     )
 
 
-async def vonage_pause(house: House) -> Any:
+async def vonage_pause(clients: VendorClients) -> Any:
     """Vonage's client pauses a job of Azure's."""
-    return await house.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/pause", connection="contoso-prod")
+    return await clients.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/pause", connection="contoso-prod")
 
 
-async def vonage_restart(house: House) -> Any:
+async def vonage_restart(clients: VendorClients) -> Any:
     """Vonage's client restarts a job of Azure's."""
-    return await house.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/restart", connection="contoso-prod")
+    return await clients.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/restart", connection="contoso-prod")
 
 
 @pytest.mark.parametrize("ask", [azure_close, vonage_pause, vonage_restart])
-async def test_what_the_target_cannot_do_is_refused_in_the_callers_words(ask: Callable[[House], Any]) -> None:
-    """Before any call; the sentence says what it can do."""
-    house = with_jobs(azure_job("queued"), vonage_job("Running"))
-    answer = await ask(house)
+async def test_what_the_target_cannot_do_is_refused_in_the_callers_words(ask: Callable[[VendorClients], Any]) -> None:
+    """An unsupported action is refused before any call, with a sentence that lists the supported ones."""
+    clients = with_jobs(azure_job("queued"), vonage_job("Running"))
+    answer = await ask(clients)
     assert answer.status == 422
     said = answer.json["error"]["message"] if ask is azure_close else answer.json["message"]
     assert "it has cancel" in said
-    assert house.transport.requests == []
+    assert clients.transport.requests == []
 
 
 async def test_a_wrong_state_is_told_in_the_callers_words() -> None:
     """Azure's client hears Conflict and Azure's word for the status of Vonage's job, and the other way round."""
     script = [token(), reply(400, {"message": "Not now."}), vonage_page([vonage_job("Completed")])]
     transport = FakeTransport(script)
-    house = House(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
-    answer = await house.azure("POST", job_path(VONAGE_JOB, ":cancel"), connection="vonage-emea")
+    clients = VendorClients(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
+    answer = await clients.azure("POST", job_path(VONAGE_JOB, ":cancel"), connection="vonage-emea")
     assert (answer.status, answer.json["communicationError"]["code"]) == (409, "Conflict")
     assert answer.json["error"]["message"] == "The job is completed, which does not allow the action."
     transport.script = [
         reply(409, {"communicationError": {"code": "Conflict", "message": "No."}}),
         reply(200, azure_job("closed")),
     ]
-    answer = await house.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/cancel", connection="contoso-prod")
+    answer = await clients.vonage("POST", f"/interactions/jobs/{AZURE_JOB}/cancel", connection="contoso-prod")
     assert (answer.status, list(answer.json)) == (409, ["message"])
     assert answer.json == {"message": "The job is Completed, which does not allow the action."}
 
 
 async def test_credentials_that_the_vendor_refuses_are_not_the_callers() -> None:
-    """A 401 of the vendor's would have clients look at keys that are good."""
+    """If the vendor refuses the gateway's credentials, the client does not get 401, which would blame its own key."""
     transport = FakeTransport(otherwise=reply(401, {"error": {"code": "Denied", "message": "Denied."}}))
-    house = House(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
-    answer = await house.azure("GET", job_path(AZURE_JOB))
+    clients = VendorClients(Gateway(settings(), CATALOGUE, transport=transport, ledger=MemoryLedger()), transport)
+    answer = await clients.azure("GET", job_path(AZURE_JOB))
     assert (answer.status, answer.json["error"]["code"]) == (502, "BadGateway")
 
 
 async def test_members_that_nobody_knows_are_refused() -> None:
-    """Ignored, they would be lost without anybody hearing of it."""
-    house = with_jobs(azure_job("queued"))
-    answer = await house.azure("POST", job_path(AZURE_JOB, ":cancel"), {"note": "x", "reason": "y"})
+    """Unknown members of a request are refused, because ignoring them would lose them silently."""
+    clients = with_jobs(azure_job("queued"))
+    answer = await clients.azure("POST", job_path(AZURE_JOB, ":cancel"), {"note": "x", "reason": "y"})
     assert (answer.status, answer.json["error"]["code"]) == (400, "BadRequest")
     assert "reason" in json.dumps(answer.json)
-    assert house.calls == []
+    assert clients.calls == []

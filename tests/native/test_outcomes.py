@@ -1,4 +1,4 @@
-"""What a vendor's client is told of an action that went wrong: the truth, in words after which it does no harm."""
+"""Answers to a vendor's client about failed actions: true, and safe for clients that retry by themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
 from gateway.settings.settings import LedgerSettings
-from tests.native.fixtures import ACCEPT, House, job_path
+from tests.native.fixtures import ACCEPT, VendorClients, job_path
 from tests.support.transport import FakeTransport, Line, reply
 from tests.support.vendors import AZURE_JOB, TOKEN_URL, VONAGE_JOB, azure_job, settings, token, vonage_job, vonage_page
 
@@ -40,7 +40,9 @@ class Vendors:
         wired = settings(
             vendor_seconds=0.8, ledger=LedgerSettings(confirm_seconds=(0.05, 0.1), repeat_seconds=0.1), **others
         )
-        self.house = House(Gateway(wired, catalogue, transport=self.transport, ledger=MemoryLedger()), self.transport)
+        self.clients = VendorClients(
+            Gateway(wired, catalogue, transport=self.transport, ledger=MemoryLedger()), self.transport
+        )
 
     def _answer(self, request: HttpRequest) -> HttpReply:
         if request.url == TOKEN_URL:
@@ -56,7 +58,7 @@ class Vendors:
     @property
     def actions(self) -> int:
         """How many actions the vendors were asked for."""
-        return sum(call.startswith("POST") for call in self.house.calls)
+        return sum(call.startswith("POST") for call in self.clients.calls)
 
 
 @pytest.fixture
@@ -71,25 +73,25 @@ def vendors(catalogue: Catalogue) -> Any:
 
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) -> None:
-    """Where the reply says nothing, the job is read; the client hears that it is done, as if nothing had been."""
+    """If the vendor's reply is lost and the job shows the effect, the client gets the usual success."""
     world = vendors(action, "cancelled")
-    async with world.house.gateway.lifespan():
-        answer = await world.house.azure("POST", CANCEL)
+    async with world.clients.gateway.lifespan():
+        answer = await world.clients.azure("POST", CANCEL)
         assert (answer.status, answer.json, world.actions) == (200, {}, 1)
 
 
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 @pytest.mark.parametrize("dialect", ["azure", "vonage"])
 async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, dialect: str) -> None:
-    """No client sends it again by itself: the status is none for that, and there is no Retry-After."""
+    """An unknown outcome is answered with a status that no client retries, and without Retry-After."""
     world = vendors(action, "dreaming")
-    async with world.house.gateway.lifespan():
+    async with world.clients.gateway.lifespan():
         if dialect == "azure":
-            answer = await world.house.azure("POST", CANCEL)
+            answer = await world.clients.azure("POST", CANCEL)
             said, code = answer.json["error"]["message"], answer.json["error"]["code"]
             assert (code, answer.headers["x-ms-error-code"]) == ("OutcomeUnknown", "OutcomeUnknown")
         else:
-            answer = await world.house.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
+            answer = await world.clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
             said = answer.json["message"]
         assert answer.status == 424
         assert answer.status not in REPEATED
@@ -102,9 +104,9 @@ async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, di
 async def test_a_client_that_sends_again_does_not_act_again(vendors: Any) -> None:
     """The name that Azure's clients give a request is an idempotency key: the same request gets the same answer."""
     world = vendors(reply(200, {}))
-    async with world.house.gateway.lifespan():
-        first = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
-        again = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+    async with world.clients.gateway.lifespan():
+        first = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+        again = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         assert (first.status, again.status, world.actions) == (200, 200, 1)
         assert again.headers["idempotent-replayed"] == "true"
         assert again.headers["jobgate-job-action"] == first.headers["jobgate-job-action"]
@@ -114,20 +116,20 @@ async def test_a_client_that_sends_again_does_not_act_again(vendors: Any) -> Non
 async def test_what_became_known_meanwhile_is_told_when_it_is_sent_again(vendors: Any) -> None:
     """After 424 a client may ask again by the same name, and learns what has become of it without a second action."""
     world = vendors(VendorTimedOut("no answer"), "dreaming")
-    async with world.house.gateway.lifespan():
-        assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 424
+    async with world.clients.gateway.lifespan():
+        assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 424
         world.status = "cancelled"
-        again = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        again = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         assert (again.status, again.headers["idempotent-replayed"], world.actions) == (200, "true", 1)
 
 
 async def test_one_name_for_several_requests_means_each_by_itself(vendors: Any) -> None:
-    """Some clients name a whole run of requests alike; another action is another action."""
+    """Requests of one name for different actions are different actions, because some clients reuse a name."""
     world = vendors(reply(200, {}))
-    async with world.house.gateway.lifespan():
+    async with world.clients.gateway.lifespan():
         for path in (CANCEL, job_path("other", ":cancel")):
-            assert (await world.house.azure("POST", path, headers=[REQUEST_ID])).status == 200
-        with_note = await world.house.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
+            assert (await world.clients.azure("POST", path, headers=[REQUEST_ID])).status == 200
+        with_note = await world.clients.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
         assert (with_note.status, world.actions) == (200, 3)
 
 
@@ -139,12 +141,12 @@ async def test_a_refusal_is_not_kept_for_a_name(vendors: Any) -> None:
     refusal = reply(409, {"error": {"code": "JobIsAssigned", "message": "Assigned."}})
     world = vendors(refusal, "assigned")
     key = ("idempotency-key", "k")
-    assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 409
-    assert (await world.house.azure("POST", CANCEL, headers=[key])).status == 409
+    assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 409
+    assert (await world.clients.azure("POST", CANCEL, headers=[key])).status == 409
     world.action = reply(200, {})
-    named = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+    named = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
     assert (named.status, "idempotent-replayed" in named.headers) == (200, False)
-    keyed = await world.house.azure("POST", CANCEL, headers=[key])
+    keyed = await world.clients.azure("POST", CANCEL, headers=[key])
     assert (keyed.status, keyed.headers["idempotent-replayed"]) == (409, "true")
     assert world.actions == 3
 
@@ -156,11 +158,11 @@ async def test_a_request_that_is_sent_twice_at_once_is_answered_twice(vendors: A
         both = []
 
         async def send_again() -> None:
-            both.append(tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID])))
+            both.append(tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
             await asyncio.sleep(0.1)
 
         world.transport.before_reply = send_again
-        both.append(tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID])))
+        both.append(tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
     first, second = (each.result() for each in both)
     assert (first.status, second.status, first.body, world.actions) == (200, 200, second.body, 1)
     assert first.headers["jobgate-job-action"] == second.headers["jobgate-job-action"]
@@ -173,9 +175,9 @@ async def test_a_request_that_goes_on_and_on_is_doubtful_to_who_sends_it_again(v
     has_ended = asyncio.Event()
     world.transport.before_reply = has_ended.wait
     async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(world.house.azure("POST", CANCEL, headers=[REQUEST_ID]))
+        first = tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID]))
         await asyncio.sleep(0.05)
-        second = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+        second = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         has_ended.set()
     assert (second.status, second.json["error"]["code"], "retry-after" in second.headers) == (
         424,
@@ -187,11 +189,11 @@ async def test_a_request_that_goes_on_and_on_is_doubtful_to_who_sends_it_again(v
 
 
 async def test_without_a_name_two_requests_are_two_actions(vendors: Any) -> None:
-    """As on the unified API."""
+    """Without a name, two equal requests are two actions, as on the unified API."""
     world = vendors(reply(200, {}))
-    async with world.house.gateway.lifespan():
+    async with world.clients.gateway.lifespan():
         for _ in range(2):
-            assert (await world.house.azure("POST", CANCEL)).status == 200
+            assert (await world.clients.azure("POST", CANCEL)).status == 200
         assert world.actions == 2
 
 
@@ -199,20 +201,20 @@ async def test_an_idempotency_key_works_in_every_dialect(vendors: Any) -> None:
     """Who can set a header has what the unified API has; another request with the same key is refused."""
     world = vendors(reply(204))
     key = ("idempotency-key", "order-4711")
-    async with world.house.gateway.lifespan():
+    async with world.clients.gateway.lifespan():
         path = f"/interactions/jobs/{VONAGE_JOB}"
-        answers = [await world.house.vonage("POST", f"{path}/pause", [ACCEPT, key]) for _ in range(2)]
+        answers = [await world.clients.vonage("POST", f"{path}/pause", [ACCEPT, key]) for _ in range(2)]
         assert [answer.status for answer in answers] == [204, 204]
         assert world.actions == 1
-        other = await world.house.vonage("POST", f"{path}/cancel", [ACCEPT, key])
+        other = await world.clients.vonage("POST", f"{path}/cancel", [ACCEPT, key])
         assert (other.status, world.actions) == (422, 1)
 
 
 async def test_a_key_counts_more_than_a_name(vendors: Any) -> None:
-    """Where a request has both, its key says whether it is another one."""
+    """If a request has a key and a name, the key identifies it."""
     world = vendors(reply(200, {}))
     for key, is_replayed in (("a", False), ("b", False), ("a", True)):
-        answer = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
+        answer = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
         assert (answer.status, "idempotent-replayed" in answer.headers) == (200, is_replayed)
     assert world.actions == 2
 
@@ -222,32 +224,34 @@ async def test_a_connection_that_needs_a_key_takes_the_name_for_one(catalogue: C
     world = vendors(reply(200, {}))
     connections = {
         name: each.model_copy(update={"require_idempotency_key": True})
-        for name, each in world.house.gateway.settings.connections.items()
+        for name, each in world.clients.gateway.settings.connections.items()
     }
-    wired = world.house.gateway.settings.model_copy(update={"connections": connections})
-    house = House(Gateway(wired, catalogue, transport=world.transport, ledger=MemoryLedger()), world.transport)
-    assert (await house.azure("POST", CANCEL)).status == 400
-    assert (await house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
-    refused = await house.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
+    wired = world.clients.gateway.settings.model_copy(update={"connections": connections})
+    clients = VendorClients(
+        Gateway(wired, catalogue, transport=world.transport, ledger=MemoryLedger()), world.transport
+    )
+    assert (await clients.azure("POST", CANCEL)).status == 400
+    assert (await clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
+    refused = await clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
     assert (refused.status, "Idempotency-Key" in refused.json["message"]) == (400, True)
 
 
 async def test_what_was_not_sent_may_be_sent_again(vendors: Any) -> None:
     """A vendor that cannot be reached has done nothing: 503 with Retry-After, which clients understand."""
     world = vendors(VendorUnreachable("no connection"))
-    async with world.house.gateway.lifespan():
-        answer = await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])
+    async with world.clients.gateway.lifespan():
+        answer = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         world.action = reply(200, {})
-        assert (await world.house.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
+        assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
 
 
 async def test_a_throttled_client_hears_when_to_come_again(vendors: Any) -> None:
-    """As the vendor said it, with the vendor's own code."""
+    """A throttled client gets the vendor's Retry-After and code."""
     throttled = {"communicationError": {"code": "ThrottleLimitExceededException", "message": "Slow down."}}
     world = vendors(reply(429, throttled, {"retry-after": "7"}))
-    async with world.house.gateway.lifespan():
-        answer = await world.house.azure("POST", CANCEL)
+    async with world.clients.gateway.lifespan():
+        answer = await world.clients.azure("POST", CANCEL)
         assert (answer.status, answer.headers["retry-after"]) == (429, "7")
         assert answer.json["communicationError"]["code"] == "ThrottleLimitExceededException"
         assert answer.json["communicationError"]["message"] == "Slow down."

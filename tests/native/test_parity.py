@@ -84,7 +84,7 @@ def actions(specification: VendorSpecification, job_id: str) -> Iterator[tuple[s
 
 
 def test_reads_are_the_same(both: Both) -> None:
-    """Of every job, to the byte; and the list, a page at a time."""
+    """Reads of every job and of the list equal the vendor's byte for byte."""
     listed = both.specification.list_read
     assert listed is not None
     first, second = both.ask("GET", listed.operation.path)
@@ -124,7 +124,7 @@ def pages(both: Both, endpoint: str, authorization: str) -> Iterator[list[Any]]:
 
 
 def test_actions_are_the_same(both: Both) -> None:
-    """In every status: whether it is done or refused, in which words, and what becomes of the job."""
+    """Actions in every status give the vendor's own result, words and effect on the job."""
     place = both.specification.job.place_of("job.id")
     assert place is not None
     both.sandbox.reset()
@@ -213,7 +213,7 @@ def test_refusals_are_the_same(stack: Running, vendor: str, method: str, path: s
 
 
 def test_vonages_words_about_the_version(stack: Running) -> None:
-    """As its page has them."""
+    """A wrong version is refused in the words of Vonage's page."""
     how: dict[str, Any] = {"headers": {"Accept": "*/*"}}
     _, ours = Both(stack, "vonage-contact-center").ask("GET", "/interactions/jobs", **how)
     assert ours.json() == {"message": "Invalid api-version! Valid values: 'application/vnd.newvoicemedia.v1+json'"}

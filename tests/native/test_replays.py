@@ -17,7 +17,7 @@ from adapters.azure_job_router import CLOCK_SKEW, sign
 from gateway.app import Catalogue, Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.memory import MemoryLedger
-from tests.native.fixtures import AZURE, VERSION, House, job_path
+from tests.native.fixtures import AZURE, VERSION, VendorClients, job_path
 from tests.native.servers import Servers, servers
 from tests.support.asgi import Answer
 from tests.support.clock import FakeClock
@@ -35,7 +35,7 @@ REPEATED: dict[str, dict[str, str]] = {
 """What who repeats a signed request can write into it without breaking its signature."""
 
 
-class Desk(House):
+class SigningClients(VendorClients):
     """A client that signs, a clock that stands still, and a vendor that answers actions with `action`."""
 
     def __init__(self, catalogue: Catalogue, **others: Any) -> None:
@@ -66,130 +66,130 @@ class Desk(House):
 
 
 @pytest.fixture
-def desk(catalogue: Catalogue) -> Desk:
+def clients(catalogue: Catalogue) -> SigningClients:
     """A client, its gateway and the vendor."""
-    return Desk(catalogue)
+    return SigningClients(catalogue)
 
 
 @pytest.mark.parametrize("first", [{}, {NAME: "9a2f3c1e-0000-4000-8000-000000000001"}, {"idempotency-key": "mine"}])
 @pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED.keys())
-async def test_a_signature_acts_once(desk: Desk, first: dict[str, str], repeated: dict[str, str]) -> None:
-    """Whatever is written beside it: the same answer, of the same record, and the vendor is asked once."""
-    signed = desk.signed()
-    done = await desk.cancel(signed | first)
+async def test_a_signature_acts_once(clients: SigningClients, first: dict[str, str], repeated: dict[str, str]) -> None:
+    """A repeated signature gets the same answer from the same record whatever unsigned fields change."""
+    signed = clients.signed()
+    done = await clients.cancel(signed | first)
     for _ in range(2):
-        again = await desk.cancel(signed | repeated)
+        again = await clients.cancel(signed | repeated)
         assert (again.status, again.body) == (done.status, done.body) == (200, b"{}")
         assert again.headers["jobgate-job-action"] == done.headers["jobgate-job-action"]
         assert again.headers["idempotent-replayed"] == "true"
-    assert desk.actions == 1
+    assert clients.actions == 1
 
 
-async def test_a_signature_acts_once_when_many_send_it_at_once(desk: Desk) -> None:
-    """Those who come while the first is under way wait for it, and hear the same."""
-    signed = desk.signed()
-    answers = await asyncio.gather(*(desk.cancel(signed | {NAME: str(uuid4())}) for _ in range(8)))
+async def test_a_signature_acts_once_when_many_send_it_at_once(clients: SigningClients) -> None:
+    """Of concurrent requests with one signature, one acts, and the others wait and get its answer."""
+    signed = clients.signed()
+    answers = await asyncio.gather(*(clients.cancel(signed | {NAME: str(uuid4())}) for _ in range(8)))
     assert {(each.status, each.headers["jobgate-job-action"]) for each in answers} == {
         (200, answers[0].headers["jobgate-job-action"])
     }
-    assert desk.actions == 1
+    assert clients.actions == 1
 
 
-async def test_it_stands_for_its_answer_until_its_date_is_refused(desk: Desk) -> None:
-    """From the first moment at which it is taken to the last."""
-    signed = desk.signed()
-    desk.clock.jump(-CLOCK_SKEW)
-    done = await desk.cancel(signed)
+async def test_it_stands_for_its_answer_until_its_date_is_refused(clients: SigningClients) -> None:
+    """A signature is replayed during its whole validity, and refused after it."""
+    signed = clients.signed()
+    clients.clock.jump(-CLOCK_SKEW)
+    done = await clients.cancel(signed)
     for seconds in (0.0, 2 * CLOCK_SKEW.total_seconds() - 1):
-        desk.clock.advance(seconds)
-        again = await desk.cancel(signed)
+        clients.clock.advance(seconds)
+        again = await clients.cancel(signed)
         assert again.headers["jobgate-job-action"] == done.headers["jobgate-job-action"]
-    desk.clock.advance(2)
-    assert (await desk.cancel(signed)).status == 401
-    assert desk.actions == 1
+    clients.clock.advance(2)
+    assert (await clients.cancel(signed)).status == 401
+    assert clients.actions == 1
 
 
-async def test_what_was_refused_stays_refused(desk: Desk) -> None:
-    """Although the job may allow it by now: who sent it has been told that nothing happened."""
-    desk.action = reply(409, {"error": {"code": "Conflict", "message": "Not now."}})
-    signed = desk.signed(**{NAME: "first"})
-    refused = await desk.cancel(signed)
-    desk.action = reply(200, {})
+async def test_what_was_refused_stays_refused(clients: SigningClients) -> None:
+    """A repeated signature gets the earlier refusal even if the job allows the action now."""
+    clients.action = reply(409, {"error": {"code": "Conflict", "message": "Not now."}})
+    signed = clients.signed(**{NAME: "first"})
+    refused = await clients.cancel(signed)
+    clients.action = reply(200, {})
     for headers in ({}, {NAME: "second"}, {NAME: "first"}):
-        again = await desk.cancel(signed | headers)
+        again = await clients.cancel(signed | headers)
         assert (again.status, again.body) == (refused.status, refused.body)
-    assert (refused.status, desk.actions) == (409, 1)
+    assert (refused.status, clients.actions) == (409, 1)
 
 
-async def test_what_was_not_done_is_done_for_a_new_signature_only(desk: Desk) -> None:
+async def test_what_was_not_done_is_done_for_a_new_signature_only(clients: SigningClients) -> None:
     """A try that failed is sent again with a new date, as Azure's SDKs do; repeating the old one does nothing more."""
-    desk.action = reply(429, {"error": {"code": "ThrottleLimitExceededException", "message": "Later."}})
-    first = desk.signed(**{NAME: "one"})
-    failed = await desk.cancel(first)
+    clients.action = reply(429, {"error": {"code": "ThrottleLimitExceededException", "message": "Later."}})
+    first = clients.signed(**{NAME: "one"})
+    failed = await clients.cancel(first)
     assert failed.status == 429
-    asked = desk.actions
-    desk.action = reply(200, {})
+    asked = clients.actions
+    clients.action = reply(200, {})
     for repeated in REPEATED.values():
-        assert (await desk.cancel(first | repeated)).status == 429
-    assert desk.actions == asked
-    desk.clock.advance(1)
-    second = desk.signed(**{NAME: "one"})
-    done = await desk.cancel(second)
-    assert (done.status, desk.actions) == (200, asked + 1)
+        assert (await clients.cancel(first | repeated)).status == 429
+    assert clients.actions == asked
+    clients.clock.advance(1)
+    second = clients.signed(**{NAME: "one"})
+    done = await clients.cancel(second)
+    assert (done.status, clients.actions) == (200, asked + 1)
     for signed in (first, second):
         for repeated in REPEATED.values():
-            await desk.cancel(signed | repeated)
-    assert desk.actions == asked + 1
+            await clients.cancel(signed | repeated)
+    assert clients.actions == asked + 1
 
 
-async def test_the_tries_of_one_request_are_known_by_its_name(desk: Desk) -> None:
-    """Each is signed anew, and each signature stands for the one action from then on."""
+async def test_the_tries_of_one_request_are_known_by_its_name(clients: SigningClients) -> None:
+    """Retries with one name and new signatures are one action, which each of the signatures then stands for."""
     tries = []
     for _ in range(3):
-        tries.append(desk.signed(**{NAME: "one"}))
-        desk.clock.advance(1)
-    answers = [await desk.cancel(each) for each in tries]
-    answers += [await desk.cancel({**each, NAME: "another"}) for each in tries]
+        tries.append(clients.signed(**{NAME: "one"}))
+        clients.clock.advance(1)
+    answers = [await clients.cancel(each) for each in tries]
+    answers += [await clients.cancel({**each, NAME: "another"}) for each in tries]
     assert len({each.headers["jobgate-job-action"] for each in answers}) == 1
-    assert desk.actions == 1
+    assert clients.actions == 1
 
 
-async def test_a_key_that_was_used_for_something_else_does_not_free_its_signature(desk: Desk) -> None:
-    """The request was refused as it was signed; without its key it is still the same request."""
-    await desk.azure("POST", job_path("another", ":cancel"), headers=[("idempotency-key", "used")])
-    signed = desk.signed()
-    refused = await desk.cancel(signed | {"idempotency-key": "used"})
+async def test_a_key_that_was_used_for_something_else_does_not_free_its_signature(clients: SigningClients) -> None:
+    """A signed request that was refused for its key stays refused without the key."""
+    await clients.azure("POST", job_path("another", ":cancel"), headers=[("idempotency-key", "used")])
+    signed = clients.signed()
+    refused = await clients.cancel(signed | {"idempotency-key": "used"})
     for repeated in REPEATED.values():
-        again = await desk.cancel(signed | repeated)
+        again = await clients.cancel(signed | repeated)
         assert (again.status, again.body) == (refused.status, refused.body)
-    assert (refused.status, desk.actions) == (422, 1)
+    assert (refused.status, clients.actions) == (422, 1)
 
 
-async def test_two_requests_of_different_seconds_are_two_actions(desk: Desk) -> None:
-    """Nothing is taken for a repetition that its sender has signed anew without a name."""
+async def test_two_requests_of_different_seconds_are_two_actions(clients: SigningClients) -> None:
+    """Requests without a name that are signed in different seconds are different actions."""
     for number in (1, 2):
-        assert (await desk.cancel(desk.signed())).status == 200
-        desk.clock.advance(1)
-        assert desk.actions == number
+        assert (await clients.cancel(clients.signed())).status == 200
+        clients.clock.advance(1)
+        assert clients.actions == number
 
 
-async def test_two_equal_requests_of_one_second_are_one(desk: Desk) -> None:
+async def test_two_equal_requests_of_one_second_are_one(clients: SigningClients) -> None:
     """Dates have seconds, so their signatures are the same, whatever names they have: documented in dialects.md."""
     for name in ("one", "two"):
-        assert (await desk.cancel(desk.signed(**{NAME: name}))).status == 200
-    assert desk.actions == 1
+        assert (await clients.cancel(clients.signed(**{NAME: name}))).status == 200
+    assert clients.actions == 1
 
 
-async def test_no_key_of_a_client_is_a_signatures_name(desk: Desk) -> None:
+async def test_no_key_of_a_client_is_a_signatures_name(clients: SigningClients) -> None:
     """A client cannot take the name of a signed request: it has a tab, which no header field's value may have there."""
-    signed = desk.signed()
-    done = await desk.cancel(signed)
-    record = await desk.gateway.ledger.get(done.headers["jobgate-job-action"], None)
+    signed = clients.signed()
+    done = await clients.cancel(signed)
+    record = await clients.gateway.ledger.get(done.headers["jobgate-job-action"], None)
     assert record is not None
     assert record.requested.signature is not None
     taken = {"idempotency-key": record.requested.signature}
-    desk.clock.advance(1)
-    assert (await desk.cancel(desk.signed() | taken)).status == 400
+    clients.clock.advance(1)
+    assert (await clients.cancel(clients.signed() | taken)).status == 400
     assert record.requested.idempotency_key is None
 
 
@@ -197,35 +197,35 @@ async def test_a_connection_that_needs_a_key_needs_one_beside_the_signature(cata
     """A signature is another at each try, so it is no key that its sender can repeat a request by."""
     connections = settings().connections
     strict = {name: each.model_copy(update={"require_idempotency_key": True}) for name, each in connections.items()}
-    desk = Desk(catalogue, connections=strict)
-    assert (await desk.cancel(desk.signed())).status == 400
-    desk.clock.advance(1)
-    assert (await desk.cancel(desk.signed(**{NAME: "one"}))).status == 200
+    clients = SigningClients(catalogue, connections=strict)
+    assert (await clients.cancel(clients.signed())).status == 400
+    clients.clock.advance(1)
+    assert (await clients.cancel(clients.signed(**{NAME: "one"}))).status == 200
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """A gateway with its ledger on a disk, and the simulated vendors."""
     with servers(tmp_path_factory.mktemp("replays")) as started:
         yield started
 
 
 @pytest.mark.parametrize("repeated", REPEATED.values(), ids=REPEATED.keys())
-def test_a_request_of_the_sdk_that_is_overheard_acts_once(house: Servers, repeated: dict[str, str]) -> None:
-    """As Microsoft's SDK sent it, byte for byte, but for the header fields that it does not sign."""
-    vendor = house.vendor("azure-sandbox")
+def test_a_request_of_the_sdk_that_is_overheard_acts_once(running: Servers, repeated: dict[str, str]) -> None:
+    """A recorded SDK request that is sent again, with other unsigned fields, acts once."""
+    vendor = running.vendor("azure-sandbox")
     job, heard = vendor.create_job("queued"), list[Any]()
-    endpoint = house.endpoint(AZURE, "azure-sandbox")
-    connection = f"endpoint={endpoint}/;accesskey={house.access_key(AZURE, 'azure-sandbox')}"
+    endpoint = running.endpoint(AZURE, "azure-sandbox")
+    connection = f"endpoint={endpoint}/;accesskey={running.access_key(AZURE, 'azure-sandbox')}"
     with JobRouterClient.from_connection_string(
-        connection, connection_verify=house.certificate, raw_response_hook=heard.append
+        connection, connection_verify=running.certificate, raw_response_hook=heard.append
     ) as azure:
         azure.cancel_job(job)
     request = heard[-1].http_request
     before = len(vendor.log())
     kept = {name: value for name, value in request.headers.items() if name.lower() != NAME}
     answer = requests.post(
-        request.url, data=request.content, headers=kept | repeated, verify=house.certificate, timeout=20
+        request.url, data=request.content, headers=kept | repeated, verify=running.certificate, timeout=20
     )
     assert (answer.status_code, answer.json()) == (200, {})
     assert answer.headers["idempotent-replayed"] == "true"

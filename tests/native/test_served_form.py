@@ -28,7 +28,7 @@ def native(vendor: str) -> NativeApi:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_it_passes_the_lint(vendor: str, tmp_path: Path) -> None:
-    """What is true of the documents in specs/ is true of what is made of them."""
+    """The served form of each document passes the lint."""
     path = tmp_path / "served.yaml"
     path.write_text(yaml.safe_dump(native(vendor).api.document.content))
     assert lint.check(path) == []
@@ -69,7 +69,7 @@ def test_schemas_and_schemes_are_the_vendors(vendor: str) -> None:
 
 
 def test_nothing_of_it_is_written_twice() -> None:
-    """A change of the vendor's document is one of the served form."""
+    """The served form refers to the vendor's document, so a change there is a change here."""
     vendor = native("vonage-contact-center").vendor
     content = copy.deepcopy(vendor.api.document.content)
     content["paths"]["/interactions/jobs"]["get"]["parameters"].append(
@@ -91,7 +91,7 @@ def changed(vendor: str, change: Any) -> dict[str, Any]:
 
 
 def test_operations_that_are_nothing_to_jobgate_are_left_out() -> None:
-    """A vendor's document may have more than jobs, which nobody here could answer."""
+    """Operations that Jobgate cannot answer are left out of the served form."""
     other = {"operationId": "ping", "responses": {"200": {"description": "Pong."}}}
 
     def add(paths: Any) -> None:
@@ -120,7 +120,7 @@ def schemes(made: dict[str, Any], path: str, method: str) -> list[dict[str, list
 
 
 def test_each_operation_requires_the_scopes_of_what_it_does() -> None:
-    """Beside what the vendor's document requires, and by the document itself: tools and people read it there."""
+    """The served document names the scopes of each operation, beside the vendor's own security."""
     azure, vonage = (native(name).api.document.content for name in ("azure-job-router", "vonage-contact-center"))
     entra = ["https://communication.azure.com/.default"]
     for path, method, scope in (
@@ -157,13 +157,13 @@ def test_an_operation_that_anybody_may_ask_for_is_refused(security: list[Any]) -
     ],
 )
 def test_a_request_needs_the_scopes_of_all_that_it_may_ask_for(parts: Any, needed: set[str]) -> None:
-    """Who may be asking for anything must be allowed everything."""
+    """A request whose operation depends on its content needs the scopes of all possible ones."""
     assert native("vonage-contact-center").needed("changeJobStatus", parts) == needed
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_it_can_be_read(edge: Edge, vendor: str) -> None:
-    """It is there for everybody, as JSON and as a page."""
+    """Everybody can read the served document, as JSON and as a page."""
     answer = edge.ask("GET", f"/native/{vendor}/openapi.json", key=None)
     assert json.loads(answer.body) == native(vendor).api.document.content
     assert edge.ask("GET", f"/docs/{vendor}", key=None).status == 200

@@ -61,5 +61,5 @@ def test_a_breach_is_found(report: str, contract: str) -> None:
 
 
 def test_a_package_in_no_layer_is_found(report: str) -> None:
-    """Whoever adds a package has to say where it stands."""
+    """A package without a layer breaks the contract."""
     assert "stray" in report

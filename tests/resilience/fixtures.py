@@ -49,7 +49,7 @@ class Renewable(NoCredentials):
         return self.more >= 0
 
 
-class Way:
+class ScriptedPipeline:
     """One pipeline, and the vendor at its end."""
 
     def __init__(

@@ -11,99 +11,99 @@ from gateway.domain.model import Effect, HttpReply, HttpRequest
 from gateway.resilience.breaker import BreakerState
 from gateway.resilience.pipeline import Pipeline
 from gateway.resilience.policy import Policy
-from tests.resilience.fixtures import DONE, LATE, REFUSED, Way
+from tests.resilience.fixtures import DONE, LATE, REFUSED, ScriptedPipeline
 from tests.support.clock import FakeClock
 from tests.support.transport import Line, reply
 
 FAILURES = 5
 
 
-async def broken(*others: Line) -> Way:
-    """A way whose breaker has just opened."""
-    way = Way(*[reply(500)] * FAILURES, *others, attempts=1)
+async def broken(*others: Line) -> ScriptedPipeline:
+    """A pipeline whose breaker has just opened."""
+    scripted = ScriptedPipeline(*[reply(500)] * FAILURES, *others, attempts=1)
     for _ in range(FAILURES):
-        assert way.pipeline.breaker.state is BreakerState.CLOSED
-        await way.send()
-    assert way.pipeline.breaker.state is BreakerState.OPEN
-    return way
+        assert scripted.pipeline.breaker.state is BreakerState.CLOSED
+        await scripted.send()
+    assert scripted.pipeline.breaker.state is BreakerState.OPEN
+    return scripted
 
 
-async def suspension(way: Way) -> ConnectionSuspended:
+async def suspension(scripted: ScriptedPipeline) -> ConnectionSuspended:
     """Why nothing is sent."""
-    asked = way.asked
+    asked = scripted.asked
     with pytest.raises(ConnectionSuspended) as caught:
-        await way.send()
-    assert way.asked == asked
+        await scripted.send()
+    assert scripted.asked == asked
     return caught.value
 
 
 async def test_it_opens_after_five_failures_in_a_row() -> None:
-    """Then nothing is sent, and the answer says when to come again."""
-    way = await broken()
-    error = await suspension(way)
+    """After five failures in a row the breaker opens: nothing is sent, and the answer has Retry-After."""
+    scripted = await broken()
+    error = await suspension(scripted)
     assert 30 <= (error.explanation.retry_after or 0) <= 33
     assert error.may_be_retried
 
 
 async def test_one_success_starts_the_count_anew() -> None:
     """Four failures, an answer, four failures: still closed."""
-    way = Way(*[reply(500)] * 4, reply(404), *[reply(500)] * 4, attempts=1)
+    scripted = ScriptedPipeline(*[reply(500)] * 4, reply(404), *[reply(500)] * 4, attempts=1)
     for _ in range(9):
-        await way.send()
-    assert (way.pipeline.breaker.state, way.pipeline.breaker.failures) == (BreakerState.CLOSED, 4)
+        await scripted.send()
+    assert (scripted.pipeline.breaker.state, scripted.pipeline.breaker.failures) == (BreakerState.CLOSED, 4)
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 408, 409, 429])
 async def test_an_answer_is_no_failure(status: int) -> None:
-    """No 4xx counts, however many there are."""
-    way = Way(otherwise=reply(status), attempts=1)
+    """No number of 4xx answers opens the breaker."""
+    scripted = ScriptedPipeline(otherwise=reply(status), attempts=1)
     for _ in range(20):
-        await way.send()
-    assert way.pipeline.breaker.state is BreakerState.CLOSED
+        await scripted.send()
+    assert scripted.pipeline.breaker.state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize("line", [REFUSED, LATE], ids=str)
 async def test_no_answer_is_a_failure(line: Line) -> None:
     """Connections that cannot be made and replies that do not come count."""
-    way = Way(otherwise=line, attempts=1)
+    scripted = ScriptedPipeline(otherwise=line, attempts=1)
     for _ in range(FAILURES):
         with pytest.raises(VendorFailed):
-            await way.send(Effect.ONCE)
-    await suspension(way)
+            await scripted.send(Effect.ONCE)
+    await suspension(scripted)
 
 
 async def test_one_request_tries_and_closes_it() -> None:
     """After half a minute one request is let through; all the others wait for what comes of it."""
-    way = await broken(DONE, DONE)
-    way.clock.advance(33)
-    assert str(way.pipeline.breaker.state) == "half-open"
-    results = await asyncio.gather(*(way.send() for _ in range(50)), return_exceptions=True)
+    scripted = await broken(DONE, DONE)
+    scripted.clock.advance(33)
+    assert str(scripted.pipeline.breaker.state) == "half-open"
+    results = await asyncio.gather(*(scripted.send() for _ in range(50)), return_exceptions=True)
     assert [type(each) for each in results].count(ConnectionSuspended) == 49
-    assert way.asked == FAILURES + 1
-    assert way.pipeline.breaker.state is BreakerState.CLOSED
-    await way.send()
+    assert scripted.asked == FAILURES + 1
+    assert scripted.pipeline.breaker.state is BreakerState.CLOSED
+    await scripted.send()
 
 
 async def test_each_failed_try_makes_it_longer() -> None:
-    """30 seconds, 60, 90 and so on up to 300, and up to a tenth more."""
-    way = await broken(*[reply(500)] * 15)
+    """Each failed try lengthens the pause by 30 seconds up to 300, plus a tenth at most."""
+    scripted = await broken(*[reply(500)] * 15)
     for expected in [*range(30, 301, 30), 300, 300]:
-        left = way.pipeline.breaker.seconds_left
+        left = scripted.pipeline.breaker.seconds_left
         assert expected <= left <= expected * 1.1
-        way.clock.advance(left - 0.01)
-        await suspension(way)
-        way.clock.advance(0.02)
-        await way.send()
+        scripted.clock.advance(left - 0.01)
+        await suspension(scripted)
+        scripted.clock.advance(0.02)
+        await scripted.send()
 
 
 async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
-    """Who fails before anything was sent does not keep the others out."""
-    way = await broken(DONE)
-    way.clock.advance(33)
+    """A try that fails before it is sent leaves the try to the next request."""
+    scripted = await broken(DONE)
+    scripted.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await way.pipeline.send(way.outbound()._replace(announce=fail))
-    await way.send()
-    assert way.pipeline.breaker.state is BreakerState.CLOSED
+        await scripted.pipeline.send(scripted.outbound()._replace(announce=fail))
+    await scripted.send()
+    assert scripted.pipeline.breaker.state is BreakerState.CLOSED
 
 
 async def fail() -> None:
@@ -113,11 +113,11 @@ async def fail() -> None:
 
 async def test_late_answers_of_earlier_requests_change_nothing() -> None:
     """What was sent before it opened and is answered afterwards neither closes it nor keeps it open for longer."""
-    way = await broken()
-    until = way.pipeline.breaker.seconds_left
-    way.pipeline.breaker.failed(tries=False)
-    way.pipeline.breaker.succeeded(tries=False)
-    assert (way.pipeline.breaker.state, way.pipeline.breaker.seconds_left) == (BreakerState.OPEN, until)
+    scripted = await broken()
+    until = scripted.pipeline.breaker.seconds_left
+    scripted.pipeline.breaker.failed(tries=False)
+    scripted.pipeline.breaker.succeeded(tries=False)
+    assert (scripted.pipeline.breaker.state, scripted.pipeline.breaker.seconds_left) == (BreakerState.OPEN, until)
 
 
 class Silent:
@@ -135,19 +135,19 @@ class Silent:
 
 @pytest.mark.parametrize(("seconds", "state"), [(0.001, "closed"), (1.9, "closed"), (2.1, "open"), (10.0, "open")])
 async def test_clients_in_a_hurry_open_nothing(seconds: float, state: str) -> None:
-    """Silence counts only where the vendor had the time to answer; else one client could shut out all the others."""
-    way = Way()
-    way.pipeline = Pipeline(way.clock, Silent(way.clock), Policy(attempts=1))
+    """A timeout counts as failure only if the vendor had enough time, so that no client can shut out others."""
+    scripted = ScriptedPipeline()
+    scripted.pipeline = Pipeline(scripted.clock, Silent(scripted.clock), Policy(attempts=1))
     for _ in range(FAILURES):
         with pytest.raises(VendorTimedOut):
-            await way.send(seconds=seconds)
-    assert str(way.pipeline.breaker.state) == state
+            await scripted.send(seconds=seconds)
+    assert str(scripted.pipeline.breaker.state) == state
 
 
 async def test_it_opens_between_the_attempts_of_a_request() -> None:
-    """Whoever is about to send again is told what the vendor did last."""
-    way = Way(otherwise=VendorUnreachable("refused"), breaker_failures=2)
+    """If the breaker opens between two attempts, the answer is the vendor's last one."""
+    scripted = ScriptedPipeline(otherwise=VendorUnreachable("refused"), breaker_failures=2)
     with pytest.raises(VendorUnreachable):
-        await way.send(Effect.ONCE)
-    assert way.asked == 2
-    assert (await Way(*[reply(500)] * 2, breaker_failures=2).send()).reply.status == 500
+        await scripted.send(Effect.ONCE)
+    assert scripted.asked == 2
+    assert (await ScriptedPipeline(*[reply(500)] * 2, breaker_failures=2).send()).reply.status == 500

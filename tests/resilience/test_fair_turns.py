@@ -1,4 +1,4 @@
-"""Callers of one connection take turns: one who floods it takes nothing from the others."""
+"""Callers of one connection take turns: a flood of one caller takes nothing from the others."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Timeline(FakeClock):
                     future.set_result(None)
 
 
-class Town:
+class SharedConnection:
     """A connection with little room, a vendor that takes a tenth of a second, and callers of it."""
 
     def __init__(self, quota: Quota | None = None, **policy: float) -> None:
@@ -98,39 +98,39 @@ class Town:
 
 @pytest.mark.parametrize(("at_once", "waiting"), [(4, 1), (4, 20), (4, 200)], ids=str)
 async def test_a_flood_of_one_caller_does_not_keep_another_out(at_once: int, waiting: int) -> None:
-    """B is served each time, after one request of A's at most, and A has all the rest."""
-    town = Town(at_once=at_once, waiting=waiting)
-    await town.flooded()
-    assert (town.served["B"], town.refused["B"]) == (60, 0)
-    assert town.longest["B"] <= 2_000 * SERVICE_SECONDS + 1
-    assert town.served["A"] >= 60
+    """During a flood of A, each request of B is served after at most one of A's."""
+    shared = SharedConnection(at_once=at_once, waiting=waiting)
+    await shared.flooded()
+    assert (shared.served["B"], shared.refused["B"]) == (60, 0)
+    assert shared.longest["B"] <= 2_000 * SERVICE_SECONDS + 1
+    assert shared.served["A"] >= 60
 
 
 @pytest.mark.parametrize("at_once", [4, 200])
 async def test_nor_from_the_quota(at_once: int) -> None:
-    """The vendor takes ten requests a second: B has each second one of them, whenever it wants it."""
-    town = Town(Quota(10, 1.0), at_once=at_once, waiting=50)
-    await town.flooded()
-    assert (town.served["B"], town.refused["B"]) == (60, 0)
-    assert town.longest["B"] <= 1_000
-    assert town.served["A"] >= 60
+    """During a flood of A, B gets its share of the vendor's quota."""
+    shared = SharedConnection(Quota(10, 1.0), at_once=at_once, waiting=50)
+    await shared.flooded()
+    assert (shared.served["B"], shared.refused["B"]) == (60, 0)
+    assert shared.longest["B"] <= 1_000
+    assert shared.served["A"] >= 60
 
 
 async def test_a_slot_goes_to_who_has_the_fewest() -> None:
-    """Three callers that want all there is have a third each."""
-    town = Town(at_once=9, waiting=100)
-    tasks = [asyncio.create_task(town.client(name, 200)) for name in "AAAAAAAAAAAAAAAAAAAABBBBBBBBBBCCCCC"]
-    stop = asyncio.create_task(town.clock.sleep(10))
-    await town.clock.run(stop)
+    """Three callers that flood a connection get a third each."""
+    shared = SharedConnection(at_once=9, waiting=100)
+    tasks = [asyncio.create_task(shared.client(name, 200)) for name in "AAAAAAAAAAAAAAAAAAAABBBBBBBBBBCCCCC"]
+    stop = asyncio.create_task(shared.clock.sleep(10))
+    await shared.clock.run(stop)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert max(town.served.values()) - min(town.served.values()) <= 9
-    assert not town.refused
+    assert max(shared.served.values()) - min(shared.served.values()) <= 9
+    assert not shared.refused
 
 
 async def test_in_a_full_queue_the_longest_makes_room() -> None:
-    """Whoever fills the queue loses the last place in it; whoever has as many as the others is refused."""
+    """In a full queue, the caller with the most requests loses its last place to one with fewer."""
     clock = FakeClock()
     slots, deadline = Slots(clock, 1, 3), clock.monotonic() + 60
     await slots.acquire("A", deadline)
@@ -152,7 +152,7 @@ async def test_in_a_full_queue_the_longest_makes_room() -> None:
 
 
 async def test_every_surface_says_whose_turn_it_takes(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads, lists, actions and previews take the turns of whoever asked."""
+    """Reads, lists, actions and previews of every surface take their own caller's turn."""
     seen: list[str] = []
     acquire = Slots.acquire
 

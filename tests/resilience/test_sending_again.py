@@ -11,7 +11,7 @@ import pytest
 from gateway.domain.errors import JobgateError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome
 from gateway.resilience.policy import RULES, AttemptResult, attempt_result
-from tests.resilience.fixtures import BROKEN, DONE, LATE, REFUSED, Renewable, Way, documented, throttled
+from tests.resilience.fixtures import BROKEN, DONE, LATE, REFUSED, Renewable, ScriptedPipeline, documented, throttled
 from tests.support.transport import Line, reply
 
 SEEN: dict[AttemptResult, Line] = {
@@ -31,40 +31,40 @@ EVERY = [pytest.param(seen, effect, id=f"{seen}-{effect}") for seen in SEEN for 
 @pytest.mark.parametrize(("seen", "effect"), EVERY)
 async def test_the_table_is_what_is_done(seen: AttemptResult, effect: Effect) -> None:
     """After each observation a request of each effect is sent again, or is not, as the table says."""
-    way = Way(SEEN[seen], otherwise=DONE)
+    scripted = ScriptedPipeline(SEEN[seen], otherwise=DONE)
     again = effect in RULES[seen].sent_again
     try:
-        carried = await way.send(effect)
+        carried = await scripted.send(effect)
     except JobgateError:
         assert not again
     else:
         assert again == (carried.reply == DONE)
-    assert (way.asked, way.announced) == ((2, 2) if again else (1, 1))
+    assert (scripted.asked, scripted.announced) == ((2, 2) if again else (1, 1))
 
 
 @pytest.mark.parametrize("line", [reply(500), reply(503), LATE, BROKEN, REFUSED], ids=str)
 async def test_there_is_an_end_to_it(line: Line) -> None:
-    """Three times, and the last answer stands."""
-    way = Way(otherwise=line)
+    """A request is sent at most three times, and the last answer counts."""
+    scripted = ScriptedPipeline(otherwise=line)
     if isinstance(line, Exception):
         with pytest.raises(type(line)):
-            await way.send()
+            await scripted.send()
     else:
-        assert (await way.send()).reply == line
-    assert way.asked == 3
+        assert (await scripted.send()).reply == line
+    assert scripted.asked == 3
 
 
 async def test_a_429_that_the_document_does_not_name() -> None:
-    """It may mean anything, so an action is not sent again; a read is."""
+    """After an undocumented 429, a read is sent again and an action is not."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
-        way = Way(throttled(), DONE)
-        await way.pipeline.send(way.outbound(effect)._replace(observe=attempt_result))
-        assert way.asked == asked
+        scripted = ScriptedPipeline(throttled(), DONE)
+        await scripted.pipeline.send(scripted.outbound(effect)._replace(observe=attempt_result))
+        assert scripted.asked == asked
 
 
-def failing_at(way: Way, times: list[float], _request: HttpRequest) -> HttpReply:
+def failing_at(scripted: ScriptedPipeline, times: list[float], _request: HttpRequest) -> HttpReply:
     """Fail, and note the time."""
-    times.append(way.clock.monotonic())
+    times.append(scripted.clock.monotonic())
     return reply(500)
 
 
@@ -72,10 +72,10 @@ async def test_the_delay_is_drawn_and_grows() -> None:
     """Full jitter: between nothing and twice as long as before, up to the longest; no two alike."""
     waited: list[list[float]] = []
     for _ in range(60):
-        way = Way(otherwise=reply(500), attempts=5, longest_delay_seconds=0.5, budget_saved=100)
+        scripted = ScriptedPipeline(otherwise=reply(500), attempts=5, longest_delay_seconds=0.5, budget_saved=100)
         times: list[float] = []
-        way.transport.otherwise = partial(failing_at, way, times)
-        await way.send()
+        scripted.transport.otherwise = partial(failing_at, scripted, times)
+        await scripted.send()
         waited.append([after - before for before, after in pairwise(times)])
     longest = [max(each) for each in zip(*waited, strict=True)]
     for length, most in zip(longest, (0.2, 0.4, 0.5, 0.5), strict=True):
@@ -84,71 +84,71 @@ async def test_the_delay_is_drawn_and_grows() -> None:
 
 
 async def test_the_vendors_hint_is_obeyed_where_it_fits() -> None:
-    """Retry-After makes the delay longer, in either form."""
+    """Both forms of Retry-After lengthen the delay."""
     for hint in ("4", "Mon, 05 Jan 2026 10:00:04 GMT"):
-        way = Way(throttled(hint), DONE)
-        begun = way.clock.monotonic()
-        assert (await way.send()).reply == DONE
-        assert way.clock.monotonic() - begun == 4
+        scripted = ScriptedPipeline(throttled(hint), DONE)
+        begun = scripted.clock.monotonic()
+        assert (await scripted.send()).reply == DONE
+        assert scripted.clock.monotonic() - begun == 4
 
 
 @pytest.mark.parametrize("hint", ["10", "1000000000", "Mon, 05 Jan 2026 10:01:00 GMT"])
 async def test_a_hint_beyond_the_deadline_is_passed_on(hint: str) -> None:
-    """Nobody waits for what comes too late: the answer stands, at once."""
-    way = Way(throttled(hint), DONE)
-    begun = way.clock.monotonic()
-    assert (await way.send()).reply == throttled(hint)
-    assert (way.asked, way.clock.monotonic()) == (1, begun)
+    """A Retry-After beyond the deadline ends the attempts immediately."""
+    scripted = ScriptedPipeline(throttled(hint), DONE)
+    begun = scripted.clock.monotonic()
+    assert (await scripted.send()).reply == throttled(hint)
+    assert (scripted.asked, scripted.clock.monotonic()) == (1, begun)
 
 
 @pytest.mark.parametrize("hint", ["-1", "soon", "", "0"])
 async def test_a_hint_without_sense_is_none(hint: str) -> None:
-    """What is no time to wait counts as if it were not there."""
-    way = Way(throttled(hint), DONE)
-    begun = way.clock.monotonic()
-    assert (await way.send()).reply == DONE
-    assert way.clock.monotonic() - begun <= 0.2
+    """An invalid Retry-After is ignored."""
+    scripted = ScriptedPipeline(throttled(hint), DONE)
+    begun = scripted.clock.monotonic()
+    assert (await scripted.send()).reply == DONE
+    assert scripted.clock.monotonic() - begun <= 0.2
 
 
 async def test_no_attempt_begins_after_the_deadline() -> None:
-    """A delay that does not fit is not begun."""
+    """No attempt begins after the deadline, and no delay that would end after it."""
     for _ in range(50):
-        way = Way(otherwise=reply(500), first_delay_seconds=1, longest_delay_seconds=1)
-        begun = way.clock.monotonic()
-        await way.send(seconds=0.5)
-        assert way.clock.monotonic() - begun < 0.5
+        scripted = ScriptedPipeline(otherwise=reply(500), first_delay_seconds=1, longest_delay_seconds=1)
+        begun = scripted.clock.monotonic()
+        await scripted.send(seconds=0.5)
+        assert scripted.clock.monotonic() - begun < 0.5
 
 
 async def test_a_budget_keeps_a_vendors_trouble_small() -> None:
-    """However much fails, what is sent again is a fifth, one a second, and what was saved."""
-    way = Way(otherwise=reply(500), breaker_failures=1_000)
-    begun, requests = way.clock.monotonic(), 400
+    """Retries are limited to a fifth of the requests, one a second, and the saved budget."""
+    scripted = ScriptedPipeline(otherwise=reply(500), breaker_failures=1_000)
+    begun, requests = scripted.clock.monotonic(), 400
     for _ in range(requests):
-        await way.send()
-        way.clock.advance(0.02)
-    seconds = way.clock.monotonic() - begun
-    again = way.asked - requests
+        await scripted.send()
+        scripted.clock.advance(0.02)
+    seconds = scripted.clock.monotonic() - begun
+    again = scripted.asked - requests
     assert 0.15 * requests < again <= 0.2 * requests + seconds + 10
-    assert way.pipeline.retries_left == 0
+    assert scripted.pipeline.retries_left == 0
 
 
 async def test_a_token_that_has_ended_is_replaced_once() -> None:
     """401 is followed by one attempt with a new token, at once and beside the others; a second 401 stands."""
     for script, asked, status in (((401, 200), 2, 200), ((401, 401), 2, 401), ((401, 500, 500, 200), 4, 200)):
-        way = Way(*(reply(each) for each in script))
+        scripted = ScriptedPipeline(*(reply(each) for each in script))
         credentials = Renewable(more=5)
-        begun = way.clock.monotonic()
-        carried = await way.pipeline.send(way.outbound()._replace(credentials=credentials))
-        assert (carried.reply.status, way.asked, len(set(credentials.given))) == (status, asked, asked)
-        assert [each.headers["Authorization"] for each in way.transport.requests] == credentials.given
-        assert asked > 2 or way.clock.monotonic() == begun
+        begun = scripted.clock.monotonic()
+        carried = await scripted.pipeline.send(scripted.outbound()._replace(credentials=credentials))
+        assert (carried.reply.status, scripted.asked, len(set(credentials.given))) == (status, asked, asked)
+        assert [each.headers["Authorization"] for each in scripted.transport.requests] == credentials.given
+        assert asked > 2 or scripted.clock.monotonic() == begun
 
 
 async def test_credentials_that_cannot_be_renewed() -> None:
-    """Where there is nothing newer, 401 is the answer."""
-    way = Way(reply(401))
-    await way.pipeline.send(way.outbound()._replace(credentials=Renewable(more=0)))
-    assert way.asked == 1
+    """If the credentials cannot be renewed, the answer is 401."""
+    scripted = ScriptedPipeline(reply(401))
+    await scripted.pipeline.send(scripted.outbound()._replace(credentials=Renewable(more=0)))
+    assert scripted.asked == 1
 
 
 FATES = [
@@ -163,18 +163,18 @@ FATES = [
 async def test_the_doubt_about_one_attempt_outlasts_the_others(
     script: list[Line], effect: Effect, outcome: Outcome | None
 ) -> None:
-    """Where one attempt may have been carried out, no later one makes it `not_sent`."""
-    way = Way(*[type(each)(str(each)) if isinstance(each, JobgateError) else each for each in script])
+    """If one attempt may have been carried out, no later one makes the outcome `not_sent`."""
+    scripted = ScriptedPipeline(*[type(each)(str(each)) if isinstance(each, JobgateError) else each for each in script])
     with pytest.raises(VendorUnreachable) as caught:
-        await way.send(effect)
+        await scripted.send(effect)
     assert caught.value.explanation.outcome == outcome
 
 
 async def test_an_answer_after_a_doubt_is_doubtful() -> None:
-    """What is refused the second time may have been done the first time."""
-    assert (await Way(reply(500), reply(409)).send(Effect.REPEATABLE)).is_doubtful
-    assert not (await Way(throttled(), reply(409)).send(Effect.REPEATABLE)).is_doubtful
-    assert not (await Way(reply(409)).send(Effect.REPEATABLE)).is_doubtful
+    """A refusal after an attempt with unknown outcome leaves the outcome unknown."""
+    assert (await ScriptedPipeline(reply(500), reply(409)).send(Effect.REPEATABLE)).is_doubtful
+    assert not (await ScriptedPipeline(throttled(), reply(409)).send(Effect.REPEATABLE)).is_doubtful
+    assert not (await ScriptedPipeline(reply(409)).send(Effect.REPEATABLE)).is_doubtful
 
 
 class OnlyOne(Renewable):
@@ -188,10 +188,10 @@ class OnlyOne(Renewable):
 
 
 async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None:
-    """Where a new token cannot be had, the action is what the first answer made it: refused."""
-    way = Way(reply(401))
+    """If no new token can be fetched after 401, the action stays refused."""
+    scripted = ScriptedPipeline(reply(401))
     with pytest.raises(VendorTimedOut) as caught:
-        await way.pipeline.send(way.outbound(Effect.ONCE)._replace(credentials=OnlyOne()))
+        await scripted.pipeline.send(scripted.outbound(Effect.ONCE)._replace(credentials=OnlyOne()))
     assert caught.value.explanation.outcome is Outcome.REJECTED
 
 

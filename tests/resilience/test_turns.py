@@ -1,4 +1,4 @@
-"""Who may send when: so many at once, a short queue, and the vendor's quota."""
+"""Turns: a limit of concurrent requests, a short queue, and the vendor's quota."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gateway.domain.errors import ConnectionBusy
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Quota
 from gateway.resilience.pipeline import FinalReply, NoCredentials, OutboundRequest, Pipeline
 from gateway.resilience.policy import Policy
-from tests.resilience.fixtures import DONE, Way
+from tests.resilience.fixtures import DONE, ScriptedPipeline
 
 
 class Slow:
@@ -32,7 +32,7 @@ class Slow:
         return await self.under_way[-1]
 
 
-class Hall:
+class SmallPipeline:
     """A pipeline with little room."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
@@ -54,48 +54,48 @@ async def turns() -> None:
 
 
 async def test_so_many_at_once_and_so_many_wait() -> None:
-    """The others are told at once to come again."""
-    hall = Hall(3, 2)
-    tasks = [hall.come(str(number)) for number in range(7)]
+    """Requests beyond the slots and the queue are refused immediately with Retry-After."""
+    small = SmallPipeline(3, 2)
+    tasks = [small.come(str(number)) for number in range(7)]
     await turns()
-    slots = hall.pipeline.slots
-    assert (slots.in_use, slots.waiting, len(hall.vendor.under_way)) == (3, 2, 3)
+    slots = small.pipeline.slots
+    assert (slots.in_use, slots.waiting, len(small.vendor.under_way)) == (3, 2, 3)
     for task in tasks[5:]:
         error = task.exception()
         assert isinstance(error, ConnectionBusy)
         assert error.explanation.retry_after == 1
     for _ in range(5):
-        next(each for each in hall.vendor.under_way if not each.done()).set_result(DONE)
+        next(each for each in small.vendor.under_way if not each.done()).set_result(DONE)
         await turns()
     await asyncio.gather(*tasks[:5])
-    assert hall.vendor.names == list("01234"), "first come, first served"
+    assert small.vendor.names == list("01234"), "first come, first served"
     assert (slots.in_use, slots.waiting) == (0, 0)
 
 
 async def test_nobody_waits_beyond_the_deadline() -> None:
-    """Whose turn does not come in time is told so, and leaves the queue."""
-    hall = Hall(1, 5)
-    first = hall.come()
+    """A request whose turn does not come before its deadline is refused and leaves the queue."""
+    small = SmallPipeline(1, 5)
+    first = small.come()
     await turns()
     with pytest.raises(ConnectionBusy):
-        await hall.come(seconds=0.02)
-    assert hall.pipeline.slots.waiting == 0
-    hall.vendor.under_way[0].set_result(DONE)
+        await small.come(seconds=0.02)
+    assert small.pipeline.slots.waiting == 0
+    small.vendor.under_way[0].set_result(DONE)
     await first
 
 
 async def test_who_goes_away_leaves_room() -> None:
     """Cancelled requests, waiting or under way, give their places back."""
-    hall = Hall(1, 5)
-    first, second, third = hall.come("1"), hall.come("2"), hall.come("3")
+    small = SmallPipeline(1, 5)
+    first, second, third = small.come("1"), small.come("2"), small.come("3")
     await turns()
     second.cancel()
     first.cancel()
     await turns()
-    assert hall.vendor.names == ["1", "3"]
-    hall.vendor.under_way[1].set_result(DONE)
+    assert small.vendor.names == ["1", "3"]
+    small.vendor.under_way[1].set_result(DONE)
     await third
-    assert (hall.pipeline.slots.in_use, hall.pipeline.slots.waiting) == (0, 0)
+    assert (small.pipeline.slots.in_use, small.pipeline.slots.waiting) == (0, 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -105,41 +105,41 @@ async def test_who_goes_away_leaves_room() -> None:
     pauses=st.lists(st.floats(0, 2), min_size=1, max_size=20),
 )
 def test_no_window_has_more_than_the_quota(requests: int, seconds: float, pauses: list[float]) -> None:
-    """Wherever a vendor begins to count, it never counts more, and nothing is held back that it would take."""
+    """No window of the quota's length has more requests than the quota, and none is delayed needlessly."""
     asyncio.run(check_quota(Quota(requests, seconds), pauses))
 
 
 async def check_quota(quota: Quota, pauses: list[float]) -> None:
     """Send as fast as it goes, with pauses between, and count."""
-    way = Way(otherwise=DONE, quota=quota)
+    scripted = ScriptedPipeline(otherwise=DONE, quota=quota)
     times: list[float] = []
     paused = 0.0
     for number in range(3 * quota.requests):
-        await way.send(seconds=1_000)
-        times.append(way.clock.monotonic())
+        await scripted.send(seconds=1_000)
+        times.append(scripted.clock.monotonic())
         if number % quota.requests == 0:
             pause = pauses[number // quota.requests % len(pauses)]
-            way.clock.advance(pause)
+            scripted.clock.advance(pause)
             paused += pause
     for number, begin in enumerate(times):
         assert bisect_left(times, begin + quota.seconds - 1e-6) - number <= quota.requests
-    busy = way.clock.monotonic() - times[0] - paused
+    busy = scripted.clock.monotonic() - times[0] - paused
     assert busy <= 3.6 * quota.seconds + 1
 
 
 async def test_a_turn_after_the_deadline_is_refused_at_once() -> None:
-    """With the time at which there will be one."""
-    way = Way(otherwise=DONE, quota=Quota(10, 100.0))
-    await way.send()
-    begun = way.clock.monotonic()
+    """A turn that would come after the deadline is refused immediately, with the time of the next turn."""
+    scripted = ScriptedPipeline(otherwise=DONE, quota=Quota(10, 100.0))
+    await scripted.send()
+    begun = scripted.clock.monotonic()
     with pytest.raises(ConnectionBusy) as caught:
-        await way.send(seconds=5)
+        await scripted.send(seconds=5)
     assert caught.value.explanation.retry_after == 10
-    assert way.clock.monotonic() == begun
-    assert (way.asked, way.pipeline.quota_left) == (1, 0)
+    assert scripted.clock.monotonic() == begun
+    assert (scripted.asked, scripted.pipeline.quota_left) == (1, 0)
 
 
 def test_workers_share_a_quota() -> None:
-    """Together they never send more."""
+    """Workers share a quota, so that together they never send more."""
     assert Quota(1_000, 10).shared_by(3) == Quota(333, 10)
     assert Quota(1, 10).shared_by(3) == Quota(1, 10)

@@ -140,6 +140,7 @@ def test_nobody_gets_in_without_credentials(client: VendorClient) -> None:
     errors = client.specification.errors
     documented = errors.meanings[Meaning.UNAUTHENTICATED][0]
     envelope = errors.envelopes[documented.envelope or next(iter(errors.envelopes))]
+    assert client.specification.api.operations
     for operation in client.specification.api.operations.values():
         request = client.request(operation, **operation.example)
         for proof in ({}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic eA=="}, {"Authorization": ""}):

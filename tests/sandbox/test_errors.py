@@ -84,6 +84,7 @@ def test_what_every_request_carries_is_required(name: str, operation_id: str, cl
     """Without the version that every request to the vendor carries, or with another, a request is invalid."""
     client = clients[name]
     operation = operation_of(client, operation_id)
+    assert client.specification.request.rules
     for rule in client.specification.request.rules:
         other = {rule.place.location: {rule.place.keys[0]: "other"}}
         answer = client.send(client.request(operation, **{**example_of(client, operation), **other}))

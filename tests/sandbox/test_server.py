@@ -81,6 +81,7 @@ def test_nothing_is_known_before_the_start() -> None:
 
 def test_addresses(server: SandboxServer) -> None:
     """Every vendor is below its name, at the path that its document's server has."""
+    assert VENDORS
     for name, (_, specification) in VENDORS.items():
         path = specification.api.document.content["servers"][0]["url"].partition("://")[2].partition("/")[2]
         assert server.endpoint(name) == f"{server.url}/{name}" + (f"/{path}" if path else "")

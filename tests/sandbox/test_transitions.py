@@ -188,6 +188,7 @@ def test_jobs_move_by_themselves_when_the_clock_is_on(client: VendorClient, cloc
     """With the clock on, a job makes the first transition out of its status each time the seconds are over."""
     clock.advance(1_000)
     client.vendor.configure(clock_seconds=10)
+    assert client.specification.transitions
     for origin in client.specification.statuses:
         job_id = client.vendor.create_job(origin)
         for status in journey(client.specification, origin):
@@ -219,6 +220,7 @@ def test_the_clock_counts_from_when_it_is_switched_on(client: VendorClient, cloc
 
 def test_every_system_transition_can_be_made_by_hand(client: VendorClient) -> None:
     """Each transition of the document is possible by hand, whether it is the first of its status or not."""
+    assert client.specification.transitions
     for origin, to in client.specification.transitions:
         job_id = client.vendor.create_job(origin)
         client.vendor.advance(job_id, to)
@@ -240,6 +242,8 @@ def test_other_system_transitions_are_refused(client: VendorClient) -> None:
 
 def test_a_moved_job_can_be_acted_on(client: VendorClient) -> None:
     """A job that was moved by hand has what a job of its new status has, so that actions on it succeed."""
+    assert all(mapping.from_statuses for mapping in client.specification.actions.values())
+    assert client.specification.actions
     for action, mapping in client.specification.actions.items():
         for status in mapping.from_statuses:
             job_id = client.vendor.create_job(next(iter(client.specification.statuses)))

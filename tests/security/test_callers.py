@@ -1,4 +1,4 @@
-"""Who calls: keys are known by their hash only, end when they should, and open nothing else."""
+"""Callers: keys are stored by their hash, end in time, and identify only their own caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT = ApiKey(MADE.id, BOB, MADE.digest, NOW, NOW + timedelta(days=1))
 
 @pytest.mark.parametrize(("key", "caller"), [("key-of-alice", ALICE), ("key-of-bob", BOB)])
 def test_a_key_tells_who_calls(key: str, caller: Caller) -> None:
-    """Each key is its caller's."""
+    """A key identifies its caller."""
     assert KEYRING.identify(key, NOW) == caller
 
 
@@ -51,7 +51,7 @@ def test_a_key_tells_who_calls(key: str, caller: Caller) -> None:
     ],
 )
 def test_no_other_key_is_anybodys(key: str) -> None:
-    """What is not exactly a key, or no text at all, identifies nobody and raises nothing."""
+    """Anything but an exact key identifies nobody and raises nothing."""
     KEYRING.replace([KEPT])
     assert KEYRING.identify(key, NOW) is None
 
@@ -64,7 +64,7 @@ def test_any_text_can_be_a_key_of_the_settings(key: str) -> None:
 
 
 def test_nobody_is_known_where_there_are_no_keys() -> None:
-    """Without keys nobody gets in, not even with an empty one."""
+    """Without any keys nobody is identified, not even by an empty key."""
     assert Keyring({}).identify("", NOW) is None
     assert len(Keyring({})) == 0
 
@@ -83,7 +83,7 @@ def test_nobody_is_known_where_there_are_no_keys() -> None:
     ],
 )
 def test_a_key_opens_while_it_is_good(key: ApiKey, caller: Caller | None) -> None:
-    """Until it ends or is revoked; and only together with its own id."""
+    """A key works until it ends or is revoked, and only with its own id."""
     assert Keyring({}, [key]).identify(MADE.text, NOW) == caller
 
 
@@ -96,7 +96,7 @@ def test_keys_come_and_go() -> None:
 
 
 def test_use_is_noted_once() -> None:
-    """When a key was used is told once; a wrong key, or one that has ended, was not used."""
+    """Each use of a valid key is reported once."""
     keyring = Keyring({}, [KEPT])
     keyring.identify(new_key().text, NOW)
     keyring.identify(MADE.text, NOW + timedelta(days=2))

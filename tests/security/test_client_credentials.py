@@ -23,7 +23,7 @@ ANY = HttpRequest("GET", "https://vendor.test/", {})
 SECONDS = 10.0
 
 
-class Desk:
+class TokenCredentials:
     """Credentials, and the token endpoint that they ask."""
 
     def __init__(self, *script: Line) -> None:
@@ -54,9 +54,9 @@ class Desk:
 
 async def test_the_request_is_the_one_of_the_documents() -> None:
     """A form with grant, client, secret and scopes goes to the token endpoint, and nowhere else."""
-    desk = Desk(token("abc"))
-    assert await desk.bearer() == "Bearer abc"
-    (sent,) = desk.transport.requests
+    tokens = TokenCredentials(token("abc"))
+    assert await tokens.bearer() == "Bearer abc"
+    (sent,) = tokens.transport.requests
     assert (sent.method, sent.url) == ("POST", TOKEN_URL)
     assert sent.headers == {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     assert parse_qs(sent.content.decode(), strict_parsing=True) == {
@@ -65,41 +65,41 @@ async def test_the_request_is_the_one_of_the_documents() -> None:
         "client_secret": [CLIENT_SECRET],
         "scope": ["interaction-content:read other"],
     }
-    assert desk.transport.deadlines == [desk.clock.monotonic() + SECONDS]
+    assert tokens.transport.deadlines == [tokens.clock.monotonic() + SECONDS]
 
 
 @pytest.mark.parametrize("seconds", [7_200, "7200", 900, 900.5, 61])
 async def test_a_token_is_kept_until_shortly_before_its_end(seconds: Any) -> None:
-    """The token serves until 30 seconds before the end that the vendor named, whatever that is."""
-    desk = Desk(token("first", seconds), token("second", seconds))
-    assert await desk.bearer() == "Bearer first"
-    desk.clock.advance(float(seconds) - EARLY_SECONDS)
-    assert await desk.bearer() == "Bearer first"
-    desk.clock.advance(0.001)
-    assert await desk.bearer() == "Bearer second"
-    assert await desk.bearer() == "Bearer second"
-    assert len(desk.transport.requests) == 2
+    """A token is used until 30 seconds before the end that the vendor named."""
+    tokens = TokenCredentials(token("first", seconds), token("second", seconds))
+    assert await tokens.bearer() == "Bearer first"
+    tokens.clock.advance(float(seconds) - EARLY_SECONDS)
+    assert await tokens.bearer() == "Bearer first"
+    tokens.clock.advance(0.001)
+    assert await tokens.bearer() == "Bearer second"
+    assert await tokens.bearer() == "Bearer second"
+    assert len(tokens.transport.requests) == 2
 
 
 @pytest.mark.parametrize("seconds", [60, 29, 1, 0.5])
 async def test_a_short_life_is_used_by_half(seconds: float) -> None:
     """A token that ends soon serves all who come in the first half of its life, so that they do not fetch one each."""
-    desk = Desk(token("first", seconds), token("second", seconds))
-    assert {*await asyncio.gather(*(desk.bearer() for _ in range(20)))} == {"Bearer first"}
-    desk.clock.advance(seconds / 2)
-    assert await desk.bearer() == "Bearer first"
-    desk.clock.advance(seconds / 1_000)
+    tokens = TokenCredentials(token("first", seconds), token("second", seconds))
+    assert {*await asyncio.gather(*(tokens.bearer() for _ in range(20)))} == {"Bearer first"}
+    tokens.clock.advance(seconds / 2)
+    assert await tokens.bearer() == "Bearer first"
+    tokens.clock.advance(seconds / 1_000)
     await passed()
-    assert await desk.bearer() == "Bearer second"
-    assert len(desk.transport.requests) == 2
+    assert await tokens.bearer() == "Bearer second"
+    assert len(tokens.transport.requests) == 2
 
 
 async def test_many_requests_at_once_fetch_one_token() -> None:
     """Twenty requests that need a token at the same time make one request for it."""
-    desk = Desk(token("only"))
-    headers = await asyncio.gather(*(desk.bearer() for _ in range(20)))
+    tokens = TokenCredentials(token("only"))
+    headers = await asyncio.gather(*(tokens.bearer() for _ in range(20)))
     assert set(headers) == {"Bearer only"}
-    assert len(desk.transport.requests) == 1
+    assert len(tokens.transport.requests) == 1
 
 
 async def passed() -> None:
@@ -109,34 +109,34 @@ async def passed() -> None:
 
 
 async def test_a_token_is_renewed_while_it_serves() -> None:
-    """In its last minute one request has a new one fetched, and neither it nor any other waits for that."""
-    desk = Desk(token("old", 600), token("new", 600))
-    await desk.bearer()
-    desk.clock.advance(539)
-    assert await desk.bearer() == "Bearer old"
+    """In a token's last minute one request starts its renewal, and no request waits for it."""
+    tokens = TokenCredentials(token("old", 600), token("new", 600))
+    await tokens.bearer()
+    tokens.clock.advance(539)
+    assert await tokens.bearer() == "Bearer old"
     await passed()
-    assert len(desk.transport.requests) == 1
-    desk.clock.advance(1)
-    assert {*await asyncio.gather(*(desk.bearer() for _ in range(9)))} == {"Bearer old"}
+    assert len(tokens.transport.requests) == 1
+    tokens.clock.advance(1)
+    assert {*await asyncio.gather(*(tokens.bearer() for _ in range(9)))} == {"Bearer old"}
     await passed()
-    assert await desk.bearer() == "Bearer new"
-    assert len(desk.transport.requests) == 2
+    assert await tokens.bearer() == "Bearer new"
+    assert len(tokens.transport.requests) == 2
 
 
 async def test_a_renewal_that_fails_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """The old token serves on, and ten seconds later it is tried again."""
-    desk = Desk(token("old", 600), reply(500), token("new", 600))
-    await desk.bearer()
-    desk.clock.advance(541)
+    """After a failed renewal the old token stays in use, and the renewal is tried again ten seconds later."""
+    tokens = TokenCredentials(token("old", 600), reply(500), token("new", 600))
+    await tokens.bearer()
+    tokens.clock.advance(541)
     for _ in range(9):
-        assert await desk.bearer() == "Bearer old"
+        assert await tokens.bearer() == "Bearer old"
         await passed()
-    assert len(desk.transport.requests) == 2
+    assert len(tokens.transport.requests) == 2
     assert "could not be renewed early: vendor-error" in caplog.text
-    desk.clock.advance(10)
-    await desk.bearer()
+    tokens.clock.advance(10)
+    await tokens.bearer()
     await passed()
-    assert await desk.bearer() == "Bearer new"
+    assert await tokens.bearer() == "Bearer new"
 
 
 OLD = {"Authorization": "Bearer old"}
@@ -144,23 +144,23 @@ OLD = {"Authorization": "Bearer old"}
 
 async def test_a_token_that_is_turned_away_is_not_used_again() -> None:
     """After `renew` the next request gets a new token, and those after it the same."""
-    desk = Desk(token("old"), token("new"))
-    await desk.bearer()
-    assert desk.credentials.renew(OLD) is True
-    assert {await desk.bearer() for _ in range(3)} == {"Bearer new"}
+    tokens = TokenCredentials(token("old"), token("new"))
+    await tokens.bearer()
+    assert tokens.credentials.renew(OLD) is True
+    assert {await tokens.bearer() for _ in range(3)} == {"Bearer new"}
 
 
 async def test_only_the_token_that_was_refused_is_forgotten() -> None:
     """A refusal that comes late, of a token already replaced, costs the newer token nothing."""
-    desk = Desk(token("old"), token("new"))
-    await desk.bearer()
+    tokens = TokenCredentials(token("old"), token("new"))
+    await tokens.bearer()
     for _ in range(3):
-        assert desk.credentials.renew(OLD) is True
-        assert await desk.bearer() == "Bearer new"
-    assert len(desk.transport.requests) == 2
+        assert tokens.credentials.renew(OLD) is True
+        assert await tokens.bearer() == "Bearer new"
+    assert len(tokens.transport.requests) == 2
 
 
-class Jealous:
+class SingleTokenVendor:
     """A vendor with its token endpoint: each new token ends the older ones."""
 
     def __init__(self) -> None:
@@ -183,12 +183,12 @@ class Jealous:
 
 async def test_sixty_requests_survive_the_end_of_their_token() -> None:
     """All succeed after one fetch, although each new token ends the older ones."""
-    desk, vendor = Desk(), Jealous()
-    desk.transport.send = vendor.send  # type: ignore[method-assign]
-    await desk.bearer()
+    tokens, vendor = TokenCredentials(), SingleTokenVendor()
+    tokens.transport.send = vendor.send  # type: ignore[method-assign]
+    await tokens.bearer()
     vendor.granted += 1  # the vendor revokes the token
-    pipeline = Pipeline(desk.clock, vendor, Policy())
-    outbound = OutboundRequest(ANY, Effect.ONCE, desk.clock.monotonic() + SECONDS, desk.credentials)
+    pipeline = Pipeline(tokens.clock, vendor, Policy())
+    outbound = OutboundRequest(ANY, Effect.ONCE, tokens.clock.monotonic() + SECONDS, tokens.credentials)
     carried = await asyncio.gather(*(pipeline.send(outbound) for _ in range(60)))
     assert [each.reply.status for each in carried] == [200] * 60
     assert (vendor.refused, vendor.granted) == (60, 3)
@@ -196,29 +196,29 @@ async def test_sixty_requests_survive_the_end_of_their_token() -> None:
 
 async def test_a_renewal_before_the_end_does_not_follow_another() -> None:
     """A token refused while its early renewal waits is fetched once: a second fetch would end the first's token."""
-    desk = Desk(token("old", 600), token("new", 600))
-    await desk.bearer()
-    desk.clock.advance(541)
-    assert await desk.bearer() == "Bearer old"
-    desk.credentials.renew(OLD)
-    assert {*await asyncio.gather(*(desk.bearer() for _ in range(9)))} == {"Bearer new"}
+    tokens = TokenCredentials(token("old", 600), token("new", 600))
+    await tokens.bearer()
+    tokens.clock.advance(541)
+    assert await tokens.bearer() == "Bearer old"
+    tokens.credentials.renew(OLD)
+    assert {*await asyncio.gather(*(tokens.bearer() for _ in range(9)))} == {"Bearer new"}
     await passed()
-    assert len(desk.transport.requests) == 2
+    assert len(tokens.transport.requests) == 2
 
 
 async def test_those_who_wait_for_a_token_share_its_refusal() -> None:
     """Twenty requests at once ask a token endpoint once that refuses; a later one asks anew."""
-    desk = Desk(reply(401, {"error": "invalid_client"}), token("abc"))
-    failures = await asyncio.gather(*(desk.failure() for _ in range(20)))
+    tokens = TokenCredentials(reply(401, {"error": "invalid_client"}), token("abc"))
+    failures = await asyncio.gather(*(tokens.failure() for _ in range(20)))
     assert {each.code for each in failures} == {"vendor-denied-access"}
-    assert len(desk.transport.requests) == 1
-    assert await desk.bearer() == "Bearer abc"
+    assert len(tokens.transport.requests) == 1
+    assert await tokens.bearer() == "Bearer abc"
 
 
 async def test_a_request_short_of_time_fails_nobody_else() -> None:
-    """That one request ran out of time fetching a token says nothing to those who have more."""
-    desk = Desk(VendorTimedOut("its own deadline"), token("abc"))
-    first, second = await asyncio.gather(desk.failure(), desk.bearer(), return_exceptions=True)
+    """A request that runs out of time while it fetches a token does not fail the others."""
+    tokens = TokenCredentials(VendorTimedOut("its own deadline"), token("abc"))
+    first, second = await asyncio.gather(tokens.failure(), tokens.bearer(), return_exceptions=True)
     assert isinstance(first, VendorTimedOut)
     assert second == "Bearer abc"
 
@@ -241,9 +241,9 @@ async def test_a_request_short_of_time_fails_nobody_else() -> None:
 )
 async def test_a_failure_says_whose_it_is(answer: Line, code: str) -> None:
     """4xx is about the credentials, 5xx and silence about the vendor; and a later request may succeed."""
-    desk = Desk(answer, token("abc"))
-    assert (await desk.failure()).code == code
-    assert await desk.bearer() == "Bearer abc"
+    tokens = TokenCredentials(answer, token("abc"))
+    assert (await tokens.failure()).code == code
+    assert await tokens.bearer() == "Bearer abc"
 
 
 GOOD: dict[str, Any] = {"access_token": "abc", "expires_in": 7_200}
@@ -275,8 +275,8 @@ def str_of(value: Any) -> str:
 )
 async def test_a_reply_without_a_usable_token_is_not_understood(body: Any) -> None:
     """What is no bearer token, or could not stand in a header, is not taken for a token."""
-    desk = Desk(reply(200, body))
-    assert (await desk.failure()).code == "vendor-reply-not-understood"
+    tokens = TokenCredentials(reply(200, body))
+    assert (await tokens.failure()).code == "vendor-reply-not-understood"
 
 
 @pytest.mark.parametrize(
@@ -290,24 +290,24 @@ async def test_a_reply_without_a_usable_token_is_not_understood(body: Any) -> No
 )
 async def test_a_token_whose_end_is_not_told_is_used_for_five_minutes(body: Any) -> None:
     """RFC 6749 only recommends `expires_in`; without it, or where it is no number, the token has a usual life."""
-    desk = Desk(reply(200, body), token("second"))
-    assert await desk.bearer() == "Bearer abc"
-    desk.clock.advance(300 - EARLY_SECONDS)
-    assert await desk.bearer() == "Bearer abc"
-    desk.clock.advance(0.001)
-    assert await desk.bearer() == "Bearer second"
+    tokens = TokenCredentials(reply(200, body), token("second"))
+    assert await tokens.bearer() == "Bearer abc"
+    tokens.clock.advance(300 - EARLY_SECONDS)
+    assert await tokens.bearer() == "Bearer abc"
+    tokens.clock.advance(0.001)
+    assert await tokens.bearer() == "Bearer second"
 
 
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
 async def test_the_type_of_a_token_is_the_same_in_any_case(kind: str) -> None:
     """The type has no case (RFC 6749, 5.1), and goes out as RFC 6750 writes it."""
-    desk = Desk(reply(200, GOOD | {"token_type": kind}))
-    assert await desk.bearer() == "Bearer abc"
+    tokens = TokenCredentials(reply(200, GOOD | {"token_type": kind}))
+    assert await tokens.bearer() == "Bearer abc"
 
 
 async def test_nobody_waits_longer_than_its_own_deadline() -> None:
     """A request whose deadline comes first does not wait for another's that is still fetching the token."""
-    desk = Desk()
+    tokens = TokenCredentials()
     arrived = asyncio.Event()
 
     async def never(request: HttpRequest, deadline: float) -> HttpReply:
@@ -315,37 +315,37 @@ async def test_nobody_waits_longer_than_its_own_deadline() -> None:
         await asyncio.Event().wait()
         raise AssertionError(request, deadline)
 
-    desk.transport.send = never  # type: ignore[method-assign]
-    first = asyncio.ensure_future(desk.credentials.headers(ANY, desk.clock.monotonic() + 60))
+    tokens.transport.send = never  # type: ignore[method-assign]
+    first = asyncio.ensure_future(tokens.credentials.headers(ANY, tokens.clock.monotonic() + 60))
     await arrived.wait()
     with pytest.raises(VendorTimedOut):
-        await desk.credentials.headers(ANY, desk.clock.monotonic() + 0.05)
+        await tokens.credentials.headers(ANY, tokens.clock.monotonic() + 0.05)
     first.cancel()
 
 
 async def test_a_request_that_is_given_up_does_not_block_the_others() -> None:
-    """Where the one that fetches the token is cancelled, the next one fetches it."""
-    desk = Desk(token("first"), token("second"))
-    first = asyncio.ensure_future(desk.bearer())
+    """If the request that fetches the token is cancelled, the next one fetches it."""
+    tokens = TokenCredentials(token("first"), token("second"))
+    first = asyncio.ensure_future(tokens.bearer())
     await asyncio.sleep(0)
     first.cancel()
-    assert await asyncio.wait_for(desk.bearer(), 1.0) in {"Bearer first", "Bearer second"}
+    assert await asyncio.wait_for(tokens.bearer(), 1.0) in {"Bearer first", "Bearer second"}
 
 
 def test_a_dry_run_asks_nobody_and_shows_nothing() -> None:
-    """Redacted credentials are there without a token, and hold none."""
-    desk = Desk()
-    assert desk.credentials.redacted(ANY) == {"Authorization": f"Bearer {REDACTED}"}
-    assert desk.transport.requests == []
+    """Redacted credentials need no token and contain none."""
+    tokens = TokenCredentials()
+    assert tokens.credentials.redacted(ANY) == {"Authorization": f"Bearer {REDACTED}"}
+    assert tokens.transport.requests == []
 
 
 async def test_neither_secret_nor_token_is_shown() -> None:
     """No representation of the credentials, of their token, or of an error of theirs holds a secret."""
-    desk = Desk(token("secret-token"), reply(401, {"error": CLIENT_SECRET}))
-    await desk.bearer()
-    shown = repr(desk.credentials) + str(vars(desk.credentials))
-    desk.credentials.renew({"Authorization": "Bearer secret-token"})
-    problem = await desk.failure()
+    tokens = TokenCredentials(token("secret-token"), reply(401, {"error": CLIENT_SECRET}))
+    await tokens.bearer()
+    shown = repr(tokens.credentials) + str(vars(tokens.credentials))
+    tokens.credentials.renew({"Authorization": "Bearer secret-token"})
+    problem = await tokens.failure()
     shown += repr(problem) + str(problem) + repr(problem.explanation)
     assert "secret-token" not in shown
     assert CLIENT_SECRET not in shown

@@ -1,4 +1,4 @@
-"""The matrix of access, made from the documents: every operation of every surface, asked by everybody."""
+"""The matrix of access, made from the documents: every operation of every surface, with every kind of caller."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ABOUT_A_CONNECTION = [name for name, each in API.operations.items() if "connecti
 
 
 @dataclass(frozen=True)
-class House:
+class GuardedGateway:
     """A gateway, and the id of a job action that `owner` has asked for."""
 
     gateway: Gateway
@@ -66,7 +66,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(catalogue: Catalogue) -> House:
+def guarded(catalogue: Catalogue) -> GuardedGateway:
     """A gateway with all these callers, and a key that has ended."""
     clock = FakeClock()
     callers = {name: CallerSettings(key=SecretStr(f"{name}-key"), scopes=scopes) for name, scopes in SCOPES.items()}
@@ -74,10 +74,10 @@ def house(catalogue: Catalogue) -> House:
     made = Gateway(wired, catalogue, clock=clock, transport=FakeTransport(otherwise=obedient), ledger=MemoryLedger())
     everything = Caller("ended", frozenset({"*"}))
     made.keyring.replace([ApiKey("e" * 12, everything, digest_of(ENDED), clock.now(), clock.now() + timedelta(0))])
-    empty = House(made, "")
+    empty = GuardedGateway(made, "")
     answer = asyncio.run(empty.ask(empty.operation("cancelJob"), "owner-key"))
     assert answer.status == 200, answer.body
-    return House(made, answer.json["id"])
+    return GuardedGateway(made, answer.json["id"])
 
 
 def scopes_of(operation: Operation) -> list[str]:
@@ -92,20 +92,20 @@ def scopes_of(operation: Operation) -> list[str]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("key", [None, "", "nobody-key", "Owner-key", ENDED, "a.b.c"])
-async def test_nobody_gets_in(house: House, name: str, key: str | None) -> None:
-    """Without a good key no operation does anything, and none says more than that."""
-    answer = await house.ask(house.operation(name), key)
+async def test_nobody_gets_in(guarded: GuardedGateway, name: str, key: str | None) -> None:
+    """Without a valid key no operation does anything or reveals anything."""
+    answer = await guarded.ask(guarded.operation(name), key)
     assert (answer.status, answer.json["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-async def test_the_scope_of_the_document_is_needed(house: House, name: str) -> None:
-    """Who has it gets in; who has every other gets 403, which names it."""
-    operation = house.operation(name)
+async def test_the_scope_of_the_document_is_needed(guarded: GuardedGateway, name: str) -> None:
+    """A caller with the operation's scope is served; one with every other scope gets 403 that names it."""
+    operation = guarded.operation(name)
     required = scopes_of(operation)
-    assert (await house.ask(operation, "owner-key")).status in {200, 422}  # one vendor has not every action
-    answer = await house.ask(operation, "reader-key")
+    assert (await guarded.ask(operation, "owner-key")).status in {200, 422}  # one vendor has not every action
+    answer = await guarded.ask(operation, "reader-key")
     if set(required) <= {"jobs:read"}:
         assert answer.status not in {401, 403}
     else:
@@ -114,13 +114,13 @@ async def test_the_scope_of_the_document_is_needed(house: House, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ABOUT_A_CONNECTION)
-async def test_a_connection_of_others_is_not_there(house: House, name: str) -> None:
-    """To who may not use it, a connection looks like one that there is not, to the last byte."""
-    operation = house.operation(name)
-    answer = await house.ask(operation, "stranger-key")
+async def test_a_connection_of_others_is_not_there(guarded: GuardedGateway, name: str) -> None:
+    """A connection that the caller may not use is answered exactly like one that does not exist."""
+    operation = guarded.operation(name)
+    answer = await guarded.ask(operation, "stranger-key")
     assert (answer.status, answer.json["code"]) == (404, "unknown-connection")
     elsewhere = operation.path.replace("{connection}", "nowhere").replace("{jobId}", AZURE_JOB)
-    missing = await call(house.gateway.application, operation.method, f"/v1{elsewhere}", key="owner-key")
+    missing = await call(guarded.gateway.application, operation.method, f"/v1{elsewhere}", key="owner-key")
     assert same(answer) == same(missing)
 
 
@@ -130,7 +130,7 @@ def same(answer: Answer) -> dict[str, Any]:
 
 
 def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogue) -> None:
-    """So that none of them can be used by who may use no connection; and each action has its own."""
+    """Every operation about a connection requires a scope, and each action its own."""
     for operation in catalogue.api.operations.values():
         required = scopes_of(operation)
         assert bool(required) == ("connection" in operation.declared["path"]), operation.operation_id
@@ -138,36 +138,38 @@ def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogu
         assert required == ([f"jobs:{action}"] if action else ["jobs:read"] if required else [])
 
 
-async def test_lists_have_what_is_the_callers(house: House) -> None:
-    """Connections that it may use, job actions that it asked for; an auditor sees the job actions of all."""
-    listed = house.operation("listConnections")
-    seen = {name: [each["name"] for each in (await house.ask(listed, f"{name}-key")).json["items"]] for name in SCOPES}
+async def test_lists_have_what_is_the_callers(guarded: GuardedGateway) -> None:
+    """Lists contain the caller's connections and job actions; an auditor sees the job actions of all callers."""
+    listed = guarded.operation("listConnections")
+    seen = {
+        name: [each["name"] for each in (await guarded.ask(listed, f"{name}-key")).json["items"]] for name in SCOPES
+    }
     assert seen["owner"] == ["contoso-prod", "contoso-test", "vonage-emea"]
     assert (seen["stranger"], seen["nothing"], seen["auditor"]) == (["vonage-emea"], [], [])
-    actions = house.operation("listJobActions")
-    found = {name: (await house.ask(actions, f"{name}-key")).json["items"] for name in SCOPES}
+    actions = guarded.operation("listJobActions")
+    found = {name: (await guarded.ask(actions, f"{name}-key")).json["items"] for name in SCOPES}
     assert {each["caller"] for each in found["owner"]} == {"owner"}
-    assert house.record in [each["id"] for each in found["auditor"]]
-    assert all(house.record not in [each["id"] for each in found[name]] for name in ("other", "reader", "nothing"))
+    assert guarded.record in [each["id"] for each in found["auditor"]]
+    assert all(guarded.record not in [each["id"] for each in found[name]] for name in ("other", "reader", "nothing"))
 
 
-async def test_a_job_action_is_its_owners(house: House) -> None:
-    """To others it is as unknown as one that there is not; an auditor sees it."""
-    operation = house.operation("getJobAction")
-    assert (await house.ask(operation, "owner-key")).json["id"] == house.record
-    assert (await house.ask(operation, "auditor-key")).json["id"] == house.record
-    missing = House(house.gateway, "00000000-0000-7000-8000-000000000000")
+async def test_a_job_action_is_its_owners(guarded: GuardedGateway) -> None:
+    """A job action of another caller is answered like an unknown one, except to an auditor."""
+    operation = guarded.operation("getJobAction")
+    assert (await guarded.ask(operation, "owner-key")).json["id"] == guarded.record
+    assert (await guarded.ask(operation, "auditor-key")).json["id"] == guarded.record
+    missing = GuardedGateway(guarded.gateway, "00000000-0000-7000-8000-000000000000")
     for name in ("other", "reader", "stranger", "nothing"):
-        answer = await house.ask(operation, f"{name}-key")
+        answer = await guarded.ask(operation, f"{name}-key")
         assert (answer.status, answer.json["code"]) == (404, "unknown-job-action")
         assert same(answer) == same(await missing.ask(operation, f"{name}-key"))
 
 
-async def test_an_auditor_asks_for_one_caller(house: House) -> None:
-    """The filter by caller is an auditor's; to others it shows nothing of others."""
+async def test_an_auditor_asks_for_one_caller(guarded: GuardedGateway) -> None:
+    """The filter by caller works for an auditor, and shows other callers nothing."""
     path = "/v1/job-actions?caller=owner"
     for name, sees in (("auditor", True), ("owner", True), ("other", False)):
-        answer = await call(house.gateway.application, "GET", path, key=f"{name}-key")
+        answer = await call(guarded.gateway.application, "GET", path, key=f"{name}-key")
         assert bool(answer.json["items"]) is sees
 
 
@@ -224,10 +226,12 @@ NATIVE = [
 ]
 
 
-async def ask(house: House, native: NativeApi, asked: Asked, key: str | None, connection: str = "") -> Answer:
+async def ask(
+    guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str | None, connection: str = ""
+) -> Answer:
     """Ask for it, at the vendor's own connection unless another is named."""
     target = asked.at(connection or CONNECTIONS[native.vendor.name])
-    return await call(house.gateway.application, asked.method, target, asked.body, asked.headers, key=key)
+    return await call(guarded.gateway.application, asked.method, target, asked.body, asked.headers, key=key)
 
 
 def said(native: NativeApi, answer: Answer) -> str:
@@ -238,7 +242,7 @@ def said(native: NativeApi, answer: Answer) -> str:
 
 
 def test_every_operation_of_every_surface_is_asked_for() -> None:
-    """Nothing is served that is not in the matrix, but what grants tokens and asks for credentials itself."""
+    """The matrix covers every served operation, except the token endpoints."""
     for native in Catalogue.load().natives.values():
         operations = native.api.operations.keys() - {GRANT}
         acted = {each.operation.operation_id for each in native.vendor.actions.values()}
@@ -247,9 +251,11 @@ def test_every_operation_of_every_surface_is_asked_for() -> None:
 
 @pytest.mark.parametrize(("native", "asked"), NATIVE)
 @pytest.mark.parametrize("key", [None, "", "nobody-key", "Owner-key", ENDED, "a.b.c"])
-async def test_nobody_gets_into_a_vendors_api(house: House, native: NativeApi, asked: Asked, key: str | None) -> None:
-    """Without a good key no operation does anything; the refusal is the vendor's."""
-    answer = await ask(house, native, asked, key)
+async def test_nobody_gets_into_a_vendors_api(
+    guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str | None
+) -> None:
+    """Without a valid key no operation of a vendor's API does anything, and the refusal has the vendor's shape."""
+    answer = await ask(guarded, native, asked, key)
     assert answer.status == 401
     assert "scope" not in said(native, answer)
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -258,13 +264,13 @@ async def test_nobody_gets_into_a_vendors_api(house: House, native: NativeApi, a
 @pytest.mark.parametrize(("native", "asked"), NATIVE)
 @pytest.mark.parametrize("caller", SCOPES)
 async def test_a_vendors_api_needs_the_scope_of_its_document(
-    house: House, native: NativeApi, asked: Asked, caller: str
+    guarded: GuardedGateway, native: NativeApi, asked: Asked, caller: str
 ) -> None:
-    """At each connection, by each caller: done where the scope is the caller's, 403 that names it, or not there."""
+    """For each connection and caller, the operation is done, refused with 403 that names the scope, or unknown."""
     who = Caller(caller, frozenset(SCOPES[caller]))
     for connection in ("contoso-prod", "contoso-test", "vonage-emea", "nowhere"):
-        answer = await ask(house, native, asked, f"{caller}-key", connection)
-        nowhere = await ask(house, native, asked, "owner-key", "nowhere")
+        answer = await ask(guarded, native, asked, f"{caller}-key", connection)
+        nowhere = await ask(guarded, native, asked, "owner-key", "nowhere")
         if not who.may_use(connection) or (connection == "nowhere" and all(map(who.may, asked.scopes))):
             assert (answer.status, answer.body) == (nowhere.status, nowhere.body) == (404, nowhere.body)
         elif all(map(who.may, asked.scopes)):
@@ -276,14 +282,16 @@ async def test_a_vendors_api_needs_the_scope_of_its_document(
 
 
 @pytest.mark.parametrize(("native", "asked"), NATIVE)
-async def test_a_refusal_comes_before_the_request_is_looked_at(house: House, native: NativeApi, asked: Asked) -> None:
-    """Who may not do it is told so even of a request that is wrong, and no vendor hears of it."""
-    transport = house.gateway.transport
+async def test_a_refusal_comes_before_the_request_is_looked_at(
+    guarded: GuardedGateway, native: NativeApi, asked: Asked
+) -> None:
+    """A caller without the scope is refused before the request is validated, and no vendor is called."""
+    transport = guarded.gateway.transport
     assert isinstance(transport, FakeTransport)
     before = len(transport.requests)
     wrong = replace(asked, target=f"{asked.target}{'&' if '?' in asked.target else '?'}colour=red")
-    answer = await ask(house, native, wrong, "nothing-key", "contoso-prod")
+    answer = await ask(guarded, native, wrong, "nothing-key", "contoso-prod")
     assert answer.status == 404  # to a caller without any connection
     if asked.method == "POST":
-        assert (await ask(house, native, wrong, "reader-key")).status == 403
+        assert (await ask(guarded, native, wrong, "reader-key")).status == 403
     assert len(transport.requests) == before

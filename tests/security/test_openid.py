@@ -38,11 +38,11 @@ ENDLESS = [
     f"{urlsafe_b64encode(header).decode().rstrip('=')}.e30.AA"
     for header in (b"[" * 6_000, b'{"alg":"RS256","x":' + b"[" * 6_000, b'{"alg":"RS256","x":' + b"9" * 5_000 + b"}")
 ]
-"""Tokens whose headers no reader of JSON gets to the end of."""
+"""Tokens whose headers are too deep or too long for a JSON reader."""
 ALGORITHMS = {"rsa": "RS256", "ec": "ES256", "other": "RS256"}
 
 
-class House:
+class ServedIssuer:
     """An issuer that is served on loopback, and what checks its tokens."""
 
     def __init__(self, server: RawServer, published: list[str]) -> None:
@@ -52,7 +52,7 @@ class House:
         self.clock = FakeClock()
         self.transport = HttpTransport(SystemClock(), [server.url])
         issuer = Issuer(server.url, AUDIENCE, ("RS256", "ES256"), "sub", "scope")
-        self.tokens = OpenIdTokens(issuer, Lasting(self.transport), self.clock)
+        self.tokens = OpenIdTokens(issuer, RealTimeTransport(self.transport), self.clock)
 
     def token(self, key: str = "rsa", key_id: str | None = None, **claims: Any) -> str:
         """A token that is good, but for what is given."""
@@ -76,7 +76,7 @@ class House:
         return str(refused.value)
 
 
-class Lasting:
+class RealTimeTransport:
     """A transport whose deadlines are those of a clock that stands still."""
 
     def __init__(self, transport: HttpTransport) -> None:
@@ -100,75 +100,75 @@ def published(names: list[str]) -> bytes:
 
 
 @asynccontextmanager
-async def issuer(*names: str) -> AsyncIterator[House]:
+async def issuer(*names: str) -> AsyncIterator[ServedIssuer]:
     """An issuer with these keys."""
     keys = list(names)
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if b"openid-configuration" in server.requests[-1]:
-            content = json.dumps({"issuer": house.named, "jwks_uri": f"{server.url}/keys"}).encode()
+            content = json.dumps({"issuer": served.named, "jwks_uri": f"{server.url}/keys"}).encode()
         else:
             content = published(keys)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content))
 
     async with raw_server(serve, each_request=True) as server:
-        house = House(server, keys)
-        yield house
-        await house.transport.close()
+        served = ServedIssuer(server, keys)
+        yield served
+        await served.transport.close()
 
 
 async def test_a_good_token_tells_who_calls() -> None:
-    """Subject and scopes are the issuer's; whoever comes with a token is never taken for the owner of an API key."""
-    async with issuer("rsa", "ec") as house:
+    """A token's subject and scopes make the caller, which is never the owner of an API key."""
+    async with issuer("rsa", "ec") as served:
         for key in ("rsa", "ec"):
-            caller = await house.caller(house.token(key))
+            caller = await served.caller(served.token(key))
             assert caller == Caller("jwt:desk", frozenset({"jobs:read", "connections:*"}))
-        listed = house.token(scope=["jobs:cancel", 7, "audit:read"])
-        assert (await house.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
-        nothing = await house.caller(house.token(scope=None))
+        listed = served.token(scope=["jobs:cancel", 7, "audit:read"])
+        assert (await served.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
+        nothing = await served.caller(served.token(scope=None))
         assert nothing is not None
         assert nothing.scopes == frozenset()
 
 
 def test_an_issuer_is_kept_as_it_is_written() -> None:
-    """A slash at its end is a part of its name, which its tokens repeat."""
+    """An issuer keeps the slash at the end of its name."""
     for issuer_url in ("https://tenant.example/", "https://tenant.example", "https://tenant.example/v2.0"):
         assert OpenIdSettings(issuer=issuer_url, audience=AUDIENCE).issuer == issuer_url
 
 
 async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> None:
     """Its keys are found, and its tokens are those that name it with the slash."""
-    async with issuer("rsa") as house:
-        house.named = url = f"{house.server.url}/"
+    async with issuer("rsa") as served:
+        served.named = url = f"{served.server.url}/"
         named = Issuer(url, AUDIENCE, ("RS256",), "sub", "scope")
-        tokens = OpenIdTokens(named, Lasting(house.transport), house.clock)
-        assert await tokens.identify(house.token(iss=f"{house.server.url}/")) is not None
+        tokens = OpenIdTokens(named, RealTimeTransport(served.transport), served.clock)
+        assert await tokens.identify(served.token(iss=f"{served.server.url}/")) is not None
         with pytest.raises(TokenRefused, match="another issuer"):
-            await tokens.identify(house.token())
-        assert house.server.targets == ["/.well-known/openid-configuration", "/keys"]
+            await tokens.identify(served.token())
+        assert served.server.targets == ["/.well-known/openid-configuration", "/keys"]
 
 
 async def test_the_document_of_an_issuer_names_it(caplog: pytest.LogCaptureFixture) -> None:
     """Keys of a document that names another issuer, or none, are not used (OpenID Connect Discovery 1.0, 4.3)."""
-    async with issuer("rsa") as house:
-        token = house.token()
-        for named in (f"{house.server.url}/", "https://issuer.example", None):
-            house.named = named
-            house.clock.advance(UNKNOWN_SECONDS)
+    async with issuer("rsa") as served:
+        token = served.token()
+        for named in (f"{served.server.url}/", "https://issuer.example", None):
+            served.named = named
+            served.clock.advance(UNKNOWN_SECONDS)
             with pytest.raises(IssuerUnavailable):
-                await house.tokens.identify(token)
-        assert "/keys" not in house.server.targets
+                await served.tokens.identify(token)
+        assert "/keys" not in served.server.targets
         assert "names another issuer" in caplog.text
-        house.named = house.server.url
-        house.clock.advance(UNKNOWN_SECONDS)
-        assert await house.caller(token) is not None
-        house.named = "https://issuer.example"
-        house.clock.advance(KEYS_SECONDS)
-        assert await house.caller(token) is not None, "the keys that are known serve on"
+        served.named = served.server.url
+        served.clock.advance(UNKNOWN_SECONDS)
+        assert await served.caller(token) is not None
+        served.named = "https://issuer.example"
+        served.clock.advance(KEYS_SECONDS)
+        assert await served.caller(token) is not None, "the keys that are known serve on"
 
 
 NO_TIMES: list[Any] = ["x", "4000000000", 10**400, float("inf"), float("nan"), -1, 253_402_300_800, True, [], {}]
-"""What is no time that there is (RFC 7519, 2)."""
+"""Values that are no existing time (RFC 7519, 2)."""
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "another issuer": ({"iss": "https://elsewhere.test"}, "another issuer has made it"),
     "no issuer": ({"iss": None}, "a claim is missing that it must have"),
@@ -197,26 +197,26 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changed", "rule"), list(BAD.values()), ids=list(BAD))
 async def test_no_other_token_is_anybodys(changed: dict[str, Any], rule: str) -> None:
-    """What is not signed by the issuer for us, now and about somebody, is refused by the rule that it breaks."""
-    async with issuer("rsa", "ec") as house:
-        assert await house.rule(house.token(**changed)) == rule
+    """A token that breaks any rule of issuer, audience, time, subject or signature is refused by that rule."""
+    async with issuer("rsa", "ec") as served:
+        assert await served.rule(served.token(**changed)) == rule
 
 
 @pytest.mark.parametrize("subject", ["a" * 61, "system:serviceaccount:team:" + "a" * 44, "a" * 255])
 async def test_a_subject_may_be_as_long_as_the_standard_has_it(subject: str) -> None:
     """A subject has up to 255 ASCII characters (OpenID Connect Core 1.0, 2)."""
-    async with issuer("rsa") as house:
-        caller = await house.caller(house.token(sub=subject))
+    async with issuer("rsa") as served:
+        caller = await served.caller(served.token(sub=subject))
         assert caller is not None
         assert caller.name == f"jwt:{subject}"
 
 
 async def test_equal_forms_of_a_token_are_one() -> None:
     """Audience as a text or in a list, times with a point, and times a little off: the token is good."""
-    async with issuer("rsa") as house:
-        now = house.clock.now().timestamp()
+    async with issuer("rsa") as served:
+        now = served.clock.now().timestamp()
         for claims in ({"aud": [AUDIENCE, "others"]}, {"exp": now + 60.5}, {"exp": now - 29}, {"nbf": now + 29}):
-            assert await house.caller(house.token(**claims)) is not None
+            assert await served.caller(served.token(**claims)) is not None
 
 
 STRANGE_KEYS: list[Any] = [
@@ -234,7 +234,7 @@ STRANGE_KEYS: list[Any] = [
 
 @pytest.mark.parametrize("strange", STRANGE_KEYS, ids=str)
 def test_a_key_that_cannot_be_used_harms_no_other(strange: Any) -> None:
-    """What else stands in a key set is left out (RFC 7517, 5); a set without a key that can be used is refused."""
+    """Unusable keys in a key set are ignored (RFC 7517, 5), and a set without usable keys is refused."""
     good = json.loads(published(["rsa"]))["keys"]
     assert keys_of({"keys": [strange, *good]}).keys() == {"rsa"}
     for nothing in ({"keys": [strange]}, {"keys": strange}, {}):
@@ -244,8 +244,8 @@ def test_a_key_that_cannot_be_used_harms_no_other(strange: Any) -> None:
 
 async def test_what_is_no_token_is_nobodys() -> None:
     """Tokens without a signature, with one of another kind, cut short or of endless length identify nobody."""
-    async with issuer("rsa") as house:
-        good = house.token()
+    async with issuer("rsa") as served:
+        good = served.token()
         claims = jwt.decode(good, options={"verify_signature": False})
         head, body, signature = good.split(".")
         symmetric = jwt.encode(claims, "k" * 64, "HS256", {"kid": "rsa"})
@@ -260,59 +260,59 @@ async def test_what_is_no_token_is_nobodys() -> None:
             good + "a" * 9_000,
             *ENDLESS,
         ):
-            assert await house.caller(text) is None, text[:80]
-        assert await house.caller(good) is not None
+            assert await served.caller(text) is None, text[:80]
+        assert await served.caller(good) is not None
 
 
 async def test_keys_are_fetched_once_and_rotated() -> None:
     """Many requests at once fetch the keys once; a new key is found when it is used; a withdrawn one is forgotten."""
-    async with issuer("rsa") as house:
-        await asyncio.gather(*(house.caller(house.token()) for _ in range(20)))
-        assert len(house.server.requests) == 2
-        house.published[:] = ["ec"]
-        assert await house.caller(house.token("ec")) is None, "it was looked just now"
-        house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.caller(house.token("ec")) for _ in range(20)))
+    async with issuer("rsa") as served:
+        await asyncio.gather(*(served.caller(served.token()) for _ in range(20)))
+        assert len(served.server.requests) == 2
+        served.published[:] = ["ec"]
+        assert await served.caller(served.token("ec")) is None, "it was looked just now"
+        served.clock.advance(UNKNOWN_SECONDS)
+        found = await asyncio.gather(*(served.caller(served.token("ec")) for _ in range(20)))
         assert None not in found, "all wait for the one fetch"
-        assert len(house.server.requests) == 4
-        assert await house.caller(house.token("rsa")) is None
+        assert len(served.server.requests) == 4
+        assert await served.caller(served.token("rsa")) is None
 
 
 async def test_unknown_keys_do_not_make_us_ask_again_and_again() -> None:
-    """Tokens with invented keys have the keys fetched every half minute at most."""
-    async with issuer("rsa") as house:
+    """Tokens with unknown key ids cause at most one fetch of the keys in half a minute."""
+    async with issuer("rsa") as served:
         for number in range(50):
-            assert await house.caller(house.token(key_id=f"invented-{number}")) is None
-        assert len(house.server.requests) == 2
+            assert await served.caller(served.token(key_id=f"invented-{number}")) is None
+        assert len(served.server.requests) == 2
 
 
 async def test_keys_are_looked_at_again_in_time() -> None:
     """A key that is withdrawn serves for ten minutes at most."""
-    async with issuer("rsa", "ec") as house:
-        assert await house.caller(house.token("ec")) is not None
-        house.published[:] = ["rsa"]
-        assert await house.caller(house.token("ec")) is not None
-        house.clock.advance(KEYS_SECONDS)
-        assert await house.caller(house.token("ec")) is None
+    async with issuer("rsa", "ec") as served:
+        assert await served.caller(served.token("ec")) is not None
+        served.published[:] = ["rsa"]
+        assert await served.caller(served.token("ec")) is not None
+        served.clock.advance(KEYS_SECONDS)
+        assert await served.caller(served.token("ec")) is None
 
 
 async def test_a_key_that_is_replaced_under_its_id_is_found() -> None:
     """An issuer that publishes a new key under the old id is known again after half a minute, not after ten."""
-    async with issuer("rsa") as house:
-        assert await house.caller(house.token()) is not None
-        house.published[:] = ["other as rsa"]
-        replaced = house.token("other", "rsa")
-        assert await house.caller(replaced) is None, "it was looked just now"
-        house.clock.advance(UNKNOWN_SECONDS)
-        found = await asyncio.gather(*(house.caller(replaced) for _ in range(20)))
+    async with issuer("rsa") as served:
+        assert await served.caller(served.token()) is not None
+        served.published[:] = ["other as rsa"]
+        replaced = served.token("other", "rsa")
+        assert await served.caller(replaced) is None, "it was looked just now"
+        served.clock.advance(UNKNOWN_SECONDS)
+        found = await asyncio.gather(*(served.caller(replaced) for _ in range(20)))
         assert None not in found
-        assert len(house.server.requests) == 4
-        assert await house.caller(house.token()) is None
-        assert len(house.server.requests) == 4
+        assert len(served.server.requests) == 4
+        assert await served.caller(served.token()) is None
+        assert len(served.server.requests) == 4
 
 
 async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
-    """However long an issuer takes to fail, nobody who waited for that waits for another failure."""
+    """Requests that wait for an issuer share its failure and do not wait for another."""
 
     class Dragging(FakeTransport):
         async def send(self, request: Any, deadline: float) -> Any:
@@ -328,20 +328,20 @@ async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
 
 
 async def test_an_issuer_that_is_away() -> None:
-    """Keys that are known serve on; without any, it is said that tokens cannot be checked now."""
-    async with issuer("rsa") as house:
-        token = house.token()
-        await house.caller(token)
-    house.clock.advance(KEYS_SECONDS)
-    assert await house.caller(token) is not None
-    fresh = OpenIdTokens(house.tokens._issuer, house.tokens._transport, house.clock)
+    """If the issuer is away, known keys still work; without keys, the answer says that tokens cannot be checked."""
+    async with issuer("rsa") as served:
+        token = served.token()
+        await served.caller(token)
+    served.clock.advance(KEYS_SECONDS)
+    assert await served.caller(token) is not None
+    fresh = OpenIdTokens(served.tokens._issuer, served.tokens._transport, served.clock)
     transport = FakeTransport(otherwise=VendorUnreachable("away"))
     fresh._transport = transport
     for _ in range(5):
         with pytest.raises(IssuerUnavailable):
             await fresh.identify(token)
     assert len(transport.requests) == 1, "nobody waits for one failure after the other"
-    house.clock.advance(AWAY_SECONDS)
+    served.clock.advance(AWAY_SECONDS)
     with pytest.raises(IssuerUnavailable):
         await fresh.identify(token)
     assert len(transport.requests) == 2
@@ -349,23 +349,23 @@ async def test_an_issuer_that_is_away() -> None:
 
 async def test_the_api_takes_tokens(catalogue: Catalogue) -> None:
     """A token opens what its scopes say, and the record of an action has its subject."""
-    async with issuer("rsa") as house:
-        openid = OpenIdSettings(issuer=house.server.url, audience=AUDIENCE, plain_http=True)
+    async with issuer("rsa") as served:
+        openid = OpenIdSettings(issuer=served.server.url, audience=AUDIENCE, plain_http=True)
         wired = settings().model_copy(update={"openid": openid})
-        transport = Forked(house.server.url, Lasting(house.transport))
-        made = Gateway(wired, catalogue, clock=house.clock, transport=transport, ledger=MemoryLedger())
+        transport = VendorBesideIssuer(served.server.url, RealTimeTransport(served.transport))
+        made = Gateway(wired, catalogue, clock=served.clock, transport=transport, ledger=MemoryLedger())
         path = "/v1/connections/contoso-prod/jobs/8780b28c-7079-4de1-9143-4d369289e958"
-        assert (await call(made.application, "GET", path, key=house.token())).status == 200
-        refused = await call(made.application, "POST", f"{path}/cancel", key=house.token())
+        assert (await call(made.application, "GET", path, key=served.token())).status == 200
+        refused = await call(made.application, "POST", f"{path}/cancel", key=served.token())
         assert (refused.status, refused.json["code"]) == (403, "forbidden")
-        answer = await call(made.application, "POST", f"{path}/cancel", key=house.token(scope="jobs:* connections:*"))
+        answer = await call(made.application, "POST", f"{path}/cancel", key=served.token(scope="jobs:* connections:*"))
         assert (answer.status, answer.json["caller"]) == (200, "jwt:desk")
 
 
-class Forked(FakeTransport):
+class VendorBesideIssuer(FakeTransport):
     """An obedient vendor, beside a real issuer."""
 
-    def __init__(self, url: str, issuer_transport: Lasting) -> None:
+    def __init__(self, url: str, issuer_transport: RealTimeTransport) -> None:
         """Send what is for the issuer there."""
         super().__init__(otherwise=obedient)
         self._url, self._issuer = url, issuer_transport

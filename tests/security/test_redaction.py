@@ -1,4 +1,4 @@
-"""What a vendor repeats of our credentials is cut out, however it writes it."""
+"""Credentials that a vendor repeats are cut out in every usual form."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def held(text: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("name", list(FORMS))
 @pytest.mark.parametrize("secret", [SIGNATURE, TOKEN], ids=["signature", "token"])
 def test_every_usual_form_is_cut(name: str, secret: str) -> None:
-    """From the body and from the header fields; what stands beside it stays."""
+    """Every usual form of a secret is cut from body and header fields, and the rest stays."""
     form = FORMS[name](secret)
     body = f'{{"message": "before {form} after", "n": 1}}'
     reply = without_credentials(HttpReply(400, {"x-echo": f"a {form} b"}, body.encode()), HEADERS)
@@ -61,7 +61,7 @@ def test_every_usual_form_is_cut(name: str, secret: str) -> None:
 
 
 def test_anything_else_is_the_very_same() -> None:
-    """Bytes that are no text, escapes and entities of others: nothing is written anew."""
+    """Content without a secret stays the same bytes."""
     for content in (
         b"",
         b"\xff\x00\\&%",

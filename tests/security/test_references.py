@@ -1,4 +1,4 @@
-"""Secrets by reference: found where they are kept, followed anew, and shown nowhere."""
+"""Secrets by reference: read from where they are kept, read again when they change, and shown nowhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def secret_file(folder: Path, text: str = CANARY, mode: int = 0o600) -> Path:
 
 
 def test_a_secret_can_be_written_out() -> None:
-    """What begins with no known place is the secret itself."""
+    """A text without a known prefix is the secret itself."""
     for text in (CANARY, "a:b", "https://x", "env", ":", "envx:y"):
         assert Reference(text).get_secret_value() == text
         assert Reference(text).written is None
@@ -89,7 +89,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("written", "reason"), list(WRONG.items()))
 def test_a_reference_that_leads_nowhere_is_refused(tmp_path: Path, written: str, reason: str) -> None:
-    """The gateway does not start; what is written is named, with the reason."""
+    """A reference that leads nowhere stops the start, and the message names it with the reason."""
     file = tmp_path / "jobgate.toml"
     file.write_text(f'api_key = "{written}"', encoding="utf-8")
     with pytest.raises(ConfigurationError) as caught:
@@ -99,7 +99,7 @@ def test_a_reference_that_leads_nowhere_is_refused(tmp_path: Path, written: str,
 
 @pytest.mark.parametrize(("text", "mode", "reason"), [("", 0o600, "is empty"), (CANARY, 0o644, "chmod 600")])
 def test_a_file_that_is_no_place_for_a_secret_is_refused(tmp_path: Path, text: str, mode: int, reason: str) -> None:
-    """One that everybody can read, and one without anything in it; the text is never shown."""
+    """A file that everybody can read, or that is empty, is refused without showing its text."""
     reference = Reference(f"file:{secret_file(tmp_path, text, mode)}")
     with pytest.raises(LookupError, match=reason) as caught:
         reference.get_secret_value()
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_place_for_a_secret_is_refused(tmp_path: Path, text: s
 
 
 def test_a_place_that_is_gone_later_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The secret serves on as it was last, and the log says where it could not be read."""
+    """If a secret's place is gone, its last value stays in use, and the log names the place."""
     file = secret_file(tmp_path)
     reference = Reference(f"file:{file}")
     reference.get_secret_value()
@@ -118,7 +118,7 @@ def test_a_place_that_is_gone_later_harms_nobody(tmp_path: Path, caplog: pytest.
 
 
 def test_nothing_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither text nor dump of the settings has it; they can travel to another process all the same."""
+    """No text or dump of the settings shows a secret, and pickled settings still contain it."""
     monkeypatch.setenv("JOBGATE_TEST_SECRET", CANARY)
     monkeypatch.setenv("JOBGATE_API_KEY", "env:JOBGATE_TEST_SECRET")
     read = config.load()
@@ -136,7 +136,7 @@ def test_nothing_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_vendors_secret_that_changes_counts(tmp_path: Path) -> None:
-    """The next request is signed with the new key, without a restart."""
+    """A changed vendor secret signs the next request, without a restart."""
     file = secret_file(tmp_path, ACCESS_KEY)
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
@@ -146,7 +146,7 @@ async def test_a_vendors_secret_that_changes_counts(tmp_path: Path) -> None:
 
 
 async def test_a_secret_that_is_none_any_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A vendor is not asked with it: the problem is the connection's, and neither log nor problem shows the secret."""
+    """A secret that became invalid is not used: the problem names the connection and shows no secret."""
     file = secret_file(tmp_path, ACCESS_KEY)
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
@@ -158,7 +158,7 @@ async def test_a_secret_that_is_none_any_more(tmp_path: Path, caplog: pytest.Log
 
 
 async def test_a_connection_string_is_as_good_as_a_key() -> None:
-    """Azure's portal offers both; the signature is the same."""
+    """A connection string and a key give the same signature, because Azure's portal offers both."""
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     whole = f"endpoint=https://contoso.communication.azure.com/;accesskey={ACCESS_KEY}"
     with_key, with_string = (Signature(signing, SecretStr(each), FakeClock()) for each in (ACCESS_KEY, whole))

@@ -47,7 +47,7 @@ VECTORS = [
 
 @pytest.mark.parametrize(("request_", "digest", "signature"), VECTORS)
 async def test_the_headers_are_those_of_the_official_client(request_: HttpRequest, digest: str, signature: str) -> None:
-    """For the same key, date and request, the headers that Microsoft's SDK sends."""
+    """For the same key, date and request, the headers equal those of Microsoft's SDK."""
     assert await SIGNATURE.headers(request_, 0.0) == {
         "x-ms-date": "Fri, 03 Nov 2023 21:27:06 GMT",
         "x-ms-content-sha256": digest,

@@ -1,4 +1,4 @@
-"""How long a key is looked at tells nothing about it."""
+"""The time to check a key tells nothing about it."""
 
 from __future__ import annotations
 

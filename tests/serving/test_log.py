@@ -1,4 +1,4 @@
-"""Nothing that a client sends can write into the log: every event is one line of printable characters."""
+"""Clients cannot write lines into the log: every event is one line of printable characters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def requests_with(piece: str) -> list[bytes]:
 
 
 def test_a_secret_in_the_wrong_place_is_not_logged() -> None:
-    """In a path, a query, Referer or User-Agent, of what is refused and what is answered; a good query is logged."""
+    """A secret in path, query, Referer or User-Agent is not logged, and a valid query is."""
     secret = "a-secret-of-some-length"
     with served("--sandbox") as (process, url):
         for method, target, status in (
@@ -70,7 +70,7 @@ def test_a_secret_in_the_wrong_place_is_not_logged() -> None:
 
 
 def test_a_client_writes_no_lines_of_its_own() -> None:
-    """Line breaks, escape sequences and separators of every kind, in path, query, header and method."""
+    """Line breaks, escape sequences and separators in path, query, header or method start no line of the log."""
     with served("--sandbox") as (process, url):
         host, port = url.removeprefix("http://").split(":")
         asked = [request for piece in PIECES for request in requests_with(piece)]

@@ -37,7 +37,7 @@ scopes = ["*"]
 
 
 @dataclass
-class House:
+class ReloadingGateway:
     """A gateway with its settings in a file."""
 
     folder: Path
@@ -94,9 +94,9 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, workers: int) -> Iterator[House]:
+def reloading_gateway(folder: Path, workers: int) -> Iterator[ReloadingGateway]:
     """One that serves."""
-    made = House(folder, workers)
+    made = ReloadingGateway(folder, workers)
     made.write(1)
     command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--port", "0", "--workers", str(workers)]
     made.process = subprocess.Popen(
@@ -148,8 +148,8 @@ def asked_all_the_time(url: str, clients: int = 6) -> Iterator[Counter[str]]:
 
 @pytest.mark.parametrize("workers", [1, 2] if AT_LENGTH else [1])
 def test_new_settings_count_and_no_request_is_dropped(tmp_path: Path, workers: int) -> None:
-    """While others ask all the time, a caller gets another key: it opens, the old one does not, nobody is refused."""
-    with house(tmp_path, workers) as made:
+    """Under load, a new key replaces the old one on reload, and no other request is refused."""
+    with reloading_gateway(tmp_path, workers) as made:
         assert (made.status(1), made.status(2)) == (200, 401)
         with asked_all_the_time(made.url) as answers:
             made.write(2)
@@ -185,8 +185,8 @@ REFUSED = "were not reloaded, and the old ones hold"
 
 @pytest.mark.parametrize(("workers", "bad"), [(1, list(BAD)), *([(2, ["a mistake"])] if AT_LENGTH else [])])
 def test_bad_settings_change_nothing(tmp_path: Path, workers: int, bad: list[str]) -> None:
-    """The old ones hold, and the log says what is wrong, or that it needs a new start."""
-    with house(tmp_path, workers) as made:
+    """Bad settings leave the old ones in place, and the log says what is wrong or needs a restart."""
+    with reloading_gateway(tmp_path, workers) as made:
         for number, name in enumerate(bad, 1):
             made.write_text(BAD[name][0])
             made.reload()

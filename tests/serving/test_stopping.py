@@ -1,4 +1,4 @@
-"""A server that stops: whoever has asked is answered, in time, and hears that the connection ends."""
+"""A server that stops: every client is answered in time and told that the connection ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.support.transport import FakeTransport
 from tests.support.vendors import API_KEY, obedient, settings
 
 ROUNDS = int(os.environ.get("STOP_ROUNDS", "1"))
-"""How often a crowd is stopped at. Many rounds take their time."""
+"""Rounds in which a busy server is stopped."""
 CLIENTS = 15
 """Of each kind."""
 GRACE_SECONDS = 0.25
@@ -57,7 +57,7 @@ REQUESTS = [
 
 
 class Vendor(FakeTransport):
-    """A vendor without a will of its own that takes its time."""
+    """An obedient vendor that answers slowly."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         """Answer after so many seconds."""
@@ -72,7 +72,7 @@ class Vendor(FakeTransport):
 
 
 class Silent(FakeTransport):
-    """A vendor that carries nothing out and tells nobody."""
+    """A vendor that never answers."""
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
         """Say nothing in time."""
@@ -81,7 +81,7 @@ class Silent(FakeTransport):
 
 
 @dataclass(frozen=True)
-class House:
+class StoppingGateway:
     """A gateway that serves in this process, and can be told to stop."""
 
     vendor: FakeTransport
@@ -108,13 +108,13 @@ class House:
 
 
 @contextmanager
-def house(
+def stopping_gateway(
     catalogue: Catalogue,
     vendor: FakeTransport,
     *,
     grace_seconds: float = GRACE_SECONDS,
     stop_seconds: float = PATIENCE,
-) -> Iterator[House]:
+) -> Iterator[StoppingGateway]:
     """Serve until told to stop."""
     ledger = MemoryLedger()
     local = with_server(settings(vendor_seconds=60.0), trusted_hosts=("localhost",))
@@ -127,7 +127,7 @@ def house(
     thread.start()
     try:
         wait_until(lambda: serving.started)
-        yield House(vendor, ledger, serving, thread, (host, int(port)))
+        yield StoppingGateway(vendor, ledger, serving, thread, (host, int(port)))
     finally:
         serving.should_exit = True
         thread.join(SECONDS)
@@ -147,9 +147,9 @@ def is_over(connection: socket.socket) -> bool:
 
 @given_time(0.25, 2.5, 25.0)
 def test_a_connection_is_kept_for_a_moment(catalogue: Catalogue, seconds: float) -> None:
-    """Who asks once more within the grace is answered, and told that this was all; who does not is let go after it."""
+    """A request within the grace is answered with `Connection: close`; an idle connection is closed after it."""
     with (
-        house(catalogue, Vendor(), grace_seconds=seconds) as made,
+        stopping_gateway(catalogue, Vendor(), grace_seconds=seconds) as made,
         made.connect(LIVEZ) as asking,
         made.connect(LIVEZ) as idle,
     ):
@@ -165,8 +165,8 @@ def test_a_connection_is_kept_for_a_moment(catalogue: Catalogue, seconds: float)
 
 @given_time(0.25, 2.5, 25.0)
 def test_load_balancers_are_told(catalogue: Catalogue, seconds: float) -> None:
-    """While it stops a gateway is alive but not ready, also for who comes only now."""
-    with house(catalogue, Vendor(), grace_seconds=seconds) as made, made.connect(LIVEZ) as early:
+    """While it stops, a gateway is alive but not ready, also on new connections."""
+    with stopping_gateway(catalogue, Vendor(), grace_seconds=seconds) as made, made.connect(LIVEZ) as early:
         assert heard(early) == (200, False)
         made.stop()
         early.sendall(READYZ)
@@ -180,7 +180,7 @@ def test_what_has_come_in_part_is_answered(catalogue: Catalogue) -> None:
     """A request whose first bytes came before the stop is answered, though the rest comes after the grace."""
     whole = request("POST", CANCEL, API_KEY, JSON, body=b'{"note":"why"}')
     sizes = [1, 30, whole.index(b"{") - 1, whole.index(b"{"), len(whole) - 1]
-    with house(catalogue, Vendor()) as made, ExitStack() as stack:
+    with stopping_gateway(catalogue, Vendor()) as made, ExitStack() as stack:
         connections = [stack.enter_context(made.connect(whole[:size])) for size in sizes]
         made.stop()
         time.sleep(GRACE_SECONDS * 2)
@@ -193,7 +193,7 @@ def test_what_has_come_in_part_is_answered(catalogue: Catalogue) -> None:
 @given_time(0.3, 3.0, 15.0)
 def test_of_several_requests_the_last_ends_the_connection(catalogue: Catalogue, seconds: float) -> None:
     """Requests sent one behind the other are all answered, also one that comes while the server stops."""
-    with house(catalogue, Vendor(seconds)) as made, made.connect(ACT, ACT) as connection:
+    with stopping_gateway(catalogue, Vendor(seconds)) as made, made.connect(ACT, ACT) as connection:
         made.wait_for_vendor()
         made.stop()
         connection.sendall(ACT)
@@ -203,8 +203,8 @@ def test_of_several_requests_the_last_ends_the_connection(catalogue: Catalogue, 
 
 
 def test_an_answer_is_waited_for_longer_than_the_grace(catalogue: Catalogue) -> None:
-    """An action that a vendor takes its time for is answered, and by then nobody is let in any more."""
-    with house(catalogue, Vendor(GRACE_SECONDS * 3)) as made, made.connect(ACT) as connection:
+    """A slow action is answered after the grace, when new connections are no longer accepted."""
+    with stopping_gateway(catalogue, Vendor(GRACE_SECONDS * 3)) as made, made.connect(ACT) as connection:
         made.wait_for_vendor()
         made.stop()
         assert heard(connection) == (200, True)
@@ -215,7 +215,7 @@ def test_an_answer_is_waited_for_longer_than_the_grace(catalogue: Catalogue) -> 
 def test_who_waits_for_the_truth_is_answered_at_once(catalogue: Catalogue) -> None:
     """`Prefer: wait=60` ends when the server begins to stop, with what is known by then."""
     waiting = request("POST", CANCEL, API_KEY, ("Prefer", "wait=60"))
-    with house(catalogue, Silent()) as made, made.connect(waiting) as first:
+    with stopping_gateway(catalogue, Silent()) as made, made.connect(waiting) as first:
         made.wait_for_vendor()
         begun = made.stop()
         response = read_response(first)
@@ -228,7 +228,7 @@ def test_who_waits_for_the_truth_is_answered_at_once(catalogue: Catalogue) -> No
 
 
 def test_who_cannot_be_waited_for_is_told(catalogue: Catalogue, caplog: pytest.LogCaptureFixture) -> None:
-    """After the time there is a problem instead of an answer; the ledger has what is known, to be found out."""
+    """A request that outlasts the stop gets a problem, and its record stays unsettled in the ledger."""
     problems = Problems(catalogue)
 
     def told(connection: socket.socket) -> RawResponse:
@@ -239,7 +239,7 @@ def test_who_cannot_be_waited_for_is_told(catalogue: Catalogue, caplog: pytest.L
         return response
 
     read = request("GET", JOB, API_KEY)
-    with house(catalogue, Vendor(FOR_EVER), stop_seconds=0.8) as made:
+    with stopping_gateway(catalogue, Vendor(FOR_EVER), stop_seconds=0.8) as made:
         acting, reading, beginning = made.connect(ACT, LIVEZ), made.connect(read), made.connect(LIVEZ[:30])
         with acting, reading, beginning:
             made.wait_for_vendor(2)
@@ -264,7 +264,7 @@ def looked_after(ledger: MemoryLedger) -> tuple[JobActionRecord, ...]:
 
 
 def test_newcomers_are_turned_away_before_the_door_is_closed() -> None:
-    """Who waits in the door when it is shut is let in; who comes after is not let in, whoever has a copy of it."""
+    """Connections that were queued before the socket closes are accepted, and later ones are refused."""
     with listen(HOST, 0) as listening, listening.dup() as copy:
         place = listening.getsockname()
         with socket.create_connection(place) as waiting:
@@ -282,7 +282,7 @@ def test_newcomers_are_turned_away_before_the_door_is_closed() -> None:
 
 
 @dataclass(frozen=True)
-class Siege:
+class BusyServer:
     """`jobgate serve` with a crowd before it."""
 
     process: subprocess.Popen[str]
@@ -314,21 +314,21 @@ class Siege:
 
 
 @contextmanager
-def besieged(workers: int) -> Iterator[Siege]:
+def busy_server(workers: int) -> Iterator[BusyServer]:
     """Serve with the sandbox."""
     with served("--sandbox", "--no-access-log", "--workers", str(workers)) as (process, url):
         host, port = url.removeprefix("http://").split(":")
         chance = random.Random(workers)  # noqa: S311 - no secret is made of it
-        yield Siege(process, Crowd((host, int(port)), REQUESTS, chance))
+        yield BusyServer(process, Crowd((host, int(port)), REQUESTS, chance))
 
 
 @pytest.mark.timeout(900 * ROUNDS)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_answer_is_lost(workers: int) -> None:
-    """Whoever has written a byte of a request hears the answer, though the server stops, and it stops in time."""
+    """Every request of which a byte was sent is answered, and the server stops in time."""
     for _ in range(ROUNDS):
-        with besieged(workers) as siege:
-            tally = asyncio.run(siege.ends(siege.stop))
+        with busy_server(workers) as busy:
+            tally = asyncio.run(busy.ends(busy.stop))
         assert tally.lost == []
         assert set(tally.answers) <= {200, 409}, tally
         assert (tally.goodbyes >= CLIENTS, tally.refused) == (True, 4 * CLIENTS), tally
@@ -336,9 +336,9 @@ def test_no_answer_is_lost(workers: int) -> None:
 
 @pytest.mark.timeout(900 * ROUNDS)
 def test_a_worker_that_stops_loses_nothing() -> None:
-    """One of several workers can be told to stop: the others go on, and nobody is refused."""
+    """If one of several workers stops, the others go on and no request is refused."""
     for _ in range(ROUNDS):
-        with besieged(2) as siege:
-            tally = asyncio.run(siege.ends(siege.stop_worker))
+        with busy_server(2) as busy:
+            tally = asyncio.run(busy.ends(busy.stop_worker))
         assert (tally.lost, tally.refused) == ([], 0)
         assert tally.goodbyes >= CLIENTS, tally

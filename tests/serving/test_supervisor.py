@@ -1,4 +1,4 @@
-"""The supervisor of worker processes: whom it replaces and why, when it gives up, and what becomes of its workers."""
+"""The supervisor: which workers it replaces and why, when it gives up, and how its workers end."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_while_one_serves_a_gateway_that_was_whole_is_not_given_up(stage: Stage)
 def test_a_worker_that_is_of_no_use_is_replaced(
     stage: Stage, caplog: pytest.LogCaptureFixture, befall: Callable[[Stage], None], reason: str
 ) -> None:
-    """One that has served and ends, or hangs, has a successor at once; the log says who, and why."""
+    """A worker that ends or hangs is replaced immediately, and the log names it with the reason."""
     stage.wait(1, 1, 2)
     befall(stage)
     stage.wait(1, 1)
@@ -179,7 +179,7 @@ def test_a_reload_replaces_one_worker_after_the_other(stage: Stage, caplog: pyte
 
 
 def test_a_reload_whose_workers_do_not_start_changes_nothing(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    """The old workers serve on, and the log does not claim that the settings were reloaded."""
+    """If new workers do not start, the old ones go on, and the log does not say that the settings were reloaded."""
     caplog.set_level(logging.INFO)
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
@@ -194,7 +194,7 @@ def test_a_reload_whose_workers_do_not_start_changes_nothing(stage: Stage, caplo
 
 
 def test_settings_that_are_no_good_replace_nobody(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    """They are looked at first; what is wrong is told, and no worker is started."""
+    """Bad settings are found before a worker is started, and the log names the mistake."""
 
     def refuse() -> None:
         raise ConfigurationError("api_key: too short")
@@ -209,7 +209,7 @@ def test_settings_that_are_no_good_replace_nobody(stage: Stage, caplog: pytest.L
 
 
 def test_a_slow_reload_does_not_keep_the_supervisor_from_stopping(stage: Stage) -> None:
-    """SIGTERM counts at once, whatever is under way."""
+    """SIGTERM stops the supervisor immediately, also during a slow reload."""
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
     stage._heed_signals()
@@ -244,7 +244,7 @@ def useless() -> object:
 def test_workers_that_cannot_start_end_the_supervisor(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """With real processes: their own words are in the log, without a stack trace, and `serve` fails with the reason."""
+    """If workers cannot start, the log has their messages without a stack trace, and `serve` fails with the reason."""
     monkeypatch.setattr(supervising, "MOST_FAILED_STARTS", 1)
     kept = {each: signal.getsignal(each) for each in supervising.SIGNALS}
     try:

@@ -1,4 +1,4 @@
-"""Temporary folders: what a killed process leaves, a key among it, is deleted by the next one, and nothing else is."""
+"""Temporary folders: those of killed processes, which may hold a key, are deleted by the next process; others stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_is_there_for_its_block(place: Path) -> None:
-    """Nobody else may look into it, and it is gone afterwards."""
+    """A temporary folder is readable by its owner only and deleted after its block."""
     with temporary_folder("jobgate-tls-") as folder:
         assert folder.parent == place
         assert folder.name.startswith("jobgate-tls-")
@@ -42,7 +42,7 @@ def test_a_folder_is_there_for_its_block(place: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_deleted(place: Path) -> None:
-    """After `kill -9` the next process deletes it; as long as its process lives, it stays."""
+    """The folder of a killed process is deleted by the next process; the folder of a living one stays."""
     command = [sys.executable, "-c", HOLD, str(place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -57,7 +57,7 @@ def test_what_a_killed_process_left_is_deleted(place: Path) -> None:
 
 
 def test_what_is_not_ours_stays(place: Path) -> None:
-    """A folder without the lock, a file of such a name, and a link to elsewhere."""
+    """A folder without the lock, a file of the same name and a symbolic link are not deleted."""
     (place / "jobgate-tls-mine").mkdir()
     (place / "jobgate-tls-file").touch()
     elsewhere = place / "elsewhere"
@@ -72,7 +72,7 @@ def test_what_is_not_ours_stays(place: Path) -> None:
 
 
 def test_where_none_can_be_made_it_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without a temporary folder is a matter of its settings, and the message says of which."""
+    """A machine without a temporary folder gets a message that names TMPDIR."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigurationError, match="Set TMPDIR"), temporary_folder("jobgate-tls-"):
         pass

@@ -57,7 +57,7 @@ def test_a_certificate_of_the_settings(files: tuple[Path, Path, Path], workers: 
 
 
 def test_a_certificate_for_development() -> None:
-    """It is made at the start, and the lines that are printed use it: they work as they are."""
+    """A development certificate is made at the start, and the printed commands work unchanged with it."""
     with served("--sandbox", "--tls-self-signed") as (process, url):
         trusted = str(next(Path("/tmp").glob("jobgate-tls-*/certificate.pem")))  # noqa: S108 - where it is made
         assert requests.get(f"{url}/livez", verify=trusted, timeout=20).status_code == 200
@@ -87,7 +87,7 @@ def test_a_made_certificate_is_its_owners(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("version", "is_spoken"), [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
 def test_an_old_protocol_is_refused(files: tuple[Path, Path, Path], version: str, is_spoken: bool) -> None:
-    """Nothing older than TLS 1.2 is spoken."""
+    """Protocols older than TLS 1.2 are refused."""
     chain, key, trusted = map(str, files)
     with served("--sandbox", "--tls-cert", chain, "--tls-key", key) as (_, url):
         place = url.removeprefix("https://")
@@ -97,7 +97,7 @@ def test_an_old_protocol_is_refused(files: tuple[Path, Path, Path], version: str
 
 
 def test_what_cannot_be_used_is_refused(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
-    """A key of another certificate, a file that is none, one that is not there, a key that everybody can read."""
+    """A missing or invalid file, a key of another certificate and a key that everybody can read are refused."""
     chain, key, trusted = files
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense", encoding="utf-8")
@@ -112,7 +112,7 @@ def test_what_cannot_be_used_is_refused(files: tuple[Path, Path, Path], tmp_path
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.test"])  # noqa: S104 - to be refused
 def test_plain_http_to_others_has_to_be_meant(host: str) -> None:
-    """Where others can call, the gateway is https, or it is said that a proxy before it is."""
+    """On an address that others can reach, plain http needs a setting that says so."""
     with pytest.raises(ConfigurationError, match=r"tls_cert and tls_key; or, behind a proxy"):
         refuse_to_be_open(Settings(server=ServerSettings(host=host)))
     refuse_to_be_open(Settings(server=ServerSettings(host=host, plain_http=True)))

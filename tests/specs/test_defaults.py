@@ -91,7 +91,7 @@ def test_parameters_left_out_count_as_their_defaults() -> None:
     ],
 )
 def test_members_left_out_count_as_their_defaults(body: Any, filled: Any) -> None:
-    """At every level of a body: in arrays, behind references, in allOf, in schemas that hold themselves."""
+    """Missing members get their defaults at every level: in arrays, references, allOf and recursive schemas."""
     assert ORDER.check(parts(body)) == ()
     assert ORDER.with_defaults(parts(body))["body"] == filled
 
@@ -105,7 +105,7 @@ def test_what_is_given_is_not_changed() -> None:
 
 @pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "array", "items": {"type": "string"}}])
 def test_a_body_without_defaults_costs_nothing(schema: Any) -> None:
-    """Where a schema has no defaults, nobody walks through the body."""
+    """An operation whose body schema has no defaults does not walk through bodies."""
     assert operation(schema).fill_body is None
 
 
@@ -137,7 +137,7 @@ def test_null_is_a_value_where_the_document_says_so(member: str, value: Any, fit
     ],
 )
 def test_formats_count(form: str, good: str, bad: str) -> None:
-    """A format is a rule, not a remark."""
+    """A value that does not match its format is refused."""
     checked = operation({"type": "string", "format": form})
     assert (checked.check(parts(good)), len(checked.check(parts(bad)))) == ((), 1)
 

@@ -108,7 +108,7 @@ def test_a_message_of_another_form_is_refused(place: str, value: object) -> None
 
 
 def test_a_place_looks_into_nothing_but_objects() -> None:
-    """Reading below a text, a list or nothing gives nothing, and never fails."""
+    """A place below a string, a list or null reads as missing and never fails."""
     place = Place.parse("body.error.code")
     for body in (None, "error", ["error"], {"error": "code"}, {"error": None}, {}):
         assert place.get({"body": body}) is None

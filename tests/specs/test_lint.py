@@ -608,7 +608,7 @@ def test_every_rule_is_tested() -> None:
 
 @pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE.keys())
 def test_a_file_that_cannot_be_read_is_a_finding(content: bytes, tmp_path: Path) -> None:
-    """What is no YAML mapping is told like any other fault, at the root and without a traceback."""
+    """A file that is no YAML mapping is a finding at the root, without a traceback."""
     path = tmp_path / "document.yaml"
     path.write_bytes(content)
     (finding,) = lint.check(path)

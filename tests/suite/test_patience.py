@@ -1,4 +1,4 @@
-"""Tests of time: a test that is given time fails only where it fails with all of it."""
+"""The helpers for tests of time: `given_time` fails a test only if it fails with every number of seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.patience import given_time, wait_until
 
 
 def test_a_test_is_tried_until_it_passes() -> None:
-    """The first time that suffices is the last that is tried, and no fixture is called `seconds`."""
+    """A test is repeated until it passes, and pytest sees no fixture called `seconds`."""
     tried = []
 
     @given_time(0.1, 1.0, 10.0)
@@ -38,6 +38,6 @@ async def test_what_is_not_true_fails_with_any_time() -> None:
 
 
 def test_what_does_not_come_is_a_failure() -> None:
-    """Waiting has an end."""
+    """`wait_until` fails if the condition stays false."""
     with pytest.raises(AssertionError, match="did not happen"):
         wait_until(lambda: False, 0.01)

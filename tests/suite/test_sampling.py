@@ -1,4 +1,4 @@
-"""A sample of many cases: of each kind a share, at least one, the same for everybody; and without the option all."""
+"""Sampling: a share of each kind of case, at least one, and the same for everybody with the same seed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def numbers(cases: list[str]) -> set[int]:
 
 
 def test_every_kind_stays(file: Path) -> None:
-    """Of each kind there is its share, and at least one; what makes its own amount makes the smaller one."""
+    """A sample keeps a share of each kind and at least one case, and `amount` gives the smaller number."""
     cases = collected(file, "--sample")
     tens = {number for number in numbers(cases) if number % 10 == 0}
     assert (len(tens), len(numbers(cases) - tens)) == (2, 18)
@@ -76,5 +76,5 @@ def test_a_seed_is_a_sample(file: Path) -> None:
 
 
 def test_without_the_option_every_case_runs(file: Path) -> None:
-    """Nothing is left out by itself, so that one case can be run by its name."""
+    """Without `--sample` every case runs."""
     assert len(collected(file)) == 200 + 3 + 30

@@ -1,4 +1,4 @@
-"""A gateway called in this process, without a server between."""
+"""A gateway that is called in this process, without a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.vendors import API_KEY
 
 @dataclass(frozen=True)
 class Answer:
-    """What the application sent."""
+    """The response of the application."""
 
     status: int
     headers: Mapping[str, str]

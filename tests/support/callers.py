@@ -1,4 +1,4 @@
-"""Callers for tests in which it does not matter who calls."""
+"""Callers for tests in which the caller does not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets of the tests, looked for in everything that the product says while they run."""
+"""Secrets of the tests, which must not occur in any output of the product."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ CANARIES = (ACCESS_KEY, CLIENT_SECRET, API_KEY, "token-1")
 
 
 def leaked(text: str) -> list[str]:
-    """The secrets that a text has in it."""
+    """The secrets that a text contains."""
     return [each for each in CANARIES if each in text]
 
 
 class Watch(logging.Handler):
-    """Looks at every record of every logger, with its traceback and all that was given to it."""
+    """A handler that searches every log record for secrets, its traceback and arguments included."""
 
     def __init__(self) -> None:
-        """Nothing seen yet."""
+        """Begin without records."""
         super().__init__(logging.DEBUG)
         self.hits: list[str] = []
         self.records = 0

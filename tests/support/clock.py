@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that moves only when a test moves it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FakeClock:
         return self._monotonic
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass at once, and everybody else have a turn."""
+        """Move the clock without waiting, and give other tasks a turn."""
         self.advance(seconds)
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Hostile requests: what one is, how it is sent byte for byte, and what a gateway makes of each, whatever it was."""
+"""Hostile requests: their form, how they are sent byte for byte, and the checks that hold for all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.raw import RawResponse
 from tests.support.vendors import TOKEN_URL
 
 Answer = frozenset[int | None]
-"""The statuses that may come back; None where the connection may be closed without an answer."""
+"""The statuses that are allowed; None if the connection may be closed without an answer."""
 
 _PLACEHOLDER = re.compile(rb"@(host|HOST|key|base|read|jobs|verb|action|member|escaped|body|size|hex|mark|length)@")
 HOST = b"Host: @host@\r\n"
@@ -82,7 +82,7 @@ class Surface:
 
 
 class Ending(Enum):
-    """What the client does once it has sent everything."""
+    """How the client ends, once it has sent everything."""
 
     READS = "reads"
     HALF_CLOSES = "says that nothing more will come, and reads"
@@ -93,7 +93,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class Hostile:
-    """One hostile request, and what is to come of it.
+    """One hostile request, and its expected result.
 
     `pieces` are sent one after the other, `pause` seconds apart, with the names of a surface as `@name@`. `answers` are
     the responses, in order, interim ones too. Where one of them is a success, a vendor is asked for `actions` actions,
@@ -132,7 +132,7 @@ class Hostile:
 
 @dataclass(frozen=True)
 class Heard:
-    """What came back: the responses, whether the server closed the connection, and what was left over."""
+    """The responses, whether the server closed the connection, and the remaining bytes."""
 
     responses: tuple[RawResponse, ...]
     closed: bool

@@ -1,8 +1,8 @@
 """Gateways in processes of their own, which can be killed at any moment or end themselves at a named one.
 
-A nursery is a process in which one starts in a tenth of a second: it has everything loaded, and forks. One is enough
-for all tests of a run. The gateways of a `Household` share a ledger and the sandbox of the process that started them,
-whose log tells what reached the vendors.
+A fork server has everything loaded, so that it starts a gateway in a tenth of a second. One fork server is enough for
+all tests of a run. The gateways of a `GatewayGroup` share a ledger and the sandbox of the process that started them.
+The log of the sandbox tells what reached the vendors.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LEASE = "TESTS_LEASE_SECONDS"
 
 
 class Point(StrEnum):
-    """Where a gateway ends itself, on the way of a job action."""
+    """The steps of a job action at which a gateway can end itself."""
 
     BEFORE_CLAIM = "before-claim"
     AFTER_CLAIM = "after-claim"
@@ -75,7 +75,7 @@ class Crash:
 
 
 class Trap:
-    """Ends this process, as `kill -9` does, where and when it is told to."""
+    """Kills this process, as `kill -9` does, at a given step."""
 
     def __init__(self, crash: Crash | None) -> None:
         """Wait for a crash; None: never."""
@@ -190,7 +190,7 @@ def say(number: int, **members: Any) -> None:
     print(json.dumps({"number": number, **members}), flush=True)  # noqa: T201 - it is how the two talk
 
 
-class Gone(Exception):
+class GatewayEnded(Exception):
     """A gateway ended before it could be used."""
 
 
@@ -212,7 +212,7 @@ class GatewayProcess:
         return True
 
     def kill(self) -> None:
-        """End it at once, as `kill -9` does."""
+        """Kill the process, as `kill -9` does."""
         self._signal(signal.SIGKILL)
         self.wait_until_gone()
 
@@ -222,11 +222,11 @@ class GatewayProcess:
         self.wait_until_gone()
 
     def pause(self) -> None:
-        """Let it stand still, as a machine does that is out of breath."""
+        """Pause the process, as an overloaded machine does."""
         self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """End a pause."""
+        """Resume the process."""
         self._signal(signal.SIGCONT)
 
     def limit_files(self, size: int | None) -> None:
@@ -248,7 +248,7 @@ class GatewayProcess:
             os.kill(self.pid, number)
 
 
-class Nursery:
+class ForkServer:
     """A process that starts gateways."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -265,7 +265,7 @@ class Nursery:
         self._heard(0, "ready", START_SECONDS)
 
     def start(self, environment: Mapping[str, str], log: Path, crash: Crash | None) -> GatewayProcess:
-        """Start a gateway, and wait until it can be used. Raises Gone where it ends before."""
+        """Start a gateway, and wait until it can be used. Raises GatewayEnded where it ends before."""
         with self._lock:
             assert self._process.stdin is not None
             number = next(self._numbers)
@@ -283,7 +283,7 @@ class Nursery:
                 with suppress(queue.Empty):
                     return GatewayProcess(born.pid, self._heard(number, "url", 0.05), time.monotonic())
                 if not alive:
-                    raise Gone(f"the gateway {born.pid} ended while it started.")
+                    raise GatewayEnded(f"the gateway {born.pid} ended while it started.")
         born.kill()
         raise TimeoutError(f"the gateway {born.pid} did not start.")
 
@@ -303,39 +303,39 @@ class Nursery:
         self._lines.put("")
 
     def _heard(self, number: int, name: str, seconds: float) -> Any:
-        """What is said next about an order. Raises queue.Empty where that takes too long."""
+        """The next message about an order. Raises queue.Empty if that takes too long."""
         while True:
             line = self._lines.get(timeout=seconds)
             if not line:
-                raise Gone("the nursery has ended.")
+                raise GatewayEnded("the fork server has ended.")
             # A gateway that was killed while it started may have been heard too late.
             if (told := json.loads(line))["number"] == number:
                 return told[name]
 
 
 @dataclass(frozen=True)
-class Household:
-    """Gateways of one nursery that have the same settings, and write one log."""
+class GatewayGroup:
+    """Gateways of one fork server that have the same settings, and write one log."""
 
-    nursery: Nursery
+    fork_server: ForkServer
     environment: Mapping[str, str]
     log: Path
     started: list[GatewayProcess] = field(default_factory=list)
 
     def start(self, crash: Crash | None = None) -> GatewayProcess:
-        """Start a gateway, and wait until it can be used. Raises Gone where it ends before."""
-        made = self.nursery.start(self.environment, self.log, crash)
+        """Start a gateway, and wait until it can be used. Raises GatewayEnded where it ends before."""
+        made = self.fork_server.start(self.environment, self.log, crash)
         self.started.append(made)
         return made
 
     def last_words(self) -> str:
-        """The end of the log of all of them."""
+        """The end of their common log."""
         return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-30:])
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
-    """A nursery that is gone after the block, and every gateway with it."""
+def fork_server() -> Iterator[ForkServer]:
+    """A fork server. It ends after the block, and every gateway with it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.crashing"],
         cwd=ROOT,
@@ -345,7 +345,7 @@ def nursery() -> Iterator[Nursery]:
         text=True,
         start_new_session=True,
     )
-    made = Nursery(process)
+    made = ForkServer(process)
     try:
         made.wait_until_ready()
         yield made
@@ -354,9 +354,9 @@ def nursery() -> Iterator[Nursery]:
 
 
 @contextmanager
-def household(nursery: Nursery, environment: Mapping[str, str], log: Path) -> Iterator[Household]:
+def gateway_group(fork_server: ForkServer, environment: Mapping[str, str], log: Path) -> Iterator[GatewayGroup]:
     """Gateways that have the settings of an environment; all of them are gone after the block."""
-    made = Household(nursery, {**surroundings(), **environment}, log)
+    made = GatewayGroup(fork_server, {**surroundings(), **environment}, log)
     try:
         yield made
     finally:
@@ -365,7 +365,7 @@ def household(nursery: Nursery, environment: Mapping[str, str], log: Path) -> It
 
 
 @dataclass(frozen=True)
-class Haste:
+class ReconciliationTimes:
     """How soon gateways find out what nobody told: `vendor_seconds` of the settings, the product's LEASE_SECONDS.
 
     The job is read for the last time half a second after the last moment at which a call can end.
@@ -388,7 +388,7 @@ class Haste:
 
 
 def environment_of(
-    ledger: str, catalogue: Catalogue, sandbox: SandboxServer, haste: Haste | None = None
+    ledger: str, catalogue: Catalogue, sandbox: SandboxServer, times: ReconciliationTimes | None = None
 ) -> dict[str, str]:
     """The environment of gateways with a ledger at an address and a connection to each vendor of a sandbox."""
     wired = with_sandbox(Settings.model_construct(connections={}), catalogue.vendors, sandbox)
@@ -398,7 +398,7 @@ def environment_of(
         "JOBGATE_DATABASE_URL": ledger,
         "JOBGATE_CONNECTIONS": json.dumps(connections, default=SecretStr.get_secret_value),
         "JOBGATE_SERVER__RESPONSE_VALIDATION": "refuse",
-        **(haste or Haste()).environment,
+        **(times or ReconciliationTimes()).environment,
     }
 
 

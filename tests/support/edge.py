@@ -22,14 +22,14 @@ from tests.support.transport import FakeTransport
 from tests.support.vendors import API_KEY, AZURE_JOB, obedient, settings
 
 MARK = "S3CR3T"
-"""A part of hostile values, which no answer may hold."""
+"""A part of hostile values that no answer may contain."""
 
 JOB = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}"
 CANCEL = f"{JOB}/cancel"
 JSON = ("Content-Type", "application/json")
 
 LIMITS = Limits(body_seconds=0.5, header_seconds=0.5)
-"""The limits of the product, but for the seconds that a request may take."""
+"""The limits of the product, with shorter times for a request."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Programs that tests start, and that end with the tests, be those killed."""
+"""Programs that tests start, and that end with the tests even if those are killed."""
 
 from __future__ import annotations
 

@@ -16,15 +16,15 @@ from functools import wraps
 from typing import Any, TypeVar
 
 PATIENCE = 60.0
-"""Seconds after which something counts as not coming, however busy the machine is."""
+"""Longest wait in seconds for something that must happen, on a busy machine too."""
 FOR_EVER = 10 * PATIENCE
-"""Seconds that nobody waits for."""
+"""A time in seconds that no test waits for."""
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait for something that happens soon. Fails the test where it does not."""
+    """Wait until something is true. Fails the test if it does not become true in time."""
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it did not happen"
@@ -32,7 +32,7 @@ def wait_until(is_so: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 async def eventually(is_so: Callable[[], Awaitable[object]], seconds: float = PATIENCE) -> None:
-    """Wait for something that happens soon. Fails the test where it does not."""
+    """Wait until something is true. Fails the test if it does not become true in time."""
     end = time.monotonic() + seconds
     while not await is_so():
         assert time.monotonic() < end, "it did not happen"
@@ -40,17 +40,17 @@ async def eventually(is_so: Callable[[], Awaitable[object]], seconds: float = PA
 
 
 def given_time(*tries: float) -> Callable[[Test], Callable[..., Any]]:
-    """Try a test with each of these numbers of `seconds`, which grow, until it passes.
+    """Run a test with each of these growing numbers of `seconds` until no assertion fails.
 
-    It says how times compare. What is true of the product is true of long times too, which a busy machine does not
-    upset; what is not true fails with all of them.
+    For tests that compare times. What is true of the product is also true of long times, which a busy machine does
+    not upset. What is not true fails with all of them. Any other exception than AssertionError fails the test.
     """
 
     def decorate(test: Test) -> Callable[..., Any]:
         @wraps(test)
         def at_once(*arguments: Any, **fixtures: Any) -> None:
             for seconds in tries[:-1]:
-                with suppress(Exception):
+                with suppress(AssertionError):
                     test(*arguments, seconds=seconds, **fixtures)
                     return
             test(*arguments, seconds=tries[-1], **fixtures)
@@ -58,7 +58,7 @@ def given_time(*tries: float) -> Callable[[Test], Callable[..., Any]]:
         @wraps(test)
         async def later(*arguments: Any, **fixtures: Any) -> None:
             for seconds in tries[:-1]:
-                with suppress(Exception):
+                with suppress(AssertionError):
                     await test(*arguments, seconds=seconds, **fixtures)
                     return
             await test(*arguments, seconds=tries[-1], **fixtures)

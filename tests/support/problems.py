@@ -1,4 +1,4 @@
-"""Problems, held against the document that promises them."""
+"""Problems, checked against the API's document."""
 
 from __future__ import annotations
 

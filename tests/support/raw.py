@@ -1,4 +1,4 @@
-"""HTTP/1.1 by hand, for requests that every client library would put right before sending them."""
+"""HTTP/1.1 by hand, for requests that every client library would correct before sending."""
 
 from __future__ import annotations
 

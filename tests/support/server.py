@@ -1,4 +1,4 @@
-"""A vendor's server that speaks in bytes, so that it can speak as badly as vendors do."""
+"""A vendor's server that sends raw bytes, so that it can misbehave as vendors do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What happens on one connection, after its first request was read."""
+"""Serve one connection, after its first request was read."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""One API, served twice: behind this gateway's edge, and by stock Connexion; and what each makes of a request."""
+"""One API, served by this gateway's edge and by stock Connexion, and the verdict of each on a request."""
 
 from __future__ import annotations
 

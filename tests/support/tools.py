@@ -1,4 +1,4 @@
-"""Programs and packages that are not Python's: a test that needs one skips without it, except where CI installs all."""
+"""Programs and packages outside Python: a test skips if one is missing, and fails in CI, which installs all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A vendor that says what the test wrote down, and remembers what it was asked."""
+"""A vendor that follows the script of a test and remembers its requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FakeTransport:
         self.deadlines: list[float] = []
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
-        """Do what the script says next."""
+        """Follow the next line of the script."""
         self.requests.append(request)
         self.deadlines.append(deadline)
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The two vendors as their documents show them: one target per action, and the replies that tests script."""
+"""Both vendors as in their documents: one target per action, and the replies for scripts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ VONAGE_JOB = "fe4b9c24-d305-492e-90e2-ddbdd7a36555"
 
 
 ONE_ATTEMPT = Policy(attempts=1, breaker_failures=1_000)
-"""For tests in which the vendor is asked as often as they say; what is sent again has tests of its own."""
+"""A policy without retries, for tests that count the requests to the vendor."""
 
 
 def settings(**others: Any) -> Settings:

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.caller import Caller
+from tests.support.sender import Sender
 
 
 @pytest.fixture
-async def send() -> AsyncIterator[Caller]:
+async def send() -> AsyncIterator[Sender]:
     """A function that sends a request over the network; its connections are closed at the end."""
-    caller = Caller()
-    yield caller
-    await caller.close()
+    sender = Sender()
+    yield sender
+    await sender.close()

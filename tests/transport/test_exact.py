@@ -1,4 +1,4 @@
-"""What is built is what goes out: path, query, headers and body, to the byte."""
+"""Requests go out exactly as built: path, query, headers and body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.model import HttpRequest
 from gateway.transport.http import written
-from tests.support.caller import Caller
+from tests.support.sender import Sender
 from tests.support.server import answer, raw_server
 
 OK = answer(b"{}")
@@ -31,7 +31,7 @@ TARGETS = [
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_path_and_query_are_untouched(send: Caller, method: str, target: str) -> None:
+async def test_path_and_query_are_untouched(send: Sender, method: str, target: str) -> None:
     """No part of the target is decoded, encoded, sorted or resolved on its way."""
     async with raw_server(OK) as server:
         await send(server.url + target, method)
@@ -48,7 +48,7 @@ def test_encoded_addresses_are_left_alone(text: str) -> None:
     assert content.startswith(f"POST {target} HTTP/1.1\r\nHost: contoso.test\r\n".encode())
 
 
-async def test_nothing_is_added_but_what_http_needs(send: Caller) -> None:
+async def test_nothing_is_added_but_what_http_needs(send: Sender) -> None:
     """Beside our own headers there are host, length, and what the library can read; no type, no name of its own."""
     async with raw_server(OK) as server:
         headers = {"Authorization": "Bearer x", "Content-Type": "application/json"}
@@ -66,7 +66,7 @@ async def test_nothing_is_added_but_what_http_needs(send: Caller) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_request_without_a_body_has_none(send: Caller, method: str) -> None:
+async def test_a_request_without_a_body_has_none(send: Sender, method: str) -> None:
     """No body and no type are sent; a POST says that its body is empty, as HTTP wants it."""
     async with raw_server(OK) as server:
         await send(server.url, method)
@@ -84,7 +84,7 @@ async def test_a_request_without_a_body_has_none(send: Caller, method: str) -> N
     ],
 )
 async def test_the_host_is_the_one_that_is_signed(
-    send: Caller, monkeypatch: pytest.MonkeyPatch, authority: str, host: str
+    send: Sender, monkeypatch: pytest.MonkeyPatch, authority: str, host: str
 ) -> None:
     """The Host header is the authority of the URL, also where its port is the usual one: signatures cover it."""
     async with raw_server(OK) as server:
@@ -100,7 +100,7 @@ async def test_the_host_is_the_one_that_is_signed(
     assert server.requests[0].lower().count(b"\r\nhost:") == 1
 
 
-async def test_the_reply_comes_as_it_is(send: Caller) -> None:
+async def test_the_reply_comes_as_it_is(send: Sender) -> None:
     """Status, headers by lower-case name, and the body: also where the status is an error."""
     async with raw_server(answer(b"\x00\xff", "Retry-After: 7", "Trace-ID: t", status="503 Oops")) as server:
         reply = await send(server.url)

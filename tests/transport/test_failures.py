@@ -1,4 +1,4 @@
-"""Vendors that are not there, do not answer, or stop in the middle: which kind of failure, and how soon."""
+"""Vendors that are unreachable, silent or break off: the kind of failure, and how soon it comes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from gateway.domain.errors import VendorFailed, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.transport.http import LARGEST_REPLY
-from tests.support.caller import NONE, Caller, Headers
 from tests.support.patience import PATIENCE, given_time
+from tests.support.sender import NONE, Headers, Sender
 from tests.support.server import Serve, answer, drip, endlessly, raw_server, reset_after, silence
 from tests.support.server import send as sending
 
@@ -22,7 +22,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def failure(send: Caller, url: str, seconds: float = PATIENCE, headers: Headers = NONE) -> VendorFailed:
+async def failure(send: Sender, url: str, seconds: float = PATIENCE, headers: Headers = NONE) -> VendorFailed:
     """How a request fails, which must be in time."""
     start = time.monotonic()
     with pytest.raises(VendorFailed) as caught:
@@ -49,12 +49,12 @@ def closed_port() -> int:
         pytest.param("http:///", id="no host"),
     ],
 )
-async def test_where_nothing_listens_nothing_is_sent(send: Caller, url: str) -> None:
+async def test_where_nothing_listens_nothing_is_sent(send: Sender, url: str) -> None:
     """No connection: unreachable, which promises that nothing was sent."""
     assert type(await failure(send, url)) is VendorUnreachable
 
 
-async def test_a_handshake_that_fails_sends_nothing(send: Caller) -> None:
+async def test_a_handshake_that_fails_sends_nothing(send: Sender) -> None:
     """A server that speaks no TLS where TLS is wanted is unreachable, and is sent no request."""
     async with raw_server(silence) as server:
         for scheme_answer in ("in time", "at once"):
@@ -64,7 +64,7 @@ async def test_a_handshake_that_fails_sends_nothing(send: Caller) -> None:
     assert server.requests == []
 
 
-async def test_a_deadline_that_has_passed_sends_nothing(send: Caller) -> None:
+async def test_a_deadline_that_has_passed_sends_nothing(send: Sender) -> None:
     """With no time left, no request goes out."""
     async with raw_server(silence) as server:
         assert type(await failure(send, server.url, -1.0)) is VendorUnreachable
@@ -73,7 +73,7 @@ async def test_a_deadline_that_has_passed_sends_nothing(send: Caller) -> None:
 
 @pytest.mark.parametrize("serve", [silence, drip(HEAD + b"x" * 100)], ids=["silence", "drip"])
 @given_time(0.3, 3.0, 30.0)
-async def test_a_deadline_is_kept(send: Caller, serve: Serve, seconds: float) -> None:
+async def test_a_deadline_is_kept(send: Sender, serve: Serve, seconds: float) -> None:
     """A request ends with its deadline, and but a part of that time later. The best of three counts."""
     late = []
     async with raw_server(serve) as server:
@@ -94,8 +94,8 @@ async def test_a_deadline_is_kept(send: Caller, serve: Serve, seconds: float) ->
         pytest.param(endlessly(b"HTTP/1.1 103 Early Hints\r\n\r\n"), id="interim responses without end"),
     ],
 )
-async def test_no_answer_is_a_time_out(send: Caller, serve: Serve) -> None:
-    """Silence, and bytes that come to nothing, end at the deadline; what was sent may have been acted on."""
+async def test_no_answer_is_a_time_out(send: Sender, serve: Serve) -> None:
+    """Silence and incomplete replies end at the deadline, and the request may have been acted on."""
     async with raw_server(serve) as server:
         problem = await failure(send, server.url, SOON)
     assert isinstance(problem, VendorTimedOut | VendorReplyNotUnderstood)
@@ -103,8 +103,8 @@ async def test_no_answer_is_a_time_out(send: Caller, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("slow", [drip(HEAD + b"x" * 100), drip(CHUNKED + b"1\r\nx\r\n" * 100)])
-async def test_a_body_that_drips_is_a_time_out(send: Caller, slow: Serve) -> None:
-    """A byte now and then does not put the deadline off."""
+async def test_a_body_that_drips_is_a_time_out(send: Sender, slow: Serve) -> None:
+    """Single bytes of a body do not extend the deadline."""
     async with raw_server(slow) as server:
         assert type(await failure(send, server.url, SOON)) is VendorTimedOut
 
@@ -131,7 +131,7 @@ async def test_a_body_that_drips_is_a_time_out(send: Caller, slow: Serve) -> Non
         pytest.param(endlessly(b"10000\r\n" + b"x" * 65_536 + b"\r\n", CHUNKED), id="a body without end"),
     ],
 )
-async def test_a_reply_that_cannot_be_read(send: Caller, serve: Serve) -> None:
+async def test_a_reply_that_cannot_be_read(send: Sender, serve: Serve) -> None:
     """A reply that breaks off or breaks the rules is told as one: the request may have been acted on."""
     async with raw_server(serve) as server:
         assert type(await failure(send, server.url)) is VendorReplyNotUnderstood
@@ -139,7 +139,7 @@ async def test_a_reply_that_cannot_be_read(send: Caller, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1])
-async def test_the_largest_reply(send: Caller, more: int) -> None:
+async def test_the_largest_reply(send: Sender, more: int) -> None:
     """A reply of the largest size is read, one byte more is not."""
     async with raw_server(answer(b"x" * (LARGEST_REPLY + more))) as server:
         if more:
@@ -148,7 +148,7 @@ async def test_the_largest_reply(send: Caller, more: int) -> None:
             assert len((await send(server.url)).content) == LARGEST_REPLY
 
 
-async def test_a_small_reply_that_swells_is_not_read_to_its_end(send: Caller) -> None:
+async def test_a_small_reply_that_swells_is_not_read_to_its_end(send: Sender) -> None:
     """The size counts after decoding, and no more than that is ever held: 100 kB that become 100 MB are refused."""
     bomb = gzip.compress(b"\0" * 100 * 1024 * 1024, compresslevel=9)
     async with raw_server(answer(bomb, "Content-Encoding: gzip")) as server:
@@ -163,14 +163,14 @@ async def test_a_small_reply_that_swells_is_not_read_to_its_end(send: Caller) ->
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nb", "a\0b"])
-async def test_a_header_that_would_be_two_is_not_sent(send: Caller, value: str) -> None:
+async def test_a_header_that_would_be_two_is_not_sent(send: Sender, value: str) -> None:
     """A line break in a header's value is refused before anything goes out."""
     async with raw_server(answer(b"{}")) as server:
         await failure(send, server.url, headers={"Authorization": value})
     assert server.requests == []
 
 
-async def test_one_bad_request_does_not_spoil_the_next(send: Caller) -> None:
+async def test_one_bad_request_does_not_spoil_the_next(send: Sender) -> None:
     """After every kind of failure the same transport still works."""
     for serve in (sending(b""), reset_after(HEAD), sending(b"SSH-2.0\r\n\r\n"), silence):
         async with raw_server(serve) as server:

@@ -63,7 +63,7 @@ async def send(transport: HttpTransport, url: str, seconds: float = PATIENCE) ->
 
 @pytest.mark.parametrize("elsewhere", ELSEWHERE)
 async def test_no_other_address_is_called(elsewhere: str) -> None:
-    """An address that is not in the settings is called by nobody, however like one it looks."""
+    """An address that is not in the settings is never called, however similar it looks."""
     async with raw_server(OK) as server:
         transport = HttpTransport(SystemClock(), [server.url])
         with pytest.raises((GatewayError, VendorUnreachable)):
@@ -79,7 +79,7 @@ def test_the_case_of_an_origin_does_not_matter() -> None:
 
 
 async def test_connections_are_not_shared() -> None:
-    """Each connection of the settings has its own pool: what one does to it, another does not feel."""
+    """Each connection of the settings has its own pool, so that one does not affect another."""
     async with raw_server(OK, each_request=True) as server:
         transports = [HttpTransport(SystemClock(), [server.url]) for _ in range(2)]
         for transport in transports * 3:

@@ -18,7 +18,7 @@ from tests.support.vendors import settings
 LIMIT = QuotaSettings(requests=10, seconds=5)
 
 
-class House:
+class LimitedGateway:
     """A gateway with two callers, ten requests in five seconds each."""
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -35,44 +35,44 @@ class House:
 
 
 @pytest.fixture
-def house(catalogue: Catalogue) -> House:
+def limited(catalogue: Catalogue) -> LimitedGateway:
     """One of them."""
-    return House(catalogue)
+    return LimitedGateway(catalogue)
 
 
 def rate(answer: Answer) -> tuple[Any, Any]:
-    """What an answer says of it."""
+    """The rate fields of an answer."""
     return answer.headers.get("ratelimit-policy"), answer.headers.get("ratelimit")
 
 
-async def test_every_answer_tells_what_is_left(house: House) -> None:
-    """Also one that is a problem; but not one to somebody who is not known."""
-    assert rate(await house.ask()) == ('"caller";q=10;w=5', '"caller";r=9;t=1')
-    assert rate(await house.ask(path="/v1/vendors/nobody")) == ('"caller";q=10;w=5', '"caller";r=8;t=1')
-    assert rate(await house.ask("nobody")) == (None, None)
+async def test_every_answer_tells_what_is_left(limited: LimitedGateway) -> None:
+    """Every answer to a known caller, problems included, tells what is left of the rate."""
+    assert rate(await limited.ask()) == ('"caller";q=10;w=5', '"caller";r=9;t=1')
+    assert rate(await limited.ask(path="/v1/vendors/nobody")) == ('"caller";q=10;w=5', '"caller";r=8;t=1')
+    assert rate(await limited.ask("nobody")) == (None, None)
 
 
-async def test_who_asks_too_often_waits(house: House) -> None:
-    """429 with Retry-After, until there is room again; others do not notice."""
+async def test_who_asks_too_often_waits(limited: LimitedGateway) -> None:
+    """A caller beyond its rate gets 429 with Retry-After, and other callers are not affected."""
     for _ in range(10):
-        assert (await house.ask()).status == 200
-    refused = await house.ask()
+        assert (await limited.ask()).status == 200
+    refused = await limited.ask()
     assert (refused.status, refused.json["code"], refused.headers["retry-after"]) == (429, "too-many-requests", "1")
     assert rate(refused) == ('"caller";q=10;w=5', '"caller";r=0;t=5')
-    assert (await house.ask("robot")).status == 200
-    house.clock.advance(1)
-    assert [(await house.ask()).status for _ in range(3)] == [200, 200, 429]
+    assert (await limited.ask("robot")).status == 200
+    limited.clock.advance(1)
+    assert [(await limited.ask()).status for _ in range(3)] == [200, 200, 429]
 
 
-async def test_strangers_cost_nobody_anything(house: House) -> None:
-    """Requests with wrong keys do not count for those whose keys they are not."""
+async def test_strangers_cost_nobody_anything(limited: LimitedGateway) -> None:
+    """Requests with wrong keys count against no caller's rate."""
     for _ in range(20):
-        assert (await house.ask("nobody")).status == 401
-    assert rate(await house.ask())[1] == '"caller";r=9;t=1'
+        assert (await limited.ask("nobody")).status == 401
+    assert rate(await limited.ask())[1] == '"caller";r=9;t=1'
 
 
 async def test_no_limit(catalogue: Catalogue) -> None:
-    """Where there is none, nothing is said of one."""
+    """Without a limit, answers have no rate fields."""
     made = Gateway(settings(), catalogue, clock=FakeClock(), transport=FakeTransport(), ledger=MemoryLedger())
     for _ in range(30):
         answer = await call(made.application, "GET", "/v1/vendors")

@@ -1,4 +1,4 @@
-"""What tests and benchmarks start ends with them, even where they are killed."""
+"""Programs that tests and benchmarks start end with them, even if they are killed."""
 
 from __future__ import annotations
 

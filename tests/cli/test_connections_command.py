@@ -19,8 +19,6 @@ from gateway.cli import application
 from gateway.startup.serve import Running
 from tests.client.stub import stub_gateway
 
-TIMEOUT = 30
-
 
 def run(folder: Path, connection: dict[str, Any], name: str = "mine") -> Any:
     """`jobgate connections test NAME`, with one connection in the settings."""
@@ -57,7 +55,7 @@ def test_a_connection_that_works(stack: Running, tmp_path: Path, vendor: str) ->
 
 @pytest.mark.parametrize("vendor", ["azure-job-router", "vonage-contact-center"])
 def test_a_wrong_secret(stack: Running, tmp_path: Path, vendor: str) -> None:
-    """The answer is that the vendor does not let us in, without the secret."""
+    """A wrong secret is reported as refused by the vendor, and the secret is not shown."""
     connection = of_sandbox(stack, vendor)
     authentication = connection["authentication"]
     field = "secret" if "secret" in authentication else "client_secret"
@@ -71,14 +69,14 @@ def test_a_wrong_secret(stack: Running, tmp_path: Path, vendor: str) -> None:
 
 
 def test_a_vendor_that_is_not_there(stack: Running, tmp_path: Path) -> None:
-    """The answer is that it cannot be reached."""
+    """A vendor that does not listen is reported as unreachable."""
     connection = of_sandbox(stack, "azure-job-router") | {"endpoint": "http://127.0.0.1:9"}
     said = run(tmp_path, connection)
     assert (said.exit_code, "(vendor-unreachable)" in said.stderr) == (1, True)
 
 
 def test_a_connection_that_nobody_knows(stack: Running, tmp_path: Path) -> None:
-    """The answer names those that there are."""
+    """An unknown connection is refused with a list of the known ones."""
     said = run(tmp_path, of_sandbox(stack, "azure-job-router"), "yours")
     assert (said.exit_code, "known: mine" in said.stderr) == (1, True)
 
@@ -109,7 +107,7 @@ def untrusted() -> Iterator[int]:
     ],
 )
 def test_no_connection(stack: Running, tmp_path: Path, vendor: str, scheme: str, host: str, cause: str) -> None:
-    """Host, port and cause are told, of the token endpoint too, and no secret."""
+    """A failed connection is reported with host, port and cause, also for the token endpoint, and without secrets."""
     connection = of_sandbox(stack, vendor)
     authentication = connection["authentication"]
     with untrusted() if scheme == "https" else nullcontext(unused_port()) as port:

@@ -71,7 +71,7 @@ LIGHT = {
 @pytest.mark.timeout(3 * SECONDS)
 @pytest.mark.parametrize("command", LIGHT)
 def test_a_command_loads_only_what_it_needs(tmp_path: Path, command: str) -> None:
-    """Neither Connexion nor Flask, and neither database nor HTTP client where none is needed."""
+    """A command loads no Connexion and no Flask, and no database or HTTP client unless it needs one."""
     if "list" in command or "audit" in command:
         loaded(tmp_path, RUN, "keys", "create", "desk", "--scope", "*")
     said, modules = loaded(tmp_path, RUN, *command.split())
@@ -81,7 +81,7 @@ def test_a_command_loads_only_what_it_needs(tmp_path: Path, command: str) -> Non
 
 
 def test_the_client_stands_alone(tmp_path: Path) -> None:
-    """Who calls a gateway loads `requests`, and nothing of what a gateway is made of."""
+    """The client loads `requests`, and no module of the gateway besides its own package."""
     _, modules = loaded(tmp_path, "import sys, gateway.client; print('loaded', *sys.modules)")
     assert {each for each in modules if each.startswith("gateway")} == {
         "gateway",

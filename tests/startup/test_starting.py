@@ -1,4 +1,4 @@
-"""What is told when a gateway starts, and where it keeps its state where the system gives it no place."""
+"""The banner at the start, and the place of the state if the system offers none."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_no_home_is_a_mistake_in_the_settings(tmp_path: Path, command: str) -> N
 
 @pytest.mark.usefixtures("homeless")
 def test_a_state_folder_is_enough_for_the_homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With it everything works."""
+    """With `state_folder`, a user without a home folder can do everything."""
     monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path / "state"))
     assert CliRunner().invoke(application, ["keys", "create", "desk", "--scope", "*"]).exit_code == 0
     assert (tmp_path / "state" / "ledger.db").exists()
@@ -113,7 +113,7 @@ def test_no_temporary_folder_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_demonstration_cuts_no_id_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its tables have room for whole ids where no terminal limits them; and it says which settings count."""
+    """In a pipe, the demonstration prints whole ids and names the settings that it uses."""
     widths: list[int] = []
 
     def noted(console: Console) -> int:

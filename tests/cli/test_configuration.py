@@ -79,13 +79,13 @@ def run(folder: Path, command: str, text: str) -> Any:
 
 
 def test_good_settings_are_called_so(tmp_path: Path) -> None:
-    """With what there is in them."""
+    """The command says that good settings are good, and sums them up."""
     said = run(tmp_path, "check", GOOD)
     assert (said.exit_code, said.stdout) == (0, "good: 1 connection, 1 caller in the settings\n")
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
-    """Each by its key, with what is wanted there, and without a traceback."""
+    """Every mistake is named by its key with the expected value, and without a traceback."""
     said = run(tmp_path, "check", BAD)
     assert said.exit_code == 1
     for key in ("rate_limit", "server.prot", "callers.Desk", "connections.a.endpoint", "connections.a.authentication"):
@@ -107,7 +107,7 @@ def test_mistakes_that_the_vendors_documents_show_are_told_too(tmp_path: Path) -
 
 
 def test_the_settings_are_shown_without_their_secrets(tmp_path: Path) -> None:
-    """As TOML, defaults included; of secrets only the references, which are none themselves."""
+    """The settings are shown as TOML with their defaults; of secrets only the references are shown."""
     said = run(tmp_path, "show", GOOD)
     assert said.exit_code == 0
     assert CANARY not in said.output
@@ -120,7 +120,7 @@ def test_the_settings_are_shown_without_their_secrets(tmp_path: Path) -> None:
 
 
 def test_a_key_in_an_address_is_not_shown(tmp_path: Path) -> None:
-    """The query of an address may hold one, as that of a token service can."""
+    """The query of an address is not shown, because it may contain a key."""
     oauth = f"""
 api_key = "env:JOBGATE_TEST_KEY"
 [connections.a]
@@ -139,13 +139,13 @@ token_url = "https://a.test/token?code={CANARY}" }}
 
 
 def test_the_environment_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shown is what would be used."""
+    """The output contains the values of environment variables, because a gateway would use them."""
     monkeypatch.setenv("JOBGATE_SERVER__PORT", "9001")
     assert tomllib.loads(run(tmp_path, "show", GOOD).stdout)["server"]["port"] == 9_001
 
 
 def test_the_schema_is_one(tmp_path: Path) -> None:
-    """It takes what is good and refuses what is not; it is the one that is published."""
+    """The schema accepts good settings, refuses bad ones, and is the published schema."""
     schema = json.loads(run(tmp_path, "schema", "").stdout)
     validator = jsonschema_rs.validator_for(schema)
     assert validator.is_valid(tomllib.loads(GOOD))

@@ -1,4 +1,4 @@
-"""A gateway on the bench: wired as in the product, but for the clock and the vendor."""
+"""The engine of a gateway, wired as in the product except for the clock and the vendor."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CALLER = "somebody"
 Given = Mapping[str, Json]
 NOTHING: Given = {}
 
-MakeBench = Callable[..., "Bench"]
-"""Makes a bench whose vendor follows the script that the arguments are."""
+MakeEngine = Callable[..., "ScriptedEngine"]
+"""Makes an engine whose vendor follows the script in the arguments."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What a caller is told of a job action that failed, and the record that is kept of it."""
+    """A failed job action: the problem that the caller gets, and the record."""
 
     problem: JobgateError
     record: JobActionRecord
@@ -47,7 +47,7 @@ class Failure:
         return self.problem.code, self.problem.status, outcome, self.record.status
 
 
-class Bench:
+class ScriptedEngine:
     """The engine of a gateway whose vendor follows a script."""
 
     def __init__(self, catalogue: Catalogue, script: Iterable[Line] = ()) -> None:
@@ -74,7 +74,7 @@ class Bench:
         return ActionRequest(self.connection(connection), JobAction(action, job_id, parameters), CALLER, strict)
 
     async def perform(self, target: Target) -> JobActionRecord:
-        """Perform an action of the documents; gives the record that is kept, which is also what was returned."""
+        """Perform an action of the documents, and return its record."""
         returned = (await self.actions.perform(self.ask(target))).record
         kept = await self.only_record()
         assert returned == kept
@@ -98,11 +98,11 @@ class Bench:
         return self.request(target.connection, target.action, target.job_id, target.parameters)
 
     def translation(self, target: Target) -> Plan:
-        """How an action of the documents is performed."""
+        """The plan of an action of the documents."""
         return supported(self.ask(target))
 
     async def records(self) -> tuple[JobActionRecord, ...]:
-        """What the ledger holds."""
+        """The records in the ledger."""
         return (await self.ledger.page(Selection(caller=CALLER), 100, None)).items
 
     async def only_record(self) -> JobActionRecord:
@@ -112,7 +112,7 @@ class Bench:
 
     @property
     def sent(self) -> list[HttpRequest]:
-        """What went to the vendor's API, without the fetching of tokens."""
+        """The requests to the vendor's API, without those for tokens."""
         return [request for request in self.transport.requests if request.url != TOKEN_URL]
 
     @property

@@ -1,4 +1,4 @@
-"""Both vendors without HTTP, on a clock that stands still: whatever befalls a request, they know what they did."""
+"""Both vendors without HTTP, on a fake clock, with a fault for each request and a record of what they did."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOR_EVER = (1_000.0, 1_000.0)
 """Seconds that a request takes, at least and at most."""
 
 STICKINESS = 0.4
-"""How often a fault befalls the next request too."""
+"""Probability that a fault also happens to the next request."""
 
 
 class Reach(StrEnum):
@@ -135,7 +135,7 @@ FAULTS: Mapping[str, Fault] = {
     "503 later": Fault(1, PERHAPS_DONE, says(503, retry_after="120"), asks=120),
     "504": Fault(2, PERHAPS_DONE, says(504)),
 }
-"""Everything that may befall a request."""
+"""Every fault that can happen to a request."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Call:
 
 
 @dataclass
-class World:
+class FaultyVendors:
     """The `Transport` port, with both vendors behind it: as many accounts of each as are asked for.
 
     Where `is_spoilt`, each request meets a fault. `calls` are the requests for actions, `story` is all that happened.

@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("command", "code"), list(COMMANDS.items()))
 def test_the_file_of_this_folder_is_used(folder: Path, command: str, code: int) -> None:
-    """Every command finds it, and says on standard error which settings and which ledger it used."""
+    """Every command uses ./jobgate.toml, and names the settings and the ledger on standard error."""
     ended, said = run(command)
     assert f"Settings: {folder / 'jobgate.toml'}; ledger {folder / 'here' / 'ledger.db'}" in said
     assert ended == code
@@ -62,7 +62,7 @@ def test_the_variable_wins_over_the_folder(
 
 @pytest.mark.parametrize(("command", "code"), list(COMMANDS.items()))
 def test_the_option_wins_over_all(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int) -> None:
-    """So what is named is what is used, whatever the environment says."""
+    """`--config` wins over the variable and the file of the folder."""
     monkeypatch.setenv("JOBGATE_CONFIG", "jobgate.toml")
     ended, said = run(command, "--config", "other/mine.toml")
     assert f"ledger {folder / 'there' / 'ledger.db'}" in said
@@ -86,14 +86,14 @@ def test_a_connection_is_proved_with_the_file_of_this_folder(folder: Path) -> No
 
 @pytest.mark.parametrize("command", ["config check", "keys list", "audit verify", "connections test a", "serve"])
 def test_a_file_that_is_not_there_is_said_so(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    """A named file that is missing is a mistake, and not an empty set-up."""
+    """A named file that is missing is refused, not taken for empty settings."""
     monkeypatch.setenv("JOBGATE_CONFIG", "gone.toml")
     code, said = run(command)
     assert (code, "gone.toml: there is no such file" in said) == (1, True)
 
 
 def test_advice_names_the_same_file(folder: Path) -> None:
-    """What a message tells to run acts on the settings that the message is about."""
+    """A command that a message suggests names the same settings file."""
     _, said = run("keys list", "--config", "other/mine.toml")
     assert "`jobgate keys create NAME --scope SCOPE --config other/mine.toml`" in said
     _, said = run("keys revoke 0000")

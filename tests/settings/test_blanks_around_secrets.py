@@ -1,4 +1,4 @@
-"""Secrets as people hand them over: with the line break of `echo`, a blank from a mail, a mark of their editor."""
+"""Blanks around secrets: line breaks of `echo`, spaces from a mail, and byte order marks of editors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WRITTEN = {
     "JOBGATE_CONNECTIONS__FABRIKAM__AUTHENTICATION__TOKEN_URL": "https://fabrikam.test/token",
 }
 DISCRIMINATORS = ("KIND", "SCOPES")
-"""Words of the settings' own, which are compared as they are."""
+"""Keywords of the settings, which are compared exactly."""
 SECRETS = [name for name in WRITTEN if name.endswith(("KEY", "SECRET", "DATABASE_URL"))]
 
 
@@ -61,7 +61,7 @@ def facts(settings: Settings, catalogue: Catalogue) -> list[object]:
 def test_blanks_around_a_value_of_the_environment_are_no_part_of_it(
     around: str, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
 ) -> None:
-    """Every secret, address and name works as if it had been written without them."""
+    """Blanks around a secret, address or name in the environment are ignored."""
     for name, value in WRITTEN.items():
         monkeypatch.setenv(name, value)
     clean = facts(config.load(), catalogue)
@@ -75,7 +75,7 @@ def test_blanks_around_a_value_of_the_environment_are_no_part_of_it(
 def test_nor_of_a_reference_or_what_it_leads_to(
     around: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, catalogue: Catalogue
 ) -> None:
-    """A variable, a file, and a file that begins with the mark of UTF-8."""
+    """Blanks and byte order marks in referenced variables and files are ignored."""
     for name, value in WRITTEN.items():
         monkeypatch.setenv(name, value)
     clean = facts(config.load(), catalogue)[1:]
@@ -92,7 +92,7 @@ def test_nor_of_a_reference_or_what_it_leads_to(
 
 
 def test_nor_of_a_file_of_settings(tmp_path: Path) -> None:
-    """TOML's long strings end in a line break easily."""
+    """Blanks around values in a settings file are ignored, because TOML's long strings often end in a line break."""
     file = tmp_path / "jobgate.toml"
     file.write_text(f'api_key = """\n{KEY}\n"""\n', encoding="utf-8")
     read = config.load(file)
@@ -105,7 +105,7 @@ def test_nor_of_a_file_of_settings(tmp_path: Path) -> None:
 def test_what_can_be_no_secret_is_refused_at_start(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Nothing, and what has a line break or a control character in it; the setting is named, the value is not."""
+    """An empty secret, or one with a line break or control character inside, is refused by the setting's name only."""
     for each, good in WRITTEN.items():
         monkeypatch.setenv(each, good)
     file = tmp_path / "secret"
@@ -123,7 +123,7 @@ def test_what_can_be_no_secret_is_refused_at_start(
 def test_a_key_that_no_header_can_hold_is_refused_at_start(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody could ever come with it."""
+    """A key that no header can carry is refused at the start, because no client could send it."""
     for each, good in WRITTEN.items():
         monkeypatch.setenv(each, good)
     monkeypatch.setenv(name, value)
@@ -136,7 +136,7 @@ def test_a_key_that_no_header_can_hold_is_refused_at_start(
 def test_a_vendors_secret_that_no_header_can_hold_is_refused_at_start(
     monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
 ) -> None:
-    """Where a vendor wants the secret itself in a header, its characters are looked at before the first request."""
+    """A vendor's secret that goes into a header is refused at the start if no header can carry it."""
     for each, good in WRITTEN.items():
         monkeypatch.setenv(each, good)
     monkeypatch.setenv(f"{PREFIX}AUTHENTICATION__SECRET", "schlüssel")

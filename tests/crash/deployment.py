@@ -19,68 +19,68 @@ from urllib.parse import urlsplit
 from gateway.app import Catalogue
 from gateway.sandbox.server import SandboxServer
 from gateway.startup.serve import simulators
-from tests.crash.oracle import Answer, Call, Record, Wish, job_in
+from tests.crash.oracle import Answer, Call, Record, WantedAction, job_in
 from tests.support.crashing import (
     API_KEY,
     START_SECONDS,
     Crash,
+    ForkServer,
+    GatewayEnded,
+    GatewayGroup,
     GatewayProcess,
-    Gone,
-    Haste,
-    Household,
-    Nursery,
+    ReconciliationTimes,
     environment_of,
-    household,
+    gateway_group,
 )
 from tests.support.patience import PATIENCE
 
 AT_ONCE = 8
-"""How many requests there are at the same time, where it is not said otherwise."""
+"""Default number of concurrent requests."""
 ANSWER_SECONDS = PATIENCE
-"""How long a client waits for an answer."""
+"""Seconds that a client waits for an answer."""
 SETTLED_SECONDS = 30.0
-"""Within this time of a restart everything has to be settled; a busy machine may take several times as long."""
+"""Seconds after a restart within which everything has to be settled; a busy machine may take several times as long."""
 NAMES = {"azure-job-router": "azure-sandbox", "vonage-contact-center": "vonage-sandbox"}
-"""What the connections to the simulated vendors are called."""
+"""Names of the connections to the simulated vendors."""
 
 
 @dataclass(frozen=True)
-class Deed:
-    """An action that can be asked for, and the vendor status that a job has to have for it."""
+class JobActionKind:
+    """An action of a vendor, and the vendor status that a job needs for it."""
 
     vendor: str
     action: str
     status: str
 
 
-CANCEL = Deed("azure-job-router", "cancel", "queued")
-CLOSE = Deed("azure-job-router", "close", "completed")
-PAUSE = Deed("vonage-contact-center", "pause", "Running")
-MIXTURE: Sequence[Deed] = (CANCEL, CANCEL, CANCEL, CLOSE, CLOSE, PAUSE)
+CANCEL = JobActionKind("azure-job-router", "cancel", "queued")
+CLOSE = JobActionKind("azure-job-router", "close", "completed")
+PAUSE = JobActionKind("vonage-contact-center", "pause", "Running")
+MIXTURE: Sequence[JobActionKind] = (CANCEL, CANCEL, CANCEL, CLOSE, CLOSE, PAUSE)
 """Jobs of Vonage can only be found in its list of all, so there are not too many of them."""
 
 
 @dataclass
-class World:
+class Deployment:
     """Simulated vendors, a ledger, and gateways that share both."""
 
     sandbox: SandboxServer
-    household: Household
+    gateway_group: GatewayGroup
     chance: random.Random
     fleet: list[GatewayProcess] = field(default_factory=list)
-    wishes: list[Wish] = field(default_factory=list)
+    wanted_actions: list[WantedAction] = field(default_factory=list)
 
     def start(self, size: int = 1) -> None:
         """Start so many gateways."""
-        self.fleet = [self.household.start() for _ in range(size)]
+        self.fleet = [self.gateway_group.start() for _ in range(size)]
 
     def restart(self, position: int = 0, crash: Crash | None = None) -> None:
-        """Put a new gateway in the place of one that is gone. Where it ends while it starts, so do the next ones."""
+        """Replace a gateway that has ended. If the new one ends while it starts, start others until one stays."""
         end = time.monotonic() + START_SECONDS
         while True:
             try:
-                self.fleet[position] = self.household.start(crash)
-            except Gone:
+                self.fleet[position] = self.gateway_group.start(crash)
+            except GatewayEnded:
                 if time.monotonic() > end:
                     raise
                 crash = None
@@ -89,24 +89,26 @@ class World:
                 return
 
     def renew(self) -> None:
-        """Put new gateways in the place of all, which end at no step."""
+        """Replace every gateway by one that ends at no step."""
         for position, each in enumerate(self.fleet):
             each.kill()
             self.restart(position)
 
-    def wish(self, deed: Deed, *, with_key: bool = True) -> Wish:
-        """Something to be asked for, on a job that was made for it."""
-        job_id = self.sandbox.vendor(deed.vendor).create_job(deed.status)
-        made = Wish(NAMES[deed.vendor], deed.action, job_id, [str(uuid.uuid4())] if with_key else [])
-        self.wishes.append(made)
+    def want(self, kind_of_action: JobActionKind, *, with_key: bool = True) -> WantedAction:
+        """Make a job, and return an action that a client wants on it."""
+        job_id = self.sandbox.vendor(kind_of_action.vendor).create_job(kind_of_action.status)
+        made = WantedAction(
+            NAMES[kind_of_action.vendor], kind_of_action.action, job_id, [str(uuid.uuid4())] if with_key else []
+        )
+        self.wanted_actions.append(made)
         return made
 
-    def ask(self, wish: Wish) -> Answer | None:
-        """Ask for it once, as soon as there is somebody to ask; None where there is no answer."""
-        if wish.is_not_carried_out:
-            wish.keys.append(str(uuid.uuid4()))
-        path = f"/v1/connections/{wish.connection}/jobs/{wish.job_id}/{wish.action}"
-        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": wish.keys[-1]} if wish.keys else {})
+    def ask(self, wanted: WantedAction) -> Answer | None:
+        """Ask for the action once, as soon as a gateway listens. Return None if there is no answer."""
+        if wanted.is_not_carried_out:
+            wanted.keys.append(str(uuid.uuid4()))
+        path = f"/v1/connections/{wanted.connection}/jobs/{wanted.job_id}/{wanted.action}"
+        headers = {"Content-Type": "application/json"} | ({"Idempotency-Key": wanted.keys[-1]} if wanted.keys else {})
         try:
             status, replayed, body = self._when_there_is_one("POST", path, b"{}", headers)
         except (OSError, http.client.HTTPException):
@@ -119,7 +121,7 @@ class World:
             retryable=body.get("retryable", False),
             replayed=replayed,
         )
-        wish.answers.append(answer)
+        wanted.answers.append(answer)
         return answer
 
     def records(self, **query: str) -> list[Record]:
@@ -145,12 +147,14 @@ class World:
         """
         while still := self._unsettled():
             took = self.seconds_since_start()
-            assert took < 4 * SETTLED_SECONDS, f"not settled after {took:.1f} s: {still}\n{self.household.last_words()}"
+            assert took < 4 * SETTLED_SECONDS, (
+                f"not settled after {took:.1f} s: {still}\n{self.gateway_group.last_words()}"
+            )
             time.sleep(0.1)
         return self.seconds_since_start()
 
     def _unsettled(self) -> Sequence[object]:
-        """What is open, or why nobody can tell."""
+        """The records that are not settled, or the reason why they cannot be read."""
         if gone := self.revive():
             return gone
         try:
@@ -159,22 +163,22 @@ class World:
             return [error]
 
     def seconds_since_start(self) -> float:
-        """How long ago the gateway was started that was started last."""
+        """Seconds since the last start of a gateway."""
         return time.monotonic() - max(each.started_at for each in self.fleet)
 
     def revive(self) -> Sequence[GatewayProcess]:
-        """Start again what is not there; gives what that was."""
+        """Restart the gateways that have ended, and return the ended ones."""
         gone = [(position, each) for position, each in enumerate(self.fleet) if not each.is_alive]
         for position, _ in gone:
             self.restart(position)
         return [each for _, each in gone]
 
     def ask_again(self) -> int:
-        """Ask once more for all that may be asked for again; gives how much that was."""
-        wanted = [wish for wish in self.wishes if wish.may_be_asked_again]
+        """Ask again for all actions that may be sent again, and return their number."""
+        repeatable = [wanted for wanted in self.wanted_actions if wanted.may_be_asked_again]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(self.ask, wanted))
-        return len(wanted)
+            list(pool.map(self.ask, repeatable))
+        return len(repeatable)
 
     @contextmanager
     def clients(self, number: int) -> Iterator[None]:
@@ -205,11 +209,11 @@ class World:
             raise failures[0]
 
     def _want_something(self, ending: threading.Event, *, insists: bool) -> None:
-        wish = self.wish(self.chance.choice(MIXTURE), with_key=insists or self.chance.random() < 0.8)
-        self.ask(wish)
+        wanted = self.want(self.chance.choice(MIXTURE), with_key=insists or self.chance.random() < 0.8)
+        self.ask(wanted)
         patience = 8 if insists else 0
-        while patience and wish.may_be_asked_again and not ending.wait(0.1):
-            self.ask(wish)
+        while patience and wanted.may_be_asked_again and not ending.wait(0.1):
+            self.ask(wanted)
             patience -= 1
         ending.wait(self.chance.uniform(0, 0.03))
 
@@ -251,11 +255,16 @@ class World:
 
 
 @contextmanager
-def world(
-    catalogue: Catalogue, nursery: Nursery, ledger: str, folder: Path, chance: random.Random, haste: Haste
-) -> Iterator[World]:
-    """A world whose gateways have their ledger at an address. None of them is started yet."""
+def deployed(
+    catalogue: Catalogue,
+    fork_server: ForkServer,
+    ledger: str,
+    folder: Path,
+    chance: random.Random,
+    times: ReconciliationTimes,
+) -> Iterator[Deployment]:
+    """A deployment whose gateways have their ledger at an address. None of them is started yet."""
     with simulators(catalogue) as sandbox:
-        environment = environment_of(ledger, catalogue, sandbox, haste)
-        with household(nursery, environment, folder / "gateways.log") as made:
-            yield World(sandbox, made, chance)
+        environment = environment_of(ledger, catalogue, sandbox, times)
+        with gateway_group(fork_server, environment, folder / "gateways.log") as made:
+            yield Deployment(sandbox, made, chance)

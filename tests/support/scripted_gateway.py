@@ -1,4 +1,4 @@
-"""The unified API in this process: as in the product, but for the clock and the vendor."""
+"""The unified API in this process, wired as in the product except for the clock and the vendor."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.transport import FakeTransport, Line
 from tests.support.vendors import Target, settings
 
 in_memory = pytest.mark.parametrize("ledger", ["memory"], indirect=True)
-"""For tests to which it does not matter where records are kept."""
+"""For tests in which the kind of ledger does not matter."""
 
 
 class Vendor(FakeTransport):
-    """A vendor that follows a script, and can be made to take its time."""
+    """A vendor that follows a script, and whose answers a test can delay."""
 
     def __init__(self) -> None:
         """Begin without a script, and answer at once."""
@@ -33,14 +33,14 @@ class Vendor(FakeTransport):
         self.is_asked = asyncio.Event()
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
-        """Do what the script says next, once it may."""
+        """Follow the next line of the script, once the test allows it."""
         self.is_asked.set()
         await self.may_answer.wait()
         return await super().send(request, deadline)
 
 
-class Desk:
-    """A gateway to whose API requests are made, whose vendor follows a script."""
+class ScriptedGateway:
+    """A gateway whose vendor follows a script, with the unified API to call it."""
 
     def __init__(self, catalogue: Catalogue, ledger: Ledger, clock: FakeClock, wired: Settings | None = None) -> None:
         """Wire it."""
@@ -49,7 +49,7 @@ class Desk:
         self.gateway = Gateway(wired or settings(), catalogue, clock=clock, transport=self.vendor, ledger=ledger)
 
     def answers(self, *script: Line) -> None:
-        """Have the vendor answer the next requests so."""
+        """Add lines to the vendor's script."""
         self.vendor.script.extend(script)
 
     async def act(
@@ -76,7 +76,7 @@ class Desk:
         return await call(self.gateway.application, method, target, body, headers)
 
     async def settle(self, seconds: float, *script: Line) -> tuple[JobActionRecord, ...]:
-        """Let time pass, and have the gateway look after what is due then; `script` is what the vendor answers."""
+        """Let time pass and the reconciler run; `script` is what the vendor answers."""
         self.clock.advance(seconds)
         self.answers(*script)
         return await self.gateway.reconciler.reconcile_due()

@@ -1,4 +1,4 @@
-"""Mistakes in settings, in our own words: the key, what to write, what was probably meant, and never the value."""
+"""Mistakes in settings: messages with the key, the expected value and a suggestion, and never the value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ endpoint = "https://a.test"
 authentication = { kind = "signature", scheme = "accessKey", secret = "c2VjcmV0" }
 """
 FOREIGN = ("value error", "input should", "field required", "assertion", "pydantic", "valid integer", "extra inputs")
-"""Words of pydantic's own."""
+"""Words of pydantic's messages, which users do not see."""
 CASES = {
     "server.port: write a whole number": "[server]\nport = 'my-secret'",
     "server.port: must be at most 65535": "[server]\nport = 70000",
@@ -56,7 +56,7 @@ CASES = {
 
 @pytest.mark.parametrize(("said", "text"), list(CASES.items()))
 def test_each_kind_of_mistake_has_its_words(tmp_path: Path, said: str, text: str) -> None:
-    """The key comes first, then the mend; no word is pydantic's, and no value is told."""
+    """A message has the key and then the remedy, without pydantic's words and without the value."""
     with pytest.raises(ConfigurationError) as caught:
         config.load(write(tmp_path / "jobgate.toml", text))
     message = str(caught.value)
@@ -86,7 +86,7 @@ def test_each_kind_of_mistake_has_its_words(tmp_path: Path, said: str, text: str
 def test_variables_that_are_none_of_ours_are_named(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
 ) -> None:
-    """A variable that begins as settings do is a mistake like an unknown key of the file, its value untold."""
+    """An unknown JOBGATE_ variable is refused like an unknown key in the file, without its value."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError) as caught:
         config.load()
@@ -111,9 +111,10 @@ def test_variables_that_are_none_of_ours_are_named(
     ],
 )
 def test_variables_of_kubernetes_stop_nobody(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    """A Service named jobgate, or jobgate-canary, sets them in every pod beside it."""
+    """The variables that a Service named jobgate or jobgate-canary sets in every pod change no setting."""
+    without = config.load()
     monkeypatch.setenv(variable, value)
-    config.load()
+    assert config.load() == without
 
 
 def test_variables_that_secrets_refer_to_are_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_variables_that_secrets_refer_to_are_known(monkeypatch: pytest.MonkeyPat
 
 
 def test_suggestions() -> None:
-    """The nearest name, whatever its case, or none; and all that there are."""
+    """A suggestion is the nearest known name in any case, or none, followed by all known names."""
     assert closest("ACESSKEY", ["accessKey", "entraId"]) == "accessKey"
     assert closest("zzz", ["accessKey"]) is None
     assert did_you_mean("zzz", ["a", "b"]) == "known: a, b."
@@ -134,7 +135,7 @@ def test_suggestions() -> None:
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:
-    """By the name of the program, and its number alone."""
+    """`--version` prints the name of the program and its version."""
     said = jobgate(tmp_path, "--version")
     assert (said.returncode, said.stdout, said.stderr) == (0, "jobgate 0.1.0\n", "")
 
@@ -156,7 +157,7 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_its_help(command: list[str]) -> None:
-    """By `-h` as by `--help`."""
+    """Every command prints its help for `-h` and `--help`."""
     short = CliRunner().invoke(application, [*command, "-h"])
     assert (short.exit_code, "Usage" in short.stdout) == (0, True)
     assert short.stdout == CliRunner().invoke(application, [*command, "--help"]).stdout

@@ -1,4 +1,4 @@
-"""One set of rules: what `serve` would refuse, `config check` names, and both name everything at once."""
+"""One set of rules for `serve` and `config check`, and both report all mistakes together."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def said_by(*command: str) -> str:
 
 @pytest.mark.parametrize(("more", "named"), list(WRONG.values()), ids=list(WRONG))
 def test_what_serve_refuses_check_names(folder: Path, more: str, named: str) -> None:
-    """In the same words."""
+    """`config check` reports each mistake in the same words as `serve`."""
     write(folder / "jobgate.toml", f"{GOOD}{more}")
     assert named in said_by("config", "check")
     assert said_by("serve") == said_by("config", "check")
@@ -86,7 +86,7 @@ def test_everything_is_named_at_once(folder: Path) -> None:
 
 
 def test_a_connection_with_two_mistakes_names_both(folder: Path) -> None:
-    """What is misspelt does not hide what the vendor's document shows."""
+    """A misspelt key does not hide mistakes that the vendor's document shows."""
     text = ANOTHER + 'authentication = { kind = "signature", scheme = "magic", secret = "env:NOT_THERE" }\ncolor = 1'
     write(folder / "jobgate.toml", f"{GOOD}[connections.b]\n{text}")
     said = said_by("config", "check")
@@ -99,13 +99,13 @@ def test_a_connection_with_two_mistakes_names_both(folder: Path) -> None:
 
 
 def test_an_option_does_not_hide_a_mistake(folder: Path) -> None:
-    """`--port` wins over the file, whose own port is wrong all the same."""
+    """A wrong port in the file is a mistake even if `--port` replaces it."""
     write(folder / "jobgate.toml", f"{GOOD}[server]\nport = 'x'")
     assert "server.port: write a whole number" in said_by("serve", "--port", "0")
 
 
 def test_nobody_who_could_call_is_a_mistake(folder: Path) -> None:
-    """Without a key in the settings or the ledger, which is looked for and not made."""
+    """Without a key in the settings or in an existing ledger, the check names that mistake and makes no ledger."""
     write(folder / "jobgate.toml", GOOD.replace("api_key", "#"))
     assert "There is no API key" in said_by("config", "check")
     assert not (folder / "state").exists()
@@ -114,7 +114,7 @@ def test_nobody_who_could_call_is_a_mistake(folder: Path) -> None:
 
 
 def test_a_ledger_that_cannot_be_is_a_mistake(folder: Path) -> None:
-    """A folder below a file, or an address of no kind that is known."""
+    """An impossible state folder and an unknown kind of database are mistakes."""
     write(folder / "jobgate.toml", GOOD.replace('"state"', '"jobgate.toml/state"'))
     assert "cannot be made" in said_by("config", "check")
     write(folder / "jobgate.toml", f'database_url = "mysql://db.test/x"\n{GOOD}')
@@ -122,7 +122,7 @@ def test_a_ledger_that_cannot_be_is_a_mistake(folder: Path) -> None:
 
 
 def test_offline_leaves_the_ledger_out(folder: Path) -> None:
-    """For a machine that cannot reach the database, as in a build."""
+    """With `--offline` the check does not open the ledger, as on a build machine."""
     write(folder / "jobgate.toml", GOOD.replace("api_key", "#"))
     assert CliRunner().invoke(application, ["config", "check", "--offline"]).exit_code == 0
 
@@ -176,7 +176,7 @@ def test_reload_holds_settings_against_the_same_rules(folder: Path) -> None:
 
 
 def test_nothing_is_left_open(folder: Path) -> None:
-    """Looking at settings opens files and sockets, and closes them."""
+    """The checks close every file and socket that they open."""
     write(folder / "jobgate.toml", GOOD)
     before = len(list(Path("/dev/fd").iterdir()))
     assert CliRunner().invoke(application, ["config", "check"]).exit_code == 0

@@ -1,4 +1,4 @@
-"""A gateway that could not be trusted, or could not work, does not start; what is wrong is said."""
+"""A gateway that is insecure or cannot work does not start, and the message says why."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_no_key_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_key_of_the_documentation_is_refused() -> None:
-    """Everybody knows it, so it is for the sandbox only."""
+    """The key of the documentation is refused outside the sandbox, because everybody knows it."""
     with pytest.raises(ConfigurationError, match="only-for-trying-out"):
         refuse_to_be_open(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
     with pytest.raises(ConfigurationError, match=SANDBOX_ACCESS_KEY):
@@ -104,7 +104,7 @@ def test_a_connection_that_cannot_work_is_refused(
 
 @pytest.mark.parametrize("place", ["endpoint", "token_url", "issuer", "keys_origin"])
 def test_an_address_with_a_password_is_refused(place: str, tmp_path: Path) -> None:
-    """Addresses are shown, so none may have user and password in it; the message does not repeat them."""
+    """An address with user and password is refused without repeating them, because addresses are shown."""
     url = "https://user:s3cret@contoso.example/path"
     oauth = """
         [connections.a-b]
@@ -137,7 +137,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"= not toml", b"\xff\xfe"])
 def test_a_file_that_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None:
-    """What cannot be read is said with the file's name, not with a traceback."""
+    """A file that is no TOML is refused with its name and without a traceback."""
     file = tmp_path / "jobgate.toml"
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"jobgate\.toml: cannot be read as TOML"):
@@ -201,7 +201,7 @@ def test_a_file_with_secrets_is_its_owners(
     secret: str,
     is_refused: bool,
 ) -> None:
-    """What everybody can read holds references at most; the refusal says how to mend it, and not what is in it."""
+    """A settings file that everybody can read must not contain secrets; the message says how to mend it."""
     monkeypatch.setenv("A_KEY", KEY)
     read = settings(tmp_path, PLAIN.format(endpoint="https://vendor.test", secret=secret, more=""))
     file = tmp_path / "jobgate.toml"

@@ -24,7 +24,7 @@ def run(folder: Path, *command: str) -> Any:
     return CliRunner().invoke(application, ["keys", *command], env={"JOBGATE_STATE_FOLDER": str(folder)})
 
 
-def made(folder: Path, *options: str) -> str:
+def new_key(folder: Path, *options: str) -> str:
     """A new key."""
     said = run(folder, "create", "desk", "--scope", "jobs:*", "--scope", "connections:contoso-*", *options)
     assert said.exit_code == 0, said.output
@@ -33,7 +33,7 @@ def made(folder: Path, *options: str) -> str:
     return text
 
 
-def kept(folder: Path) -> list[ApiKey]:
+def stored_keys(folder: Path) -> list[ApiKey]:
     """The keys in the store."""
     database = Database.in_folder(folder)
     found = KeyStore(database).all()
@@ -42,9 +42,9 @@ def kept(folder: Path) -> list[ApiKey]:
 
 
 def test_a_key_is_shown_once(tmp_path: Path) -> None:
-    """It is printed alone, kept by its hash, and never shown again."""
-    text = made(tmp_path)
-    (key,) = kept(tmp_path)
+    """A new key is printed alone, stored as a hash, and never shown again."""
+    text = new_key(tmp_path)
+    (key,) = stored_keys(tmp_path)
     assert key.caller == Caller("desk", frozenset({"jobs:*", "connections:contoso-*"}))
     assert Keyring({}, [key]).identify(text, key.created_at) == key.caller
     listed = run(tmp_path, "list").stdout
@@ -55,9 +55,9 @@ def test_a_key_is_shown_once(tmp_path: Path) -> None:
 
 
 def test_a_key_can_have_an_end(tmp_path: Path) -> None:
-    """After the time that was given."""
-    made(tmp_path, "--expires", "90d")
-    (key,) = kept(tmp_path)
+    """A key with an end is refused after that time."""
+    new_key(tmp_path, "--expires", "90d")
+    (key,) = stored_keys(tmp_path)
     assert key.expires_at == key.created_at + timedelta(days=90)
     assert "ends" in run(tmp_path, "list").stdout
 
@@ -66,38 +66,38 @@ def test_an_access_key_is_shown_once_too(tmp_path: Path) -> None:
     """On a line of its own, in the form of Azure's keys; the list says only that there is one."""
     said = run(tmp_path, "create", "desk", "--scope", "jobs:*", "--access-key")
     text, secret = said.stdout.split()
-    (key,) = kept(tmp_path)
+    (key,) = stored_keys(tmp_path)
     assert key.access_key == AccessKey(key.id, key.caller, secret)
     assert (len(base64.b64decode(secret)), key.id in said.stderr) == (32, True)
     assert Keyring({}, [key]).identify(text, key.created_at) == key.caller
     listed = run(tmp_path, "list").stdout
     assert ("yes" in listed, secret in listed) == (True, False)
-    assert kept(tmp_path)[0].access_key is not None
+    assert stored_keys(tmp_path)[0].access_key is not None
 
 
 def test_no_access_key_is_made_unless_it_is_wanted(tmp_path: Path) -> None:
-    """Of other keys nothing is kept by which anybody could call."""
-    made(tmp_path)
-    assert kept(tmp_path)[0].access_secret is None
+    """A key without an access key stores no secret that a client could sign with."""
+    new_key(tmp_path)
+    assert stored_keys(tmp_path)[0].access_secret is None
 
 
 def test_rotation_makes_another_access_key(tmp_path: Path) -> None:
-    """For a key that has one."""
+    """Rotating a key with an access key makes a new access key."""
     run(tmp_path, "create", "desk", "--scope", "jobs:*", "--access-key")
-    (old,) = kept(tmp_path)
+    (old,) = stored_keys(tmp_path)
     new_secret = run(tmp_path, "rotate", old.id).stdout.split()[1]
-    secrets = {key.access_secret for key in kept(tmp_path)}
+    secrets = {key.access_secret for key in stored_keys(tmp_path)}
     assert secrets == {old.access_secret, new_secret}
     assert len(secrets) == 2
 
 
 def test_rotation_overlaps(tmp_path: Path) -> None:
-    """The new key opens the same at once, the old one for a while longer."""
-    old_text = made(tmp_path, "--expires", "90d")
-    (old,) = kept(tmp_path)
+    """After a rotation the new key works immediately, and the old one for a limited time."""
+    old_text = new_key(tmp_path, "--expires", "90d")
+    (old,) = stored_keys(tmp_path)
     said = run(tmp_path, "rotate", old.id, "--overlap", "2h")
     assert said.exit_code == 0, said.output
-    before, after = sorted(kept(tmp_path), key=lambda key: key.created_at)
+    before, after = sorted(stored_keys(tmp_path), key=lambda key: key.created_at)
     assert (before.id, before.caller, after.caller) == (old.id, old.caller, old.caller)
     assert before.expires_at == after.created_at + timedelta(hours=2)
     assert after.expires_at == after.created_at + timedelta(days=90)
@@ -108,11 +108,11 @@ def test_rotation_overlaps(tmp_path: Path) -> None:
 
 
 def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
-    """And can be neither rotated nor revoked again."""
-    text = made(tmp_path)
+    """A revoked key is refused, and can be neither rotated nor revoked again."""
+    text = new_key(tmp_path)
     key_id = text.split("_")[1]
     assert run(tmp_path, "revoke", key_id).exit_code == 0
-    (key,) = kept(tmp_path)
+    (key,) = stored_keys(tmp_path)
     assert Keyring({}, [key]).identify(text, key.created_at) is None
     assert "revoked" in run(tmp_path, "list").stdout
     for command in ("rotate", "revoke"):
@@ -130,7 +130,7 @@ def test_a_revoked_key_opens_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, command: list[str], mend: str) -> None:
-    """With how to mend it, and no traceback."""
+    """A mistake is reported with a remedy and without a traceback."""
     said = run(tmp_path, *command)
     assert said.exit_code in {1, 2}
     assert mend in re.sub(r"\s+", " ", said.stderr)
@@ -143,7 +143,7 @@ async def test_a_gateway_that_runs_takes_over_what_changes(tmp_path: Path) -> No
     database.migrate()
     store, keyring = KeyStore(database), Keyring({})
     watch = KeyWatch(keyring, store)
-    text = made(tmp_path)
+    text = new_key(tmp_path)
     key_id = text.split("_")[1]
     await watch.look()
     assert keyring.identify(text, NOW) is not None
@@ -156,7 +156,7 @@ async def test_a_gateway_that_runs_takes_over_what_changes(tmp_path: Path) -> No
 
 
 def test_scopes_survive(tmp_path: Path) -> None:
-    """Everything that a caller may do is found again."""
+    """The scopes of a stored key are read back unchanged."""
     database = Database.in_folder(tmp_path)
     database.migrate()
     key = ApiKey("0" * 12, Caller("desk", EVERYTHING), b"1" * 32, NOW)

@@ -13,10 +13,10 @@ from tests.support.patience import PATIENCE
 Headers = Mapping[str, str]
 NONE: Headers = {}
 OTHER = "https://vendor.test"
-"""An origin that each of them may call too."""
+"""An origin that every transport may call."""
 
 
-class Caller:
+class Sender:
     """Sends requests through one transport for each origin."""
 
     def __init__(self) -> None:
