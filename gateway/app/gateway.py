@@ -102,7 +102,7 @@ class Gateway:
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport
-        self._opened: list[HttpTransport] = []
+        self._transports: list[HttpTransport] = []
         self.key_store = None if ledger else key_store_of(settings)
         self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
@@ -179,7 +179,7 @@ class Gateway:
         await self._close_transports()
 
     async def _close_transports(self) -> None:
-        for transport in self._opened:
+        for transport in self._transports:
             await transport.close()
 
     @cached_property
@@ -206,7 +206,7 @@ class Gateway:
         wanted, address = self.settings.checkpoints, self.settings.checkpoints.webhook
         webhook = None
         if address is not None:
-            transport = self.transport or self._open([address.get_secret_value()])
+            transport = self.transport or self._new_transport([address.get_secret_value()])
             webhook = Webhook(address, transport, self.clock)
         return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
 
@@ -220,7 +220,7 @@ class Gateway:
             return None
         issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, openid.caller_claim, openid.scopes_claim)
         origins = (openid.issuer, openid.keys_origin or openid.issuer)
-        transport = self.transport or self._open(origins)
+        transport = self.transport or self._new_transport(origins)
         return OpenIdTokens(issuer, transport, self.clock)
 
     @property
@@ -234,7 +234,7 @@ class Gateway:
         if vendor is None:
             mend = did_you_mean(settings.vendor, self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; {mend}")
-        transport = self.transport or self._open(settings.addresses)
+        transport = self.transport or self._new_transport(settings.addresses)
         quota = self._quota(vendor, settings)
         return Connection(
             name,
@@ -248,13 +248,13 @@ class Gateway:
             settings.require_idempotency_key,
         )
 
-    def _open(self, addresses: Collection[str]) -> HttpTransport:
+    def _new_transport(self, addresses: Collection[str]) -> HttpTransport:
         """A transport to these addresses and no others."""
         from gateway.transport.http import HttpTransport
 
         seconds = self.settings.policy.connect_seconds
-        self._opened.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
-        return self._opened[-1]
+        self._transports.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
+        return self._transports[-1]
 
     def _quota(self, vendor: Vendor, settings: ConnectionSettings) -> Quota | None:
         """This process's part of what the vendor takes."""

@@ -84,7 +84,7 @@ class Banner:
             yield f"  {curl(self.url, key, connection.name, job_action, self.trust)}\n"
 
 
-def sandbox_greeting(url: str, endpoints: Iterable[str]) -> str:
+def sandbox_banner(url: str, endpoints: Iterable[str]) -> str:
     """What `jobgate sandbox` prints when it is ready."""
     lines = ["", "The Jobgate sandbox is ready.", "", *(f"  {url}{endpoint}" for endpoint in endpoints), ""]
     return "\n".join([*lines, f"  Control API     {url}/control/vendors", "", "Press Ctrl+C to stop.", ""])

@@ -97,19 +97,19 @@ def scopes_are_known(subject: Subject) -> Iterator[str]:
 def secrets_are_private(subject: Subject) -> Iterator[str]:
     """A mistake where everybody may read the secrets in the file."""
     if subject.file is not None:
-        yield from _refusals(partial(refuse_to_be_read, subject.file, subject.settings))
+        yield from _refusals(partial(require_private_file, subject.file, subject.settings))
 
 
 def callers_are_those_who_should(subject: Subject) -> Iterator[str]:
     """A mistake where anybody could call, or read the keys on their way."""
-    yield from _refusals(partial(refuse_to_be_open, subject.settings, is_sandbox=subject.is_sandbox))
+    yield from _refusals(partial(require_protected_access, subject.settings, is_sandbox=subject.is_sandbox))
 
 
 def certificate_can_be_used(subject: Subject) -> Iterator[str]:
     """A mistake where the certificate or its key is none, or cannot be read."""
     served = subject.settings.server
     if served.tls_cert is not None and served.tls_key is not None:
-        yield from _refusals(partial(refuse_a_useless_certificate, served.tls_cert, served.tls_key))
+        yield from _refusals(partial(require_usable_certificate, served.tls_cert, served.tls_key))
 
 
 def address_is_this_machines(subject: Subject) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
     version = database.version() if database.exists else None
     is_readable = version in {None, head()}
     if is_readable and not subject.is_sandbox and not subject.wrong & {"api_key", "callers", "openid"}:
-        yield from _refusals(partial(refuse_to_be_shut, subject.settings, database if version else None))
+        yield from _refusals(partial(require_a_caller, subject.settings, database if version else None))
 
 
 def _can_be_made(file: Path) -> bool:
@@ -176,7 +176,7 @@ def _refusals(attempt: Callable[[], object]) -> Iterator[str]:
         yield str(error)
 
 
-def refuse_to_be_read(file: Path, settings: Settings) -> None:
+def require_private_file(file: Path, settings: Settings) -> None:
     """See that the secrets in a file of settings are its owner's. Raises ConfigurationError, with how to mend it."""
     if not file.stat().st_mode & stat.S_IROTH:
         return
@@ -188,7 +188,7 @@ def refuse_to_be_read(file: Path, settings: Settings) -> None:
         )
 
 
-def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
+def require_protected_access(settings: Settings, *, is_sandbox: bool = False) -> None:
     """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
     served = settings.server
     if not (is_loopback(served.host) or served.is_https or served.plain_http):
@@ -203,7 +203,7 @@ def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
             )
 
 
-def refuse_to_be_shut(settings: Settings, database: Database | None) -> None:
+def require_a_caller(settings: Settings, database: Database | None) -> None:
     """See that somebody can call, by the settings or a key in a database. Raises ConfigurationError, with the mend."""
     if settings.api_key or settings.callers or settings.openid:
         return
@@ -215,7 +215,7 @@ def refuse_to_be_shut(settings: Settings, database: Database | None) -> None:
         )
 
 
-def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
+def require_usable_certificate(chain: Path, key: Path) -> None:
     """See that certificate and key can be used. Raises ConfigurationError, which says how to mend it."""
     try:
         if key.stat().st_mode & stat.S_IROTH:

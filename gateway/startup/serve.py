@@ -24,8 +24,17 @@ from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.security.keys import new_access_secret, new_key
-from gateway.serving.listening import HOST, ServerOptions, address, doors, in_background, listen, server, supervisor
-from gateway.serving.reloading import Reloadable, refuse_what_is_fixed
+from gateway.serving.listening import (
+    HOST,
+    ServerOptions,
+    accepting_sockets,
+    address,
+    in_background,
+    listen,
+    server,
+    supervisor,
+)
+from gateway.serving.reloading import Reloadable, require_unchanged_fixed_settings
 from gateway.serving.supervisor import Patience
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
@@ -39,8 +48,8 @@ from gateway.settings.settings import (
     load,
     with_server,
 )
-from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_greeting
-from gateway.startup.checks import checked, refuse_a_useless_certificate, refuse_to_be_shut, warnings_of
+from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_banner
+from gateway.startup.checks import checked, require_a_caller, require_usable_certificate, warnings_of
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox, SandboxServer
@@ -161,8 +170,8 @@ def serve_sandbox(port: int) -> None:
     log_to_terminal()
     sandbox = sandbox_of(Catalogue.load())
     with listen(HOST, port) as listening:
-        greeting = sandbox_greeting(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
-        server(sandbox, ServerOptions(access_log=True, greeting=greeting)).run(sockets=[listening])
+        banner = sandbox_banner(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
+        server(sandbox, ServerOptions(access_log=True, banner=banner)).run(sockets=[listening])
 
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
@@ -249,7 +258,7 @@ def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False
     database = database_of(settings)
     try:
         database.migrate()
-        refuse_to_be_shut(settings, database)
+        require_a_caller(settings, database)
         checkpoints = checkpoints_of(settings, database, SystemClock())
         if checkpoints is not None and accept_restored_ledger:
             checkpoints.accept()
@@ -289,7 +298,7 @@ def certificate(settings: Settings) -> Iterator[Certificate | None]:
     elif served.tls_cert is None or served.tls_key is None:
         yield None
     else:
-        refuse_a_useless_certificate(served.tls_cert, served.tls_key)
+        require_usable_certificate(served.tls_cert, served.tls_key)
         yield Certificate(served.tls_cert, served.tls_key)
 
 
@@ -308,9 +317,9 @@ def _serve(
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        greeting = Banner(url, used, directory, trust).text()
+        banner = Banner(url, used, directory, trust).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
-        options = ServerOptions(settings.server.access_log, settings.limits, greeting, made, patience)
+        options = ServerOptions(settings.server.access_log, settings.limits, banner, made, patience)
         if settings.server.workers > 1:
             workers = settings.server.workers
             reread = None if source is None else partial(check_again, source, settings)
@@ -319,7 +328,7 @@ def _serve(
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), options)
         settle_in()
-        served.run(sockets=doors(listening))
+        served.run(sockets=accepting_sockets(listening))
 
 
 def not_of_the_sandbox(_settings: Settings) -> Settings:
@@ -329,4 +338,4 @@ def not_of_the_sandbox(_settings: Settings) -> Settings:
 
 def check_again(source: Source, settings: Settings) -> None:
     """See that the settings can be taken over by new workers. Raises ConfigurationError."""
-    refuse_what_is_fixed(settings, source.checked_again(Catalogue.load()))
+    require_unchanged_fixed_settings(settings, source.checked_again(Catalogue.load()))

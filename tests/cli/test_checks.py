@@ -13,7 +13,7 @@ from gateway.cli import application
 from gateway.settings import settings as config
 from gateway.settings.settings import ConfigurationError
 from gateway.startup import serve as serving
-from gateway.startup.checks import SANDBOX_KEY, refuse_to_be_read
+from gateway.startup.checks import SANDBOX_KEY, require_private_file
 from tests.support.commands import KEY, write
 
 GOOD = f"""
@@ -130,7 +130,10 @@ def test_what_is_probably_not_meant_is_a_warning(folder: Path) -> None:
     """Settings that work are good, and say where a caller can do nothing."""
     write(folder / "jobgate.toml", f'{GOOD}[callers.c]\nkey = "x"\nscopes = ["jobs:*", "connections:b"]')
     ended = CliRunner().invoke(application, ["config", "check"])
-    assert (ended.exit_code, "warning: callers.c.scopes: connections:b fits no connection" in ended.stderr) == (0, True)
+    assert (ended.exit_code, "warning: callers.c.scopes: connections:b matches no connection" in ended.stderr) == (
+        0,
+        True,
+    )
 
 
 SECRETS = {
@@ -153,9 +156,9 @@ def test_only_a_password_makes_an_address_a_secret(folder: Path, url: str, is_se
     file.chmod(0o644)
     if is_secret:
         with pytest.raises(ConfigurationError, match="chmod 600"):
-            refuse_to_be_read(file, settings)
+            require_private_file(file, settings)
     else:
-        refuse_to_be_read(file, settings)
+        require_private_file(file, settings)
 
 
 def test_reload_holds_settings_against_the_same_rules(folder: Path) -> None:
