@@ -1,4 +1,4 @@
-"""A gateway and its sandbox, wired together and running: for `jobgate serve`, the demonstration and the tests."""
+"""Run a gateway, with or without its sandbox: for `jobgate serve`, the demo and the tests."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_FILES = 65_536
-"""Open connections and files of one process."""
+"""Most open connections and files of one process."""
 
 
 @dataclass(frozen=True)
 class SandboxKeys:
-    """The keys of whoever tries a gateway with its sandbox."""
+    """The API key and the access key of a gateway with its sandbox."""
 
     api_key: SecretStr
     access_key: SecretStr
@@ -73,13 +73,13 @@ class SandboxKeys:
 
     @property
     def shown(self) -> tuple[str, str]:
-        """Both as text: they are meant to be seen."""
+        """Both keys as text. They are meant to be shown."""
         return self.api_key.get_secret_value(), self.access_key.get_secret_value()
 
 
 @dataclass(frozen=True)
 class Running:
-    """A gateway and its sandbox, running."""
+    """A running gateway and its sandbox."""
 
     url: str
     api_key: str
@@ -97,9 +97,10 @@ def running(
     certificate: Certificate | None = None,
     catalogue: Catalogue | None = None,
 ) -> Iterator[Running]:
-    """A gateway with the sandbox of every installed vendor, on loopback, until the block ends, and its ledger with it.
+    """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment. With a certificate it is https. A catalogue that is loaded is not loaded again.
+    Settings come from the environment. The ledger is temporary, unless the settings have one. With a certificate, the
+    gateway serves HTTPS. Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
@@ -111,28 +112,28 @@ def running(
 
 @dataclass(frozen=True)
 class Source:
-    """Where settings come from: a file, the environment, and the options of the command. It can be read again."""
+    """The source of the settings: a file, the environment, and the options of the command. It can be read again."""
 
     file: Path | None = None
     options: Mapping[str, object] = field(default_factory=dict)
 
     def read(self) -> Settings:
-        """The settings as they are now. Raises ConfigurationError."""
+        """Read the settings. Raises ConfigurationError."""
         return load(self.file, self.options)
 
     def checked(self, catalogue: Catalogue, *, is_sandbox: bool) -> Settings:
-        """The settings as they are now, where a gateway can start with them. Raises ConfigurationError."""
+        """Read the settings and check that a gateway can start with them. Raises ConfigurationError."""
         return checked(self.file, self.options, catalogue, is_sandbox=is_sandbox)
 
     def checked_again(self, catalogue: Catalogue) -> Settings:
-        """The same while it is served: its ledger, which cannot change then, is in use. Raises ConfigurationError."""
+        """Read and check the settings for a reload, without the ledger, which is in use. Raises ConfigurationError."""
         return checked(self.file, self.options, catalogue, is_offline=True)
 
 
 def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: bool = False) -> None:
-    """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators.
+    """Serve in the foreground until told to stop; without simulators if `sandbox_port` is None.
 
-    Unless `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
+    Without `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
     """
     log_to_terminal()
     catalogue = Catalogue.load()
@@ -150,14 +151,14 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
                 kept.api_key or SecretStr(new_key().text), kept.access_key or SecretStr(new_access_secret())
             )
             wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
-            ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
+            ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at exit)")
             accept_ledger(wired, is_asked=accept_restored_ledger)
             _serve(wired, catalogue, listening, None, Used(used, ledger, SandboxLines(sandbox.url, *keys.shown)))
 
 
 @contextmanager
 def with_ledger(settings: Settings) -> Iterator[Settings]:
-    """The settings with a ledger that is deleted at the end of the block, unless they say where it is kept."""
+    """Add a temporary ledger to the settings, deleted after the block, unless they have one."""
     if settings.has_ledger:
         yield settings
         return
@@ -175,25 +176,25 @@ def serve_sandbox(port: int) -> None:
 
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
-    """The simulators of every installed vendor, as a context manager that runs them."""
+    """A server for the simulators of all installed vendors, as a context manager."""
     from gateway.sandbox.server import SandboxServer
 
     return SandboxServer(sandbox_of(catalogue), port)
 
 
 def sandbox_of(catalogue: Catalogue) -> Sandbox:
-    """The simulators of every installed vendor, as one application."""
+    """The simulators of all installed vendors, as one ASGI application."""
     from gateway.sandbox.server import Sandbox
 
     return Sandbox({name: (vendor.adapter, vendor.specification) for name, vendor in catalogue.vendors.items()})
 
 
 def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: SandboxServer) -> Settings:
-    """The settings for development: a connection to each vendor's simulator, and every reply checked."""
+    """The settings with a connection to each simulator, and with response validation. Raises ConfigurationError."""
     simulated = {sandbox_name(name, vendors): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
     taken = simulated.keys() & settings.connections.keys()
     if taken:
-        raise ConfigurationError(f"connections.{min(taken)}: the sandbox has a connection of this name. Rename yours.")
+        raise ConfigurationError(f"connections.{min(taken)}: the sandbox uses this name too. Rename the connection.")
     checked = settings.server.response_validation or ResponseValidation.REFUSE
     return with_server(settings, response_validation=checked).model_copy(
         update={"connections": {**settings.connections, **simulated}}
@@ -201,14 +202,14 @@ def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: San
 
 
 def sandbox_name(vendor: str, vendors: Iterable[str]) -> str:
-    """What the connection to a vendor's simulator is called: `azure-sandbox`, or its whole name where two begin so."""
+    """The name of the connection to a simulator: `azure-sandbox`, or with the whole vendor name if two begin alike."""
     first = vendor.split("-", 1)[0]
     alike = [name for name in vendors if name.split("-", 1)[0] == first]
     return f"{first if len(alike) == 1 else vendor}-sandbox"
 
 
 def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSettings:
-    """The connection to a vendor's simulator, by the first security scheme that the vendor's document requires."""
+    """The connection to a simulator, with the first security scheme of the vendor's document."""
     scheme = next(iter(vendor.specification.api.document.content["security"][0]))
     credentials = sandbox.credentials(vendor.name)
     authentication: SignedAuthentication | ClientCredentialsAuthentication
@@ -232,7 +233,7 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
 
 
 def log_to_terminal() -> None:
-    """Log as people read it. What Connexion, uvicorn and Alembic remark on the side says nothing new."""
+    """Log to the terminal, without routine messages of Connexion, uvicorn and Alembic."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("connexion").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -240,7 +241,7 @@ def log_to_terminal() -> None:
 
 
 def application(settings: Settings, source: Source | None) -> Application:
-    """The gateway's application, in a process of its own, by the settings as they are now."""
+    """Make the gateway's ASGI application in a worker process, from the current settings."""
     log_to_terminal()
     made = Gateway(settings if source is None else source.read(), Catalogue.load()).application
     settle_in()
@@ -248,13 +249,13 @@ def application(settings: Settings, source: Source | None) -> Application:
 
 
 def accept_ledger(settings: Settings, *, is_asked: bool) -> None:
-    """Use the ledger as it is, whatever its checkpoints say, where that is asked for. Raises ConfigurationError."""
+    """Accept a restored ledger, if asked to. Raises ConfigurationError."""
     if is_asked:
         prepare_database(settings, accept_restored_ledger=True)
 
 
 def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> None:
-    """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
+    """Migrate the ledger, and compare it with its checkpoints, before serving. Raises ConfigurationError."""
     database = database_of(settings)
     try:
         database.migrate()
@@ -273,24 +274,24 @@ def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False
 
 
 def settle_in() -> None:
-    """Make this process one that serves and nothing else.
+    """Tune this process for serving.
 
-    Python's garbage collector is told that what is there now stays (some hundred thousand objects: documents, schemas,
-    modules), and to look less often for what does not, since most requests leave no cycles behind. And as many
-    connections may be open as the system lets a process have, where the usual number is for a program of its user's.
+    The garbage collector ignores all current objects, which stay (some hundred thousand: documents, schemas, modules),
+    and runs less often, since most requests leave no reference cycles. The limit of open files, which defaults to the
+    needs of a desktop program, is raised to the maximum of the system.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = MOST_FILES if most == resource.RLIM_INFINITY else min(MOST_FILES, most)
-    with suppress(ValueError, OSError):  # some systems allow less than they say
+    with suppress(ValueError, OSError):  # some systems allow less than they report
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 @contextmanager
 def certificate(settings: Settings) -> Iterator[Certificate | None]:
-    """The certificate with which the gateway is served until the end of the block. Raises ConfigurationError."""
+    """The TLS certificate of the settings, for the block, or None. Raises ConfigurationError if it is unusable."""
     served = settings.server
     if served.tls_self_signed:
         with self_signed(served.host) as made:
@@ -309,10 +310,10 @@ def _serve(
     source: Source | None,
     used: Used,
 ) -> None:
-    """Serve a gateway of these settings, which are read again from their source when that is asked for."""
+    """Serve a gateway with these settings. A reload reads them again from their source."""
     log.info("settings: %s; ledger: %s", used.settings, used.ledger)
     make = partial(Gateway, catalogue=catalogue)
-    directory = make(settings).directory  # so that a mistake shows before anything is prepared
+    directory = make(settings).directory  # a mistake is reported before the ledger is touched
     prepare_database(settings)
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
@@ -332,10 +333,10 @@ def _serve(
 
 
 def not_of_the_sandbox(_settings: Settings) -> Settings:
-    """The sandbox's connections are made when it starts. Raises ConfigurationError."""
-    raise ConfigurationError("a gateway with the sandbox is started anew to read its settings again")
+    """Refuse a reload, since the connections to the sandbox are made at start. Raises ConfigurationError."""
+    raise ConfigurationError("a gateway with the sandbox cannot reload its settings. Restart it.")
 
 
 def check_again(source: Source, settings: Settings) -> None:
-    """See that the settings can be taken over by new workers. Raises ConfigurationError."""
+    """Check that new workers can use the current settings. Raises ConfigurationError."""
     require_unchanged_fixed_settings(settings, source.checked_again(Catalogue.load()))

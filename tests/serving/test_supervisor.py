@@ -187,7 +187,7 @@ def test_a_reload_whose_workers_do_not_start_changes_nothing(stage: Stage, caplo
     stage.wait(1, 1, 2)
     stage.process(3).exitcode = 3
     stage.wait(5, 1, 2)
-    assert "the settings were not reloaded: worker 3, a new one, ended with exit code 3." in caplog.text
+    assert "the settings were not reloaded: the new worker 3 ended with exit code 3." in caplog.text
     assert "the settings were reloaded" not in caplog.text
     assert not stage.process(1).was_told
     assert len(stage.started) == 3
