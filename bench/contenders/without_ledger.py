@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
-from gateway.serving.listening import HOST, ServerOptions, doors, listen, server
+from gateway.serving.listening import HOST, ServerOptions, accepting_sockets, listen, server
 from gateway.settings import settings as config
 from gateway.startup.serve import log_to_terminal, settle_in
 
@@ -19,7 +19,7 @@ def serve(settings: config.Settings, port: int) -> None:
     with listen(HOST, port) as listening:
         served = server(gateway.application, ServerOptions(limits=settings.limits))
         settle_in()
-        served.run(sockets=doors(listening))
+        served.run(sockets=accepting_sockets(listening))
 
 
 if __name__ == "__main__":

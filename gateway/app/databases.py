@@ -1,4 +1,4 @@
-"""The database of a gateway and its checkpoints, by its settings. SQLAlchemy is loaded when one is wanted."""
+"""The database and the checkpoints of a gateway, from its settings. SQLAlchemy is loaded only when needed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def database_of(settings: Settings) -> Database:
 
 
 def checkpoints_of(settings: Settings, database: Database, clock: Clock) -> Checkpoints | None:
-    """The checkpoints of a ledger, None where the settings want none. Raises ConfigurationError."""
+    """The checkpoints of a ledger, or None if the settings switch them off. Raises ConfigurationError."""
     from gateway.ledger.checkpointing import Checkpoints
 
     place = place_of(settings, database) if settings.checkpoints.enabled else None
@@ -48,7 +48,10 @@ def checkpoints_of(settings: Settings, database: Database, clock: Clock) -> Chec
 
 
 def place_of(settings: Settings, database: Database) -> Place | None:
-    """Where checkpoints are kept. None: the user has no folder, and no setting asks for checkpoints."""
+    """The place of the checkpoints.
+
+    None if the user has no state folder and no setting asks for checkpoints. Raises ConfigurationError if one asks.
+    """
     from gateway.ledger.checkpointing import Place
 
     wanted = settings.checkpoints
@@ -60,7 +63,7 @@ def place_of(settings: Settings, database: Database) -> Place | None:
     except ConfigurationError as error:
         if is_wanted:
             raise
-        log.warning("%s The ledger is kept without checkpoints.", error)
+        log.warning("%s The ledger has no checkpoints.", error)
         return None
     key_file = folder / "checkpoint.key"
     path = wanted.file or folder / name_of(settings, database)
@@ -68,14 +71,14 @@ def place_of(settings: Settings, database: Database) -> Place | None:
 
 
 def name_of(settings: Settings, database: Database) -> str:
-    """The name of the file of checkpoints: each database has its own."""
+    """The name of the checkpoint file. Each database has its own."""
     if settings.database_url is None:
         return "checkpoints.txt"
     return f"checkpoints-{hashlib.sha256(database.name.encode()).hexdigest()[:8]}.txt"
 
 
 def signer_of(key: Reference | None, key_file: Path) -> Signer:
-    """The signer with the key of the settings, or of a file. Raises OSError and UnusableKey."""
+    """The signer, with the key in the settings or in a file. Raises OSError and UnusableKey."""
     from gateway.ledger.notes import Signer
 
     return Signer.in_file(key_file) if key is None else Signer.parse(key.get_secret_value())

@@ -1,6 +1,6 @@
-"""A gateway, wired: every part made from the settings, and given what it needs.
+"""The wiring of a gateway: every part is made from the settings, with its dependencies.
 
-What serves, what stores and what sends are loaded where they are used, since most commands need one of them at most.
+Server, storage and transport are imported where they are used, since most commands need at most one of them.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 
 
 NO_RECORD = "00000000-0000-0000-0000-000000000000"
-"""The id of no job action."""
+"""An id that no job action has."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known before any setting is read: the unified API, the installed vendors, and their own APIs."""
+    """The unified API, the installed vendors, and the vendors' own APIs. Independent of the settings."""
 
     api: Api
     actions: Mapping[str, ActionDefinition]
@@ -67,7 +67,7 @@ class Catalogue:
 
     @classmethod
     def load(cls) -> Catalogue:
-        """Read the documents. Raises SpecificationError."""
+        """Read and compile the documents. Raises SpecificationError."""
         api = Api.compile(load(SPECIFICATIONS / "gateway.yaml"))
         actions = definitions(api)
         vendors = installed_vendors(actions)
@@ -78,14 +78,14 @@ class Catalogue:
 
     @property
     def documents(self) -> Mapping[str, Document]:
-        """What is served, by the path at which it is: the unified API first."""
+        """The served documents by base path, the unified API first."""
         return {"": self.api.document} | {each.base_path: each.api.document for each in self.natives.values()}
 
 
 class Gateway:
-    """A gateway, wired. `application` is what an ASGI server serves; `close` when done.
+    """A wired gateway. `application` is its ASGI application; call `close` when done.
 
-    A `transport` that is given serves every connection, which otherwise have one each.
+    A given `transport` is used by every connection. Without one, each connection has its own.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Gateway:
         transport: Transport | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        """Wire a gateway. Raises ConfigurationError where the settings name what is not there."""
+        """Wire a gateway. Raises ConfigurationError if the settings name something that does not exist."""
         self.settings = settings
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport
-        self._opened: list[HttpTransport] = []
+        self._transports: list[HttpTransport] = []
         self.key_store = None if ledger else key_store_of(settings)
         self.ledger = ledger or ledger_of(settings, self.clock)
         self.directory = Directory(
@@ -118,12 +118,12 @@ class Gateway:
 
     @property
     def response_validation(self) -> ResponseValidation:
-        """What becomes of replies that depart from the document."""
+        """The handling of responses that do not match their document."""
         return self.settings.server.response_validation or ResponseValidation.OFF
 
     @cached_property
     def reconciler(self) -> Reconciler:
-        """What finds out what became of job actions."""
+        """The reconciler of unknown outcomes."""
         kept = self.settings.ledger
         schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
         jobs = Jobs(Calls(self.clock, self.settings.vendor_seconds))
@@ -131,14 +131,14 @@ class Gateway:
 
     @property
     def stopping(self) -> asyncio.Event:
-        """The event by which the gateway is told that its server stops."""
+        """The event that tells the gateway that its server stops."""
         return self.reconciler.stopping
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[dict[str, asyncio.Event]]:
-        """What happens while the gateway is served: the ledger is open, and what is unsettled is looked after.
+        """Open the ledger, and run reconciliation and the other background tasks, while the gateway serves.
 
-        Gives the event by which the server tells that it stops.
+        Yields the state for the server: the event that it sets when it stops. Raises LedgerUnavailable.
         """
         from gateway.edge.exchange import STOPPING
 
@@ -165,26 +165,26 @@ class Gateway:
             await self._close_transports()
 
     async def readiness(self) -> Mapping[str, Json]:
-        """How the connections do, in sum. Asks no vendor.
+        """The state of the connections, without a call to a vendor.
 
-        Raises LedgerUnavailable or LedgerOutdated where no action could be recorded.
+        Raises LedgerUnavailable or LedgerOutdated if no action could be recorded.
         """
         await self.ledger.check()
         await self.ledger.get(NO_RECORD, "")
         return {"connections": rendering.connections(self.directory.connections.values())}
 
     async def close(self) -> None:
-        """Close the ledger, and every connection to a vendor."""
+        """Close the ledger and all transports."""
         await self.ledger.close()
         await self._close_transports()
 
     async def _close_transports(self) -> None:
-        for transport in self._opened:
+        for transport in self._transports:
             await transport.close()
 
     @cached_property
     def keyring(self) -> Keyring:
-        """The API keys of the settings; those of the key store come to it while the gateway is served."""
+        """The API keys in the settings. Those of the key store are added while the gateway serves."""
         settings = self.settings
         default = Caller(DEFAULT_CALLER, EVERYTHING)
         callers = {name: caller_of(name, each) for name, each in settings.callers.items()}
@@ -197,7 +197,7 @@ class Gateway:
         return Keyring(whole, access_keys=keys)
 
     def _publisher(self) -> Publisher | None:
-        """What writes checkpoints while the gateway is served, where the ledger has any."""
+        """The task that writes checkpoints, or None without checkpoints."""
         from gateway.ledger.ledger import SqlLedger
         from gateway.ledger.publishing import Publisher, Webhook
 
@@ -206,13 +206,13 @@ class Gateway:
         wanted, address = self.settings.checkpoints, self.settings.checkpoints.webhook
         webhook = None
         if address is not None:
-            transport = self.transport or self._open([address.get_secret_value()])
+            transport = self.transport or self._new_transport([address.get_secret_value()])
             webhook = Webhook(address, transport, self.clock)
         return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
 
     @cached_property
     def tokens(self) -> OpenIdTokens | None:
-        """What checks the tokens of the issuer, where there is one."""
+        """The verifier of the issuer's tokens, or None without an issuer."""
         from gateway.security.openid import Issuer, OpenIdTokens
 
         openid = self.settings.openid
@@ -220,12 +220,12 @@ class Gateway:
             return None
         issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, openid.caller_claim, openid.scopes_claim)
         origins = (openid.issuer, openid.keys_origin or openid.issuer)
-        transport = self.transport or self._open(origins)
+        transport = self.transport or self._new_transport(origins)
         return OpenIdTokens(issuer, transport, self.clock)
 
     @property
     def rate(self) -> Quota | None:
-        """How many requests one caller may send."""
+        """The rate limit of each caller, or None."""
         limit = self.settings.rate_limit
         return None if limit == "none" else Quota(limit.requests, limit.seconds)
 
@@ -234,7 +234,7 @@ class Gateway:
         if vendor is None:
             mend = did_you_mean(settings.vendor, self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; {mend}")
-        transport = self.transport or self._open(settings.addresses)
+        transport = self.transport or self._new_transport(settings.addresses)
         quota = self._quota(vendor, settings)
         return Connection(
             name,
@@ -248,16 +248,16 @@ class Gateway:
             settings.require_idempotency_key,
         )
 
-    def _open(self, addresses: Collection[str]) -> HttpTransport:
-        """A transport to these addresses and no others."""
+    def _new_transport(self, addresses: Collection[str]) -> HttpTransport:
+        """Make a transport that calls only these addresses, and is closed with the gateway."""
         from gateway.transport.http import HttpTransport
 
         seconds = self.settings.policy.connect_seconds
-        self._opened.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
-        return self._opened[-1]
+        self._transports.append(HttpTransport(self.clock, addresses, connect_seconds=seconds))
+        return self._transports[-1]
 
     def _quota(self, vendor: Vendor, settings: ConnectionSettings) -> Quota | None:
-        """This process's part of what the vendor takes."""
+        """This process's share of the vendor's rate limit, or None."""
         if settings.quota == "none":
             return None
         quota = vendor.specification.quota
@@ -281,38 +281,42 @@ class Gateway:
         if isinstance(settings, SignedAuthentication):
             signing = vendor.adapter.signing.get(settings.scheme)
             if signing is None:
-                raise ConfigurationError(f"{place}: {settings.scheme} is not a signature; use client-credentials.")
+                raise ConfigurationError(
+                    f'{place}: {settings.scheme} is not a signature scheme; use kind = "client-credentials".'
+                )
             return self._signature(f"connections.{name}.authentication.secret", signing, settings.secret)
         flow = scheme.get("flows", {}).get("clientCredentials")
         if flow is None:
-            raise ConfigurationError(f"{place}: {settings.scheme} has no client credentials flow; use signature.")
+            raise ConfigurationError(
+                f'{place}: {settings.scheme} has no client credentials flow; use kind = "signature".'
+            )
         return ClientCredentials(
             client_id=settings.client_id,
             client_secret=settings.client_secret,
             token_url=settings.token_url,
             scopes=tuple(flow["scopes"]),
-            # The token endpoint is another service than the API: each may be down while the other is not.
+            # The token endpoint is a separate service, and can fail independently of the API.
             transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
             clock=self.clock,
             basic=settings.client_authentication == "basic",
         )
 
     def _signature(self, place: str, signing: Signing, secret: SecretStr) -> Signature:
-        """A signature that works with this secret: it is tried once, so that a mistake shows before the first call."""
+        """Make a signature, and try it once, so that an unusable secret is reported before the first call."""
         signature = Signature(signing, secret, self.clock)
         try:
             headers = signing.sign(
                 HttpRequest("GET", "https://vendor.invalid/", {}), revealed(secret), self.clock.now()
             )
         except ValueError:
-            raise ConfigurationError(f"{place}: cannot sign requests. Copy it again from the vendor.") from None
+            raise ConfigurationError(f"{place}: cannot sign requests. Copy the secret again from the vendor.") from None
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise ConfigurationError(
-                f"{place}: has a character that no header can hold. Copy it again from the vendor."
+                f"{place}: has a character that a header field cannot contain. Copy the secret again from the vendor."
             )
         return signature
 
 
 def caller_of(name: str, settings: CallerSettings) -> Caller:
-    """A caller of the settings."""
+    """Make a caller from the settings."""
     return Caller(name, frozenset(settings.scopes))

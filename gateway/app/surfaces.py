@@ -1,4 +1,4 @@
-"""The APIs that a gateway serves: the unified one and its vendors' own, by which handlers, to whom, and the pages."""
+"""The APIs and pages of a gateway, with their handlers and security."""
 
 from __future__ import annotations
 
@@ -58,18 +58,18 @@ def application_of(gateway: Gateway) -> Application:
 
 
 def addresses(served: ServerSettings) -> Addresses:
-    """The addresses that clients call. Where it is http on purpose, clients are taken to call by https."""
+    """The addresses that clients call. With `plain_http`, clients are assumed to use HTTPS, through a proxy."""
     hosts = TrustedHosts.of(served.host, served.trusted_hosts)
     return Addresses.of(hosts, served.trusted_proxies, "https" if served.plain_http else None)
 
 
 def native_surface(native: NativeApi, performer: Performer, authenticator: Authenticator) -> Surface:
-    """How a vendor's own API is served."""
+    """The surface of a vendor's own API."""
     return Surface(
         native.api,
         native.base_path,
         Dialect(native, performer).handlers(),
         vendor_security(authenticator, native),
         Refusals(native),
-        dump,  # to the byte as the vendor has it
+        dump,  # byte for byte like the vendor
     )

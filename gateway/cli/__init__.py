@@ -1,6 +1,6 @@
-"""The command line: `jobgate …`, one module for each group of commands, and what they share in `shared`.
+"""The command line, `jobgate`: a module for each group of commands, and their common parts in `shared`.
 
-What a command needs is imported when it runs, so that the small ones start at once.
+A command imports what it needs when it runs, so that small commands start quickly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ application.add_typer(connections.connections, name="connections")
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and end, where that is asked for."""
+    """Print the version and exit, if wanted."""
     if wanted:
         from importlib.metadata import version
 
@@ -46,11 +46,11 @@ def options(
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
     ] = False,
 ) -> None:
-    """One API to act on the jobs of many contact-center vendors."""
+    """Jobgate: one API for the jobs of several contact-center vendors."""
 
 
 def main() -> None:
-    """Run the command line. What it says is UTF-8, wherever it goes."""
+    """Run the command line. Its output is always UTF-8."""
     in_utf8(sys.stdout)
     in_utf8(sys.stderr)
     application(prog_name="jobgate")

@@ -1,4 +1,4 @@
-"""`jobgate audit …`: the record of every job action."""
+"""`jobgate audit …`: verifying and exporting the ledger."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
 
-audit = typer.Typer(help="The record of every job action.", no_args_is_help=True)
+audit = typer.Typer(help="Verify and export the ledger, the record of all job actions.", no_args_is_help=True)
 
-Output = Annotated[Path | None, typer.Option(help="A file to write; the terminal if none.", dir_okay=False)]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file, if it is there.")]
+Output = Annotated[Path | None, typer.Option(help="The file to write. Default: standard output.", dir_okay=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
 @audit.command("verify")
@@ -31,20 +31,20 @@ def verify(
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file of checkpoints to compare with, such as a copy from elsewhere; the gateway's own if none. Can "
-            "be repeated.",
+            help="A file of checkpoints to compare with, such as a copy from another machine. Default: the gateway's "
+            "own. Can be repeated.",
             dir_okay=False,
         ),
     ] = None,
     key: Annotated[
         list[str] | None,
         typer.Option(
-            help="A key that checkpoints are signed with, as `jobgate audit key` shows it; the gateway's own if none. "
-            "Can be repeated."
+            help="A key that verifies checkpoints, as printed by `jobgate audit key`. Default: the gateway's own. Can "
+            "be repeated."
         ),
     ] = None,
 ) -> None:
-    """Follow the chain of events, compare it with the checkpoints, and name the first thing that is wrong."""
+    """Verify the chain of events, compare it with the checkpoints, and report the first error."""
     from gateway.ledger import audit as ledger_audit
 
     settings = settings_of(config)
@@ -61,21 +61,21 @@ def verify(
 
 
 def compared(proof: Proof) -> Iterator[str]:
-    """What a ledger that is whole was compared with, for people to read."""
+    """Say which checkpoints an intact ledger was compared with."""
     history = proof.history
     if not history.checkpoints:
-        yield "compared with no checkpoint: what somebody with access to the database can hide is not proven"
+        yield "no checkpoint to compare with: changes by somebody with access to the database cannot be ruled out"
         return
     newest = max(each.at for each in history.checkpoints)
-    yield f"as {counted(len(history.checkpoints), 'checkpoint')} have it, the newest of {newest:%Y-%m-%d %H:%M:%S} UTC"
+    yield f"matches {counted(len(history.checkpoints), 'checkpoint')}, the newest of {newest:%Y-%m-%d %H:%M:%S} UTC"
     if history.accepted:
-        yield f"a restored ledger was accepted: {counted(history.accepted, 'checkpoint')} of before were not compared"
+        yield f"a restored ledger was accepted: {counted(history.accepted, 'earlier checkpoint')} not compared"
     if history.unsigned:
-        yield f"passed over: {counted(history.unsigned, 'note')} of other keys"
+        yield f"ignored: {counted(history.unsigned, 'checkpoint')} signed by other keys"
 
 
 def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
-    """What is known from outside the database. Raises Failure where it cannot be read, or proves nothing."""
+    """The keys and checkpoints to compare with. Raises Failure if they cannot be read or prove nothing."""
     from gateway.domain.clock import SystemClock
     from gateway.ledger.audit import Proof
     from gateway.ledger.checkpointing import UnusableCheckpoints
@@ -96,12 +96,12 @@ def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
         raise Failure(f"{error.filename}: cannot be read: {error.strerror}.") from None
     for file, history in zip(files, histories, strict=True):
         if not history.checkpoints:
-            raise Failure(f"{file}: it holds no checkpoint that is signed by a known key. Name the key with --key.")
+            raise Failure(f"{file}: contains no checkpoint signed by a known key. Give the key with --key.")
     return Proof(tuple(known), sum(histories, History()))
 
 
 def place_of(settings: Settings, clock: Clock) -> Place | None:
-    """Where the gateway of these settings keeps its checkpoints. Raises ConfigurationError."""
+    """The place of the checkpoints, by the settings. Raises ConfigurationError."""
     from gateway.app.databases import checkpoints_of, database_of
 
     made = checkpoints_of(settings, database_of(settings), clock)
@@ -110,7 +110,7 @@ def place_of(settings: Settings, clock: Clock) -> Place | None:
 
 @audit.command("checkpoint")
 def checkpoint(config: Config = None) -> None:
-    """Write a checkpoint of the ledger as it is now to the file of checkpoints, and print it."""
+    """Append a checkpoint of the current ledger to the checkpoint file, and print it."""
     from gateway.app.databases import checkpoints_of
     from gateway.domain.clock import SystemClock
 
@@ -134,7 +134,7 @@ def checkpoint(config: Config = None) -> None:
 
 @audit.command("key")
 def show_key(config: Config = None) -> None:
-    """Print the key by which others verify checkpoints; keep it where the database is not."""
+    """Print the public key that verifies checkpoints. Keep it apart from the database."""
     from gateway.domain.clock import SystemClock
     from gateway.ledger.checkpointing import UnusableCheckpoints
 
@@ -149,7 +149,7 @@ def show_key(config: Config = None) -> None:
 
 @audit.command("export")
 def export(config: Config = None, output: Output = None, force: Force = False) -> None:
-    """Write every event as a line of JSON, the oldest first, in UTF-8."""
+    """Export every event as a line of JSON, the oldest first, in UTF-8."""
     from gateway.ledger import audit as ledger_audit
 
     with audited(settings_of(config)) as (database, advance), written(output, force=force) as file:
@@ -159,9 +159,9 @@ def export(config: Config = None, output: Output = None, force: Force = False) -
 
 @contextmanager
 def written(output: Path | None, *, force: bool) -> Iterator[TextIO]:
-    """What a command writes to, in UTF-8 whatever the terminal's encoding: a new file, or the standard output.
+    """The output of a command, in UTF-8: a file, or standard output.
 
-    Raises Failure where the file is there already, unless it may be replaced, or cannot be written.
+    Raises Failure if the file exists and `force` is not set, or if it cannot be written.
     """
     if output is None:
         in_utf8(sys.stdout)
@@ -171,14 +171,14 @@ def written(output: Path | None, *, force: bool) -> Iterator[TextIO]:
         with output.open("w" if force else "x", encoding="utf-8") as file:
             yield file
     except FileExistsError:
-        raise Failure(f"{output} is there already. Name another file, or replace it with --force.") from None
+        raise Failure(f"{output} already exists. Choose another file, or replace it with --force.") from None
     except OSError as error:
         raise Failure(f"{output} cannot be written: {error.strerror}.") from None
 
 
 @contextmanager
 def audited(settings: Settings) -> Iterator[tuple[Database, Advance]]:
-    """The ledger's database, and a bar on the terminal that shows how far it was read. Raises Failure."""
+    """The ledger's database, and a progress bar on the terminal. Raises Failure."""
     from rich.console import Console
     from rich.progress import Progress
 

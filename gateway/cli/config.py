@@ -1,4 +1,4 @@
-"""`jobgate config …`: the settings, before anything is started with them."""
+"""`jobgate config …`: checking and showing the settings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import typer
 
 from gateway.cli.shared import Config, chosen_file, counted, settings_of, tell_used, warn
 
-config = typer.Typer(help="The settings.", no_args_is_help=True)
+config = typer.Typer(help="Check and show the settings.", no_args_is_help=True)
 
 
 @config.command("check")
 def check(
     file: Config = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Leave out the ledger, and whether it has a key.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not check the ledger and its API keys.")] = False,
 ) -> None:
-    """Find every mistake for which a gateway would not start; each is named with how to mend it."""
+    """Report every mistake that would keep the gateway from starting, each with its remedy."""
     from gateway.app import Catalogue
     from gateway.startup.checks import checked, warnings_of
 
@@ -31,7 +31,7 @@ def check(
 
 @config.command("show")
 def show(file: Config = None) -> None:
-    """Print the settings as they count: file, environment and defaults together, without any secret."""
+    """Print the settings in effect, from file, environment and defaults, without secrets."""
     import tomli_w
 
     from gateway.settings.settings import shown

@@ -1,4 +1,4 @@
-"""`jobgate docs`: the generated pages, for who works on Jobgate."""
+"""`jobgate docs`: the generated pages, for developers of Jobgate."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import typer
 
 
 def docs(
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail where a page is stale.")] = False,
-    folder: Annotated[Path, typer.Option(help="The folder of the pages.", exists=True, file_okay=False)] = Path("docs"),
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a page is stale.")] = False,
+    folder: Annotated[Path, typer.Option(help="The documentation folder.", exists=True, file_okay=False)] = Path(
+        "docs"
+    ),
 ) -> None:
-    """Write the pages of docs/ that are made from the specs and the code."""
+    """Write the pages of docs/ that are generated from the specs and the code."""
     from gateway.app import Catalogue
     from gateway.documentation import pages as documentation
 

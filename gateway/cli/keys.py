@@ -1,4 +1,4 @@
-"""`jobgate keys …`: who may call."""
+"""`jobgate keys …`: API keys."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ if TYPE_CHECKING:
     from gateway.ledger.keys import KeyStore
     from gateway.security.keys import ApiKey, IssuedKey
 
-keys = typer.Typer(help="API keys: who may call, and what they may do.", no_args_is_help=True)
+keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 
-KeyId = Annotated[str, typer.Argument(help="The key's id, as `jobgate keys list` shows it, or how it begins.")]
+KeyId = Annotated[str, typer.Argument(help="The id of the key, or its beginning. `jobgate keys list` shows it.")]
 
 LEAST_ID = 4
-"""Characters of an id, so that an empty variable in a script means no key."""
+"""Fewest characters of a key id, so that an empty variable in a script matches no key."""
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def duration(text: str | timedelta) -> timedelta:
-    """A time such as `90d` or `24h`; a default is one already. Raises typer.BadParameter."""
+    """Parse a duration such as `90d` or `24h`; a default is already one. Raises typer.BadParameter."""
     if isinstance(text, timedelta):
         return text
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter("write it as 30s, 15m, 24h or 90d")
+        raise typer.BadParameter("write a duration such as 30s, 15m, 24h or 90d")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 @keys.command()
 def create(
-    name: Annotated[str, typer.Argument(help="The name of the caller, as records will show it.")],
+    name: Annotated[str, typer.Argument(help="The name of the caller, which appears in records.")],
     scope: Annotated[
-        list[str], typer.Option(help="What it may do, such as jobs:cancel or connections:contoso-*; can be repeated.")
+        list[str], typer.Option(help="A scope, such as jobs:cancel or connections:contoso-*. Can be repeated.")
     ],
     expires: Annotated[
-        timedelta | None, typer.Option(parser=duration, metavar="TIME", help="After how long it ends, such as 90d.")
+        timedelta | None,
+        typer.Option(parser=duration, metavar="TIME", help="Lifetime of the key, such as 90d. Default: no end."),
     ] = None,
     access_key: Annotated[
         bool,
-        typer.Option(help="Also make an access key, for clients of vendors: they sign with it, or ask for tokens."),
+        typer.Option(help="Also make an access key, with which a vendor's own client signs or gets tokens."),
     ] = False,
     config: Config = None,
 ) -> None:
-    """Make a key and print it. It is shown this once."""
+    """Make an API key and print it. It is shown only once."""
     from gateway.app import database_of
     from gateway.domain.access import Caller
     from gateway.security.keys import issued
@@ -60,9 +61,9 @@ def create(
     from gateway.settings.settings import is_caller_name
 
     if not is_caller_name(name):
-        raise Failure("the name of a caller has lower-case letters, digits and hyphens, and begins with a letter")
+        raise Failure("a caller's name consists of lower-case letters, digits and hyphens, and begins with a letter")
     if mistakes := list(scope_mistakes(scope)):
-        raise Failure("\n  ".join(["no key was made:", *mistakes]))
+        raise Failure("\n  ".join(["no key was created:", *mistakes]))
     settings = settings_of(config)
     for warning in scope_warnings(scope, settings.connections):
         warn(f"warning: {warning}")
@@ -75,26 +76,26 @@ def create(
 
 @keys.command("list")
 def list_keys(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False, config: Config = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, config: Config = None
 ) -> None:
-    """Show every key, but for its secret."""
+    """List all API keys, without their secrets."""
     now = datetime.now(UTC)
     with opened(config) as database:
         found = store(database).all() if database.exists else ()
     show_rows([row(key, now) for key in found], as_json=as_json)
     if not found:
-        warn("there is no key yet; `jobgate keys create NAME --scope SCOPE` makes one")
+        warn("there is no key yet; create one with `jobgate keys create NAME --scope SCOPE`")
 
 
 @keys.command()
 def rotate(
     key_id: KeyId,
     overlap: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="TIME", help="How long the old one still opens.")
+        timedelta, typer.Option(parser=duration, metavar="TIME", help="Time for which the old key stays valid.")
     ] = timedelta(days=1),
     config: Config = None,
 ) -> None:
-    """Make another key for the same caller, with the same scopes, and let the old one end after a while."""
+    """Make a new key with the same caller and scopes, and let the old one expire after a while."""
     from gateway.security.keys import issued
 
     now = datetime.now(UTC)
@@ -107,12 +108,12 @@ def rotate(
         ends = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
         kept.let_expire(old.id, ends)
     show(new)
-    typer.echo(f"{old.id} ends at {ends:%Y-%m-%d %H:%M} UTC.", err=True)
+    typer.echo(f"{old.id} expires at {ends:%Y-%m-%d %H:%M} UTC.", err=True)
 
 
 @keys.command()
 def revoke(key_id: KeyId, config: Config = None) -> None:
-    """Have a key open nothing any more, at the latest after some seconds."""
+    """Revoke a key. Running gateways refuse it within seconds."""
     now = datetime.now(UTC)
     with opened(config) as database:
         kept = store(database)
@@ -122,29 +123,29 @@ def revoke(key_id: KeyId, config: Config = None) -> None:
 
 
 def chosen(kept: KeyStore, written: str, now: datetime) -> ApiKey:
-    """The key whose id is or begins as it is written. Raises Failure where it is not one that opens something."""
+    """Find the valid key whose id begins with `written`. Raises Failure unless there is exactly one."""
     if len(written) < LEAST_ID:
-        raise Failure(f"write at least {LEAST_ID} characters of the key's id; `jobgate keys list` shows it")
+        raise Failure(f"write at least {LEAST_ID} characters of the key id; `jobgate keys list` shows it")
     found = [key for key in kept.all() if key.id.startswith(written) and key.is_good(now)]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(key.id for key in found)
-        raise Failure(f"{written} is how several ids begin: {ids}. Write more of the one that you mean.")
-    raise Failure(f"there is no key {written} that opens anything; `jobgate keys list` shows those that there are")
+        raise Failure(f"{written} matches several keys: {ids}. Write more of the id.")
+    raise Failure(f"there is no valid key {written}; `jobgate keys list` shows all keys")
 
 
 def show(new: IssuedKey) -> None:
-    """Print a new key: alone on the output, so that it can be piped into a vault. Its access key is a second line."""
-    typer.echo("This key is shown once:", err=True)
+    """Print a new key alone on standard output, so that it can be piped. An access key is on the second line."""
+    typer.echo("This key is shown only once:", err=True)
     typer.echo(new.text)
     if new.key.access_key is not None:
-        typer.echo(f"And its access key, of the client {new.key.id}:", err=True)
+        typer.echo(f"Its access key, for the client id {new.key.id}:", err=True)
         typer.echo(new.key.access_key.secret)
 
 
 def row(key: ApiKey, now: datetime) -> Mapping[str, object]:
-    """A key as the list shows it."""
+    """The row of a key in the list."""
     return {
         "id": key.id,
         "caller": key.caller.name,
@@ -157,7 +158,7 @@ def row(key: ApiKey, now: datetime) -> Mapping[str, object]:
 
 
 def state(key: ApiKey, now: datetime) -> str:
-    """How a key stands."""
+    """The state of a key, as text."""
     if key.revoked_at is not None:
         return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
     if key.expires_at is None:
@@ -166,7 +167,7 @@ def state(key: ApiKey, now: datetime) -> str:
 
 
 def store(database: Database) -> KeyStore:
-    """The key store of a database, its tables brought up to date. Raises UnusableDatabase and LedgerUnavailable."""
+    """The key store of a database, after its migration. Raises UnusableDatabase and LedgerUnavailable."""
     from gateway.ledger.keys import KeyStore
 
     database.migrate()

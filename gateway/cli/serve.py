@@ -1,4 +1,4 @@
-"""`jobgate serve`, `jobgate sandbox` and `jobgate demo`: what runs until it is told to stop."""
+"""`jobgate serve`, `jobgate sandbox` and `jobgate demo`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 from gateway.cli.shared import Config, chosen_file, tell_used
 
 WIDE = 160
-"""Columns where the output is no terminal: enough for whole ids."""
+"""Width of the output in columns if it is not a terminal: enough for whole ids."""
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")]
+Host = Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")]
 Port = Annotated[
-    int | None, typer.Option(help="Port to listen on; 0 takes a free one.  [default: 8080]", min=0, max=65_535)
+    int | None, typer.Option(help="Port to listen on; 0 chooses a free one. Default: 8080.", min=0, max=65_535)
 ]
 
 
@@ -23,26 +23,27 @@ def serve(
     host: Host = None,
     port: Port = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that share the port.  [default: 1]", min=1, max=64)
+        int | None, typer.Option(help="Worker processes that share the port. Default: 1.", min=1, max=64)
     ] = None,
     access_log: Annotated[
-        bool | None, typer.Option("--access-log/--no-access-log", help="Log each request.  [default: yes]")
+        bool | None, typer.Option("--access-log/--no-access-log", help="Log each request. Default: yes.")
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="A certificate in PEM form; the API is then https.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="TLS certificate and chain, in PEM format.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, in PEM format.")] = None,
     tls_self_signed: Annotated[
-        bool | None, typer.Option("--tls-self-signed", help="Be https with a certificate for development.")
+        bool | None,
+        typer.Option("--tls-self-signed", help="Serve HTTPS with a self-signed certificate, for development."),
     ] = None,
     accept_restored_ledger: Annotated[
         bool,
-        typer.Option("--accept-restored-ledger", help="Act, although the ledger is older than its newest checkpoint."),
+        typer.Option("--accept-restored-ledger", help="Accept a ledger that is older than its newest checkpoint."),
     ] = False,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendors' simulators too.")] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the vendor simulators too.")] = False,
     sandbox_port: Annotated[
-        int, typer.Option(help="Port of the simulators; 0 takes a free one.", min=0, max=65_535)
+        int, typer.Option(help="Port of the simulators; 0 chooses a free port.", min=0, max=65_535)
     ] = 0,
 ) -> None:
-    """Serve the gateway."""
+    """Run the gateway."""
     from gateway.startup import serve as serving
 
     given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
@@ -55,18 +56,18 @@ def serve(
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65_535)] = 8090,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 chooses a free port.", min=0, max=65_535)] = 8090,
 ) -> None:
-    """Serve the vendors' simulators alone."""
+    """Run the vendor simulators alone."""
     from gateway.startup import serve as serving
 
     serving.serve_sandbox(port)
 
 
 def demo() -> None:
-    """Try every action in every status of every vendor, and check what was answered against what happened.
+    """Try every action in every status of every vendor, and check each answer.
 
-    It reads no file of settings, and acts on the simulators alone.
+    It uses the simulators only, and reads no settings file.
     """
     from rich.console import Console
 

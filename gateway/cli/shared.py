@@ -1,7 +1,7 @@
-"""What commands share: which settings and ledger they use, how they fail, and the advice that they give.
+"""Common parts of the commands: settings, ledger, failures, and the advice in messages.
 
-Exit codes: 0 done; 1 the answer is no, or the settings cannot be used; 2 the command was called wrongly, or the ledger
-cannot be used, so that `audit verify` tells a broken chain (1) from one that nobody can read (2).
+Exit codes: 0 success; 1 a check failed, or the settings cannot be used; 2 wrong usage, or the ledger cannot be used. So
+`audit verify` distinguishes a broken chain (1) from an unreadable one (2).
 """
 
 from __future__ import annotations
@@ -26,31 +26,32 @@ Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
-        help="The file of settings.  [default: JOBGATE_CONFIG, else jobgate.toml in this folder]",
+        help="The settings file. Default: JOBGATE_CONFIG, else jobgate.toml in this folder.",
         dir_okay=False,
     ),
 ]
 
 LEDGER_UNUSABLE = 2
+"""Exit code if the ledger cannot be used."""
 
 _file: ContextVar[Path | None] = ContextVar("file", default=None)
-"""The file of settings of this command."""
+"""The settings file of this command."""
 
 _ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|connections)\b[^`]*`")
-"""Commands that a message names, and that take `--config`."""
+"""Commands in a message that accept `--config`."""
 
 
 class Failure(Exception):
-    """A command could not do what it should. The message says why, and how to mend it."""
+    """A command failed. The message says why, and what to do."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        """End with this exit code."""
+        """Fail with an exit code."""
         super().__init__(message)
         self.exit_code = exit_code
 
 
 class Commands(TyperGroup):
-    """The commands. Where one fails, a line on standard error says why: one exit code for one fault, no traceback."""
+    """The command group. A failure prints one message on standard error, no traceback, and sets the exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -68,7 +69,7 @@ class Commands(TyperGroup):
 
 
 def exit_code(error: Exception) -> int | None:
-    """The exit code for a fault that is not a mistake of the program; None for any other."""
+    """The exit code for an expected error; None for a defect of the program."""
     from gateway.settings.settings import ConfigurationError
     from gateway.specs.document import SpecificationError
 
@@ -80,12 +81,12 @@ def exit_code(error: Exception) -> int | None:
 
 
 def warn(text: str) -> None:
-    """Say something on standard error. Commands that it advises use the same file of settings."""
+    """Print a message on standard error. The commands in it get the same `--config`."""
     typer.echo(f"jobgate: {with_same_settings(text)}", err=True)
 
 
 def with_same_settings(text: str) -> str:
-    """A message whose advice names the file of settings that this command uses."""
+    """Add the settings file of this command to the commands in a message."""
     file = _file.get()
     if file is None:
         return text
@@ -94,7 +95,7 @@ def with_same_settings(text: str) -> str:
 
 
 def chosen_file(config: Path | None) -> Path | None:
-    """The file of settings of this command, which its messages name from now on."""
+    """Find the settings file of this command, and remember it for messages."""
     from gateway.settings.files import settings_file
 
     file = settings_file(config)
@@ -103,7 +104,7 @@ def chosen_file(config: Path | None) -> Path | None:
 
 
 def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
-    """The settings of this command; standard error says which they are. Raises ConfigurationError."""
+    """Load the settings of this command, and print their sources. Raises ConfigurationError."""
     from gateway.settings.settings import load
 
     file = chosen_file(config)
@@ -113,7 +114,7 @@ def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
 
 
 def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True) -> None:
-    """Say on standard error which settings are used, and which ledger. Raises ConfigurationError."""
+    """Print the sources of the settings, and the ledger, on standard error. Raises ConfigurationError."""
     from gateway.app.databases import database_of
     from gateway.settings.files import sources
 
@@ -123,7 +124,7 @@ def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True
 
 @contextmanager
 def opened(config: Path | None) -> Iterator[Database]:
-    """The ledger's database of the settings, until the end of the block. Raises ConfigurationError and Failure."""
+    """The database of the ledger, closed after the block. Raises ConfigurationError and Failure."""
     from gateway.app.databases import database_of
 
     database = database_of(settings_of(config))
@@ -133,7 +134,7 @@ def opened(config: Path | None) -> Iterator[Database]:
 
 @contextmanager
 def ledger_faults_named(database: Database) -> Iterator[None]:
-    """Close the database after the block. Raises Failure where it cannot be used."""
+    """Close the database after the block. Raises Failure if it cannot be used."""
     from gateway.domain.errors import LedgerUnavailable
     from gateway.ledger.addresses import UnusableDatabase
 
@@ -148,7 +149,7 @@ def ledger_faults_named(database: Database) -> Iterator[None]:
 
 
 def in_utf8(stream: object) -> None:
-    """Have a stream write UTF-8. Streams of tests, which are no files, do so already."""
+    """Make a stream write UTF-8. Streams of tests, which are not files, already do."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`jobgate specs …`: the OpenAPI documents."""
+"""`jobgate specs …`: checking the OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import typer
 
 from gateway.cli.shared import counted
 
-specs = typer.Typer(help="The OpenAPI documents.", no_args_is_help=True)
+specs = typer.Typer(help="Check the OpenAPI documents.", no_args_is_help=True)
 
 
 @specs.command("check")
 def check(
-    files: Annotated[
-        list[Path] | None, typer.Argument(help="Documents to check; all that are installed if none.")
-    ] = None,
+    files: Annotated[list[Path] | None, typer.Argument(help="Documents to check. Default: all installed ones.")] = None,
 ) -> None:
-    """Check OpenAPI documents; each finding names file, place and mend."""
+    """Check OpenAPI documents. Each finding has file, place and remedy."""
     from gateway.engine.registry import installed_specifications
     from gateway.specs.lint import check_all
 

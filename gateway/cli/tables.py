@@ -1,4 +1,4 @@
-"""Tables that commands print: nothing in them is ever cut."""
+"""Tables for the terminal. Their cells are never cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = Mapping[str, object]
 
 
 def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
-    """Print rows that have the same names: as JSON, as a table, or on a terminal that is too narrow one by one."""
+    """Print rows with the same names: as JSON, as a table, or one by one if the terminal is too narrow."""
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=_as_json))
     elif rows:
@@ -41,7 +41,7 @@ def _is_terminal() -> bool:
 
 
 def _as_text(value: object) -> str:
-    """A value as people read it."""
+    """A value as text for people."""
     if value is None:
         return "never"
     if isinstance(value, bool):
@@ -52,5 +52,5 @@ def _as_text(value: object) -> str:
 
 
 def _as_json(value: object) -> str:
-    """A time, as JSON has it."""
+    """A value as a JSON string; a time in ISO 8601."""
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,1 +1,1 @@
-"""A walk through every action in every status of every vendor, each answer checked."""
+"""A demo of every action in every status of every vendor, with each answer checked."""

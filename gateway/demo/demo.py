@@ -1,7 +1,7 @@
-"""`jobgate demo`: every action in every status of every vendor, and whether what was answered is what happened.
+"""`jobgate demo`: try every action in every status of every vendor, and check each answer.
 
-Each step puts a job of the sandbox into a status, applies an action through the unified API, and is then compared with
-the capability matrix, with the sandbox's own log, and with the job as the gateway reads it afterwards.
+Each step puts a job of the sandbox into a status and applies an action through the unified API. The answer is compared
+with the capability matrix, with the sandbox's own log, and with the job as the gateway reads it afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STYLES = {"applied": "green", "rejected": "yellow", "not_sent": "cyan"}
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a step should come to: HTTP status, problem, what is known to have happened, the job's vendor status."""
+    """The expected result of a step: HTTP status, problem, possible outcomes, and the job's vendor status."""
 
     status: int
     code: str | None
@@ -36,13 +36,13 @@ class Expectation:
 
 
 def applied(to: str) -> Expectation:
-    """What is expected of an action that the vendor carries out."""
+    """The expectation of an action that the vendor carries out."""
     return Expectation(200, None, ("applied",), to)
 
 
 @dataclass(frozen=True)
 class Step:
-    """An action on a job that is in the vendor status `before`. Without a `job_id` a new job is made."""
+    """An action on a job in the vendor status `before`. Without a `job_id`, a new job is made."""
 
     part: str
     vendor: str
@@ -55,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the gateway answered. `after` is the job's vendor status, `vendor_status` the vendor's HTTP status."""
+    """The answer of the gateway. `after` is the job's vendor status, `vendor_status` the vendor's HTTP status."""
 
     status: int | None
     code: str | None
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Call:
-    """An action that arrived at the vendor, the job's vendor status around it, and the HTTP status of the reply."""
+    """An action that the vendor received: the job's vendor status before and after it, and the reply's HTTP status."""
 
     action: str
     job_id: str
@@ -79,7 +79,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Row:
-    """A step that was taken: what the gateway answered, what arrived at the vendor, and the job read back."""
+    """A finished step: the gateway's answer, the calls that the vendor received, and the job read back."""
 
     step: Step
     job_id: str
@@ -94,11 +94,11 @@ CLOSE_OPTIONS = CloseOptions(
     assignment_id="1d5896f3-8b54-40be-82d3-910323f5e2af", disposition_code="JobCompleted.", note="Closing job"
 )
 SAMPLES = (
-    Step("the samples of its pages", AZURE, "close", "completed", applied("closed"), AZURE_JOB, CLOSE_OPTIONS),
-    # Cancel Job has two samples, with `{}` and without a body. Both mean a cancel without parameters.
-    Step("the samples of its pages", AZURE, "cancel", "queued", applied("cancelled"), AZURE_JOB),
-    Step("the samples of its pages", AZURE, "cancel", "queued", applied("cancelled"), AZURE_JOB),
-    Step("the samples of its pages", VONAGE, "restart", "Paused", applied("Scheduled"), VONAGE_JOB),
+    Step("samples from its documentation", AZURE, "close", "completed", applied("closed"), AZURE_JOB, CLOSE_OPTIONS),
+    # Cancel Job has two samples, with `{}` and without a body. Both are a cancel without parameters.
+    Step("samples from its documentation", AZURE, "cancel", "queued", applied("cancelled"), AZURE_JOB),
+    Step("samples from its documentation", AZURE, "cancel", "queued", applied("cancelled"), AZURE_JOB),
+    Step("samples from its documentation", VONAGE, "restart", "Paused", applied("Scheduled"), VONAGE_JOB),
 )
 
 
@@ -106,18 +106,18 @@ class Control:
     """The sandbox's control API. Raises requests.RequestException."""
 
     def __init__(self, url: str) -> None:
-        """Talk to the sandbox at `url`."""
+        """Call the sandbox at `url`."""
         self._url = url
         self._session = requests.Session()
         self._session.trust_env = False
         self._seen: dict[str, int] = {}
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the HTTP session."""
         self._session.close()
 
     def prepare(self, step: Step) -> str:
-        """Have a job as the step wants it; gives its id."""
+        """Put a job into the status of a step. Return its id."""
         if step.job_id is not None:
             self._call("PUT", step.vendor, f"jobs/{step.job_id}", {"status": step.before})
             return step.job_id
@@ -126,7 +126,7 @@ class Control:
         return job_id
 
     def new_calls(self, vendor: str) -> Iterator[Call]:
-        """The actions that arrived at the vendor since this was last asked."""
+        """Yield the actions that the vendor received since the last call."""
         entries = self._call("GET", vendor, f"log?after={self._seen.get(vendor, 0)}")["items"]
         for entry in entries:
             self._seen[vendor] = entry["sequence"]
@@ -142,22 +142,22 @@ class Control:
 
 
 def run(console: Console) -> int:
-    """Take every step and show what came of it. Gives the exit code: 0 where nothing differs, else 1."""
-    with running() as house, Client(house.url, house.api_key) as client, closing(Control(house.sandbox.url)) as control:
-        # Of the connections of this machine's settings, only those that lead to the sandbox.
-        simulated = [each for each in client.connections() if each.endpoint == house.sandbox.endpoint(each.vendor)]
+    """Take every step and show the results. Return the exit code: 0 without differences, else 1."""
+    with running() as stack, Client(stack.url, stack.api_key) as client, closing(Control(stack.sandbox.url)) as control:
+        # Only the connections to the sandbox, not others in the settings.
+        simulated = [each for each in client.connections() if each.endpoint == stack.sandbox.endpoint(each.vendor)]
         names = {each.vendor: each.name for each in simulated}
         rows = [take(step, names[step.vendor], client, control) for step in showing_progress(console, plan(client))]
     return report(console, rows)
 
 
 def showing_progress(console: Console, steps: Iterable[Step]) -> Iterable[Step]:
-    """The steps, with a bar on the terminal that goes when they are done."""
+    """The steps, with a progress bar on the terminal until they are done."""
     return track(tuple(steps), "Trying every action", console=console, disable=not console.is_terminal, transient=True)
 
 
 def plan(client: Client) -> Iterator[Step]:
-    """Every step: for each vendor the samples of its pages, then every action in every status."""
+    """All steps: for each vendor its documented samples, then every action in every status."""
     for vendor in client.vendors():
         yield from (sample for sample in SAMPLES if sample.vendor == vendor.name)
         for status, capability in product(vendor.statuses, vendor.actions):
@@ -166,7 +166,7 @@ def plan(client: Client) -> Iterator[Step]:
 
 
 def expectation(capability: Capability, status: str) -> Expectation:
-    """What the capability matrix says of an action in a vendor status."""
+    """The expectation of an action in a vendor status, by the capability matrix."""
     if capability.to_status is None:
         return Expectation(422, "action-not-supported", ("not_sent",), status)
     if status not in {each.vendor_status for each in capability.from_statuses}:
@@ -193,7 +193,7 @@ def act(step: Step, connection: str, job_id: str, client: Client) -> Answer:
 
 
 def accepted(done: JobAction) -> Answer:
-    """What a job action says. Where its outcome is unknown, the HTTP status is 202; otherwise, for success, 200."""
+    """The answer in a job action. Its HTTP status is 202 if the outcome is unknown, else 200."""
     after = done.job.vendor_status if done.job else None
     vendor_status = done.vendor_response.status if done.vendor_response else None
     status = 202 if done.outcome == "unknown" else 200
@@ -202,14 +202,14 @@ def accepted(done: JobAction) -> Answer:
 
 
 def refused(problem: ProblemError) -> Answer:
-    """What a problem says."""
+    """The answer in a problem."""
     after = problem.job.vendor_status if problem.job else None
     vendor_status = problem.vendor.status if problem.vendor else None
     return Answer(problem.status, problem.code, problem.outcome, after, vendor_status)
 
 
 def read_back(connection: str, job_id: str, client: Client) -> str:
-    """The job's vendor status as the gateway reads it now."""
+    """The job's vendor status, read through the gateway; or the error as text."""
     try:
         return client.job(connection, job_id).vendor_status
     except ClientError as error:
@@ -217,7 +217,7 @@ def read_back(connection: str, job_id: str, client: Client) -> str:
 
 
 def differences(row: Row) -> Iterator[str]:
-    """Where a step came to something else than expected, or than was answered."""
+    """Yield each difference between a step's result and its expectation."""
     where = f"{row.step.vendor}, {row.step.action} on the {row.step.before} job {row.job_id}"
     for what, expected, found in comparisons(row):
         if found != expected:
@@ -225,20 +225,20 @@ def differences(row: Row) -> Iterator[str]:
 
 
 def comparisons(row: Row) -> Iterator[tuple[str, object, object]]:
-    """What is compared, what is expected of it, and what was found."""
+    """Yield each comparison: its name, the expected value, and the found value."""
     expected, answer = row.step.expected, row.answer
     likely = answer.outcome if answer.outcome in expected.outcomes else " or ".join(expected.outcomes)
     yield "HTTP status", expected.status, answer.status
     yield "problem", expected.code, answer.code
     yield "outcome", likely, answer.outcome
-    # Where the vendor has no such action, the job is not even looked at.
+    # If the vendor does not have the action, the job is not read.
     yield "job in the answer", None if expected.code == "action-not-supported" else expected.after, answer.after
     yield "the sandbox's log", calls_answered_for(row), row.calls
     yield "job read back", expected.after, row.read_back
 
 
 def calls_answered_for(row: Row) -> tuple[Call, ...]:
-    """What the sandbox's log must hold if the gateway's answer is true."""
+    """The calls that the sandbox's log must contain if the gateway's answer is true."""
     answer = row.answer
     if answer.outcome == "not_sent":
         return ()
@@ -247,7 +247,7 @@ def calls_answered_for(row: Row) -> tuple[Call, ...]:
 
 
 def shown(value: object) -> str:
-    """A value in the text of a difference."""
+    """A value as text in a difference."""
     if isinstance(value, tuple):
         return " and ".join(map(shown, value)) or "no call"
     if isinstance(value, Call):
@@ -257,7 +257,7 @@ def shown(value: object) -> str:
 
 
 def report(console: Console, rows: Sequence[Row]) -> int:
-    """Print the tables, the differences and the summary; gives the exit code."""
+    """Print tables, differences and summary. Return the exit code."""
     ascii_only = console.options.ascii_only
     for table in tables(rows, "->" if ascii_only else "→", "crop" if ascii_only else "ellipsis"):
         console.print(table, "")
@@ -269,11 +269,11 @@ def report(console: Console, rows: Sequence[Row]) -> int:
 
 
 def tables(rows: Sequence[Row], arrow: str, overflow: OverflowMethod) -> Iterator[Table]:
-    """A table for each part of each vendor, all with columns of the same widths."""
+    """A table for each part of each vendor, all with the same column widths."""
     width = max(len(change(row, arrow)) for row in rows)
     for (vendor, part), group in groupby(rows, key=lambda row: (row.step.vendor, row.step.part)):
         table = Table(
-            # Where the terminal is too narrow, only ids are cut.
+            # If the terminal is too narrow, only ids are cut.
             Column("Job", overflow=overflow, min_width=10),
             Column("Action", no_wrap=True, min_width=7),
             Column("Before and after", no_wrap=True, min_width=width),
@@ -291,11 +291,11 @@ def tables(rows: Sequence[Row], arrow: str, overflow: OverflowMethod) -> Iterato
 
 
 def change(row: Row, arrow: str) -> str:
-    """The job's vendor status before and after, the latter as read back."""
+    """The job's vendor status before the step, and as read back after it."""
     return f"{row.step.before} {arrow} {'unchanged' if row.read_back == row.step.before else row.read_back}"
 
 
 def outcome(row: Row) -> Text:
-    """The outcome as the table shows it."""
+    """The outcome as a cell of the table."""
     mark = " (differs)" if any(differences(row)) else ""
     return Text(f"{row.answer.outcome}{mark}", style="red" if mark else STYLES.get(str(row.answer.outcome), ""))

@@ -1,1 +1,1 @@
-"""The generated part of `docs/`: pages and tables made from the code and the documents."""
+"""The generated parts of `docs/`: pages and tables made from the code and the OpenAPI documents."""

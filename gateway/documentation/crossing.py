@@ -1,4 +1,4 @@
-"""What crosses between the dialects and the vendors, as tables; read from the documents, like what it describes."""
+"""Tables of what crosses between dialects and vendors, made from the OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ Row = tuple[object, ...]
 
 
 def action_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
-    """Each action that a dialect has words for, and what becomes of it at each vendor."""
+    """A row for each action of each dialect, with its result at each vendor."""
     for dialect in vendors:
         for action, mapping in dialect.specification.actions.items():
             asked = f"{mapping.operation.method} {mapping.operation.path}"
-            fates = (fate(action, dialect, target) for target in vendors)
-            yield dialect.name, action, f"`{asked}`", *fates
+            results = (result_at(action, dialect, target) for target in vendors)
+            yield dialect.name, action, f"`{asked}`", *results
 
 
-def fate(action: str, dialect: Vendor, target: Vendor) -> str:
-    """What becomes of an action of a dialect at a vendor."""
+def result_at(action: str, dialect: Vendor, target: Vendor) -> str:
+    """The result of an action of a dialect at a vendor."""
     capability = target.capabilities[action]
     if capability.mapping is None:
         return "refused, 422"
@@ -32,14 +32,14 @@ def fate(action: str, dialect: Vendor, target: Vendor) -> str:
 
 
 def note(what: str, names: Iterable[str], carried: Collection[str]) -> Iterator[str]:
-    """What becomes of those parameters that the dialect can carry."""
+    """Yield a note on those parameters that the dialect can carry, if there are any."""
     found = [name for name in names if name in carried]
     if found:
         yield f"{what}: {listed(found)}"
 
 
 def status_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
-    """Each status of each vendor, in Jobgate's word and in that of each dialect."""
+    """A row for each status of each vendor, with Jobgate's word and that of each dialect."""
     for vendor in vendors:
         for name, status in vendor.specification.statuses.items():
             words = (word(name, vendor, dialect, status.pair.status) for dialect in vendors)
@@ -47,12 +47,12 @@ def status_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
 
 
 def word(name: str, vendor: Vendor, dialect: Vendor, status: str) -> str:
-    """The word of a dialect for a status of a vendor."""
+    """The word of a dialect for a status of a vendor; `-` without one."""
     return name if vendor is dialect else dialect.specification.word_for(status) or "-"
 
 
 def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
-    """Each read of each dialect: by what jobs of its own vendor can be chosen, and by what those of others."""
+    """A row for each read of each dialect, with its filters for jobs of its own vendor and of others."""
     for dialect in vendors:
         for read in dialect.specification.reads.values():
             constants = {rule.place.keys[0] for rule in read.lens.rules if rule.source is None}
@@ -67,5 +67,5 @@ def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a cell."""
+    """Names as the text of a cell."""
     return ", ".join(f"`{name}`" for name in names) or "-"

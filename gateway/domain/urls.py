@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
+_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+")
@@ -73,28 +75,37 @@ def is_legal_query(text: str) -> bool:
     return _QUERY.fullmatch(text) is not None
 
 
-def canonical_host(host: str) -> str | None:
-    """The canonical form of a host, without port: lower case, an IPv6 address as RFC 5952 has it, no dot at the end.
+def canonical_host(written: str) -> str:
+    """The canonical form of a host name or IP address: lower case, no dot at the end, IPv6 as in RFC 5952, in brackets.
 
-    None where a text is no host.
+    The rare forms of IPv4 addresses, such as `127.1`, are those of POSIX's `inet_aton` and of the WHATWG URL standard.
+    The characters of a name are not checked. Raises ValueError if the text is neither a name nor an address.
     """
-    if not _HOST.fullmatch(host):
-        return None
-    if not host.startswith("["):
-        return host.lower().removesuffix(".") or None
+    bare = written.removeprefix("[").removesuffix("]")
+    if ":" in bare:
+        return f"[{ipaddress.IPv6Address(bare)}]"
+    name = bare.removesuffix(".").lower()
+    if not name or written.startswith("["):
+        raise ValueError("is not the name of a host")
+    return _dotted(name) if _IPV4.fullmatch(name) else name
+
+
+def _dotted(name: str) -> str:
+    """An IPv4 address with four decimal numbers. A numeric name that is not an address stays a name."""
     try:
-        return f"[{ipaddress.IPv6Address(host[1:-1])}]"
-    except ValueError:
-        return None
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return name
 
 
 def _origin(scheme: str, authority: str) -> str:
     named, colon, digits = authority.rpartition(":")
     has_port = bool(colon) and "]" not in digits
-    host = canonical_host(named if has_port else authority)
+    written = named if has_port else authority
     port = digits if has_port else ""
-    if scheme not in _PORTS or host is None or not re.fullmatch("[0-9]{0,5}", port):
+    if scheme not in _PORTS or not _HOST.fullmatch(written) or not re.fullmatch("[0-9]{0,5}", port):
         raise ValueError("the URL is not one of http or https with a host, and no user")
+    host = canonical_host(written)
     number = int(port or _PORTS[scheme])
     return f"{scheme}://{host}" if number == _PORTS[scheme] else f"{scheme}://{host}:{number}"
 

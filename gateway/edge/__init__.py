@@ -2,5 +2,5 @@
 
 from gateway.edge.late_grammar import install
 
-# Before anything else of this package, since most of it loads Connexion.
+# First, since most modules of this package load Connexion.
 install()

@@ -1,7 +1,7 @@
-"""The target of a request as it stands in the access log: nothing that may be a secret in the wrong place.
+"""Request targets in the access log, without anything that could be a secret in the wrong place.
 
-A path that was answered names what there is, and is logged as it came; so are values of a query that are numbers or
-words of a document. Of anything else only the words of documents, and the names of vendors and connections, are logged.
+The path of a successful request is logged as it was sent, and so are query values that are numbers or words of an
+OpenAPI document. Otherwise only words of the documents, and names of vendors and connections, are logged.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 from gateway.specs.operations import Api
 
 CUT = "..."
+"""Replaces text that is not logged."""
 PAGES = frozenset({"v1", "native", "livez", "readyz", "docs", "assets", "problems", "openapi.json", "favicon.ico"})
-"""The words of all addresses outside the APIs, and the first ones of theirs."""
+"""The path segments outside the APIs, and the first segments of the APIs."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}|true|false")
 _PREVIEW = re.compile(r"(?:^|&)dryRun=true(?:&|$)")
@@ -24,25 +25,25 @@ _PARAMETER = re.compile(r"\{[^}]*\}")
 
 @dataclass(frozen=True)
 class LoggedTargets:
-    """Says how much of a target is logged. `words` are what may stand there whatever is answered."""
+    """Redacts request targets for the log. `words` are logged whatever the response is."""
 
     words: frozenset[str] = PAGES
 
     @classmethod
     def of(cls, apis: Iterable[Api], names: Iterable[str] = ()) -> LoggedTargets:
-        """Log the words of these APIs, and these names."""
+        """Allow the words of these APIs, and these names."""
         documents = [each.document.content for each in apis]
         paths = {segment for each in documents for path in each["paths"] for segment in path.split("/")}
         verbs = {_PARAMETER.sub("", each) for each in paths if each.startswith("{")}
         return cls(PAGES | {each for each in paths | verbs if "{" not in each} | set(_enumerated(documents)) | {*names})
 
     def __call__(self, path: str, query: bytes, *, is_answered: bool, is_api: bool) -> tuple[str, bytes]:
-        """What is logged of a path, as it was sent but decoded, and of a query.
+        """Redact a path, which is decoded, and a query.
 
-        `is_answered`: the answer proves that what the path names is there. `is_api`: an operation was found.
+        `is_answered`: the answer proves that everything the path names exists. `is_api`: the request matched an operation.
         """
         text = query.decode("latin-1")
-        if not is_answered or _PREVIEW.search(text):  # nobody is asked whether what a preview is of is there
+        if not is_answered or _PREVIEW.search(text):  # a preview does not check that its job exists
             path = "/".join(map(self._segment, path.split("/")))
         if text:
             text = "&".join(map(self._pair, text.split("&"))) if is_answered and is_api else CUT
@@ -60,7 +61,7 @@ class LoggedTargets:
 
 
 def _enumerated(node: Any) -> Iterable[str]:
-    """Every text that a document lists as a value."""
+    """Every string in an `enum` of a document."""
     if isinstance(node, Mapping):
         yield from (each for each in node.get("enum", ()) if isinstance(each, str))
         for each in node.values():

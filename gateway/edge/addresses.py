@@ -1,7 +1,7 @@
-"""The address by which a client called: that of the request itself, or the one that a trusted proxy tells.
+"""The address that a client called: from the request itself, or from the fields of a trusted proxy.
 
-`X-Forwarded-*` fields count only where the request comes from a proxy of the settings. `Forwarded` (RFC 7239) never
-counts: proxies that write the former pass the latter on as their client sent it, and nobody could tell who wrote it.
+`X-Forwarded-*` fields are used only if the request comes from a trusted proxy. `Forwarded` (RFC 7239) is never used:
+proxies that write `X-Forwarded-*` pass it on as their client sent it, so its origin is unknown.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from gateway.edge.hosts import ANY_HOST, TrustedHosts, canonical_authority, host
 FOR, HOST, PROTO, PREFIX = (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-prefix")
 SCHEMES = frozenset({"http", "https"})
 LONGEST_PREFIX = 256
+"""Longest path prefix of a proxy, in characters."""
 PROBES = frozenset({"/livez", "/readyz"})
-"""Paths that are answered whatever the host: who probes calls an address, and learns nothing that is a secret."""
+"""Paths that are served for every host: probes call an IP address, and the answer holds no secret."""
 
 _PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*")
-"""Text that means the same in a header field, a page and a script."""
+"""Text that needs no escaping in a header field, an HTML page or a script."""
 _PORT = re.compile(r"(?<=[\].0-9]):[0-9]{1,5}\Z")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -33,9 +34,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True)
 class CalledAddress:
-    """How a client called: `authority` is host and port as it wrote them, `prefix` what a proxy cut off the path.
+    """The address that a client called: scheme, host and port as sent, and the path prefix that a proxy removed.
 
-    Without an authority, which HTTP/1.0 does not ask for, links that lead here are paths.
+    The authority is empty for an HTTP/1.0 request without Host; links to this gateway are then paths.
     """
 
     scheme: str = "http"
@@ -44,30 +45,30 @@ class CalledAddress:
 
     @property
     def written(self) -> str:
-        """The address in the client's own spelling, over which it may have made a signature."""
+        """The address in the client's spelling, which its signature can cover."""
         return f"{self.scheme}://{self.authority}{self.prefix}"
 
     @cached_property
     def root(self) -> str:
-        """The address in canonical form, before the path of every link that leads here."""
+        """The canonical address, which precedes the path in links to this gateway."""
         if not self.authority:
             return self.prefix
         return f"{self.scheme}://{canonical_authority(self.authority, self.scheme)}{self.prefix}"
 
 
 NOWHERE = CalledAddress()
-"""The address of a request that is refused before its host is known."""
+"""For a request that is refused before its host is known."""
 
 
 @lru_cache(maxsize=64)
 def called(scheme: str, authority: str, prefix: str) -> CalledAddress:
-    """An address. Clients call by few of them, so that each is made once."""
+    """A called address, from a cache, since clients use only a few."""
     return CalledAddress(scheme, authority, prefix)
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The addresses of this gateway: its hosts, the proxies before it, and the scheme that clients use if not ours."""
+    """The trusted hosts, the trusted proxies, and the scheme of clients if it differs from that of the connection."""
 
     hosts: TrustedHosts = ANY_HOST
     proxies: tuple[Network, ...] = ()
@@ -75,13 +76,13 @@ class Addresses:
 
     @classmethod
     def of(cls, hosts: TrustedHosts, proxies: Collection[str], scheme: str | None = None) -> Addresses:
-        """Addresses by the settings. Raises ValueError where a proxy is no address and no network."""
+        """Make it from settings. Raises ValueError if a proxy is neither an IP address nor a network."""
         return cls(hosts, tuple(map(ipaddress.ip_network, proxies)), scheme)
 
     def read(self, scope: Any, fields: Fields, path: str) -> CalledAddress:
-        """The address that was called. Behind a proxy the scope then names the client instead of it.
+        """Return the called address. Behind a trusted proxy, also put the client's address into the scope.
 
-        Raises Misdirected for another host, and MalformedRequest.
+        Raises Misdirected if the host is not trusted, and MalformedRequest if a field is invalid.
         """
         hosts = ANY_HOST if path in PROBES else self.hosts
         scheme, host = self.scheme or scope.get("scheme", "http"), hosts.check(fields, scope["http_version"])
@@ -98,7 +99,7 @@ class Addresses:
         return any(address in network for network in self.proxies)
 
     def _client(self, peer: tuple[str, int], fields: Fields) -> tuple[str, int]:
-        """The nearest address that is no proxy of ours: whatever stands before it, anybody may have written."""
+        """The last address that is not a trusted proxy. Anybody can have written those before it."""
         nearest = peer
         for told in reversed([*_list(fields, FOR)]):
             address = _address(_PORT.sub("", told).strip("[]"))
@@ -111,11 +112,11 @@ class Addresses:
 
 
 ANY_ADDRESS = Addresses()
-"""Of a server that answers for every host, without a proxy."""
+"""Accepts every host, and trusts no proxy."""
 
 
 def _address(text: str) -> Address | None:
-    """An address; one of IPv4 in the clothes of IPv6 is one of IPv4."""
+    """Parse an IP address, an IPv4-mapped IPv6 address as IPv4. None if it is not one."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -153,10 +154,10 @@ def _list(fields: Fields, name: bytes) -> Iterator[str]:
 
 
 def _told(fields: Fields, name: bytes) -> str:
-    """The last value of a field, which the nearest proxy wrote; empty where there is none."""
+    """The last value of a field, which the nearest proxy wrote; empty without one."""
     *_, last = _list(fields, name)
     return last
 
 
 def _useless(name: bytes, detail: str) -> MalformedRequest:
-    return malformed(f"/header/{name.decode('ascii')}", f"{detail}; the proxy has to set or remove it")
+    return malformed(f"/header/{name.decode('ascii')}", f"{detail}; the proxy must set or remove it")

@@ -1,9 +1,8 @@
-"""Connexion's security layer, told how this gateway knows its callers, and what the document asks of them.
+"""Authentication and authorization, in Connexion's security layer, by the security requirements of the document.
 
-An operation requires two schemes at once: one that tells who calls, and `scopes`, that the caller may do what the
-operation does. The first is `bearer` in the unified API, and one of the vendor's schemes in its own: a token, or a
-signature. Where an operation is about a connection, the caller may use that one too; to others it is as
-unknown as one that is not there.
+An operation requires two schemes together: one that identifies the caller, and `scopes`, which authorizes it. The first
+is `bearer` in the unified API, and a scheme of the vendor, token or signature, in a vendor's own API. If an operation
+has a connection, the caller must be allowed to use it; otherwise the connection counts as unknown.
 """
 
 from __future__ import annotations
@@ -35,37 +34,37 @@ SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 """Connexion's handlers by kind of security scheme."""
 
 Needed = Callable[["SecurityCheck", frozenset[str]], frozenset[str]]
-"""The scopes that a request needs, where a requirement of its operation names these."""
+"""Returns the scopes that a request needs, given those that a security requirement names."""
 
 _BEARER = "bearer"
 
 
 class SecurityCheck(Struct, frozen=True):
-    """Who sends this request, and may it? Connexion notes in `context` what it was answered."""
+    """The authentication and authorization of one request. Connexion keeps the results in `context`."""
 
     scope: Scope
     context: dict[str, Any] = {}
 
     @property
     def request(self) -> RequestContext:
-        """What the edge knows of the request."""
+        """The request's context at the edge."""
         return context_of(self.scope)
 
     @property
     def operation_id(self) -> str:
-        """The operation that it asks for."""
+        """The id of the requested operation."""
         name: str = self.scope["extensions"][ROUTING_CONTEXT]["operation_id"]
         return name
 
     @property
     def connection(self) -> str | None:
-        """The connection that it is about."""
+        """The connection in the path, or None."""
         name: str | None = self.scope["path_params"].get("connection")
         return name
 
 
 class Secured(SecurityOperation):
-    """Connexion's check of one operation, without a request object made anew from the scope."""
+    """Connexion's check of one operation, without making a new request object from the scope."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
@@ -78,66 +77,66 @@ class SecuredApi(SecurityAPI):
     """Connexion's checks of an API, by operation."""
 
     def make_operation(self, operation: AbstractOperation | Specification) -> SecurityOperation:
-        """The check of one operation, as its security requirements in the document say."""
+        """Make the check of one operation from its security requirements."""
         factory = self.security_handler_factory
         return Secured.from_operation(operation, next_app=self.next_app, security_handler_factory=factory)
 
 
 class Security(SecurityMiddleware):
-    """Connexion's security, from the document."""
+    """Connexion's security middleware."""
 
     api_cls = SecuredApi
 
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Lets in who is known, and nobody too often."""
+    """Identifies callers, and applies their rate limits."""
 
     callers: Callers
     rates: Rates
 
-    async def by_token(self, question: SecurityCheck) -> Answer:
-        """Let in who has an API key or a token. Raises Unauthenticated and TooManyRequests."""
-        if question.request.caller is not NOBODY:
-            return _known(question)
-        caller = await self.callers.identify(credential_of(question.request))
+    async def by_token(self, check: SecurityCheck) -> Answer:
+        """Identify the caller by an API key or a token. Raises Unauthenticated and TooManyRequests."""
+        if check.request.caller is not NOBODY:
+            return _known(check)
+        caller = await self.callers.identify(credential_of(check.request))
         if caller is None:
-            raise Unauthenticated("The API key or token is not known here, or not good any more.")
-        return self._let_in(caller, question)
+            raise Unauthenticated("The API key or token is unknown or no longer valid.")
+        return self._let_in(caller, check)
 
-    def by_signature(self, question: SecurityCheck, signing: Signing, endpoint: str) -> Answer:
-        """Let in who has signed the request, and note its name. Raises Unauthenticated and TooManyRequests."""
-        if question.request.caller is not NOBODY:
-            return _known(question)
-        caller, question.request.signature = self.callers.who_signed(signed_request(question), signing, endpoint)
-        return self._let_in(caller, question)
+    def by_signature(self, check: SecurityCheck, signing: Signing, endpoint: str) -> Answer:
+        """Identify the caller by a signature, and keep its name. Raises Unauthenticated and TooManyRequests."""
+        if check.request.caller is not NOBODY:
+            return _known(check)
+        caller, check.request.signature = self.callers.who_signed(signed_request(check), signing, endpoint)
+        return self._let_in(caller, check)
 
-    def _let_in(self, caller: Caller, question: SecurityCheck) -> Answer:
-        question.request.caller = caller
-        self.rates.admit(caller, question.request)
-        return _known(question)
+    def _let_in(self, caller: Caller, check: SecurityCheck) -> Answer:
+        check.request.caller = caller
+        self.rates.admit(caller, check.request)
+        return _known(check)
 
 
-def _known(question: SecurityCheck) -> Answer:
-    """What Connexion is told of a caller who is known. An operation with several requirements asks for each of them."""
-    return {"sub": question.request.caller.name}
+def _known(check: SecurityCheck) -> Answer:
+    """The result for Connexion if the caller is known. It asks once for each security requirement."""
+    return {"sub": check.request.caller.name}
 
 
 def unified_security(authenticator: Authenticator) -> SecurityMap:
-    """For the unified API: `bearer` tells who calls."""
+    """The security handlers of the unified API: `bearer` identifies the caller."""
     return {_BEARER: handler(lambda _scheme, _scopes: authenticator.by_token), **may_do(lambda _, required: required)}
 
 
 def may_do(needed: Needed) -> SecurityMap:
-    """For every API: `openIdConnect` is what the caller may do."""
+    """The security handler of every API for `openIdConnect`, which authorizes the caller."""
 
     def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
-        def authorize(question: SecurityCheck) -> Answer | Any:
-            asked = needed(question, frozenset(required))
+        def authorize(check: SecurityCheck) -> Answer | Any:
+            asked = needed(check, frozenset(required))
             if not asked.issuperset(required):
-                return NO_VALUE  # this requirement is that of another action
-            check_scopes(question.request.caller, sorted(asked), question.connection)
-            return _known(question)
+                return NO_VALUE  # this requirement belongs to another action
+            check_scopes(check.request.caller, sorted(asked), check.connection)
+            return _known(check)
 
         return authorize
 
@@ -145,27 +144,27 @@ def may_do(needed: Needed) -> SecurityMap:
 
 
 def vendor_security(authenticator: Authenticator, native: NativeApi) -> SecurityMap:
-    """For a vendor's own API: tokens, and signatures by the name of their scheme, tell who calls."""
+    """The security handlers of a vendor's own API: tokens, or signatures by the name of their scheme."""
 
-    async def by_token(question: SecurityCheck) -> Answer | Any:
-        if not _is_bearer(question.request):
+    async def by_token(check: SecurityCheck) -> Answer | Any:
+        if not _is_bearer(check.request):
             return NO_VALUE
-        return await authenticator.by_token(question)
+        return await authenticator.by_token(check)
 
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
         signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
-        def by_signature(question: SecurityCheck) -> Answer | Any:
-            if field_name not in question.request.fields or _is_bearer(question.request):
+        def by_signature(check: SecurityCheck) -> Answer | Any:
+            if field_name not in check.request.fields or _is_bearer(check.request):
                 return NO_VALUE
-            endpoint = f"{question.request.address.written}{native.base_path}/{question.connection}"
-            return authenticator.by_signature(question, signing, endpoint)
+            endpoint = f"{check.request.address.written}{native.base_path}/{check.connection}"
+            return authenticator.by_signature(check, signing, endpoint)
 
         return by_signature
 
-    def needed(question: SecurityCheck, _: frozenset[str]) -> frozenset[str]:
-        parts = {"path": question.scope["path_params"], "body": question.request.body}
-        return native.needed(question.operation_id, parts)
+    def needed(check: SecurityCheck, _: frozenset[str]) -> frozenset[str]:
+        parts = {"path": check.scope["path_params"], "body": check.request.body}
+        return native.needed(check.operation_id, parts)
 
     others = dict.fromkeys(map(kind_of, schemes(native.api.document).values()), handler(signed))
     tokens = dict.fromkeys(("oauth2", _BEARER), handler(lambda _scheme, _scopes: by_token))
@@ -173,27 +172,27 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
 
 
 def handler(make: Callable[[Mapping[str, Any], list[str]], Check]) -> type[AbstractSecurityHandler]:
-    """Connexion's handler of a kind of security schemes: `make` gives the check of a scheme that requires scopes."""
+    """Make Connexion's handler for a kind of security scheme. `make` makes the check from a scheme and its scopes."""
 
     class Handler(AbstractSecurityHandler):
-        """Gives Connexion the check of a request."""
+        """Makes the check of a request for Connexion."""
 
         def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Check:
-            """The check of a request, as Connexion asks for it."""
+            """Return the check of a request."""
             return make(security_scheme, required_scopes)
 
     return Handler
 
 
 def credential_of(context: RequestContext) -> str:
-    """The API key or token of a request. Raises Unauthenticated where there is none."""
+    """Return the API key or token of a request. Raises Unauthenticated without one."""
     scheme, _, credential = context.fields.get(b"authorization", b"").decode("latin-1").partition(" ")
     if not scheme:
         raise Unauthenticated("The request has no Authorization header.")
     if scheme.lower() != _BEARER:
-        raise Unauthenticated("The Authorization header is not of the scheme Bearer.")
+        raise Unauthenticated("The Authorization header does not use the Bearer scheme.")
     if not credential.strip(" "):
-        raise Unauthenticated("The Authorization header has no API key or token.")
+        raise Unauthenticated("The Authorization header contains no API key or token.")
     return credential.strip(" ")
 
 
@@ -201,9 +200,9 @@ def _is_bearer(context: RequestContext) -> bool:
     return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER.encode()
 
 
-def signed_request(question: SecurityCheck) -> HttpRequest:
-    """The request as its sender signed it: the address is the one that the sender called."""
-    context, scope = question.request, question.scope
+def signed_request(check: SecurityCheck) -> HttpRequest:
+    """The request as its sender signed it, with the address that the sender called."""
+    context, scope = check.request, check.scope
     query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
     url = f"{context.address.written}{scope['raw_path'].decode('latin-1')}{query}"
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.fields.items()}
@@ -211,9 +210,9 @@ def signed_request(question: SecurityCheck) -> HttpRequest:
 
 
 def check_scopes(caller: Caller, required: Iterable[str], connection: str | None) -> None:
-    """Hold a caller against what an operation requires. Raises UnknownConnection and Forbidden."""
+    """Raise Forbidden if the caller lacks a scope, and UnknownConnection if it must not use the connection."""
     if connection is not None and not caller.may_use(connection):
         raise no_such_connection()
     missing = [scope for scope in required if not caller.may(scope)]
     if missing:
-        raise Forbidden(f"It needs the scope {' and '.join(missing)}, which this caller does not have.")
+        raise Forbidden(f"This operation needs the scope {' and '.join(missing)}, which the caller does not have.")

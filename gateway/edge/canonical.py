@@ -1,4 +1,4 @@
-"""Requests that can be read in one way only: checks on the target and the header fields, before any routing."""
+"""Checks of the target and the header fields before routing, so that a request is unambiguous."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.edge.limits import Limits
 
 Headers = list[tuple[bytes, bytes]]
 Fields = Mapping[bytes, bytes]
-"""Header fields by their name in lower case."""
+"""Values of header fields by their names in lower case."""
 
 SINGLE = frozenset(
     {
@@ -20,7 +20,7 @@ SINGLE = frozenset(
         *(b"idempotency-key", b"request-timeout"),
     }
 )
-"""Header fields that come at most once: with two, which one counts would be a guess."""
+"""Header fields that are allowed once at most, since two would be ambiguous."""
 
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
@@ -31,9 +31,9 @@ _FORBIDDEN_IN_SEGMENT = re.compile(rb"[\x00-\x1f\x7f/\\]")
 
 
 def check_path(raw_path: bytes) -> None:
-    """Refuse a path that two readers could take differently. Raises MalformedRequest.
+    """Raise MalformedRequest for an ambiguous path.
 
-    `raw_path` is the path as it came, percent-encoding and all, without the query.
+    `raw_path` is the path as it was sent, with its percent-encoding, without the query.
     """
     if _PLAIN_PATH.fullmatch(raw_path):
         return
@@ -44,10 +44,10 @@ def check_path(raw_path: bytes) -> None:
 
 
 def template_path(scope: Mapping[str, Any]) -> str:
-    """The path of a request as it is held against the paths of a document: decoded but for reserved characters.
+    """The path of a request for matching path templates: decoded except for reserved characters.
 
-    So a colon that is encoded, in an id, is not the one before a verb, while `%61` is the letter that it stands for
-    (RFC 3986, 2.2 and 6.2.2.2).
+    An encoded colon in an id is therefore not the colon before a verb, while `%61` is the letter `a` (RFC 3986, 2.2 and
+    6.2.2.2).
     """
     raw: bytes | None = scope.get("raw_path")
     if raw is None or b"%" not in raw:
@@ -62,14 +62,14 @@ def _decoded_if_unreserved(match: re.Match[str]) -> str:
 
 
 def check_query(raw_query: bytes) -> None:
-    """Refuse a query that is not percent-encoded UTF-8. Raises MalformedRequest."""
+    """Raise MalformedRequest if a query is not percent-encoded UTF-8."""
     _check_encoding("/query", raw_query)
 
 
 def read_fields(headers: Headers, limits: Limits) -> Fields:
-    """The header fields by name, one that is sent in parts as a list (RFC 9110, 5.3).
+    """Return the header fields by name. Repeated fields are joined to a list (RFC 9110, 5.3).
 
-    Raises HeaderFieldsTooLarge, or MalformedRequest where a field of which only one can count comes more than once.
+    Raises HeaderFieldsTooLarge, and MalformedRequest if a field is repeated that is allowed only once.
     """
     if len(headers) > limits.header_count:
         raise HeaderFieldsTooLarge(f"The request has more than {limits.header_count} header fields.")
@@ -77,7 +77,7 @@ def read_fields(headers: Headers, limits: Limits) -> Fields:
     size = 0
     for name, written in headers:
         size += len(name) + len(written)
-        value = written.strip(b" \t")  # blanks around a value are no part of it (RFC 9110, 5.5)
+        value = written.strip(b" \t")  # whitespace around a value is not part of it (RFC 9110, 5.5)
         if name not in fields:
             fields[name] = value
         elif name in SINGLE:
@@ -90,13 +90,13 @@ def read_fields(headers: Headers, limits: Limits) -> Fields:
 
 
 def check_target(raw_path: bytes, raw_query: bytes, limits: Limits) -> None:
-    """Refuse a target that is too long. Raises TargetTooLong."""
+    """Raise TargetTooLong if path and query are too long."""
     if len(raw_path) + len(raw_query) > limits.target_bytes:
         raise TargetTooLong(f"Path and query of the request have more than {limits.target_bytes} bytes.")
 
 
 def malformed(place: str, detail: str) -> MalformedRequest:
-    """The problem that one place of a request is, by its JSON pointer."""
+    """The problem for one invalid place of a request, given as a JSON Pointer."""
     location = place.split("/")[1]
     return MalformedRequest(
         f"The {location} of the request {detail}.", Explanation(errors=(FieldError(place, detail),))

@@ -1,7 +1,7 @@
-// The documentation page: Swagger UI, which sends nothing that its reader has not written or chosen.
+// The documentation page: Swagger UI, changed so that it sends only what its reader has typed or chosen.
 //
-// By itself it fills fields with the document's examples and defaults, and sends them: an idempotency key that was used
-// before, a note that nobody wrote. And it asks the issuer of tokens for its configuration, whoever that is.
+// Swagger UI fills fields with examples and defaults of the document, and sends them: a used idempotency key, a note
+// that nobody wrote. It also requests the configuration of the token issuer.
 
 const NOTHING = { summary: "Nothing", value: "" };
 const NO_MEMBERS = { summary: "Nothing", value: {} };
@@ -11,7 +11,7 @@ const said = (...sentences) => sentences.filter(Boolean).join("\n\n");
 
 const offer = (values) => Object.fromEntries(values.map((value) => [String(value), { summary: String(value), value }]));
 
-// A list of which one has to be chosen begins with its first value, so it is offered beside an empty field instead.
+// A required list starts with its first value selected. So the values are offered beside an empty field instead.
 function withEmptyField(resolved, { example, ...parameter }) {
   const { default: usual, enum: values = [], ...schema } = resolved(parameter.schema ?? {});
   const isList = parameter.required ? values.length === 1 : values.length > 0;
@@ -19,7 +19,7 @@ function withEmptyField(resolved, { example, ...parameter }) {
   return {
     ...parameter,
     schema: isList ? { ...schema, enum: values } : schema,
-    description: said(parameter.description, usual !== undefined && `Where it is left out: \`${usual}\`.`),
+    description: said(parameter.description, usual !== undefined && `Default: \`${usual}\`.`),
     ...(!isList && Object.keys(examples).length && { examples: { nothing: NOTHING, ...examples } }),
   };
 }
@@ -31,7 +31,7 @@ function withEmptyBody(requestBody) {
   return { ...requestBody, content: Object.fromEntries(content) };
 }
 
-// Who may do what is no credential to be entered: it stands in the description.
+// Scopes are not credentials to enter, so they are shown in the description.
 function withoutScopes(operation, usual, scheme) {
   const required = operation.security ?? usual;
   const scopes = [...new Set(required.flatMap((each) => each[scheme] ?? []))];
@@ -42,7 +42,7 @@ function withoutScopes(operation, usual, scheme) {
     security: [...new Set(schemes)].map((each) => JSON.parse(each)),
     description: said(
       operation.description,
-      scopes.length > 0 && `Needs the scope ${scopes.length > 1 ? "of what is asked for: " : ""}${needed}.`,
+      scopes.length > 0 && `Needs the scope ${scopes.length > 1 ? "of the requested action: " : ""}${needed}.`,
     ),
   };
 }
@@ -81,7 +81,7 @@ const EmptyFields = {
   },
 };
 
-// PREFIX stands where the client's path to the gateway comes.
+// PREFIX is replaced by the path prefix of a proxy.
 const vendor = location.pathname.slice("PREFIX".length).split("/")[2];
 SwaggerUIBundle({
   url: "PREFIX/openapi.json",

@@ -1,52 +1,50 @@
-"""The hosts that this gateway answers for, so that no name that an attacker controls can be pointed at it.
+"""Trusted hosts: requests with another host name are refused, against DNS rebinding.
 
-Names that RFC 3986 calls equal are one: `canonical_host` is the only place that compares what a client, a proxy or the
-settings call a host.
+Names of clients, proxies and settings are compared in the form of `domain.urls.canonical_host`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.domain.errors import Misdirected
+from gateway.domain.urls import canonical_host
 from gateway.edge.canonical import Fields, malformed
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""The names of the machine itself."""
+"""The names of the local machine."""
 
 LONGEST_NAME = 253
-"""Characters of a host's name (RFC 1035, 2.3.4, as text)."""
+"""Longest host name, in characters (RFC 1035, 2.3.4, as text)."""
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{0,5}))?")
-_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
 class TrustedHosts:
-    """The names for which requests are answered, in canonical form; None: whatever name the network leads here."""
+    """The host names that the gateway accepts, in canonical form; None accepts every name."""
 
     names: frozenset[str] | None
 
     @classmethod
     def of(cls, listening_on: str, configured: Collection[str] | None = None) -> TrustedHosts:
-        """The configured names; without any, loopback names where only this machine can reach the gateway.
+        """Trust the configured names. Without any: on a loopback address, loopback names only; elsewhere, every name.
 
-        A page in a browser here could otherwise reach it by a name of the page's own (DNS rebinding).
+        Otherwise a web page in a local browser could reach the gateway by a name of its own (DNS rebinding).
         """
         if configured is not None:
             return cls(frozenset(map(canonical_host, configured)))
         return cls(LOOPBACK | {canonical_host(listening_on)} if is_loopback(listening_on) else None)
 
     def check(self, fields: Fields, http_version: str) -> str:
-        """The Host field of a request, empty where it needs none.
+        """Return the Host field of a request; empty if an HTTP/1.0 request has none.
 
-        Raises Misdirected for another host, or MalformedRequest where it names none.
+        Raises Misdirected if the host is not trusted, and MalformedRequest if the field is missing or invalid.
         """
         host = fields.get(b"host")
         if host is None and http_version == "1.0":
@@ -58,18 +56,18 @@ class TrustedHosts:
         return host.decode("ascii")
 
     def admit(self, name: str) -> None:
-        """Refuse the name of another host. Raises Misdirected."""
+        """Raise Misdirected if a name is not trusted."""
         if len(name) > LONGEST_NAME or (self.names is not None and name not in self.names):
-            raise Misdirected("This gateway does not answer for the host in the request.")
+            raise Misdirected("This gateway does not serve the host in the request.")
 
 
 ANY_HOST = TrustedHosts(None)
-"""Where the name in a request is nobody's business."""
+"""Accepts every host name."""
 
 
 @lru_cache(maxsize=64)
 def host_name(value: bytes) -> str | None:
-    """The canonical name in a Host field, without its port; None where the field has no such form."""
+    """The canonical host in a Host field, without port; None if the field is invalid."""
     match = _HOST.fullmatch(value)
     if match is None:
         return None
@@ -79,31 +77,8 @@ def host_name(value: bytes) -> str | None:
         return None
 
 
-def canonical_host(written: str) -> str:
-    """The one form of a host's name or address: lower case, no dot at the end, IPv6 in brackets as RFC 5952 has it.
-
-    The rare forms of IPv4 addresses, such as `127.1`, are those of POSIX's `inet_aton` and of the WHATWG's URLs.
-    Raises ValueError where it is neither a name nor an address.
-    """
-    bare = written.removeprefix("[").removesuffix("]")
-    if ":" in bare:
-        return f"[{ipaddress.IPv6Address(bare)}]"
-    name = bare.removesuffix(".").lower()
-    if not name or written.startswith("["):
-        raise ValueError("is not the name of a host")
-    return _ipv4(name) if _IPV4.fullmatch(name) else name
-
-
-def _ipv4(name: str) -> str:
-    """An address of IPv4 with its four numbers; a name of digits that is none remains a name."""
-    try:
-        return socket.inet_ntoa(socket.inet_aton(name))
-    except OSError:
-        return name
-
-
 def canonical_authority(written: str, scheme: str) -> str:
-    """The one form of a Host field that is known to be good: its port is left out where the scheme implies it."""
+    """The canonical form of a Host field, without the default port of the scheme. Raises ValueError if invalid."""
     match = _HOST.fullmatch(written.encode("ascii"))
     if match is None:
         raise ValueError("is not the name of a host")
@@ -112,7 +87,7 @@ def canonical_authority(written: str, scheme: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """True if only the local machine can reach an address."""
     try:
         name = canonical_host(host)
         return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback

@@ -1,6 +1,6 @@
-"""Everything outside the API: probes, the document itself, the documentation page, the pages about problems.
+"""Everything outside the APIs: probes, the OpenAPI documents, the documentation page, the pages about problems.
 
-The documentation page is Swagger UI, whose files come with the package `swagger-ui-bundle`: it works without internet.
+The documentation page is Swagger UI from the package `swagger-ui-bundle`, so it works without internet access.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.edge.exchange import Receive, Scope, Send, context_of, is_stopping
 from gateway.specs.document import Document
 
 _PREFIX = "PREFIX"
-"""Stands in pages where the client's path to this gateway comes, which is empty without a proxy that adds one."""
+"""Placeholder in pages for the path prefix of a proxy, which is often empty."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -62,26 +62,26 @@ _POLICY = {
 
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
-"""What happens while an application is served; it gives what the server and every request are to know of."""
+"""The lifespan of an application. It yields the state that the server and every request receive."""
 
 Readiness = Callable[[], Awaitable[Mapping[str, Any]]]
-"""What there is to be said of a gateway that can work. Raises LedgerUnavailable where it cannot."""
+"""Returns the members of the readiness response. Raises LedgerUnavailable or LedgerOutdated if not ready."""
 
 
 async def nothing_more() -> Mapping[str, Any]:
-    """There is nothing to be said."""
+    """A readiness without members."""
     return {}
 
 
 class Pages:
-    """The application behind every address that is not the API's."""
+    """The ASGI application for every path outside the APIs."""
 
     def __init__(
         self, documents: Mapping[str, Document], lifespan: Lifespan, readiness: Readiness = nothing_more
     ) -> None:
-        """Show documents, each at its path and by the last part of that path.
+        """Serve the OpenAPI documents at their paths, with a documentation page by the last segment of each path.
 
-        The server starts and stops within `lifespan`; `readiness` tells how it does.
+        `lifespan` surrounds the life of the server; `readiness` answers `/readyz`.
         """
         self._readiness = readiness
         self._paths = {path.rpartition("/")[2]: path for path in documents}
@@ -107,7 +107,7 @@ class Pages:
         self._router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or the server's start and stop."""
+        """Answer one request, or serve the ASGI lifespan."""
         await self._router(scope, receive, send)
 
     async def _home(self, request: Request) -> Response:
@@ -129,7 +129,7 @@ class Pages:
 
     async def _docs(self, request: Request) -> Response:
         if request.path_params.get("name", "") not in self._paths:
-            raise UnknownPath("There is no document of this name.")
+            raise UnknownPath("There is no document with this name.")
         return page(request, "Jobgate", self._links() + _SWAGGER_BODY, _SWAGGER_HEAD)
 
     def _links(self) -> str:
@@ -148,20 +148,20 @@ class Pages:
             f"<td>{kind.title}</td></tr>"
             for code, kind in self._problems.items()
         )
-        head = "<h1>Problems</h1><table><tr><th>Status</th><th>Code</th><th></th></tr>"
+        head = "<h1>Problems</h1><table><tr><th>Status</th><th>Code</th><th>Title</th></tr>"
         return page(request, "Problems", f"{head}{rows}</table>")
 
     async def _problem(self, request: Request) -> Response:
         kind = self._problems.get(request.path_params["code"])
         if kind is None:
-            raise UnknownPath("There is no problem of this name.")
+            raise UnknownPath("There is no problem with this code.")
         return page(request, kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
 
 
 def _document(document: Document) -> Callable[[Request], Awaitable[Response]]:
     @lru_cache(maxsize=8)
     def made(prefix: str) -> Response:
-        """The one reply that all requests share: as bytes it is made once, however many wait for it."""
+        """The response for a prefix, made once and shared by all requests."""
         return json_response(document.content if not prefix else below(prefix, document.content))
 
     async def show(request: Request) -> Response:
@@ -172,7 +172,7 @@ def _document(document: Document) -> Callable[[Request], Awaitable[Response]]:
 
 
 def below(prefix: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """A document whose addresses on this gateway are those of a client that calls it below a prefix."""
+    """A document with the prefix of a proxy before all URLs of this gateway."""
     servers = [{**each, "url": _moved(prefix, each["url"])} for each in content.get("servers", ())]
     components = content.get("components", {})
     schemes = {name: _moved_flows(prefix, each) for name, each in components.get("securitySchemes", {}).items()}
@@ -194,24 +194,24 @@ def _moved(prefix: str, url: str) -> str:
 
 
 def prefix_of(request: Request) -> str:
-    """What stands before every path of this gateway, as the client knows it."""
+    """The path prefix of a request, which a proxy removed."""
     context = context_of(request.scope)
     return context.address.prefix
 
 
 def json_response(body: Mapping[str, Any], status: int = HTTPStatus.OK) -> Response:
-    """A reply in JSON."""
+    """A JSON response."""
     return Response(dump_line(body), status, media_type="application/json")
 
 
 def page(request: Request, title: str, body: str, head: str = _STYLE) -> HTMLResponse:
-    """A page of ours."""
+    """An HTML page."""
     text = _PAGE.format(title=html.escape(title), head=head, body=body)
     return HTMLResponse(text.replace(_PREFIX, prefix_of(request)), headers=_POLICY)
 
 
 def problem_page(kind: type[JobgateError]) -> str:
-    """The page about one kind of problem, in Markdown; docs/problems holds the same text."""
+    """The page about one kind of problem, in Markdown; docs/problems has the same text."""
     meaning, happened, mend = problem_parts(kind)
     return (
         f"# {kind.title}\n\n"
@@ -222,13 +222,13 @@ def problem_page(kind: type[JobgateError]) -> str:
 
 
 def worth_retrying(kind: type[JobgateError]) -> str:
-    """Whether sending the same request again makes sense."""
+    """The answer to whether the same request can be sent again."""
     if not kind.retryable:
         return "no"
     return "a read yes, an action no" if kind.outcome is Outcome.UNKNOWN else "yes, later"
 
 
 def problem_parts(kind: type[JobgateError]) -> tuple[str, str, str]:
-    """What it means, what happened, how to mend it: the three paragraphs of the docstring."""
+    """The three paragraphs of the docstring: meaning, what happened at the vendor, remedy."""
     meaning, happened, mend = (" ".join(part.split()) for part in (kind.__doc__ or "").strip().split("\n\n"))
     return meaning, happened, mend

@@ -1,8 +1,7 @@
-"""A stand-in for `rfc3987_syntax`, which is loaded when it is used instead of when it is imported.
+"""A lazy stand-in for `rfc3987_syntax`, which is then loaded on first use instead of on import.
 
-jsonschema (4.26.0), which Connexion loads, imports it for a check of formats where some package has installed it, as
-our development tools do. It then compiles a grammar for a second (1.1.0), in every process. Nothing here uses that
-check.
+jsonschema (4.26.0), which Connexion loads, imports it for a format check if it is installed, as with our development
+tools. The import compiles a grammar for a second (1.1.0), in every process. Jobgate does not use that check.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ NAME = "rfc3987_syntax"
 
 
 class LateModule(ModuleType):
-    """The module, as soon as anything of it is used."""
+    """Stands in for the module, and loads it on the first use."""
 
     def __getattr__(self, name: str) -> Any:
-        """Something of the real module."""
+        """Return an attribute of the real module."""
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(_real(), name)
 
     @staticmethod
     def is_valid_syntax(term: str, value: str) -> bool:
-        """Whether a value is what RFC 3987 calls so; importing it by its name is no use yet."""
+        """True if a value matches a term of RFC 3987. A function of its own, since `from … import` is not a use yet."""
         return bool(_real().is_valid_syntax(term, value))
 
 
@@ -38,6 +37,6 @@ def _real() -> ModuleType:
 
 
 def install() -> None:
-    """Put the stand-in into the place of the module, where there is one that is not loaded yet."""
+    """Register the stand-in if the module is installed and not loaded yet."""
     if NAME not in sys.modules and find_spec(NAME) is not None:
         sys.modules[NAME] = LateModule(NAME)

@@ -1,4 +1,4 @@
-"""How much of anything a request may have. The one place where these figures stand."""
+"""The limits of a request. All of them are defined here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.domain.errors import (
 
 
 def _beyond(problem: type[JobgateError]) -> JsonDict:
-    """What a request beyond the limit is refused with, for the docs."""
+    """The problem for a request beyond the limit, for the generated pages."""
     return {"problem": problem.code}
 
 
@@ -26,36 +26,41 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     target_bytes: int = Field(
-        16_384, ge=256, description="Path and query together, in bytes.", json_schema_extra=_beyond(TargetTooLong)
+        16_384,
+        ge=256,
+        description="Longest path and query together, in bytes.",
+        json_schema_extra=_beyond(TargetTooLong),
     )
-    header_count: int = Field(64, ge=8, description="Header fields.", json_schema_extra=_beyond(HeaderFieldsTooLarge))
+    header_count: int = Field(
+        64, ge=8, description="Most header fields.", json_schema_extra=_beyond(HeaderFieldsTooLarge)
+    )
     header_bytes: int = Field(
         16_384,
         ge=1_024,
-        description="All header fields together, in bytes.",
+        description="Largest size of all header fields together, in bytes.",
         json_schema_extra=_beyond(HeaderFieldsTooLarge),
     )
     header_seconds: float = Field(
         5.0,
         gt=0,
-        description="How long the header fields may take to arrive, in seconds.",
+        description="Seconds in which the header fields must arrive.",
         json_schema_extra=_beyond(RequestTooSlow),
     )
     body_bytes: int = Field(
-        65_536, ge=256, description="The body, in bytes.", json_schema_extra=_beyond(RequestTooLarge)
+        65_536, ge=256, description="Largest body, in bytes.", json_schema_extra=_beyond(RequestTooLarge)
     )
     body_seconds: float = Field(
         5.0,
         gt=0,
-        description="How long the body may take to arrive, in seconds.",
+        description="Seconds in which the body must arrive.",
         json_schema_extra=_beyond(RequestTooSlow),
     )
     reply_seconds: float = Field(
-        20.0, gt=0, description="How long a client may leave its reply unread before it is disconnected, in seconds."
+        20.0, gt=0, description="Seconds for which a client can leave its response unread before it is disconnected."
     )
     json_depth: int = Field(
-        32, ge=2, description="How deeply arrays and objects may nest.", json_schema_extra=_beyond(MalformedRequest)
+        32, ge=2, description="Deepest nesting of JSON arrays and objects.", json_schema_extra=_beyond(MalformedRequest)
     )
     json_digits: int = Field(
-        20, ge=1, le=1_000, description="Digits of one number.", json_schema_extra=_beyond(MalformedRequest)
+        20, ge=1, le=1_000, description="Most digits of a JSON number.", json_schema_extra=_beyond(MalformedRequest)
     )

@@ -1,6 +1,6 @@
-"""What there is near an address where nothing is: another last part, or another beginning.
+"""Suggestions for a path that does not exist: paths with another end, or with another beginning.
 
-Only the documents' own texts are named, never what the client wrote: a path may hold anything.
+Only texts of the documents are shown, never those of the client, whose path can contain anything.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Iterator, Mapping
 from gateway.specs.operations import Api
 
 Surfaces = Mapping[str, Api]
-"""The APIs that are served, by where."""
+"""The APIs by the base path at which they are served."""
 MOST_LOST = 3
-"""How many parts at the beginning of a path may be other ones than those of where an API is served."""
+"""Most segments at the beginning of a path that can differ from the base path of an API."""
 
 _PARAMETER = re.compile(r"\{[^{}]*\}")
 _LAST_PART = re.compile(r"[/:][^/:{}]+")
 
 
 def near(surfaces: Surfaces, method: str, path: str) -> str:
-    """What there is near a path, as a sentence; empty where nothing is."""
+    """Suggest similar paths, as a sentence; empty without any."""
     for base_path, api in surfaces.items():
         if path.startswith(f"{base_path}/"):
             found = sorted(set(last_parts(api, method, path.removeprefix(base_path))))
             if found:
-                return f"It may end with {' or '.join(found)} instead."
+                return f"Did you mean a path that ends with {' or '.join(found)}?"
     found = sorted(set(elsewhere(surfaces, method, path)))
-    return f"Perhaps {' or '.join(found)} is meant." if found else ""
+    return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
 def last_parts(api: Api, method: str, path: str) -> Iterator[str]:
-    """The last parts of paths of an API that this one would be with them: what may be done with a job."""
+    """The ends with which a path would be one of the API, such as the actions on a job."""
     method = "GET" if method == "HEAD" else method
     for operation in api.operations.values():
         last = operation.path[operation.path.rfind("}") + 1 :]
@@ -42,7 +42,7 @@ def last_parts(api: Api, method: str, path: str) -> Iterator[str]:
 
 
 def elsewhere(surfaces: Surfaces, method: str, path: str) -> Iterator[str]:
-    """The paths of all APIs that this one would be with another beginning, as their documents have them."""
+    """The path templates of all APIs that match this path with another beginning."""
     method = "GET" if method == "HEAD" else method
     parts = path.split("/")[1:]
     ends = [parts[lost:] for lost in range(MOST_LOST + 1)]
@@ -53,12 +53,12 @@ def elsewhere(surfaces: Surfaces, method: str, path: str) -> Iterator[str]:
 
 
 def is_end(path: str, parts: list[str]) -> bool:
-    """Whether parts are a whole path of a document, or one without the parameter that it begins with."""
+    """True if segments match a path template as a whole, or without the parameter at its beginning."""
     wanted = f"/{'/'.join(parts)}"
     possible = (path, re.sub(r"^/\{[^{}]*\}(?=/)", "", path))
     return any(re.fullmatch(template(each), wanted) for each in possible if not each.startswith("/{"))
 
 
 def template(path: str) -> str:
-    """The pattern of a path of a document."""
+    """The regular expression of a path template."""
     return "[^/]+".join(re.escape(text) for text in _PARAMETER.split(path))

@@ -1,4 +1,4 @@
-"""Problems as RFC 9457 says: `application/problem+json`."""
+"""Problems as responses, in the format of RFC 9457: `application/problem+json`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gateway.edge.exchange import RawReply, RequestContext
 
 MEDIA_TYPE = "application/problem+json"
 LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""The statuses that say when to come again."""
+"""The statuses that have a `Retry-After`."""
 LATER_SECONDS = 1
-"""When that is, where nobody knows better."""
+"""The default of `Retry-After`, in seconds."""
 LONGEST_TEXT = 1_024
-"""Characters. A request with thousands of mistakes gets no answer of its own size."""
+"""Longest text in a problem, in characters, so that a request with many errors gets a short response."""
 
 
 def render(error: JobgateError, context: RequestContext) -> RawReply:
-    """A problem of the catalogue as a reply."""
+    """Render a problem as a response."""
     headers = {"content-type": MEDIA_TYPE, **problem_headers(error)}
     return RawReply(error.status, headers, dump_line(problem(error, context.id, context.address.root)))
 
 
 def problem(error: JobgateError, request_id: str, root: str = "") -> dict[str, Any]:
-    """The members of a problem. Those without a value are left out. `root` is this gateway, as its client called it."""
+    """The members of a problem, without those that have no value. `root` is the URL of this gateway for its client."""
     explanation = error.explanation
     members = {
         "type": f"{root}/problems/{error.code}",
@@ -49,16 +49,16 @@ def problem(error: JobgateError, request_id: str, root: str = "") -> dict[str, A
 
 
 def sentence(text: str) -> str:
-    """A sentence of the length that the document allows."""
+    """A text, cut to the length that the OpenAPI document allows."""
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def problem_headers(error: JobgateError) -> dict[str, str]:
-    """The header fields that a problem calls for."""
+    """The header fields of a problem."""
     headers = {}
     if error.explanation.allow:
         headers["allow"] = ", ".join(error.explanation.allow)
-    # Clients send again whatever carries this header, so it must not stand beside an action that may have been applied.
+    # Clients retry whatever has Retry-After, so it must not be on an action that was possibly applied.
     seconds = error.explanation.retry_after
     if seconds is None and error.status in LATER:
         seconds = LATER_SECONDS
@@ -72,7 +72,7 @@ def problem_headers(error: JobgateError) -> dict[str, str]:
 
 
 def vendor(response: VendorResponse | None) -> Mapping[str, Any] | None:
-    """What the vendor answered, in the API's names."""
+    """The vendor's response, in the API's names."""
     if response is None:
         return None
     members = {
@@ -86,7 +86,7 @@ def vendor(response: VendorResponse | None) -> Mapping[str, Any] | None:
 
 
 def job(explanation: Explanation) -> Mapping[str, Any] | None:
-    """The job's state that explains a problem."""
+    """The state of the job that explains a problem."""
     if explanation.job is None:
         return None
     pair = explanation.job.status

@@ -1,4 +1,4 @@
-"""How many requests a caller may send, and how it is told (draft-ietf-httpapi-ratelimit-headers-10)."""
+"""Rate limits of callers, and their header fields (draft-ietf-httpapi-ratelimit-headers-10)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from gateway.edge.exchange import RequestContext
 from gateway.resilience.bucket import TokenBucket
 
 MOST_CALLERS = 10_000
-"""Callers whose requests are counted. Of more, those who have not called for longest begin anew."""
+"""Most callers whose requests are counted. Beyond it, the least recent ones are forgotten."""
 
 
 class Rates:
-    """The rate of each caller. None: there is no limit."""
+    """Applies the rate limit to each caller."""
 
     def __init__(self, clock: Clock, limit: Quota | None) -> None:
-        """Nobody has called."""
+        """Start with full buckets. Without a limit, every request is admitted."""
         self._clock = clock
         self._limit = limit
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def admit(self, caller: Caller, context: RequestContext) -> None:
-        """Count a request; its answer will say what is left. Raises TooManyRequests."""
+        """Count a request, and set the rate limit fields of its response. Raises TooManyRequests."""
         if self._limit is None:
             return
         bucket = self._bucket(caller.name, self._limit)
         wait = bucket.wait()
         if wait:
             context.answer_fields = self._fields(self._limit, bucket)
-            detail = f"More than {self._limit.requests} requests in {self._limit.seconds:g} seconds."
+            detail = (
+                f"The caller exceeded its limit of {self._limit.requests} requests in {self._limit.seconds:g} seconds."
+            )
             raise TooManyRequests(detail, Explanation(retry_after=max(1, math.ceil(wait))))
         bucket.take()
         context.answer_fields = self._fields(self._limit, bucket)

@@ -1,4 +1,4 @@
-"""Our own replies, held against the document. What departs is told by its place; no value reaches a log or a client."""
+"""Validation of our own responses. Mismatches are reported by their place; no value is logged or sent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class ResponseValidation(StrEnum):
-    """What becomes of a reply that departs from the document.
+    """The handling of a response that does not match its OpenAPI document.
 
-    `off`: nobody looks. `log`: it is logged, and sent as it is. `refuse`: it is logged, and 500 is sent instead.
+    `off`: not checked. `log`: logged, and sent unchanged. `refuse`: logged, and replaced by a 500.
     """
 
     OFF = "off"
@@ -25,28 +25,30 @@ class ResponseValidation(StrEnum):
 
 
 def departures(operation: Operation, status: int, body: Json) -> tuple[FieldError, ...]:
-    """Where a reply departs from the document."""
+    """The places where a response does not match its document."""
     response = operation.response(status)
     validator = next(iter(response.bodies.values()), None) if response else None
     return () if validator is None or validator.is_valid(body) else validator.errors(body)
 
 
 def ignore(_operation: Operation, _status: int, _body: Json) -> None:
-    """Look at nothing."""
+    """Check nothing."""
 
 
 def log_departures(operation: Operation, status: int, body: Json) -> bool:
-    """Log where a reply departs from the document; gives whether it does."""
+    """Log where a response does not match its document. Return True if it does not."""
     found = departures(operation, status, body)
     for each in found:
-        log.error("reply of %s departs from its document: %s %s", operation.operation_id, each.pointer, each.detail)
+        log.error(
+            "response of %s does not match its document: %s %s", operation.operation_id, each.pointer, each.detail
+        )
     return bool(found)
 
 
 def refuse_departures(operation: Operation, status: int, body: Json) -> None:
-    """Let no reply out that departs from the document. Raises GatewayError."""
+    """Raise GatewayError if a response does not match its document."""
     if log_departures(operation, status, body):
-        raise GatewayError("Jobgate made a reply that its own document forbids.")
+        raise GatewayError("Jobgate made a response that does not match its own OpenAPI document.")
 
 
 CHECKS: Mapping[ResponseValidation, Callable[[Operation, int, Json], object]] = {
@@ -54,4 +56,4 @@ CHECKS: Mapping[ResponseValidation, Callable[[Operation, int, Json], object]] = 
     ResponseValidation.LOG: log_departures,
     ResponseValidation.REFUSE: refuse_departures,
 }
-"""What each setting does to a reply."""
+"""The check for each value of the setting."""

@@ -1,12 +1,12 @@
-"""Connexion's routing, without its redirects and with a short cut through its own routes.
+"""Connexion's routing, without its redirects, and with a short cut to its own routes.
 
-Stock Connexion asks every route of every API in turn, and copies the request's scope on the way. The short cut asks
-only the routes of the same method and number of segments. They are Connexion's own, made from the document, in its
-order; what none of them takes goes the long way.
+Connexion tries every route of every API in turn, and copies the scope on the way. The short cut tries only the routes
+with the same method and number of segments. They are Connexion's own routes, in the order of the document; a request
+that matches none of them is routed by Connexion.
 
-Stock Connexion routes by the decoded path, where an encoded colon in an id looks like the one before a verb. Here the
-two differ, on both ways: `POST /jobs/a%3Acancel` does not cancel the job `a`. And of two templates that fit, the more
-concrete one counts, whatever its methods are (OpenAPI, Path Templating): `GET /jobs/a:cancel` reads no job.
+Connexion routes by the decoded path, in which an encoded colon of an id looks like the colon before a verb. Here they
+differ, with and without the short cut: `POST /jobs/a%3Acancel` does not cancel the job `a`. Of two matching templates
+the more concrete one is used, whatever its methods (OpenAPI, Path Templating): `GET /jobs/a:cancel` reads no job.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from gateway.edge.exchange import Application, Receive, Scope, Send
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
 Key = tuple[str, int]
-"""What narrows the choice of routes: the method, and the number of slashes in the path."""
+"""The method, and the number of slashes in the path."""
 
 
 @dataclass(frozen=True)
 class ShortCut:
-    """A route of Connexion's: the pattern of the whole path, and what Connexion would say that it has found.
+    """A route of Connexion: the pattern of the whole path, and Connexion's routing context for it.
 
-    `hidden_by` are the patterns of more concrete templates that have other methods.
+    `hidden_by` has the patterns of more concrete templates with other methods.
     """
 
     pattern: re.Pattern[str]
@@ -46,17 +46,17 @@ class ShortCut:
 
 
 class Routing(RoutingMiddleware):
-    """Finds the operation of each request."""
+    """Finds the operation of a request."""
 
     def __init__(self, app: Application) -> None:
         """Route to `app`."""
         super().__init__(app)
-        # The Location of a redirect would be made from the client's own Host header.
+        # The Location of a redirect would contain the Host header of the client.
         self.router.redirect_slashes = False
         self._short_cuts: dict[Key, list[ShortCut]] = {}
 
     def add_api(self, *arguments: Any, **settings: Any) -> None:
-        """Add an API, as Connexion asks for it."""
+        """Add an API. Called by Connexion."""
         super().add_api(*arguments, **settings)
         self._short_cuts = short_cuts(self.router.routes)
 
@@ -69,7 +69,7 @@ class Routing(RoutingMiddleware):
                 if match is not None:
                     if any(other.fullmatch(path) for other in each.hidden_by):
                         raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
-                    # The guard has made this scope for this request, so there is nobody to copy it for.
+                    # No copy needed: the guard made this scope for this request alone.
                     scope["path_params"] = match.groupdict() if path == scope["path"] else decoded(match.groupdict())
                     scope["extensions"][ROUTING_CONTEXT] = each.found
                     await self.app(scope, receive, send)
@@ -79,12 +79,12 @@ class Routing(RoutingMiddleware):
 
 
 def decoded(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Path parameters without their percent-encoding, which the guard has found to be that of UTF-8."""
+    """Path parameters without percent-encoding, which the guard has checked to be UTF-8."""
     return {name: unquote(text) for name, text in parameters.items()}
 
 
 def short_cuts(mounts: Iterable[BaseRoute]) -> dict[Key, list[ShortCut]]:
-    """The short cuts through the routes of all APIs; none where one is below another, which it could hide."""
+    """The short cuts to the routes of all APIs. None at all if one API is below another, which it could hide."""
     apis = [mount for mount in mounts if isinstance(mount, Mount)]
     found: dict[Key, list[ShortCut]] = {}
     if any(each is not other and f"{each.path}/".startswith(f"{other.path}/") for each in apis for other in apis):
@@ -104,12 +104,12 @@ def short_cuts(mounts: Iterable[BaseRoute]) -> dict[Key, list[ShortCut]]:
 
 
 def _is_plain(route: Route) -> bool:
-    """Whether each parameter is exactly one segment, so that the number of segments is known."""
+    """True if each parameter is exactly one segment, so that the number of segments is known."""
     return all(isinstance(each, StringConvertor) for each in route.param_convertors.values())
 
 
 def _hides(other: Route, route: Route) -> bool:
-    """Whether a path of the other route is one of this route too, which has less text of its own and other methods."""
+    """True if this route matches paths of another one that is more concrete and has other methods."""
     path = _PARAMETER.sub("x", other.path)
     has_less = len(_PARAMETER.sub("", route.path)) < len(_PARAMETER.sub("", other.path))
     return (

@@ -1,7 +1,7 @@
-"""JSON, read so strictly that whoever reads it later sees the same thing.
+"""Strict JSON, which every later reader understands in the same way.
 
-Refused beside what RFC 8259 refuses: duplicate names, NaN and infinities, lone surrogates, numbers of many digits, deep
-nesting. Each is something that two readers take differently, or that costs more than it is worth.
+Beyond RFC 8259 it refuses duplicate names, NaN and infinities, lone surrogates, numbers with many digits, and deep
+nesting. Parsers differ about each of these, or it costs too much to parse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.edge.limits import Limits
 
 
 class StrictJsonError(ValueError):
-    """The text is no acceptable JSON; the message says why and holds nothing of the text."""
+    """The text is not acceptable JSON. The message says why, and contains nothing of the text."""
 
 
 class StrictJson:
@@ -33,7 +33,7 @@ class StrictJson:
         )
 
     def parse(self, content: bytes) -> Json:
-        """The value of a JSON text in UTF-8. Raises StrictJsonError."""
+        """Parse a JSON text in UTF-8. Raises StrictJsonError."""
         try:
             value: Json = self._decoder.decode(content.decode("utf-8"))
         except UnicodeDecodeError:
@@ -41,7 +41,7 @@ class StrictJson:
         except RecursionError:
             raise self._too_deep() from None
         except json.JSONDecodeError as error:
-            raise StrictJsonError(f"is not JSON, from character {error.pos} on") from None
+            raise StrictJsonError(f"is not JSON: error at character {error.pos}") from None
         if content.count(b"{") + content.count(b"[") > self._depth and _is_deeper(value, self._depth):
             raise self._too_deep()
         if b"\\u" in content:
@@ -50,11 +50,11 @@ class StrictJson:
 
     def _short(self, text: str) -> str:
         if sum(character.isdigit() for character in text) > self._digits:
-            raise StrictJsonError(f"has a number of more than {self._digits} digits")
+            raise StrictJsonError(f"has a number with more than {self._digits} digits")
         return text
 
     def _too_deep(self) -> StrictJsonError:
-        return StrictJsonError(f"nests deeper than {self._depth} levels")
+        return StrictJsonError(f"is nested deeper than {self._depth} levels")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _finite(number: float) -> float:
 
 
 def _is_deeper(value: Json, levels: int) -> bool:
-    """Whether arrays and objects nest deeper; looks no further than that, however deep they are."""
+    """True if arrays and objects are nested deeper than `levels`. Does not descend further."""
     if not isinstance(value, (dict, list)):
         return False
     children = value.values() if isinstance(value, dict) else value
@@ -86,4 +86,4 @@ def _check_surrogates(value: Json) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
-        raise StrictJsonError("has half of a surrogate pair") from None
+        raise StrictJsonError("has a lone surrogate") from None

@@ -1,7 +1,7 @@
-"""Compiled validation: the layer behind Connexion's routing and security.
+"""Validation of requests by compiled schemas, behind Connexion's routing and security.
 
-Connexion says which operation a request is for; the operation's own compiled schema then checks parameters and body in
-one pass, so that all errors of a request are told at once.
+Connexion finds the operation of a request. Its compiled schema then checks parameters and body in one pass, so that all
+errors of a request are reported together.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 
 
 class ValidationMiddleware:
-    """Checks each routed request against its operation, and keeps the typed values in the request's context."""
+    """Validates each routed request, and keeps the typed values in its context."""
 
     def __init__(self, app: Application, apis: Mapping[str, Api]) -> None:
-        """Validate for `apis`, by the base path at which each is served."""
+        """Validate requests to `apis`, which are given by base path."""
         self.app = app
         self._apis = apis
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check one request. Raises MalformedRequest or UnsupportedMediaType."""
+        """Validate one request. Raises MalformedRequest or UnsupportedMediaType."""
         operation = self._operation_of(scope)
         if operation is not None:
             context = context_of(scope)
@@ -43,22 +43,22 @@ class ValidationMiddleware:
         await self.app(scope, receive, send)
 
     def _operation_of(self, scope: Scope) -> Operation | None:
-        """The operation that Connexion routed a request to, None for other addresses."""
+        """The operation to which Connexion routed a request; None outside the APIs."""
         routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
         api = self._apis.get(routing.get("api_base_path") or "")
         return api.operations.get(routing.get("operation_id") or "") if api else None
 
 
 def check_media_type(operation: Operation, context: RequestContext) -> None:
-    """Refuse a body of a type that the operation does not take. Raises UnsupportedMediaType."""
+    """Raise UnsupportedMediaType if the operation does not accept the media type of the body."""
     if context.media_type is None or context.media_type in operation.media_types:
         return
-    taken = f"takes {', '.join(operation.media_types)}" if operation.media_types else "takes no body"
+    taken = f"accepts {', '.join(operation.media_types)}" if operation.media_types else "accepts no body"
     raise UnsupportedMediaType(f"This operation {taken}.")
 
 
 def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> dict[str, Any]:
-    """The request's typed values. Raises MalformedRequest, which names every error."""
+    """Return the typed values of a request. Raises MalformedRequest, which lists every error."""
     query, repeated = query_values(operation, scope["query_string"])
     parts: dict[str, Json] = {
         "path": path_values(operation, scope["path_params"]),
@@ -73,21 +73,21 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
     errors = repeated + operation.check(parts)
     if errors:
         first, others = errors[0], len(errors) - 1
-        more = f"; {others} more do not fit" if others else ""
+        more = f", and {others} more" if others else ""
         raise MalformedRequest(
-            f"The request does not fit: {first.pointer} {first.detail}{more}.", Explanation(errors=errors)
+            f"The request is not valid: {first.pointer} {first.detail}{more}.", Explanation(errors=errors)
         )
     return parts
 
 
 def path_values(operation: Operation, path_params: Mapping[str, str]) -> dict[str, Json]:
-    """The path parameters. Connexion routes with `-` as `_` in their names."""
+    """The typed path parameters. Connexion writes `-` in their names as `_`."""
     declared = operation.declared["path"]
     return {name: each.parse(str(path_params[each.routed_name])) for name, each in declared.items()}
 
 
 def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
-    """The query parameters, and what is wrong with their number: each comes at most once."""
+    """The typed query parameters, and an error for each that is repeated."""
     if not raw:
         return NO_QUERY
     pairs = query_pairs(raw)
@@ -100,12 +100,12 @@ def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tup
 
 @lru_cache(maxsize=256)
 def query_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
-    """The names and values of a query. Clients of a vendor send the same one with each request: its version."""
+    """The names and values of a query, from a cache: vendors' clients send the same API version with each request."""
     return tuple(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None))
 
 
 def form_values(content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
-    """The fields of a form, and what is wrong with their number: each comes at most once. Raises MalformedRequest."""
+    """The fields of a form, and an error for each that is repeated. Raises MalformedRequest if it is not ASCII."""
     try:
         pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=None)
     except UnicodeDecodeError:
@@ -116,7 +116,7 @@ def form_values(content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]
 
 
 def header_values(operation: Operation, fields: Fields) -> dict[str, Json]:
-    """The declared header parameters that were sent."""
+    """The typed header parameters that the operation declares and the request has."""
     return {
         name: each.parse(fields[each.field_name].decode("latin-1"))
         for name, each in operation.declared["header"].items()

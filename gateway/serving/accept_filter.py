@@ -1,8 +1,8 @@
-"""The door of a server, its listening socket, and how it is shut without losing those who stand in it.
+"""A filter that stops new connections at a listening socket, so that it can be closed without losing any.
 
-The system makes a connection before the server takes it. Those not yet taken when a listening socket is closed are
-reset, with all that their clients have sent by then. So newcomers are turned away first, then those who wait are let
-in, and only then the socket is closed.
+The kernel completes a connection before the server accepts it. Connections that are still in the backlog when the
+listening socket is closed are reset, with everything that their clients have sent. So SYN packets are dropped first,
+then the backlog is accepted, and only then the socket is closed.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from contextlib import suppress
 from typing import Protocol
 
 _SO_ATTACH_FILTER = 26
-"""Of Linux; Python has no name for it. As a question (`SO_GET_FILTER`) it has the same number."""
+"""The socket option of Linux, which Python does not name. `SO_GET_FILTER` has the same number."""
 _NO_SYN = (
     (0x30, 0, 0, 13),  # load the flags of the TCP header,
-    (0x54, 0, 0, 0x12),  # of them SYN and ACK;
-    (0x15, 0, 1, 0x02),  # where it is SYN alone, the first packet of a new connection,
-    (0x06, 0, 0, 0),  # drop it,
-    (0x06, 0, 0, 0xFFFF_FFFF),  # else let it pass
+    (0x54, 0, 0, 0x12),  # keep SYN and ACK;
+    (0x15, 0, 1, 0x02),  # if only SYN is set, as in the first packet of a connection,
+    (0x06, 0, 0, 0),  # drop the packet,
+    (0x06, 0, 0, 0xFFFF_FFFF),  # else accept it
 )
-"""A program for the system's packet filter (classic BPF)."""
+"""A filter program in classic BPF that drops SYN packets."""
 _ROOM = 256
+"""Size of the buffer for reading a filter back, in bytes."""
 
 
 class HasFileNumber(Protocol):
-    """A socket, or what passes for one."""
+    """A socket, or an object like one."""
 
     def fileno(self) -> int:
-        """The number by which the system knows it."""
+        """The file descriptor."""
 
 
-def turn_away(listening: socket.socket) -> None:
-    """Have the system make no new connections; those that it has begun to make, it makes. Holds for every copy.
+def attach_syn_filter(listening: socket.socket) -> None:
+    """Drop the SYN packets of new connections, at every copy of the socket. Handshakes under way are completed.
 
-    A client that comes now hears nothing, knocks again a second later, and is then refused, or let in by a successor.
-    Only Linux can do that: elsewhere who comes in the last moment may still be lost.
+    The client of a new connection gets no reply, and its kernel sends the SYN again after a second: it is then refused,
+    or accepted by a successor. Only Linux can do this: elsewhere, connections of the last moment can be lost.
     """
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_SYN))
     if sys.platform == "linux":
@@ -48,16 +49,16 @@ def turn_away(listening: socket.socket) -> None:
             listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, given)
 
 
-def turns_away(listening: socket.socket) -> bool:
-    """Whether newcomers are turned away, be it by another process that has a copy of the socket."""
+def has_syn_filter(listening: socket.socket) -> bool:
+    """True if new connections are dropped, even if another process with a copy of the socket attached the filter."""
     if sys.platform == "linux":
         with suppress(OSError):
             return bool(listening.getsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _ROOM))
     return False
 
 
-def is_waited_at(place: HasFileNumber) -> bool:
-    """Whether there is something to be taken: a connection at a listening socket, bytes or the end at another."""
+def is_readable(connection: HasFileNumber) -> bool:
+    """True if a listening socket has a connection in its backlog, or another socket has bytes or its end to read."""
     look = select.poll()
-    look.register(place, select.POLLIN)
+    look.register(connection, select.POLLIN)
     return bool(look.poll(0))

@@ -1,4 +1,4 @@
-"""ASGI servers on loopback: in a thread for whoever needs one for a while, in the foreground for commands."""
+"""ASGI servers: in the foreground for commands, with workers, or in a background thread on loopback."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import uvicorn
 
 from gateway.edge.limits import Limits
 from gateway.serving.protocol import EdgeProtocol
-from gateway.serving.sockets import HOST, address, doors, listen
+from gateway.serving.sockets import HOST, accepting_sockets, address, listen
 from gateway.serving.stopping import STOP_SECONDS, StoppingServer
 from gateway.serving.supervisor import Patience, Supervisor
 from gateway.serving.tls import Certificate
 
 __all__ = (
     "HOST",
-    "GreetingServer",
+    "BannerServer",
     "ServerOptions",
+    "accepting_sockets",
     "address",
-    "doors",
     "in_background",
     "listen",
     "server",
@@ -33,36 +33,36 @@ __all__ = (
 )
 
 
-class GreetingServer(StoppingServer):
-    """A server that says something when it is ready."""
+class BannerServer(StoppingServer):
+    """A server that prints a banner when it is ready."""
 
-    greeting = ""
+    banner = ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then greet."""
+        """Start, then print the banner."""
         await super().startup(sockets=sockets)
-        if self.greeting and self.started:
-            print(self.greeting, flush=True)  # noqa: T201 - it is what the command is for
+        if self.banner and self.started:
+            print(self.banner, flush=True)  # noqa: T201 - the output of the command
 
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """How an application is served. `greeting` is printed when it is ready; with a `certificate` it is https.
+    """The options of a server. The banner is printed when it is ready; with a certificate it serves HTTPS.
 
-    `patience` is what a supervisor has with its workers.
+    `patience` has the time limits of a supervisor for its workers.
     """
 
     access_log: bool = False
     limits: Limits = field(default_factory=Limits)
-    greeting: str = ""
+    banner: str = ""
     certificate: Certificate | None = None
     patience: Patience = field(default_factory=Patience)
 
 
-def server(application: Any, options: ServerOptions) -> GreetingServer:
-    """An HTTP server for an ASGI application, not yet started."""
-    made = GreetingServer(_configuration(application, options))
-    made.greeting = options.greeting
+def server(application: Any, options: ServerOptions) -> BannerServer:
+    """Make an HTTP server for an ASGI application, without starting it."""
+    made = BannerServer(_configuration(application, options))
+    made.banner = options.banner
     return made
 
 
@@ -73,14 +73,15 @@ def supervisor(
     listening: socket.socket,
     check_again: Callable[[], None] | None = None,
 ) -> Supervisor:
-    """Servers that share a socket, not yet started. `make` gives each its application, and must be picklable.
+    """Make the supervisor of workers that share a socket, without starting it.
 
-    On SIGHUP each is replaced by a new one, once `check_again` finds that this can be done.
+    `make` makes the application of each worker, and must be picklable. On SIGHUP the workers are replaced, unless
+    `check_again` raises ConfigurationError.
     """
     configuration = _configuration(make, options)
     configuration.factory = True
-    greet = partial(print, options.greeting, flush=True)
-    return Supervisor(configuration, doors(listening), workers, options.patience, greet, check_again)
+    print_banner = partial(print, options.banner, flush=True)
+    return Supervisor(configuration, accepting_sockets(listening), workers, options.patience, print_banner, check_again)
 
 
 def _configuration(application: Any, options: ServerOptions) -> uvicorn.Config:
@@ -106,9 +107,9 @@ def in_background(
     certificate: Certificate | None = None,
     stop_seconds: float = STOP_SECONDS,
 ) -> Iterator[str]:
-    """Serve in a thread until the block ends; gives the URL. Raises OSError where the port is taken.
+    """Serve in a thread until the block ends, and yield the URL. Raises OSError if the port is taken.
 
-    Whoever ends the block has no further requests, so idle connections are closed at once.
+    At the end of the block, idle connections are closed immediately.
     """
     listening = listen(HOST, port)
     serving = server(application, ServerOptions(limits=limits or Limits(), certificate=certificate))
@@ -125,8 +126,8 @@ def in_background(
 
 
 def _wait_until_started(serving: uvicorn.Server, thread: threading.Thread) -> None:
-    """Wait as long as it takes: a thread that cannot start its server ends. Raises OSError."""
+    """Wait, without a time limit, until a server has started. Raises OSError if its thread ends before that."""
     while not serving.started:
         if not thread.is_alive():
-            raise OSError("the server did not start; its log says why.")
+            raise OSError("the server did not start. See its log.")
         time.sleep(0.005)

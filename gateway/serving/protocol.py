@@ -1,15 +1,15 @@
-"""HTTP/1.1 as uvicorn serves it, made strict where uvicorn and its parser are not (0.54.0, `HttpToolsProtocol`).
+"""Strict HTTP/1.1 over uvicorn's protocol (0.54.0, `HttpToolsProtocol`).
 
-The guard sees a request only once its header section is complete, and nothing of its framing; for that there is this:
+The guard sees a request only when its header section is complete, and never its framing. This module does the rest:
 
-* header sections, trailers and chunk extensions have an end in bytes, whole requests one in seconds;
-* what is no HTTP/1.1, or could be read as something else, is refused: with a problem, and after the answers to the
-  requests before it;
-* trailer fields are no header fields, a body beside an upgrade is no second request, a host in the target counts;
-* an upgrade is not made, and its request answered as if it were not there;
-* of requests that are sent at once few are read before their turn, and what is dropped leaves no cycles of objects;
-* replies leave in one piece, and a client that does not read them is let go;
-* while the server stops (`stopping.py`), the answer to the last request that has come ends the connection.
+* Header sections, trailers and chunk extensions are limited in bytes, whole requests in seconds.
+* A request that is not HTTP/1.1, or is ambiguous, is refused with a problem, after the responses to earlier requests.
+* Trailer fields are not merged into header fields, a body of an upgrade request is not read as a second request, and a
+  host in the target overrides the Host field.
+* Upgrades are ignored: the request is answered as if it had not asked for one.
+* Only a few pipelined requests are read ahead, and dropped requests leave no reference cycles.
+* A response is written in one piece. A client that does not read it is disconnected.
+* While the server stops (`stopping.py`), the response to the last request ends the connection.
 """
 
 from __future__ import annotations
@@ -41,39 +41,39 @@ from gateway.edge.exchange import SERVER, RequestContext, ServerExtension, field
 from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
-from gateway.serving.accept_filter import is_waited_at
+from gateway.serving.accept_filter import is_readable
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINGER_SECONDS = 1.0
-"""How long what a client still sends is taken after the last word to it."""
+"""Seconds for which input is still read and discarded after the last response."""
 FRAMING = 8
-"""How many bytes a chunked body may take for each of its own: chunks of one byte each take six."""
+"""Most bytes of a chunked body for each byte of content. Chunks of one byte take six."""
 
 PIECE = 2_048
-"""How many bytes are read on at a time: after each it is looked whether there is room for more."""
-MOST_WAITING = 8
-"""How many requests of one connection are read before they are answered. What else has come waits as bytes."""
+"""Bytes given to the parser at a time. Between pieces, the limit of waiting requests is checked."""
+MOST_READ_AHEAD = 8
+"""Most requests of one connection that are read ahead. Further input waits as bytes."""
 
 _PRINTABLE = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 _ABSOLUTE = re.compile(rb"http://([^/?#@]+)(?=[/?]|\Z)[^#]*", re.IGNORECASE)
 
 
 class Misread(Exception):
-    """A request that could be read in more than one way."""
+    """An ambiguous or unsupported request. The parser reports it as an error of its own."""
 
 
 class Flow(FlowControl):
-    """Reads from a connection, unless what has come already is more than there is room for."""
+    """Flow control that stops reading from a connection while too much input waits."""
 
     is_full = False
 
     def resume_reading(self) -> None:
-        """Go on where there is room."""
+        """Resume reading, unless too much input waits."""
         if not self.is_full:
             super().resume_reading()
 
     def fill(self, *, is_full: bool) -> None:
-        """Read no more while it is full."""
+        """Stop reading while full, and resume afterwards."""
         was_full, self.is_full = self.is_full, is_full
         if is_full:
             self.pause_reading()
@@ -82,34 +82,34 @@ class Flow(FlowControl):
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """One connection of a client."""
+    """A client connection."""
 
     def __init__(self, *arguments: Any, limits: Limits, access_log: bool, **settings: Any) -> None:
-        """Serve within `limits`. uvicorn's own switch for the access log would silence every server of the process."""
+        """Serve within `limits`. The access log is per server; with uvicorn's own option it is per process."""
         super().__init__(*arguments, **settings)
         self.access_log = self.access_log and access_log
         self._limits = limits
         self._most_head = limits.target_bytes + limits.header_bytes
-        # Where in a request the parser is, how many bytes of that part came in data of nothing else, and how many of
-        # them were the body's own.
+        # The part of a request that the parser is in, its bytes so far (only of data that contains nothing else), and
+        # the bytes of content among them.
         self._in_head = self._in_body = self._has_completed = False
         self._part_bytes = self._content_bytes = 0
         self._unread = bytearray()
         self._unanswered: deque[RequestResponseCycle] = deque()
-        self._last_words: JobgateError | None = None
+        self._refusal: JobgateError | None = None
         self._is_stopping = False
         self._last_request: RequestResponseCycle | None = None
         self._made_at = self.loop.time()
         self._is_half_closed = self._has_ended = self._is_upgrade = False
-        self._patience: TimerHandle | None = None
-        self._deafness: TimerHandle | None = None
-        self._farewell: TimerHandle | None = None
+        self._input_timer: TimerHandle | None = None
+        self._output_timer: TimerHandle | None = None
+        self._close_timer: TimerHandle | None = None
         self._extension: ServerExtension | None = None
 
     # The connection
 
     def connection_made(self, transport: Any) -> None:
-        """Wait for the first request, but not for ever."""
+        """Wait for the first request, with a time limit."""
         super().connection_made(transport)
         self.flow: Flow = Flow(transport)
         self._wait(self._limits.header_seconds)
@@ -117,109 +117,109 @@ class EdgeProtocol(HttpToolsProtocol):
             self.shutdown()
 
     def eof_received(self) -> Any:
-        """A client that has said everything still hears the answers; what it has left incomplete is forgotten."""
+        """The client has sent everything. It still gets its responses; an incomplete request is dropped."""
         self._is_half_closed = True
         if not self._unread:
-            self._hear_the_end()
-        # Over TLS nobody can say that he has said everything and still listen; asyncio would remark on it each time.
+            self._end_input()
+        # TLS has no half-closed connections, and asyncio would log a warning for each True.
         return self.transport.get_extra_info("sslcontext") is None
 
-    def _hear_the_end(self) -> None:
-        """Everything that the client has sent is read."""
+    def _end_input(self) -> None:
+        """All input of a half-closed connection is read."""
         self._stop_waiting()
         self._has_ended = True
         if self._in_body and not self.cycle.response_complete:
-            self._give_up_on_body()
+            self._drop_incomplete()
         if not self._unanswered:
             self.loop.call_soon(self._close)
 
     def shutdown(self) -> None:
-        """The server stops: the answer to the last request that has come by then says so, and ends the connection."""
+        """The server stops: let the response to the last request end the connection, and say so."""
         self._is_stopping = True
         if self._unanswered and not self._in_head:
             self._end_with(self._unanswered[-1])
 
-    def let_go(self, seconds: float) -> None:
-        """End this connection, unless it is younger than this, something is asked on it, or something has just come."""
+    def close_if_idle(self, seconds: float) -> None:
+        """Close this connection, unless it is younger than this, has a request under way, or has unread input."""
         is_busy = self._unanswered or self._in_head or self._has_ended
         if is_busy or self.loop.time() < self._made_at + seconds or self.transport.is_closing():
             return
         if self._in_body:
             self._linger()
         elif not self._has_more():
-            self._hang_up()
+            self._close_now()
 
     def interrupt(self) -> None:
-        """The server waits no longer: what it has not begun with is refused. The guard answers the rest."""
-        self._forget_what_waits()
+        """The server waits no longer: refuse an incomplete request. The guard answers the requests under way."""
+        self._drop_waiting()
         if self._in_head:
             self._refuse(Interrupted("The gateway stopped before the request was complete."))
         else:
             self.shutdown()
 
     def _end_with(self, request: RequestResponseCycle) -> None:
-        """Let the answer to this request be the last, unless another begins before it is given."""
+        """Let the response to this request end the connection, unless another request begins before it is sent."""
         if request.keep_alive:
             self._last_request = request
             request.keep_alive = False
 
-    def _hang_up(self) -> None:
-        """Close, and let the client see it now: the transport does it in a while, in which the client might ask."""
+    def _close_now(self) -> None:
+        """Close, with the FIN sent now: the transport sends it later, and the client could send a request before it."""
         with suppress(OSError), self.transport.get_extra_info("socket").dup() as copy:
             copy.shutdown(SHUT_WR)
         self._close()
 
     def _has_more(self) -> bool:
-        """Whether something has come that is not read yet."""
-        return is_waited_at(self.transport.get_extra_info("socket"))
+        """True if the socket has input that is not read yet."""
+        return is_readable(self.transport.get_extra_info("socket"))
 
-    def _go_on(self) -> None:
-        """Another request has come: the one that was to be the last is not."""
+    def _keep_open(self) -> None:
+        """Another request has begun, so the response to the one before it does not end the connection."""
         if self._last_request is not None:
             self._last_request.keep_alive = True
             self._last_request = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any longer, and tell every request under way; uvicorn tells only the last."""
+        """Cancel all timers, and disconnect every request under way; uvicorn disconnects only the last."""
         self._stop_waiting()
         self._unset_keepalive_if_required()
-        if self._farewell is not None:
-            self._farewell.cancel()
-        self._forget_what_waits()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._drop_waiting()
         for cycle in self._unanswered:
-            forget(cycle)
+            drop(cycle)
         self._unanswered.clear()
         self._extension = None
         self.resume_writing()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not read. It has some time to go on."""
+        """The client does not read. Abort after `reply_seconds`, unless it reads on."""
         super().pause_writing()
-        self._deafness = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
+        self._output_timer = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        if self._deafness is not None:
-            self._deafness.cancel()
-            self._deafness = None
+        if self._output_timer is not None:
+            self._output_timer.cancel()
+            self._output_timer = None
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """No further request has come."""
+        """Close, since no further request has come."""
         self._close()
 
     def _close(self) -> None:
-        """Close once everything is written, or after some time anyway."""
+        """Close when everything is written, at the latest after `reply_seconds`."""
         if not self.transport.is_closing():
             self.transport.close()
             if self.transport.get_write_buffer_size():
-                self._farewell = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
+                self._close_timer = self.loop.call_later(self._limits.reply_seconds, self.transport.abort)
 
     def _linger(self) -> None:
-        """Close in a moment, and take what still comes: of bytes that are left unread, the network makes a reset.
+        """Close after a moment, and discard further input until then.
 
-        A reset can overtake the reply.
+        If input were left unread, the kernel would send a reset, which can overtake the response.
         """
         self._has_ended = True
         if not self.transport.is_closing():
@@ -227,20 +227,20 @@ class EdgeProtocol(HttpToolsProtocol):
             self.flow.fill(is_full=False)
             self.flow.resume_reading()
             self.transport.write_eof()
-            self._farewell = self.loop.call_later(LINGER_SECONDS, self._close)
+            self._close_timer = self.loop.call_later(LINGER_SECONDS, self._close)
 
     # Reading requests
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as far as there is room. After a fault nothing is read any more."""
+        """Read new input, as far as the limits allow. After a fault nothing is read."""
         if self._has_ended:
             return
         self._unread += data
         self._read_on()
 
     def _read_on(self) -> None:
-        """Read what has come, but not many requests before their turn: read, they take far more room than as bytes."""
-        while self._unread and not self._has_ended and len(self._unanswered) < MOST_WAITING:
+        """Parse the waiting input, but only a few requests ahead: parsed, they take far more memory than as bytes."""
+        while self._unread and not self._has_ended and len(self._unanswered) < MOST_READ_AHEAD:
             piece = bytes(self._unread[:PIECE])
             del self._unread[:PIECE]
             self._read(piece)
@@ -248,10 +248,10 @@ class EdgeProtocol(HttpToolsProtocol):
             self._unread.clear()
         self.flow.fill(is_full=bool(self._unread))
         if self._is_half_closed and not self._unread and not self._has_ended:
-            self._hear_the_end()
+            self._end_input()
 
     def _read(self, data: bytes) -> None:
-        """Read a piece, within the limits."""
+        """Parse a piece, within the limits."""
         self._unset_keepalive_if_required()
         is_one_part = self._in_head or self._in_body or not self._unanswered
         self._has_completed = False
@@ -272,9 +272,9 @@ class EdgeProtocol(HttpToolsProtocol):
             self.send_400_response("")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Read a request anew as if it asked for no upgrade (RFC 9110, 7.8); `rest` is what follows its header section.
+        """Parse a request again without its upgrade (RFC 9110, 7.8). `rest` is the data after its header section.
 
-        The parser would take that for another protocol, a body too.
+        The parser would treat that data, even a body, as another protocol.
         """
         self._is_upgrade = False
         fields = [b"%b: %b\r\n" % each for each in self.headers if each[0] != b"upgrade"]
@@ -288,30 +288,30 @@ class EdgeProtocol(HttpToolsProtocol):
         """A header section begins."""
         super().on_message_begin()
         self._in_head, self._part_bytes = True, 0
-        self._go_on()
+        self._keep_open()
 
     def on_headers_complete(self) -> None:
-        """A header section is complete. Raises Misread, which the parser hands on as an error of its own."""
+        """A header section is complete. Raises Misread."""
         self._in_head, self._has_completed = False, True
         self._stop_waiting()
         version = self.parser.get_http_version()
         if version not in VERSIONS:
-            raise Misread("another version of HTTP")
+            raise Misread("unsupported HTTP version")
         if version == "1.0":
             self.expect_100_continue = False
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
-                raise Misread("there is no tunnel here, and what follows would be meant for it")
+                raise Misread("CONNECT is not supported, and the data after it would be for the tunnel")
             self._is_upgrade = True
             return
         if not self.url.startswith(b"/"):
-            self._prefer_the_targets_host()
+            self._use_host_of_target()
         if b"#" in self.url:
-            raise Misread("a fragment is not sent")
+            raise Misread("a target with a fragment")
         super().on_headers_complete()
         self._in_body, self._part_bytes, self._content_bytes = True, 0, 0
         self._unanswered.append(self.cycle)
-        # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): from here on they go nowhere.
+        # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): they go into a list of their own.
         self.headers = []
         self._extension = ServerExtension(partial(self._reply, self.cycle))
         self.cycle.scope["extensions"] = {SERVER: self._extension}  # type: ignore[dict-item]
@@ -319,7 +319,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._end_with(self.cycle)
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body."""
+        """A piece of a body."""
         self._content_bytes += len(body)
         super().on_body(body)
 
@@ -333,15 +333,15 @@ class EdgeProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the server's words
-        """Refuse what is no HTTP/1.1, in our words."""
-        self._refuse(MalformedRequest("The request is not HTTP/1.1, or can be read in more than one way."))
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text
+        """Refuse a request that is not HTTP/1.1, with a problem instead of uvicorn's text."""
+        self._refuse(MalformedRequest("The request is not HTTP/1.1, or is ambiguous."))
 
-    def _prefer_the_targets_host(self) -> None:
-        """A host in the target counts instead of the one Host field that must be there too (RFC 9112, 3.2.2)."""
+    def _use_host_of_target(self) -> None:
+        """Replace the Host field by the host in the target (RFC 9112, 3.2.2). One Host field must be there too."""
         target = _ABSOLUTE.fullmatch(self.url)
         if target is None and self.url != b"*":
-            raise Misread("a target that is neither a path nor an address of this kind of server")
+            raise Misread("a target that is neither a path nor an http URL")
         places = [place for place, (name, _) in enumerate(self.headers) if name == b"host"]
         if target is not None and len(places) == 1 and host_name(self.headers[places[0]][1]) is not None:
             self.headers[places[0]] = (b"host", target[1])
@@ -351,18 +351,18 @@ class EdgeProtocol(HttpToolsProtocol):
         return len(fields) > self._limits.header_count or size > self._limits.header_bytes
 
     def _count(self, size: int) -> None:
-        """Count the bytes of a part that is not complete."""
+        """Count the bytes of an incomplete part, and refuse it beyond its limit."""
         self._part_bytes += size
         if self._in_head and self._part_bytes > self._most_head:
             kind = TargetTooLong if len(self.url) > self._limits.target_bytes else HeaderFieldsTooLarge
-            self._refuse(kind(f"The request is longer than {self._most_head} bytes without its body."))
+            self._refuse(kind(f"The request has more than {self._most_head} bytes before its body."))
         elif self._in_body and self._part_bytes > self._content_bytes * FRAMING + self._limits.header_bytes:
-            self._refuse(RequestTooLarge("What frames the body is larger than the body."))
+            self._refuse(RequestTooLarge("The chunk framing of the body is too large for its content."))
 
     # Time
 
     def _expect(self) -> None:
-        """Wait for what is incomplete, where we read at all: behind a request under way, reading may be paused."""
+        """Start or stop the timer for incomplete input. While reading is paused behind another request, it is off."""
         if self.flow.read_paused or self._has_ended:
             self._stop_waiting()
         elif self._in_body:
@@ -371,17 +371,17 @@ class EdgeProtocol(HttpToolsProtocol):
             self._wait(self._limits.header_seconds)
 
     def _wait(self, seconds: float) -> None:
-        if self._patience is None:
-            self._patience = self.loop.call_later(seconds, self._give_up)
+        if self._input_timer is None:
+            self._input_timer = self.loop.call_later(seconds, self._give_up)
 
     def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._input_timer is not None:
+            self._input_timer.cancel()
+            self._input_timer = None
 
     def _give_up(self) -> None:
-        """Nothing is said to a client that has said nothing."""
-        self._patience = None
+        """Refuse incomplete input. A client that has sent nothing is disconnected without a response."""
+        self._input_timer = None
         if self._in_body and not self.cycle.response_complete:
             self._end_body()
         elif self._in_head:
@@ -391,7 +391,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._close()
 
     def _end_body(self) -> None:
-        """Let the guard refuse a request whose body does not come: it knows what the request was for."""
+        """Let the guard refuse a request whose body does not arrive: it knows the operation."""
         if self._extension is not None:
             self._extension.gave_up = True
         self.cycle.keep_alive = False
@@ -401,21 +401,21 @@ class EdgeProtocol(HttpToolsProtocol):
     # Answering
 
     def on_response_complete(self) -> None:
-        """A request is answered. Where nothing more is to come, say what is left to say, and close."""
-        # The extensions hold the cycle and the cycle the scope: apart, they need no garbage collector.
+        """A response is complete. If it was the last one, send a pending refusal and close."""
+        # Break the reference cycle of scope, extensions and cycle, so that no garbage collection is needed.
         del self._unanswered.popleft().scope["extensions"]
         super().on_response_complete()
         if self._unread:
             self._read_on()
         if self._in_head or self._in_body:
             self._expect()
-        if not self._unanswered and self._last_words is not None:
-            self._say(self._last_words)
+        if not self._unanswered and self._refusal is not None:
+            self._send_refusal(self._refusal)
         elif not self._unanswered and self._is_half_closed:
             self.loop.call_soon(self._close)
 
     async def _reply(self, cycle: RequestResponseCycle, status: int, fields: Headers, content: bytes) -> None:
-        """Send a reply in one piece, where uvicorn would go through it twice and wake the client twice."""
+        """Send a response in one piece. uvicorn would send header and body apart, and wake the client twice."""
         if self.flow.write_paused:
             await self.flow.drain()
         if cycle.disconnected or cycle.response_started:
@@ -426,7 +426,7 @@ class EdgeProtocol(HttpToolsProtocol):
             cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, cycle.scope["method"], target, version, status)
         if self._is_stopping:
             if cycle is self._last_request and self._has_more():
-                self._go_on()
+                self._keep_open()
             self._has_ended = self._has_ended or not cycle.keep_alive
         self._write(status, [*cycle.default_headers, *fields], content, ends=not cycle.keep_alive)
         cycle.response_started = cycle.response_complete = True
@@ -434,7 +434,7 @@ class EdgeProtocol(HttpToolsProtocol):
         cycle.on_response()
 
     def _refuse(self, problem: JobgateError) -> None:
-        """Refuse a request that the guard has not seen or cannot read to its end, once those before it are answered."""
+        """Refuse a request that the guard cannot see or read completely, after the responses to those before it."""
         self._stop_waiting()
         self._has_ended = True
         self._unread.clear()
@@ -442,27 +442,27 @@ class EdgeProtocol(HttpToolsProtocol):
             self.loop.call_soon(self._linger)
             return
         if self._in_body:
-            self._give_up_on_body()
+            self._drop_incomplete()
         if self._unanswered:
-            self._last_words = problem
+            self._refusal = problem
         else:
-            self._say(problem)
+            self._send_refusal(problem)
 
-    def _give_up_on_body(self) -> None:
-        """Forget the request whose body cannot be read to its end."""
+    def _drop_incomplete(self) -> None:
+        """Drop the request whose body is incomplete."""
         self._in_body = False
-        forget(self._unanswered.pop())
+        drop(self._unanswered.pop())
         if self._unanswered:
             self.pipeline.popleft()
 
-    def _forget_what_waits(self) -> None:
-        """Forget every request that is not begun with."""
+    def _drop_waiting(self) -> None:
+        """Drop every request whose processing has not begun."""
         self._unread.clear()
         self.pipeline.clear()
         while len(self._unanswered) > 1:
-            forget(self._unanswered.pop())
+            drop(self._unanswered.pop())
 
-    def _say(self, problem: JobgateError) -> None:
+    def _send_refusal(self, problem: JobgateError) -> None:
         context = RequestContext()
         reply = render(problem, context)
         self._write(reply.status, fields_of(reply, context.id), reply.content, ends=True)
@@ -473,9 +473,9 @@ class EdgeProtocol(HttpToolsProtocol):
             lines.append(b"connection: close\r\n")
         head = b"".join(lines)
         if head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
-            raise ValueError("a header field of a reply has a control character in it")
-        # Written at the end of this turn of the event loop, replies to many clients go out together; one by one, each
-        # would wake its client and have the next request back before the others have been looked at.
+            raise ValueError("a header field of a response contains a control character")
+        # Responses are written at the end of this turn of the event loop, many clients together. Written one by one,
+        # each would wake its client, whose next request would arrive before the others are served.
         self.loop.call_soon(self._flush, b"%b%b\r\n%b" % (STATUS_LINE[status], head, content), ends)
 
     def _flush(self, data: bytes, ends: bool) -> None:  # noqa: FBT001 - call_soon has no keywords
@@ -488,8 +488,8 @@ class EdgeProtocol(HttpToolsProtocol):
             self._close()
 
 
-def forget(request: RequestResponseCycle) -> None:
-    """Give up a request. It and what it refers to then go by themselves, and need no garbage collector."""
+def drop(request: RequestResponseCycle) -> None:
+    """Drop a request, and break its reference cycles, so that no garbage collection is needed."""
     request.disconnected = True
     request.message_event.set()
     request.on_response = _nothing
@@ -497,4 +497,4 @@ def forget(request: RequestResponseCycle) -> None:
 
 
 def _nothing() -> None:
-    """Who is forgotten tells nobody."""
+    """Replaces the callback of a dropped request."""

@@ -1,6 +1,6 @@
-"""New settings while the gateway is served: SIGHUP has the file read again, and no request is dropped.
+"""Reloading: on SIGHUP the settings are read again, without dropping a request.
 
-The gateway of the new settings takes what comes from then on; that of the old ones answers what it has begun, and ends.
+New requests go to a gateway with the new settings. The old gateway finishes its requests, and is then closed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class ServedGateway(Protocol):
 
     @property
     def stopping(self) -> asyncio.Event:
-        """The event by which the gateway is told that its server stops."""
+        """The event that tells the gateway that its server stops."""
 
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
-        """Open what the gateway needs while it is served, and close it at the end. Raises LedgerUnavailable."""
+        """Open what the gateway needs while serving, and close it at the end. Raises LedgerUnavailable."""
 
 
 Load = Callable[[], Settings]
@@ -41,13 +41,14 @@ Make = Callable[[Settings], ServedGateway]
 """Wires a gateway. Raises ConfigurationError."""
 
 FIXED = ("state_folder", "database_url", "limits")
-FREE_OF_SERVER = frozenset({"trusted_hosts", "trusted_proxies", "response_validation"})
-"""Of `[server]` all is fixed but these."""
+"""The settings, besides `[server]`, that a reload cannot change."""
+RELOADABLE_OF_SERVER = frozenset({"trusted_hosts", "trusted_proxies", "response_validation"})
+"""The only members of `[server]` that a reload can change."""
 
 
 @dataclass
 class Generation:
-    """A gateway that is served, from one reading of the settings to the next."""
+    """A gateway that is served, from one reload to the next."""
 
     gateway: ServedGateway
     lifespan: AbstractAsyncContextManager[Any]
@@ -66,17 +67,17 @@ class Generation:
                 self.is_idle.set()
 
     async def end(self) -> None:
-        """Answer what was begun, and close."""
+        """Wait for the requests under way, and close."""
         if self.under_way:
             await self.is_idle.wait()
         await self.lifespan.__aexit__(None, None, None)
 
 
 class Reloadable:
-    """An ASGI application whose gateway can be exchanged while it is served."""
+    """An ASGI application whose gateway can be replaced while it serves."""
 
     def __init__(self, settings: Settings, load: Load, make: Make) -> None:
-        """Serve the gateway of these settings at first. Raises ConfigurationError."""
+        """Start with a gateway of these settings. Raises ConfigurationError."""
         self._settings = settings
         self._load = load
         self._make = make
@@ -84,27 +85,27 @@ class Reloadable:
         self._generation: Generation | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Made now, while nobody waits for an answer.
+        # Made now, when no request waits.
         _ = self._first.application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the server's start and stop."""
+        """Serve one request, or the ASGI lifespan."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
         elif self._generation is not None:
             await self._generation.serve(scope, receive, send)
 
     async def reload(self) -> None:
-        """Read the settings again, and serve with them. Where they are no good the old ones hold; the log says why."""
+        """Read the settings again, and serve with them. If they are invalid, log why, and keep the old ones."""
         async with self._turn:
             old = self._generation
             try:
                 settings = await asyncio.to_thread(self._load)
-                refuse_what_is_fixed(self._settings, settings)
+                require_unchanged_fixed_settings(self._settings, settings)
                 gateway = await asyncio.to_thread(self._made, settings)
                 self._generation = await begun(gateway)
             except (ConfigurationError, LedgerUnavailable) as error:
-                log.error("the settings were not reloaded, and the old ones hold: %s", error)  # noqa: TRY400 - it says all
+                log.error("the settings were not reloaded; the old ones stay in use: %s", error)  # noqa: TRY400
                 return
             self._settings = settings
             log.info("the settings were reloaded")
@@ -117,7 +118,7 @@ class Reloadable:
         return gateway
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """From the server's start to its stop (ASGI lifespan)."""
+        """Serve the ASGI lifespan, from the start of the server to its stop."""
         await receive()
         try:
             self._generation = await begun(self._first)
@@ -137,7 +138,7 @@ class Reloadable:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tell(self, stopping: asyncio.Event) -> None:
-        """Tell the gateway that the server stops."""
+        """Wait until the server stops, and tell the gateway."""
         await stopping.wait()
         if self._generation is not None:
             self._generation.gateway.stopping.set()
@@ -149,16 +150,16 @@ class Reloadable:
 
 
 async def begun(gateway: ServedGateway) -> Generation:
-    """A gateway that is ready to serve. Raises LedgerUnavailable."""
+    """Open a gateway, ready to serve. Raises LedgerUnavailable."""
     lifespan = gateway.lifespan()
     await lifespan.__aenter__()
     return Generation(gateway, lifespan)
 
 
-def refuse_what_is_fixed(old: Settings, new: Settings) -> None:
-    """See that only what can change has changed. Raises ConfigurationError."""
+def require_unchanged_fixed_settings(old: Settings, new: Settings) -> None:
+    """Raise ConfigurationError if settings differ that a reload cannot change."""
     names = [name for name in FIXED if getattr(old, name) != getattr(new, name)]
-    parts = type(old.server).model_fields.keys() - FREE_OF_SERVER
+    parts = type(old.server).model_fields.keys() - RELOADABLE_OF_SERVER
     names += sorted(f"server.{name}" for name in parts if getattr(old.server, name) != getattr(new.server, name))
     if names:
-        raise ConfigurationError(f"{', '.join(names)}: cannot change while the gateway is served. Start it anew.")
+        raise ConfigurationError(f"{', '.join(names)}: cannot change while the gateway runs. Restart it.")

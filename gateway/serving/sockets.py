@@ -1,4 +1,4 @@
-"""Listening sockets: made, multiplied and named. What serves on them is loaded elsewhere."""
+"""Listening sockets: making them, duplicating them, and their URLs. Does not load the server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import socket
 
 HOST = "127.0.0.1"
-ACCEPTED_AT_ONCE = 32
-"""New connections in one turn of the event loop."""
+ACCEPTED_PER_TURN = 32
+"""Most connections accepted in one turn of the event loop."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OSError, whose text says how to mend it."""
+    """Open a listening socket; port 0 chooses a free port. Raises OSError, whose text says what to change."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2_048)
@@ -20,13 +20,13 @@ def listen(host: str, port: int) -> socket.socket:
         raise OSError(f"cannot listen on {host}, port {port}: {reason}. Choose another address or port.") from error
 
 
-def doors(listening: socket.socket) -> list[socket.socket]:
-    """The socket as often as connections are to be accepted in one turn of the event loop.
+def accepting_sockets(listening: socket.socket) -> list[socket.socket]:
+    """The socket and its copies, one for each connection to accept in a turn of the event loop.
 
-    uvloop accepts one for each (uvloop 0.23.0), and under load turns are long: of a thousand clients that come at once,
-    the last would wait for seconds.
+    uvloop accepts one connection per socket and turn (uvloop 0.23.0), and under load a turn is long: of a thousand
+    simultaneous clients, the last would wait for seconds.
     """
-    return [listening, *(listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+    return [listening, *(listening.dup() for _ in range(ACCEPTED_PER_TURN - 1))]
 
 
 def address(listening: socket.socket, scheme: str = "http") -> str:

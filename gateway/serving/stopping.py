@@ -1,10 +1,10 @@
-"""How a server stops: whoever has asked is answered, and nobody is left in the door (uvicorn 0.54.0, `Server`).
+"""The graceful stop of a server: every request is answered, and no connection is lost (uvicorn 0.54.0, `Server`).
 
-1. Everybody is told, by the event `STOPPING`. From now on an answer ends its connection. Otherwise all goes on, for
-   `GRACE_SECONDS`: a client that is about to ask once more is answered, and learns that the connection ends.
-2. The door is shut (`door.py`), and whoever stands in it is let in.
-3. Connections on which nothing is asked are closed, the others once they are answered.
-4. What is not answered when the time is over is told so: `Interrupted`.
+1. The event `STOPPING` is set. From now on each response ends its connection. The server still works as before for
+   `GRACE_SECONDS`: a client that is about to send another request gets an answer, and learns that the connection ends.
+2. New connections are stopped (`accept_filter.py`), and the backlog is accepted.
+3. Idle connections are closed; the others are closed after their response.
+4. Requests without a response at the end of `STOP_SECONDS` are refused with the problem `Interrupted`.
 """
 
 from __future__ import annotations
@@ -20,46 +20,46 @@ from typing import cast
 import uvicorn
 
 from gateway.edge.exchange import STOPPING
-from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
+from gateway.serving.accept_filter import attach_syn_filter, has_syn_filter, is_readable
 from gateway.serving.protocol import EdgeProtocol
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 13.0
-"""How long requests are waited for; what follows takes a second or two."""
+"""Seconds in which requests can finish. The steps after that take a second or two."""
 GRACE_SECONDS = 1.0
-"""How long a connection on which nothing is asked is kept."""
+"""Seconds for which idle connections are kept open."""
 NEIGHBOURS_SECONDS = 1.5
-"""How much longer the door is kept open where it is for another process to shut it."""
+"""Seconds to wait for another process to attach the SYN filter to the shared socket."""
 HANDSHAKE_SECONDS = 0.2
-"""How long a connection that the system has begun to make may take until it is made."""
+"""Seconds in which a TCP handshake under way can complete."""
 LAST_SECONDS = 1.0
-"""How long the last words may take."""
+"""Seconds for sending the refusals at the end."""
 LOOK_SECONDS = 0.02
-"""How often it is looked whether there is still something to wait for."""
+"""Seconds between checks while waiting."""
 
 
 class StoppingServer(uvicorn.Server):
-    """A server that stops gently. `is_alone`: no other process has a copy of its sockets."""
+    """A server that stops gracefully. `is_alone`: no other process has a copy of its sockets."""
 
     is_alone = True
     grace_seconds = GRACE_SECONDS
     stop_seconds = STOP_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start. An application may bring an event of its own."""
+        """Start. The application can replace the event `STOPPING` by its own."""
         self.lifespan.state[STOPPING] = asyncio.Event()
         await super().startup(sockets=sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop. Told a second time, by SIGINT, it does not wait."""
+        """Stop. After a second SIGINT, stop without waiting."""
         begun = time.monotonic()
         self.lifespan.state[STOPPING].set()
         for connection in self._connections:
             connection.shutdown()
         if sockets and self.grace_seconds:
             await self._until(begun + self.grace_seconds, lambda: False)
-            await self._shut(sockets[0])
+            await self._stop_accepting(sockets[0])
         for server in self.servers:
             server.close()
         for each in sockets or ():
@@ -71,7 +71,7 @@ class StoppingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take signals for as long as it serves. Raised once more at the end they would keep others from tidying up."""
+        """Capture signals while serving. uvicorn would raise them again at the end, before callers can clean up."""
         with super().capture_signals():
             yield
             self._captured_signals.clear()
@@ -80,26 +80,26 @@ class StoppingServer(uvicorn.Server):
     def _connections(self) -> list[EdgeProtocol]:
         return cast("list[EdgeProtocol]", list(self.server_state.connections))
 
-    async def _shut(self, door: socket.socket) -> None:
-        """Shut the door, or wait until somebody has; then let in who stands in it."""
+    async def _stop_accepting(self, listening: socket.socket) -> None:
+        """Stop new connections, or wait until another process has; then wait until the backlog is accepted."""
         if self.is_alone:
-            turn_away(door)
+            attach_syn_filter(listening)
         else:
-            await self._until(time.monotonic() + NEIGHBOURS_SECONDS, lambda: turns_away(door))
+            await self._until(time.monotonic() + NEIGHBOURS_SECONDS, lambda: has_syn_filter(listening))
         await self._until(time.monotonic() + HANDSHAKE_SECONDS, lambda: False)
-        await self._until(time.monotonic() + HANDSHAKE_SECONDS, lambda: not is_waited_at(door))
+        await self._until(time.monotonic() + HANDSHAKE_SECONDS, lambda: not is_readable(listening))
 
     def _is_done(self) -> bool:
-        """Let go of those who do not ask; gives whether nobody is left."""
+        """Close idle connections. Return True if none is left."""
         for connection in self._connections:
-            connection.let_go(self.grace_seconds)
+            connection.close_if_idle(self.grace_seconds)
         return self._is_empty()
 
     def _is_empty(self) -> bool:
         return not self.server_state.connections and not self.server_state.tasks
 
     async def _interrupt(self) -> None:
-        """Tell whoever is not answered yet that there will be no answer."""
+        """Refuse every request that has no response yet, and end all connections."""
         if self.server_state.tasks:
             log.warning("stopped before %d requests were answered.", len(self.server_state.tasks))
         for connection in self._connections:
@@ -111,7 +111,7 @@ class StoppingServer(uvicorn.Server):
             connection.transport.abort()
 
     async def _until(self, end: float, is_done: Callable[[], bool]) -> None:
-        """Wait until something is so, or until it is time, or somebody insists."""
+        """Wait until `is_done`, until `end` (monotonic time), or until the stop is forced."""
         while time.monotonic() < end and not self.force_exit:
             await asyncio.sleep(LOOK_SECONDS)
             if is_done():

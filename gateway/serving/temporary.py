@@ -1,6 +1,6 @@
-"""Temporary folders that do not stay for ever: those of processes that were killed are deleted by the next one.
+"""Temporary folders. If their process is killed, the next process deletes them.
 
-Each folder has a file that its process keeps locked. The system gives up the lock however the process ends.
+Each folder contains a file that its process keeps locked. The kernel releases the lock however the process ends.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ LOCK = "in-use"
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """A folder that only this user can look into, until the end of the block.
+    """Make a folder that only this user can read, and delete it at the end of the block.
 
-    Raises ConfigurationError where none can be made.
+    Raises ConfigurationError if it cannot be made.
     """
     try:
         delete_left_over(prefix)
-        # It has its name only once it is locked, so that nobody takes it for one that was left over.
+        # It gets its final name only when it is locked, so that no other process deletes it as left over.
         made = Path(tempfile.mkdtemp(prefix="."))
     except OSError as error:
         raise ConfigurationError(
-            f"no temporary folder can be made: {error.strerror}. Set TMPDIR to a folder that can be written."
+            f"a temporary folder cannot be made: {error.strerror}. Set TMPDIR to a writable folder."
         ) from None
     with (made / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -42,9 +42,9 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 
 def delete_left_over(prefix: str) -> None:
-    """Delete this user's folders of that prefix whose processes are gone."""
+    """Delete this user's folders with the prefix whose processes have ended."""
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        # What cannot be opened, or is locked, is somebody else's or in use.
+        # A file that cannot be opened or locked belongs to another user or is in use.
         with suppress(OSError), _opened(folder / LOCK) as lock:
             if folder.lstat().st_uid == os.getuid():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

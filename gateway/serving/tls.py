@@ -1,4 +1,4 @@
-"""Certificates for https: those of the settings, or one that the gateway makes for development."""
+"""TLS certificates: from the settings, or self-signed for development."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from cryptography.x509.oid import NameOID
 from gateway.serving.temporary import temporary_folder
 
 NAMES = ("localhost", "127.0.0.1", "::1")
-"""What a certificate for development is for, beside the host of the settings."""
+"""The names in a self-signed certificate, in addition to the host of the settings."""
 LIFETIME = timedelta(days=30)
+"""Validity of a self-signed certificate."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Files in PEM form: the certificate with those that lead to its issuer, and its private key."""
+    """Files in PEM format: the certificate with its chain, and its private key."""
 
     certificate: Path
     key: Path
@@ -32,9 +33,9 @@ class Certificate:
 
 @contextmanager
 def self_signed(host: str) -> Iterator[Certificate]:
-    """A certificate that nobody vouches for, and its key; its files are deleted at the end of the block.
+    """Make a self-signed certificate and its key. The files are deleted at the end of the block.
 
-    Clients that are to trust it are given the file of the certificate as the issuer of their trust.
+    Clients trust it if they use the file of the certificate as their CA file.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)

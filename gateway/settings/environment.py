@@ -1,4 +1,4 @@
-"""The variables of the environment that are settings, and those that look like one and are none."""
+"""Environment variables: those that are settings, and those that only look like one."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ BELOW = "__"
 _ORCHESTRATOR = re.compile(
     r"JOBGATE(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
-"""What Kubernetes sets for a Service whose name begins with `jobgate`."""
+"""The variables that Kubernetes sets for a Service whose name begins with `jobgate`."""
 _ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 def variable(key: str) -> str:
-    """The variable that sets a key: `JOBGATE_SERVER__PORT` is `server.port`."""
+    """The environment variable of a key: `JOBGATE_SERVER__PORT` for `server.port`."""
     return f"{PREFIX}{key.replace('.', BELOW).upper()}"
 
 
 def set_variables() -> list[str]:
-    """The variables that set something, by name."""
+    """The names of the environment variables that set something, sorted."""
     return [name for name in _named() if _is_setting(name)]
 
 
 def unknown_variables(referred_to: Collection[str]) -> Iterator[str]:
-    """A mistake for each variable that begins as settings do and is none, with what was probably meant.
+    """Yield a mistake for each variable that begins with `JOBGATE_` but is not a setting, with a suggestion.
 
-    Variables that a secret refers to, as in `env:JOBGATE_DESK_KEY`, are known, and so are those of Kubernetes.
+    Variables to which a secret refers, as in `env:JOBGATE_DESK_KEY`, are known, and so are those of Kubernetes.
     """
     for name in _named():
         if name == VARIABLE or name in referred_to or _is_setting(name) or _is_an_orchestrators(name):
             continue
         likely = suggested_key(name.removeprefix(PREFIX).lower().replace(BELOW, "."))
-        mend = f"did you mean {variable(likely)}?" if likely else "docs/limits.md lists the settings."
-        yield f"{name}: there is no such setting in the environment; {mend}"
+        mend = f"did you mean {variable(likely)}?" if likely else "docs/limits.md lists the settings"
+        yield f"{name}: this environment variable is not a setting; {mend}"
 
 
 def suggested_key(written: str) -> str | None:
-    """The key that was probably meant: one of the same name elsewhere in the tree, or one that is spelt alike."""
+    """The key that was probably meant: the same name in another section, or a similar one. None without either."""
     name = written.rpartition(".")[2]
     elsewhere = [key for key in keys() if key.rpartition(".")[2] == name and key != written]
     return elsewhere[0] if len(elsewhere) == 1 else closest(written, keys())
@@ -55,7 +55,7 @@ def _named() -> list[str]:
 
 
 def _is_setting(name: str) -> bool:
-    """Whether a variable is read; what stands below `__` is then held against the tree with the rest."""
+    """True if a variable is read as a setting. The part after `__` is validated later, with all settings."""
     first, below, _ = name.upper().removeprefix(PREFIX).lower().partition(BELOW)
     return first in keys() and (not below or _has_keys(first))
 

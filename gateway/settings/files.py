@@ -1,4 +1,4 @@
-"""Which settings a command uses: `--config`, else `JOBGATE_CONFIG`, else `jobgate.toml` in the current folder."""
+"""The settings file of a command: `--config`, else `JOBGATE_CONFIG`, else `jobgate.toml` in the current folder."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 VARIABLE = "JOBGATE_CONFIG"
-"""The environment variable that names the file of settings."""
+"""The environment variable that names the settings file."""
 HERE = Path("jobgate.toml")
-"""The file of settings where none is named, if it is there."""
+"""The settings file if none is named and this one exists."""
 
 
 def settings_file(given: Path | None) -> Path | None:
-    """The file of settings to use; None where there is none. Whether one that is named exists is not looked at."""
+    """The settings file to use, or None. A file that is named need not exist."""
     if given is not None:
         return given
     if named := os.environ.get(VARIABLE):
@@ -21,8 +21,8 @@ def settings_file(given: Path | None) -> Path | None:
 
 
 def sources(file: Path | None) -> str:
-    """Where settings come from, for people: the file, and the variables of the environment that count over it."""
-    from gateway.settings.environment import set_variables  # noqa: PLC0415 - it knows the settings, which know this
+    """The sources of the settings as text: the file, and the environment variables that override it."""
+    from gateway.settings.environment import set_variables  # noqa: PLC0415 - an import at the top would be circular
 
     found = ([] if file is None else [str(file.absolute())]) + set_variables()
     return ", ".join(found) or "the defaults (no jobgate.toml in this folder, and no JOBGATE_ variable)"

@@ -1,4 +1,4 @@
-"""The folder that the system gives a user for what programs write down. Not every container has one."""
+"""The state folder of the user, by the conventions of the operating system. Not every container has one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.settings.settings import ConfigurationError
 
 
 def state_folder() -> Path:
-    """The user's folder for the ledger. Raises ConfigurationError where the user has no home."""
+    """The user's folder for the ledger. Raises ConfigurationError if the user has no home folder."""
     try:
         folder = user_state_path("jobgate", appauthor=False)
     except (RuntimeError, KeyError, OSError):
@@ -18,6 +18,6 @@ def state_folder() -> Path:
     if folder.is_absolute():
         return folder
     raise ConfigurationError(
-        "state_folder: this user has no home folder, so there is no usual place for the ledger. Set state_folder, or "
-        "JOBGATE_STATE_FOLDER, to a folder that is kept; or set database_url."
+        "state_folder: this user has no home folder, so the ledger has no default place. Set state_folder or "
+        "JOBGATE_STATE_FOLDER to a persistent folder, or set database_url."
     )

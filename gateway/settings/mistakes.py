@@ -1,4 +1,4 @@
-"""Mistakes in settings, in our own words: the key, and how to mend it. Values are left out: one may be a secret."""
+"""Mistakes in settings, each as its key and its remedy. Values are not shown: one of them can be a secret."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gateway.domain.suggestions import closest, did_you_mean
 from gateway.settings.environment import suggested_key, variable
 from gateway.settings.tree import located
 
-_TEXT = "write a text in quotes"
+_TEXT = "write a string in quotes"
 _NUMBER = "write a number"
 _WHOLE = "write a whole number"
 _BOOLEAN = "write true or false"
-_TABLE = "write a table with keys of its own, as in [server]; in a variable, write it as JSON"
+_TABLE = "write a table, such as [server]; in an environment variable, write a JSON object"
 
 WORDS: Mapping[str, str] = {
     "missing": "is missing",
-    "string_pattern_mismatch": "write it in lower-case letters, digits and hyphens, beginning with a letter",
+    "string_pattern_mismatch": "use lower-case letters, digits and hyphens, and begin with a letter",
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than": "must be less than {lt:g}",
@@ -43,14 +43,14 @@ WORDS: Mapping[str, str] = {
     "dict_type": _TABLE,
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,
-    "tuple_type": 'write a list, as in ["a", "b"]; in a variable too',
+    "tuple_type": 'write a list, such as ["a", "b"]; in an environment variable too',
 }
-"""How to mend each kind of mistake that pydantic finds, with its own figures put in."""
+"""The remedy for each error type of pydantic. Placeholders are filled from the context of the error."""
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A mistake at a key. `is_vague`: another mistake at or below the same key says more."""
+    """A mistake at a key. A vague one is left out if another at or below the same key says more."""
 
     path: tuple[str, ...]
     mend: str
@@ -58,14 +58,14 @@ class Mistake:
     is_vague: bool = False
 
     def __str__(self) -> str:
-        """The key, the variable where it is set by one, and the mend."""
+        """The key, the remedy, and the environment variable if the key is set by one."""
         key = ".".join(self.path)
         name = variable(key)
         return f"{key}: {self.mend}{f' (in {name})' if name in os.environ else ''}"
 
 
 def mistakes_of(error: ValidationError, *place: str) -> list[Mistake]:
-    """Every mistake that pydantic has found below a place, each once."""
+    """The mistakes that pydantic found below a place, each once."""
     found = [_mistake(each, (*place, *each["loc"])) for each in error.errors()]
     return [each for each in found if not (each.is_vague and _is_said_otherwise(each, found))]
 
@@ -83,7 +83,7 @@ def _mistake(error: ErrorDetails, place: Sequence[int | str]) -> Mistake:
     is_choice = any(str(each).startswith("literal[") for each in place)
     if kind == "model_type" and not is_choice and place[-1:] == ("QuotaSettings",):
         return Mistake(path, 'write { requests = 1000, seconds = 10 }, or "none"', kind)
-    # Of a list, pydantic counts what is good; a choice is wrong wherever another is.
+    # Vague: pydantic counts only valid items of a list, and reports every choice of a union if none fits.
     return Mistake(path, _mend(error, path, siblings, context), kind, is_choice or kind == "too_short")
 
 
@@ -99,14 +99,14 @@ def _mend(error: ErrorDetails, path: Sequence[str], siblings: Sequence[str], con
         return 'is missing; write kind = "signature" or kind = "client-credentials"'
     if kind == "value_error":
         return str(context["error"])
-    return WORDS.get(kind, "cannot be used as it is written").format(**context)
+    return WORDS.get(kind, "has an invalid value").format(**context)
 
 
 def _no_such_setting(path: Sequence[str], siblings: Sequence[str]) -> str:
     likely = closest(path[-1], siblings) or suggested_key(".".join(path))
-    return f"there is no such setting; {f'did you mean {likely}?' if likely else 'docs/limits.md lists them all'}"
+    return f"there is no such setting; {f'did you mean {likely}?' if likely else 'docs/limits.md lists the settings'}"
 
 
 def _one_of(written: object, expected: str) -> str:
-    """What to write where it is one of some words, which pydantic gives as `'a', 'b' or 'c'`."""
+    """The remedy for a value that is none of a set of words. Pydantic gives them as `'a', 'b' or 'c'`."""
     return did_you_mean(written, [each.strip(" '") for each in expected.replace(" or ", ",").split(",")])

@@ -1,7 +1,6 @@
-"""Settings as they are read: what can be used of them, and every mistake in them, all in one run.
+"""Read the settings, and collect every mistake in one run.
 
-Where something is wrong, the rest is still read, so that what only the vendors' documents show to be wrong is told in
-the same run.
+Settings with mistakes are repaired as far as possible, so that the checks against the vendors' documents can run too.
 """
 
 from __future__ import annotations
@@ -27,34 +26,34 @@ STAND_INS: Mapping[str, Any] = {
     "secret": "stand-in",
     "client_secret": "stand-in",
 }
-"""What takes the place of a value that is missing or wrong while the rest is looked at."""
+"""Placeholders for missing or invalid values, with which the rest can be checked."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Settings as they were read. With mistakes, the settings are what can be looked at all the same."""
+    """The settings as read, and the mistakes in them. With mistakes, the settings are repaired, for checks only."""
 
     file: Path | None
     settings: Settings
     mistakes: tuple[str, ...] = ()
 
     def good(self) -> Settings:
-        """The settings, where there is no mistake. Raises ConfigurationError."""
+        """Return the settings. Raises ConfigurationError if there are mistakes."""
         refuse(self.file, self.mistakes)
         return self.settings
 
 
 def refuse(file: Path | None, mistakes: Collection[str]) -> None:
-    """Refuse settings that have mistakes. Raises ConfigurationError, which lists them all."""
+    """Raise ConfigurationError, which lists all mistakes, if there are any."""
     if mistakes:
         sources = "the environment" if file is None else f"{file} or the environment"
-        raise ConfigurationError("\n  ".join([f"the settings in {sources} cannot be used:", *mistakes]))
+        raise ConfigurationError("\n  ".join([f"the settings in {sources} have mistakes:", *mistakes]))
 
 
 def read(file: Path | None, options: Mapping[str, object]) -> Reading:
-    """Read the settings. Raises ConfigurationError where there is nothing that could be read."""
+    """Read the settings. Raises ConfigurationError if the file does not exist or is not TOML."""
     if file is not None and not file.is_file():
-        raise ConfigurationError(f"{file}: there is no such file.")
+        raise ConfigurationError(f"{file}: this file does not exist.")
     data: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     try:
@@ -70,7 +69,7 @@ def read(file: Path | None, options: Mapping[str, object]) -> Reading:
 
 
 def with_options(settings: Settings, options: Mapping[str, object]) -> tuple[Settings, list[Mistake]]:
-    """The settings with a command's options in `[server]`, None setting nothing; or as they are, and mistakes."""
+    """Set the options of a command, except None, in `[server]`. With mistakes, the settings are returned unchanged."""
     given = {name: value for name, value in options.items() if value is not None}
     try:
         server = ServerSettings.model_validate({**dict(settings.server), **given})
@@ -80,10 +79,10 @@ def with_options(settings: Settings, options: Mapping[str, object]) -> tuple[Set
 
 
 def _validated(file: Path | None, data: dict[str, Any]) -> Settings:
-    """The settings; `data` is filled with all that was read, before it is looked at. Raises ValidationError."""
+    """Validate the settings; `data` receives the input before validation. Raises ValidationError."""
 
     class Read(Settings):
-        """The settings of one reading."""
+        """The settings of one run, with its own file."""
 
         @model_validator(mode="before")
         @classmethod
@@ -96,7 +95,7 @@ def _validated(file: Path | None, data: dict[str, Any]) -> Settings:
 
 
 class _Given(Settings):
-    """Settings that have been read already: no file and no environment."""
+    """Settings from arguments alone, without file and environment."""
 
     @classmethod
     def settings_customise_sources(
@@ -112,14 +111,14 @@ class _Given(Settings):
 
 
 def _importable(read: Settings) -> Settings:
-    """The settings as of the class that others can import: they travel to worker processes."""
+    """The same settings as an instance of `Settings`, which can be pickled for worker processes."""
     return Settings.model_construct(**{name: getattr(read, name) for name in Settings.model_fields})
 
 
 def _usable(data: dict[str, Any], mistakes: list[Mistake]) -> Settings:
-    """What can be used: without what is wrong, or with a stand-in; failing that, without all that is around it.
+    """Repair the settings: replace or remove each invalid value, and if that fails, everything around it.
 
-    Mistakes that show only then are added to the others.
+    Mistakes that show only after a repair are added to `mistakes`.
     """
     latest: Iterable[Mistake] = mistakes
     for mend in (_mend, _mend, _drop, _drop_all):
@@ -134,7 +133,10 @@ def _usable(data: dict[str, Any], mistakes: list[Mistake]) -> Settings:
 
 
 def _follows(late: Mistake, known: Mistake) -> bool:
-    """Whether a mistake is there because another was mended; what a section says of its members holds all the same."""
+    """True if a late mistake is only the effect of repairing a known one, at the same key, or at one above or below it.
+
+    The mistake of a validator over a whole section is such an effect only at the same key.
+    """
     depth = len(late.path) if late.type == "value_error" else min(len(late.path), len(known.path))
     return late.path[:depth] == known.path[:depth] and (late.type != "value_error" or late.path == known.path)
 
@@ -152,7 +154,7 @@ def _mend(data: dict[str, Any], mistake: Mistake) -> None:
 
 
 def _drop(data: dict[str, Any], mistake: Mistake) -> None:
-    """Leave out the connection, the caller or the setting that is wrong."""
+    """Remove the invalid connection or caller, or the whole section."""
     first, *below = mistake.path or ("",)
     if first in {"connections", "callers"} and below and isinstance(data.get(first), dict):
         data[first].pop(below[0], None)
@@ -165,14 +167,14 @@ def _drop_all(data: dict[str, Any], mistake: Mistake) -> None:
 
 
 def _at(data: Any, path: Iterable[str]) -> Any:
-    """What is at a path, None where there is nothing."""
+    """The value at a path, or None."""
     for name in path:
         data = data.get(name) if isinstance(data, dict) else None
     return data
 
 
 def _referred_to(data: Any) -> frozenset[str]:
-    """The environment variables in which secrets are kept, by references such as `env:DESK_KEY`."""
+    """The environment variables to which secrets refer, as in `env:DESK_KEY`."""
     return frozenset(text.removeprefix("env:") for text in _texts(data) if text.startswith("env:"))
 
 

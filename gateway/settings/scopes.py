@@ -1,4 +1,4 @@
-"""The scopes that there are: those that the unified API's document declares, and those that name connections."""
+"""The known scopes: those of the unified API's document, and those that name connections."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _ACTIONS = "jobs:"
 
 @cache
 def declared_scopes() -> tuple[str, ...]:
-    """The scopes that operations of the unified API require, and that of who reads the records of all callers."""
+    """The scopes that operations of the unified API require, and the one for reading the records of all callers."""
     operations = (operation for _, _, operation in load(SPECIFICATIONS / "gateway.yaml").operations())
     required = (scopes for each in operations for need in each.get("security", ()) for scopes in need.values())
     return (*sorted({scope for scopes in required for scope in scopes} - {AUDIT}), AUDIT)
 
 
 def scope_mistakes(scopes: Iterable[str]) -> Iterator[str]:
-    """Each scope that allows nothing, with what was probably meant."""
+    """Yield a mistake for each scope that allows nothing, with a suggestion."""
     for scope in scopes:
         if not _allows_something(scope):
             known = (*declared_scopes(), "connections:NAME", *EVERYTHING)
-            yield f"{scope} is no scope; {_meant(scope) or did_you_mean(scope, known)}"
+            yield f"{scope} is not a scope; {_meant(scope) or did_you_mean(scope, known)}"
 
 
 def scope_warnings(scopes: Collection[str], connections: Collection[str]) -> Iterator[str]:
-    """What these scopes do not allow, although somebody who wrote them may think so."""
+    """Yield a warning for each gap in these scopes that is probably a mistake."""
     caller = Caller("", frozenset(scopes))
     acts = any(each.startswith(_ACTIONS) for each in scopes)
     named = [each.removeprefix(CONNECTION) for each in scopes if each.startswith(CONNECTION)]
     if acts and not named and not caller.may_use("any"):
-        yield "no connection is allowed, so no job can be seen; add the scope connections:NAME or connections:*"
+        yield "no scope allows a connection, so no job is visible; add connections:NAME or connections:*"
     if named and not any(caller.may(each) for each in declared_scopes() if each.startswith(_ACTIONS)):
-        yield "nothing may be done on the connections; add a scope such as jobs:read or jobs:*"
+        yield "no scope allows anything on the connections; add a scope such as jobs:read or jobs:*"
     for pattern in named:
         if not any(fnmatchcase(each, pattern) for each in connections):
-            yield f"{CONNECTION}{pattern} fits no connection of the settings; {did_you_mean(pattern, connections)}"
+            yield f"{CONNECTION}{pattern} matches no connection in the settings; {did_you_mean(pattern, connections)}"
 
 
 def _allows_something(scope: str) -> bool:
@@ -52,7 +52,7 @@ def _allows_something(scope: str) -> bool:
 
 
 def _meant(scope: str) -> str:
-    """The scope of connections that was probably meant: `connection:a` and `connections:A` are `connections:a`."""
+    """Suggest a scope for connections: `connections:a` for `connection:a` and `connections:A`. Empty if none fits."""
     first, colon, name = scope.partition(":")
     if not colon or f"{first}:" == _ACTIONS or closest(first, [CONNECTION[:-1]]) is None:
         return ""

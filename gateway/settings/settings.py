@@ -1,6 +1,6 @@
-"""The settings: one tree, validated as a whole before anything starts.
+"""The models of the settings, validated as a whole before anything starts.
 
-Values come from a TOML file, and from environment variables over it: `JOBGATE_SERVER__PORT` is `port` of `[server]`.
+Values come from a TOML file and from environment variables, which win: `JOBGATE_SERVER__PORT` is `port` of `[server]`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gateway.domain.urls import Address, canonical_base, origin_of
-from gateway.edge.hosts import canonical_host
+from gateway.domain.urls import Address, canonical_base, canonical_host, origin_of
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
@@ -40,16 +39,16 @@ from gateway.security.references import DatabaseUrl, Reference, checked
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be used. The message lists every mistake with its key and how to mend it."""
+    """The settings cannot be used. The message lists every mistake, with its key and its remedy."""
 
 
-_NO_ADDRESS = "write it with its scheme, and without query and fragment: https://contoso.communication.azure.com"
+_NO_ADDRESS = "write a URL without query and fragment, such as https://contoso.communication.azure.com"
 
 Parsed = TypeVar("Parsed")
 
 
 def _issuer(value: str) -> str:
-    """A name that is an address too; as a name it counts to the letter."""
+    """Check an issuer's URL, but keep its spelling, which its tokens repeat in `iss`. Raises ValueError."""
     _address(value)
     return value
 
@@ -76,18 +75,18 @@ def _listening_host(value: str) -> str:
     try:
         return canonical_host(value).removeprefix("[").removesuffix("]")
     except ValueError:
-        raise ValueError("write an address or a name without port, such as 127.0.0.1 or ::1") from None
+        raise ValueError("write an IP address or a name, without a port, such as 127.0.0.1 or ::1") from None
 
 
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
-        raise ValueError("write an address or a network, as in 127.0.0.1, 10.0.0.0/8 or fd00::/8") from None
+        raise ValueError("write an IP address or a network, such as 127.0.0.1, 10.0.0.0/8 or fd00::/8") from None
 
 
 class Section(BaseModel):
-    """A part of the tree: fixed once read, and without room for misspelt keys."""
+    """A section of the settings: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
@@ -95,20 +94,20 @@ class Section(BaseModel):
 def _api_key(value: Reference) -> Reference:
     if not is_credential(value.get_secret_value()):
         raise ValueError(
-            "has a character that no Authorization header can hold: only visible ASCII can, without blanks; "
-            "`jobgate keys create` makes a good one"
+            "has a character that an Authorization header cannot contain; use visible ASCII without spaces, or make a "
+            "key with `jobgate keys create`"
         )
     return value
 
 
 def _written(value: object) -> object:
-    """A secret that a program gives, as it would be written."""
+    """The text of a secret that code passes in; any other value unchanged."""
     return value.get_secret_value() if isinstance(value, SecretStr) and not isinstance(value, Reference) else value
 
 
 def _access_key(value: Reference) -> Reference:
     if not is_access_secret(value.get_secret_value()):
-        raise ValueError("is not at least 16 bytes in Base64; `openssl rand -base64 32` makes a good one")
+        raise ValueError("is not at least 16 bytes in Base64; make one with `openssl rand -base64 32`")
     return value
 
 
@@ -119,7 +118,7 @@ def _host_name(value: object) -> object:
     try:
         return canonical_host("" if form is None else form[0])
     except ValueError:
-        raise ValueError("write a name or an address without port, such as gateway.example or [::1]") from None
+        raise ValueError("write a name or an IP address, without a port, such as gateway.example or [::1]") from None
 
 
 HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9._~-]+)$"
@@ -130,7 +129,7 @@ AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 TokenUrl = Annotated[str, AfterValidator(_address)]
 LONGEST_SECONDS = 2_678_400
-"""A month, in seconds. Nothing is waited for longer."""
+"""Longest time that a setting can have, in seconds: 31 days."""
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS)]
 HostName = Annotated[str, BeforeValidator(_host_name), Field(pattern=HOST_NAME)]
 ListeningHost = Annotated[str, AfterValidator(_listening_host)]
@@ -140,28 +139,30 @@ Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
 class SignedAuthentication(Section):
-    """A secret with which the adapter signs each request."""
+    """Authentication by a signature, which the adapter makes for each request."""
 
     kind: Literal["signature"]
-    scheme: str = Field(description="The security scheme of the vendor's document, such as accessKey.")
+    scheme: str = Field(description="The security scheme in the vendor's document, such as accessKey.")
     secret: Secret
 
 
 class ClientCredentialsAuthentication(Section):
-    """OAuth 2.0 client credentials."""
+    """Authentication by a token, from the OAuth 2.0 client credentials grant."""
 
     kind: Literal["client-credentials"]
-    scheme: str = Field(description="The security scheme of the vendor's document, such as oauth.")
+    scheme: str = Field(description="The security scheme in the vendor's document, such as oauth.")
     client_id: str
     client_secret: Secret
     client_authentication: Literal["form", "basic"] = Field(
-        "form", description="How id and secret are sent to the token endpoint: in the form, or as HTTP Basic."
+        "form",
+        description="How the client id and secret are sent to the token endpoint: `form` (in the body) or `basic` "
+        "(HTTP Basic).",
     )
     token_url: TokenUrl
 
 
 class QuotaSettings(Section):
-    """How many requests a vendor takes."""
+    """A number of requests in a number of seconds."""
 
     requests: int = Field(ge=1, le=1_000_000_000)
     seconds: Seconds
@@ -171,23 +172,27 @@ class ConnectionSettings(Section):
     """One account at a vendor."""
 
     vendor: Name
-    endpoint: Endpoint = Field(description="What takes the place of the server in the vendor's document.")
+    endpoint: Endpoint = Field(
+        description="The base URL of the account. It replaces the server in the vendor's document."
+    )
     authentication: SignedAuthentication | ClientCredentialsAuthentication = Field(discriminator="kind")
     require_idempotency_key: bool = Field(
-        default=False, description="Whether actions on its jobs are refused without an idempotency key."
+        default=False, description="Refuse actions on its jobs that have no `Idempotency-Key`."
     )
     plain_http: bool = Field(
-        default=False, description="Whether its addresses may be `http://`, which anybody on the way can read."
+        default=False,
+        description="Allow `http://` for its `endpoint` and `token_url`. Anybody on the network path can then read the "
+        "traffic.",
     )
     quota: QuotaSettings | Literal["none"] | None = Field(
         None,
-        description="How many requests the vendor takes, as in `{ requests = 1000, seconds = 10 }`, or `none` for no "
-        "limit. Where it is left out, what the vendor's document says. The workers of a gateway share it.",
+        description="The vendor's rate limit, as in `{ requests = 1000, seconds = 10 }`, or `none` for no limit. "
+        "Default: the limit in the vendor's document. The workers of a gateway share it.",
     )
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every address that is called."""
+        """Every URL that the gateway calls."""
         if isinstance(self.authentication, SignedAuthentication):
             return (self.endpoint,)
         return (self.endpoint, self.authentication.token_url)
@@ -195,78 +200,80 @@ class ConnectionSettings(Section):
     @model_validator(mode="after")
     def _is_private(self) -> Self:
         if not self.plain_http and any(not address.startswith("https://") for address in self.addresses):
-            raise ValueError("an address is not https://; where that is meant, set plain_http = true")
+            raise ValueError("a URL is not https://; if that is intended, set plain_http = true")
         return self
 
 
 class ServerSettings(Section):
-    """How the gateway is served."""
+    """The server: address, workers, TLS, proxies."""
 
-    host: ListeningHost = Field("127.0.0.1", description="The address to listen on.")
-    port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 takes a free one.")
-    workers: int = Field(1, ge=1, le=64, description="Processes that share the port.")
+    host: ListeningHost = Field("127.0.0.1", description="The IP address or host name to listen on.")
+    port: int = Field(8080, ge=0, le=65_535, description="The port to listen on; 0 chooses a free port.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes that share the port.")
     start_seconds: float = Field(
-        300, gt=0, description="How long a worker may take to start, in seconds, before it is replaced."
+        300, gt=0, description="Seconds in which a worker must be ready. A slower one is replaced."
     )
     health_seconds: float = Field(
-        60, gt=1, description="How long a worker may give no sign of life, in seconds, before it is replaced."
+        60, gt=1, description="Seconds without a sign of life from a worker, after which it is replaced."
     )
-    access_log: bool = Field(default=True, description="Whether each request is logged.")
+    access_log: bool = Field(default=True, description="Log each request.")
     trusted_hosts: tuple[HostName, ...] | None = Field(
         None,
-        description="The names that requests may call the gateway by, without port; all others get 421, but for /livez "
-        "and /readyz. Where it is "
-        "left out, a gateway on a loopback address answers for loopback names only, any other for every name.",
+        description="The host names in requests that the gateway accepts, without port. A request with another name "
+        "gets 421, except for /livez and /readyz. Default: on a loopback address, only loopback names; elsewhere, "
+        "every name.",
     )
     trusted_proxies: tuple[ProxyNetwork, ...] = Field(
         (),
-        description="Addresses and networks of proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` count; "
-        "from anybody else, and as long as it is empty, they do not.",
+        description="IP addresses and networks of the proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` "
+        "fields are trusted. From other senders these fields are ignored.",
     )
     tls_cert: Path | None = Field(
-        None, description="A certificate in PEM form, with those that lead to its issuer: the gateway is then https."
+        None,
+        description="The file of the TLS certificate and its chain, in PEM format. The gateway then serves HTTPS; it "
+        "needs `tls_key` too.",
     )
-    tls_key: Path | None = Field(None, description="Its private key, in PEM form.")
+    tls_key: Path | None = Field(None, description="The file of the private key of `tls_cert`, in PEM format.")
     tls_self_signed: bool = Field(
-        default=False, description="Whether to be https with a certificate that nobody vouches for, for development."
+        default=False, description="Serve HTTPS with a self-signed certificate, for development."
     )
     plain_http: bool = Field(
         default=False,
-        description="Whether to be http on an address that is not this machine's own, as behind a proxy that is https.",
+        description="Allow HTTP on an address that is not loopback, for a gateway behind a proxy that terminates TLS.",
     )
     response_validation: ResponseValidation | None = Field(
         None,
-        description="What becomes of an answer of Jobgate's own that departs from its document: `off`, `log` or "
-        "`refuse` (500). Where it is left out, `refuse` beside the sandbox and `off` elsewhere.",
+        description="What to do with a response of Jobgate that does not match its own OpenAPI document: `off` (do not "
+        "check), `log`, or `refuse` (log, and send 500). Default: `refuse` with the sandbox, else `off`.",
     )
 
     @property
     def is_https(self) -> bool:
-        """Whether clients come by https."""
+        """True if the gateway itself serves HTTPS."""
         return self.tls_self_signed or self.tls_cert is not None
 
     @model_validator(mode="after")
     def _certificate_has_its_key(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key belong together: set both, or neither")
+            raise ValueError("tls_cert and tls_key belong together: set both or neither")
         if self.tls_cert is not None and self.tls_self_signed:
-            raise ValueError("tls_self_signed makes a certificate, and tls_cert names one: set only one of them")
+            raise ValueError("tls_self_signed and tls_cert exclude each other: set only one of them")
         return self
 
 
 def is_scope(text: str) -> bool:
-    """Whether a text is a scope, or a pattern of scopes."""
+    """True if a text has the form of a scope or of a pattern of scopes."""
     return re.fullmatch(r"\*|[a-z]+:[A-Za-z0-9*-]+", text) is not None
 
 
 def is_caller_name(text: str) -> bool:
-    """Whether callers can have this name."""
+    """True if a text can be the name of a caller."""
     return re.fullmatch(NAME, text) is not None
 
 
 def _scope(value: str) -> str:
     if not is_scope(value):
-        raise ValueError("write scopes as jobs:cancel, connections:contoso-*, audit:read or *")
+        raise ValueError("write a scope such as jobs:cancel, connections:contoso-*, audit:read or *")
     return value
 
 
@@ -274,79 +281,84 @@ Scope = Annotated[str, AfterValidator(_scope)]
 
 
 class CallerSettings(Section):
-    """Somebody who may call, with a key that is in the settings."""
+    """A caller whose API key is in the settings."""
 
     key: ApiKey
     scopes: tuple[Scope, ...] = Field(min_length=1)
     access_key: AccessSecret | None = Field(
-        None, description="Its access key, in Base64, for clients of vendors; its name is then their client id."
+        None,
+        description="The caller's access key, in Base64, for the vendors' own clients. Their client id is the name of "
+        "the caller.",
     )
 
 
 class OpenIdSettings(Section):
-    """The OpenID Connect issuer whose tokens are taken."""
+    """The OpenID Connect issuer whose tokens the gateway accepts."""
 
     issuer: Annotated[str, AfterValidator(_issuer)] = Field(
-        description="The issuer, exactly as its tokens name it in `iss`."
+        description="The URL of the issuer, exactly as in the `iss` claim of its tokens."
     )
-    audience: str = Field(min_length=1, description="What a token must name in `aud`.")
+    audience: str = Field(min_length=1, description="The audience that the `aud` claim of a token must contain.")
     algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
-        ("RS256", "ES256"), min_length=1, description="How tokens may be signed."
+        ("RS256", "ES256"), min_length=1, description="The accepted signature algorithms."
     )
-    caller_claim: str = Field("sub", description="The claim that names the caller.")
-    scopes_claim: str = Field("scope", description="The claim that holds the scopes, as a text or a list.")
+    caller_claim: str = Field("sub", description="The claim with the name of the caller.")
+    scopes_claim: str = Field("scope", description="The claim with the scopes, as a string or a list.")
     keys_origin: Endpoint | None = Field(
-        None, description="Where the issuer keeps its keys, if that is not where it is itself."
+        None, description="The origin of the issuer's keys (`jwks_uri`), if it is not that of the issuer."
     )
     plain_http: bool = Field(
-        default=False, description="Whether it may be `http://`, which anybody on the way can change."
+        default=False,
+        description="Allow `http://` for the issuer. Anybody on the network path can then change its answers.",
     )
 
     @model_validator(mode="after")
     def _is_private(self) -> Self:
         addresses = (self.issuer, self.keys_origin or self.issuer)
         if not self.plain_http and any(not origin_of(address).startswith("https://") for address in addresses):
-            raise ValueError("an address is not https://; where that is meant, set plain_http = true")
+            raise ValueError("a URL is not https://; if that is intended, set plain_http = true")
         return self
 
 
 class LedgerSettings(Section):
-    """What the ledger keeps, and how it finds out what nobody told."""
+    """The ledger: how long it keeps records, and when it reads jobs to settle unknown outcomes."""
 
-    idempotency_hours: float = Field(72.0, gt=0, le=8_760, description="How long an idempotency key is kept, in hours.")
+    idempotency_hours: float = Field(72.0, gt=0, le=8_760, description="Hours for which an idempotency key is kept.")
     retention_days: int | None = Field(
         None,
         ge=1,
         le=36_500,
-        description="How long settled job actions are kept at least, in days; for ever where it is left out. "
-        "What is unsettled is never deleted.",
+        description="Days for which settled job actions are kept at least. Default: no limit. Unsettled job actions "
+        "are never deleted.",
     )
     confirm_seconds: tuple[Seconds, ...] = Field(
         (0.5, 2.0, 5.0, 15.0),
         min_length=1,
-        description="When the job is read to learn what came of an action whose outcome is unknown, in seconds after "
-        "that was noticed. What the job does not show so long after the action was sent as the last of them says was "
-        "not carried out.",
+        description="Times at which the job of an action with an unknown outcome is read, in seconds after the outcome "
+        "became unknown. If the job still shows no change when the last of these times has passed since the action was "
+        "sent, the action counts as not carried out.",
     )
     repeat_seconds: Seconds = Field(
-        60.0, description="How often the job is read afterwards where it does not tell, in seconds."
+        60.0, description="Seconds between further reads of the job, if it does not show the outcome."
     )
     give_up_seconds: Seconds = Field(
-        3_600.0, description="How long after the outcome became doubtful the job is read no more, in seconds."
+        3_600.0, description="Seconds after the outcome became unknown, after which the job is not read any more."
     )
 
     @model_validator(mode="after")
     def _keys_end_before_records(self) -> Self:
         if self.retention_days is not None and self.retention_days * 24 < self.idempotency_hours:
-            raise ValueError("retention_days is shorter than idempotency_hours: a key would outlive its record")
+            raise ValueError(
+                "retention_days must not be shorter than idempotency_hours: a key would outlive its record"
+            )
         return self
 
 
 class Environment(EnvSettingsSource):
-    """The variables of the environment. One that should be JSON and is not is a mistake like any other."""
+    """The environment variables. Invalid JSON is reported like any other mistake."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """A table or a list; the text as it is where it is no JSON."""
+        """Return a table or a list; or the text unchanged if it is not JSON."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -356,34 +368,36 @@ class Environment(EnvSettingsSource):
 def _webhook(value: Reference) -> Reference:
     address = _address(value.get_secret_value())
     if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
-        raise ValueError("is not https://, and not on this machine")
+        raise ValueError("is neither https:// nor on a loopback address")
     return value
 
 
 class CheckpointSettings(Section):
-    """The signed statements of where the ledger stands."""
+    """Checkpoints: signed statements of the state of the ledger."""
 
-    enabled: bool = Field(default=True, description="Whether checkpoints are written.")
+    enabled: bool = Field(default=True, description="Write checkpoints.")
     file: Path | None = Field(
         None,
-        description="The file that they are added to. Where it is left out, `checkpoints.txt` in the state folder, or "
-        "`checkpoints-<hash of its address>.txt` where there is a `database_url`.",
+        description="The file to which checkpoints are appended. Default: `checkpoints.txt` in the state folder; with "
+        "`database_url`, `checkpoints-<hash of its address>.txt`.",
     )
     key: Secret | None = Field(
         None,
-        description="The private key that signs them, as `openssl genpkey -algorithm ed25519` makes it. Where it is "
-        "left out, `checkpoint.key` in the state folder, which is made when it is first needed. Gateways that share a "
-        "database should share the key.",
+        description="The Ed25519 private key that signs checkpoints, as made by `openssl genpkey -algorithm ed25519`. "
+        "Default: `checkpoint.key` in the state folder, made when first needed. Gateways that share a database should "
+        "share the key.",
     )
-    seconds: float = Field(3_600.0, gt=0, description="How often one is written, in seconds, where anything changed.")
-    log: bool = Field(default=False, description="Whether each is logged too.")
+    seconds: float = Field(
+        3_600.0, gt=0, description="Seconds between checkpoints. None is written if nothing changed."
+    )
+    log: bool = Field(default=False, description="Log each checkpoint too.")
     webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
-        None, description="An address that each is sent to (POST, text/plain)."
+        None, description="A URL to which each checkpoint is sent (`POST`, `text/plain`)."
     )
 
 
 class Settings(BaseSettings):
-    """Everything that can be set."""
+    """All settings."""
 
     model_config = SettingsConfigDict(
         env_prefix="JOBGATE_",
@@ -402,44 +416,44 @@ class Settings(BaseSettings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     state_folder: Path | None = Field(
         None,
-        description="Where the ledger is kept, in a SQLite database, unless there is a `database_url`. Where it is "
-        "left out, a folder of the user's (`~/.local/state/jobgate` on Linux; a user without a home folder has to set "
-        "it), or beside the sandbox a temporary one.",
+        description="The folder of the ledger's SQLite database, if `database_url` is not set. Default: the state "
+        "folder of the user (`~/.local/state/jobgate` on Linux; without a home folder it must be set); with the "
+        "sandbox, a temporary folder.",
     )
     database_url: Database | None = Field(
         None,
-        description="A database to keep the ledger in, such as postgresql://user:password@host/jobgate. "
-        "Several gateways may share one.",
+        description="The database of the ledger, such as postgresql://user:password@host/jobgate. Several gateways can "
+        "share it.",
     )
     api_key: ApiKey | None = Field(
         None,
-        description="A key that may do everything, where one caller is enough. `jobgate keys create` makes others.",
+        description="An API key with all scopes, if one caller is enough. `jobgate keys create` makes others.",
     )
     access_key: AccessSecret | None = Field(
         None,
-        description="The access key, in Base64, of whoever has `api_key`, for clients of vendors whose client id is "
-        "then `default`.",
+        description="The access key that belongs to `api_key`, in Base64, for the vendors' own clients. Their client "
+        "id is `default`.",
     )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None
     rate_limit: QuotaSettings | Literal["none"] = Field(
         QuotaSettings(requests=10_000, seconds=10),
-        description="How many requests one caller may send to one worker, as in `{ requests = 1000, seconds = 10 }`, "
-        "or `none` for no limit.",
+        description="The rate limit of each caller at each worker, as in `{ requests = 1000, seconds = 10 }`, or "
+        "`none` for no limit.",
     )
     vendor_seconds: float = Field(
         10.0,
         gt=0,
         le=300,
-        description="How long all calls to a vendor for one request may take, in seconds. A client can ask for less "
-        "with `Request-Timeout`.",
+        description="Seconds for all calls to a vendor that belong to one request. A client can ask for less with "
+        "`Request-Timeout`.",
     )
     policy: Policy = Policy()
     connections: dict[Name, ConnectionSettings] = Field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[Reference, ...]:
-        """Every secret."""
+        """Every secret in the settings. A database URL is one only if it can contain a password."""
         found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key, self.checkpoints.webhook]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         for connection in self.connections.values():
@@ -450,7 +464,7 @@ class Settings(BaseSettings):
 
     @property
     def has_ledger(self) -> bool:
-        """Whether they say where the ledger is."""
+        """True if the settings say where the ledger is kept."""
         return self.database_url is not None or self.state_folder is not None
 
     @classmethod
@@ -462,22 +476,22 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings names it
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments before the environment before the file."""
+        """The sources by priority: arguments, environment, file."""
         return init_settings, Environment(settings_cls), TomlConfigSettingsSource(settings_cls, cls.file)
 
 
 def load(file: Path | None = None, options: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings; `options` of a command are members of `[server]` and win. None leaves one as it is.
+    """Read the settings. `options` of a command replace members of `[server]`, except where they are None.
 
     Raises ConfigurationError, which lists every mistake.
     """
-    from gateway.settings.reading import read  # noqa: PLC0415 - it knows the models above
+    from gateway.settings.reading import read  # noqa: PLC0415 - an import at the top would be circular
 
     return read(file, options or {}).good()
 
 
 def shown(value: object) -> Any:
-    """Settings as they may be shown: a secret as the reference to it, or not at all. What is not set is left out."""
+    """Settings without secrets: a secret is shown as its reference, or redacted. Unset values are left out."""
     if isinstance(value, BaseModel):
         members = {name: shown(getattr(value, name)) for name in type(value).model_fields}
         return {name: each for name, each in members.items() if each is not None}
@@ -493,12 +507,12 @@ def shown(value: object) -> Any:
 
 
 _QUERY = re.compile(r"\A(https?://[^?]*)\?.*", re.DOTALL)
-"""An address with a query, in which a key may stand."""
+"""A URL with a query, which can contain a key."""
 
 
 def with_server(settings: Settings, **given: object) -> Settings:
-    """The settings with some of `[server]` replaced; None leaves one as it is. Raises ConfigurationError."""
-    from gateway.settings.reading import with_options  # noqa: PLC0415 - it knows the models above
+    """The settings with members of `[server]` replaced, except by None. Raises ConfigurationError."""
+    from gateway.settings.reading import with_options  # noqa: PLC0415 - an import at the top would be circular
 
     changed, mistakes = with_options(settings, given)
     if mistakes:

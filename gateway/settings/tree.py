@@ -1,4 +1,4 @@
-"""The tree of settings as its models declare it: which keys there are, and which of them a mistake is at."""
+"""The tree of settings, as the models declare it: all keys, and the key of each mistake."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic import BaseModel
 from gateway.settings.settings import Settings
 
 KEY_OF_TABLE = "[key]"
-"""How pydantic marks that the mistake is a name that the user has chosen, and not what stands under it."""
+"""Pydantic's mark for a mistake in a key of a table, in contrast to its value."""
 
 
 def located(place: Sequence[int | str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The key at which pydantic found a mistake, as users write it, and the names that stand beside it in the tree.
+    """The key of a mistake, as users write it, and the names beside it in its section.
 
-    Pydantic puts among the keys which choice of a union it has tried.
+    Pydantic's location also names the member of a union that it tried; that part is left out.
     """
     path: list[str] = []
     here: list[Any] = [Settings]
@@ -44,7 +44,7 @@ def located(place: Sequence[int | str]) -> tuple[tuple[str, ...], tuple[str, ...
 
 @cache
 def keys() -> tuple[str, ...]:
-    """Every key that can be set, but for those below names that the user chooses: `server.port`."""
+    """Every key, such as `server.port`, except those below names that users choose."""
     return tuple(_keys(Settings, ""))
 
 
@@ -57,7 +57,7 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _choices(annotation: Any) -> list[Any]:
-    """The types of which a value can be."""
+    """The possible types of a value: the members of a union, without `Annotated`."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _choices(arguments[0])
@@ -67,7 +67,7 @@ def _choices(annotation: Any) -> list[Any]:
 
 
 def _items(annotation: Any) -> list[Any]:
-    """The types of what is in a table or a list."""
+    """The possible types of the items of a table or a list."""
     arguments = get_args(annotation)
     if get_origin(annotation) is dict:
         return _choices(arguments[1])
@@ -75,7 +75,7 @@ def _items(annotation: Any) -> list[Any]:
 
 
 def _tags(model: type[BaseModel]) -> set[str]:
-    """How pydantic names a model that is a choice of a union."""
+    """Pydantic's names for a model as the member of a union."""
     kind = model.model_fields.get("kind")
     return {model.__name__, *(get_args(kind.annotation) if kind else ())}
 

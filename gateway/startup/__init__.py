@@ -1,1 +1,1 @@
-"""From settings to a gateway that serves: checks, the sandbox beside it, the greeting."""
+"""From settings to a running gateway: checks, the sandbox, the start banner."""

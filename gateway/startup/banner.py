@@ -1,4 +1,4 @@
-"""What `jobgate serve` prints when it is ready: what runs, where, and what to try first."""
+"""The banner of `jobgate serve`: URLs, settings, connections, and first requests to try."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.specs.native import base_path
 
 @dataclass(frozen=True)
 class SandboxLines:
-    """What there is to say where the sandbox runs too. The keys are for development, and meant to be seen."""
+    """The sandbox's part of the banner. Its keys are for development, and are meant to be shown."""
 
     url: str
     key: str
@@ -26,7 +26,7 @@ class SandboxLines:
 
 @dataclass(frozen=True)
 class Used:
-    """Where the settings come from, and where the ledger is kept."""
+    """The sources of the settings, the place of the ledger, and the sandbox if it runs."""
 
     settings: str
     ledger: str
@@ -35,7 +35,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Banner:
-    """The text at the start. `trust` is the certificate that clients need."""
+    """The banner. `trust` is the file of a self-signed certificate, which clients need."""
 
     url: str
     used: Used
@@ -43,7 +43,7 @@ class Banner:
     trust: str | None = None
 
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -54,21 +54,21 @@ class Banner:
         yield f"  Settings        {self.used.settings}"
         yield f"  Ledger          {self.used.ledger}"
         if self.trust is not None:
-            yield f"  Certificate     {self.trust} (deleted at the end)"
+            yield f"  Certificate     {self.trust} (deleted at exit)"
         if sandbox is not None:
             yield f"  API key         {sandbox.key}"
-            yield f"  Access key      {sandbox.access_key} (of the client {DEFAULT_CALLER})"
+            yield f"  Access key      {sandbox.access_key} (client id: {DEFAULT_CALLER})"
             yield f"  Sandbox         {sandbox.url} (control API: /control)"
         yield from self._connections()
         if sandbox is not None:
-            yield "\nTry one of each documented operation:\n"
+            yield "\nTry a request of each documented operation:\n"
             for connection in self.directory.connections.values():
                 yield from self._curls(connection, sandbox.key)
         yield "Press Ctrl+C to stop.\n"
 
     def _connections(self) -> Iterator[str]:
         connections = self.directory.connections.values()
-        yield "\n  Connections" if connections else "\n  There is no connection to a vendor in the settings yet."
+        yield "\n  Connections" if connections else "\n  The settings have no connection to a vendor yet."
         wide = max((len(each.name) for each in connections), default=0) + 2
         for connection in connections:
             yield f"    {connection.name:<{max(20, wide)}}{connection.vendor.name:<26}{connection.endpoint}"
@@ -84,14 +84,14 @@ class Banner:
             yield f"  {curl(self.url, key, connection.name, job_action, self.trust)}\n"
 
 
-def sandbox_greeting(url: str, endpoints: Iterable[str]) -> str:
-    """What `jobgate sandbox` prints when it is ready."""
+def sandbox_banner(url: str, endpoints: Iterable[str]) -> str:
+    """The banner of `jobgate sandbox`."""
     lines = ["", "The Jobgate sandbox is ready.", "", *(f"  {url}{endpoint}" for endpoint in endpoints), ""]
     return "\n".join([*lines, f"  Control API     {url}/control/vendors", "", "Press Ctrl+C to stop.", ""])
 
 
 def curl(url: str, key: str, connection: str, job_action: JobAction, trust: str | None = None) -> str:
-    """A curl line that performs a job action."""
+    """A curl command for a job action."""
     trusting = f" --cacert {shlex.quote(trust)}" if trust else ""
     lines = [f"curl -X POST{trusting} -H 'Authorization: Bearer {key}'"]
     if job_action.parameters:

@@ -1,4 +1,4 @@
-"""Settings that a gateway would not start with: one set of rules, for `serve`, `config check` and a reload alike."""
+"""The rules for settings with which a gateway can start, for `serve`, `config check` and reloads alike."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from gateway.settings.settings import ConfigurationError, Settings
 
 SANDBOX_KEY = "only-for-trying-out"
 SANDBOX_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
-"""The key and the access key of the documentation, for the sandbox; the second is the first in Base64."""
+"""The API key and the access key in the documentation, for the sandbox only. The second is the first in Base64."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Settings that are looked at, and what they are for. `wrong`: the sections that have mistakes already."""
+    """Settings under check, and their purpose. `wrong` has the sections with known mistakes."""
 
     file: Path | None
     settings: Settings
@@ -49,9 +49,9 @@ def checked(
     is_sandbox: bool = False,
     is_offline: bool = False,
 ) -> Settings:
-    """The settings, where a gateway can start with them. Raises ConfigurationError, which lists every mistake.
+    """Read and check the settings. Raises ConfigurationError, which lists every mistake.
 
-    Offline the ledger is left out: its database may be one that only the gateway's machine can reach.
+    Offline, the ledger is not checked: perhaps only the gateway's machine can reach its database.
     """
     reading = read(file, options)
     refuse(file, mistakes_in(reading, catalogue, is_sandbox=is_sandbox, is_offline=is_offline))
@@ -59,7 +59,7 @@ def checked(
 
 
 def mistakes_in(reading: Reading, catalogue: Catalogue, *, is_sandbox: bool, is_offline: bool) -> list[str]:
-    """Every mistake in settings that were read, each with how to mend it; of one key the first that was found."""
+    """All mistakes in the settings, each with its remedy. Of several at one key, only the first is reported."""
     found = list(reading.mistakes)
     keys = {_key(each) for each in found}
     wrong = frozenset(each.partition(".")[0] for each in keys)
@@ -70,51 +70,51 @@ def mistakes_in(reading: Reading, catalogue: Catalogue, *, is_sandbox: bool, is_
 
 
 def warnings_of(settings: Settings) -> Iterator[str]:
-    """What a gateway starts with, although it is probably not meant."""
+    """Yield a warning for each valid setting that is probably a mistake."""
     for name, caller in settings.callers.items():
         for warning in scope_warnings(caller.scopes, settings.connections):
             yield f"callers.{name}.scopes: {warning}"
 
 
 def _key(mistake: str) -> str:
-    """The key at which a mistake is."""
+    """The key of a mistake."""
     return mistake.partition(":")[0].partition(" ")[0]
 
 
 def connections_can_work(subject: Subject) -> Iterator[str]:
-    """A mistake for each connection that the vendors' documents, or its secret, show to be wrong."""
+    """Yield a mistake for each connection that contradicts its vendor's document, or whose secret is unusable."""
     for name, each in subject.settings.connections.items():
         alone = subject.settings.model_copy(update={"connections": {name: each}})
-        yield from _refusals(partial(Gateway, alone, subject.catalogue, ledger=MemoryLedger()))
+        yield from _mistake_of(partial(Gateway, alone, subject.catalogue, ledger=MemoryLedger()))
 
 
 def scopes_are_known(subject: Subject) -> Iterator[str]:
-    """A mistake for each scope that there is not."""
+    """Yield a mistake for each unknown scope."""
     for name, caller in subject.settings.callers.items():
         for number, scope in enumerate(caller.scopes):
             yield from (f"callers.{name}.scopes.{number}: {each}" for each in scope_mistakes([scope]))
 
 
 def secrets_are_private(subject: Subject) -> Iterator[str]:
-    """A mistake where everybody may read the secrets in the file."""
+    """Yield a mistake if every user can read a file with secrets."""
     if subject.file is not None:
-        yield from _refusals(partial(refuse_to_be_read, subject.file, subject.settings))
+        yield from _mistake_of(partial(require_private_file, subject.file, subject.settings))
 
 
-def callers_are_those_who_should(subject: Subject) -> Iterator[str]:
-    """A mistake where anybody could call, or read the keys on their way."""
-    yield from _refusals(partial(refuse_to_be_open, subject.settings, is_sandbox=subject.is_sandbox))
+def access_is_protected(subject: Subject) -> Iterator[str]:
+    """Yield a mistake if keys would travel without TLS, or are public."""
+    yield from _mistake_of(partial(require_protected_access, subject.settings, is_sandbox=subject.is_sandbox))
 
 
 def certificate_can_be_used(subject: Subject) -> Iterator[str]:
-    """A mistake where the certificate or its key is none, or cannot be read."""
+    """Yield a mistake if the certificate or its key is invalid or unreadable."""
     served = subject.settings.server
     if served.tls_cert is not None and served.tls_key is not None:
-        yield from _refusals(partial(refuse_a_useless_certificate, served.tls_cert, served.tls_key))
+        yield from _mistake_of(partial(require_usable_certificate, served.tls_cert, served.tls_key))
 
 
-def address_is_this_machines(subject: Subject) -> Iterator[str]:
-    """A mistake where nothing can listen on the address, whatever the port."""
+def address_is_local(subject: Subject) -> Iterator[str]:
+    """Yield a mistake if no port of the address can be listened on."""
     try:
         listen(subject.settings.server.host, 0).close()
     except OSError as error:
@@ -122,7 +122,7 @@ def address_is_this_machines(subject: Subject) -> Iterator[str]:
 
 
 def ledger_can_be_used(subject: Subject) -> Iterator[str]:
-    """A mistake where the ledger cannot be opened, or there is nobody who could call. Nothing is made or changed."""
+    """Yield a mistake if the ledger cannot be opened, or there is no caller. Nothing is created or changed."""
     settings = subject.settings
     if subject.is_offline or (subject.is_sandbox and not settings.has_ledger):
         return
@@ -143,16 +143,16 @@ def ledger_can_be_used(subject: Subject) -> Iterator[str]:
 
 def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
     if database.file is not None and not database.exists and not _can_be_made(database.file):
-        yield f"the ledger's file {database.file} cannot be made. Set state_folder to a folder that can be written."
+        yield f"the ledger's file {database.file} cannot be made. Set state_folder to a writable folder."
     with failures_named(Outcome.NOT_SENT):
         version = database.version() if database.exists else None
     is_readable = version in {None, head()}
     if is_readable and not subject.is_sandbox and not subject.wrong & {"api_key", "callers", "openid"}:
-        yield from _refusals(partial(refuse_to_be_shut, subject.settings, database if version else None))
+        yield from _mistake_of(partial(require_a_caller, subject.settings, database if version else None))
 
 
 def _can_be_made(file: Path) -> bool:
-    """Whether this user may make a file, and the folders that it is in."""
+    """True if this user can create a file and its folders."""
     there = next(each for each in file.absolute().parents if each.exists())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
@@ -162,70 +162,68 @@ RULES: tuple[Rule, ...] = (
     connections_can_work,
     scopes_are_known,
     secrets_are_private,
-    callers_are_those_who_should,
+    access_is_protected,
     certificate_can_be_used,
-    address_is_this_machines,
+    address_is_local,
     ledger_can_be_used,
 )
-"""What is looked at, in the order in which mistakes are told."""
+"""All rules, in the order in which mistakes are reported."""
 
 
-def _refusals(attempt: Callable[[], object]) -> Iterator[str]:
-    """The mistake for which something is refused, if it is."""
+def _mistake_of(attempt: Callable[[], object]) -> Iterator[str]:
+    """Yield the mistake that an attempt raises, if any."""
     try:
         attempt()
     except ConfigurationError as error:
         yield str(error)
 
 
-def refuse_to_be_read(file: Path, settings: Settings) -> None:
-    """See that the secrets in a file of settings are its owner's. Raises ConfigurationError, with how to mend it."""
+def require_private_file(file: Path, settings: Settings) -> None:
+    """Raise ConfigurationError if every user can read a settings file that contains secrets."""
     if not file.stat().st_mode & stat.S_IROTH:
         return
     text = file.read_text("utf-8")
     if any(secret.get_secret_value() in text for secret in settings.secrets if secret.written is None):
         raise ConfigurationError(
-            f"{file}: it holds secrets, and everybody on this machine can read it. chmod 600 {file}; or write "
+            f"{file}: contains secrets, and every user of this machine can read it. Run chmod 600 {file}, or write "
             "references such as env:NAME."
         )
 
 
-def refuse_to_be_open(settings: Settings, *, is_sandbox: bool = False) -> None:
-    """See that only those can call who should. Raises ConfigurationError, which says how to mend it."""
+def require_protected_access(settings: Settings, *, is_sandbox: bool = False) -> None:
+    """Raise ConfigurationError without HTTPS on an address that is not loopback, or with a public API key."""
     served = settings.server
     if not (is_loopback(served.host) or served.is_https or served.plain_http):
         raise ConfigurationError(
-            f"server.host: {served.host} is not this machine's own address, and without https anybody on the way could "
-            "read the keys. Set tls_cert and tls_key; or, behind a proxy that is https, plain_http = true."
+            f"server.host: {served.host} is not a loopback address, and without HTTPS anybody on the network path "
+            "could read the keys. Set tls_cert and tls_key; or plain_http = true, behind a proxy that terminates TLS."
         )
     for secret in () if is_sandbox else settings.secrets:
         if (known := secret.get_secret_value()) in {SANDBOX_KEY, SANDBOX_ACCESS_KEY}:
             raise ConfigurationError(
-                f"{known} is the documentation's key, so everybody knows it; `jobgate keys create` makes one."
+                f"{known} is the key in the documentation, so everybody knows it; make one with `jobgate keys create`."
             )
 
 
-def refuse_to_be_shut(settings: Settings, database: Database | None) -> None:
-    """See that somebody can call, by the settings or a key in a database. Raises ConfigurationError, with the mend."""
+def require_a_caller(settings: Settings, database: Database | None) -> None:
+    """Raise ConfigurationError if neither the settings nor the database have a valid caller."""
     if settings.api_key or settings.callers or settings.openid:
         return
     now = SystemClock().now()
     if database is None or not any(key.is_good(now) for key in KeyStore(database).all()):
         raise ConfigurationError(
-            "There is no API key, so nobody could call. `jobgate keys create NAME --scope '*'` makes one; or set "
+            "There is no API key, so nobody could call. Make one with `jobgate keys create NAME --scope '*'`, or set "
             "`api_key`, `callers` or `openid`."
         )
 
 
-def refuse_a_useless_certificate(chain: Path, key: Path) -> None:
-    """See that certificate and key can be used. Raises ConfigurationError, which says how to mend it."""
+def require_usable_certificate(chain: Path, key: Path) -> None:
+    """Raise ConfigurationError if certificate and key cannot be used together, or every user can read the key."""
     try:
         if key.stat().st_mode & stat.S_IROTH:
-            raise ConfigurationError(f"server.tls_key: everybody on this machine can read it; chmod 600 {key}")
+            raise ConfigurationError(f"server.tls_key: every user of this machine can read it. Run chmod 600 {key}.")
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
     except ssl.SSLError as error:
-        raise ConfigurationError(
-            f"server.tls_cert, tls_key: they are no certificate with its key: {error.reason}"
-        ) from None
+        raise ConfigurationError(f"server.tls_cert, tls_key: not a certificate with its key: {error.reason}") from None
     except OSError as error:
         raise ConfigurationError(f"server.tls_cert, tls_key: {error.filename or chain} cannot be read") from None

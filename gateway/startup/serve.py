@@ -1,4 +1,4 @@
-"""A gateway and its sandbox, wired together and running: for `jobgate serve`, the demonstration and the tests."""
+"""Run a gateway, with or without its sandbox: for `jobgate serve`, the demo and the tests."""
 
 from __future__ import annotations
 
@@ -24,8 +24,17 @@ from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.connections import Vendor
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.security.keys import new_access_secret, new_key
-from gateway.serving.listening import HOST, ServerOptions, address, doors, in_background, listen, server, supervisor
-from gateway.serving.reloading import Reloadable, refuse_what_is_fixed
+from gateway.serving.listening import (
+    HOST,
+    ServerOptions,
+    accepting_sockets,
+    address,
+    in_background,
+    listen,
+    server,
+    supervisor,
+)
+from gateway.serving.reloading import Reloadable, require_unchanged_fixed_settings
 from gateway.serving.supervisor import Patience
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
@@ -39,8 +48,8 @@ from gateway.settings.settings import (
     load,
     with_server,
 )
-from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_greeting
-from gateway.startup.checks import checked, refuse_a_useless_certificate, refuse_to_be_shut, warnings_of
+from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_banner
+from gateway.startup.checks import checked, require_a_caller, require_usable_certificate, warnings_of
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox, SandboxServer
@@ -48,12 +57,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_FILES = 65_536
-"""Open connections and files of one process."""
+"""Most open connections and files of one process."""
 
 
 @dataclass(frozen=True)
 class SandboxKeys:
-    """The keys of whoever tries a gateway with its sandbox."""
+    """The API key and the access key of a gateway with its sandbox."""
 
     api_key: SecretStr
     access_key: SecretStr
@@ -64,13 +73,13 @@ class SandboxKeys:
 
     @property
     def shown(self) -> tuple[str, str]:
-        """Both as text: they are meant to be seen."""
+        """Both keys as text. They are meant to be shown."""
         return self.api_key.get_secret_value(), self.access_key.get_secret_value()
 
 
 @dataclass(frozen=True)
 class Running:
-    """A gateway and its sandbox, running."""
+    """A running gateway and its sandbox."""
 
     url: str
     api_key: str
@@ -88,9 +97,10 @@ def running(
     certificate: Certificate | None = None,
     catalogue: Catalogue | None = None,
 ) -> Iterator[Running]:
-    """A gateway with the sandbox of every installed vendor, on loopback, until the block ends, and its ledger with it.
+    """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment. With a certificate it is https. A catalogue that is loaded is not loaded again.
+    Settings come from the environment. The ledger is temporary, unless the settings have one. With a certificate, the
+    gateway serves HTTPS. Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
@@ -102,28 +112,28 @@ def running(
 
 @dataclass(frozen=True)
 class Source:
-    """Where settings come from: a file, the environment, and the options of the command. It can be read again."""
+    """The source of the settings: a file, the environment, and the options of the command. It can be read again."""
 
     file: Path | None = None
     options: Mapping[str, object] = field(default_factory=dict)
 
     def read(self) -> Settings:
-        """The settings as they are now. Raises ConfigurationError."""
+        """Read the settings. Raises ConfigurationError."""
         return load(self.file, self.options)
 
     def checked(self, catalogue: Catalogue, *, is_sandbox: bool) -> Settings:
-        """The settings as they are now, where a gateway can start with them. Raises ConfigurationError."""
+        """Read the settings and check that a gateway can start with them. Raises ConfigurationError."""
         return checked(self.file, self.options, catalogue, is_sandbox=is_sandbox)
 
     def checked_again(self, catalogue: Catalogue) -> Settings:
-        """The same while it is served: its ledger, which cannot change then, is in use. Raises ConfigurationError."""
+        """Read and check the settings for a reload, without the ledger, which is in use. Raises ConfigurationError."""
         return checked(self.file, self.options, catalogue, is_offline=True)
 
 
 def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: bool = False) -> None:
-    """Serve in the foreground until told to stop. `sandbox_port` None: without the simulators.
+    """Serve in the foreground until told to stop; without simulators if `sandbox_port` is None.
 
-    Unless `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
+    Without `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
     """
     log_to_terminal()
     catalogue = Catalogue.load()
@@ -141,14 +151,14 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
                 kept.api_key or SecretStr(new_key().text), kept.access_key or SecretStr(new_access_secret())
             )
             wired = with_sandbox(keys.given_to(kept), catalogue.vendors, sandbox)
-            ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at the end)")
+            ledger = database_of(kept).name + ("" if settings.has_ledger else " (deleted at exit)")
             accept_ledger(wired, is_asked=accept_restored_ledger)
             _serve(wired, catalogue, listening, None, Used(used, ledger, SandboxLines(sandbox.url, *keys.shown)))
 
 
 @contextmanager
 def with_ledger(settings: Settings) -> Iterator[Settings]:
-    """The settings with a ledger that is deleted at the end of the block, unless they say where it is kept."""
+    """Add a temporary ledger to the settings, deleted after the block, unless they have one."""
     if settings.has_ledger:
         yield settings
         return
@@ -161,30 +171,30 @@ def serve_sandbox(port: int) -> None:
     log_to_terminal()
     sandbox = sandbox_of(Catalogue.load())
     with listen(HOST, port) as listening:
-        greeting = sandbox_greeting(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
-        server(sandbox, ServerOptions(access_log=True, greeting=greeting)).run(sockets=[listening])
+        banner = sandbox_banner(address(listening), [vendor.endpoint for vendor in sandbox.vendors.values()])
+        server(sandbox, ServerOptions(access_log=True, banner=banner)).run(sockets=[listening])
 
 
 def simulators(catalogue: Catalogue, port: int = 0) -> SandboxServer:
-    """The simulators of every installed vendor, as a context manager that runs them."""
+    """A server for the simulators of all installed vendors, as a context manager."""
     from gateway.sandbox.server import SandboxServer
 
     return SandboxServer(sandbox_of(catalogue), port)
 
 
 def sandbox_of(catalogue: Catalogue) -> Sandbox:
-    """The simulators of every installed vendor, as one application."""
+    """The simulators of all installed vendors, as one ASGI application."""
     from gateway.sandbox.server import Sandbox
 
     return Sandbox({name: (vendor.adapter, vendor.specification) for name, vendor in catalogue.vendors.items()})
 
 
 def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: SandboxServer) -> Settings:
-    """The settings for development: a connection to each vendor's simulator, and every reply checked."""
+    """The settings with a connection to each simulator, and with response validation. Raises ConfigurationError."""
     simulated = {sandbox_name(name, vendors): sandbox_connection(vendor, sandbox) for name, vendor in vendors.items()}
     taken = simulated.keys() & settings.connections.keys()
     if taken:
-        raise ConfigurationError(f"connections.{min(taken)}: the sandbox has a connection of this name. Rename yours.")
+        raise ConfigurationError(f"connections.{min(taken)}: the sandbox uses this name too. Rename the connection.")
     checked = settings.server.response_validation or ResponseValidation.REFUSE
     return with_server(settings, response_validation=checked).model_copy(
         update={"connections": {**settings.connections, **simulated}}
@@ -192,14 +202,14 @@ def with_sandbox(settings: Settings, vendors: Mapping[str, Vendor], sandbox: San
 
 
 def sandbox_name(vendor: str, vendors: Iterable[str]) -> str:
-    """What the connection to a vendor's simulator is called: `azure-sandbox`, or its whole name where two begin so."""
+    """The name of the connection to a simulator: `azure-sandbox`, or with the whole vendor name if two begin alike."""
     first = vendor.split("-", 1)[0]
     alike = [name for name in vendors if name.split("-", 1)[0] == first]
     return f"{first if len(alike) == 1 else vendor}-sandbox"
 
 
 def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSettings:
-    """The connection to a vendor's simulator, by the first security scheme that the vendor's document requires."""
+    """The connection to a simulator, with the first security scheme of the vendor's document."""
     scheme = next(iter(vendor.specification.api.document.content["security"][0]))
     credentials = sandbox.credentials(vendor.name)
     authentication: SignedAuthentication | ClientCredentialsAuthentication
@@ -223,7 +233,7 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
 
 
 def log_to_terminal() -> None:
-    """Log as people read it. What Connexion, uvicorn and Alembic remark on the side says nothing new."""
+    """Log to the terminal, without routine messages of Connexion, uvicorn and Alembic."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("connexion").setLevel(logging.ERROR)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -231,7 +241,7 @@ def log_to_terminal() -> None:
 
 
 def application(settings: Settings, source: Source | None) -> Application:
-    """The gateway's application, in a process of its own, by the settings as they are now."""
+    """Make the gateway's ASGI application in a worker process, from the current settings."""
     log_to_terminal()
     made = Gateway(settings if source is None else source.read(), Catalogue.load()).application
     settle_in()
@@ -239,17 +249,17 @@ def application(settings: Settings, source: Source | None) -> Application:
 
 
 def accept_ledger(settings: Settings, *, is_asked: bool) -> None:
-    """Use the ledger as it is, whatever its checkpoints say, where that is asked for. Raises ConfigurationError."""
+    """Accept a restored ledger, if asked to. Raises ConfigurationError."""
     if is_asked:
         prepare_database(settings, accept_restored_ledger=True)
 
 
 def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> None:
-    """Bring the ledger's tables up to date before anything is served. Raises ConfigurationError."""
+    """Migrate the ledger, and compare it with its checkpoints, before serving. Raises ConfigurationError."""
     database = database_of(settings)
     try:
         database.migrate()
-        refuse_to_be_shut(settings, database)
+        require_a_caller(settings, database)
         checkpoints = checkpoints_of(settings, database, SystemClock())
         if checkpoints is not None and accept_restored_ledger:
             checkpoints.accept()
@@ -264,24 +274,24 @@ def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False
 
 
 def settle_in() -> None:
-    """Make this process one that serves and nothing else.
+    """Tune this process for serving.
 
-    Python's garbage collector is told that what is there now stays (some hundred thousand objects: documents, schemas,
-    modules), and to look less often for what does not, since most requests leave no cycles behind. And as many
-    connections may be open as the system lets a process have, where the usual number is for a program of its user's.
+    The garbage collector ignores all current objects, which stay (some hundred thousand: documents, schemas, modules),
+    and runs less often, since most requests leave no reference cycles. The limit of open files, which defaults to the
+    needs of a desktop program, is raised to the maximum of the system.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = MOST_FILES if most == resource.RLIM_INFINITY else min(MOST_FILES, most)
-    with suppress(ValueError, OSError):  # some systems allow less than they say
+    with suppress(ValueError, OSError):  # some systems allow less than they report
         resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 @contextmanager
 def certificate(settings: Settings) -> Iterator[Certificate | None]:
-    """The certificate with which the gateway is served until the end of the block. Raises ConfigurationError."""
+    """The TLS certificate of the settings, for the block, or None. Raises ConfigurationError if it is unusable."""
     served = settings.server
     if served.tls_self_signed:
         with self_signed(served.host) as made:
@@ -289,7 +299,7 @@ def certificate(settings: Settings) -> Iterator[Certificate | None]:
     elif served.tls_cert is None or served.tls_key is None:
         yield None
     else:
-        refuse_a_useless_certificate(served.tls_cert, served.tls_key)
+        require_usable_certificate(served.tls_cert, served.tls_key)
         yield Certificate(served.tls_cert, served.tls_key)
 
 
@@ -300,17 +310,17 @@ def _serve(
     source: Source | None,
     used: Used,
 ) -> None:
-    """Serve a gateway of these settings, which are read again from their source when that is asked for."""
+    """Serve a gateway with these settings. A reload reads them again from their source."""
     log.info("settings: %s; ledger: %s", used.settings, used.ledger)
     make = partial(Gateway, catalogue=catalogue)
-    directory = make(settings).directory  # so that a mistake shows before anything is prepared
+    directory = make(settings).directory  # a mistake is reported before the ledger is touched
     prepare_database(settings)
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        greeting = Banner(url, used, directory, trust).text()
+        banner = Banner(url, used, directory, trust).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
-        options = ServerOptions(settings.server.access_log, settings.limits, greeting, made, patience)
+        options = ServerOptions(settings.server.access_log, settings.limits, banner, made, patience)
         if settings.server.workers > 1:
             workers = settings.server.workers
             reread = None if source is None else partial(check_again, source, settings)
@@ -319,14 +329,14 @@ def _serve(
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), options)
         settle_in()
-        served.run(sockets=doors(listening))
+        served.run(sockets=accepting_sockets(listening))
 
 
 def not_of_the_sandbox(_settings: Settings) -> Settings:
-    """The sandbox's connections are made when it starts. Raises ConfigurationError."""
-    raise ConfigurationError("a gateway with the sandbox is started anew to read its settings again")
+    """Refuse a reload, since the connections to the sandbox are made at start. Raises ConfigurationError."""
+    raise ConfigurationError("a gateway with the sandbox cannot reload its settings. Restart it.")
 
 
 def check_again(source: Source, settings: Settings) -> None:
-    """See that the settings can be taken over by new workers. Raises ConfigurationError."""
-    refuse_what_is_fixed(settings, source.checked_again(Catalogue.load()))
+    """Check that new workers can use the current settings. Raises ConfigurationError."""
+    require_unchanged_fixed_settings(settings, source.checked_again(Catalogue.load()))

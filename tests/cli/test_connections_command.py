@@ -48,7 +48,7 @@ def test_a_connection_that_works(stack: Running, tmp_path: Path, vendor: str) ->
     said = run(tmp_path, of_sandbox(stack, vendor))
     assert (said.exit_code, said.stdout) == (
         0,
-        f"mine works: {vendor} let us in and showed 1 of its jobs.\n",
+        f"mine works: {vendor} accepted the credentials and returned 1 job.\n",
     ), said.output
     assert {each.method for each in sandbox.log() if "token" not in each.path} == {"GET"}
 

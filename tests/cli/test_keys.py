@@ -116,7 +116,7 @@ def test_a_scope_that_there_is_not_is_refused(folder: Path, scope: str, meant: s
     """An unknown scope is refused with the nearest known one, and no key is made."""
     said = run("create", "desk", "--scope", scope)
     assert said.exit_code == 1
-    assert f"{scope} is no scope; did you mean {meant}?" in said.stderr
+    assert f"{scope} is not a scope; did you mean {meant}?" in said.stderr
     assert not (folder / "ledger.db").exists()
 
 
@@ -131,15 +131,15 @@ def test_scopes_that_there_are_can_be_given(folder: Path, scope: str) -> None:
 def test_every_wrong_scope_is_told_at_once(folder: Path) -> None:
     """All wrong scopes are reported in one run."""
     said = run("create", "desk", "--scope", "job:cancel", "--scope", "jobs:red")
-    assert said.stderr.count("is no scope") == 2
+    assert said.stderr.count("is not a scope") == 2
 
 
 @pytest.mark.parametrize(
     ("scopes", "warning"),
     [
         (["jobs:cancel"], "no connection is allowed"),
-        (["connections:contoso"], "nothing may be done on the connections"),
-        (["jobs:*", "connections:contso"], "fits no connection of the settings; did you mean contoso?"),
+        (["connections:contoso"], "no scope allows anything on the connections"),
+        (["jobs:*", "connections:contso"], "matches no connection in the settings; did you mean contoso?"),
         (["jobs:*", "connections:contoso"], None),
         (["jobs:*", "connections:con*"], None),
         (["audit:read"], None),

@@ -108,7 +108,7 @@ def test_table(width: int) -> None:
     (header, *_) = (line for line in lines if line.startswith("Job"))
     rows = [line for line in lines if "→" in line]
     assert len(rows) == 12
-    assert lines[0] == "azure-job-router: the samples of its pages"
+    assert lines[0] == "azure-job-router: samples from its documentation"
     for row in rows:
         words = row.split()
         assert words[-2:] in (["200", "applied"], ["409", "rejected"], ["409", "not_sent"], ["422", "not_sent"])

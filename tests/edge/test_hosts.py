@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.domain.errors import MalformedRequest, Misdirected
-from gateway.edge.hosts import ANY_HOST, TrustedHosts, canonical_host
+from gateway.domain.urls import canonical_host
+from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.settings.settings import ServerSettings
 from tests.support.edge import Edge
 from tests.support.vendors import API_KEY

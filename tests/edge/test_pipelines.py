@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.serving.protocol import MOST_WAITING, EdgeProtocol
+from gateway.serving.protocol import MOST_READ_AHEAD, EdgeProtocol
 from tests.support.edge import CANCEL, JSON, LIMITS, MARK, Edge
 from tests.support.raw import message, read_from, read_response
 from tests.support.vendors import API_KEY
@@ -64,7 +64,7 @@ def test_what_waits_on_a_connection_is_bounded(edge: Edge) -> None:
     assert eventually(lambda: alive(EdgeProtocol) == 0)
     with without_collector(), ExitStack() as stack:
         # A piece may hold several requests; the last one that was read is not counted where it is read to its end.
-        most = CONNECTIONS * (MOST_WAITING + 2_048 // len(ASK) + 1)
+        most = CONNECTIONS * (MOST_READ_AHEAD + 2_048 // len(ASK) + 1)
         for _ in range(CONNECTIONS):
             stack.enter_context(deaf(edge, ASK * TIMES))
         edge.works()

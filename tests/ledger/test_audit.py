@@ -259,7 +259,7 @@ def test_a_file_is_not_replaced_unasked(tmp_path: Path, clock: FakeClock) -> Non
     file.write_text("an earlier export", encoding="utf-8")
     said = run(tmp_path, "export", "--output", str(file))
     assert said.exit_code == 1
-    assert f"{file} is there already" in said.stderr
+    assert f"{file} already exists" in said.stderr
     assert "--force" in said.stderr
     assert file.read_text("utf-8") == "an earlier export"
     assert run(tmp_path, "export", "--output", str(file), "--force").exit_code == 0

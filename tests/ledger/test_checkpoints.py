@@ -407,20 +407,20 @@ async def test_the_command_line_writes_and_compares(tmp_path: Path, clock: FakeC
     await ledger.close()
     said = run(tmp_path, "verify")
     assert (said.exit_code, said.stdout) == (0, "whole: 2 events in 1 segment\n")
-    assert "compared with no checkpoint" in said.stderr
+    assert "no checkpoint to compare with" in said.stderr
     said = run(tmp_path, "checkpoint")
     assert (said.exit_code, said.stdout) == (0, (tmp_path / "checkpoints.txt").read_text("utf-8").removesuffix("\n"))
     key = run(tmp_path, "key").stdout.strip()
     said = run(tmp_path, "verify")
-    assert said.stdout.startswith("whole: 2 events in 1 segment\nas 1 checkpoint have it, the newest of ")
+    assert said.stdout.startswith("whole: 2 events in 1 segment\nmatches 1 checkpoint, the newest of ")
     copy = tmp_path / "copy.txt"
     (tmp_path / "checkpoints.txt").rename(copy)
-    assert "as 1 checkpoint" in run(tmp_path, "verify", "--checkpoint", str(copy), "--key", key).stdout
-    assert "as 1 checkpoint" in run(tmp_path, "verify", "--checkpoint", str(copy)).stdout
+    assert "matches 1 checkpoint" in run(tmp_path, "verify", "--checkpoint", str(copy), "--key", key).stdout
+    assert "matches 1 checkpoint" in run(tmp_path, "verify", "--checkpoint", str(copy)).stdout
     other = str(Signer.in_file(tmp_path / "another").verifier)
     said = run(tmp_path, "verify", "--checkpoint", str(copy), "--key", other)
     assert said.exit_code == 1
-    assert "holds no checkpoint that is signed by a known key" in said.stderr
+    assert "contains no checkpoint signed by a known key" in said.stderr
     cut_back(database)
     said = run(tmp_path, "verify", "--checkpoint", str(copy))
     assert said.exit_code == 1

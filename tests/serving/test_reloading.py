@@ -180,7 +180,7 @@ BAD = {
 }
 
 
-REFUSED = "were not reloaded, and the old ones hold"
+REFUSED = "were not reloaded; the old ones stay in use"
 
 
 @pytest.mark.parametrize(("workers", "bad"), [(1, list(BAD)), *([(2, ["a mistake"])] if AT_LENGTH else [])])

@@ -24,8 +24,8 @@ from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.record import JobActionRecord
 from gateway.edge.exchange import is_stopping
 from gateway.ledger.memory import MemoryLedger
-from gateway.serving.accept_filter import is_waited_at, turn_away, turns_away
-from gateway.serving.listening import HOST, GreetingServer, ServerOptions, address, doors, listen, server
+from gateway.serving.accept_filter import attach_syn_filter, has_syn_filter, is_readable
+from gateway.serving.listening import HOST, BannerServer, ServerOptions, accepting_sockets, address, listen, server
 from gateway.settings.settings import with_server
 from tests.serving.crowd import Crowd, Tally, request
 from tests.serving.process import KEY, SECONDS, children, served
@@ -86,7 +86,7 @@ class StoppingGateway:
 
     vendor: FakeTransport
     ledger: MemoryLedger
-    serving: GreetingServer
+    serving: BannerServer
     thread: threading.Thread
     place: tuple[str, int]
 
@@ -122,7 +122,7 @@ def stopping_gateway(
     listening = listen(HOST, 0)
     serving = server(gateway.application, ServerOptions())
     serving.grace_seconds, serving.stop_seconds = grace_seconds, stop_seconds
-    thread = threading.Thread(target=serving.run, kwargs={"sockets": doors(listening)}, daemon=True)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": accepting_sockets(listening)}, daemon=True)
     host, port = address(listening).removeprefix("http://").split(":")
     thread.start()
     try:
@@ -268,17 +268,17 @@ def test_newcomers_are_turned_away_before_the_door_is_closed() -> None:
     with listen(HOST, 0) as listening, listening.dup() as copy:
         place = listening.getsockname()
         with socket.create_connection(place) as waiting:
-            turn_away(listening)
-            if not turns_away(copy):
+            attach_syn_filter(listening)
+            if not has_syn_filter(copy):
                 pytest.skip("this system cannot turn anybody away")
             with pytest.raises(TimeoutError):
                 socket.create_connection(place, timeout=0.2)
             waiting.sendall(b"x")
-            assert is_waited_at(copy)
+            assert is_readable(copy)
             taken, _ = copy.accept()
             with taken:
                 assert taken.recv(1) == b"x"
-            assert not is_waited_at(copy)
+            assert not is_readable(copy)
 
 
 @dataclass(frozen=True)

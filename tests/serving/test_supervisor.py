@@ -73,7 +73,7 @@ class Stage(Supervisor):
         for _ in range(seconds):
             if not self._stops:
                 self.beat(*beating)
-                self._look(1.0)
+                self._check(1.0)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_supervisor_that_had_no_turn_blames_nobody(stage: Stage, monkeypatch: 
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(stage, "_stop", lambda: None)
     seen: list[float] = []
-    monkeypatch.setattr(stage, "_look", seen.append)
+    monkeypatch.setattr(stage, "_check", seen.append)
     stage.run()
     assert seen == [0.25, 1.0, 1.0]
 
@@ -162,7 +162,7 @@ def test_a_reload_replaces_one_worker_after_the_other(stage: Stage, caplog: pyte
     caplog.set_level(logging.INFO)
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
-    stage._heed_signals()
+    stage._handle_signals()
     stage.wait(2, 1, 2)
     assert len(stage.started) == 3
     assert not stage.process(1).was_told
@@ -183,11 +183,11 @@ def test_a_reload_whose_workers_do_not_start_changes_nothing(stage: Stage, caplo
     caplog.set_level(logging.INFO)
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
-    stage._heed_signals()
+    stage._handle_signals()
     stage.wait(1, 1, 2)
     stage.process(3).exitcode = 3
     stage.wait(5, 1, 2)
-    assert "the settings were not reloaded: worker 3, a new one, ended with exit code 3." in caplog.text
+    assert "the settings were not reloaded: the new worker 3 ended with exit code 3." in caplog.text
     assert "the settings were reloaded" not in caplog.text
     assert not stage.process(1).was_told
     assert len(stage.started) == 3
@@ -202,9 +202,9 @@ def test_settings_that_are_no_good_replace_nobody(stage: Stage, caplog: pytest.L
     stage.check_again = refuse
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
-    stage._heed_signals()
+    stage._handle_signals()
     stage.wait(2, 1, 2)
-    assert "the settings were not reloaded, and the old ones hold: api_key: too short" in caplog.text
+    assert "the settings were not reloaded; the old ones stay in use: api_key: too short" in caplog.text
     assert len(stage.started) == 2
 
 
@@ -212,10 +212,10 @@ def test_a_slow_reload_does_not_keep_the_supervisor_from_stopping(stage: Stage) 
     """SIGTERM stops the supervisor immediately, also during a slow reload."""
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGHUP)
-    stage._heed_signals()
+    stage._handle_signals()
     stage.wait(1, 1, 2)
     stage._signals.append(signal.SIGTERM)
-    stage._heed_signals()
+    stage._handle_signals()
     assert stage._stops
 
 
@@ -249,7 +249,7 @@ def test_workers_that_cannot_start_end_the_supervisor(
     kept = {each: signal.getsignal(each) for each in supervising.SIGNALS}
     try:
         with listen(HOST, 0) as listening, pytest.raises(ServingFailed, match="ended with exit code 3"):
-            supervisor(useless, ServerOptions(greeting="never said"), 1, listening).run()
+            supervisor(useless, ServerOptions(banner="never said"), 1, listening).run()
     finally:
         for each, handler in kept.items():
             signal.signal(each, handler)

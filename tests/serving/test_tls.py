@@ -13,7 +13,7 @@ import trustme
 
 from gateway.serving.tls import self_signed
 from gateway.settings.settings import ConfigurationError, ServerSettings, Settings, with_server
-from gateway.startup.checks import refuse_a_useless_certificate, refuse_to_be_open
+from gateway.startup.checks import require_protected_access, require_usable_certificate
 from tests.serving.process import AT_LENGTH, KEY, served
 
 ALICE = {"Authorization": f"Bearer {KEY}"}
@@ -104,19 +104,19 @@ def test_what_cannot_be_used_is_refused(files: tuple[Path, Path, Path], tmp_path
     for pair in ((trusted, key), (nonsense, key), (chain, nonsense), (tmp_path / "missing.pem", key)):
         nonsense.chmod(0o600)
         with pytest.raises(ConfigurationError, match=r"server\.tls_cert, tls_key: "):
-            refuse_a_useless_certificate(*pair)
+            require_usable_certificate(*pair)
     nonsense.chmod(0o644)
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        refuse_a_useless_certificate(chain, nonsense)
+        require_usable_certificate(chain, nonsense)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.test"])  # noqa: S104 - to be refused
 def test_plain_http_to_others_has_to_be_meant(host: str) -> None:
     """On an address that others can reach, plain http needs a setting that says so."""
     with pytest.raises(ConfigurationError, match=r"tls_cert and tls_key; or, behind a proxy"):
-        refuse_to_be_open(Settings(server=ServerSettings(host=host)))
-    refuse_to_be_open(Settings(server=ServerSettings(host=host, plain_http=True)))
-    refuse_to_be_open(Settings(server=ServerSettings(host=host, tls_self_signed=True)))
+        require_protected_access(Settings(server=ServerSettings(host=host)))
+    require_protected_access(Settings(server=ServerSettings(host=host, plain_http=True)))
+    require_protected_access(Settings(server=ServerSettings(host=host, tls_self_signed=True)))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ CASES = {
     "server.response_validation: did you mean refuse? Known: off, log, refuse.": "server.response_validation = 'refse'",
     "server.trusted_hosts: write a list": "[server]\ntrusted_hosts = 'my-secret'",
     "server.trusted_hosts.0: write a name or an address without port": "[server]\ntrusted_hosts = ['a:1']",
-    "server: write a table with keys of its own": "server = 'my-secret'",
+    "server: write a table, such as [server]": "server = 'my-secret'",
     "server.prot: there is no such setting; did you mean port?": "[server]\nprot = 1",
     "workers: there is no such setting; did you mean server.workers?": "workers = 2",
     "conections: there is no such setting; did you mean connections?": "[conections.a]\nvendor = 'x'",
@@ -42,7 +42,7 @@ CASES = {
     "connections.a.authentication.secrt: there is no such setting; did you mean secret?": CONNECTION.replace(
         "secret =", "secrt ="
     ),
-    "connections.B: write it in lower-case letters": CONNECTION.replace("connections.a", "connections.B"),
+    "connections.B: use lower-case letters": CONNECTION.replace("connections.a", "connections.B"),
     "connections.a.quota: write { requests = 1000": f"{CONNECTION}quota = 'my-secret'",
     "openid.algorithms.0: did you mean RS256?": "[openid]\nissuer='https://a.test'\naudience='b'\nalgorithms=['RS265']",
     "openid.issuer: write it with its scheme": "[openid]\nissuer = 'a.test'\naudience = 'b'",
@@ -74,12 +74,12 @@ def test_each_kind_of_mistake_has_its_words(tmp_path: Path, said: str, text: str
         ("JOBGATE_PORT", "8080", "did you mean JOBGATE_SERVER__PORT?"),
         ("JOBGATE_API_KEYS", "my-secret", "did you mean JOBGATE_API_KEY?"),
         ("JOBGATE_API_KEY__A", "my-secret", "did you mean JOBGATE_API_KEY?"),
-        ("JOBGATE_COLOUR", "my-secret", "there is no such setting in the environment"),
-        ("JOBGATE_", "my-secret", "there is no such setting in the environment"),
+        ("JOBGATE_COLOUR", "my-secret", "this environment variable is not a setting"),
+        ("JOBGATE_", "my-secret", "this environment variable is not a setting"),
         ("JOBGATE_SERVER__PROT", "1", "server.prot: there is no such setting; did you mean port?"),
         ("JOBGATE_SERVER__PORT", "my-secret", "server.port: write a whole number (in JOBGATE_SERVER__PORT)"),
-        ("JOBGATE_SERVER", "my-secret", "server: write a table with keys of its own"),
-        ("JOBGATE_CONNECTIONS", "{", "connections: write a table with keys of its own"),
+        ("JOBGATE_SERVER", "my-secret", "server: write a table, such as [server]"),
+        ("JOBGATE_CONNECTIONS", "{", "connections: write a table, such as [server]"),
         ("JOBGATE_SERVER__TRUSTED_HOSTS", "a,b", 'server.trusted_hosts: write a list, as in ["a", "b"]'),
     ],
 )
@@ -122,7 +122,7 @@ def test_variables_that_secrets_refer_to_are_known(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("JOBGATE_DESK_KEY", "a-key")
     file = write(tmp_path / "jobgate.toml", "[callers.desk]\nkey = 'env:JOBGATE_DESK_KEY'\nscopes = ['*']")
     assert config.load(file).callers["desk"].key.get_secret_value() == "a-key"
-    with pytest.raises(ConfigurationError, match="JOBGATE_DESK_KEY: there is no such setting"):
+    with pytest.raises(ConfigurationError, match="JOBGATE_DESK_KEY: this environment variable is not a setting"):
         config.load()
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_is_not_there_is_said_so(folder: Path, monkeypatch: pytest.M
     """A named file that is missing is refused, not taken for empty settings."""
     monkeypatch.setenv("JOBGATE_CONFIG", "gone.toml")
     code, said = run(command)
-    assert (code, "gone.toml: there is no such file" in said) == (1, True)
+    assert (code, "gone.toml: this file does not exist" in said) == (1, True)
 
 
 def test_advice_names_the_same_file(folder: Path) -> None:
@@ -112,4 +112,4 @@ def test_serve_uses_the_file_of_this_folder(tmp_path: Path) -> None:
     write(tmp_path / "jobgate.toml", 'rate_limit = "often"')
     said = jobgate(tmp_path, "serve")
     assert said.returncode == 1
-    assert re.search(r"the settings in jobgate.toml or the environment cannot be used:\n  rate_limit: ", said.stderr)
+    assert re.search(r"the settings in jobgate.toml or the environment have mistakes:\n  rate_limit: ", said.stderr)

@@ -13,7 +13,7 @@ from gateway.cli import application
 from gateway.settings import settings as config
 from gateway.settings.settings import ConfigurationError
 from gateway.startup import serve as serving
-from gateway.startup.checks import SANDBOX_KEY, refuse_to_be_read
+from gateway.startup.checks import SANDBOX_KEY, require_private_file
 from tests.support.commands import KEY, write
 
 GOOD = f"""
@@ -32,11 +32,14 @@ WRONG = {
     "an unknown scheme": ("[connections.b]\n" + ANOTHER + SIGNED.replace("accessKey", "acessKey"), "mean accessKey?"),
     "a secret that cannot sign": ("[connections.b]\n" + ANOTHER + SIGNED.replace(KEY, "zz"), "cannot sign requests"),
     "a scope that there is not": ('[callers.c]\nkey = "x"\nscopes = ["jobs:cancle"]', "mean jobs:cancel?"),
-    "everybody's http": ('[server]\nhost = "0.0.0.0"', "server.host: 0.0.0.0 is not this machine's own address"),
+    "everybody's http": ('[server]\nhost = "0.0.0.0"', "server.host: 0.0.0.0 is not a loopback address"),
     "a host of nobody": ('[server]\nhost = "192.0.2.1"\nplain_http = true', "server.host: cannot listen on 192.0.2.1"),
     "no certificate": ('[server]\ntls_cert = "no.pem"\ntls_key = "no.pem"', "no.pem cannot be read"),
     "half a certificate": ('[server]\ntls_cert = "no.pem"', "server: tls_cert and tls_key belong together"),
-    "the documentation's key": (f'[callers.c]\nkey = "{SANDBOX_KEY}"\nscopes = ["*"]', "is the documentation's key"),
+    "the documentation's key": (
+        f'[callers.c]\nkey = "{SANDBOX_KEY}"\nscopes = ["*"]',
+        "is the key in the documentation",
+    ),
     "a plain address": ("[connections.b]\n" + ANOTHER.replace("https", "http") + SIGNED, "set plain_http = true"),
     "records before their keys": ("[ledger]\nretention_days = 1", "retention_days is shorter"),
 }
@@ -131,7 +134,10 @@ def test_what_is_probably_not_meant_is_a_warning(folder: Path) -> None:
     """Settings that work are good, and say where a caller can do nothing."""
     write(folder / "jobgate.toml", f'{GOOD}[callers.c]\nkey = "x"\nscopes = ["jobs:*", "connections:b"]')
     ended = CliRunner().invoke(application, ["config", "check"])
-    assert (ended.exit_code, "warning: callers.c.scopes: connections:b fits no connection" in ended.stderr) == (0, True)
+    assert (ended.exit_code, "warning: callers.c.scopes: connections:b matches no connection" in ended.stderr) == (
+        0,
+        True,
+    )
 
 
 SECRETS = {
@@ -163,15 +169,15 @@ def test_only_a_password_makes_an_address_a_secret(folder: Path, url: str, is_se
     file.chmod(0o644)
     if is_secret:
         with pytest.raises(ConfigurationError, match="chmod 600"):
-            refuse_to_be_read(file, settings)
+            require_private_file(file, settings)
     else:
-        refuse_to_be_read(file, settings)
+        require_private_file(file, settings)
 
 
 def test_reload_holds_settings_against_the_same_rules(folder: Path) -> None:
     """New settings that `serve` would not start with do not take over."""
     source = serving.Source(write(folder / "jobgate.toml", f'{GOOD}[callers.c]\nkey = "{SANDBOX_KEY}"\nscopes = ["*"]'))
-    with pytest.raises(ConfigurationError, match="is the documentation's key"):
+    with pytest.raises(ConfigurationError, match="is the key in the documentation"):
         source.checked_again(Catalogue.load())
 
 

@@ -61,7 +61,7 @@ def test_the_banner_without_connections(catalogue: Catalogue) -> None:
     """A gateway that has none yet says so."""
     gateway = Gateway(config.load(), catalogue, ledger=MemoryLedger())
     text = Banner("http://127.0.0.1:1", Used("the defaults", "a file"), gateway.directory).text()
-    assert "There is no connection to a vendor in the settings yet." in text
+    assert "The settings have no connection to a vendor yet." in text
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from gateway.ledger.keys import KeyStore
 from gateway.security.keys import ApiKey
 from gateway.settings import settings as config
 from gateway.settings.settings import ConfigurationError
-from gateway.startup.checks import SANDBOX_ACCESS_KEY, SANDBOX_KEY, refuse_to_be_open, refuse_to_be_read
+from gateway.startup.checks import SANDBOX_ACCESS_KEY, SANDBOX_KEY, require_private_file, require_protected_access
 from gateway.startup.serve import Running, prepare_database, sandbox_name
 from tests.support.clock import NOW
 
@@ -61,9 +61,9 @@ def test_no_key_is_refused(tmp_path: Path) -> None:
 def test_the_key_of_the_documentation_is_refused() -> None:
     """The key of the documentation is refused outside the sandbox, because everybody knows it."""
     with pytest.raises(ConfigurationError, match="only-for-trying-out"):
-        refuse_to_be_open(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
+        require_protected_access(config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out")}))
     with pytest.raises(ConfigurationError, match=SANDBOX_ACCESS_KEY):
-        refuse_to_be_open(config.load().model_copy(update={"access_key": SecretStr(SANDBOX_ACCESS_KEY)}))
+        require_protected_access(config.load().model_copy(update={"access_key": SecretStr(SANDBOX_ACCESS_KEY)}))
     assert base64.b64decode(SANDBOX_ACCESS_KEY) == SANDBOX_KEY.encode()
 
 
@@ -207,10 +207,10 @@ def test_a_file_with_secrets_is_its_owners(
     file = tmp_path / "jobgate.toml"
     file.chmod(mode)
     if not is_refused:
-        refuse_to_be_read(file, read)
+        require_private_file(file, read)
         return
     with pytest.raises(ConfigurationError, match=r"chmod 600 .*env:NAME") as caught:
-        refuse_to_be_read(file, read)
+        require_private_file(file, read)
     assert KEY not in str(caught.value)
 
 
@@ -219,5 +219,5 @@ def test_the_sandbox_is_not_for_everybody_either() -> None:
     served = config.ServerSettings(host="0.0.0.0")  # noqa: S104 - to be refused
     read = config.load().model_copy(update={"api_key": SecretStr("only-for-trying-out"), "server": served})
     with pytest.raises(ConfigurationError, match=r"server\.host"):
-        refuse_to_be_open(read, is_sandbox=True)
-    refuse_to_be_open(read.model_copy(update={"server": config.ServerSettings()}), is_sandbox=True)
+        require_protected_access(read, is_sandbox=True)
+    require_protected_access(read.model_copy(update={"server": config.ServerSettings()}), is_sandbox=True)

@@ -182,7 +182,7 @@ def be_a_gateway(order: Mapping[str, Any], catalogue: Catalogue) -> None:
     )
     with listen(HOST, 0) as listening:
         greeting = json.dumps({"number": order["number"], "url": address(listening)})
-        server(gateway.application, ServerOptions(limits=settings.limits, greeting=greeting)).run(sockets=[listening])
+        server(gateway.application, ServerOptions(limits=settings.limits, banner=greeting)).run(sockets=[listening])
 
 
 def say(number: int, **members: Any) -> None:
