@@ -101,7 +101,7 @@ async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
     way = await broken(DONE)
     way.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await way.pipeline.send(way.outbound()._replace(announce=fail))
+        await way.pipeline.send(way.outbound()._replace(before_send=fail))
     await way.send()
     assert way.pipeline.breaker.state is BreakerState.CLOSED
 
@@ -115,8 +115,8 @@ async def test_late_answers_of_earlier_requests_change_nothing() -> None:
     """What was sent before it opened and is answered afterwards neither closes it nor keeps it open for longer."""
     way = await broken()
     until = way.pipeline.breaker.seconds_left
-    way.pipeline.breaker.failed(tries=False)
-    way.pipeline.breaker.succeeded(tries=False)
+    way.pipeline.breaker.failed(is_trial=False)
+    way.pipeline.breaker.succeeded(is_trial=False)
     assert (way.pipeline.breaker.state, way.pipeline.breaker.seconds_left) == (BreakerState.OPEN, until)
 
 

@@ -58,7 +58,7 @@ async def test_a_429_that_the_document_does_not_name() -> None:
     """It may mean anything, so an action is not sent again; a read is."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         way = Way(throttled(), DONE)
-        await way.pipeline.send(way.outbound(effect)._replace(observe=attempt_result))
+        await way.pipeline.send(way.outbound(effect)._replace(classify=attempt_result))
         assert way.asked == asked
 
 
