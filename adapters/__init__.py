@@ -1,1 +1,1 @@
-"""The built-in adapters: what a vendor's document cannot say, as pure functions. They open no socket."""
+"""The built-in adapters: pure functions for what a vendor's document cannot express. They open no socket."""

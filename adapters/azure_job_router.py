@@ -1,4 +1,4 @@
-"""Azure Communication Services Job Router: its request signature, and where an assignment to close is found."""
+"""Azure Communication Services Job Router: its request signature, and how to find the assignment to close."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from gateway.domain.model import HttpRequest, JobAction, Json
 from gateway.domain.times import http_date
 
 CLOCK_SKEW = timedelta(minutes=5)
-"""How far apart the clocks may be. Microsoft documents no figure for this service; five minutes is usual at Azure."""
+"""Allowed difference between clocks. Microsoft documents none for this service; five minutes is usual at Azure."""
 
 _SIGNED_HEADERS = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&"
-"""What stands before the signature: the selection of headers of Microsoft's page and of its SDKs."""
+"""Text before the signature, with the headers that Microsoft's page and its SDKs sign."""
 _SIGNED = re.compile(re.escape(f"{_SIGNED_HEADERS}Signature="), re.IGNORECASE)
-"""The same as it may come: schemes, their parameters and names of header fields have no case (RFC 9110, 5.1 and 11)."""
+"""The same text in any case, since schemes, parameters and header names are case-insensitive (RFC 9110, 5.1 and 11)."""
 
 
 def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
     """The headers of the HMAC-SHA256 scheme (Azure Communication Services, "Sign an HTTP request").
 
-    `access_key` is the key in Base64 or the connection string, as the portal shows them. Raises ValueError where it is
+    `access_key` is the key in Base64 or the connection string, as the portal shows them. Raises ValueError if it is
     neither.
     """
     host, target = _address(request.url)
@@ -44,16 +44,16 @@ def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, s
 
 
 def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
-    """Check a request's signature as the service does. Raises PermissionError, with the reason.
+    """Check a request's signature as the service does. Raises PermissionError with the reason.
 
-    Microsoft's SDK for Python signs the whole endpoint of its connection string as the host, a path in it included
-    (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`), and those for JavaScript sign the query as
-    a form has it (@azure/communication-common 2.5.0, `URLSearchParams`); so both are taken.
+    Two variants of Microsoft's SDKs are accepted too. The SDK for Python signs the whole endpoint of its connection
+    string as the host, including a path (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`). Those
+    for JavaScript sign the query form-encoded (@azure/communication-common 2.5.0, `URLSearchParams`).
     """
     sent = {name.lower(): value for name, value in request.headers.items()}
     date, digest = sent.get("x-ms-date", ""), _digest(request.content)
     if not _is_near(date, now):
-        raise PermissionError("The request has no x-ms-date header, or one that is too far from the present.")
+        raise PermissionError("The request has no x-ms-date header, or one that is too far from the current time.")
     if sent.get("x-ms-content-sha256") != digest:
         raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
     written = _SIGNED.match(sent.get("authorization", ""))
@@ -73,7 +73,7 @@ def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
 
 
 def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
-    """The assignments that can be closed: completed, and not closed yet."""
+    """The ids of the assignments that can be closed: completed, and not closed yet."""
     return tuple(
         str(identifier)
         for identifier, assignment in _assignments(job).items()
@@ -82,15 +82,15 @@ def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def assignment_is_closed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
-    """Whether the assignment of a close is closed; None where the job has no such assignment."""
+    """True if the assignment of a close action is closed; None if the job has no such assignment."""
     assignment = _assignments(job).get(str(job_action.parameters.get("assignmentId")))
     return None if assignment is None else bool(assignment.get("closedAt"))
 
 
 def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> Mapping[str, Json]:
-    """The traces of an action in the job: note, disposition, assignment, entity tag.
+    """The job with the changes that an action makes beside the status: disposition, note and assignment.
 
-    The default dispositions and the note's time are those of Microsoft's recordings.
+    The default dispositions and the form of the times are those of Microsoft's recordings.
     """
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0+00:00"
     default = {"cancel": "Cancelled", "close": "Closed"}[job_action.action]
@@ -118,10 +118,10 @@ def _address(url: str) -> tuple[str, str]:
 
 
 def _with_form(target: str) -> str:
-    """A path and query, the query as a form has it (URL Standard, application/x-www-form-urlencoded).
+    """A path with its query form-encoded (URL Standard, application/x-www-form-urlencoded).
 
-    Two queries become one only where they have the same names and values in the same order, so that a signature of the
-    one says no less than one of the other.
+    Two queries give the same text only if they have the same names and values in the same order. So a signature over
+    one of them proves as much as one over the other.
     """
     path, mark, query = target.partition("?")
     if not mark or not query.isascii():
@@ -139,12 +139,12 @@ def _in_form(text: str) -> str:
 
 @lru_cache(maxsize=1_024)
 def _keyed(access_key: str) -> hmac.HMAC:
-    """The signature's beginning, which is the same for each request and costs most of it."""
+    """The HMAC with its key, cached: it is the same for each request and takes most of the time."""
     return hmac.new(binascii.a2b_base64(_access_key(access_key), strict_mode=True), digestmod="sha256")
 
 
 def _access_key(secret: str) -> str:
-    """The access key in a secret, which may be a connection string: `endpoint=https://…/;accesskey=…`."""
+    """The access key in a secret, which can be a connection string: `endpoint=https://…/;accesskey=…`."""
     parts = dict(part.partition("=")[::2] for part in secret.split(";"))
     named = {name.strip().lower(): value for name, value in parts.items()}
     return named.get("accesskey", secret)
@@ -156,7 +156,7 @@ def _http_date(second: datetime) -> str:
 
 
 def _is_near(date: str, now: datetime) -> bool:
-    """Whether an HTTP date is one, and now."""
+    """True if the text is an HTTP date, and within the allowed difference of now."""
     at = http_date(date)
     return at is not None and abs(now - at) <= CLOCK_SKEW
 

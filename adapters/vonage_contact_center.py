@@ -1,4 +1,4 @@
-"""Vonage Contact Center, Interaction Content Export API. Its document says everything."""
+"""Vonage Contact Center, Interaction Content Export API. Its document is enough; it needs no functions."""
 
 from pathlib import Path
 

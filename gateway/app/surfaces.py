@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gateway.app import Gateway
-from gateway.dialects.native import Dialect, Performer
+from gateway.dialects.native import Dialect, Services
 from gateway.dialects.refusals import Refusals
 from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.encoding import dump
@@ -31,7 +31,7 @@ def application_of(gateway: Gateway) -> Application:
     callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
     authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
     unified = UnifiedApi(gateway.directory, jobs, actions, gateway.ledger, gateway.reconciler)
-    performer = Performer(
+    services = Services(
         gateway.directory,
         jobs,
         actions,
@@ -47,7 +47,7 @@ def application_of(gateway: Gateway) -> Application:
                 unified_security(authenticator),
                 Problems(catalogue.api),
             ),
-            *(native_surface(each, performer, authenticator) for each in catalogue.natives.values()),
+            *(native_surface(each, services, authenticator) for each in catalogue.natives.values()),
         ],
         pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
         limits=settings.limits,
@@ -63,12 +63,12 @@ def addresses(served: ServerSettings) -> Addresses:
     return Addresses.of(hosts, served.trusted_proxies, "https" if served.plain_http else None)
 
 
-def native_surface(native: NativeApi, performer: Performer, authenticator: Authenticator) -> Surface:
+def native_surface(native: NativeApi, services: Services, authenticator: Authenticator) -> Surface:
     """The surface of a vendor's own API."""
     return Surface(
         native.api,
         native.base_path,
-        Dialect(native, performer).handlers(),
+        Dialect(native, services).handlers(),
         vendor_security(authenticator, native),
         Refusals(native),
         dump,  # byte for byte like the vendor

@@ -1,1 +1,1 @@
-"""The API surfaces: the unified one, and the vendors' own. Requests become job actions, records become replies."""
+"""The API surfaces: the unified API, and the vendors' own. Requests become job actions, records become replies."""

@@ -1,7 +1,8 @@
-"""A vendor's own API: its clients act on the jobs of any vendor, and are answered in its words.
+"""A vendor's own API: the vendor's clients act on jobs of any vendor, and get answers in that vendor's words.
 
-The handlers are the same for every vendor; its document says all that differs. A connection of the same vendor is read
-as it is, so that nothing of a job is lost; one of another vendor through the common words that both documents have.
+The handlers are the same for every vendor; the differences are in the vendor's document. Jobs of the same vendor are
+passed on unchanged, so that nothing is lost. Jobs of another vendor are translated through the common words that both
+documents use.
 """
 
 from __future__ import annotations
@@ -47,12 +48,12 @@ from gateway.specs.operations import Operation
 from gateway.specs.vendor import ReadMapping
 
 LEFT_OUT = "jobgate-left-out"
-"""The header field that says how many jobs are not in a list, because its words have no place for them."""
+"""Header field with the number of jobs that are not in a list because the vendor's words cannot express them."""
 
 
 @dataclass(frozen=True)
-class Performer:
-    """What every dialect acts and reads through."""
+class Services:
+    """The services that every dialect uses."""
 
     directory: Directory
     jobs: Jobs
@@ -66,7 +67,7 @@ class Dialect:
     """The handlers of one vendor's own API."""
 
     native: NativeApi
-    performer: Performer
+    services: Services
 
     @property
     def words(self) -> Words:
@@ -82,39 +83,39 @@ class Dialect:
         return found
 
     async def act(self, request: Request) -> Reply:
-        """Perform the job action that a request asks for, and wait for what comes of it."""
+        """Perform the job action of a request, and wait for its outcome."""
         connection = self._connection(request)
         job_action = self._job_action(request)
         asked = ActionRequest(
             connection, job_action, request.caller.name, signature=request.signature, origin=request.origin
         )
-        question = self._with_key(request, asked)
-        if question.key is None and connection.needs_key:
+        action_request = self._with_key(request, asked)
+        if action_request.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
-        answer = await self.performer.actions.perform(question)
-        record = answer.record
+        result = await self.services.actions.perform(action_request)
+        record = result.record
         if not record.is_settled:
-            # The vendor's clients know nothing of an outcome that is told later.
-            record = await self.performer.reconciler.wait(record, self.performer.jobs.calls.seconds)
-        return self._reply(request, record, is_replayed=answer.is_replayed)
+            # The vendor's clients do not expect an outcome that follows later.
+            record = await self.services.reconciler.wait(record, self.services.jobs.calls.seconds)
+        return self._reply(request, record, is_replayed=result.is_replayed)
 
     async def get_job(self, read: ReadMapping, request: Request) -> Reply:
-        """One job."""
+        """Return one job."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
         context = self._context(request)
         if self._is_own(connection):
-            reply = await self.performer.jobs.read(connection, asked, context)
+            reply = await self.services.jobs.read(connection, asked, context)
             return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
         job_id = str(read.lens.decode(asked.parts())[Source.JOB_ID])
-        job = await self.performer.jobs.get(connection, job_id, context)
+        job = await self.services.jobs.get(connection, job_id, context)
         shown = self.words.job(job)
         if shown is None:
             raise self._no_words(connection, "this job")
         return Reply(shown, headers=self.words.headers(read, job))
 
     async def list_jobs(self, read: ReadMapping, request: Request) -> Reply:
-        """A page of jobs."""
+        """Return a page of jobs."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
         if self._is_own(connection):
@@ -126,11 +127,11 @@ class Dialect:
         return await self._linked(read, request, connection, values)
 
     async def grant(self, request: Request) -> Reply:
-        """A token for a client that has an access key."""
+        """Grant a token to a client that has an access key."""
         try:
             basic = read_basic(request.fields.get(b"authorization", b"").decode("latin-1"))
             asked = read_grant(request.body, basic, self.native.token_scopes)
-            token = self.performer.tokens.grant(asked)
+            token = self.services.tokens.grant(asked)
         except OAuthError as error:
             return Reply(error.body, error.status, error.headers)
         return Reply(granted(token, asked.scopes, LIFE_SECONDS), headers=NO_STORE)
@@ -138,16 +139,16 @@ class Dialect:
     # What a request asks for
 
     def _connection(self, request: Request) -> Connection:
-        return self.performer.directory.connection(request.path[CONNECTION])
+        return self.services.directory.connection(request.path[CONNECTION])
 
     def _is_own(self, connection: Connection) -> bool:
         return connection.vendor.specification.name == self.native.vendor.name
 
     def _context(self, request: Request) -> CallContext:
-        return self.performer.jobs.calls.context(request.origin, caller=request.caller.name)
+        return self.services.jobs.calls.context(request.origin, caller=request.caller.name)
 
     def _vendor_request(self, request: Request) -> VendorRequest:
-        """What was asked for, as the vendor's own document has it. Raises MalformedRequest."""
+        """The request in terms of the vendor's own document. Raises MalformedRequest if an id cannot be in a path."""
         operation = self.native.vendor.api.operations[request.operation.operation_id]
         own = {
             location: {name: value for name, value in values.items() if name in operation.declared[location]}
@@ -165,22 +166,22 @@ class Dialect:
         asked = self._vendor_request(request)
         job_action = self.native.vendor.decode(asked.operation_id, asked.parts())
         if job_action is None:
-            raise ValueNotSupported("The request asks for no action that there is.")
+            raise ValueNotSupported("The request asks for an action that does not exist.")
         return job_action
 
-    def _with_key(self, request: Request, question: ActionRequest) -> ActionRequest:
-        """The question with the idempotency key of the request: its own, or what the vendor's clients name it by.
+    def _with_key(self, request: Request, action_request: ActionRequest) -> ActionRequest:
+        """The action request with an idempotency key: the request's own, or the name that the vendor's clients give it.
 
-        Clients that name each request anew keep the name when they send it again. Those that use one name for several
-        requests mean the same one only where all else is the same, and not where it was refused: a job may
-        allow tomorrow what it does not allow today.
+        Some clients give each request a new name, and keep it when they send the request again. Others use one name for
+        several requests: these are the same request only if everything else is equal too, and the first was not
+        refused. A job may allow tomorrow what it does not allow today.
         """
         place = self.native.vendor.client_request
         named = None if place is None else request.fields.get(place.keys[0].lower().encode())
         if KEY in request.header or place is None or named is None:
-            return replace(question, key=key_of(request))
-        name = hashlib.sha256(named + question.fingerprint).hexdigest()[:32]
-        return replace(question, key=f"{place.keys[0]}:{name}", keeps_refusals=False)
+            return replace(action_request, key=key_of(request))
+        name = hashlib.sha256(named + action_request.fingerprint).hexdigest()[:32]
+        return replace(action_request, key=f"{place.keys[0]}:{name}", keeps_refusals=False)
 
     # What is answered
 
@@ -203,12 +204,12 @@ class Dialect:
     async def _own_page(
         self, read: ReadMapping, request: Request, connection: Connection, asked: VendorRequest
     ) -> Reply:
-        """A page of the vendor's own jobs, as it is. Its link to the next page leads here."""
+        """A page of the vendor's own jobs, unchanged except that its link to the next page leads here."""
         place = read.lens.place_of(Source.PAGE_CURSOR)
         query = dict(asked.query)
         cursor = query.pop(place.keys[0], None) if place else None
         own = VendorRequest(asked.operation_id, asked.path, query, asked.header)
-        page = await self.performer.jobs.vendor_page(
+        page = await self.services.jobs.vendor_page(
             connection, own, None if cursor is None else str(cursor), self._context(request)
         )
         if read.next_link is None or page.next_cursor is None:
@@ -218,12 +219,12 @@ class Dialect:
         return Reply(parts["body"])
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
-        """Refuse what cannot cross: left out, it would show jobs that were not asked for."""
+        """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs."""
         refused = [name for name in asked.query if name not in read.common_query]
         if refused:
             vendor = connection.vendor.name
             raise ParameterNotSupported(
-                f"The jobs of {vendor} cannot be chosen by {', '.join(refused)}.",
+                f"The jobs of {vendor} cannot be filtered by {', '.join(refused)}.",
                 Explanation(
                     errors=tuple(FieldError(f"/query/{name}", f"is not known to {vendor}") for name in refused)
                 ),
@@ -232,14 +233,14 @@ class Dialect:
     async def _linked(
         self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
     ) -> Reply:
-        """A page of another vendor's jobs, with a link to the next."""
+        """A page of another vendor's jobs, with a link to the next page."""
         wanted, status = self._wanted(read, values)
         limit, cursor = int(str(values.get(Source.PAGE_LIMIT, read.usual_page()))), values.get(Source.PAGE_CURSOR)
 
         def is_wanted(job: Job) -> bool:
             return not wanted or self.words.status(job) in wanted
 
-        page = await self.performer.jobs.page(
+        page = await self.services.jobs.page(
             connection,
             limit,
             None if cursor is None else str(cursor),
@@ -258,7 +259,7 @@ class Dialect:
     async def _numbered(
         self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
     ) -> Reply:
-        """A page of another vendor's jobs, by its number. All jobs are read, since the number of pages is told too."""
+        """A page of another vendor's jobs, by its number. All jobs are read, since the page has their count."""
         wanted, status = self._wanted(read, values)
         shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
         limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
@@ -270,7 +271,7 @@ class Dialect:
         jobs: list[Job] = []
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = await self.performer.jobs.page(connection, LARGEST_PAGE, cursor, status, context)
+            page = await self.services.jobs.page(connection, LARGEST_PAGE, cursor, status, context)
             jobs += page.items
             cursor = page.next_cursor
             if cursor is None:
@@ -278,26 +279,26 @@ class Dialect:
         raise self._no_words(connection, f"more than {len(jobs)} jobs")
 
     def _wanted(self, read: ReadMapping, values: Mapping[str, Json]) -> tuple[frozenset[str], str | None]:
-        """The statuses that are asked for, in this vendor's words, and in common words where there is just one."""
+        """The requested statuses in this vendor's words, and the common word for them if there is exactly one."""
         word = values.get(Source.JOB_VENDOR_STATUS)
         wanted = read.selected(None if word is None else str(word))
         common = {shown for name in wanted for shown in self._shown_as(name)}
         return wanted, next(iter(common)) if len(common) == 1 else None
 
     def _shown_as(self, name: str) -> Iterator[str]:
-        """The common words that a status of this vendor shows."""
+        """The common words that are shown as this status of the vendor."""
         known = self.native.vendor.statuses[name]
         yield from known.shows or (known.pair.status,)
 
     def _shown(self, jobs: Iterable[Job], wanted: frozenset[str]) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
-        """The jobs in this vendor's words, those that are wanted; and the header that says how many it has none for."""
+        """The wanted jobs in this vendor's words, and the header with the number of jobs that they cannot express."""
         chosen = [job for job in jobs if not wanted or self.words.status(job) in wanted]
         shown = [each for each in map(self.words.job, chosen) if each is not None]
         missing = len(chosen) - len(shown)
         return shown, {LEFT_OUT: str(missing)} if missing else {}
 
     def _link(self, read: ReadMapping, request: Request, cursor: str) -> str:
-        """The address of the next page: the same request, from the cursor on."""
+        """The URL of the next page: the same request with the cursor."""
         place = read.lens.place_of(Source.PAGE_CURSOR)
         query = {**request.query, **({place.keys[0]: cursor} if place else {})}
         root = f"{request.address.root}{self.native.base_path}"
@@ -312,7 +313,7 @@ class Dialect:
 
 
 def documented_headers(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:
-    """The header fields of a vendor's reply that its document has for it."""
+    """The header fields of a vendor's reply that its document lists."""
     response = operation.response(HTTPStatus.OK)
     names = response.headers if response else ()
     return {name: headers[name.lower()] for name in names if name.lower() in headers}

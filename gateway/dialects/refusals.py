@@ -1,4 +1,4 @@
-"""Problems in the words of one vendor, as its own clients understand them."""
+"""Problems in one vendor's words, as that vendor's own clients understand them."""
 
 from __future__ import annotations
 
@@ -25,80 +25,80 @@ from gateway.edge.validation import form_values
 from gateway.security.grants import OAuthError, read_basic, read_grant
 from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
-from gateway.specs.vendor import Answer
+from gateway.specs.vendor import ErrorReply
 
 VERBATIM = (UnknownJob, WrongState, VendorRefused, VendorThrottled)
-"""Refusals that a vendor's own client is told as the vendor has said them."""
+"""Refusals that a vendor's own client gets in the vendor's own words."""
 
 DOUBTFUL = HTTPStatus.FAILED_DEPENDENCY
-"""The status where nobody knows what came of an action. Clients send again by themselves what is answered 5xx, 408 or
-429, or with Retry-After (azure-core, curl --retry, Vonage's samples); none of them does so after this one."""
+"""Status for an action with an unknown outcome. Clients retry by themselves after 5xx, 408, 429 or a Retry-After
+(azure-core, curl --retry, Vonage's samples); none of them retries after this one."""
 DOUBTFUL_CODE = "OutcomeUnknown"
 
 RENAMED: Mapping[int, str] = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
-"""Statuses with the names of RFC 9110, which Python's library has since 3.13."""
+"""Names of statuses in RFC 9110, which Python's library has since 3.13."""
 
 JOB_ACTION = "jobgate-job-action"
-"""The header field that names the record of a job action."""
+"""Header field with the id of a job action's record."""
 
 
 @dataclass(frozen=True)
 class Refusals:
-    """Shows problems as the vendor does."""
+    """Renders problems as the vendor does."""
 
     native: NativeApi
 
     def __call__(self, error: JobgateError, context: RequestContext) -> RawReply:
-        """A problem as a reply."""
+        """Render a problem as a reply."""
         operation = self.native.operation_at(context.method, context.path)
         if operation is not None and operation.operation_id == GRANT:
             refusal = self._of_a_grant(error, context)
             headers = {"content-type": "application/json", **problem_headers(error), **refusal.headers}
             return RawReply(refusal.status, headers, dump(refusal.body))
         is_doubtful = self._is_action(operation) and (error.explanation.outcome or error.outcome) is Outcome.UNKNOWN
-        answer = self._doubtful(error) if is_doubtful else self._answer(error)
+        reply = self._doubtful(error) if is_doubtful else self._error_reply(error)
         written = self.native.vendor.errors.write(
-            answer, self._target(error, context), self.native.vendor.errors.envelopes
+            reply, self._target(error, context), self.native.vendor.errors.envelopes
         )
-        headers = {"content-type": self.native.vendor.error_media_type(operation, answer.status)}
+        headers = {"content-type": self.native.vendor.error_media_type(operation, reply.status)}
         headers |= {name: str(value) for name, value in written["header"].items()} | problem_headers(error)
         if is_doubtful:
             headers.pop("retry-after", None)
         if error.explanation.job_action is not None:
             headers[JOB_ACTION] = error.explanation.job_action
-        return RawReply(answer.status, headers, dump(written["body"]))
+        return RawReply(reply.status, headers, dump(written["body"]))
 
-    def _answer(self, error: JobgateError) -> Answer:
+    def _error_reply(self, error: JobgateError) -> ErrorReply:
         said = error.explanation.vendor
         if isinstance(error, VERBATIM) and said and said.status and said.vendor == self.native.vendor.name:
-            return Answer(said.status, said.message or sentence(error.detail), said.code)
+            return ErrorReply(said.status, said.message or sentence(error.detail), said.code)
         documented = self._documented(error)
         message = self._said_of_a_place(error) or self._said_of_the_job(error) or sentence(error.detail)
         if not documented:
-            return Answer(error.status, message, code_of(error.status))
-        # Of several answers that the vendor's documents leave open, the one with the status that says so by itself.
+            return ErrorReply(error.status, message, code_of(error.status))
+        # If the vendor's documents allow several replies, the one with the status of the problem fits best.
         chosen = next((each for each in documented if each.status == error.status), documented[0])
         return replace(chosen, message=message, status=error.status if keeps_its_status(type(error)) else chosen.status)
 
-    def _documented(self, error: JobgateError) -> tuple[Answer, ...]:
-        """The answers that the vendor's document has for a problem.
+    def _documented(self, error: JobgateError) -> tuple[ErrorReply, ...]:
+        """The error replies that the vendor's document has for a problem.
 
-        A problem without a meaning is told by its HTTP status. So a request that fits the document and cannot be
-        carried out, such as an action that another vendor does not have, is 422 and never an invalid request.
+        A problem without a meaning keeps its own HTTP status. So a valid request that cannot be carried out, such as
+        one for an action that another vendor does not have, is 422 and never an invalid request.
         """
         return () if error.meaning is None else self.native.vendor.errors.meanings.get(error.meaning, ())
 
-    def _doubtful(self, error: JobgateError) -> Answer:
-        return Answer(DOUBTFUL, sentence(f"{error.detail} Read the job before sending it again."), DOUBTFUL_CODE)
+    def _doubtful(self, error: JobgateError) -> ErrorReply:
+        return ErrorReply(DOUBTFUL, sentence(f"{error.detail} Read the job before sending it again."), DOUBTFUL_CODE)
 
     def _said_of_a_place(self, error: JobgateError) -> str | None:
-        """What the vendor's document has it say of the first place that does not fit."""
+        """The vendor's documented message for the first invalid place."""
         wrong = [each.pointer.removeprefix("/").replace("/", ".") for each in error.explanation.errors]
         said = {str(place): text for place, text in self.native.vendor.errors.places.items()}
         return next((said[place] for place in wrong if place in said), None)
 
     def _said_of_the_job(self, error: JobgateError) -> str | None:
-        """Why a job does not allow an action, where the word for its status is another vendor's."""
+        """The reason why a job of another vendor does not allow an action, in this vendor's words."""
         job = error.explanation.job
         if not isinstance(error, WrongState) or job is None or job.status.vendor_status in self.native.vendor.statuses:
             return None
@@ -109,7 +109,7 @@ class Refusals:
         return operation is not None and operation.operation_id in self.native.actions
 
     def _of_a_grant(self, error: JobgateError, context: RequestContext) -> OAuthError:
-        """A problem of the token endpoint (RFC 6749, 5.2): what is wrong with the form, where it can be read."""
+        """A problem of the token endpoint (RFC 6749, 5.2): the error in the form, if the form can be read."""
         authorization = context.fields.get(b"authorization", b"").decode("latin-1")
         try:
             if isinstance(error, MalformedRequest):
@@ -120,7 +120,7 @@ class Refusals:
         return OAuthError("invalid_request", sentence(error.detail), error.status)
 
     def _target(self, error: JobgateError, context: RequestContext) -> str | None:
-        """The path as the vendor would know it, without the connection's name; none where no vendor was asked."""
+        """The path as the vendor knows it, without the connection's name; None if the caller is at fault."""
         if isinstance(error, CallerError):
             return None
         below = context.path.removeprefix(self.native.base_path).removeprefix("/")
@@ -128,5 +128,5 @@ class Refusals:
 
 
 def code_of(status: int) -> str:
-    """The code of an error of which the document says nothing, as Azure writes codes: NotFound."""
+    """The code of an error that the document does not describe, in Azure's spelling: NotFound."""
     return "".join(RENAMED.get(status, responses.get(status, "Error")).split())

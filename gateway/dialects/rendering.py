@@ -1,4 +1,4 @@
-"""Jobgate's things in the words of the unified API: camelCase JSON, without members that have no value."""
+"""Jobgate's objects as JSON of the unified API: camelCase, without members that have no value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MILLISECONDS = len("2026-01-01T00:00:00.000")
 
 
 def whole_list(items: Iterable[Members]) -> Members:
-    """A list that has one page."""
+    """A list with a single page."""
     return {"items": list(items), "nextCursor": None}
 
 
@@ -48,7 +48,7 @@ def vendor(known: Vendor) -> Members:
 
 
 def capability(specification: VendorSpecification, known: Capability) -> Members:
-    """What a vendor makes of one action."""
+    """A vendor's support for one action."""
     parameters = [{"name": name, "support": support} for name, support in known.parameters.items()]
     if known.mapping is None:
         return {"action": known.definition.name, "support": "unsupported", "parameters": parameters}
@@ -74,7 +74,7 @@ def connection(known: Connection) -> Members:
 
 
 def health(known: Connection) -> Members:
-    """How a connection does, as far as this process knows."""
+    """The health of a connection, as far as this process knows."""
     pipeline, breaker = known.pipeline, known.pipeline.breaker
     return present(
         connection=known.name,
@@ -96,7 +96,7 @@ def health(known: Connection) -> Members:
 
 
 def connections(known: Iterable[Connection]) -> Members:
-    """How all connections do, without their names: whoever asks need not be known."""
+    """The health of all connections together, without names: no credentials are needed to see it."""
     every = list(known)
     states = Counter(each.pipeline.breaker.state for each in every)
     successes = [each.pipeline.last_success for each in every if each.pipeline.last_success]
@@ -110,14 +110,14 @@ def connections(known: Iterable[Connection]) -> Members:
 
 
 def quota(known: Connection) -> Members | None:
-    """What a connection may send, and how much of that is left at this moment."""
+    """A connection's quota, and how much of it is left at this moment."""
     if known.quota is None:
         return None
     return {"requests": known.quota.requests, "seconds": known.quota.seconds, "left": known.pipeline.quota_left}
 
 
 def departure(counted: tuple[Departure, int]) -> Members:
-    """A kind of departure from the vendor's document, and how often there was one."""
+    """A kind of departure from the vendor's document, and the number of such departures."""
     kind, count = counted
     return {
         "operation": kind.operation_id,
@@ -129,7 +129,7 @@ def departure(counted: tuple[Departure, int]) -> Members:
 
 
 def job(known: Job, *, with_vendor: bool) -> Members:
-    """A job, with the vendor's own object where it is wanted."""
+    """A job, with the vendor's own object if wanted."""
     return present(
         id=known.id,
         connection=known.connection,
@@ -171,12 +171,12 @@ def job_action(record: JobActionRecord) -> Members:
 
 
 def origin(known: Origin) -> Members:
-    """Where a request came from."""
+    """The origin of a request."""
     return present(address=known.address, requestId=known.request_id, traceId=known.trace_id)
 
 
 def reading(event: Read) -> Members:
-    """A look at the job to learn what came of an action."""
+    """A read of the job, made to learn the outcome of an action."""
     return present(at=timestamp(event.at), job=status_pair(event.job) if event.job else None, problem=event.problem)
 
 
@@ -196,12 +196,12 @@ def dry_run(preview: DryRun) -> Members:
 
 
 def warning(known: ActionWarning) -> Members:
-    """Something the caller should know."""
+    """A warning for the caller."""
     return {"code": known.code, "parameter": known.parameter, "detail": known.detail}
 
 
 def vendor_response(response: VendorResponse | None) -> Members | None:
-    """What the vendor answered."""
+    """The vendor's answer."""
     if response is None:
         return None
     return present(status=response.status, code=response.code, requestId=response.request_id)

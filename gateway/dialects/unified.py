@@ -41,23 +41,23 @@ from gateway.specs.operations import Api
 BASE_PATH = "/v1"
 NO_RECORDS: Page[JobActionRecord] = Page(())
 LOOK_AGAIN_SECONDS = 1
-"""When to look at an unsettled job action again."""
+"""Seconds in Retry-After for an unsettled job action."""
 MOST_WAIT_SECONDS = 60
-"""Who prefers to wait for longer waits for so long."""
+"""Longest wait that `Prefer: wait` can ask for, in seconds. A longer one is shortened to this."""
 
 
 class UnifiedApi:
     """The handlers of the unified API."""
 
     def __init__(
-        self, directory: Directory, jobs: Jobs, performer: Actions, ledger: Ledger, reconciler: Reconciler
+        self, directory: Directory, jobs: Jobs, actions: Actions, ledger: Ledger, reconciler: Reconciler
     ) -> None:
-        """ActionResult from `directory`, `jobs` and `ledger`; act through `performer`, and wait for `reconciler`."""
+        """Answer from `directory`, `jobs` and `ledger`; act through `actions`, and wait through `reconciler`."""
         self._directory = directory
         self._jobs = jobs
-        self._actions = performer
+        self._actions = actions
         self._ledger = ledger
-        self._settler = reconciler
+        self._reconciler = reconciler
         self._clock = jobs.calls.clock
 
     def handlers(self, definitions: Mapping[str, ActionDefinition]) -> dict[str, Handler]:
@@ -75,25 +75,25 @@ class UnifiedApi:
         } | {definition.operation_id: self.act for definition in definitions.values()}
 
     async def list_vendors(self, _request: Request) -> Reply:
-        """Every vendor, with its row of the capability matrix."""
+        """Return every vendor, with its row of the capability matrix."""
         return Reply(rendering.whole_list(map(rendering.vendor, self._directory.vendors.values())))
 
     async def get_vendor(self, request: Request) -> Reply:
-        """One vendor."""
+        """Return one vendor."""
         return Reply(rendering.vendor(self._directory.vendor(request.path["vendor"])))
 
     async def list_connections(self, request: Request) -> Reply:
-        """Every connection that is there for the caller."""
+        """Return every connection that the caller may use."""
         connections = self._directory.connections.values()
         own = (each for each in connections if request.caller.may_use(each.name))
         return Reply(rendering.whole_list(map(rendering.connection, own)))
 
     async def get_connection(self, request: Request) -> Reply:
-        """One connection."""
+        """Return one connection."""
         return Reply(rendering.connection(self._directory.connection(request.path["connection"])))
 
     async def list_jobs(self, request: Request) -> Reply:
-        """A page of a connection's jobs."""
+        """Return a page of a connection's jobs."""
         connection = self._directory.connection(request.path["connection"])
         query = request.query
         context = self._context(request)
@@ -106,15 +106,15 @@ class UnifiedApi:
         return Reply({"items": items, "nextCursor": page.next_cursor}, headers=headers)
 
     async def get_job(self, request: Request) -> Reply:
-        """One job."""
+        """Return one job."""
         connection = self._directory.connection(request.path["connection"])
         job = await self._jobs.get(connection, request.path["jobId"], self._context(request))
         return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
 
     async def act(self, request: Request) -> Reply:
-        """Perform the action that the operation stands for, or show what would be sent."""
+        """Perform the operation's action, or return the request that would be sent."""
         preferences = preferences_of(request)
-        question = ActionRequest(
+        action_request = ActionRequest(
             connection=self._directory.connection(request.path["connection"]),
             job_action=decode(request),
             caller=request.caller.name,
@@ -124,34 +124,34 @@ class UnifiedApi:
             seconds=shortest(timeout_of(request), preferences.wait or None),
         )
         if request.query["dryRun"]:
-            return Reply(rendering.dry_run(await self._actions.preview(question)), headers=preferences.applied)
-        if question.key is None and question.connection.needs_key:
+            return Reply(rendering.dry_run(await self._actions.preview(action_request)), headers=preferences.applied)
+        if action_request.key is None and action_request.connection.needs_key:
             raise IdempotencyKeyMissing(
-                f"Actions on jobs of {question.connection.name} need an Idempotency-Key header."
+                f"Actions on jobs of {action_request.connection.name} need an Idempotency-Key header."
             )
         end = self._clock.monotonic() + preferences.wait
-        answer = await self._actions.perform(question)
-        if answer.is_early:
+        result = await self._actions.perform(action_request)
+        if result.is_early:
             raise IdempotencyKeyInUse(
-                "A request with this key is being worked on.",
-                Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=answer.record.id),
+                "A request with this key is under way.",
+                Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=result.record.id),
             )
-        if not answer.record.is_settled and preferences.wait:
+        if not result.record.is_settled and preferences.wait:
             left = end - self._clock.monotonic()
-            answer = replace(answer, record=await self._settler.wait(answer.record, left))
-        return reply_with(answer, request.address.prefix, preferences.applied)
+            result = replace(result, record=await self._reconciler.wait(result.record, left))
+        return reply_with(result, request.address.prefix, preferences.applied)
 
     def _context(self, request: Request) -> CallContext:
-        """How long calls to the vendor may take for a request, and whose it is."""
+        """The deadline and the caller for the vendor calls of a request."""
         return self._jobs.calls.context(request.origin, timeout_of(request), request.caller.name)
 
     async def get_connection_health(self, request: Request) -> Reply:
-        """How a connection does, without asking the vendor."""
+        """Return the health of a connection, without calling the vendor."""
         connection = self._directory.connection(request.path["connection"])
         return Reply(rendering.health(connection))
 
     async def list_job_actions(self, request: Request) -> Reply:
-        """A page of the caller's job actions, or of everybody's."""
+        """Return a page of the caller's job actions; of everybody's for auditors."""
         query = request.query
         before = record_at(query["cursor"]) if "cursor" in query else None
         chosen = selection(request)
@@ -162,15 +162,15 @@ class UnifiedApi:
         return Reply({"items": items, "nextCursor": cursor}, headers=headers)
 
     async def _records(self, chosen: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """A page of records, whatever form of the job's id is asked by."""
+        """A page of records, whichever form of the job's id is used."""
         ids = self._ids_of(chosen.job_id, chosen.connection)
         pages = [await self._ledger.page(replace(chosen, job_id=each), limit, before) for each in ids]
         return merged(pages, limit)
 
     def _ids_of(self, job_id: str | None, connection: str | None) -> Iterable[str | None]:
-        """The ids of the jobs that a text names: as each vendor writes it, and as it is.
+        """The ids of the jobs that a text can name: in the form of each vendor, and unchanged.
 
-        Where the vendor is not named, a text may be a UUID to one and another id than its small letters to the next.
+        If no connection is named, one vendor may read the text as a UUID, and another as an id in which case matters.
         """
         if job_id is None:
             return (None,)
@@ -178,25 +178,25 @@ class UnifiedApi:
         return dict.fromkeys([job_id, *(each.vendor.specification.job_id(job_id) for each in named)])
 
     async def get_job_action(self, request: Request) -> Reply:
-        """One of the caller's job actions, or of anybody's."""
+        """Return one of the caller's job actions; of anybody's for auditors."""
         preferences = preferences_of(request)
         caller = None if request.caller.audits else request.caller.name
         record = await self._ledger.get(request.path["id"], caller)
         if record is None:
-            raise UnknownJobAction("There is no record of a job action with this id.")
+            raise UnknownJobAction("No job action with this id is recorded.")
         if preferences.wait:
-            record = await self._settler.wait(record, preferences.wait)
+            record = await self._reconciler.wait(record, preferences.wait)
         return Reply(rendering.job_action(record), headers=preferences.applied | until_settled(record))
 
 
 @dataclass(frozen=True)
 class Problems:
-    """Shows problems as the document of the unified API has them."""
+    """Renders problems as the document of the unified API describes them."""
 
     api: Api
 
     def __call__(self, error: JobgateError, context: RequestContext) -> RawReply:
-        """A problem as a reply. What refused a job action, however early, says what became of it; nothing else does."""
+        """Render a problem as a reply. It has an outcome if the request was a job action, however early it failed."""
         operation = self.api.operation_at(context.method, context.path.removeprefix(BASE_PATH))
         is_action = operation is not None and "x-action" in operation.extensions
         outcome = (error.explanation.outcome or error.outcome) if is_action else None
@@ -204,25 +204,25 @@ class Problems:
 
 
 def timeout_of(request: Request) -> float | None:
-    """How long calls to the vendor may take for a request, in seconds; None where the client leaves that open."""
+    """Seconds that calls to the vendor may take for a request; None if the client does not say."""
     written: str | None = request.header.get("Request-Timeout")
     return None if written is None else float(written)
 
 
 def shortest(*seconds: float | None) -> float | None:
-    """The shortest of these times; None is for ever."""
+    """The shortest of these times; None means no limit."""
     return min((each for each in seconds if each is not None), default=None)
 
 
-def reply_with(answer: ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
-    """The answer to a job action, whose record says everything. Raises the problem where it failed.
+def reply_with(result: ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
+    """The answer to a job action, made from its record. Raises the problem if the action failed.
 
-    `prefix` stands before every path of this gateway, as the client knows it.
+    `prefix` comes before every path of this gateway in the client's URLs.
     """
-    record = answer.record
+    record = result.record
     if record.status is JobActionStatus.FAILED:
-        raise problem_of(record).explain(replayed=answer.is_replayed)
-    replayed = {"Idempotent-Replayed": "true"} if answer.is_replayed else {}
+        raise problem_of(record).explain(replayed=result.is_replayed)
+    replayed = {"Idempotent-Replayed": "true"} if result.is_replayed else {}
     at = f"{prefix}{BASE_PATH}/job-actions/{record.id}"
     if record.status is JobActionStatus.SUCCEEDED:
         return Reply(rendering.job_action(record), headers={**headers, **replayed, "Content-Location": at})
@@ -231,12 +231,12 @@ def reply_with(answer: ActionResult, prefix: str, headers: Mapping[str, str]) ->
 
 
 def until_settled(record: JobActionRecord) -> dict[str, str]:
-    """When to look at a record again, while somebody still finds out what came of it."""
+    """The Retry-After of a record that is not settled yet."""
     return {} if record.is_settled else {"Retry-After": str(LOOK_AGAIN_SECONDS)}
 
 
 def selection(request: Request) -> Selection | None:
-    """The job actions that a caller asks for; None for those of others, which only auditors see."""
+    """The job actions that a request selects; None if they are other callers', which only auditors may see."""
     query, own = request.query, request.caller.name
     caller = query.get("caller", None if request.caller.audits else own)
     if caller != own and not request.caller.audits:
@@ -254,25 +254,25 @@ def selection(request: Request) -> Selection | None:
 
 
 def decode(request: Request) -> JobAction:
-    """The job action that a request of the unified API asks for."""
+    """The job action of a request to the unified API."""
     return JobAction(request.operation.extensions["x-action"], request.path["jobId"], request.body or {})
 
 
 def key_of(request: Request) -> str | None:
-    """The idempotency key of a request: a string of RFC 8941 (in quotes), or the same characters without them."""
+    """The idempotency key of a request: a string of RFC 8941 (in quotes), or the same text without quotes."""
     written: str | None = request.header.get("Idempotency-Key")
     return None if written is None else unquoted(written)
 
 
 class Preferences(Struct, frozen=True):
-    """What a Prefer header (RFC 7240) asks for, as far as it is known here; `wait` in seconds."""
+    """The supported preferences of a Prefer header (RFC 7240); `wait` is in seconds."""
 
     strict: bool = False
     wait: int = 0
 
     @property
     def applied(self) -> dict[str, str]:
-        """The header field that says which were honoured."""
+        """The header field that lists the applied preferences."""
         honoured = [*(["handling=strict"] if self.strict else []), *([f"wait={self.wait}"] if self.wait else [])]
         return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
 
@@ -281,9 +281,9 @@ NO_PREFERENCES = Preferences()
 
 
 def preferences_of(request: Request) -> Preferences:
-    """The preferences of a request. Those that are not known are ignored, and so is `wait` without a number.
+    """The preferences of a request. Unknown ones are ignored, and so is `wait` without a number.
 
-    Of two with one name the first counts (RFC 7240, 2).
+    If a name comes twice, the first counts (RFC 7240, 2).
     """
     if "Prefer" not in request.header:
         return NO_PREFERENCES
@@ -294,7 +294,7 @@ def preferences_of(request: Request) -> Preferences:
 
 
 def merged(pages: Sequence[Page[JobActionRecord]], limit: int) -> Page[JobActionRecord]:
-    """The newest of several pages that begin at the same place, as one page that ends where the first of them ends."""
+    """Merge pages that begin at the same place into one, newest first. It ends where the first of them ends."""
     if len(pages) == 1:
         return pages[0]
     ends = max((page.next_cursor for page in pages if page.next_cursor is not None), default="")
@@ -306,7 +306,7 @@ def merged(pages: Sequence[Page[JobActionRecord]], limit: int) -> Page[JobAction
 
 
 def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> dict[str, str]:
-    """The Link header (RFC 8288) of a page that is not the last."""
+    """The Link header (RFC 8288) of a page; none on the last page."""
     if cursor is None:
         return {}
     following = urlencode({**query, "cursor": cursor})
@@ -314,12 +314,12 @@ def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> di
 
 
 def cursor_of(record_id: str | None) -> str | None:
-    """The id of a list's last record as a cursor; none where the list ends."""
+    """The cursor for the id of a page's last record; None on the last page."""
     return None if record_id is None else encode_cursor(UUID(record_id).bytes)
 
 
 def record_at(cursor: str) -> str:
-    """The id in a cursor. Raises UnknownCursor where it is none of ours."""
+    """The record id in a cursor. Raises UnknownCursor if the cursor is not one of ours."""
     try:
         return str(UUID(bytes=decode_cursor(cursor)))
     except ValueError:

@@ -16,12 +16,12 @@ from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 @dataclass(frozen=True)
 class Words:
-    """What a job of another vendor is in the words of this one."""
+    """Translates jobs of other vendors into the words of this one."""
 
     vendor: VendorSpecification
 
     def job(self, job: Job) -> Mapping[str, Json] | None:
-        """The job as this vendor would show it; None where it cannot, as where ids have another form here."""
+        """The job as this vendor would show it; None if it cannot, for example because its ids have another form."""
         values: dict[str, Json] = {f"{TIMESTAMP}{name}": at for name, at in job.timestamps.items()}
         values |= {Source.JOB_ID: job.id, Source.JOB_VERSION: version(job), Source.JOB_VENDOR_STATUS: self.status(job)}
         shown: Mapping[str, Json] = self.vendor.job.encode(values).get("body", {})
@@ -32,12 +32,12 @@ class Words:
         return self.vendor.word_for(job.status.status)
 
     def headers(self, read: ReadMapping, job: Job) -> dict[str, str]:
-        """What the reply to a read says of the job beside its body."""
+        """The header fields about the job in the reply to a read."""
         written: Mapping[str, Json] = read.reply.encode({Source.JOB_VERSION: version(job)}).get("header", {})
         return {name: str(value) for name, value in written.items()}
 
     def _can_say(self, shown: Mapping[str, Json]) -> bool:
-        """Whether the vendor's document allows such a job."""
+        """True if the vendor's document allows such a job."""
         one, many = self.vendor.job_read, self.vendor.list_read
         if one is not None:
             return fits(one, shown)
@@ -45,12 +45,12 @@ class Words:
 
 
 def fits(read: ReadMapping, body: Mapping[str, Json]) -> bool:
-    """Whether a body is one with which the document says that a read is answered."""
+    """True if the document allows this body in the reply to a read."""
     response = read.operation.response(200)
     validators: list[Any] = list(response.bodies.values()) if response else []
     return all(validator.is_valid(body) for validator in validators)
 
 
 def version(job: Job) -> str:
-    """A text that is another one whenever the job is, in the form of an entity tag (RFC 9110, 8.8.3)."""
+    """A text that changes whenever the job changes, in the form of an entity tag (RFC 9110, 8.8.3)."""
     return f'"{hashlib.sha256(dump(job.vendor_object)).hexdigest()[:32]}"'

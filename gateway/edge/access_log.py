@@ -40,7 +40,7 @@ class LoggedTargets:
     def __call__(self, path: str, query: bytes, *, is_answered: bool, is_api: bool) -> tuple[str, bytes]:
         """Redact a path, which is decoded, and a query.
 
-        `is_answered`: the answer proves that everything the path names exists. `is_api`: the request matched an operation.
+        `is_answered`: the answer proves that everything the path names exists. `is_api`: an operation matched.
         """
         text = query.decode("latin-1")
         if not is_answered or _PREVIEW.search(text):  # a preview does not check that its job exists

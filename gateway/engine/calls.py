@@ -1,4 +1,4 @@
-"""One call to a vendor, and what its refusal means."""
+"""One call to a vendor, and the meaning of a refusal."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from gateway.domain.retry_after import retry_after
 from gateway.domain.vocabulary import LONGEST_TEXT, Meaning, Source
 from gateway.engine.connections import Connection
 from gateway.engine.wire import VendorReply, check_contract, http_request
-from gateway.resilience.pipeline import Announce, OutboundRequest, unannounced
+from gateway.resilience.pipeline import BeforeSend, OutboundRequest, do_nothing
 from gateway.resilience.policy import AttemptResult, attempt_result
 from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
-OF_MEANING: dict[Meaning, type[JobgateError]] = {meaning: kind for kind in catalogue() for meaning in kind.replies}
-"""The problem that a meaning of a vendor's reply certainly is. The others depend on the job."""
+BY_MEANING: dict[Meaning, type[JobgateError]] = {meaning: kind for kind in catalogue() for meaning in kind.replies}
+"""Problems by the meaning of a reply. Meanings that are not listed depend on the job."""
 
-STATUSES: dict[int, type[JobgateError]] = {
+BY_STATUS: dict[int, type[JobgateError]] = {
     401: VendorDeniedAccess,
     403: VendorDeniedAccess,
     404: UnknownJob,
@@ -43,13 +43,13 @@ STATUSES: dict[int, type[JobgateError]] = {
     429: VendorThrottled,
     503: VendorUnavailable,
 }
-"""What an HTTP status means where the vendor's document does not say."""
+"""Problems by HTTP status, for replies whose meaning the vendor's document does not define."""
 
 
 class CallContext(NamedTuple):
-    """What a call is made for: until when, on the monotonic clock, it must have ended, and whose request it serves.
+    """The deadline of a call, on the monotonic clock, and the origin of the request that it serves.
 
-    `caller` is the name of who asked; calls of several callers take turns.
+    `caller` is the name of the caller. Calls for several callers take turns.
     """
 
     deadline: float
@@ -58,7 +58,7 @@ class CallContext(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of one documented operation, ready to be sent but for the credentials."""
+    """A call of one documented operation, ready to be sent except for the credentials."""
 
     connection: Connection
     operation: Operation
@@ -68,43 +68,43 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Calls:
-    """Makes calls to vendors. Every call of the gateway goes through here. None takes longer than `seconds`."""
+    """Makes all calls of the gateway to vendors. None takes longer than `seconds`."""
 
     clock: Clock
     seconds: float
 
     def context(self, origin: Origin = NOBODY, seconds: float | None = None, caller: str = "") -> CallContext:
-        """The context of a request that starts now, and may take `seconds` where that is less than is allowed."""
+        """The context of a request that starts now. `seconds` can only shorten the time that is allowed."""
         allowed = self.seconds if seconds is None else min(seconds, self.seconds)
         return CallContext(self.clock.monotonic() + allowed, origin, caller)
 
     def prepare(
         self, connection: Connection, operation: Operation, lens: Lens, request: VendorRequest, context: CallContext
     ) -> Call:
-        """A call with this request. Raises what `check_contract` raises."""
+        """Prepare a call with this request. Raises what `check_contract` raises."""
         check_contract(operation, lens, request)
         prepared = http_request(operation, request, connection.endpoint, context.origin)
         return Call(connection, operation, prepared, context)
 
-    async def send(self, call: Call, effect: Effect = Effect.READ, announce: Announce = unannounced) -> VendorReply:
-        """Send a call, as often as the policy has it for its effect, and give the last reply.
+    async def send(self, call: Call, effect: Effect = Effect.READ, before_send: BeforeSend = do_nothing) -> VendorReply:
+        """Send a call, again if the policy says so for its effect, and return the last reply.
 
-        Raises VendorFailed where there is none, and ConnectionSuspended or ConnectionBusy where it was not sent.
-        `announce` is called, and waited for, before each sending.
+        `before_send` is awaited before each attempt. Raises VendorFailed if there is no reply, ConnectionSuspended or
+        ConnectionBusy if the call was not sent, and what credentials and `before_send` raise.
         """
         replies: list[VendorReply] = []
 
-        def observe(http: HttpReply) -> AttemptResult:
+        def classify(http: HttpReply) -> AttemptResult:
             replies.append(VendorReply.of(http))
-            return self._observed(call, replies[-1])
+            return self._classified(call, replies[-1])
 
         outbound = OutboundRequest(
             call.request,
             effect,
             call.context.deadline,
             call.connection.credentials,
-            announce,
-            observe,
+            before_send,
+            classify,
             call.context.caller,
         )
         try:
@@ -112,11 +112,11 @@ class Calls:
         except JobgateError as error:
             error.explain(vendor=error.explanation.vendor or VendorResponse(call.connection.vendor.name))
             raise
-        # Its body is read already, as far as anybody wanted to know it.
+        # `classify` has parsed the body already.
         return replace(replies[-1], is_doubtful=True) if final.is_doubtful else replies[-1]
 
-    def _observed(self, call: Call, reply: VendorReply) -> AttemptResult:
-        """What a reply is an observation of; the vendor's document may say more of it than HTTP does."""
+    def _classified(self, call: Call, reply: VendorReply) -> AttemptResult:
+        """The result of an attempt with this reply. The vendor's document may say more about it than HTTP does."""
         call.connection.drift.look_at(call.operation, reply)
         if reply.is_success:
             return AttemptResult.ANSWER
@@ -125,7 +125,7 @@ class Calls:
         return AttemptResult.TURNED_AWAY if meanings == {Meaning.THROTTLED} else attempt_result(reply.http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
-        """What may be kept and shown of a reply."""
+        """The parts of a reply that are recorded and shown."""
         specification = connection.vendor.specification
         request_id = _text(specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts))
         if reply.is_success and not reply.body:
@@ -135,14 +135,14 @@ class Calls:
         return VendorResponse(specification.name, reply.status, code, message, request_id)
 
     def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
-        """The problem that a reply other than success is, as far as the reply itself tells."""
+        """The problem for a reply other than success, judged by the reply alone."""
         code = self.response(connection, reply).code
         meanings = connection.vendor.specification.errors.meanings_of(reply.status, code)
-        certain = OF_MEANING.get(next(iter(meanings))) if len(meanings) == 1 else None
-        return self.of_kind(certain or STATUSES.get(reply.status) or _by_class(reply.status), connection, reply)
+        certain = BY_MEANING.get(next(iter(meanings))) if len(meanings) == 1 else None
+        return self.of_kind(certain or BY_STATUS.get(reply.status) or _by_class(reply.status), connection, reply)
 
     def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
-        """A reply as a problem of a kind that is known already."""
+        """A problem of the given kind for a reply."""
         response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=retry_after(reply.http, self.clock.now()))
         return kind(_sentence(response), explanation)
@@ -153,12 +153,12 @@ def _by_class(status: int) -> type[JobgateError]:
 
 
 def _sentence(response: VendorResponse) -> str:
-    """What the vendor answered, beside the title of a problem that says what it means."""
+    """The vendor's answer as a sentence. It follows the problem's title, which says what the answer means."""
     said = f" and says: {response.message.rstrip()}" if response.message else ""
     told = f"{response.vendor} answered {response.status}{said}"[: LONGEST_TEXT - 1]
     return told if told.endswith((".", "!", "?")) else f"{told}."
 
 
 def _text(value: object) -> str | None:
-    """A vendor's word, as far as it can be passed on: header fields may hold any bytes."""
+    """A vendor's text, shortened and valid in UTF-8: header fields can contain any bytes."""
     return None if value is None else str(value)[:LONGEST_TEXT].encode("utf-8", "replace").decode()

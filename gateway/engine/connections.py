@@ -1,4 +1,4 @@
-"""The configured vendor accounts, each with all that a call to it needs."""
+"""The configured vendor accounts, each with everything that a call to it needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.specs.vendor import VendorSpecification
 
 @dataclass(frozen=True)
 class Vendor:
-    """A vendor that this gateway knows: its adapter, its document, and its row of the capability matrix."""
+    """An installed vendor: its adapter, its document, and its row of the capability matrix."""
 
     adapter: Adapter
     specification: VendorSpecification
@@ -25,7 +25,7 @@ class Vendor:
 
     @property
     def name(self) -> str:
-        """The vendor's name, as its document says it."""
+        """The vendor's name in its document."""
         return self.specification.name
 
     @property
@@ -36,10 +36,10 @@ class Vendor:
 
 @dataclass(frozen=True)
 class Connection:
-    """One configured account. `endpoint` takes the place of the server in the vendor's document, without a final slash.
+    """One configured account. `endpoint`, without a final slash, replaces the server of the vendor's document.
 
-    `authentication` is the name of the security scheme that `credentials` serves, and `pipeline` the way of every
-    request. Where `needs_key`, actions are refused without an idempotency key.
+    `authentication` is the name of the security scheme that `credentials` serves. Every request goes through
+    `pipeline`. If `needs_key`, actions without an idempotency key are refused.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Directory:
-    """Every vendor and connection by name."""
+    """All vendors and connections by name."""
 
     vendors: Mapping[str, Vendor]
     connections: Mapping[str, Connection]

@@ -1,7 +1,7 @@
-"""Contract drift: where a vendor's replies depart from the vendor's own document.
+"""Contract drift: replies of a vendor that depart from the vendor's own document.
 
-A departure is no error as long as the reply can be understood. It is counted, and logged once for each kind: it says
-that the document, or the vendor, has changed.
+A departure is not an error if the reply can be understood. Each one is counted, and each kind is logged once: it shows
+that the document or the vendor has changed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gateway.specs.operations import Operation
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 10
-"""How many places of one reply are looked at."""
+MOST_PER_REPLY = 10
+"""Most departures in the body of one reply that are counted."""
 
 _NUMBER = re.compile(r"(?<=/)[0-9]+(?=/|\Z)")
 _STRANGE = re.compile(r"[^ -~]")
@@ -27,7 +27,7 @@ _STRANGE = re.compile(r"[^ -~]")
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """A kind of departure: in which reply, where in it (a JSON pointer; `*` is any item of an array), and what."""
+    """A kind of departure: the reply, the place in it (a JSON pointer; `*` is any item of an array), and the rule."""
 
     operation_id: str
     status: int
@@ -36,21 +36,21 @@ class Departure:
 
 
 class Drift:
-    """The departures of one connection, since the gateway started."""
+    """The departures of one connection since the gateway started."""
 
     def __init__(self, connection: str) -> None:
-        """None yet."""
+        """Start without departures."""
         self._connection = connection
         self._kinds: Counter[Departure] = Counter()
         self.count = 0
 
     @property
     def kinds(self) -> Mapping[Departure, int]:
-        """How often there was which."""
+        """Number of departures of each kind."""
         return self._kinds
 
     def look_at(self, operation: Operation, reply: VendorReply) -> None:
-        """Compare a reply with the vendor's document."""
+        """Compare a reply with the vendor's document, and count its departures."""
         for departure in self._departures(operation, reply):
             self.count += 1
             if departure not in self._kinds and len(self._kinds) < MOST_DEPARTURES:
@@ -66,11 +66,11 @@ class Drift:
         try:
             return tuple(departures(operation, reply))
         except ValueError:  # the validator goes no deeper than 255 levels (jsonschema-rs 0.60.3)
-            return (Departure(operation.operation_id, reply.status, "/body", "is too deep to be compared"),)
+            return (Departure(operation.operation_id, reply.status, "/body", "is nested too deeply to be compared"),)
 
 
 def departures(operation: Operation, reply: VendorReply) -> Iterator[Departure]:
-    """Where a reply departs from the document: its status, its media type, its body."""
+    """Yield each departure of a reply from the document: in its status, its media type or its body."""
 
     def departure(place: str, detail: str) -> Departure:
         shown = _STRANGE.sub("?", _NUMBER.sub("*", place))[:LONGEST_PLACE]
@@ -82,7 +82,7 @@ def departures(operation: Operation, reply: VendorReply) -> Iterator[Departure]:
         return
     if not documented.bodies or not reply.http.content:
         if bool(documented.bodies) != bool(reply.http.content):
-            yield departure("/body", "is not there" if documented.bodies else "is not documented")
+            yield departure("/body", "is missing" if documented.bodies else "is not documented")
         return
     media_type = reply.http.headers.get("content-type", "").partition(";")[0].strip().lower()
     validator = documented.bodies.get(media_type)
@@ -92,5 +92,5 @@ def departures(operation: Operation, reply: VendorReply) -> Iterator[Departure]:
     if not reply.is_json:
         yield departure("/body", "is not JSON")
     elif not validator.is_valid(reply.body):
-        for error in validator.errors(reply.body)[:MOST_AT_ONCE]:
+        for error in validator.errors(reply.body)[:MOST_PER_REPLY]:
             yield departure(f"/body{error.pointer}", error.detail)

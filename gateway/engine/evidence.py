@@ -1,4 +1,4 @@
-"""What a job shows of an action whose reply is missing: that it was carried out, that it was not, or nothing."""
+"""Evidence of an action whose reply is missing: its job shows that it was carried out, that it was not, or neither."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gateway.specs.vendor import ActionMapping
 
 @dataclass(frozen=True)
 class Evidence:
-    """A job, read at a time, and what bears on what it shows.
+    """A job as it was read at a certain time, and what is needed to interpret its state.
 
-    `earlier` are the names of the actions on the same job that may have led to where it was before this one: the last
-    that is known to have been carried out, and those after it of which that is not known.
+    `earlier` names the actions that may have led to the state of the job before this one: the last that was certainly
+    carried out, and the later ones that may have been.
     """
 
     connection: Connection
@@ -29,18 +29,18 @@ class Evidence:
 
     @property
     def was_carried_out(self) -> bool | None:
-        """Whether the job shows that the action was carried out; None where it can be either."""
+        """True or False if the job shows whether the action was carried out; None if both are possible."""
         shown = self._shown_by_status if self.mapping.evidence is None else self._shown_by(self.mapping.evidence)
         return None if shown is False and self._is_deferred else shown
 
     @property
-    def may_still_be(self) -> bool:
-        """Whether a request that is late could still do something to the job."""
+    def may_still_be_carried_out(self) -> bool:
+        """True if a delayed request could still change the job."""
         return self.job.status.vendor_status in self.mapping.from_statuses
 
     @property
     def _shown_by_status(self) -> bool | None:
-        """One that only the action leads to shows it; one that a job is only in without it, the contrary."""
+        """True in a status that only this action leads to, False in one that a job only has without it, else None."""
         specification, status = self.connection.vendor.specification, self.job.status.vendor_status
         was = [specification.actions[name].to_status for name in self.earlier if name in specification.actions]
         after = status in specification.reachable([self.mapping.to_status])
@@ -48,7 +48,7 @@ class Evidence:
         return None if after is without else after
 
     def _shown_by(self, evidence: str) -> bool | None:
-        """The adapter's function tells; but not whether it was this action or the same one before."""
+        """The answer of the adapter's function; None if an earlier action of the same name may be the reason."""
         found = self.connection.vendor.adapter.evidence[evidence](self.job.vendor_object, self.job_action)
         return None if found and self.mapping.action in self.earlier else found
 

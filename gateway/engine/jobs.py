@@ -1,4 +1,4 @@
-"""Jobs as Jobgate shows them: read from the vendor, put into common words."""
+"""Jobs as Jobgate shows them: read from the vendor, and translated into common words."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from gateway.engine.wire import VendorReply, url
 from gateway.specs.vendor import ReadMapping
 
 MOST_PAGES = 1_000
-"""How many pages of a vendor's list are looked through for one job, where the vendor has no read of one job."""
+"""Most pages of a vendor's list that are searched for one job, if the vendor has no read of a single job."""
 MOST_PASSED_OVER = 20
-"""How many pages of a vendor's list that hold nothing of what is asked are passed over for one page of ours."""
+"""Most pages of a vendor's list without a matching job that are skipped to fill one page of ours."""
 
 
-def anything(job: Job) -> bool:  # noqa: ARG001 - a choice that leaves nothing out
-    """True: every job is wanted."""
+def anything(job: Job) -> bool:  # noqa: ARG001 - a filter that keeps everything
+    """Return True: every job is wanted."""
     return True
 
 
 @dataclass(frozen=True)
 class VendorPage:
-    """A page of a vendor's list: the body of the reply, the job objects in it, and the cursor of the page after it."""
+    """A page of a vendor's list: the body of the reply, its job objects, and the cursor of the next page."""
 
     body: Mapping[str, Json]
     items: tuple[Mapping[str, Json], ...]
@@ -52,7 +52,7 @@ class Jobs:
     calls: Calls
 
     async def get(self, connection: Connection, job_id: str, context: CallContext) -> Job:
-        """One job. Raises UnknownJob, and what any call raises."""
+        """Return one job. Raises UnknownJob, and what any call raises."""
         specification = connection.vendor.specification
         read = specification.job_read or specification.list_read
         if read is None:
@@ -60,7 +60,7 @@ class Jobs:
         return await self.get_by(connection, read, job_id, context)
 
     async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
-        """One job, by a certain operation of the vendor. Raises UnknownJob, and what any call raises."""
+        """Return one job, read by the given operation. Raises UnknownJob, and what any call raises."""
         get = self._get_one if read.items is None else self._find
         return await get(connection, read, connection.vendor.specification.job_id(job_id), context)
 
@@ -74,9 +74,9 @@ class Jobs:
         *,
         is_wanted: Callable[[Job], bool] = anything,
     ) -> Page[Job]:
-        """A part of the connection's jobs, those in `status` and wanted. `cursor` is one that an earlier page gave.
+        """Return a page of the connection's jobs that are in `status` and wanted. `cursor` is from an earlier page.
 
-        Pages of the vendor that hold none of them are passed over, for a while. Raises UnknownCursor.
+        Pages of the vendor without such jobs are skipped, up to a limit in number and time. Raises UnknownCursor.
         """
         read = connection.vendor.specification.list_read
         if read is None:
@@ -98,7 +98,7 @@ class Jobs:
         return page
 
     async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
-        """The vendor's own reply to a read of one job. Raises what any call raises."""
+        """Return the vendor's own reply to a read of one job. Raises what any call raises."""
         read = connection.vendor.specification.reads[request.operation_id]
         reply = await self.calls.send(self.calls.prepare(connection, read.operation, read.lens, request, context))
         self._object(connection, reply)
@@ -107,7 +107,7 @@ class Jobs:
     async def vendor_page(
         self, connection: Connection, request: VendorRequest, cursor: str | None, context: CallContext
     ) -> VendorPage:
-        """A page of jobs as the vendor shows them, by the vendor's own request. Raises UnknownCursor."""
+        """Return a page of jobs as the vendor shows them, for the vendor's own request. Raises UnknownCursor."""
         read = connection.vendor.specification.reads[request.operation_id]
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
@@ -152,7 +152,7 @@ class Jobs:
         reply = await self.calls.send(call._replace(request=whole))
         try:
             body = self._object(connection, reply)
-        except UnknownJob:  # nobody asked for a job
+        except UnknownJob:  # the request named no job
             raise self.calls.of_kind(VendorRefused, connection, reply) from None
         items = read.items.get({"body": body}) if read.items else None
         is_too_long = isinstance(items, list) and len(items) > LARGEST_PAGE
@@ -171,7 +171,7 @@ class Jobs:
 
 
 def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNotUnderstood:
-    """The problem that a reply is which nobody can read."""
+    """Problem for a reply that cannot be parsed."""
     return VendorReplyNotUnderstood(
         f"{connection.vendor.name} answered {reply.status} with a body that its document does not describe.",
         Explanation(vendor=VendorResponse(connection.vendor.name, reply.status)),
@@ -179,7 +179,7 @@ def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNot
 
 
 def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
-    """The vendor's job object in common words. Raises VendorReplyNotUnderstood where it has no id or status."""
+    """Translate the vendor's job object into common words. Raises VendorReplyNotUnderstood without id or status."""
     vendor = connection.vendor
     values = vendor.specification.job.decode({"body": vendor_object})
     job_id = word(values, Source.JOB_ID, LONGEST_JOB_ID)
@@ -208,19 +208,19 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
 
 
 def word(values: Mapping[str, Json], name: str, longest: int) -> str | None:
-    """A text, or a whole number as one; None where the vendor sent nothing of the kind, or more than `longest`."""
+    """A text, or an integer as text; None if it is missing, of another type, or longer than `longest` characters."""
     value = values.get(name)
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return text if 0 < len(text) <= longest else None
 
 
 def allowed_actions(vendor: Vendor, vendor_status: str) -> tuple[str, ...]:
-    """What may be done with a job in this status."""
+    """The actions that are allowed on a job in this status."""
     return tuple(action for action in vendor.capabilities if vendor.specification.allows(action, vendor_status))
 
 
 def blocked_reason(vendor: Vendor, action: str, vendor_status: str) -> str:
-    """Why an action is not allowed, for people to read."""
+    """The reason why an action is not allowed, for people to read."""
     mapping = vendor.capabilities[action].mapping
     if mapping is None:
         return f"{vendor.name} has no such action."
@@ -233,11 +233,11 @@ def job_state(job: Job) -> JobState:
 
 
 def timestamps(values: Mapping[str, Json]) -> dict[str, str]:
-    """The times among a job's values; what is no time of RFC 3339, or too long for an answer, is left out."""
+    """The times among a job's values. A text that is not an RFC 3339 time, or too long, is left out."""
     found = {name.removeprefix(TIMESTAMP): value for name, value in values.items() if name.startswith(TIMESTAMP)}
     return {name: value for name, value in found.items() if isinstance(value, str) and is_shown(value)}
 
 
 def is_shown(text: str) -> bool:
-    """Whether a text of a vendor's is a time that an answer can hold."""
+    """True if a vendor's text is a time that fits into an answer."""
     return len(text) <= LONGEST_TIME and is_date_time(text)

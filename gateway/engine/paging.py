@@ -1,7 +1,7 @@
-"""Lists that go on: the vendors' two ways of paging, and the cursors that we make of them.
+"""Paging: the two ways in which vendors page their lists, and the cursors that Jobgate makes of them.
 
-A cursor holds the query of the vendor's request for the next page, and the connection that it is good for. A query
-that a vendor writes into a link is never read and written anew: a token in it may have `+` or `/`, which then differ.
+A cursor holds the query of the vendor's request for the next page, and the connection for which it is valid. A query
+from a vendor's link is never decoded and encoded again: that could change `+` or `/` in a token.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gateway.engine.wire import json_value, url
 from gateway.specs.vendor import ReadMapping
 
 Query: TypeAlias = "Mapping[str, Json] | str"
-"""The query of a request: its values by name, or a text that the vendor itself wrote."""
+"""The query of a request: its values by name, or the text that the vendor wrote."""
 
 
 def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None) -> VendorRequest:
-    """The request for the first page. The vendor filters by status only where it has exactly one word for it."""
+    """The request for the first page. It filters by status only if the vendor has exactly one word for it."""
     words = vendor.specification.vendor_statuses(status) if status else ()
     values: dict[str, Json] = {Source.PAGE_LIMIT: min(limit, read.largest_page()), Source.PAGE_NUMBER: 1}
     return read.encode(values | ({Source.JOB_VENDOR_STATUS: words[0]} if len(words) == 1 else {}))
@@ -36,9 +36,10 @@ def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None
 def next_query(
     connection: Connection, read: ReadMapping, request: VendorRequest, body: Mapping[str, Json], jobs: int
 ) -> Query | None:
-    """The query of the request for the page after this one, None on the last.
+    """The query of the request for the next page; None on the last page.
 
-    Where a list that is paged by number does not say how many pages there are, a full page is not the last.
+    If a list that is paged by number does not give the number of pages, a page that is full is not the last.
+    Raises VendorReplyNotUnderstood if the link to the next page cannot be followed.
     """
     if read.next_link is not None:
         link = read.next_link.get({"body": body})
@@ -55,7 +56,8 @@ def next_query(
 def link_query(connection: Connection, read: ReadMapping, request: VendorRequest, link: str) -> str:
     """The query of a vendor's link to the next page, as the vendor wrote it.
 
-    The link is resolved against the request (RFC 3986, 5). It must lead to the same list and nowhere else.
+    The link is resolved against the request (RFC 3986, 5). Raises VendorReplyNotUnderstood if it does not lead to the
+    same list.
     """
     here = Address.of(url(read.operation, request, connection.endpoint))
     try:
@@ -68,7 +70,7 @@ def link_query(connection: Connection, read: ReadMapping, request: VendorRequest
 
 
 def bad_link(connection: Connection) -> VendorReplyNotUnderstood:
-    """The problem that a link to the next page is which leads elsewhere, or nowhere."""
+    """Problem for a link to the next page that leads elsewhere, or cannot be parsed."""
     return VendorReplyNotUnderstood(
         f"{connection.vendor.name} sent a link to the next page that does not lead there.",
         Explanation(vendor=VendorResponse(connection.vendor.name)),
@@ -76,13 +78,13 @@ def bad_link(connection: Connection) -> VendorReplyNotUnderstood:
 
 
 def documented(read: ReadMapping, request: VendorRequest) -> VendorRequest:
-    """The request without the query parameters that only a vendor's link knows."""
+    """The request without query parameters that only a vendor's link has."""
     declared = read.operation.declared["query"]
     return replace(request, query={name: value for name, value in request.query.items() if name in declared})
 
 
 def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest, query: Query) -> str:
-    """The cursor of the page that a vendor names by a query. Raises VendorReplyNotUnderstood where there is none."""
+    """The cursor of the page with this query. Raises VendorReplyNotUnderstood if the query does not fit the list."""
     cursor = cursor_for(connection, query)
     try:
         page_at(connection, read, request, cursor)
@@ -92,7 +94,7 @@ def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest,
 
 
 def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, cursor: str) -> VendorRequest:
-    """The request for the page that a cursor stands for. Raises UnknownCursor where it is none of this list."""
+    """The request for the page of a cursor. Raises UnknownCursor if the cursor is not one of this list."""
     query = query_at(connection, cursor)
     at_cursor = with_written(read, request, query) if isinstance(query, str) else replace(request, query=query)
     known = documented(read, at_cursor)
@@ -103,9 +105,10 @@ def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, c
 
 
 def with_written(read: ReadMapping, request: VendorRequest, query: str) -> VendorRequest:
-    """The request with a query that goes out as it is. Raises UnknownCursor where it cannot be one, or says two things.
+    """The request with a query that is sent unchanged.
 
-    Of two values of one parameter the vendor might take another than the one that is checked.
+    Raises UnknownCursor if it is not a legal query, or has a parameter twice: the vendor might use the value that was
+    not checked.
     """
     declared = read.operation.declared["query"]
     pairs = parse_qsl(query, keep_blank_values=True)
@@ -117,12 +120,12 @@ def with_written(read: ReadMapping, request: VendorRequest, query: str) -> Vendo
 
 
 def cursor_for(connection: Connection, query: Query) -> str:
-    """A query of a vendor's request as a cursor of ours, good for one connection."""
+    """A cursor that holds a query of a vendor's request, and is valid for one connection."""
     return encode_cursor(dump([connection.name, query]))
 
 
 def query_at(connection: Connection, cursor: str) -> Query:
-    """The query in a cursor of a connection. Raises UnknownCursor where it is none of its own."""
+    """The query in a cursor. Raises UnknownCursor if the cursor is not one of this connection."""
     try:
         found: Any = json_value(decode_cursor(cursor))
         name, query = found

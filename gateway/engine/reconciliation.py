@@ -1,7 +1,7 @@
-"""What became of actions whose outcome nobody told: the job is read until it shows it, or until it is time to give up.
+"""Reconciliation: reads the job of an action with an unknown outcome until it shows the outcome, or until a time limit.
 
-It is also what becomes of actions that a gateway was working on when it stopped: `Ledger.take_due` gives each of them
-to one process, which need not be the one that began.
+It also handles actions that a gateway was working on when it stopped: `Ledger.take_due` gives each of them to one
+process, which can be another than the one that began.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ from gateway.specs.vendor import ActionMapping
 log = logging.getLogger(__name__)
 
 AT_ONCE = 1_000
-"""Records that are looked after at the same time."""
+"""Most records that are reconciled at the same time."""
 AT_ONCE_EACH = 8
-"""Of them, those of one connection whose job is read at the same time."""
+"""Most of those records that belong to one connection."""
 RECOVERY_SECONDS = 2.0
-"""How long to wait when the ledger cannot be used."""
+"""Extra seconds to wait when the ledger cannot be used."""
 LOOK_SECONDS = 0.25
-"""How often it is looked whether something is due."""
+"""Seconds between two looks at the ledger, for records that are due or for one that is waited for."""
 TIDY_SECONDS = 3_600.0
-"""How often the ledger is tidied."""
+"""Seconds between two clean-ups of the ledger."""
 MOST_OTHERS = 50
-"""Other actions on the same job that are looked at, the newest."""
+"""Most other actions on the same job that are considered: the newest."""
 HARMLESS = (Outcome.REJECTED, Outcome.NOT_SENT)
-"""What an action came to that left its job as it was."""
+"""Outcomes of actions that left their job unchanged."""
 LEASE_SECONDS = 5.0
-"""How much longer than its calls to a vendor may take a record is left alone."""
+"""Lease margin: seconds after the last possible vendor call before another process may take over the record."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """When the job is read, in seconds after the outcome became doubtful.
+    """The times at which the job is read, in seconds after the outcome became doubtful.
 
-    An action that the job does not show, the last of `confirm_seconds` after it was sent, counts as not carried out.
-    Where the job does not tell, it is read on every `repeat_seconds`, until `give_up_seconds`.
+    If the job still shows no change at the last of `confirm_seconds` after the action was sent, the action counts as
+    not carried out. If the job does not tell, it is read every `repeat_seconds`, until `give_up_seconds`.
     """
 
     confirm_seconds: tuple[float, ...] = (0.5, 2.0, 5.0, 15.0)
@@ -65,16 +65,16 @@ class Schedule:
     give_up_seconds: float = 3_600.0
 
     def after(self, doubted_at: datetime, now: datetime) -> datetime | None:
-        """When the job is to be read next; None where it is time to give up."""
+        """The time of the next read; None if it is time to give up."""
         passed = (now - doubted_at).total_seconds()
         following = next((each for each in self.confirm_seconds if each > passed), passed + self.repeat_seconds)
         if following > self.give_up_seconds:
             return None
-        # Where the clock was put back, nobody waits until it has caught up.
+        # If the clock was set back, the next read does not wait until it has caught up.
         return now + timedelta(seconds=min(following - passed, self.repeat_seconds))
 
     def has_had_time(self, sent_at: datetime, now: datetime) -> bool:
-        """Whether a vendor has had the time to do what it was asked for."""
+        """True if the vendor has had enough time to carry out an action."""
         return (now - sent_at).total_seconds() >= self.confirm_seconds[-1]
 
 
@@ -84,7 +84,7 @@ def _gates() -> dict[str, asyncio.Semaphore]:
 
 @dataclass(frozen=True)
 class Reconciler:
-    """Finds out what became of job actions. `gates` keeps a vendor that hangs from holding up the others."""
+    """Finds out what became of job actions. `gates` limits each connection, so that none holds up the others."""
 
     ledger: Ledger
     jobs: Jobs
@@ -95,27 +95,27 @@ class Reconciler:
     stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     async def run(self) -> None:
-        """Look after whatever is due, and keep the ledger tidy, until cancelled."""
+        """Reconcile every record that is due, and tidy the ledger, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(TIDY_SECONDS, self._tidy))
-            looking_after: set[asyncio.Task[JobActionRecord]] = set()
+            under_way: set[asyncio.Task[JobActionRecord]] = set()
 
             async def look() -> None:
-                for record in await self._take_due(AT_ONCE - len(looking_after)):
-                    task = tasks.create_task(self._looked_after(record))
-                    looking_after.add(task)
-                    task.add_done_callback(looking_after.discard)
+                for record in await self._take_due(AT_ONCE - len(under_way)):
+                    task = tasks.create_task(self._reconciled(record))
+                    under_way.add(task)
+                    task.add_done_callback(under_way.discard)
 
             await self._repeat(LOOK_SECONDS, look)
 
     async def reconcile_due(self) -> tuple[JobActionRecord, ...]:
-        """Look once after every record that is due; gives them as they are then."""
-        return tuple(await asyncio.gather(*map(self._looked_after, await self._take_due(AT_ONCE))))
+        """Reconcile every record that is due once; return the records as they are then."""
+        return tuple(await asyncio.gather(*map(self._reconciled, await self._take_due(AT_ONCE))))
 
     async def wait(self, record: JobActionRecord, seconds: float) -> JobActionRecord:
-        """The record as soon as it is settled, or as it is after so many seconds, as far as the ledger can be read.
+        """Return the record once it is settled, or as it is known after `seconds`, or when the gateway stops.
 
-        Nobody waits for longer than until `stopping`.
+        While the ledger cannot be read, the last known record counts.
         """
         end = self.clock.monotonic() + seconds
         while not record.is_settled and not self.stopping.is_set() and (left := end - self.clock.monotonic()) > 0:
@@ -126,15 +126,15 @@ class Reconciler:
         return record
 
     async def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do some work again and again, whatever comes of it."""
+        """Repeat some work for ever, whether it fails or not."""
         while True:
             try:
                 await work()
             except JobgateError as error:
-                log.warning("job actions could not be looked after: %s", error.code)
+                log.warning("the background work on job actions failed: %s", error.code)
                 await asyncio.sleep(RECOVERY_SECONDS)
             except Exception:
-                log.exception("job actions could not be looked after")
+                log.exception("the background work on job actions failed")
             await asyncio.sleep(seconds)
 
     async def _tidy(self) -> None:
@@ -144,18 +144,18 @@ class Reconciler:
         now = self.clock.now()
         return await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), most) if most > 0 else ()
 
-    async def _looked_after(self, record: JobActionRecord) -> JobActionRecord:
+    async def _reconciled(self, record: JobActionRecord) -> JobActionRecord:
         try:
             async with self.gates[record.requested.connection]:
-                return await self._settle(record)
+                return await self._reconcile(record)
         except Overtaken as overtaken:
             return overtaken.record
         except JobgateError as error:
-            log.warning("job action %s could not be looked after: %s", record.id, error.code)
+            log.warning("job action %s could not be reconciled: %s", record.id, error.code)
             return record
 
-    async def _settle(self, record: JobActionRecord) -> JobActionRecord:
-        if record.is_settled:  # by whoever works on it, since it was found to be due
+    async def _reconcile(self, record: JobActionRecord) -> JobActionRecord:
+        if record.is_settled:  # by another process, after it was found to be due
             return record
         if not record.sent:
             return await self._conclude(record, interrupted(Outcome.NOT_SENT, self.clock.now()))
@@ -163,7 +163,7 @@ class Reconciler:
             soon = self.clock.now() + lease(self.jobs.calls.seconds)
             record = await self.ledger.append(record, interrupted(Outcome.UNKNOWN, self.clock.now()), soon)
         try:
-            connection, mapping = self._how(record)
+            connection, mapping = self._target(record)
             read = connection.vendor.specification.reads[mapping.confirm]
             context = self.jobs.calls.context(record.requested.origin, caller=record.requested.caller)
             job = await self.jobs.get_by(connection, read, record.job_action.job_id, context)
@@ -174,8 +174,8 @@ class Reconciler:
             return await self._go_on(record, Read(self.clock.now(), problem=GatewayError.code))
         return await self._judge(record, connection, mapping, job)
 
-    def _how(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
-        """Where the job of a record lives, and how its action is performed there. Raises UnknownConnection."""
+    def _target(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
+        """The connection of a record, and the mapping of its action there. Raises UnknownConnection."""
         connection = self.directory.connection(record.requested.connection)
         mapping = connection.vendor.specification.actions.get(record.job_action.action)
         if mapping is None or connection.vendor.name != record.requested.vendor:
@@ -185,19 +185,19 @@ class Reconciler:
     async def _judge(
         self, record: JobActionRecord, connection: Connection, mapping: ActionMapping, job: Job
     ) -> JobActionRecord:
-        """Conclude from what the job shows, or go on reading."""
+        """Conclude the action if the job shows its outcome; otherwise schedule another read."""
         now = self.clock.now()
         earlier, later = await self._others(record)
         seen = Evidence(connection, mapping, record.job_action, earlier, job, now)
         carried_out = None if later else seen.was_carried_out
-        is_early = seen.may_still_be and not self.schedule.has_had_time(sent_at(record), now)
+        is_early = seen.may_still_be_carried_out and not self.schedule.has_had_time(sent_at(record), now)
         if carried_out is None or (not carried_out and is_early):
             return await self._go_on(record, Read(now, job.status))
         record = await self.ledger.append(record, Read(now, job.status), now)
         return await self._conclude(record, applied(job, now) if carried_out else not_carried_out(job, now))
 
     async def _others(self, record: JobActionRecord) -> tuple[list[str], bool]:
-        """The actions before this one that may be why the job is as it is, and whether there is one after it."""
+        """The earlier actions that may explain the state of the job, and whether there is a later action."""
         same_job = Selection(connection=record.requested.connection, job_id=record.requested.job_action.job_id)
         page = await self.ledger.page(same_job, MOST_OTHERS, None)
         sent = [each for each in page.items if each.sent and each.outcome not in HARMLESS]
@@ -206,7 +206,7 @@ class Reconciler:
         return [each.job_action.action for each in before[: last + 1]], any(each.id > record.id for each in sent)
 
     async def _go_on(self, record: JobActionRecord, shown: Read) -> JobActionRecord:
-        """Keep what was read, and read again later, or give up."""
+        """Record what was read, and schedule the next read or give up."""
         following = self.schedule.after(doubted_at(record), shown.at)
         record = await self.ledger.append(record, shown, following or shown.at)
         return record if following else await self._conclude(record, given_up(record, shown.at))
@@ -217,39 +217,39 @@ class Reconciler:
 
 @cache
 def lease(seconds: float) -> timedelta:
-    """How long a record is left to who works on it, where calls to a vendor may take `seconds`."""
+    """The time for which a record belongs to the process that works on it; calls to a vendor may take `seconds`."""
     return timedelta(seconds=seconds + LEASE_SECONDS)
 
 
 def sent_at(record: JobActionRecord) -> datetime:
-    """When the action was sent last."""
+    """The time at which the action was last sent."""
     return record.sent[-1].at
 
 
 def doubted_at(record: JobActionRecord) -> datetime:
-    """When it was first said that the outcome is unknown."""
+    """The time from which the outcome is unknown."""
     return next((event.at for event in record.later if isinstance(event, Concluded)), sent_at(record))
 
 
 def interrupted(outcome: Outcome, now: datetime) -> Concluded:
-    """What is known of an action that its gateway did not finish."""
-    known = "nothing was sent" if outcome is Outcome.NOT_SENT else "what came of it is not known"
+    """The conclusion for an action that its gateway did not finish."""
+    known = "nothing was sent" if outcome is Outcome.NOT_SENT else "its outcome is not known"
     note = ProblemNote(Interrupted.code, f"The gateway did not finish its work on this action; {known}.")
     return Concluded(now, outcome, SettledBy.NOTHING_SENT if outcome is Outcome.NOT_SENT else None, problem=note)
 
 
 def applied(job: Job, now: datetime) -> Concluded:
-    """The job shows that the action was carried out."""
+    """The conclusion if the job shows that the action was carried out."""
     return Concluded(now, Outcome.APPLIED, SettledBy.READING, job.status)
 
 
 def not_carried_out(job: Job, now: datetime) -> Concluded:
-    """The job shows that the action was not carried out."""
-    detail = f"{job.vendor} did not tell what became of the action; the job is {job.status.vendor_status}."
+    """The conclusion if the job shows that the action was not carried out."""
+    detail = f"{job.vendor} did not say what became of the action; the job is {job.status.vendor_status}."
     note = ProblemNote(NotCarriedOut.code, detail, Explanation(job=job_state(job)))
     return Concluded(now, Outcome.REJECTED, SettledBy.READING, problem=note)
 
 
 def given_up(record: JobActionRecord, now: datetime) -> Concluded:
-    """Nobody will ever know, as far as Jobgate can tell. What went wrong at first stays the problem."""
+    """The conclusion if the outcome could not be found out. The first problem is kept."""
     return Concluded(now, Outcome.UNKNOWN, SettledBy.GAVE_UP, problem=record.problem)

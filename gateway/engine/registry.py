@@ -1,4 +1,4 @@
-"""Adapters are found as entry points of the group `jobgate.adapters`; the built-in ones are no exception."""
+"""Finds adapters as entry points of the group `jobgate.adapters`, the built-in ones included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GROUP = "jobgate.adapters"
 
 
 def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vendor]:
-    """Every installed vendor by name, in the order of the names. Raises SpecificationError where one is unusable."""
+    """Every installed vendor by name, in the order of names. Raises SpecificationError if one cannot be used."""
     found = [_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP)]
     for name, times in Counter(vendor.name for vendor in found).items():
         if times > 1:
@@ -26,7 +26,7 @@ def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vend
 
 
 def installed_specifications() -> list[Path]:
-    """Our own documents, and that of every installed vendor."""
+    """The paths of our own documents, and of every installed vendor's document."""
     adapters = (entry.load() for entry in entry_points(group=GROUP))
     own = [SPECIFICATIONS / "gateway.yaml", SPECIFICATIONS / "token-endpoint.yaml"]
     return [*own, *sorted(adapter.specification for adapter in adapters)]
@@ -34,7 +34,7 @@ def installed_specifications() -> list[Path]:
 
 def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinition]) -> Vendor:
     if not isinstance(adapter, Adapter):
-        raise SpecificationError(f"entry point {entry_point} of {GROUP} is no Adapter. Point it at an Adapter object.")
+        raise SpecificationError(f"entry point {entry_point} of {GROUP} is not an Adapter. Point it to an Adapter.")
     specification = VendorSpecification.load(adapter.specification)
     _check_functions(adapter, specification)
     return Vendor(adapter, specification, capabilities(specification, actions))

@@ -1,7 +1,7 @@
-"""Vendor requests as they go on the wire, and replies as they come off it.
+"""Requests to vendors as they are sent, and replies as they are received.
 
-Encoding lives here and not in adapters: a URL is built from segments, each percent-encoded, so that no id can change
-which operation is called.
+Adapters do not encode anything. A URL is built here from segments, each percent-encoded, so that no id can change which
+operation is called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gateway.specs.operations import Operation
 
 USER_AGENT = "jobgate/1"
 JOB_ID = "/path/jobId"
-"""Where the unified API has a job's id."""
+"""The place of a job's id in requests of the unified API."""
 
 _SUCCESS = 2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -33,10 +33,10 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 
 
 def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> None:
-    """Hold a request against the vendor's document before it is sent.
+    """Check a request against the vendor's document before it is sent.
 
-    Raises UnknownJob where the vendor has no such ids, ValueNotSupported where another value of the caller's cannot be
-    in such a request, and GatewayError where it is our own mapping that is wrong.
+    Raises UnknownJob if the vendor has no ids of this form, ValueNotSupported if the document does not allow another
+    value of the caller's, and GatewayError if our own mapping is wrong.
     """
     errors = operation.check(request.parts()) + path_errors(request)
     if not errors:
@@ -48,17 +48,17 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
     listed = tuple(first_at_place[place] for place in sorted(first_at_place))
     detail = "; ".join(f"{each.pointer} {each.detail}" for each in listed)
     kind = UnknownJob if JOB_ID in first_at_place else ValueNotSupported
-    raise kind(f"The vendor can have no such value: {detail}.", Explanation(errors=listed, outcome=Outcome.NOT_SENT))
+    raise kind(f"The vendor does not allow a value: {detail}.", Explanation(errors=listed, outcome=Outcome.NOT_SENT))
 
 
 def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
-    """The path parameters with which the path would be that of another operation."""
+    """Errors for path parameters that would turn the path into that of another operation."""
     unfit = [name for name, value in request.path.items() if value in {"", ".", ".."} or "/" in str(value)]
     return tuple(FieldError(pointer("path", name), "cannot be part of a path") for name in unfit)
 
 
 def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
-    """The same error at the place of the unified API that the value came from; None where it came from us."""
+    """The error at the place in the unified API where the value came from; None if it came from Jobgate."""
     location, _, rest = error.pointer.removeprefix("/").partition("/")
     kind, _, name = (lens.source_at(location, rest.split("/")[0]) or "").partition(".")
     places = {"job": JOB_ID, "parameters": f"/body/{name}"}
@@ -66,7 +66,7 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
 
 
 def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
-    """The request on the wire, without the headers that prove who sends it, with the ids by which it can be traced."""
+    """The HTTP request without credentials, with the ids by which it can be traced."""
     content = b"" if request.body is None else dump(request.body)
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
     if origin.request_id is not None:
@@ -80,7 +80,7 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str, or
 
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
-    """The URL, every part percent-encoded: `:` in an id cannot be taken for the one before a verb."""
+    """The URL with every part percent-encoded, so that a `:` in an id is not taken for the one before a verb."""
     pieces = list(operation.path_pieces)
     pieces[1::2] = [_encoded(str(request.path[name])) for name in pieces[1::2]]
     path = "".join(pieces)
@@ -106,9 +106,9 @@ def _header_value(name: str, value: Json) -> str:
 
 
 def json_value(content: bytes) -> Json:
-    """The value of a JSON text, as far as it can be passed on. Raises ValueError or RecursionError.
+    """Parse a JSON text into a value that can be passed on. Raises ValueError or RecursionError.
 
-    There are no numbers that are not finite, and half of a surrogate pair (a text cut in two) becomes a question mark.
+    Numbers that are not finite are errors. Half of a surrogate pair (a text cut in two) becomes a question mark.
     """
     text = content.removeprefix(BOM_UTF8).decode("utf-8")
     value: Json = _DECODER.decode(text)
@@ -128,9 +128,9 @@ _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 class VendorReply(Struct, frozen=True):
-    """A vendor's reply, and its JSON body: None where there is none, or where it is no JSON.
+    """A vendor's reply, and its JSON body: None if there is no body, or if it is not JSON.
 
-    `is_doubtful`: the request was sent before, and nothing told what came of that.
+    `is_doubtful`: the outcome of an earlier attempt is unknown.
     """
 
     http: HttpReply
@@ -139,7 +139,7 @@ class VendorReply(Struct, frozen=True):
 
     @classmethod
     def of(cls, http: HttpReply) -> VendorReply:
-        """Read a reply."""
+        """Parse a reply."""
         try:
             return cls(http, json_value(http.content) if http.content else None)
         except (ValueError, RecursionError):
@@ -152,20 +152,20 @@ class VendorReply(Struct, frozen=True):
 
     @property
     def is_success(self) -> bool:
-        """Whether the vendor says that it did what was asked."""
+        """True if the vendor says that it did what was asked."""
         return self.status // 100 == _SUCCESS
 
     @property
     def is_json(self) -> bool:
-        """Whether the body is JSON."""
+        """True if the body is JSON."""
         return self.body is not None or self.http.content.strip() == b"null"
 
     @property
     def is_understood(self) -> bool:
-        """Whether the body is what a vendor sends: nothing, or a JSON object."""
+        """True if the body has the form that vendors use: no body, or a JSON object."""
         return not self.http.content or isinstance(self.body, dict)
 
     @property
     def parts(self) -> Parts:
-        """The reply as lenses read it."""
+        """The reply in the form that lenses read."""
         return {"header": self.http.headers, "body": self.body}

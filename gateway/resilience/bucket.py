@@ -1,4 +1,4 @@
-"""A token bucket: what comes in steadily, is saved up to a point, and is taken out one by one."""
+"""A token bucket: tokens are added at a steady rate, saved up to a limit, and taken one by one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from gateway.domain.ports import Clock
 
 
 class TokenBucket:
-    """`rate` tokens come in each second, and `capacity` are kept at most. It begins full."""
+    """Adds `rate` tokens each second, and keeps at most `capacity`. It starts full."""
 
     def __init__(self, clock: Clock, *, rate: float, capacity: float) -> None:
-        """Fill it."""
+        """Start full."""
         self._clock = clock
         self._rate = rate
         self._capacity = self._kept = capacity
@@ -17,23 +17,23 @@ class TokenBucket:
 
     @property
     def left(self) -> float:
-        """How many tokens there are. Below zero, so many more have been taken than were there."""
+        """Number of tokens. A negative number counts those that were taken in advance."""
         now = self._clock.monotonic()
         self._kept = min(self._capacity, self._kept + (now - self._at) * self._rate)
         self._at = now
         return self._kept
 
     def add(self, tokens: float) -> None:
-        """Put something in beside what comes in by itself."""
+        """Add tokens beside those that are added each second."""
         self._kept = min(self._capacity, self.left + tokens)
 
     def wait(self, before: int = 0) -> float:
-        """Seconds until there is a token, where so many are taken before."""
+        """Seconds until a token is available after `before` others were taken."""
         missing = 1.0 + before - self.left
         if missing <= 0:
             return 0.0
         return missing / self._rate if self._rate else float("inf")
 
     def take(self) -> None:
-        """Take a token, which need not be there yet: whoever comes next waits longer."""
+        """Take a token. If there is none, take it in advance: the next wait is longer."""
         self._kept = self.left - 1.0

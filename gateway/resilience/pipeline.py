@@ -1,4 +1,14 @@
-"""What every request to a vendor goes through: credentials, breaker, quota, queue, and the one retry loop there is."""
+"""The path of every request to a vendor: credentials, breaker, queue, quota, and the only retry loop.
+
+Two callbacks come with a request:
+
+* `BeforeSend` is awaited before each attempt, when the credentials are there and it is the request's turn. An action
+  records in the ledger that it is about to be sent. If the callback raises, the attempt is not sent.
+* `Classify` gets each reply and returns its `AttemptResult`, by which the policy decides on another attempt. The engine
+  reads the vendor's document here, which can say more than HTTP does: that this refusal means `throttled`, for example.
+
+Attempts without a reply are classified by `attempt_result`. The circuit breaker counts by `attempt_result` alone.
+"""
 
 from __future__ import annotations
 
@@ -20,51 +30,51 @@ from gateway.resilience.policy import RULES, AttemptResult, Policy, attempt_resu
 from gateway.resilience.slots import Slots, busy
 from gateway.security.redaction import without_credentials
 
-Announce = Callable[[], Awaitable[None]]
-"""What is done before each sending, such as to record it. The request is not sent where it fails."""
+BeforeSend = Callable[[], Awaitable[None]]
+"""Called before each attempt is sent. If it raises, the attempt is not sent."""
 
-Observe = Callable[[HttpReply], AttemptResult]
-"""What a reply is an observation of."""
+Classify = Callable[[HttpReply], AttemptResult]
+"""Classifies the reply to an attempt."""
 
 
-async def unannounced() -> None:
-    """Nobody is told."""
+async def do_nothing() -> None:
+    """Do nothing before an attempt."""
 
 
 class OutboundRequest(NamedTuple):
-    """A request, still without credentials, and how it is to be sent: what it does, until when, and who is told.
+    """A request without credentials, and how to send it: its effect, deadline, credentials and callbacks.
 
-    `caller` is whose turn it takes.
+    `deadline` is a time on the monotonic clock. `caller` names the caller whose turn the request takes.
     """
 
     request: HttpRequest
     effect: Effect
     deadline: float
     credentials: VendorCredentials
-    announce: Announce = unannounced
-    observe: Observe = attempt_result
+    before_send: BeforeSend = do_nothing
+    classify: Classify = attempt_result
     caller: str = ""
 
 
 class Attempt(NamedTuple):
-    """One sending of a request: the credentials that it carried, and the reply or error that followed."""
+    """One attempt to send a request: the credentials that it carried, and the reply or error that ended it."""
 
     credentials: Mapping[str, str]
     result: HttpReply | JobgateError
 
 
 class FinalReply(NamedTuple):
-    """The last reply to a request. `is_doubtful`: it was sent before, and nothing told what came of that."""
+    """The last reply to a request. `is_doubtful`: the outcome of an earlier attempt is unknown."""
 
     reply: HttpReply
     is_doubtful: bool = False
 
 
 class Pipeline:
-    """The way to one service of a vendor, for one connection. What goes wrong on it troubles no other."""
+    """The path to one service of a vendor, for one connection. Its failures do not affect other connections."""
 
     def __init__(self, clock: Clock, transport: Transport, policy: Policy, quota: Quota | None = None) -> None:
-        """Send by `transport`, as `policy` has it and at most as much as `quota` allows."""
+        """Send through `transport`, as `policy` says and within `quota`."""
         self._clock = clock
         self._transport = transport
         self._policy = policy
@@ -73,24 +83,24 @@ class Pipeline:
         self._pace = None if quota is None else TokenBucket(clock, rate=quota.rate, capacity=quota.burst)
         self.breaker = Breaker(clock, policy)
         self.slots = Slots(clock, policy.at_once, policy.waiting)
-        self._next = Slots(clock, 1, policy.at_once)  # who has the next part of the quota
+        self._next = Slots(clock, 1, policy.at_once)  # the turn to take from the quota
         self.last_success: datetime | None = None
 
     @property
     def quota_left(self) -> int | None:
-        """How many requests may be sent at this moment; None where there is no quota."""
+        """Number of requests that the quota allows at this moment; None without a quota."""
         return None if self._pace is None else max(0, int(self._pace.left))
 
     @property
     def retries_left(self) -> int:
-        """How many requests may be sent again at this moment."""
+        """Number of requests that may be sent again at this moment."""
         return int(self._budget.left)
 
     async def send(self, outbound: OutboundRequest) -> FinalReply:
-        """Send a request as often as the policy has it, and give the last reply, without our credentials in it.
+        """Send a request, again if the policy says so, and return the last reply, without our credentials in it.
 
-        Raises what the transport raises; ConnectionSuspended and ConnectionBusy where it was not sent at all; and what
-        credentials and `announce` raise: each with the outcome of what was sent before.
+        Raises what the transport raises; ConnectionSuspended and ConnectionBusy if no attempt was sent; and what
+        credentials and `before_send` raise. Each error has the outcome of the earlier attempts.
         """
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
@@ -98,7 +108,7 @@ class Pipeline:
         attempt = await self._attempt(outbound)
         while True:
             result = attempt.result
-            seen = self._seen(outbound, attempt, is_renewed=is_renewed)
+            seen = self._classified(outbound, attempt, is_renewed=is_renewed)
             pause = self._pause(outbound, seen, result, number)
             if pause is None:
                 break
@@ -111,7 +121,7 @@ class Pipeline:
             try:
                 attempt = await self._attempt(outbound)
             except (ConnectionBusy, ConnectionSuspended):
-                break  # what was answered before stands
+                break  # the earlier result stands
             except JobgateError as error:
                 error.explain(outcome=before)
                 raise
@@ -124,25 +134,25 @@ class Pipeline:
             del attempt, result  # an error and the frame that it passes would hold each other
 
     async def _attempt(self, outbound: OutboundRequest) -> Attempt:
-        """Send it once, when it is its turn. Raises where it was not sent."""
+        """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
         result, begun = None, 0.0
-        tries = self.breaker.admit()
+        is_trial = self.breaker.admit()
         try:
             credentials = await outbound.credentials.headers(outbound.request, outbound.deadline)
             await self.slots.acquire(outbound.caller, outbound.deadline)
             try:
                 await self._keep_pace(outbound)
-                await outbound.announce()
+                await outbound.before_send()
                 begun = self._clock.monotonic()
                 result = await self._exchange(outbound, credentials)
             finally:
                 self.slots.release(outbound.caller)
         finally:
-            self._judge(outbound, result, begun, tries=tries)
+            self._judge(outbound, result, begun, is_trial=is_trial)
         return Attempt(credentials, result)
 
     async def _keep_pace(self, outbound: OutboundRequest) -> None:
-        """Wait until the quota has room. Raises ConnectionBusy, at once, where that is after the deadline."""
+        """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""
         if self._pace is None:
             return
         wait = self._pace.wait(self._next.turns_before(outbound.caller))
@@ -163,7 +173,7 @@ class Pipeline:
             self._next.release(outbound.caller)
 
     async def _exchange(self, outbound: OutboundRequest, credentials: Mapping[str, str]) -> HttpReply | JobgateError:
-        """The request as it goes on the wire, and what came of it."""
+        """Add the credentials to the request and send it; return the reply, or the error of the transport."""
         asked = outbound.request
         signed = HttpRequest(asked.method, asked.url, {**asked.headers, **credentials}, asked.content)
         try:
@@ -173,27 +183,27 @@ class Pipeline:
         return without_credentials(reply, credentials)
 
     def _judge(
-        self, outbound: OutboundRequest, result: HttpReply | JobgateError | None, begun: float, *, tries: bool
+        self, outbound: OutboundRequest, result: HttpReply | JobgateError | None, begun: float, *, is_trial: bool
     ) -> None:
-        """Tell the breaker how the vendor did, as far as that is the vendor's doing."""
+        """Report the result to the breaker, if the vendor is responsible for it."""
         if result is None or self._had_no_chance(outbound, result, begun):
-            self.breaker.nothing_learned(tries=tries)
+            self.breaker.nothing_learned(is_trial=is_trial)
         elif RULES[attempt_result(result)].is_failure:
-            self.breaker.failed(tries=tries)
+            self.breaker.failed(is_trial=is_trial)
         else:
-            self.breaker.succeeded(tries=tries)
+            self.breaker.succeeded(is_trial=is_trial)
             self.last_success = self._clock.now()
 
     def _had_no_chance(self, outbound: OutboundRequest, result: HttpReply | JobgateError, begun: float) -> bool:
-        """Whether it failed because its time was over, and that was shorter than a vendor may need."""
+        """True if the attempt ran into a deadline that was shorter than the time a vendor may need."""
         is_late = isinstance(result, JobgateError) and self._clock.monotonic() >= outbound.deadline
         return is_late and outbound.deadline - begun < self._policy.fair_seconds
 
-    def _seen(self, outbound: OutboundRequest, attempt: Attempt, *, is_renewed: bool) -> AttemptResult:
+    def _classified(self, outbound: OutboundRequest, attempt: Attempt, *, is_renewed: bool) -> AttemptResult:
         credentials, result = attempt
         if isinstance(result, JobgateError):
             return attempt_result(result)
-        seen = outbound.observe(result)
+        seen = outbound.classify(result)
         is_refused = result.status == HTTPStatus.UNAUTHORIZED
         if is_refused and not is_renewed and outbound.credentials.renew(credentials):
             return AttemptResult.TOKEN_ENDED
@@ -202,7 +212,7 @@ class Pipeline:
     def _pause(
         self, outbound: OutboundRequest, seen: AttemptResult, result: HttpReply | JobgateError, number: int
     ) -> float | None:
-        """How long to wait after the attempt of this number, from 0, before the next one; None: there is none."""
+        """Seconds to wait after attempt `number`, counted from 0, before the next one; None if there is none."""
         if outbound.effect not in RULES[seen].sent_again:
             return None
         if seen is AttemptResult.TOKEN_ENDED:
@@ -220,32 +230,32 @@ class Pipeline:
 
 
 def used_up(wait: float) -> ConnectionBusy:
-    """The problem that the vendor's quota has no room before a deadline, but after so many seconds."""
-    return busy("The vendor's quota is used up; there was no turn in time.", max(1, math.ceil(wait)))
+    """Problem for a request whose turn in the vendor's quota comes after its deadline, in `wait` seconds."""
+    return busy("The vendor's quota is used up until after this request's deadline.", max(1, math.ceil(wait)))
 
 
 class NoCredentials:
-    """For requests that need none beside what is in them."""
+    """Credentials for requests that need none, or already contain their own."""
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """Nothing."""
+        """Return no headers."""
         return {}
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """Nothing."""
+        """Return no headers."""
         return {}
 
     def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
-        """False: nothing newer can be had."""
+        """Return False: there are no newer credentials."""
         return False
 
 
 @dataclass(frozen=True)
 class ReadingTransport:
-    """The `Transport` port for requests that change nothing: they are sent again as reads are."""
+    """A `Transport` for requests that change nothing: they are sent again as reads are."""
 
     pipeline: Pipeline
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
-        """Send a request through the pipeline. Raises what that raises."""
+        """Send a request through the pipeline. Raises what `Pipeline.send` raises."""
         return (await self.pipeline.send(OutboundRequest(request, Effect.READ, deadline, NoCredentials()))).reply

@@ -1,4 +1,4 @@
-"""So many requests at once, and a short queue for those that come meanwhile, in which callers take turns."""
+"""A limit on concurrent requests, with a short queue in which callers take turns."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from gateway.domain.errors import ConnectionBusy, Explanation
 from gateway.domain.ports import Clock
 
 SOON_SECONDS = 1
-"""When to come again where nobody can know when there will be room."""
+"""Seconds in Retry-After, if it cannot be known when there will be room."""
 
-Place = asyncio.Future[bool]
-"""A place in the queue. It comes to True when it is its turn, and to False when it must make room."""
+Waiter = asyncio.Future[bool]
+"""A request in the queue. It resolves to True when it is its turn, and to False when it has to make room."""
 
 
 class Slots:
     """Room for `at_once` requests, and a queue for `waiting` more.
 
-    A slot that becomes free goes to the caller who uses the fewest, and of several to the one served longest ago. Each
-    caller's requests are served in the order in which they came. In a full queue, whoever has the most requests makes
-    room for those who have fewer: so nobody can keep the others out.
+    A free slot goes to the waiting caller that uses the fewest slots; among equals, to the one served longest ago. Each
+    caller's requests are served in the order of their arrival. If the queue is full, the caller with the most requests
+    makes room for callers with fewer, so that no caller can keep the others out.
     """
 
     def __init__(self, clock: Clock, at_once: int, waiting: int) -> None:
-        """All free."""
+        """Start with all slots free."""
         self._clock = clock
         self._most_waiting = waiting
         self._used: Counter[str] = Counter()
-        self._queues: dict[str, deque[Place]] = {}
+        self._queues: dict[str, deque[Waiter]] = {}
         self.at_once = at_once
         self.in_use = 0
         self.waiting = 0
 
     def turns_before(self, caller: str) -> int:
-        """How many requests have their turn before the next one of this caller, if nobody else comes."""
+        """Number of requests that are served before the next one of this caller, if no more arrive."""
         own = len(self._queues.get(caller, ()))
         return own + sum(min(len(queue), own + 1) for name, queue in self._queues.items() if name != caller)
 
     async def acquire(self, caller: str, deadline: float) -> None:
-        """Take a slot, if need be after some waiting. Raises ConnectionBusy."""
+        """Take a slot, and wait for one if necessary. Raises ConnectionBusy if there is no room, or no turn in time."""
         if self.in_use < self.at_once:
             self._take(caller)
         else:
             await self._wait(caller, deadline)
 
     def release(self, caller: str) -> None:
-        """Give it back: to whoever waits, where somebody does."""
+        """Give a slot back. It goes to the next waiting request, if there is one."""
         self._hand_on()
         self.in_use -= 1
         self._used[caller] -= 1
@@ -54,16 +54,16 @@ class Slots:
             del self._used[caller]
 
     def _hand_on(self) -> None:
-        """Give a slot to the next. That it is still counted as its last user's lets the others go first."""
+        """Give a slot to the next request. It still counts for its last caller, so that other callers go first."""
         while self._queues:
             following = min(self._queues, key=self._used.__getitem__)
-            place = self._queues[following].popleft()
+            waiter = self._queues[following].popleft()
             self._left_queue(following)
             if following in self._queues:
                 self._queues[following] = self._queues.pop(following)  # the others come before its next turn
-            if not place.done():  # who waits there may have been cancelled a moment ago
+            if not waiter.done():  # the request may have been cancelled a moment ago
                 self._take(following)
-                place.set_result(True)
+                waiter.set_result(True)
                 return
 
     def _take(self, caller: str) -> None:
@@ -71,44 +71,47 @@ class Slots:
         self._used[caller] += 1
 
     async def _wait(self, caller: str, deadline: float) -> None:
-        """Wait for a turn. Raises ConnectionBusy where there is no room, or no turn in time."""
+        """Wait for a turn. Raises ConnectionBusy if there is no room, or no turn in time."""
         if self.waiting >= self._most_waiting:
             self._make_room(caller)
-        place: Place = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(caller, deque()).append(place)
+        waiter: Waiter = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(caller, deque()).append(waiter)
         self.waiting += 1
         try:
             async with asyncio.timeout(deadline - self._clock.monotonic()):
-                is_served = await place
+                is_served = await waiter
         except TimeoutError:
-            self._give_up(caller, place)
-            raise busy("Too many requests of this connection are under way; there was no turn in time.") from None
+            self._give_up(caller, waiter)
+            raise busy("Too many requests of this connection are under way; no slot became free in time.") from None
         except asyncio.CancelledError:
-            self._give_up(caller, place)
+            self._give_up(caller, waiter)
             raise
         if not is_served:
             raise self._full()
 
     def _make_room(self, caller: str) -> None:
-        """Have whoever has the most requests lose the last of those that wait. Raises ConnectionBusy."""
+        """Remove the newest waiting request of the caller with the most requests.
+
+        Raises ConnectionBusy if this caller has as many itself, the new request included.
+        """
         most = max(self._queues, key=self._requests_of, default=caller)
         if self._requests_of(most) <= self._requests_of(caller) + 1:
             raise self._full()
-        place = self._queues[most].pop()
+        waiter = self._queues[most].pop()
         self._left_queue(most)
-        if not place.done():
-            place.set_result(False)
+        if not waiter.done():
+            waiter.set_result(False)
 
     def _requests_of(self, caller: str) -> int:
         return self._used[caller] + len(self._queues.get(caller, ()))
 
-    def _give_up(self, caller: str, place: Place) -> None:
-        """Leave the queue; or give back the slot that was given at the same moment."""
-        if not place.cancelled():
-            if place.result():
+    def _give_up(self, caller: str, waiter: Waiter) -> None:
+        """Leave the queue, or give back the slot that was assigned at the same moment."""
+        if not waiter.cancelled():
+            if waiter.result():
                 self.release(caller)
-        elif place in self._queues.get(caller, ()):
-            self._queues[caller].remove(place)
+        elif waiter in self._queues.get(caller, ()):
+            self._queues[caller].remove(waiter)
             self._left_queue(caller)
 
     def _left_queue(self, caller: str) -> None:
@@ -121,5 +124,5 @@ class Slots:
 
 
 def busy(detail: str, seconds: int = SOON_SECONDS) -> ConnectionBusy:
-    """The problem that too many requests are."""
+    """Problem for a request that finds no slot or no quota; `seconds` is its Retry-After."""
     return ConnectionBusy(detail, Explanation(retry_after=seconds))

@@ -17,7 +17,7 @@ from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.settings import VendorSettings
 from gateway.specs.operations import Operation
-from gateway.specs.vendor import Answer, VendorSpecification
+from gateway.specs.vendor import ErrorReply, VendorSpecification
 
 LONGEST_MESSAGE = 500
 """How many characters an error's message has at most."""
@@ -51,7 +51,7 @@ class Errors:
         headers = {"content-type": media_type, **parts.get("header", {}), **refusal.headers}
         return RawReply(answer.status, headers, dump(parts.get("body", {})))
 
-    def _answer(self, refusal: Refusal) -> Answer:
+    def _answer(self, refusal: Refusal) -> ErrorReply:
         answer = self._documented(refusal.meaning) or _usual(refusal.status_code)
         return replace(
             answer,
@@ -59,7 +59,7 @@ class Errors:
             message=refusal.message or answer.message,
         )
 
-    def _documented(self, meaning: Meaning | None) -> Answer | None:
+    def _documented(self, meaning: Meaning | None) -> ErrorReply | None:
         answers = () if meaning is None else self._errors.meanings.get(meaning, ())
         status = self._settings().wrong_state_status if meaning == Meaning.WRONG_STATE else None
         return next((each for each in answers if status in {None, each.status}), None)
@@ -92,7 +92,7 @@ def _refusal(status: int, detail: str | None, headers: dict[str, str]) -> Refusa
     return Refusal(None, detail if status < HTTPStatus.INTERNAL_SERVER_ERROR else None, status=status, headers=headers)
 
 
-def _usual(status: int) -> Answer:
+def _usual(status: int) -> ErrorReply:
     """An answer for what the document says nothing of."""
     phrase = responses.get(status, "Error")
-    return Answer(status, f"{phrase}.", "".join(phrase.split()))
+    return ErrorReply(status, f"{phrase}.", "".join(phrase.split()))

@@ -13,7 +13,7 @@ from gateway.domain.vocabulary import Meaning, Source
 from gateway.sandbox.examples import Examples, VendorJob
 from gateway.sandbox.refusal import Refusal
 from gateway.specs.document import SpecificationError
-from gateway.specs.numbered_pages import Part, numbered_page, put
+from gateway.specs.numbered_pages import Part, numbered_page, put_if_placed
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 
@@ -75,10 +75,10 @@ class Pages:
 
     def _linked(self, wanted: list[VendorJob], limit: int, url: str) -> Mapping[str, Json]:
         reply: dict[str, Any] = {}
-        put(self._read.items, reply, wanted[:limit])
+        put_if_placed(self._read.items, reply, wanted[:limit])
         if len(wanted) > limit:
             token = _sealed(self._examples.id_of(wanted[limit - 1]))
-            put(self._read.next_link, reply, _with_query(url, self._continuation, token))
+            put_if_placed(self._read.next_link, reply, _with_query(url, self._continuation, token))
         body: Mapping[str, Json] = reply["body"]
         return body
 

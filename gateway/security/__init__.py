@@ -1,1 +1,1 @@
-"""Who may call, and the credentials that Jobgate presents to vendors."""
+"""Authentication of callers, and the credentials that Jobgate presents to vendors."""

@@ -1,6 +1,6 @@
-"""Tokens that this gateway grants for access keys: JWTs, signed with a secret that is made of the access key's own.
+"""Tokens that this gateway grants for access keys: JWTs, signed with a key that is derived from the access key.
 
-So every process that knows the access key knows its tokens, and none is good for longer than its key.
+So every process that knows the access key can check its tokens, and no token is valid for longer than its key.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from gateway.security.web_tokens import Expected, TokenRefused, read_claims, rea
 ALGORITHM = "HS256"
 ISSUER = "jobgate"
 PURPOSE = b"access tokens"
-"""Keeps what signs tokens apart from what signs requests."""
+"""Makes the key that signs tokens different from the one that signs requests."""
 LIFE_SECONDS = 7_200
-"""How long a token is good: as long as Vonage's."""
+"""Lifetime of a token, in seconds: the same as Vonage's."""
 EXPECTED = Expected((ALGORITHM,), ISSUER, ("exp", "iss", "sub"), times=("exp",))
-"""What a token of ours is. When it was made, the clock of another gateway may have said, which is not quite ours."""
+"""Rules for our own tokens. `iat` is not checked: it may come from the slightly different clock of another gateway."""
 
 
 class AccessTokens:
-    """Grants tokens, and tells callers by them."""
+    """Grants tokens, and identifies callers by them."""
 
     def __init__(self, keyring: Keyring, clock: Clock) -> None:
         """Grant for the access keys of a keyring."""
@@ -36,7 +36,7 @@ class AccessTokens:
         self._clock = clock
 
     def grant(self, asked: Grant) -> str:
-        """A token for a client that knows its secret. Raises OAuthError."""
+        """Grant a token to a client. Raises OAuthError if the client is unknown, or its secret is wrong."""
         now = self._clock.now()
         key = self._keyring.access_key(asked.client_id, now)
         expected = key.secret if key else "\0"
@@ -47,15 +47,15 @@ class AccessTokens:
         return jwt.encode(claims, signing_key(key), ALGORITHM, {"kid": key.id})
 
     def identify(self, token: str) -> Caller:
-        """Whose token it is. Raises TokenRefused where it is none of ours, or not good any more."""
+        """Return the caller of a token. Raises TokenRefused if the token is not ours, or no longer valid."""
         now = self._clock.now()
         key = self._keyring.access_key(str(read_header(token, EXPECTED).get("kid")), now)
         if key is None:
-            raise TokenRefused("no access key of this gateway has made it")
+            raise TokenRefused("it names no access key of this gateway")
         read_claims(token, signing_key(key), EXPECTED, now)
         return key.caller
 
 
 def signing_key(key: AccessKey) -> bytes:
-    """What signs the tokens of an access key."""
+    """The key that signs the tokens of an access key."""
     return hmac.digest(binascii.a2b_base64(key.secret), PURPOSE, "sha256")

@@ -1,4 +1,4 @@
-"""Who calls: by an API key, by a token, or by a signature."""
+"""Identifies callers by an API key, a token or a signature."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from gateway.security.web_tokens import TokenRefused
 log = logging.getLogger(__name__)
 
 _DOTS = 2
-"""How many a JSON Web Token has, and no API key."""
+"""Number of dots in a JSON Web Token. An API key has none."""
 
 
 @dataclass(frozen=True)
 class Callers:
-    """Everybody who is known here."""
+    """All callers that this gateway knows."""
 
     keyring: Keyring = field(repr=False)
     clock: Clock
@@ -38,7 +38,10 @@ class Callers:
         return AccessTokens(self.keyring, self.clock)
 
     async def identify(self, credential: str) -> Caller | None:
-        """Who presents this credential; None for nobody, of which the log has the reason. Raises IssuerUnavailable."""
+        """Return the caller of a credential; None if it is refused, for a reason in the log.
+
+        Raises IssuerUnavailable if a token cannot be checked.
+        """
         caller = self.keyring.identify(credential, self.clock.now())
         if caller is not None:
             return caller
@@ -58,9 +61,9 @@ class Callers:
         return None
 
     def who_signed(self, request: HttpRequest, signing: Signing, endpoint: str) -> tuple[Caller, SignedName | None]:
-        """Who has signed a request, and the name that this gives it. Raises Unauthenticated, saying what does not hold.
+        """Return the caller that signed a request, and the name that the signature gives the request, if it is unique.
 
-        A signature does not name who made it, so every access key is tried.
+        A signature does not name its key, so every access key is tried. Raises Unauthenticated with the reason.
         """
         now = self.clock.now()
         try:
@@ -81,5 +84,5 @@ class Callers:
 
 
 def name_of(signature: str) -> str:
-    """The name that a signature gives its request. Its tab keeps it apart from every key that a client can choose."""
+    """The name that a signature gives its request. The tab makes it different from any key that a client can choose."""
     return f"signature\t{hashlib.sha256(signature.encode()).hexdigest()}"

@@ -1,4 +1,7 @@
-"""What we present to vendors: signatures and OAuth 2.0 tokens. Secrets never leave this module but on the wire."""
+"""Credentials that Jobgate presents to vendors: signatures and OAuth 2.0 tokens.
+
+Secrets leave this module only in requests to vendors.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,13 @@ from gateway.security.single_flight import SingleFlight
 log = logging.getLogger(__name__)
 
 EARLY_SECONDS = 30.0
-"""A token is used until this long before it ends; one whose whole life is short, for half of it."""
+"""Seconds before the end of a token from which on it is not used. A short one is used for half of its life."""
 RENEWAL_SECONDS = 60.0
-"""So long before its end a token is renewed while it still serves, unless its whole life is short."""
+"""Seconds before the end of a token at which it is renewed, while it is in use. A short one is renewed halfway."""
 USUAL_LIFE_SECONDS = 300.0
-"""The life of a token whose end is not told, or is no time ahead. One that ends sooner is refused, and replaced."""
+"""Assumed lifetime of a token without a valid `expires_in`, in seconds. If it ends earlier, it is replaced."""
 BEARER = "bearer"
-"""The type of token that is used here, in any case (RFC 6749, 5.1; RFC 6750, 4)."""
+"""The supported type of token, which is case-insensitive (RFC 6749, 5.1; RFC 6750, 4)."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -55,27 +58,27 @@ class Signature:
     clock: Clock
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """The signature's headers. Raises VendorDeniedAccess where there is no good secret."""
+        """The headers of the signature. Raises VendorDeniedAccess if the secret cannot be read or used."""
         secret = revealed(self.secret)
         try:
             return self.signing.sign(request, secret, self.clock.now())
         except ValueError:
-            log.error("a request could not be signed: the secret is none of its kind")  # noqa: TRY400 - it says enough
+            log.error("a request could not be signed: the secret is not of the right form")  # noqa: TRY400 - enough
             raise no_secret() from None
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The signature's headers, those redacted that the adapter does not declare public."""
+        """The headers of the signature, redacted unless the adapter declares them public."""
         signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
         return {name: value if name in self.signing.public else REDACTED for name, value in signed.items()}
 
     def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
-        """False: the secret is all there is."""
+        """Return False: there is no other secret."""
         return False
 
 
 @dataclass(frozen=True)
 class Token:
-    """An access token, until when on the monotonic clock it is used, and from when on a new one should be had."""
+    """An access token, and the times on the monotonic clock until which it is used, and at which it is renewed."""
 
     value: SecretStr
     used_until: float
@@ -83,12 +86,12 @@ class Token:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The header that presents it."""
+        """The header that presents the token."""
         return {"Authorization": f"Bearer {self.value.get_secret_value()}"}
 
 
 class ClientCredentials:
-    """Gets bearer tokens with the client credentials grant (RFC 6749, 4.4), and keeps each to its end."""
+    """Gets bearer tokens with the client credentials grant (RFC 6749, 4.4), and uses each until it ends."""
 
     def __init__(  # noqa: PLR0913 - what the grant needs
         self,
@@ -101,7 +104,7 @@ class ClientCredentials:
         clock: Clock,
         basic: bool = False,
     ) -> None:
-        """Prepare for `scopes` at `token_url`. `basic`: id and secret go into a header, not into the form."""
+        """Prepare to get tokens for `scopes` at `token_url`. `basic`: id and secret go into a header, not the form."""
         self._basic = basic
         self._form = {"grant_type": "client_credentials", "client_id": client_id, "scope": " ".join(scopes)}
         self._secret = client_secret
@@ -113,7 +116,7 @@ class ClientCredentials:
         self._renewal: asyncio.Task[None] | None = None
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """The bearer token's header. One request gets a new token; the others wait for it until their deadline."""
+        """The header with the token. One request fetches a new token; others wait for it until their deadline."""
         token = self._kept()
         if token is None:
             token = await self._renewed(deadline)
@@ -122,12 +125,12 @@ class ClientCredentials:
         return token.headers
 
     def _kept(self) -> Token | None:
-        """The token, while it is good for longer than a request takes."""
+        """The token, if it is valid for longer than a request takes."""
         token = self._token
         return token if token and token.used_until >= self._clock.monotonic() else None
 
     def _other_than(self, old: Token) -> Token | None:
-        """The token, where another has taken the place of this one."""
+        """The current token, if it has replaced `old`."""
         return None if self._token is old else self._kept()
 
     async def _renewed(self, deadline: float) -> Token:
@@ -142,7 +145,7 @@ class ClientCredentials:
         return token
 
     async def _renew_early(self, token: Token) -> None:
-        """Get a new token while the old one serves. Where that fails, try again a little later."""
+        """Fetch a new token while the old one is in use. If that fails, try again a little later."""
         now = self._clock.monotonic()
         try:
             await self._fetches.run(lambda: self._other_than(token), lambda: self._replace(now + EARLY_SECONDS))
@@ -158,7 +161,7 @@ class ClientCredentials:
         return {"Authorization": f"Bearer {REDACTED}"}
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Forget the token that was refused, unless another has taken its place: a new token may end the older ones."""
+        """Forget the refused token, if it is still the current one: fetching a new token can end the older ones."""
         if self._token is not None and refused == self._token.headers:
             self._token = None
         return True
@@ -186,33 +189,33 @@ class ClientCredentials:
         members = body if isinstance(body, Mapping) else {}
         token, kind = members.get("access_token"), members.get("token_type") or BEARER
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with no token.")
+            raise VendorReplyNotUnderstood("The vendor's token endpoint answered without a token.")
         if not isinstance(kind, str) or kind.lower() != BEARER:
-            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with a token that is no bearer token.")
+            raise VendorReplyNotUnderstood("The vendor's token endpoint answered with a token of another type.")
         now, seconds = self._clock.monotonic(), life(members.get("expires_in"))
         used, renewed = (now + max(seconds - each, seconds / 2) for each in (EARLY_SECONDS, RENEWAL_SECONDS))
         return Token(SecretStr(token), used, renewed)
 
 
 def life(expires_in: object) -> float:
-    """The life of a token, in seconds. A service need not tell it (RFC 6749, 5.1), and none is 0 or less."""
+    """Lifetime of a token, in seconds. `expires_in` may be missing (RFC 6749, 5.1), and counts only above 0."""
     seconds = number(expires_in)
     return USUAL_LIFE_SECONDS if seconds is None or seconds <= 0 else seconds
 
 
 def basic(client_id: str, secret: str) -> str:
-    """Id and secret of a client as HTTP Basic, each encoded as in a form (RFC 6749, 2.3.1)."""
+    """Id and secret of a client as HTTP Basic, each form-encoded (RFC 6749, 2.3.1)."""
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
     return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
 
 
 def no_secret() -> VendorDeniedAccess:
-    """The problem that a secret is which cannot be had. The log says why."""
+    """Problem for a secret that cannot be read or used. The log has the reason."""
     return VendorDeniedAccess("The connection's secret cannot be read.", Explanation(outcome=Outcome.NOT_SENT))
 
 
 def revealed(secret: SecretStr) -> str:
-    """A secret as it is now. Raises VendorDeniedAccess where it cannot be had; the log says where it is looked for."""
+    """The current value of a secret. Raises VendorDeniedAccess if it cannot be read, for a reason in the log."""
     try:
         return secret.get_secret_value()
     except LookupError as error:
@@ -221,7 +224,7 @@ def revealed(secret: SecretStr) -> str:
 
 
 def _refusal(status: int) -> type[JobgateError]:
-    """What a token endpoint means by a status other than 200. Only the 4xx are about the credentials."""
+    """The kind of problem for a status of a token endpoint other than 200. Only 4xx concern the credentials."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return VendorThrottled
     if status == HTTPStatus.SERVICE_UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""The client credentials grant of OAuth 2.0 (RFC 6749, 4.4), from the side of who grants."""
+"""The client credentials grant of OAuth 2.0 (RFC 6749, 4.4), on the side of the authorization server."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 NO_STORE = {"cache-control": "no-store"}
-"""What every answer about tokens has (RFC 6749, 5.1)."""
+"""Header of every answer about tokens (RFC 6749, 5.1)."""
 
 
 class OAuthError(Exception):
-    """A request for a token that is not granted (RFC 6749, 5.2)."""
+    """A refused request for a token (RFC 6749, 5.2)."""
 
     def __init__(self, code: str, description: str, status: int = HTTPStatus.BAD_REQUEST) -> None:
-        """`code` and `description` go into the answer."""
+        """Put `code` and `description` into the answer."""
         super().__init__(description)
         self.code = code
         self.status = status
@@ -37,7 +37,7 @@ class OAuthError(Exception):
 
 @dataclass(frozen=True)
 class Grant:
-    """Who asks for a token, with which secret, and for what."""
+    """A request for a token: the client's id and secret, and the requested scopes."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -45,9 +45,9 @@ class Grant:
 
 
 def read_grant(form: Mapping[str, Any], basic: tuple[str, str] | None, known: Collection[str]) -> Grant:
-    """What a form asks for, whose client may have said by HTTP Basic who it is. Raises OAuthError.
+    """Parse a token request from its form, and from HTTP Basic if the client used it. Raises OAuthError.
 
-    `known` are the scopes that there are.
+    `known` are the scopes that exist.
     """
     if not form.get("grant_type"):
         raise OAuthError("invalid_request", "The form has no grant_type")
@@ -60,19 +60,19 @@ def read_grant(form: Mapping[str, Any], basic: tuple[str, str] | None, known: Co
 
 
 def unknown_client() -> OAuthError:
-    """The refusal of a client that is not known, or has the wrong secret."""
+    """The refusal of an unknown client or a wrong secret."""
     return OAuthError("invalid_client", "Unknown client or wrong secret", HTTPStatus.UNAUTHORIZED)
 
 
 def granted(token: str, scopes: Collection[str], seconds: int) -> dict[str, str | int]:
-    """The body of the answer with a token (RFC 6749, 5.1)."""
+    """The body of an answer with a token (RFC 6749, 5.1)."""
     return {"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": " ".join(sorted(scopes))}
 
 
 def read_basic(authorization: str) -> tuple[str, str] | None:
-    """Id and secret in an Authorization field of the scheme Basic, each encoded as in a form (RFC 6749, 2.3.1).
+    """Id and secret in an HTTP Basic Authorization field, each form-encoded (RFC 6749, 2.3.1).
 
-    None where it is no such field. What does not say two things names a client that there is not.
+    None if the field has another scheme. A credential without both parts matches no client.
     """
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":

@@ -1,7 +1,7 @@
-"""API keys: an id that may be shown, and a secret that is known here only by its hash.
+"""API keys: an id that may be shown, and a secret of which only the hash is stored.
 
-Beside it a key may have an access key: a secret that both sides keep, for clients that sign what they send or ask for
-tokens, as clients of vendors do. Nobody can check a signature by the hash of what it was made with.
+A key can also have an access key: a secret that both sides store, for clients that sign requests or ask for tokens, as
+clients of vendors do. A signature cannot be checked with a hash of the secret.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from gateway.domain.access import Caller
 
 PREFIX = "jobgate"
-"""Lets scanners of source code recognise a key."""
+"""Start of every key, by which scanners of source code recognise it."""
 
 _KEY = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{12}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 _NO_DIGEST = b"\0" * 32
@@ -29,7 +29,7 @@ LEAST_ACCESS_KEY_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A secret that a caller and this gateway share, as text in Base64. `id` is what its caller calls itself."""
+    """A secret that a caller and this gateway share, as text in Base64. `id` is the caller's client id."""
 
     id: str
     caller: Caller
@@ -38,7 +38,7 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is kept. After `expires_at`, or once it is revoked, it opens nothing."""
+    """A key as it is stored. It is valid until `expires_at`, or until it is revoked."""
 
     id: str
     caller: Caller
@@ -51,37 +51,37 @@ class ApiKey:
 
     @property
     def access_key(self) -> AccessKey | None:
-        """Its access key, where it has one."""
+        """Its access key, if it has one."""
         return None if self.access_secret is None else AccessKey(self.id, self.caller, self.access_secret)
 
     def is_good(self, now: datetime) -> bool:
-        """Whether it opens anything."""
+        """True if it is valid."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key when it is made: the only time at which all of it is known."""
+    """A key when it is created: the only time at which all of it is known."""
 
     id: str
     text: str = field(repr=False)
 
     @property
     def digest(self) -> bytes:
-        """What is kept of it."""
+        """The hash that is stored."""
         return digest_of(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A key when it is made, and what is kept of it."""
+    """A new key, and what is stored of it."""
 
     text: str = field(repr=False)
     key: ApiKey
 
 
 def issued(caller: Caller, now: datetime, lasts: timedelta | None, *, with_access_key: bool) -> IssuedKey:
-    """A new key for a caller, which opens for so long; None: until it is revoked."""
+    """Create a key for a caller that is valid for `lasts`; None: until it is revoked."""
     new = new_key()
     access_secret = new_access_secret() if with_access_key else None
     ends = None if lasts is None else now + lasts
@@ -89,16 +89,16 @@ def issued(caller: Caller, now: datetime, lasts: timedelta | None, *, with_acces
 
 
 def new_key() -> NewKey:
-    """A new key, with 256 bits of randomness in its secret."""
+    """Create a key with 256 random bits in its secret."""
     key_id = secrets.token_hex(6)
     return NewKey(key_id, f"{PREFIX}_{key_id}_{secrets.token_urlsafe(32)}")
 
 
 def new_access_secret() -> str:
-    """A new secret of an access key, in the form that Azure's have.
+    """Create the secret of an access key, in the form of Azure's.
 
-    It has no plus sign, which is a blank to who reads a form: many clients put a secret there, or in HTTP Basic, as it
-    is.
+    It has no plus sign, which stands for a space in a form: many clients put a secret into a form, or into HTTP Basic,
+    without encoding it.
     """
     while "+" in (text := base64.b64encode(secrets.token_bytes(ACCESS_KEY_BYTES)).decode("ascii")):
         pass
@@ -106,12 +106,12 @@ def new_access_secret() -> str:
 
 
 def is_credential(text: str) -> bool:
-    """Whether an Authorization header can hold a text behind its scheme."""
+    """True if an Authorization header can hold the text after its scheme."""
     return text.isascii() and text.isprintable() and " " not in text and text != ""
 
 
 def is_access_secret(text: str) -> bool:
-    """Whether a text can be the secret of an access key."""
+    """True if the text can be the secret of an access key."""
     try:
         return len(binascii.a2b_base64(text, strict_mode=True)) >= LEAST_ACCESS_KEY_BYTES
     except (binascii.Error, ValueError):
@@ -119,17 +119,17 @@ def is_access_secret(text: str) -> bool:
 
 
 def digest_of(text: str) -> bytes:
-    """SHA-256 of a key. Its secret is no word of anybody's, so it needs no slow hash."""
+    """SHA-256 of a key. Its secret is random and long, so that it needs no slow hash."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 class Keyring:
-    """The keys that open this gateway. Looking at one takes the same time whether it fits or nearly does."""
+    """The keys of this gateway. A check takes the same time whether a key matches or nearly matches."""
 
     def __init__(
         self, whole: Mapping[str, Caller], keys: Iterable[ApiKey] = (), access_keys: Iterable[AccessKey] = ()
     ) -> None:
-        """Hold the keys and access keys of the settings, given as a whole, and those of the key store."""
+        """Hold the keys and access keys of the settings, `whole` by their text, and the keys of the key store."""
         self._whole = {digest_of(text): caller for text, caller in whole.items()}
         self._access_keys = {key.id: key for key in access_keys}
         self._keys: dict[str, ApiKey] = {}
@@ -137,15 +137,15 @@ class Keyring:
         self.replace(keys)
 
     def __len__(self) -> int:
-        """How many keys there are."""
+        """Number of API keys."""
         return len(self._whole) + len(self._keys)
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
-        """Hold these keys of the key store, and no others."""
+        """Replace the keys of the key store."""
         self._keys = {key.id: key for key in keys}
 
     def identify(self, text: str, now: datetime) -> Caller | None:
-        """Whose key it is; None where it opens nothing."""
+        """The caller of a key; None if the key is not valid."""
         given, found = digest_of(text), None
         for digest, caller in self._whole.items():
             if hmac.compare_digest(digest, given):
@@ -159,10 +159,10 @@ class Keyring:
         return key.caller
 
     def why_not(self, text: str, now: datetime) -> str:
-        """Why a text opens nothing, for the log of whoever runs the gateway. It holds nothing of the text's secret."""
+        """The reason why a text is not a valid key, for the operator's log. It contains nothing of the secret."""
         written = _KEY.fullmatch(text)
         if written is None:
-            return "it is neither a key of the settings nor in the form of one of the key store, nor a token"
+            return "it is neither a key of the settings, nor a token, nor of the form of a key of the key store"
         key = self._keys.get(written["id"])
         if key is None or not hmac.compare_digest(key.digest, digest_of(text)):
             return "the key store has no such API key"
@@ -170,23 +170,23 @@ class Keyring:
         return "it is good" if key.is_good(now) else f"the API key {key.id} {state}"
 
     def access_keys(self, now: datetime) -> Iterator[AccessKey]:
-        """Every access key that opens this gateway."""
+        """Every valid access key."""
         yield from self._access_keys.values()
         yield from (key.access_key for key in self._keys.values() if key.access_key is not None and key.is_good(now))
 
     def access_key(self, key_id: str, now: datetime) -> AccessKey | None:
-        """The access key of this id; None where there is none that opens this gateway."""
+        """The access key with this id; None if there is no valid one."""
         key = self._keys.get(key_id)
         if key is None or key.access_key is None:
             return self._access_keys.get(key_id)
         return key.access_key if key.is_good(now) else None
 
     def note_used(self, key_id: str, now: datetime) -> None:
-        """Keep in mind that an access key was used."""
+        """Remember when an access key was used."""
         if key_id in self._keys:
             self._used[key_id] = now
 
     def take_used(self) -> Mapping[str, datetime]:
-        """When keys were used, since this was asked last."""
+        """Return the times of use by key since the last call."""
         used, self._used = self._used, {}
         return used

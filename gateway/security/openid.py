@@ -1,7 +1,7 @@
 """Bearer tokens of an OpenID Connect issuer: JWTs, checked with the keys that the issuer publishes.
 
-PyJWT's own client for key sets would block everybody while it fetches; so they are fetched here, by one request for
-all who wait (OpenID Connect Discovery 1.0, RFC 7517).
+PyJWT's own client for key sets would block the event loop while it fetches. So they are fetched here, once for all
+requests that wait (OpenID Connect Discovery 1.0, RFC 7517).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from gateway.security.web_tokens import Expected, TokenRefused, WrongSignature, 
 log = logging.getLogger(__name__)
 
 KEYS_SECONDS = 600.0
-"""How long a key set is used before it is fetched anew."""
+"""Seconds for which a key set is used before it is fetched again."""
 UNKNOWN_SECONDS = 30.0
-"""A key that is not in the set has it fetched anew, but no more often than this."""
+"""Fewest seconds between two fetches, if a token names a key that is not in the set."""
 AWAY_SECONDS = 2.0
-"""How long an issuer that did not answer is left alone, so that nobody waits for one failure after the other."""
+"""Seconds for which an issuer that failed is not asked again, so that requests do not wait for repeated failures."""
 FETCH_SECONDS = 5.0
 LEEWAY_SECONDS = 30
-"""How far the issuer's clock and ours may be apart."""
+"""Allowed difference between the issuer's clock and ours, in seconds."""
 LONGEST_NAME = 255
-"""Characters of who calls: a subject has no more (OpenID Connect Core 1.0, 2)."""
+"""Longest name of a caller, in characters: a subject has no more (OpenID Connect Core 1.0, 2)."""
 CALLER_PREFIX = "jwt:"
-"""What the names of callers begin with who come with a token."""
+"""Start of the names of callers with a token."""
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True)
 class Issuer:
-    """Who issues tokens, and what must be in them. `caller_claim` names the caller, `scopes_claim` what it may do."""
+    """An issuer of tokens, and what they must contain. `caller_claim` names the caller, `scopes_claim` its scopes."""
 
     url: str
     audience: str
@@ -52,10 +52,10 @@ class Issuer:
 
 
 class OpenIdTokens:
-    """Tells callers by the tokens of one issuer."""
+    """Identifies callers by the tokens of one issuer."""
 
     def __init__(self, issuer: Issuer, transport: Transport, clock: Clock) -> None:
-        """Fetch the issuer's keys by `transport` when the first token comes."""
+        """Prepare to fetch the issuer's keys through `transport` when the first token arrives."""
         self._issuer = issuer
         self._expected = Expected(
             issuer.algorithms, issuer.url, ("exp", "iss", "aud"), issuer.audience, leeway=LEEWAY_SECONDS
@@ -68,14 +68,14 @@ class OpenIdTokens:
         self._is_fetching = False
 
     async def identify(self, token: str) -> Caller:
-        """Whose token it is. Raises TokenRefused where it is not good, IssuerUnavailable where nobody can know."""
+        """Return the caller of a token. Raises TokenRefused if it is not valid, IssuerUnavailable without keys."""
         key_id = read_header(token, self._expected).get("kid")
         return self._caller(await self._checked(token, key_id))
 
     async def _checked(self, token: str, key_id: str | None) -> Mapping[str, Any]:
-        """The claims of a token. Raises TokenRefused where its key is unknown, or it is not good.
+        """The claims of a token. Raises TokenRefused if its key is unknown, or if it is not valid.
 
-        An issuer may publish another key under the same id, or under none: then the signature does not fit.
+        An issuer may replace a key under the same id, or without an id: then the signature does not match the old key.
         """
         key = await self._key(key_id)
         if key is None:
@@ -89,19 +89,19 @@ class OpenIdTokens:
             return read_claims(token, newer, self._expected, self._clock.now())
 
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
-        """The caller that the claims name. Callers of tokens and of keys are never the same, whatever their names.
+        """The caller that the claims name. A caller with a token and one with a key are never the same caller.
 
         Raises TokenRefused.
         """
         claim = self._issuer.caller_claim
         name, scopes = claims.get(claim), claims.get(self._issuer.scopes_claim, "")
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
-            raise TokenRefused(f"its {claim} is no text of 1 to {LONGEST_NAME} printable characters")
+            raise TokenRefused(f"its {claim} is not a text of 1 to {LONGEST_NAME} printable characters")
         words = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
         return Caller(f"{CALLER_PREFIX}{name}", frozenset(each for each in words if isinstance(each, str)))
 
     async def _key(self, key_id: str | None, refused: jwt.PyJWK | None = None) -> jwt.PyJWK | None:
-        """The issuer's key of this id, from a set that is not too old; another than `refused` where there is one."""
+        """The issuer's key with this id, from a set that is not too old; another than `refused` if there is one."""
         if not self._is_fresh(key_id, refused):
             async with self._lock:
                 if not self._is_fresh(key_id, refused):
@@ -109,7 +109,7 @@ class OpenIdTokens:
         return self._keys.get(key_id)
 
     def _is_fresh(self, key_id: str | None, refused: jwt.PyJWK | None) -> bool:
-        """Whether nothing newer needs to be fetched to know whether there is such a key."""
+        """True if no fetch is needed to know whether the key exists."""
         key = self._keys.get(key_id)
         is_known = key is not None and key is not refused
         if self._is_fetching:
@@ -120,20 +120,20 @@ class OpenIdTokens:
         return is_known and now - self._fetched_at < KEYS_SECONDS
 
     async def _fetch(self) -> None:
-        """Fetch the issuer's keys. Where that fails, those that were known serve on. Raises IssuerUnavailable."""
+        """Fetch the issuer's keys. If that fails, the known ones stay in use. Raises IssuerUnavailable without any."""
         now = self._clock.monotonic()
         if not self._keys and now - self._tried_at < AWAY_SECONDS:
-            raise IssuerUnavailable("The issuer of tokens did not tell its keys a moment ago.")
+            raise IssuerUnavailable("The issuer of tokens did not provide its keys a moment ago.")
         self._is_fetching = True
         try:
             found = await self._published()
         except (JobgateError, ValueError, KeyError, RecursionError) as error:
             log.warning("the issuer's keys could not be fetched: %s", _reason(error))
             if not self._keys:
-                raise IssuerUnavailable("The issuer of tokens did not tell its keys.") from error
+                raise IssuerUnavailable("The issuer of tokens did not provide its keys.") from error
             return
         finally:
-            # Counted from the end: whoever waited for this fetch does not wait for another.
+            # Counted from the end, so that requests that waited for this fetch do not wait for another.
             self._is_fetching, self._tried_at = False, self._clock.monotonic()
         self._keys = found
         self._fetched_at = now
@@ -150,7 +150,7 @@ class OpenIdTokens:
         reply = await self._transport.send(HttpRequest("GET", url, {"Accept": "application/json"}), deadline)
         value = json.loads(reply.content) if reply.status == HTTPStatus.OK else None
         if not isinstance(value, dict):
-            raise ValueError("the issuer did not answer with an object")  # noqa: TRY004 - it is no mistake of ours
+            raise ValueError("the issuer did not answer with an object")  # noqa: TRY004 - the issuer's mistake
         return value
 
 
@@ -162,10 +162,7 @@ def _reason(error: Exception) -> str:
 
 
 def keys_of(key_set: Mapping[str, Any]) -> Mapping[str | None, jwt.PyJWK]:
-    """The keys of a key set that can be used, by their id; one that cannot harms no other (RFC 7517, 5).
-
-    Raises ValueError where there is none.
-    """
+    """The usable keys of a key set by id. Others are ignored (RFC 7517, 5). Raises ValueError if none is usable."""
     listed = key_set.get("keys")
     made = (_key_of(each) for each in (listed if isinstance(listed, list) else ()))
     found = {key.key_id: key for key in made if key is not None and key.public_key_use in {None, "sig"}}

@@ -1,4 +1,4 @@
-"""What proves who we are, cut out of what vendors say: some repeat it in the text of an error."""
+"""Removes our credentials from replies of vendors: some repeat them in the text of an error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gateway.domain.model import HttpReply
 
 REDACTED = "[redacted]"
 LEAST_SECRET = 16
-"""Characters. What proves who we are and is shorter is a name or a part of a date."""
+"""Shortest secret, in characters. A shorter value is a name, or part of a date."""
 LEAST_PART = 32
-"""Characters. Longer parts of it are secrets by themselves, such as the signature in `SignedHeaders=…&Signature=…`."""
+"""Shortest part of a credential that is a secret by itself, in characters: a signature after `Signature=`."""
 
 _RESERVED = re.compile(r"[^A-Za-z0-9._~-]")
 _BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 
 def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> HttpReply:
-    """The reply to a request that had these header fields, without any of their secrets, in the usual encodings."""
+    """The reply to a request with these header fields, without their secrets in any of the usual encodings."""
     secrets = [secret for value in credentials.values() for secret in secrets_of(value)]
     if not secrets:
         return reply
-    text = reply.content.decode("latin-1")  # each byte is a character, whatever they mean
+    text = reply.content.decode("latin-1")  # each byte is one character, whatever its meaning
     redacted = _without_decoded(_without(text, secrets), secrets)
     headers = {name: _without_decoded(_without(value, secrets), secrets) for name, value in reply.headers.items()}
     content = reply.content if redacted is text else redacted.encode("latin-1", "replace")
@@ -36,9 +36,9 @@ def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> Htt
 
 @lru_cache(maxsize=64)
 def secrets_of(value: str) -> tuple[str, ...]:
-    """The secrets in a header field, longer ones first, in lower case: what stands behind the scheme, and long parts.
+    """The secrets in a header field, longer ones first, in lower case: the text after the scheme, and its long parts.
 
-    Each as it is and reversed, percent-encoded, in hexadecimal digits and in Base64.
+    Each comes unchanged, reversed, percent-encoded, in hexadecimal digits and in Base64.
     """
     credentials = value.rpartition(" ")[2]
     if len(credentials) < LEAST_SECRET:
@@ -50,21 +50,21 @@ def secrets_of(value: str) -> tuple[str, ...]:
 
 
 def _quoted(secret: str) -> Iterator[str]:
-    """A secret as it stands in a URL."""
+    """A secret as URLs encode it."""
     if _RESERVED.search(secret):
         yield quote(secret, safe="")
         yield quote(secret)
 
 
 def _encoded(secret: str) -> Iterator[str]:
-    """The usual encodings of a secret. Base64 depends on how many bytes come before, of which three matter."""
+    """The usual encodings of a secret. Base64 depends on the number of bytes before it, modulo three."""
     yield from _quoted(secret)
     yield secret[::-1]
     content = secret.encode()
     yield content.hex()
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + content).decode("ascii")
-        # At both ends a character depends on what stands beside the secret.
+        # The characters at both ends depend on the text beside the secret.
         certain = encoded[(0, 2, 3)[before] : len(encoded) - (4 if encoded.endswith("=") else 0)]
         yield certain
         if "+" in certain or "/" in certain:
@@ -72,7 +72,7 @@ def _encoded(secret: str) -> Iterator[str]:
 
 
 def _without_decoded(text: str, secrets: Collection[str]) -> str:
-    """A text without secrets some of whose characters are written as escapes of JSON, of HTML or of URLs."""
+    """The text without secrets that are written with escapes of JSON, HTML or URLs."""
     if "\\" in text:
         text = _without_in(text, _json_unescaped, secrets)
     if "&" in text:
@@ -87,7 +87,7 @@ def _without_in(text: str, decode: Callable[[str], str], secrets: Collection[str
 
 
 def _json_unescaped(text: str) -> str:
-    """JSON with as few escapes as can be; anything else as it is."""
+    """JSON with as few escapes as possible; any other text unchanged."""
     try:
         return json.dumps(json.loads(text.encode("latin-1")))
     except (ValueError, RecursionError):
@@ -95,7 +95,7 @@ def _json_unescaped(text: str) -> str:
 
 
 def _without(text: str, secrets: Collection[str]) -> str:
-    """The text without these secrets, in whatever case; the very same one where there is none of them in it."""
+    """The text without these secrets, in any case; the same object if it contains none."""
     lower = text.lower()
     for secret in secrets:
         if secret in lower:

@@ -1,11 +1,11 @@
-"""Secrets of the settings: written out, or as a reference to where they are kept.
+"""Secrets of the settings: the value itself, or a reference to the place where it is stored.
 
     secret = "env:CONTOSO_KEY"            an environment variable
     secret = "file:/run/secrets/contoso"  a file
-    secret = "vault:kv/contoso#key"       whatever a package adds under the entry point group `jobgate.secrets`
+    secret = "vault:kv/contoso#key"       a place that a package adds in the entry point group `jobgate.secrets`
 
-Wherever it stands, blanks and line breaks around it are no part of it. A reference is followed each time the secret is
-needed, so what changes there counts without a restart.
+Blanks and line breaks around a secret are ignored. A reference is read each time the secret is needed, so that a change
+takes effect without a restart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gateway.domain.suggestions import closest
 log = logging.getLogger(__name__)
 
 GROUP = "jobgate.secrets"
-"""The entry points that add places: functions that give the secret, and raise LookupError where there is none."""
+"""Entry points that add places: functions that return the secret, and raise LookupError if there is none."""
 
 Follow = Callable[[str], str]
 
@@ -35,18 +35,18 @@ _REFERENCE = re.compile(r"(?P<place>[a-z][a-z0-9-]*):(?P<name>.+)")
 
 
 class Reference(SecretStr):
-    """A secret of the settings. `get_secret_value` gives it as it is now; nothing else shows it."""
+    """A secret of the settings. `get_secret_value` returns its current value; nothing else shows it."""
 
     _last: str | None = None
 
     @property
     def written(self) -> str | None:
-        """The reference as it is written; None where the secret itself is."""
+        """The text of the reference; None if the setting is the secret itself."""
         text = super().get_secret_value().strip()
         return text if place_of(text) else None
 
     def get_secret_value(self) -> str:
-        """The secret. Where its place cannot be read any more, as it was last. Raises LookupError."""
+        """The secret, or its last value if it can no longer be read. Raises LookupError if it never could."""
         text = super().get_secret_value().strip()
         follow = place_of(text)
         if follow is None:
@@ -61,11 +61,11 @@ class Reference(SecretStr):
 
     @property
     def is_secret(self) -> bool:
-        """Whether nobody may see it."""
+        """True if the value must not be shown."""
         return True
 
     def __len__(self) -> int:
-        """The length of what is shown of it."""
+        """The length of the redacted text."""
         return len(str(self))
 
 
@@ -73,15 +73,15 @@ PUBLIC_OPTIONS = frozenset(
     {"application_name", "connect_timeout", "dbname", "host", "hostaddr", "port", "prepare_threshold", "service"}
     | {"sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user"}
 )
-"""Parameters of the address of a database that hold no secret."""
+"""Parameters of a database address that hold no secret."""
 
 
 class DatabaseUrl(Reference):
-    """The address of a database, which is a secret only where it has a password."""
+    """The address of a database, which is a secret only if it has a password."""
 
     @property
     def is_secret(self) -> bool:
-        """Whether it may have a password: before the host, or in a parameter that is not known to hold none.
+        """True if it may have a password: before the host, or in a parameter that is not known to be public.
 
         A password with a `/` or `#` that is not percent-encoded begins where the port seems to be.
         """
@@ -96,7 +96,7 @@ class DatabaseUrl(Reference):
 
 
 def secret_in(text: str) -> str:
-    """The secret in a text that somebody has typed, pasted, or written by `echo`. Raises LookupError."""
+    """The secret in a text that was typed, pasted or written by `echo`. Raises LookupError if it cannot be one."""
     secret = text.strip()
     if not secret:
         raise LookupError("is empty")
@@ -106,7 +106,7 @@ def secret_in(text: str) -> str:
 
 
 def checked(reference: Reference) -> Reference:
-    """The reference, which leads to a secret. Raises ValueError, whose message says where it does not."""
+    """Return the reference if its secret can be read. Raises ValueError with the reason if it cannot."""
     refuse_misspelt_place(reference)
     try:
         reference.get_secret_value()
@@ -116,30 +116,33 @@ def checked(reference: Reference) -> Reference:
 
 
 def refuse_misspelt_place(reference: Reference) -> None:
-    """See that a secret is not written `evn:NAME`, which would be one itself. Raises ValueError, without the text."""
+    """Refuse a misspelt place such as `evn:NAME`, which would count as the secret itself.
+
+    Raises ValueError without the text.
+    """
     match = _REFERENCE.fullmatch(SecretStr.get_secret_value(reference))
     likely = closest(match["place"], places()) if match and match["place"] not in places() else None
     if likely:
         raise ValueError(
-            f"did you mean {likely}:? A secret that begins so itself has to be kept elsewhere, as env:NAME"
+            f"did you mean {likely}:? If the secret itself begins like this, store it elsewhere, as env:NAME"
         )
 
 
 def place_of(text: str) -> Follow | None:
-    """How a reference is followed; None where a text is none."""
+    """The function that reads a reference; None if the text is not a reference."""
     match = _REFERENCE.fullmatch(text)
     return places().get(match["place"]) if match else None
 
 
 @cache
 def places() -> Mapping[str, Follow]:
-    """How references are followed, by how they begin."""
+    """The functions that read references, by the name of their place."""
     added = {each.name: each.load() for each in entry_points(group=GROUP)}
     return {**added, "env": from_environment, "file": from_file}
 
 
 def from_environment(name: str) -> str:
-    """An environment variable. Raises LookupError."""
+    """The value of an environment variable. Raises LookupError if it is not set."""
     value = os.environ.get(name)
     if value is None:
         raise LookupError("the environment has no such variable")
@@ -148,18 +151,18 @@ def from_environment(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _read(path: str, _changed_at: int, _size: int, _number: int) -> str:
-    """A file's text, read once for as long as nothing about the file changes. Editors may mark it as UTF-8."""
+    """A file's text, cached until the file changes. Editors may put a byte order mark of UTF-8 before it."""
     return Path(path).read_text("utf-8-sig")
 
 
 def from_file(path: str) -> str:
-    """A file's text. Raises LookupError."""
+    """A file's text. Raises LookupError if it cannot be read, or if every user can read it."""
     try:
         known = Path(path).stat()
         text = _read(path, known.st_mtime_ns, known.st_size, known.st_ino)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise LookupError(f"the file cannot be read: {reason}") from None
     if known.st_mode & stat.S_IROTH:
-        raise LookupError(f"everybody on this machine can read the file; chmod 600 {path}")
+        raise LookupError(f"every user on this machine can read the file; run chmod 600 {path}")
     return text

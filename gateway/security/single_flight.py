@@ -1,4 +1,4 @@
-"""One fetch at a time, whose result or failure serves everybody who waited for it."""
+"""One fetch at a time, whose result or failure serves all requests that waited for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = TypeVar("Kind")
 
 
 class Failure(NamedTuple):
-    """All of an error but its traceback, which would keep secrets alive."""
+    """An error without its traceback, which would keep secrets in memory."""
 
     kind: type[JobgateError]
     detail: str
@@ -20,18 +20,18 @@ class Failure(NamedTuple):
 
 
 class SingleFlight(Generic[Kind]):
-    """Lets one of many requests fetch something. So neither a success nor a refusal is asked for a second time."""
+    """Lets one of many concurrent requests fetch a value, so that neither a success nor a refusal is fetched twice."""
 
     def __init__(self) -> None:
-        """Nothing is being fetched."""
+        """Start without a fetch."""
         self._lock = asyncio.Lock()
         self._last: Failure | None = None
 
     async def run(self, kept: Callable[[], Kind | None], fetch: Callable[[], Awaitable[Kind]]) -> Kind:
-        """Give what is kept by now, or fetch it.
+        """Return what is kept, or fetch it.
 
-        Raises JobgateError as `fetch` does, also where that failed for another who was waited for; except that the
-        one fetching ran out of its own time, which says nothing about those who have more.
+        Raises the JobgateError of `fetch`, also in requests that waited for a fetch that failed. The exception is
+        VendorTimedOut, which says nothing about requests with more time: the next of them fetches.
         """
         before = self._last
         async with self._lock:

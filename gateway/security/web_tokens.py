@@ -1,7 +1,7 @@
-"""JSON Web Tokens as anybody may write them: read without harm, and refused with the rule that they break.
+"""JSON Web Tokens from untrusted senders: parsed safely, and refused with the rule that they break.
 
-PyJWT checks form, signature, issuer and audience. Times are checked here: PyJWT takes `"7"` and the year 99999 for one
-(2.15.1), and looks at the machine's clock.
+PyJWT checks form, signature, issuer and audience. Times are checked here: PyJWT accepts `"7"` and the year 99999 as
+times (2.15.1), and uses the system clock.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ import jwt
 from gateway.domain.numbers import seconds_since_1970
 
 LONGEST_TOKEN = 8_192
-"""Characters."""
+"""Longest token, in characters."""
 
 _TIMES = ("exp", "nbf", "iat")
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
-"""What PyJWT raises for tokens that are none. It hands on what JSON and Base64 raise below it."""
+"""Errors that PyJWT raises for texts that are not tokens, those of its JSON and Base64 decoders included."""
 _RULES: Mapping[type[Exception], str] = {
-    jwt.MissingRequiredClaimError: "a claim is missing that it must have",
+    jwt.MissingRequiredClaimError: "a required claim is missing",
     jwt.InvalidAudienceError: "it is for another audience",
-    jwt.InvalidIssuerError: "another issuer has made it",
-    jwt.InvalidAlgorithmError: "it is signed in a way that is not taken",
+    jwt.InvalidIssuerError: "it is from another issuer",
+    jwt.InvalidAlgorithmError: "its signature algorithm is not accepted",
 }
 
 
 class TokenRefused(Exception):
-    """A token is not taken. The message is the rule that it breaks, and holds nothing of the token."""
+    """A token is refused. The message is the rule that it breaks, and contains nothing of the token."""
 
 
 class WrongSignature(TokenRefused):
-    """The signature is none of the key that it was held against."""
+    """The signature does not match the key."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a token must be: signed so, by this issuer, for this audience (None: it names none), and not out of date.
+    """Rules for a token: its algorithms, issuer, required claims, audience (None: it names none), and times.
 
-    `leeway` is how far the clocks may be apart, in seconds; `times` are the claims that are held against ours.
+    `leeway` is the allowed difference between the clocks, in seconds; `times` are the claims that are compared with
+    our clock.
     """
 
     algorithms: Sequence[str]
@@ -53,20 +54,20 @@ class Expected:
 
 
 def read_header(token: str, expected: Expected) -> Mapping[str, Any]:
-    """The header of a token that is signed as it should be; nothing of it is proven yet. Raises TokenRefused."""
+    """The header of a token with an accepted algorithm; its content is not proven yet. Raises TokenRefused."""
     if len(token) > LONGEST_TOKEN:
         raise TokenRefused(f"it has more than {LONGEST_TOKEN} characters")
     try:
         header: Mapping[str, Any] = jwt.get_unverified_header(token)
     except _UNREADABLE:
-        raise TokenRefused("it is no JSON Web Token") from None
+        raise TokenRefused("it is not a JSON Web Token") from None
     if header.get("alg") not in expected.algorithms:
-        raise TokenRefused("it is signed in a way that is not taken")
+        raise TokenRefused("its signature algorithm is not accepted")
     return header
 
 
 def read_claims(token: str, key: jwt.PyJWK | bytes, expected: Expected, now: datetime) -> Mapping[str, Any]:
-    """The claims of a token that is good now. Raises TokenRefused."""
+    """The claims of a token that is valid now. Raises TokenRefused."""
     options: Any = {"require": list(expected.required), **{f"verify_{name}": False for name in _TIMES}}
     try:
         claims: Mapping[str, Any] = jwt.decode(
@@ -87,13 +88,13 @@ def read_claims(token: str, key: jwt.PyJWK | bytes, expected: Expected, now: dat
 
 
 def _check_times(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
-    """Hold the times of a token (RFC 7519, 4.1.4 to 4.1.6) against the present. Raises TokenRefused."""
+    """Compare the times of a token (RFC 7519, 4.1.4 to 4.1.6) with `now`. Raises TokenRefused."""
     times = {name: seconds_since_1970(claims[name]) for name in expected.times if name in claims}
     unfit = [name for name, at in times.items() if at is None]
     if unfit:
-        raise TokenRefused(f"its {unfit[0]} is no time that there is")
+        raise TokenRefused(f"its {unfit[0]} is not a valid time")
     if (ends := times.get("exp")) is not None and ends <= now - expected.leeway:
-        raise TokenRefused("it has ended")
+        raise TokenRefused("it has expired")
     begins = max((at for name, at in times.items() if at is not None and name != "exp"), default=now)
     if begins > now + expected.leeway:
-        raise TokenRefused("its time has not come yet")
+        raise TokenRefused("it is not valid yet")

@@ -1,1 +1,1 @@
-"""Loads, lints and compiles the OpenAPI documents: lenses, capabilities, validators."""
+"""Loads, checks and compiles the OpenAPI documents: lenses, capabilities, validators."""

@@ -1,4 +1,4 @@
-"""What each vendor makes of each action of the unified API; read from the two documents, never written down."""
+"""Each vendor's support for each action of the unified API, computed from the two documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.specs.vendor import ActionMapping, VendorSpecification
 
 
 class Support(StrEnum):
-    """`native` goes to the vendor, `recorded` is only kept in the record, `unsupported` is refused."""
+    """`native` is sent to the vendor, `recorded` is only kept in the record, `unsupported` is refused."""
 
     NATIVE = "native"
     RECORDED = "recorded"
@@ -20,7 +20,7 @@ class Support(StrEnum):
 
 @dataclass(frozen=True)
 class ActionDefinition:
-    """An action of the unified API. `parameters` says of each whether it may be only recorded."""
+    """An action of the unified API. `parameters` has True for each parameter that may be recorded only."""
 
     name: str
     operation_id: str
@@ -29,7 +29,7 @@ class ActionDefinition:
 
 @dataclass(frozen=True)
 class Capability:
-    """What one vendor makes of one action. `mapping` is None where it has no such action."""
+    """One vendor's support for one action. `mapping` is None if the vendor does not have the action."""
 
     definition: ActionDefinition
     mapping: ActionMapping | None

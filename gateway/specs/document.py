@@ -1,7 +1,7 @@
-"""OpenAPI documents as they lie in files.
+"""OpenAPI documents in files.
 
-We read them ourselves and hand dictionaries to Connexion, which would render a *file* as a Jinja2 template first and so
-run what its text says (connexion 3.3.0, `Specification._load_spec_from_file`).
+Jobgate reads them itself and passes dictionaries to Connexion, which would render a *file* as a Jinja2 template first,
+and so run code in it (connexion 3.3.0, `Specification._load_spec_from_file`).
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ from typing import Any
 
 import yaml
 
-# The loader in C, of libyaml, takes a seventh of the time. Not every build of PyYAML has it.
+# libyaml's loader in C takes a seventh of the time. Not every build of PyYAML has it.
 SafeLoader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 SPECIFICATIONS = Path(__file__).resolve().parents[2] / "specs"
-"""The folder of our own documents: beside the packages in a checkout and in an installed wheel alike."""
+"""The folder of our own documents. It is beside the packages, in a checkout and in an installed wheel."""
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 """The members of an OpenAPI path item that are operations."""
 
 
 class SpecificationError(Exception):
-    """A document cannot be used. The message names the file, the place and the mend."""
+    """A document cannot be used. The message names the file, the place and the remedy."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One OpenAPI document: the file it came from and its content, `$ref`s unresolved."""
+    """One OpenAPI document: its file and its content, with `$ref`s unresolved."""
 
     path: Path
     content: dict[str, Any] = field(repr=False)
 
     def resolve(self, node: Any) -> Any:
-        """The node itself, or what its local `$ref` points at."""
+        """The node itself, or the target of its local `$ref`. Raises SpecificationError if there is none."""
         while isinstance(node, Mapping) and "$ref" in node:
             node = self.at(node["$ref"])
         return node
 
     def at(self, reference: str) -> Any:
-        """What a local reference such as `#/components/schemas/Job` points at."""
+        """The target of a local reference (`#/components/schemas/Job`). Raises SpecificationError if there is none."""
         node: Any = self.content
         try:
             for key in pointer_keys(reference.removeprefix("#")):
                 node = node[int(key)] if isinstance(node, list) else node[key]
         except (KeyError, IndexError, ValueError) as error:
-            message = f"{self.path}: {reference} points at nothing. Correct the reference, or add what it names."
+            message = f"{self.path}: {reference} has no target. Correct the reference, or add its target."
             raise SpecificationError(message) from error
         return node
 
@@ -60,9 +60,9 @@ class Document:
 
 
 def load(path: Path) -> Document:
-    """Read a document. Raises SpecificationError where it is no YAML mapping."""
+    """Read a document. Raises SpecificationError if it is not a YAML mapping."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - it is a safe one
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SpecificationError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):

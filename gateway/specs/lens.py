@@ -1,14 +1,14 @@
-"""A mapping that is read in both directions.
+"""Lenses: mappings that work in both directions.
 
-A lens says which value of Jobgate's vocabulary stands at which place of a vendor's message:
+A lens assigns values of Jobgate's vocabulary to places in a vendor's message:
 
     path.jobId: job.id                                        copy
     path.action: {const: cancel}                              const
     body.reason: {from: parameters.reason, map: {a: b}}       enum map, one to one
     body.priority: {from: parameters.priority, default: 1}    default
 
-`decode(encode(values)) == values` for all values that the lens carries, where a value that equals its default counts as
-left out. There are no other operators: what needs more is a named function of the adapter.
+`decode(encode(values)) == values` for all values that the lens carries; a value that equals its default counts as left
+out. There are no other operators: anything more complex is a named function of the adapter.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ Parts = Mapping[str, Json]
 
 
 class LensMismatch(Exception):
-    """A message cannot be read with this lens. The text names the place."""
+    """A message cannot be decoded with this lens. The text names the place."""
 
 
 class UnmappableValue(Exception):
-    """A value is none of those that a map of the lens has. `source` names it, `allowed` lists what it may be."""
+    """A value is not in the lens's map. `source` is the name of the value, `allowed` lists the allowed values."""
 
     def __init__(self, source: str, allowed: tuple[str, ...]) -> None:
-        """Name the value, and what it may be."""
-        super().__init__(f"{source} is none of {', '.join(allowed)}")
+        """Store the name of the value, and the allowed values."""
+        super().__init__(f"{source} is not one of {', '.join(allowed)}")
         self.source = source
         self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands in a message: `body.error.code`."""
+    """The place of a value in a message: `body.error.code`."""
 
     location: str
     keys: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """Read the dotted form."""
+        """Parse the dotted form."""
         location, *keys = text.split(".")
         return cls(location, tuple(keys))
 
@@ -55,7 +55,7 @@ class Place:
         return ".".join((self.location, *self.keys))
 
     def get(self, parts: Parts) -> Json:
-        """The value here, or None where there is none."""
+        """The value at this place; None if there is none."""
         node: Any = parts.get(self.location)
         for key in self.keys:
             if not isinstance(node, dict) and not isinstance(node, Mapping):
@@ -64,7 +64,7 @@ class Place:
         return node  # type: ignore[no-any-return]
 
     def put(self, parts: dict[str, Any], value: Json) -> None:
-        """Set the value here."""
+        """Set the value at this place, and add the objects around it."""
         node = parts.setdefault(self.location, {})
         for key in self.keys[:-1]:
             node = node.setdefault(key, {})
@@ -72,7 +72,7 @@ class Place:
 
 
 def _header(headers: Mapping[str, Json], name: str) -> Json:
-    """Header names are the same in any case (RFC 9110, 5.1); most messages have them in lower case already."""
+    """The value of a header, whose name is case-insensitive (RFC 9110, 5.1). Most messages use lower case already."""
     name = name.lower()
     if name in headers:
         return headers[name]
@@ -81,7 +81,7 @@ def _header(headers: Mapping[str, Json], name: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One place and the value that stands there."""
+    """One place in a message, and the value that belongs there."""
 
     place: Place
     source: str | None
@@ -91,7 +91,7 @@ class Rule:
 
     @classmethod
     def compile(cls, place: str, source: str | Mapping[str, Any]) -> Rule:
-        """Read one entry of an `x-job-action` mapping."""
+        """Compile one entry of an `x-job-action` mapping."""
         if isinstance(source, str):
             return cls(Place.parse(place), source)
         return cls(
@@ -99,7 +99,7 @@ class Rule:
         )
 
     def encode(self, values: Mapping[str, Json]) -> Json:
-        """What to write at the place; None: nothing. Raises UnmappableValue."""
+        """The value to write at the place; None: nothing. Raises UnmappableValue if the map does not have it."""
         if self.source is None:
             return self.const
         value = values.get(self.source)
@@ -108,7 +108,7 @@ class Rule:
         return self._map(value) if self.mapping else value
 
     def decode(self, found: Json) -> Json:
-        """The value that was written at the place. Raises LensMismatch where this rule never writes such a thing."""
+        """The value that was encoded as `found`. Raises LensMismatch if this rule never writes that."""
         if self.source is None:
             if str(found) != str(self.const):
                 raise LensMismatch(f"{self.place} is not {self.const!r}")
@@ -125,19 +125,19 @@ class Rule:
     def _unmap(self, found: Json) -> str:
         names = [name for name, written in self.mapping.items() if written == found]
         if not names:
-            raise LensMismatch(f"{self.place} is none of {', '.join(self.mapping.values())}")
+            raise LensMismatch(f"{self.place} is not one of {', '.join(self.mapping.values())}")
         return names[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """A mapping between values by name and a message."""
+    """A mapping between values, by their names, and a message."""
 
     rules: tuple[Rule, ...]
 
     @classmethod
     def compile(cls, *mappings: Mapping[str, Any]) -> Lens:
-        """Read mappings of a document; later ones add to earlier ones."""
+        """Compile mappings of a document; later ones add to earlier ones."""
         return cls(tuple(Rule.compile(place, source) for mapping in mappings for place, source in mapping.items()))
 
     @property
@@ -146,29 +146,29 @@ class Lens:
         return frozenset(rule.source for rule in self.rules if rule.source is not None)
 
     def place_of(self, source: str) -> Place | None:
-        """Where a value stands."""
+        """The place of a value; None if the lens does not carry it."""
         return next((rule.place for rule in self.rules if rule.source == source), None)
 
     def read(self, source: str, parts: Parts) -> Json:
-        """One value that a message carries, None where it has none or the lens no place for it."""
+        """One value of a message; None if the message does not have it, or the lens does not carry it."""
         for rule in self.rules:
             if rule.source == source:
                 return rule.decode(rule.place.get(parts))
         return None
 
     def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
-        """Whether a message may be one of this lens, by its constants at these locations. What is missing may come."""
+        """True if no constant of the lens at these locations contradicts the message. Missing values do not count."""
         constants = (rule for rule in self.rules if rule.source is None and rule.place.location in locations)
         found = ((rule.const, rule.place.get(parts)) for rule in constants)
         return all(value is None or str(value) == str(const) for const, value in found)
 
     def source_at(self, location: str, key: str) -> str | None:
-        """Which value stands below `location.key`: `path`, `jobId` gives `job.id`."""
+        """The name of the value at or below `location.key`: `path`, `jobId` gives `job.id`."""
         found = (rule.source for rule in self.rules if (rule.place.location, rule.place.keys[0]) == (location, key))
         return next(found, None)
 
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
-        """The message that carries the values. Raises UnmappableValue."""
+        """The message that carries the values. Raises UnmappableValue if a map does not have one of them."""
         parts: dict[str, Any] = {}
         for rule in self.rules:
             written = rule.encode(values)
@@ -177,6 +177,6 @@ class Lens:
         return parts
 
     def decode(self, parts: Parts) -> dict[str, Json]:
-        """The values that a message carries. Raises LensMismatch where a constant or a mapped value differs."""
+        """The values that a message carries. Raises LensMismatch if a constant or a mapped value differs."""
         found = [(rule.source, rule.decode(rule.place.get(parts))) for rule in self.rules]
         return {source: value for source, value in found if source is not None and value is not None}

@@ -1,7 +1,7 @@
-"""A vendor's API as Jobgate serves it: made from the vendor's own document, and never written twice.
+"""A vendor's API as Jobgate serves it, made from the vendor's own document.
 
-What differs is where it is, who may call it (each operation needs the scopes of what it does, as in the unified API's
-document), and that actions take an idempotency key, and no member that Jobgate does not know: it would be lost.
+The served form differs in its address, and in who may call it: each operation needs the same scopes as in the unified
+API. Actions take an idempotency key, and refuse members that Jobgate does not know, since those would be lost.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from gateway.specs.vendor import VendorSpecification
 
 NATIVE = "/native"
 CONNECTION = "connection"
-"""The path parameter that names a connection, before every path of the vendor's."""
+"""The path parameter with the name of a connection. It comes before every path of the vendor."""
 KEY = "Idempotency-Key"
 GRANT = "grantToken"
 """The operationId of the token endpoint."""
 ACTION = "x-job-action"
 READ = "x-job-read"
-"""Operations with one of these are served. A vendor's document may have others, of which Jobgate knows nothing."""
+"""Operations with one of these extensions are served. Other operations of a vendor's document are left out."""
 SCOPES = "scopes"
-"""The security scheme of the unified API that says what a caller may do; vendors' schemes say who calls."""
+"""The security scheme of the unified API that authorises a caller. The vendors' schemes authenticate it."""
 READS = {"one": "getJob", "list": "listJobs"}
-"""The kinds of reads, each with the operation of the unified API that is one."""
+"""The unified API's operation for each kind of read."""
 LOOKED_AT = ("path", "body")
-"""Where a request is looked at to learn which action it asks for, before it is known to be valid."""
+"""The locations in a request that show its action before it is validated."""
 
 
 @dataclass(frozen=True)
 class NativeApi:
-    """A vendor's own API, as it is served. `signings` are the vendor's ways to sign, by the name of their scheme."""
+    """A vendor's own API as it is served. `signings` are its signature schemes by name."""
 
     vendor: VendorSpecification
     api: Api
@@ -48,18 +48,18 @@ class NativeApi:
 
     @classmethod
     def make(cls, vendor: VendorSpecification, adapter: Adapter, unified: Document) -> NativeApi:
-        """Make the served form of a vendor's document. Raises SpecificationError where that cannot be."""
+        """Make the served form of a vendor's document. Raises SpecificationError if it cannot be served."""
         document = Document(vendor.api.document.path, served(vendor, unified))
         return cls(vendor, Api.compile(document), signings(adapter, vendor.api.document), scopes_of(unified))
 
     @property
     def base_path(self) -> str:
-        """Where it is served."""
+        """The path below which it is served."""
         return base_path(self.vendor.name)
 
     @cached_property
     def token_scopes(self) -> frozenset[str]:
-        """Every scope that tokens can be asked for with."""
+        """Every scope that a token request can name."""
         return frozenset(scope for scopes in token_flows(self.vendor.api.document).values() for scope in scopes)
 
     @cached_property
@@ -68,9 +68,9 @@ class NativeApi:
         return frozenset(mapping.operation.operation_id for mapping in self.vendor.actions.values())
 
     def needed(self, operation_id: str, parts: Parts) -> frozenset[str]:
-        """The scopes that a request needs: those of every action that it may turn out to ask for.
+        """The scopes that a request needs: those of every action that it could be.
 
-        One that certainly asks for no action of its operation needs the scopes of all of them.
+        If it cannot be any action of its operation, it needs the scopes of all of them.
         """
         actions = [each for each in self.vendor.actions.values() if each.operation.operation_id == operation_id]
         if not actions:
@@ -79,17 +79,17 @@ class NativeApi:
         return frozenset(scope for each in asked for scope in self.scopes[each.action])
 
     def operation_at(self, method: str, path: str) -> Operation | None:
-        """The operation at a path of the gateway."""
+        """The operation at a path of the gateway; None if there is none."""
         return self.api.operation_at(method, path.removeprefix(self.base_path))
 
 
 def base_path(vendor: str) -> str:
-    """Where the API of a vendor is served."""
+    """The path below which a vendor's API is served."""
     return f"{NATIVE}/{vendor}"
 
 
 def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
-    """The content of the vendor's document in its served form."""
+    """The content of the vendor's document in its served form. Raises SpecificationError if it cannot be served."""
     content = copy.deepcopy(vendor.api.document.content)
     here = base_path(vendor.name)
     content["servers"] = [{"url": here, "description": "This gateway"}]
@@ -106,7 +106,7 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
 
 
 def scopes_of(unified: Document) -> Mapping[str, tuple[str, ...]]:
-    """The scopes of each action, and of each of the reads of jobs, as the unified API requires them."""
+    """The scopes that the unified API requires for each action, and for each other operation by its operationId."""
     found: dict[str, tuple[str, ...]] = {}
     for _, _, operation in unified.operations():
         name = operation.get("x-action", operation["operationId"])
@@ -115,10 +115,10 @@ def scopes_of(unified: Document) -> Mapping[str, tuple[str, ...]]:
 
 
 def _require_scopes(vendor: VendorSpecification, content: dict[str, Any], unified: Document) -> None:
-    """Have each operation require scopes beside the vendor's own schemes; of several actions, those of one."""
+    """Make each operation require scopes beside the vendor's own schemes; with several actions, those of one."""
     own = content.setdefault("components", {}).setdefault("securitySchemes", {})
     if SCOPES in own:
-        raise SpecificationError(f"{vendor.api.document.path}: its security scheme {SCOPES} has the name of Jobgate's.")
+        raise SpecificationError(f"{vendor.api.document.path}: {SCOPES} is also a security scheme of Jobgate's.")
     own[SCOPES] = copy.deepcopy(unified.at(f"#/components/securitySchemes/{SCOPES}"))
     scopes = scopes_of(unified)
     for item in content["paths"].values():
@@ -126,16 +126,16 @@ def _require_scopes(vendor: VendorSpecification, content: dict[str, Any], unifie
             required = operation.get("security", content.get("security", ()))
             if not all(required) or not required:
                 name = operation["operationId"]
-                raise SpecificationError(f"{vendor.api.document.path}: {name} can be asked for by anybody.")
+                raise SpecificationError(f"{vendor.api.document.path}: {name} needs no credentials.")
             names = [each["action"] for each in operation.get(ACTION, ())] or [READS[operation[READ]["kind"]]]
             operation["security"] = [{**each, SCOPES: list(scopes[name])} for name in names for each in required]
 
 
 def _paths(document: Document, content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The paths with operations that are served, without the others."""
+    """The paths with served operations, and only those operations."""
     for path, item in content["paths"].items():
         if f"{{{CONNECTION}}}" in path:
-            message = f"its path {path} has a parameter {CONNECTION}, which is the name of a connection of Jobgate's."
+            message = f"its path {path} has a parameter {CONNECTION}, which is also one of Jobgate's."
             raise SpecificationError(f"{document.path}: {message}")
         kept = {key: each for key, each in item.items() if key not in METHODS or each.keys() & {ACTION, READ}}
         if kept.keys() & set(METHODS):
@@ -161,20 +161,20 @@ def _close_bodies(item: dict[str, Any], document: Document) -> None:
 
 
 def _drop_extensions(item: dict[str, Any]) -> None:
-    """What Jobgate makes of an operation is nothing to the vendor's clients."""
+    """Remove our extensions, which do not concern the vendor's clients."""
     for operation in (item[method] for method in METHODS if method in item):
         operation.pop(ACTION, None)
         operation.pop(READ, None)
 
 
 def _whole(unified: Document, name: str) -> dict[str, Any]:
-    """A parameter of the unified API, with its schema in it."""
+    """A parameter of the unified API, with its schema inlined."""
     parameter = unified.at(f"#/components/parameters/{name}")
     return {**copy.deepcopy(parameter), "schema": copy.deepcopy(unified.resolve(parameter["schema"]))}
 
 
 def _add_token_endpoint(content: dict[str, Any], here: str) -> None:
-    """Where the document has clients get tokens, they get ours at the same path here. Of several, the first counts."""
+    """Add our token endpoint at the path of the vendor's. If the document has several, the first counts."""
     found = content.get("components", {}).get("securitySchemes", {}).values()
     flows = [each["flows"]["clientCredentials"] for each in found if "clientCredentials" in each.get("flows", {})]
     if not flows:

@@ -1,4 +1,4 @@
-"""Lists that are paged by number, as vendors answer them: the jobs, and the counts beside them."""
+"""Pages of lists that are paged by number, in a vendor's format: jobs, and the counts beside them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.specs.vendor import ReadMapping
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the jobs that were asked for: their `total`, and where the part lies in them."""
+    """A page of jobs: its number from 1, the most jobs that it can have, and the `total` of jobs on all pages."""
 
     jobs: Sequence[Mapping[str, Json]]
     number: int
@@ -24,7 +24,7 @@ class Part:
 
 
 def numbered_page(read: ReadMapping, part: Part) -> Mapping[str, Json]:
-    """The reply's body with a part of the jobs."""
+    """The body of a reply with one page of jobs."""
     counts: dict[str, Json] = {
         Source.PAGE_NUMBER: part.number,
         Source.PAGE_LIMIT: part.limit,
@@ -32,13 +32,13 @@ def numbered_page(read: ReadMapping, part: Part) -> Mapping[str, Json]:
         Source.PAGE_TOTAL: part.total,
     }
     reply = read.reply.encode(counts)
-    put(read.items, reply, list(part.jobs))
-    put(read.last_page, reply, math.ceil(part.total / part.limit))
+    put_if_placed(read.items, reply, list(part.jobs))
+    put_if_placed(read.last_page, reply, math.ceil(part.total / part.limit))
     body: Mapping[str, Json] = reply["body"]
     return body
 
 
-def put(place: Place | None, parts: dict[str, Any], value: Json) -> None:
-    """Set the value at a place, where there is one."""
+def put_if_placed(place: Place | None, parts: dict[str, Any], value: Json) -> None:
+    """Set the value, if the document has a place for it."""
     if place is not None:
         place.put(parts, value)

@@ -25,7 +25,7 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as the document declares it. `type` is the JSON type of its schema, `form` that of its values."""
+    """A parameter of a document. `type` is the JSON type of its schema, `form` makes its values canonical."""
 
     name: str
     location: str
@@ -35,21 +35,21 @@ class Parameter:
 
     @cached_property
     def field_name(self) -> bytes:
-        """The name of a header parameter as fields are kept: in lower case."""
+        """The name of a header parameter in lower case, as received fields are stored."""
         return self.name.lower().encode("latin-1")
 
     @cached_property
     def routed_name(self) -> str:
-        """The name of a path parameter as Connexion's routing has it, where a hyphen is an underscore."""
+        """The name of a path parameter in Connexion's routing, which turns a hyphen into an underscore."""
         return self.name.replace("-", "_")
 
     form: Callable[[str], Json] | None = None
 
     def parse(self, text: str) -> Json:
-        """The text of a URL or header as a value of the parameter's type.
+        """Parse the text of a URL or header into a value of the parameter's type.
 
-        What is no such value stays text, for the validator to refuse. Only the plain ASCII forms of JSON count: no
-        `+5`, no `TRUE`.
+        A text that is no such value is returned unchanged, for the validator to refuse. Only the plain ASCII forms of
+        JSON are accepted: no `+5`, no `TRUE`.
         """
         if self.type == "string":
             return text if self.form is None else self.form(text)
@@ -64,7 +64,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Response:
-    """A documented response: the validators of its body by media type (empty: no body), and its header fields."""
+    """A documented response: validators of its body by media type (empty: no body), and names of its header fields."""
 
     media_types: tuple[str, ...]
     bodies: Mapping[str, Validator]
@@ -73,10 +73,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. `request` validates `{path, query, header, body}` in one go; `example` is such a request.
+    """One operation. `request` validates `{path, query, header, body}` in one pass; `example` is such a request.
 
-    `defaults` are the members by location that count where they are left out; `fill_body` adds those of a body, None
-    where its schema has none. `scopes` are those that the document's security requires, by whatever scheme.
+    `defaults` are the default values of parameters by location; `fill_body` adds those of a body, and is None if its
+    schema has none. `scopes` are required by the document's security, with any scheme.
     """
 
     operation_id: str
@@ -104,46 +104,46 @@ class Operation:
 
     @cached_property
     def path_pieces(self) -> tuple[str, ...]:
-        """The path as its own text and its parameters' names in turn, beginning with text."""
+        """The fixed texts and the parameter names of the path in turn, beginning with a text."""
         return tuple(_PARAMETER.split(self.path))
 
     @cached_property
     def success(self) -> int:
-        """The status of the documented answer to what was carried out."""
+        """The lowest documented 2xx status; 200 if there is none."""
         return min((int(status) for status in self.responses if status.isdigit() and status < "300"), default=200)
 
     def response(self, status: int) -> Response | None:
-        """The documented response for a status: its own, its class's, or the default."""
+        """The documented response for a status: its own, its class's, or the default; None if there is none."""
         known = self.responses
         return known.get(str(status)) or known.get(f"{status // 100}XX") or known.get("default")
 
     def with_defaults(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """A valid request with what counts where it is left out (OpenAPI 3.0.3, Schema Object: `default`)."""
+        """A valid request with the default values of what it leaves out (OpenAPI 3.0.3, Schema Object: `default`)."""
         filled = {**parts, **{location: {**values, **parts[location]} for location, values in self.defaults.items()}}
         if self.fill_body is not None and "body" in filled:
             filled["body"] = self.fill_body(filled["body"])
         return filled
 
     def check(self, parts: Mapping[str, Json]) -> tuple[FieldError, ...]:
-        """Every place where a request `{path, query, header, body}` departs from the document."""
+        """An error for each place where a request `{path, query, header, body}` departs from the document."""
         return () if self.request.is_valid(parts) else tuple(map(self._hinted, self.request.errors(parts)))
 
     def _hinted(self, error: FieldError) -> FieldError:
-        """An error with the hint that the document has for its place, as `x-hint` of a parameter."""
+        """The error with the hint of the document, the `x-hint` of a parameter, if there is one."""
         hint = self.hints.get(error.pointer)
         return FieldError(error.pointer, f"{error.detail}; {hint}") if hint else error
 
 
 @dataclass(frozen=True)
 class Api:
-    """A document, compiled."""
+    """A compiled document."""
 
     document: Document
     operations: Mapping[str, Operation] = field(repr=False)
 
     @classmethod
     def compile(cls, document: Document) -> Api:
-        """Compile every operation of a document that the lint accepts."""
+        """Compile every operation of a document. The document must be free of lint findings."""
         known: dict[int, Response] = {}
         compiled = (_operation(document, known, *found) for found in document.operations())
         return cls(document, {operation.operation_id: operation for operation in compiled})
@@ -159,16 +159,16 @@ class Api:
         return tuple((_pattern(operation.path), operation) for operation in self.operations.values())
 
     def methods_at(self, path: str) -> tuple[str, ...]:
-        """The methods documented at a path below the server's, HEAD with GET; none where there is no such path."""
+        """The methods documented at a path below the server's; HEAD comes with GET. None if the path is unknown."""
         methods = {operation.method for operation in self._operations_at(path)}
         return tuple(sorted(methods | {"HEAD"} if "GET" in methods else methods))
 
     def operation_at(self, method: str, path: str) -> Operation | None:
-        """The operation at a path below the server's."""
+        """The operation at a path below the server's; None if there is none."""
         return next((each for each in self._operations_at(path) if each.method == method), None)
 
     def _operations_at(self, path: str) -> list[Operation]:
-        """Of several templates that fit, the one with the most text of its own counts (OpenAPI, Path Templating)."""
+        """The operations of the matching template with the most fixed text (OpenAPI, Path Templating)."""
         fitting = [operation for pattern, operation in self._templates if pattern.fullmatch(path)]
         concrete = max((_text_length(operation.path) for operation in fitting), default=0)
         return [operation for operation in fitting if _text_length(operation.path) == concrete]
@@ -212,7 +212,7 @@ def _scopes(security: Iterable[Mapping[str, Iterable[str]]]) -> tuple[str, ...]:
 
 
 def _example(parameters: list[Mapping[str, Any]], body: Mapping[str, Any]) -> dict[str, Any]:
-    """The request that the examples of the parameters and the first example of the body make together."""
+    """A request made of the examples of the parameters and the first example of the body."""
     parts: dict[str, Any] = {"path": {}, "query": {}, "header": {}}
     for parameter in parameters:
         if "example" in parameter:
@@ -233,7 +233,7 @@ def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:
 
 
 def _response(document: Document, known: dict[int, Response], node: Any) -> Response:
-    """A response, compiled once however many operations have it: a compiled schema takes a good deal of memory."""
+    """A response, compiled once for all operations that share it: a compiled schema takes much memory."""
     resolved = document.resolve(node)
     if id(resolved) not in known:
         content = resolved.get("content", {})
@@ -243,12 +243,12 @@ def _response(document: Document, known: dict[int, Response], node: Any) -> Resp
 
 
 def _request_schema(parameters: tuple[Parameter, ...], body: Mapping[str, Any]) -> dict[str, Any]:
-    """One schema for the whole request, so that one pass finds every error with its place."""
+    """One schema for the whole request, so that one pass finds all errors with their places."""
     properties: dict[str, Any] = {
         location: _location_schema([each for each in parameters if each.location == location])
         for location in ("path", "query", "header")
     }
-    # The names of other headers are nobody's business here; other query parameters are mistakes.
+    # Other headers are allowed; other query parameters are mistakes.
     properties["header"].pop("additionalProperties")
     if body:
         properties["body"] = _body_schema(body)
@@ -266,13 +266,13 @@ def _location_schema(parameters: list[Parameter]) -> dict[str, Any]:
 
 
 def _body_schema(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a body; every media type of an operation has the same (the lint sees to it)."""
+    """The schema of a body. All media types of an operation have the same, which the lint ensures."""
     schema: Mapping[str, Any] = next(iter(body["content"].values()))["schema"]
     return schema
 
 
 def request_schema_at(document: Document, operation: Operation, place: Place) -> Mapping[str, Any]:
-    """The schema of what stands at a place of an operation's requests; empty where the document does not say."""
+    """The schema of the value at a place in an operation's requests; empty if the document has none."""
     if place.location != "body":
         declared = operation.declared[place.location].get(place.keys[0])
         return {} if declared is None else schema_at(document, declared.schema, place.keys[1:])

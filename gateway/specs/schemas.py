@@ -1,7 +1,7 @@
 """OpenAPI 3.0 schemas as compiled validators.
 
-OpenAPI 3.0's schema object is not JSON Schema: `nullable` and the boolean `exclusiveMinimum` are its own, and members
-beside `$ref` do not count. They are rewritten to JSON Schema 2020-12 and compiled once.
+The schema object of OpenAPI 3.0 is not JSON Schema: it has `nullable` and a boolean `exclusiveMinimum`, and ignores
+members beside `$ref`. Schemas are rewritten to JSON Schema 2020-12 and compiled once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from gateway.specs.document import Document, pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_ERRORS = 100
-"""How many places one refusal names at most."""
+"""Most errors in one refusal."""
 MOST_NAMES = 10
-"""How many unknown members of one object it names."""
+"""Most unknown members of one object that an error names."""
 MOST_VALUES = 50
-"""How many of the values that there are it lists."""
+"""Most allowed values that an error lists."""
 
 FORMATS = {"date-time": is_date_time}
-"""Formats that we check ourselves: jsonschema-rs takes `*+,-./` for digits (0.60.3)."""
+"""Formats that Jobgate checks itself: jsonschema-rs takes `*+,-./` for digits (0.60.3)."""
 
 _NULLABLE = {"type", "enum"}
 _BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
@@ -38,7 +38,7 @@ _PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 class Validator:
-    """A schema, compiled. Its messages name the rule that is broken, never the value that breaks it."""
+    """A compiled schema. Its messages name the broken rule, never the value."""
 
     def __init__(self, document: Document, schema: Mapping[str, Any]) -> None:
         """Compile `schema`, whose references are local to `document`."""
@@ -51,17 +51,17 @@ class Validator:
         self._compiled = jsonschema_rs.validator_for(whole, validate_formats=True, formats=FORMATS, mask="the value")
 
     def is_valid(self, value: object) -> bool:
-        """Whether the value fits; the quick answer."""
+        """True if the value is valid. This is faster than `errors`."""
         return self._compiled.is_valid(value)
 
     def errors(self, value: object) -> tuple[FieldError, ...]:
-        """Every place that does not fit."""
+        """An error for each place that is not valid."""
         found = (field_error(error) for error in self._compiled.iter_errors(value))
         return tuple(error for error, _ in zip(found, range(MOST_ERRORS), strict=False))
 
 
 def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
-    """What is wrong at one place, in words that hold nothing of the value."""
+    """The error at one place, in words that contain nothing of the value."""
     kind = error.kind
     keys = list(error.instance_path)
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
@@ -76,7 +76,7 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
 
 
 def not_one_of(values: Sequence[Any], given: object) -> str:
-    """That a value is none of those that there are; and which it may be meant for, as far as only the case differs."""
+    """Message for a value that is not one of `values`. It suggests the value that only differs in case."""
     listed = ", ".join(json.dumps(each) for each in values[:MOST_VALUES])
     more = f" (and {len(values) - MOST_VALUES} more)" if len(values) > MOST_VALUES else ""
     folded = given.casefold() if isinstance(given, str) else None
@@ -85,7 +85,7 @@ def not_one_of(values: Sequence[Any], given: object) -> str:
 
 
 def has_default(document: Document, schema: Any, seen: frozenset[int] = frozenset()) -> bool:
-    """Whether a value of the schema can have members that count where they are left out."""
+    """True if values of the schema can have members with defaults."""
     schema = document.resolve(schema)
     if not isinstance(schema, Mapping) or id(schema) in seen:
         return False
@@ -97,7 +97,7 @@ def has_default(document: Document, schema: Any, seen: frozenset[int] = frozense
 
 
 def with_defaults(document: Document, schema: Any, value: Any) -> Any:
-    """The value with the members that count where they are left out, at every level."""
+    """The value with the defaults of the members that it leaves out, at every level."""
     schema = document.resolve(schema)
     for part in schema.get("allOf", ()):
         value = with_defaults(document, part, value)
@@ -115,7 +115,7 @@ def with_defaults(document: Document, schema: Any, value: Any) -> Any:
 
 
 def json_schema(schema: Any) -> Any:
-    """The OpenAPI 3.0 schema as JSON Schema 2020-12. References stay as they are."""
+    """The OpenAPI 3.0 schema as JSON Schema 2020-12. References stay unchanged."""
     if isinstance(schema, list):
         return [json_schema(item) for item in schema]
     if not isinstance(schema, Mapping):

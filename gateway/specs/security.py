@@ -9,7 +9,7 @@ from gateway.domain.adapter import Adapter, Signing
 from gateway.specs.document import Document, SpecificationError
 
 NAME = "x-scheme-name"
-"""Under this name a scheme tells its own name, which Connexion does not hand on."""
+"""Member of a security scheme with the scheme's own name, which Connexion does not pass on."""
 
 
 def schemes(document: Document) -> Mapping[str, Any]:
@@ -25,26 +25,26 @@ def name_schemes(content: Mapping[str, Any]) -> None:
 
 
 def signings(adapter: Adapter, document: Document) -> Mapping[str, Signing]:
-    """The adapter's signing for each scheme that OAuth 2.0 is not.
+    """The adapter's signing for each scheme other than OAuth 2.0.
 
-    Raises SpecificationError where the adapter has none.
+    Raises SpecificationError if the adapter lacks one.
     """
     others = [name for name, each in schemes(document).items() if each["type"] != "oauth2"]
     missing = [name for name in others if name not in adapter.signing]
     if missing:
-        message = f"{', '.join(missing)}: no OAuth 2.0, and not in the adapter's `signing`."
+        message = f"{', '.join(missing)}: not OAuth 2.0, and not in the adapter's `signing`."
         raise SpecificationError(f"{document.path}: security scheme {message}")
     return {name: adapter.signing[name] for name in others}
 
 
 def kind_of(scheme: Mapping[str, Any]) -> str:
-    """What Connexion calls the kind of a security scheme."""
+    """Connexion's name for the kind of a security scheme."""
     kind: str = scheme["scheme"].lower() if scheme["type"] == "http" else scheme["type"]
     return kind
 
 
 def token_flows(document: Document) -> dict[str, frozenset[str]]:
-    """The addresses of the document's token endpoints, each with the scopes that it knows."""
+    """The URLs of the document's token endpoints, each with its scopes."""
     flows = (
         scheme["flows"]["clientCredentials"]
         for scheme in schemes(document).values()

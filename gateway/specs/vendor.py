@@ -1,4 +1,4 @@
-"""A vendor's document, compiled: what its operations do to jobs, and how its words read."""
+"""A compiled vendor's document: what its operations do to jobs, and what its words mean."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gateway.specs.operations import Api, Operation, request_schema_at
 
 NO_LENS = Lens(())
 USUAL_PAGE = 100
-"""How many jobs a page has where the request does not say, and the document allows that many."""
+"""Jobs on a page if the request does not say, and the document allows that many."""
 UNKNOWN_STATUS = "unknown"
-"""What a job's status is called where the vendor uses a word that its document does not have."""
+"""The common status of a job if the vendor uses a word that its document does not have."""
 
 
 @dataclass(frozen=True)
 class ActionMapping:
-    """How a vendor performs one action: an entry of `x-job-action`, its names resolved."""
+    """A vendor's way to perform one action: an entry of `x-job-action` with its names resolved."""
 
     action: str
     operation: Operation
@@ -45,12 +45,15 @@ class ActionMapping:
         return frozenset(source.removeprefix(PARAMETER) for source in sources)
 
     def encode(self, job_action: JobAction) -> VendorRequest:
-        """The vendor's request for a job action. Parameters that the vendor cannot carry are not in it."""
+        """The vendor's request for a job action, without parameters that the vendor cannot carry.
+
+        Raises UnmappableValue if the vendor has no counterpart for a value.
+        """
         values = {f"{PARAMETER}{name}": value for name, value in job_action.parameters.items()}
         return vendor_request(self.operation, self.lens, {Source.JOB_ID: job_action.job_id, **values})
 
     def decode(self, parts: Parts) -> JobAction:
-        """The job action that a request of this operation asks for. Raises LensMismatch where it asks for another."""
+        """The job action of a request to this operation. Raises LensMismatch if it is another action."""
         values = self.lens.decode(parts)
         parameters = {
             name.removeprefix(PARAMETER): value for name, value in values.items() if name.startswith(PARAMETER)
@@ -60,10 +63,10 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class ReadMapping:
-    """How a vendor's jobs are read: an `x-job-read`. `items` is None where the reply is one job.
+    """A vendor's way to read jobs: an `x-job-read`. `items` is None if the reply is a single job.
 
-    `reply` is what the reply says beside the job, or beside the jobs of a numbered page. `selectors` are words by which
-    jobs can be asked for that are no status: each stands for some, none listed for all.
+    `reply` carries what the reply says beside the job, or beside the jobs of a numbered page. `selectors` are words of
+    the status filter that are not a status: each stands for the listed statuses, or for all if none is listed.
     """
 
     operation: Operation
@@ -76,7 +79,7 @@ class ReadMapping:
 
     @cached_property
     def common_query(self) -> frozenset[str]:
-        """The query parameters that can be said in common words too."""
+        """The query parameters that can be translated into common words."""
         return frozenset(rule.place.keys[0] for rule in self.lens.rules if rule.place.location == "query")
 
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
@@ -84,16 +87,16 @@ class ReadMapping:
         return vendor_request(self.operation, self.lens, values)
 
     def selected(self, word: str | None) -> frozenset[str]:
-        """The vendor's statuses that a word of its filter stands for. None of them: every status."""
+        """The vendor's statuses that a word of its filter stands for. An empty set means every status."""
         return frozenset() if word is None else frozenset(self.selectors.get(word, (word,)))
 
     def usual_page(self) -> int:
-        """How many jobs are given at once where nobody says; the documents do not."""
+        """Jobs on a page if the request does not say. The documents do not define it."""
         largest = self.largest_page()
         return min(largest, USUAL_PAGE) if largest > 1 else USUAL_PAGE
 
     def largest_page(self) -> int:
-        """How many jobs the vendor gives at once at most; 1 where it does not say."""
+        """Most jobs on a page of the vendor's; 1 if the document does not say."""
         place = self.lens.place_of(Source.PAGE_LIMIT)
         if place is None:
             return 1
@@ -102,7 +105,7 @@ class ReadMapping:
 
 @dataclass(frozen=True)
 class Status:
-    """A status that the vendor documents. `shows`: those of other vendors' jobs, in common words, that look like it."""
+    """A documented status. `shows`: common statuses of other vendors' jobs that are shown as this one."""
 
     pair: StatusPair
     final: bool
@@ -110,8 +113,8 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a vendor answers for a meaning such as `unknown-job`."""
+class ErrorReply:
+    """An error reply of a vendor, such as its document has for the meaning `unknown-job`."""
 
     status: int
     message: str
@@ -121,25 +124,25 @@ class Answer:
 
 @dataclass(frozen=True)
 class ErrorMapping:
-    """The vendor's errors, read and written: the shapes they come in and what they mean.
+    """The vendor's errors: their formats (`envelopes`), and the error replies for each meaning.
 
-    `places` is what the vendor says of a part of a request that does not fit.
+    `places` are the vendor's messages for invalid parts of a request, by place.
     """
 
     envelopes: Mapping[str, Lens]
-    meanings: Mapping[Meaning, tuple[Answer, ...]]
+    meanings: Mapping[Meaning, tuple[ErrorReply, ...]]
     places: Mapping[Place, str] = field(default_factory=dict)
 
     def read(self, parts: Parts) -> Mapping[str, Json]:
-        """The values (`error.code`, `error.message`) of a reply's body, in whichever envelope it comes."""
+        """The values (`error.code`, `error.message`) in a reply, from the envelope that carries most of them."""
         decoded = (lens.decode(parts) for lens in self.envelopes.values())
         return max(decoded, key=len, default={})
 
-    def write(self, answer: Answer, target: str | None, envelopes: Iterable[str]) -> dict[str, Any]:
-        """The `{header, body}` of an answer to a request for `target`, in all of these envelopes at once."""
+    def write(self, reply: ErrorReply, target: str | None, envelopes: Iterable[str]) -> dict[str, Any]:
+        """The `{header, body}` of an error reply to a request for `target`, in all of these envelopes together."""
         values: dict[str, Json] = {
-            Source.ERROR_CODE: answer.code,
-            Source.ERROR_MESSAGE: answer.message,
+            Source.ERROR_CODE: reply.code,
+            Source.ERROR_MESSAGE: reply.message,
             Source.ERROR_TARGET: target,
         }
         parts: dict[str, Any] = {"header": {}, "body": {}}
@@ -150,18 +153,18 @@ class ErrorMapping:
         return parts
 
     def meanings_of(self, status: int, code: str | None) -> frozenset[Meaning]:
-        """What a reply of this status and code may mean. Empty: nothing that the document knows."""
+        """The possible meanings of a reply with this status and code; empty if the document has none."""
         return frozenset(
             meaning
-            for meaning, answers in self.meanings.items()
-            for answer in answers
-            if answer.status == status and (answer.code is None or code is None or answer.code == code)
+            for meaning, replies in self.meanings.items()
+            for reply in replies
+            if reply.status == status and (reply.code is None or code is None or reply.code == code)
         )
 
 
 @dataclass(frozen=True)
 class VendorSpecification:
-    """A vendor as its document describes it."""
+    """A vendor as described by its document."""
 
     name: str
     api: Api
@@ -180,20 +183,20 @@ class VendorSpecification:
 
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
-        """Read and compile a vendor's document. Raises SpecificationError where it cannot be read."""
+        """Read and compile a vendor's document. Raises SpecificationError if it cannot be read."""
         return cls.compile(load(path))
 
     @classmethod
     def compile(cls, document: Document) -> VendorSpecification:
-        """Compile a vendor's document that the lint accepts."""
+        """Compile a vendor's document. The document must be free of lint findings."""
         return _compile(Api.compile(document))
 
     def job_id(self, text: str) -> str:
-        """A job's id in the one form that it has at this vendor."""
+        """The canonical form of a job's id at this vendor."""
         return str(self._in_form(Source.JOB_ID, text))
 
     def canonical(self, job_action: JobAction) -> JobAction:
-        """A job action whose id and parameters have the one form that each has at this vendor."""
+        """The job action with the canonical forms of its job id and parameters at this vendor."""
         parameters = job_action.parameters
         if any(f"{PARAMETER}{name}" in self.forms for name in parameters):
             parameters = {name: self._in_form(f"{PARAMETER}{name}", value) for name, value in parameters.items()}
@@ -205,25 +208,25 @@ class VendorSpecification:
 
     @property
     def job_read(self) -> ReadMapping | None:
-        """The read of a single job, where the vendor has one."""
+        """The read of a single job; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is None), None)
 
     @property
     def list_read(self) -> ReadMapping | None:
-        """The read of many jobs, where the vendor has one."""
+        """The read of many jobs; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is not None), None)
 
     def status(self, vendor_status: str) -> Status:
-        """What a status of the vendor means, known or not."""
+        """The meaning of a vendor's status; `unknown` if the document does not have it."""
         known = self.statuses.get(vendor_status)
         return known or Status(StatusPair(UNKNOWN_STATUS, vendor_status), final=False)
 
     def vendor_statuses(self, status: str) -> tuple[str, ...]:
-        """The vendor's statuses that read as `status`."""
+        """The vendor's statuses that mean the common `status`."""
         return tuple(name for name, each in self.statuses.items() if each.pair.status == status)
 
     def word_for(self, status: str) -> str | None:
-        """The vendor's status as which the job of another vendor is shown; None where it has no word for that one."""
+        """The vendor's status for other vendors' jobs with the common `status`; None if there is no word for it."""
         return self._words.get(status)
 
     @cached_property
@@ -235,25 +238,25 @@ class VendorSpecification:
         return only | {status: name for name, each in self.statuses.items() for status in each.shows}
 
     def error_media_type(self, operation: Operation | None, status: int) -> str:
-        """The media type of an error: the operation's own, or that of any."""
+        """The media type of an error: the operation's own, or that of any other operation."""
         operations = (*((operation,) if operation else ()), *self.api.operations.values())
         found = (each.response(status) for each in operations)
         return next((kind for response in found if response for kind in response.media_types), "application/json")
 
     def allows(self, action: str, vendor_status: str) -> bool:
-        """Whether the document says that the action can be applied in this status."""
+        """True if the document allows the action in this status."""
         mapping = self.actions.get(action)
         return mapping is not None and vendor_status in mapping.from_statuses
 
     def reachable(self, statuses: Iterable[str]) -> frozenset[str]:
-        """The statuses that a job in one of these can be in later by the vendor's own doing, these included."""
+        """The statuses that a job in one of these can have later by the vendor's own transitions, these included."""
         reached = set(statuses)
         while following := {after for before, after in self.transitions if before in reached} - reached:
             reached |= following
         return frozenset(reached)
 
     def decode(self, operation_id: str, parts: Parts) -> JobAction | None:
-        """The job action that a request of the vendor's own API asks for; None where it asks for none."""
+        """The job action of a request to the vendor's own API; None if it is none."""
         for mapping in self.actions.values():
             if mapping.operation.operation_id == operation_id:
                 try:
@@ -263,9 +266,9 @@ class VendorSpecification:
         return None
 
     def samples(self) -> Iterator[tuple[Operation, JobAction]]:
-        """For each operation that performs actions, one that can be applied to one of the example jobs.
+        """A job action for each operation that performs actions, allowed on one of the example jobs.
 
-        It is what the operation's own examples ask for, where the example job of that id allows it.
+        It is the one of the operation's own examples, if the example job with that id allows it.
         """
         jobs = [self.job.decode({"body": example}) for example in self.examples]
         statuses = {str(job[Source.JOB_ID]): str(job[Source.JOB_VENDOR_STATUS]) for job in jobs}
@@ -326,7 +329,7 @@ def _compile(api: Api) -> VendorSpecification:
 
 
 def _forms(document: Document, mappings: Iterable[ReadMapping | ActionMapping]) -> dict[str, Form]:
-    """The forms of ids and parameters, from wherever requests carry them."""
+    """The canonical forms of ids and parameters, from their schemas in all requests."""
     found: dict[str, Form] = {}
     for mapping in mappings:
         for rule in mapping.lens.rules:
@@ -370,20 +373,20 @@ def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str,
     )
 
 
-def _answer(entry: Mapping[str, Any]) -> Answer:
-    return Answer(**entry)
+def _error_reply(entry: Mapping[str, Any]) -> ErrorReply:
+    return ErrorReply(**entry)
 
 
 def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
     return ErrorMapping(
         envelopes={name: Lens.compile(lens) for name, lens in entry["envelopes"].items()},
-        meanings={Meaning(name): tuple(map(_answer, answers)) for name, answers in entry["meanings"].items()},
+        meanings={Meaning(name): tuple(map(_error_reply, replies)) for name, replies in entry["meanings"].items()},
         places={Place.parse(place): said for place, said in entry.get("places", {}).items()},
     )
 
 
 def _examples(api: Api, reads: Mapping[str, ReadMapping]) -> Iterator[Mapping[str, Json]]:
-    """The jobs that the document shows as examples of its reads' replies."""
+    """The jobs in the document's examples of replies to reads."""
     for read in reads.values():
         for value in _response_examples(api, read.operation):
             found = read.items.get({"body": value}) if read.items else [value]

@@ -1,9 +1,9 @@
-"""The only place that talks to vendors over HTTP.
+"""The only module that calls vendors over HTTP.
 
-aiohttp keeps the connections (TLS, DNS, keep-alive) and reads the replies; the bytes of a request are written here,
-since what is signed is what is sent. So nothing of what a client library does by itself can happen: no redirects, no
-proxies or netrc of the environment, no cookies, no second sending, no rewritten URL. And it is certain when nothing was
-sent: before there is a connection.
+aiohttp keeps the connections (TLS, DNS, keep-alive) and parses the replies. The bytes of a request are written here, so
+that exactly what was signed is sent. Nothing that a client library does by itself can happen: no redirects, no proxies
+or netrc of the environment, no cookies, no retries, no rewritten URLs. And it is certain when nothing was sent: as long
+as there is no connection.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from gateway.transport.unreachable import unreachable
 log = logging.getLogger(__name__)
 
 LARGEST_REPLY = 8 * 1024 * 1024
-"""Bytes of a vendor's reply, decoded, that are read."""
+"""Largest body of a vendor's reply, decoded, in bytes."""
 LARGEST_HEADERS = 16_384
-"""Bytes of one header field of a reply, and of its first line."""
+"""Longest header field or first line of a reply, in bytes."""
 MOST_HEADERS = 128
-"""Header fields of a reply."""
+"""Most header fields of a reply."""
 MOST_INTERIM = 256
-"""Replies of the class 1xx before the one that counts."""
+"""Most 1xx replies before the final reply."""
 LOOKUPS_AT_ONCE = 2
-"""Lookups of addresses of one connection; it has that many at most."""
+"""Most concurrent address lookups of one connection, which has no more addresses."""
 IDLE_SECONDS = 15.0
-"""How long an unused connection to a vendor is kept."""
+"""Seconds for which an unused connection to a vendor is kept."""
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _INTERIM = range(100, 200)
@@ -51,12 +51,12 @@ _URL = re.compile(r"(?P<origin>https?://(?:[^/?#@]*@)?(?P<authority>[^/?#@]+))(?
 
 
 class HttpTransport:
-    """Sends requests. Keeps connections open; close it when done."""
+    """Sends requests and keeps connections open. Close it when done."""
 
     def __init__(self, clock: Clock, origins: Collection[str], *, connect_seconds: float = 2.0) -> None:
-        """Make a transport to these origins (`https://contoso.example`) and no others.
+        """Make a transport that calls only these origins (`https://contoso.example`).
 
-        A new connection is made within `connect_seconds`. How many there are is for whoever sends to limit.
+        A new connection must be made within `connect_seconds`. The caller limits the number of connections.
         """
         self._clock = clock
         self._connect_seconds = connect_seconds
@@ -67,8 +67,8 @@ class HttpTransport:
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
         """Send the request once and read the whole reply before `deadline`.
 
-        Raises VendorUnreachable where nothing was sent, VendorTimedOut and VendorReplyNotUnderstood where something
-        may have been.
+        Raises VendorUnreachable if nothing was sent, VendorTimedOut and VendorReplyNotUnderstood if something may have
+        been, and GatewayError if the request is for another origin.
         """
         outgoing: Outgoing | None = None
         try:
@@ -85,7 +85,7 @@ class HttpTransport:
                 raise problem from error
             if is_late:
                 raise VendorTimedOut("The vendor did not answer in time.") from error
-            raise VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP.") from error
+            raise VendorReplyNotUnderstood("The vendor's reply broke off, or is not HTTP.") from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -97,13 +97,13 @@ class HttpTransport:
         if self._connector is None:
             self._connector = Connector(self._connect_seconds)
         if origin not in self._origins:
-            # The connector wants the address in this form; the request in it is never sent.
+            # The connector takes the address in this form; the request in it is never sent.
             self._origins[origin] = aiohttp.ClientRequest("GET", URL(origin), loop=asyncio.get_running_loop())
         while (left := deadline - self._clock.monotonic()) > 0:
             # A new connection takes no longer than `connect_seconds` anyway.
             until = _NO_TIMEOUT if left >= self._connect_seconds else _within(left)
             connection = await self._connector.connect(self._origins[origin], [], until)
-            # The connector does not look whether something came meanwhile, which would pass for our reply.
+            # The connector does not check for data that came meanwhile, which would be taken for our reply.
             if connection.protocol is not None and not connection.protocol.should_close:
                 return connection
             connection.close()
@@ -111,25 +111,25 @@ class HttpTransport:
 
 
 def _within(seconds: float) -> aiohttp.ClientTimeout:
-    """So long may a new connection take; aiohttp would round longer times up."""
+    """A time limit for a new connection; by default, aiohttp would round longer times up."""
     return aiohttp.ClientTimeout(connect=seconds, ceil_threshold=math.inf)
 
 
 class Resolver(AbstractResolver):
     """Looks up addresses in threads of its own.
 
-    Those of the event loop are few and everybody's (aiohttp 3.14.5 uses them): a name server that hangs for one vendor
-    would keep all the others from being found.
+    The event loop's threads, which aiohttp 3.14.5 uses, are few and shared: a name server that hangs for one vendor
+    would block the lookups for all others.
     """
 
     def __init__(self) -> None:
-        """No thread yet."""
+        """Start without threads."""
         self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, "lookup of a vendor")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host. Raises OSError."""
+        """The addresses of a host. Raises OSError if there are none."""
         look_up = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         return [
@@ -145,15 +145,15 @@ class Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Look up nothing more."""
+        """Cancel all lookups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's pool of connections, with an end to how long a new one may take, looking up the address included."""
+    """aiohttp's pool of connections, with a time limit for a new connection that includes the address lookup."""
 
     def __init__(self, connect_seconds: float) -> None:
-        """A pool without a limit."""
+        """Make a pool of unlimited size."""
         super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS, resolver=Resolver())
         self._connect_seconds = connect_seconds
 
@@ -163,14 +163,14 @@ class Connector(aiohttp.TCPConnector):
 
 
 def written(request: HttpRequest) -> tuple[str, bytes]:
-    """Where a request goes, and its bytes. Raises ValueError where it would not be one request of HTTP/1.1."""
+    """The origin and the bytes of a request. Raises ValueError if it would not be exactly one HTTP/1.1 request."""
     url = _URL.fullmatch(request.url)
     if url is None:
         raise ValueError("the URL is not one of http or https with a host")
     target = url["target"] if url["target"].startswith("/") else f"/{url['target']}"
     if not _is_printable(target) or " " in target:
         raise ValueError("the URL has a character that is not percent-encoded")
-    # Signatures cover the authority as it is in the URL, also where its port is the scheme's own.
+    # Signatures cover the authority as it is in the URL, even if its port is the scheme's default.
     fields = {"Host": url["authority"], "Accept-Encoding": "gzip, deflate", **request.headers}
     if request.content or request.method not in {"GET", "HEAD"}:
         fields["Content-Length"] = str(len(request.content))
@@ -181,21 +181,21 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
 
 
 def _is_printable(text: str) -> bool:
-    """Whether a text is printable ASCII, in which there are no ends of lines."""
+    """True if the text is printable ASCII, which excludes line breaks."""
     return text.isascii() and text.isprintable()
 
 
 class Outgoing:
-    """A request on its connection. `is_sent`: its first byte may have left. `is_late`: its time was over."""
+    """A request on its connection. `is_sent`: its first byte may have left. `is_late`: its deadline has passed."""
 
     def __init__(self, connection: Connection, content: bytes) -> None:
-        """Not yet sent."""
+        """Prepare to send."""
         self.connection = connection
         self.content = content
         self.is_sent = self.is_late = False
 
     def send(self) -> None:
-        """Send it, unless it is late, the connection is gone, or the vendor has spoken before it was asked."""
+        """Send the request, unless it is late, the connection is gone, or the vendor has sent something already."""
         protocol, transport = self.connection.protocol, self.connection.transport
         is_gone = protocol is None or protocol.should_close
         if self.is_late or is_gone or transport is None or transport.is_closing():
@@ -205,15 +205,15 @@ class Outgoing:
         transport.write(self.content)
 
     def give_up(self) -> None:
-        """Its time is over: whoever waits for the reply learns it from the end of the connection."""
+        """End the connection because the deadline has passed. That also ends the wait for the reply."""
         self.is_late = True
         if self.connection.transport is not None:
             self.connection.transport.abort()
 
 
 async def _exchange(outgoing: Outgoing, seconds: float) -> HttpReply:
-    """Send a request, and read the reply in time. A connection of which anything is left unread is closed."""
-    # One timer does here what asyncio.timeout does, for less than half of what that costs.
+    """Send a request, and read the reply in time. A connection with unread data is closed."""
+    # One timer does the work of asyncio.timeout at less than half its cost.
     timer = asyncio.get_running_loop().call_later(seconds, outgoing.give_up)
     outgoing.is_late = seconds <= 0
     try:
@@ -248,12 +248,12 @@ async def _converse(outgoing: Outgoing) -> HttpReply:
     while message.code in _INTERIM:
         interim += 1
         if interim > MOST_INTERIM:
-            raise VendorReplyNotUnderstood(f"The vendor sent more than {MOST_INTERIM} replies before its reply.")
+            raise VendorReplyNotUnderstood(f"The vendor sent more than {MOST_INTERIM} interim replies.")
         message, payload = await protocol.read()
     if message.code < _INTERIM.start:
         raise VendorReplyNotUnderstood("The vendor's reply has no HTTP status.")
     content = await _read(payload)
-    if outgoing.is_late:  # some replies are whole when their connection ends, whoever ended it
+    if outgoing.is_late:  # some replies end with their connection, whichever side closed it
         raise TimeoutError
     return HttpReply(message.code, _by_lower_case(message.headers), content)
 

@@ -1,4 +1,4 @@
-"""Why no connection could be made: in general words for callers, with host and port for operators."""
+"""The reason why no connection could be made: in general words for callers, with host and port for operators."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gateway.domain.errors import VendorUnreachable
 _PORTS = {"http": 80, "https": 443}
 _ERRNOS = {
     errno.ECONNREFUSED: "the connection was refused",
-    errno.EHOSTUNREACH: "there is no way to its host",
-    errno.ENETUNREACH: "there is no way to its network",
-    errno.ECONNRESET: "the connection was ended by the other side",
+    errno.EHOSTUNREACH: "its host cannot be reached",
+    errno.ENETUNREACH: "its network cannot be reached",
+    errno.ECONNRESET: "the connection was reset",
 }
 
 
 def unreachable(url: str, error: BaseException, *, is_late: bool) -> VendorUnreachable:
-    """The problem that no connection to a URL could be made, because of this error."""
+    """Problem for a URL to which no connection could be made because of `error`."""
     cause, more = cause_of(error, is_late=is_late)
     problem = VendorUnreachable(f"No connection to the vendor could be made: {cause}.")
     problem.diagnosis = f"{_place(url)}: {cause}{f' ({more})' if more else ''}"
@@ -28,7 +28,7 @@ def unreachable(url: str, error: BaseException, *, is_late: bool) -> VendorUnrea
 
 
 def cause_of(error: BaseException, *, is_late: bool = False) -> tuple[str, str]:
-    """The kind of cause, and what the system says about it beyond that. Neither holds anything of a request."""
+    """The cause in general words, and further details from the system. Neither contains anything of a request."""
     for each in reversed([*_causes(error)]):
         match each:
             case ssl.SSLCertVerificationError():
@@ -39,11 +39,11 @@ def cause_of(error: BaseException, *, is_late: bool = False) -> tuple[str, str]:
                 return "its name was not found", ""
             case OSError() if each.errno in _ERRNOS:
                 return _ERRNOS[each.errno], ""
-    return ("there was none in time", "") if is_late else ("it ended before anything was sent", "")
+    return ("it took too long", "") if is_late else ("it ended before anything was sent", "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it wraps: aiohttp hands on the system's as a cause, or in a field of its own."""
+    """An error and those that it wraps: aiohttp keeps the system's error as a cause, or in a field of its own."""
     while error is not None:
         yield error
         inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
@@ -56,4 +56,4 @@ def _place(url: str) -> str:
         parts = urlsplit(url)
         return f"{parts.hostname} port {parts.port or _PORTS.get(parts.scheme, '?')}"
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"

@@ -11,7 +11,7 @@ from msgspec import structs
 from gateway.domain.errors import VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
 from gateway.domain.vocabulary import Meaning
-from gateway.specs.vendor import Answer
+from gateway.specs.vendor import ErrorReply
 from tests.support.scripted_engine import MakeEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
@@ -202,7 +202,7 @@ async def test_what_the_vendors_document_says_comes_first(make_engine: MakeEngin
     question = made.ask(CANCEL)
     vendor = question.connection.vendor
     errors = vendor.specification.errors
-    known = replace(errors, meanings={**errors.meanings, meaning: (Answer(409, "Slow down.", code="Slow"),)})
+    known = replace(errors, meanings={**errors.meanings, meaning: (ErrorReply(409, "Slow down.", code="Slow"),)})
     vendor = replace(vendor, specification=replace(vendor.specification, errors=known))
     asked = structs.replace(question, connection=replace(question.connection, vendor=vendor))
     assert (await made.failure_of(asked)).problem.code == code

@@ -92,7 +92,7 @@ def is_well(_request: HttpRequest, well: HttpReply) -> HttpReply:
 
 UNREACHABLE = fails(VendorUnreachable("No connection to the vendor could be made."))
 SILENCE = fails(VendorTimedOut("The vendor did not answer in time."))
-BROKEN = fails(VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP."))
+BROKEN = fails(VendorReplyNotUnderstood("The vendor's reply broke off, or is not HTTP."))
 DONE, PERHAPS_DONE = Reach.DONE, Reach.PERHAPS_DONE
 REFUSED, TURNED_AWAY, NOWHERE = Reach.REFUSED, Reach.TURNED_AWAY, Reach.NOWHERE
 THROTTLED = "ThrottleLimitExceededException"

@@ -84,7 +84,7 @@ class Vendors:
             case Fault.ERROR_BEFORE | Fault.ERROR_AFTER:
                 return reply(503)
             case Fault.NONSENSE_AFTER:
-                raise VendorReplyNotUnderstood("The vendor's reply broke off, or is no HTTP.")
+                raise VendorReplyNotUnderstood("The vendor's reply broke off, or is not HTTP.")
         return (reply(200, {}) if job_id[0] == "A" else reply(204)) if applied else vonage_error(409, "No.")
 
     def _apply(self, job_id: str, action: str) -> bool:

@@ -418,10 +418,10 @@ async def test_a_token_that_ends_at_no_time_is_refused(clients: CredentialClient
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "ended": ({"exp": 1_700_000_000}, "it has ended"),
-    "no end": ({"exp": None}, "a claim is missing that it must have"),
-    "an end that is no time": ({"exp": "x"}, "its exp is no time that there is"),
-    "another issuer": ({"iss": "other"}, "another issuer has made it"),
+    "ended": ({"exp": 1_700_000_000}, "it has expired"),
+    "no end": ({"exp": None}, "a required claim is missing"),
+    "an end that is no time": ({"exp": "x"}, "its exp is not a valid time"),
+    "another issuer": ({"iss": "other"}, "it is from another issuer"),
 }
 
 
@@ -456,7 +456,7 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
         expected.append(f"a credential is refused: {reason}")
     for credential, reason in (
         (f"{text[:-4]}AAAA", "the key store has no such API key"),
-        ("hunter2", "it is neither a key of the settings nor in the form of one of the key store, nor a token"),
+        ("hunter2", "it is neither a key of the settings, nor a token, nor of the form of a key of the key store"),
     ):
         assert (await call(clients.gateway.application, "GET", "/v1/connections", key=credential)).status == 401
         expected.append(f"a credential is refused: {reason}")
@@ -465,7 +465,7 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
     expected.append("a signed request is refused: no access key of this gateway has signed it")
     assert (await clients.sent(unsigned)).status == 401
     expected.append(
-        "a signed request is refused: The request has no x-ms-date header, or one that is too far from the present."
+        "a signed request is refused: The request has no x-ms-date header, or one that is too far from the current time."
     )
     assert [each.message for each in caplog.records] == expected
     assert text.rpartition("_")[2][:-4] not in caplog.text

@@ -101,7 +101,7 @@ async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
     scripted = await broken(DONE)
     scripted.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await scripted.pipeline.send(scripted.outbound()._replace(announce=fail))
+        await scripted.pipeline.send(scripted.outbound()._replace(before_send=fail))
     await scripted.send()
     assert scripted.pipeline.breaker.state is BreakerState.CLOSED
 
@@ -115,8 +115,8 @@ async def test_late_answers_of_earlier_requests_change_nothing() -> None:
     """What was sent before it opened and is answered afterwards neither closes it nor keeps it open for longer."""
     scripted = await broken()
     until = scripted.pipeline.breaker.seconds_left
-    scripted.pipeline.breaker.failed(tries=False)
-    scripted.pipeline.breaker.succeeded(tries=False)
+    scripted.pipeline.breaker.failed(is_trial=False)
+    scripted.pipeline.breaker.succeeded(is_trial=False)
     assert (scripted.pipeline.breaker.state, scripted.pipeline.breaker.seconds_left) == (BreakerState.OPEN, until)
 
 

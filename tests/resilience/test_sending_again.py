@@ -58,7 +58,7 @@ async def test_a_429_that_the_document_does_not_name() -> None:
     """After an undocumented 429, a read is sent again and an action is not."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         scripted = ScriptedPipeline(throttled(), DONE)
-        await scripted.pipeline.send(scripted.outbound(effect)._replace(observe=attempt_result))
+        await scripted.pipeline.send(scripted.outbound(effect)._replace(classify=attempt_result))
         assert scripted.asked == asked
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from gateway.domain.model import JobAction
 from gateway.domain.vocabulary import Meaning
-from gateway.specs.vendor import Answer as DocumentedAnswer
-from gateway.specs.vendor import VendorSpecification
+from gateway.specs.vendor import ErrorReply, VendorSpecification
 from tests.sandbox.fixtures import SPECIFICATIONS, Clock, VendorClient, departures
 
 
@@ -23,7 +22,7 @@ class Case:
     vendor: VendorSpecification
     action: str
     status: str
-    wrong_state: DocumentedAnswer
+    wrong_state: ErrorReply
     envelope: str
 
     def __str__(self) -> str:

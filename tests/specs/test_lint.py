@@ -570,7 +570,7 @@ def test_a_rule_finds_what_breaks_it(broken: Break, broken_file: Path, monkeypat
     monkeypatch.setattr(lint, "RULES", ((broken.rule,),))
     findings = lint.check(broken_file)
     assert {finding.pointer for finding in findings} == set(broken.found)
-    assert all(finding.message and finding.mend for finding in findings)
+    assert all(finding.message and finding.fix for finding in findings)
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=str)

@@ -1,8 +1,7 @@
-"""Our own lint: what OpenAPI leaves open in a document, and Jobgate relies on.
+"""Our own lint: properties of a document that OpenAPI leaves open, and that Jobgate relies on.
 
-A rule looks at one document and yields every fault it sees. `RULES` lists the rules in stages: a
-stage is entered only where the stages before it saw no fault, so a rule may rely on what they
-made sure of.
+A rule checks one document and yields every fault. `RULES` lists the rules in stages. A stage runs
+only if the stages before it found no fault, so a rule can rely on what they checked.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ __all__ = ["RULES", "Finding", "check", "check_all"]
 
 
 def check_all(paths: Sequence[Path]) -> list[Finding]:
-    """Every finding in these files, file by file."""
+    """All findings in these files, file by file."""
     return [finding for path in paths for finding in check(path)]
 
 
 def check(path: Path) -> list[Finding]:
-    """Every finding in one file, in the order of the places."""
+    """All findings in one file, in the order of their places."""
     try:
         return sorted({Finding(path, *fault) for fault in _faults(_read(path))})
     except SpecificationError as error:
@@ -34,13 +33,13 @@ def _read(path: Path) -> Document:
     try:
         return load(path)
     except (ValueError, RecursionError) as error:  # a date such as 2026-02-30; endless brackets
-        raise SpecificationError(f"cannot be read as YAML: {error}") from error
+        raise SpecificationError(f"cannot be parsed as YAML: {error}") from error
 
 
 def _unreadable(path: Path, error: SpecificationError) -> Finding:
     reason = " ".join(str(error).split()).removeprefix(f"{path}: ").rstrip(".")
-    mend = "Write it as a YAML mapping of the members of OpenAPI 3.0.3." if path.is_file() else "Name a file."
-    return Finding(path, "", reason, mend)
+    fix = "Write it as a YAML mapping of the members of OpenAPI 3.0.3." if path.is_file() else "Name a file."
+    return Finding(path, "", reason, fix)
 
 
 def _faults(document: Document) -> list[Fault]:
@@ -93,4 +92,4 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.examples_in_undocumented_statuses,
     ),
 )
-"""Every rule, in stages: each relies on what the stages before it made sure of."""
+"""All rules in stages: each relies on what the stages before it checked."""

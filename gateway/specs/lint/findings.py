@@ -1,4 +1,4 @@
-"""What the lint finds."""
+"""The findings of the lint."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from gateway.specs.document import (
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One fault of one file: where it is, what is wrong, and a sentence on how to mend it."""
+    """One fault in one file: its place, a message, and a sentence on how to fix it."""
 
     file: Path
     pointer: str
     message: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        """The finding as a line: file and place, what is wrong, how to mend it."""
-        return f"{self.file}#{self.pointer}: {self.message}. {self.mend}"
+        """The finding as one line: file, place, message and fix."""
+        return f"{self.file}#{self.pointer}: {self.message}. {self.fix}"
 
 
 class Fault(NamedTuple):
-    """A finding before it is known of which file."""
+    """A finding without its file."""
 
     pointer: str
     message: str
-    mend: str
+    fix: str
 
 
 Rule = Callable[[Document], Iterator[Fault]]

@@ -1,4 +1,4 @@
-"""The parts of a document: the objects of OpenAPI 3.0, each where it stands."""
+"""The parts of a document: the objects of OpenAPI 3.0 with their places."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ OBJECTS: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("allOf", "anyOf", "oneOf"), "schemas"),
     },
 }
-"""The objects of OpenAPI 3.0: for each kind its members that hold others, and of which kind.
+"""The objects of OpenAPI 3.0: for each kind, the members that hold other objects, with their kinds.
 
-Maps and lists of objects are kinds too. What is not listed holds no objects: extensions, and the
-values in `example`, `default` and `enum`.
+Maps and lists of objects are kinds too. Members that are not listed hold no objects: extensions,
+and the values in `example`, `default` and `enum`.
 """
 
 
@@ -85,12 +85,12 @@ COMPONENTS: Mapping[str, str] = {
     "link": "links",
     "callback": "callbacks",
 }
-"""The kinds of objects that may be a reference, and the part of `components` it must lead to."""
+"""The kinds of objects that can be a reference, with the part of `components` it must lead to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An object of OpenAPI where it stands: its kind, its JSON pointer and itself."""
+    """An object of OpenAPI: its kind, its place as a JSON pointer, and the object itself."""
 
     kind: str
     place: str
@@ -98,7 +98,7 @@ class Part:
 
 
 def parts(document: Document, *kinds: str) -> Iterator[Part]:
-    """Every object of these kinds that the document writes out; references are not followed."""
+    """All objects of these kinds in the document; references are not followed."""
     whole = Part("document", "", document.content)
     return (part for part in _parts_within(whole) if part.kind in kinds)
 
@@ -126,17 +126,17 @@ def _kind_of_member(kind: str, name: str) -> str | None:
 
 
 def is_reference(node: Any) -> bool:
-    """Whether the node is a `$ref`, and not a map of which a member happens to have that name."""
+    """True if the node is a `$ref`, and not a map with a member of that name."""
     return isinstance(node, Mapping) and isinstance(node.get("$ref"), str)
 
 
 def references(document: Document) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every `$ref` object wherever it stands, even in examples: Connexion resolves them there."""
+    """All `$ref` objects with their places, even in examples: Connexion resolves them there."""
     return ((place, node) for place, node in walk(document.content) if is_reference(node))
 
 
 def texts(document: Document) -> Iterator[tuple[str, str]]:
-    """Every text of the document with its place: the values, and the names of members."""
+    """All texts of the document with their places: values, and names of members."""
     for place, node in walk(document.content):
         if isinstance(node, str):
             yield place, node

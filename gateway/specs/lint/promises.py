@@ -1,4 +1,4 @@
-"""Rules: what every document of ours promises."""
+"""Rules for all documents: the promises that each of them keeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.specs.lint.parts import OBJECTS, Part, is_reference, parts
 from gateway.specs.schemas import Validator, field_error
 
 PUBLIC_OPERATIONS = frozenset({"livez", "readyz", "grantToken"})
-"""The operationIds of the operations that anybody may call."""
+"""The operationIds of the operations that need no credentials."""
 
 
 BOUNDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -26,34 +26,34 @@ BOUNDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "integer": (("minimum", "maximum"), ("enum",)),
     "number": (("minimum", "maximum"), ("enum",)),
 }
-"""For each type that has no end by itself, the sets of members of which one gives it an end."""
+"""For each unbounded type, the sets of members of which one is enough to bound it."""
 
 
 BOUNDED_FORMATS = frozenset({"date-time", "date", "uuid"})
-"""The formats of strings that cannot be long."""
+"""Formats of strings that are always short."""
 
 
 def operations_without_id(document: Document) -> Iterator[Fault]:
-    """Everything of ours that names an operation names it by its operationId."""
+    """Every operation has an operationId, since Jobgate refers to operations by it."""
     for part in parts(document, "operation"):
         if not part.node.get("operationId"):
-            mend = "Add an operationId, a verb and a noun such as getJob."
-            yield Fault(part.place, "has no operationId", mend)
+            fix = "Add an operationId, a verb and a noun, such as getJob."
+            yield Fault(part.place, "has no operationId", fix)
 
 
 def repeated_operation_ids(document: Document) -> Iterator[Fault]:
-    """An operationId that two operations have names neither."""
+    """No two operations have the same operationId."""
     operations = list(parts(document, "operation"))
     count = Counter(part.node.get("operationId") for part in operations)
     for part in operations:
         name = part.node.get("operationId")
         if name and count[name] > 1:
-            mend = "Give each operation an operationId of its own."
-            yield Fault(f"{part.place}/operationId", f"{name} names {count[name]} operations", mend)
+            fix = "Give each operation an operationId of its own."
+            yield Fault(f"{part.place}/operationId", f"{name} names {count[name]} operations", fix)
 
 
 def unbounded_schemas(document: Document) -> Iterator[Fault]:
-    """Whatever has no end can be made to fill the memory."""
+    """Every value has a bound, since an unbounded one could fill the memory."""
     for part in parts(document, "schema"):
         kind = part.node.get("type")
         if not is_reference(part.node) and kind in BOUNDS and not _is_bounded(part.node):
@@ -68,37 +68,37 @@ def _is_bounded(schema: Mapping[str, Any]) -> bool:
 
 
 def operations_without_error(document: Document) -> Iterator[Fault]:
-    """Whatever else goes wrong has a documented shape: that of the default response."""
+    """Every operation documents the form of its errors, in the default response."""
     for part in parts(document, "operation"):
         default = document.resolve(part.node["responses"].get("default", {}))
         if not default.get("content"):
-            mend = "Add the response `default`, with the content of an error."
-            yield Fault(f"{part.place}/responses", "no default response describes an error", mend)
+            fix = "Add the response `default`, with the content of an error."
+            yield Fault(f"{part.place}/responses", "no default response describes an error", fix)
 
 
 def operations_open_to_anybody(document: Document) -> Iterator[Fault]:
-    """Only the operations in `PUBLIC_OPERATIONS` may be called without credentials."""
+    """Only the operations in `PUBLIC_OPERATIONS` can be called without credentials."""
     for part in parts(document, "operation"):
         security = part.node.get("security", document.content.get("security", []))
         is_open = not security or {} in security
         if is_open and part.node.get("operationId") not in PUBLIC_OPERATIONS:
-            mend = "Name a security scheme in `security`, and leave no requirement empty."
-            yield Fault(part.place, "may be called without credentials", mend)
+            fix = "Name a security scheme in `security`, without an empty requirement."
+            yield Fault(part.place, "can be called without credentials", fix)
 
 
 def unknown_security_schemes(document: Document) -> Iterator[Fault]:
-    """A requirement that names no scheme secures nothing."""
+    """Every security requirement names a defined scheme; otherwise it would secure nothing."""
     schemes = document.content.get("components", {}).get("securitySchemes", {})
     for secured in parts(document, "document", "operation"):
         for index, requirement in enumerate(secured.node.get("security", [])):
             for name in requirement.keys() - schemes.keys():
                 place = secured.place + pointer("security", index, name)
-                mend = "Define it in components.securitySchemes, or correct the name."
-                yield Fault(place, f"there is no security scheme {name}", mend)
+                fix = "Define it in components.securitySchemes, or correct the name."
+                yield Fault(place, f"there is no security scheme {name}", fix)
 
 
 def schemas_that_do_not_compile(document: Document) -> Iterator[Fault]:
-    """Every schema is compiled when the gateway starts; better to learn of it here."""
+    """Every schema compiles. Otherwise the gateway would fail at its start."""
     elsewhere = {"$ref", *OBJECTS["schema"]}
     for part in parts(document, "schema"):
         own = {name: part.node[name] for name in part.node.keys() - elsewhere}
@@ -106,16 +106,16 @@ def schemas_that_do_not_compile(document: Document) -> Iterator[Fault]:
             Validator(document, own)
         except jsonschema_rs.ValidationError as error:
             found = field_error(error)
-            mend = "Write what Rust's regular expressions and JSON Schema 2020-12 understand."
-            yield Fault(part.place + found.pointer, f"does not compile: {found.detail}", mend)
+            fix = "Use what Rust's regular expressions and JSON Schema 2020-12 support."
+            yield Fault(part.place + found.pointer, f"does not compile: {found.detail}", fix)
 
 
 def examples_that_do_not_fit(document: Document) -> Iterator[Fault]:
-    """Readers copy examples, and the sandbox is seeded from them."""
+    """Every example fits its schema: readers copy examples, and the sandbox is seeded from them."""
     for place, value, schema in _values_with_schema(document):
         for error in _errors(document, schema, value):
-            mend = "Correct the value, or the schema where that is wrong."
-            yield Fault(place + error.pointer, f"{error.detail}, says its schema", mend)
+            fix = "Correct the value, or the schema where that is wrong."
+            yield Fault(place + error.pointer, f"{error.detail}, says its schema", fix)
 
 
 def _values_with_schema(document: Document) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
@@ -132,11 +132,11 @@ def _errors(document: Document, schema: Mapping[str, Any], value: Any) -> Sequen
     try:
         return Validator(document, schema).errors(value)
     except jsonschema_rs.ValidationError:
-        return ()  # schemas_that_do_not_compile tells
+        return ()  # schemas_that_do_not_compile reports it
 
 
 def example_values(document: Document, part: Part) -> Iterator[tuple[str, Any]]:
-    """The values in `example` and `examples` of a part, each with the place where it is written."""
+    """The values in `example` and `examples` of a part, with their places."""
     if "example" in part.node:
         yield f"{part.place}/example", part.node["example"]
     for name, example in part.node.get("examples", {}).items():
@@ -146,7 +146,7 @@ def example_values(document: Document, part: Part) -> Iterator[tuple[str, Any]]:
 
 
 def followed(document: Document, place: str, node: Any) -> tuple[str, Any]:
-    """A node and its place, or those of what its references lead to."""
+    """A node and its place; for a reference, the node and the place that it leads to."""
     while is_reference(node):
         place = node["$ref"].removeprefix("#")
         node = document.at(node["$ref"])

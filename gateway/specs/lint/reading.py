@@ -1,4 +1,4 @@
-"""Rules: a document that can be read, alone and by anybody."""
+"""Rules for a document that every tool can read, without other files."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from gateway.specs.lint.findings import Fault
 from gateway.specs.lint.parts import is_reference, references, texts
 
 TEMPLATE_MARKERS = ("{{", "{%", "{#")
-"""What Jinja2 would act on. Connexion renders every document that it reads from a file itself."""
+"""Markers of Jinja2 templates. Connexion renders every document that it reads from a file."""
 
 
 def endless_nesting(document: Document) -> Iterator[Fault]:
-    """A YAML alias may hold itself, and JSON has no such thing."""
+    """No value contains itself. A YAML alias can, but JSON cannot."""
     try:
         for _ in walk(document.content):
             pass
     except RecursionError:
-        mend = "Remove the YAML alias that stands inside its own anchor."
-        yield Fault("", "is nested too deeply, or holds itself", mend)
+        fix = "Remove the YAML alias inside its own anchor."
+        yield Fault("", "is nested too deeply, or contains itself", fix)
 
 
 def values_unknown_to_json(document: Document) -> Iterator[Fault]:
-    """YAML has dates, numbers as names and infinities; JSON has not."""
+    """Every value exists in JSON, which has no dates, no infinities, and no numbers as names."""
     for place, node in walk(document.content):
         if not _is_json(node):
             yield Fault(place, f"is a {type(node).__name__}, not JSON", "Put it between quotes.")
         for name in node if isinstance(node, Mapping) else ():
             if not isinstance(name, str):
-                mend = "Put it between quotes."
-                yield Fault(place + pointer(name), "has a name that is not a text", mend)
+                fix = "Put it between quotes."
+                yield Fault(place + pointer(name), "has a name that is not a text", fix)
 
 
 def _is_json(node: Any) -> bool:
@@ -48,34 +48,34 @@ def _is_json(node: Any) -> bool:
 
 
 def other_versions(document: Document) -> Iterator[Fault]:
-    """Connexion 3.3 refuses OpenAPI 3.1, and Swagger 2.0 is another language."""
+    """The version is OpenAPI 3.0. Connexion 3.3 refuses OpenAPI 3.1; Swagger 2.0 is another format."""
     if not re.fullmatch(r"3\.0\.\d+", str(document.content.get("openapi"))):
         yield Fault("/openapi", "is not a version 3.0.x", "Write `openapi: 3.0.3`.")
 
 
 def template_markers(document: Document) -> Iterator[Fault]:
-    """A marker of Jinja2 is code to whoever renders the document as a template."""
+    """No text has a marker of Jinja2, which is code for a tool that renders the document as a template."""
     for place, text in texts(document):
         for marker in TEMPLATE_MARKERS:
             if marker in text:
-                mend = "Write it in words that a template engine leaves alone."
-                yield Fault(place, f"holds the template marker {marker}", mend)
+                fix = "Write it without characters that a template engine interprets."
+                yield Fault(place, f"contains the template marker {marker}", fix)
 
 
 def references_to_other_documents(document: Document) -> Iterator[Fault]:
-    """A document is read alone: nothing is fetched, from the disk or from the network."""
+    """References stay inside the document: nothing is fetched from the disk or the network."""
     for place, node in references(document):
         if not node["$ref"].startswith("#/"):
-            mend = "Copy what it names into `components`, and refer to it there."
-            yield Fault(f"{place}/$ref", f"leads out of the document, to {node['$ref']}", mend)
+            fix = "Copy its target into `components`, and refer to it there."
+            yield Fault(f"{place}/$ref", f"leads out of the document, to {node['$ref']}", fix)
 
 
 def references_to_nothing(document: Document) -> Iterator[Fault]:
-    """A reference must end at something, and not come back to itself."""
+    """Every reference has a target, and does not lead back to itself."""
     for place, node in references(document):
         if node["$ref"].startswith("#/") and not _leads_somewhere(document, node):
-            mend = "Correct the reference, or add what it names."
-            yield Fault(f"{place}/$ref", f"{node['$ref']} leads to nothing, or in a circle", mend)
+            fix = "Correct the reference, or add its target."
+            yield Fault(f"{place}/$ref", f"{node['$ref']} has no target, or leads back to itself", fix)
 
 
 def _leads_somewhere(document: Document, node: Any) -> bool:
@@ -92,8 +92,8 @@ def _leads_somewhere(document: Document, node: Any) -> bool:
 
 
 def members_beside_references(document: Document) -> Iterator[Fault]:
-    """OpenAPI 3.0 ignores them, whatever the author meant by them."""
+    """A reference has no members beside it: OpenAPI 3.0 ignores them, which the author hardly meant."""
     for place, node in references(document):
         for name in node.keys() - {"$ref"}:
-            mend = "Remove it, or wrap the reference: `allOf: [{$ref: ...}]`."
-            yield Fault(place + pointer(name), "stands beside a $ref and is ignored", mend)
+            fix = "Remove it, or wrap the reference: `allOf: [{$ref: ...}]`."
+            yield Fault(place + pointer(name), "is beside a $ref and is ignored", fix)

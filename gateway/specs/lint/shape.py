@@ -1,4 +1,4 @@
-"""Rules: a document of the right shape, whose parts fit together."""
+"""Rules for the structure of a document, and for references between its parts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from gateway.specs.schemas import field_error
 
 
 def breaches_of_openapi(document: Document) -> Iterator[Fault]:
-    """The official schema of OpenAPI 3.0 that openapi-spec-validator carries, place by place."""
-    mend = "Write it as the specification of OpenAPI 3.0.3 says."
-    yield from _breaches(_openapi_schema(), document, mend)
+    """The document fits the official schema of OpenAPI 3.0, from openapi-spec-validator."""
+    fix = "Write it as the specification of OpenAPI 3.0.3 requires."
+    yield from _breaches(_openapi_schema(), document, fix)
 
 
 def breaches_of_our_extensions(document: Document) -> Iterator[Fault]:
-    """The extensions of a vendor's document have a schema of their own."""
+    """The extensions in a vendor's document fit their own schema."""
     if _is_of_a_vendor(document):
-        mend = "Write it as specs/x-job-action.schema.json says."
-        yield from _breaches(_extension_schema(), document, mend)
+        fix = "Write it as specs/x-job-action.schema.json requires."
+        yield from _breaches(_extension_schema(), document, fix)
 
 
 def _is_of_a_vendor(document: Document) -> bool:
@@ -39,15 +39,15 @@ def _is_of_a_vendor(document: Document) -> bool:
     return lies_there or "x-job-vendor" in document.content or any(job_operations(document))
 
 
-def _breaches(schema: jsonschema_rs.Validator, document: Document, mend: str) -> Iterator[Fault]:
+def _breaches(schema: jsonschema_rs.Validator, document: Document, fix: str) -> Iterator[Fault]:
     for error in schema.iter_errors(document.content):
         for cause in _causes(error):
             found = field_error(cause)
-            yield Fault(found.pointer, found.detail, mend)
+            yield Fault(found.pointer, found.detail, fix)
 
 
 def _causes(error: jsonschema_rs.ValidationError) -> Sequence[jsonschema_rs.ValidationError]:
-    """The errors of the alternative that the author most likely meant; or the error itself."""
+    """The errors of the alternative that the author most likely meant; otherwise the error itself."""
     alternatives = getattr(error.kind, "context", None)
     if not alternatives:
         return [error]
@@ -56,13 +56,13 @@ def _causes(error: jsonschema_rs.ValidationError) -> Sequence[jsonschema_rs.Vali
 
 
 def _likelihood(causes: Sequence[jsonschema_rs.ValidationError]) -> tuple[bool, int, int]:
-    """Of the right kind before all; then, the deeper an alternative fits and the less is wrong with it."""
+    """Sort key: the right kind first, then the depth to which an alternative fits, then few errors."""
     depth = max(len(cause.instance_path) for cause in causes)
     return not any(map(_speaks_of_another_kind, causes)), depth, -len(causes)
 
 
 def _speaks_of_another_kind(cause: jsonschema_rs.ValidationError) -> bool:
-    """Constants tell alternatives apart, and `$ref` a reference from what it refers to."""
+    """True if a constant or `$ref` shows that another alternative was meant."""
     is_constant = isinstance(cause.kind, jsonschema_rs.ValidationErrorKind.Constant)
     return is_constant or getattr(cause.kind, "property", None) == "$ref"
 
@@ -79,13 +79,13 @@ def _extension_schema() -> jsonschema_rs.Validator:
 
 
 def references_to_another_kind(document: Document) -> Iterator[Fault]:
-    """A reference leads to the place in `components` where things of its kind are defined."""
+    """A reference leads to the part of `components` for its kind of object."""
     for part in parts(document, *COMPONENTS):
         target = f"#/components/{COMPONENTS[part.kind]}/"
         if is_reference(part.node) and not _is_member(part.node["$ref"], target):
             message = f"a reference to a {part.kind} must lead to {target}..."
-            mend = f"Define the {part.kind} there, and refer to it by its name."
-            yield Fault(f"{part.place}/$ref", message, mend)
+            fix = f"Define the {part.kind} there, and refer to it by its name."
+            yield Fault(f"{part.place}/$ref", message, fix)
 
 
 def _is_member(reference: str, target: str) -> bool:
@@ -93,16 +93,16 @@ def _is_member(reference: str, target: str) -> bool:
 
 
 def references_to_path_items(document: Document) -> Iterator[Fault]:
-    """Tools disagree on what a path item that is a reference means."""
+    """No path item is a reference: tools disagree on its meaning."""
     for part in parts(document, "path item"):
         if "$ref" in part.node:
-            mend = "Write the operations out."
-            yield Fault(f"{part.place}/$ref", "a path item must not be a reference", mend)
+            fix = "Write the operations out."
+            yield Fault(f"{part.place}/$ref", "a path item must not be a reference", fix)
 
 
 def breaches_of_the_specification(document: Document) -> Iterator[Fault]:
-    """What OpenAPI says in words and openapi-spec-validator checks; it tells no place."""
+    """The document fits the rules that OpenAPI states in words and openapi-spec-validator checks, without a place."""
     for error in OpenAPIV30SpecValidator(document.content).iter_errors():
-        if not isinstance(error, DuplicateOperationIDError):  # repeated_operation_ids tells where
-            mend = "Write it as the specification of OpenAPI 3.0.3 says."
-            yield Fault("", error.message.partition("\n")[0], mend)
+        if not isinstance(error, DuplicateOperationIDError):  # repeated_operation_ids reports its place
+            fix = "Write it as the specification of OpenAPI 3.0.3 requires."
+            yield Fault("", error.message.partition("\n")[0], fix)

@@ -21,8 +21,7 @@ from gateway.specs.lint.parts import parts
 class JobOperation:
     """An operation that reads or changes jobs.
 
-    `place` is where it stands; `parameters` go by the names that lenses use, such as `path.jobId`,
-    and hold those of its path item too.
+    `parameters` are named as in lenses, such as `path.jobId`, and include those of its path item.
     """
 
     place: str
@@ -31,12 +30,12 @@ class JobOperation:
 
     @property
     def name(self) -> str:
-        """Its operationId; empty where it has none."""
+        """Its operationId; empty if it has none."""
         return str(self.node.get("operationId", ""))
 
     @property
     def read(self) -> Mapping[str, Any] | None:
-        """Its x-job-read, where it has one."""
+        """Its x-job-read; None if it has none."""
         return self.node.get("x-job-read")
 
 
@@ -56,14 +55,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Lens:
-    """A lens where it stands."""
+    """A lens and its place."""
 
     place: str
     node: Mapping[str, Any]
 
 
 def vendor(document: Document) -> Mapping[str, Any]:
-    """The x-job-vendor of the document; empty where it has none."""
+    """The x-job-vendor of the document; empty if it has none."""
     found: Mapping[str, Any] = document.content.get("x-job-vendor", {})
     return found
 
@@ -85,7 +84,7 @@ def _place_of(parameter: Mapping[str, Any]) -> str:
 
 
 def spelling(place: str) -> str:
-    """Names of headers are the same in upper and in lower case."""
+    """The place in its comparable form: names of headers are case-insensitive."""
     return place.lower() if place.startswith("header.") else place
 
 
@@ -120,12 +119,12 @@ def lenses(document: Document) -> Iterator[Lens]:
 
 
 def source(value: Any) -> str:
-    """The name of the value that a lens takes there; empty for a constant."""
+    """The name of the value in an entry of a lens; empty for a constant."""
     return value if isinstance(value, str) else str(value.get("from", ""))
 
 
 def departures(document: Document) -> Iterator[tuple[str, str]]:
-    """Every status that something leads out of, with the place that says so."""
+    """Every status that an action or a transition starts from, with the place that says so."""
     for action in actions(document):
         for index, status in enumerate(action.node["from"]):
             yield action.place + pointer("from", index), status
@@ -133,7 +132,7 @@ def departures(document: Document) -> Iterator[tuple[str, str]]:
 
 
 def arrivals(document: Document) -> Iterator[tuple[str, str]]:
-    """Every status that something leads to, with the place that says so."""
+    """Every status that an action or a transition leads to, with the place that says so."""
     for action in actions(document):
         yield f"{action.place}/to", action.node["to"]
     yield from _ends_of_transitions(document, "to")
@@ -154,6 +153,6 @@ def _ends_of_transitions(document: Document, end: str) -> Iterator[tuple[str, st
 
 @cache
 def our_words(schema: str) -> tuple[str, ...]:
-    """The words that an enumeration of our own API allows: JobStatus, ActionName."""
+    """The values of an enumeration in our own API: JobStatus, ActionName."""
     unified = load(SPECIFICATIONS / "gateway.yaml")
     return tuple(unified.at(f"#/components/schemas/{schema}/enum"))

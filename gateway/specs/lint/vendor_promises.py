@@ -1,4 +1,4 @@
-"""Rules: what a vendor's document promises."""
+"""Rules for vendors' documents: the promises that each of them keeps."""
 
 from __future__ import annotations
 
@@ -31,59 +31,59 @@ from gateway.specs.lint.vendor_parts import (
 )
 
 NEEDED_OF_A_JOB = (Source.JOB_ID, Source.JOB_VENDOR_STATUS)
-"""What a vendor's job object must tell."""
+"""The values that a vendor's job object must contain."""
 
 
 def statuses_of_no_meaning(document: Document) -> Iterator[Fault]:
-    """Every vendor status is one of ours."""
+    """Every vendor status is mapped to one of ours."""
     for name, status in vendor(document).get("statuses", {}).items():
         if status["status"] not in our_words("JobStatus"):
             place = pointer("x-job-vendor", "statuses", name, "status")
-            mend = f"Choose one of {', '.join(our_words('JobStatus'))}."
-            yield Fault(place, f"{status['status']} is no JobStatus of specs/gateway.yaml", mend)
+            fix = f"Choose one of {', '.join(our_words('JobStatus'))}."
+            yield Fault(place, f"{status['status']} is not a JobStatus of specs/gateway.yaml", fix)
 
 
 def statuses_shown_twice(document: Document) -> Iterator[Fault]:
-    """The job of another vendor is shown in one status, whatever it is in; and our words are ours."""
+    """Each of our statuses is shown as at most one status of the vendor, and is a status of ours."""
     statuses = vendor(document).get("statuses", {})
     shown = [(name, word) for name, each in statuses.items() for word in each.get("shows", ())]
     count = Counter(word for _, word in shown)
     for name, word in shown:
         place = pointer("x-job-vendor", "statuses", name, "shows")
         if word not in our_words("JobStatus"):
-            yield Fault(place, f"{word} is no JobStatus of specs/gateway.yaml", "Correct the word, or remove it.")
+            yield Fault(place, f"{word} is not a JobStatus of specs/gateway.yaml", "Correct the word, or remove it.")
         elif count[word] > 1:
-            yield Fault(place, f"{word} is shown as {count[word]} statuses", "Leave it at one of them.")
+            yield Fault(place, f"{word} is shown as {count[word]} statuses", "Keep it in one of them.")
 
 
 def undocumented_statuses(document: Document) -> Iterator[Fault]:
-    """Actions and transitions use the statuses that are documented."""
+    """Actions and transitions use documented statuses."""
     for place, status in [*departures(document), *arrivals(document), *selected(document)]:
         if status not in vendor(document).get("statuses", {}):
-            mend = "Correct the status, or document it in x-job-vendor.statuses."
-            yield Fault(place, f"{status} is no status of this vendor", mend)
+            fix = "Correct the status, or document it in x-job-vendor.statuses."
+            yield Fault(place, f"{status} is not a status of this vendor", fix)
 
 
 def ways_out_of_final_statuses(document: Document) -> Iterator[Fault]:
-    """A final status is the end: no action and no transition leads out of it."""
+    """No action and no transition leads out of a final status."""
     for place, status in departures(document):
         if vendor(document).get("statuses", {}).get(status, {}).get("final"):
-            mend = "Remove it, or do not call the status final."
-            yield Fault(place, f"leads out of {status}, which is final", mend)
+            fix = "Remove it, or remove `final` from the status."
+            yield Fault(place, f"leads out of {status}, which is final", fix)
 
 
 def confirmations_that_read_nothing(document: Document) -> Iterator[Fault]:
-    """Whether an action took effect is learned by reading the job."""
+    """The operation that confirms an action reads jobs."""
     readers = {read.operation.name for read in reads(document)}
     for action in actions(document):
         if action.node["confirm"] not in readers:
-            mend = "Name the operationId of an operation with x-job-read."
-            message = f"{action.node['confirm']} is no operation that reads jobs"
-            yield Fault(f"{action.place}/confirm", message, mend)
+            fix = "Name the operationId of an operation with x-job-read."
+            message = f"{action.node['confirm']} is not an operation that reads jobs"
+            yield Fault(f"{action.place}/confirm", message, fix)
 
 
 def unknown_places_in_requests(document: Document) -> Iterator[Fault]:
-    """A request can carry a value only where the operation has a place for it."""
+    """A value is only put into a place that the operation has."""
     for call in calls(document):
         for place in call.node["request"]:
             if not _has_place(document, call.operation, place):
@@ -92,7 +92,7 @@ def unknown_places_in_requests(document: Document) -> Iterator[Fault]:
 
 
 def unknown_places_in_every_request(document: Document) -> Iterator[Fault]:
-    """What every request carries has a place in every operation."""
+    """A value of every request has its place in every operation."""
     for place in vendor(document).get("request", {}):
         for operation in job_operations(document):
             if not _has_place(document, operation, place):
@@ -101,8 +101,8 @@ def unknown_places_in_every_request(document: Document) -> Iterator[Fault]:
 
 
 def _unknown_place(where: str, place: str, operation: JobOperation) -> Fault:
-    mend = "Correct the place, or describe it among the operation's parameters or in its body."
-    return Fault(where, f"{operation.name} has no {place}", mend)
+    fix = "Correct the place, or add it to the operation's parameters or body."
+    return Fault(where, f"{operation.name} has no {place}", fix)
 
 
 def _has_place(document: Document, operation: JobOperation, place: str) -> bool:
@@ -125,7 +125,7 @@ def _has_property(document: Document, schema: Any, names: Sequence[str]) -> bool
 
 
 def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Iterator[Mapping[str, Any]]:
-    """The schema itself, and those that it combines."""
+    """The schema itself, and the schemas that it combines."""
     schema = document.resolve(schema)
     if not any(schema is each for each in seen):
         yield schema
@@ -135,119 +135,119 @@ def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Ite
 
 
 def parameters_left_empty(document: Document) -> Iterator[Fault]:
-    """A request that lacks a required parameter is refused by every vendor."""
+    """Every required parameter is filled; otherwise the vendor would refuse the request."""
     common = vendor(document).get("request", {})
     for call in calls(document):
         filled = {spelling(place) for place in [*common, *call.node["request"]]}
         for place, parameter in call.operation.parameters.items():
             if parameter.get("required") and place not in filled:
-                mend = f"Add {place} to it, or to x-job-vendor.request."
-                yield Fault(f"{call.place}/request", f"the required {place} is not filled", mend)
+                fix = f"Add {place} to it, or to x-job-vendor.request."
+                yield Fault(f"{call.place}/request", f"the required {place} is not filled", fix)
 
 
 def links_that_cannot_be_followed(document: Document) -> Iterator[Fault]:
-    """A list that goes on by a link has a parameter for where it goes on."""
+    """A list that is paged by links has a parameter for the cursor in the link."""
     for read in reads(document):
         if "next" in read.node and Source.PAGE_CURSOR not in read.sources:
-            mend = "Add the query parameter that the link carries, as in `query.continuationToken: page.cursor`."
-            yield Fault(f"{read.place}/request", "nothing carries page.cursor", mend)
+            fix = "Add the query parameter of the link, as in `query.continuationToken: page.cursor`."
+            yield Fault(f"{read.place}/request", "nothing carries page.cursor", fix)
 
 
 def client_requests_outside_headers(document: Document) -> Iterator[Fault]:
-    """What names a client's request is a header field."""
+    """The name of a client's request is in a header field."""
     if not vendor(document).get("clientRequest", "header.").startswith("header."):
-        yield Fault("/x-job-vendor/clientRequest", "is no header field", "Name one, as in header.x-request-id.")
+        yield Fault("/x-job-vendor/clientRequest", "is not a header field", "Name one, as in header.x-request-id.")
 
 
 def maps_with_two_ways_back(document: Document) -> Iterator[Fault]:
-    """A lens is read in both directions, so no two words may become the same."""
+    """No two words of a map become the same word, since a lens works in both directions."""
     for lens in lenses(document):
         for place, value in lens.node.items():
             words = [] if isinstance(value, str) else list(value.get("map", {}).values())
             for word in {word for word in words if words.count(word) > 1}:
                 where = lens.place + pointer(place, "map")
-                mend = "Give each word a counterpart of its own."
-                yield Fault(where, f"two words become {word}", mend)
+                fix = "Map each word to another one."
+                yield Fault(where, f"two words become {word}", fix)
 
 
 def parameters_that_no_request_carries(document: Document) -> Iterator[Fault]:
-    """A parameter that defers an action or may be found is one that the request carries."""
+    """The request carries the parameters that can defer an action or be found in a job."""
     for action in actions(document):
         named = {"/deferredBy": action.node["deferredBy"]} if "deferredBy" in action.node else {}
         named |= {f"/find{pointer(name)}": name for name in action.node.get("find", {})}
         for place, name in named.items():
             if f"{PARAMETER}{name}" not in action.sources:
-                mend = f"Add parameters.{name} to the request, or correct the name."
-                yield Fault(action.place + place, f"the request carries no {name}", mend)
+                fix = f"Add parameters.{name} to the request, or correct the name."
+                yield Fault(action.place + place, f"the request does not carry {name}", fix)
 
 
 def deferred_from_several_statuses(document: Document) -> Iterator[Fault]:
-    """A deferred action leaves the job as it is, which must then be one known status."""
+    """An action that can be deferred starts from one status, since a deferred action leaves the job there."""
     for action in actions(document):
         if "deferredBy" in action.node and len(action.node["from"]) > 1:
-            mend = "Leave one status in `from`, or remove deferredBy."
+            fix = "Keep one status in `from`, or remove deferredBy."
             message = "an action that can be deferred starts from several statuses"
-            yield Fault(f"{action.place}/from", message, mend)
+            yield Fault(f"{action.place}/from", message, fix)
 
 
 def unknown_actions(document: Document) -> Iterator[Fault]:
-    """A vendor's document performs actions of the unified API."""
+    """Every action of a vendor's document is one of the unified API."""
     for action in actions(document):
         if action.node["action"] not in our_words("ActionName"):
-            mend = f"Choose one of {', '.join(our_words('ActionName'))}."
-            message = f"{action.node['action']} is no ActionName of specs/gateway.yaml"
-            yield Fault(f"{action.place}/action", message, mend)
+            fix = f"Choose one of {', '.join(our_words('ActionName'))}."
+            message = f"{action.node['action']} is not an ActionName of specs/gateway.yaml"
+            yield Fault(f"{action.place}/action", message, fix)
 
 
 def repeated_actions(document: Document) -> Iterator[Fault]:
-    """One action is one request."""
+    """Each action is performed by one request."""
     count = Counter(action.node["action"] for action in actions(document))
     for action in actions(document):
         name = action.node["action"]
         if count[name] > 1:
-            mend = "Leave it at the operation that performs it best."
-            yield Fault(f"{action.place}/action", f"{name} is performed {count[name]} times", mend)
+            fix = "Keep it at the operation that performs it best."
+            yield Fault(f"{action.place}/action", f"{name} is performed {count[name]} times", fix)
 
 
 def unknown_envelopes(document: Document) -> Iterator[Fault]:
-    """An error that comes in an envelope of its own names one that is described."""
+    """An error with an envelope of its own names one that the document describes."""
     errors = vendor(document).get("errors", {})
     for meaning, answers in errors.get("meanings", {}).items():
         for index, answer in enumerate(answers):
             if "envelope" in answer and answer["envelope"] not in errors["envelopes"]:
                 keys = ("x-job-vendor", "errors", "meanings", meaning, index, "envelope")
-                mend = f"Name one of {', '.join(errors['envelopes'])}."
-                yield Fault(pointer(*keys), f"there is no envelope {answer['envelope']}", mend)
+                fix = f"Name one of {', '.join(errors['envelopes'])}."
+                yield Fault(pointer(*keys), f"there is no envelope {answer['envelope']}", fix)
 
 
 def jobs_that_tell_too_little(document: Document) -> Iterator[Fault]:
-    """Without its id and its status a job can be neither named nor judged."""
+    """The vendor's job object has places for the job's id and status."""
     if lens := vendor(document).get("job"):
         for name in set(NEEDED_OF_A_JOB) - set(map(source, lens.values())):
-            mend = f"Add the place of the vendor's job object where {name} stands."
-            yield Fault("/x-job-vendor/job", f"no place holds {name}", mend)
+            fix = f"Add the place of {name} in the vendor's job object."
+            yield Fault("/x-job-vendor/job", f"no place holds {name}", fix)
 
 
 def statuses_without_one_example(document: Document) -> Iterator[Fault]:
-    """The sandbox is seeded with the example jobs, one in each status."""
+    """There is one example job in each status, since the sandbox is seeded with them."""
     count = Counter(status for _, status in _example_statuses(document))
     for status in vendor(document).get("statuses", {}):
         if count[status] != 1:
             message = f"{count[status]} example jobs are in this status instead of one"
-            mend = "Give the response of an operation with x-job-read one example job in it."
-            yield Fault(pointer("x-job-vendor", "statuses", status), message, mend)
+            fix = "Give the response of an operation with x-job-read one example job in it."
+            yield Fault(pointer("x-job-vendor", "statuses", status), message, fix)
 
 
 def examples_in_undocumented_statuses(document: Document) -> Iterator[Fault]:
-    """A job of the sandbox is in a status that the vendor documents."""
+    """Every example job is in a status that the vendor documents."""
     for place, status in _example_statuses(document):
         if status not in vendor(document).get("statuses", {}):
-            mend = "Correct its status, or document the status in x-job-vendor.statuses."
-            yield Fault(place, "this example job is in no status of this vendor", mend)
+            fix = "Correct its status, or document the status in x-job-vendor.statuses."
+            yield Fault(place, "the status of this example job is not one of this vendor", fix)
 
 
 def _example_statuses(document: Document) -> Iterator[tuple[str, str]]:
-    """Every example job's status, with the job's place."""
+    """The status of every example job, with the job's place."""
     for lens_place, value in vendor(document).get("job", {}).items():
         if source(value) == Source.JOB_VENDOR_STATUS:
             for place, job in _example_jobs(document):
@@ -261,7 +261,7 @@ def _example_jobs(document: Document) -> Iterator[tuple[str, Any]]:
 
 
 def _jobs_in(value: Any, place: str, items_place: str | None) -> Iterator[tuple[str, Any]]:
-    """The value itself; of a list, the items."""
+    """The value itself; for a list, its items."""
     if items_place is None:
         yield place, value
     else:
@@ -272,7 +272,7 @@ def _jobs_in(value: Any, place: str, items_place: str | None) -> Iterator[tuple[
 
 
 def _replies(document: Document, operation: JobOperation) -> Iterator[tuple[str, Any]]:
-    """The example values in the operation's replies of success."""
+    """The example values in the operation's successful replies."""
     for status, written in operation.node["responses"].items():
         if status.startswith("2"):
             place = operation.place + pointer("responses", status)
@@ -287,7 +287,7 @@ def _names(place: str) -> list[str]:
 
 
 def _at(body: Any, place: str) -> Any:
-    """What stands at `body.some.where`; None where nothing does."""
+    """The value at a place such as `body.some.where`; None if there is none."""
     for name in _names(place):
         body = body.get(name) if isinstance(body, Mapping) else None
     return body
