@@ -253,7 +253,7 @@ async def test_plain_http_behind_a_proxy_is_https_unless_it_tells(catalogue: Cat
 @pytest.mark.parametrize("network", ["10.0.0.1/8", "proxy.example", "", "10.0.0.0/33", "*"])
 def test_a_proxy_that_is_no_network_is_refused(network: str) -> None:
     """What names no address and no network is a mistake in the settings."""
-    with pytest.raises(ValidationError, match=r"as in 127\.0\.0\.1"):
+    with pytest.raises(ValidationError, match=r"such as 127\.0\.0\.1"):
         ServerSettings(trusted_proxies=(network,))
 
 

@@ -70,7 +70,7 @@ def test_nesting_has_an_end(levels: int, opening: bytes, closing: bytes) -> None
     if depth <= LIMITS.json_depth:
         assert json.dumps(parse(content)).encode().replace(b" ", b"") == content
     else:
-        with pytest.raises(StrictJsonError, match="nests deeper than 32 levels"):
+        with pytest.raises(StrictJsonError, match="is nested deeper than 32 levels"):
             parse(content)
 
 

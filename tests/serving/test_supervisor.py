@@ -231,7 +231,7 @@ def test_whoever_does_not_leave_is_killed(
         stage._stop()
     assert stage.process(2).was_told
     assert stage.process(2).exitcode == -signal.SIGKILL
-    assert f"worker 2 did not stop within {LEAVE_SECONDS:g} seconds, and was killed." in caplog.text
+    assert f"worker 2 did not stop within {LEAVE_SECONDS:g} seconds and was killed." in caplog.text
     assert "worker 1" not in caplog.text
 
 

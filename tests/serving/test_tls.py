@@ -113,7 +113,7 @@ def test_what_cannot_be_used_is_refused(files: tuple[Path, Path, Path], tmp_path
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "gateway.test"])  # noqa: S104 - to be refused
 def test_plain_http_to_others_has_to_be_meant(host: str) -> None:
     """On an address that others can reach, plain http needs a setting that says so."""
-    with pytest.raises(ConfigurationError, match=r"tls_cert and tls_key; or, behind a proxy"):
+    with pytest.raises(ConfigurationError, match=r"tls_cert and tls_key; or plain_http = true, behind a proxy"):
         require_protected_access(Settings(server=ServerSettings(host=host)))
     require_protected_access(Settings(server=ServerSettings(host=host, plain_http=True)))
     require_protected_access(Settings(server=ServerSettings(host=host, tls_self_signed=True)))

@@ -81,7 +81,7 @@ def test_a_connection_is_proved_with_the_file_of_this_folder(folder: Path) -> No
     """`connections test` needs no ledger, and says which settings it used."""
     code, said = run("connections test contoso")
     assert f"Settings: {folder / 'jobgate.toml'}\n" in said
-    assert (code, "there is no connection contoso" in said) == (1, True)
+    assert (code, "the settings have no connection contoso" in said) == (1, True)
 
 
 @pytest.mark.parametrize("command", ["config check", "keys list", "audit verify", "connections test a", "serve"])

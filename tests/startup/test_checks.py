@@ -41,7 +41,7 @@ WRONG = {
         "is the key in the documentation",
     ),
     "a plain address": ("[connections.b]\n" + ANOTHER.replace("https", "http") + SIGNED, "set plain_http = true"),
-    "records before their keys": ("[ledger]\nretention_days = 1", "retention_days is shorter"),
+    "records before their keys": ("[ledger]\nretention_days = 1", "retention_days must not be shorter"),
 }
 
 

@@ -152,7 +152,7 @@ def test_sandbox_names_do_not_collide() -> None:
 
 def test_a_key_may_not_outlive_its_record(tmp_path: Path) -> None:
     """Records that are deleted before the keys that lead to them are refused as a setting."""
-    with pytest.raises(ConfigurationError, match="retention_days is shorter than idempotency_hours"):
+    with pytest.raises(ConfigurationError, match="retention_days must not be shorter than idempotency_hours"):
         settings(tmp_path, "[ledger]\nretention_days = 2\nidempotency_hours = 72")
     assert settings(tmp_path, "[ledger]\nretention_days = 3").ledger.retention_days == 3
 
