@@ -53,7 +53,7 @@ def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
     sent = {name.lower(): value for name, value in request.headers.items()}
     date, digest = sent.get("x-ms-date", ""), _digest(request.content)
     if not _is_near(date, now):
-        raise PermissionError("The request has no x-ms-date header, or one that is too far from the current time.")
+        raise PermissionError("The request has no x-ms-date header, or one too far from the current time.")
     if sent.get("x-ms-content-sha256") != digest:
         raise PermissionError("Request 'x-ms-content-sha256' differs from generated content hash.")
     written = _SIGNED.match(sent.get("authorization", ""))

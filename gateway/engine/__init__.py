@@ -1,1 +1,1 @@
-"""The use case: supported? claim, translate, send, conclude; and the reconciliation of unknown outcomes."""
+"""The use case: check support, claim, translate, send, conclude; and reconcile unknown outcomes."""

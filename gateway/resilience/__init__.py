@@ -1,1 +1,1 @@
-"""Calls that may go wrong: the one retry loop, breaker, queue and quota."""
+"""Calls that can fail: the only retry loop, breaker, queue and quota."""

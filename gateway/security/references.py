@@ -88,7 +88,7 @@ class DatabaseUrl(Reference):
         try:
             address = urlsplit(self.get_secret_value())
             is_odd = address.port == 0 or "=" in address.netloc or "@" in address.path or bool(address.fragment)
-        except ValueError:  # the port is no number
+        except ValueError:  # the port is not a number
             return True
         options = parse_qsl(address.query, keep_blank_values=True)
         is_public = all(name in PUBLIC_OPTIONS and "=" not in value for name, value in options)

@@ -44,7 +44,7 @@ def statuses_of_no_meaning(document: Document) -> Iterator[Fault]:
 
 
 def statuses_shown_twice(document: Document) -> Iterator[Fault]:
-    """Each of our statuses is shown as at most one status of the vendor, and is a status of ours."""
+    """Each word in `shows` is a status of ours, and is shown as one status only."""
     statuses = vendor(document).get("statuses", {})
     shown = [(name, word) for name, each in statuses.items() for word in each.get("shows", ())]
     count = Counter(word for _, word in shown)
