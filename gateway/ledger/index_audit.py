@@ -218,7 +218,7 @@ def is_signature(key: str) -> bool:
 def has_let_go(record: JobActionRecord) -> bool:
     """Whether a record has let go of its key at any time."""
     lengths = range(1, len(record.later) + 1)
-    return any(JobActionRecord(record.id, record.requested, record.later[:each]).lets_go_of_key for each in lengths)
+    return any(JobActionRecord(record.id, record.requested, record.later[:each]).releases_key for each in lengths)
 
 
 def wrong_key(connection: Connection, known: Mapping[str, KeyChanged]) -> Broken | None:

@@ -62,7 +62,7 @@ class MemoryLedger:
         if due is not None:
             self._due[record.id] = due
         requested = record.requested
-        if requested.idempotency_key is not None and longer.lets_go_of_key:
+        if requested.idempotency_key is not None and longer.releases_key:
             name = requested.caller, requested.idempotency_key
             if name in self._keys and self._keys[name][1] == record.id:
                 del self._keys[name]

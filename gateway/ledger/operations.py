@@ -167,7 +167,7 @@ def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetim
 def let_go(connection: Connection, record: JobActionRecord) -> None:
     """Let go of the key of a record that does not need it any more."""
     requested = record.requested
-    if requested.idempotency_key is not None and record.lets_go_of_key:
+    if requested.idempotency_key is not None and record.releases_key:
         table = idempotency_keys
         its = (table.c.caller == requested.caller, table.c.key == requested.idempotency_key)
         connection.execute(delete(table).where(*its, table.c.job_action_id == record.id))
