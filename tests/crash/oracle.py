@@ -196,7 +196,7 @@ def broken_parts(address: str) -> list[str]:
             index = connection.execute(select(job_actions)).mappings().all()
     finally:
         database.dispose()
-    found = [str(verdict.broken)] if verdict.broken else []
+    found = [str(verdict.finding)] if verdict.finding else []
     stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     lengths: Counter[str] = Counter()
     for row in rows:

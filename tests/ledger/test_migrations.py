@@ -259,8 +259,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("sqlite:///{folder}", "unable to open database file. See that it is a file, and that this user may read"),
-        ("postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2", "refused.* See that the server runs"),
+        ("sqlite:///{folder}", "unable to open database file. Check that it is a file, and that this user can read"),
+        (
+            "postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2",
+            "refused.* Check that the server is",
+        ),
     ],
     ids=["a folder", "no server"],
 )
