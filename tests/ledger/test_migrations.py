@@ -278,6 +278,6 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(address: str, reaso
 def test_a_file_that_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
     """A gateway refuses a file that is no database and leaves it unchanged."""
     (tmp_path / FILE_NAME).write_bytes(b"a letter to somebody, and surely no database\n" * 100)
-    with pytest.raises(ConfigurationError, match=r"file is not a database\. It is a file of another kind: move"):
+    with pytest.raises(ConfigurationError, match=r"file is not a database\. It is not a SQLite database: move"):
         prepare_database(settings(state_folder=tmp_path))
     assert (tmp_path / FILE_NAME).read_bytes().startswith(b"a letter")

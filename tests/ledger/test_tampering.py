@@ -291,7 +291,7 @@ BY_ITSELF = {
         statements("DELETE FROM idempotency_keys WHERE key = 'key-4'"), "its idempotency key is missing"
     ),
     "keys ended": Way(
-        statements("UPDATE idempotency_keys SET expires_at = 1 WHERE key = 'key-4'"), "or ends at another time"
+        statements("UPDATE idempotency_keys SET expires_at = 1 WHERE key = 'key-4'"), "another fingerprint or expiry"
     ),
     "keys re-pointed": Way(point_elsewhere, "idempotency key"),
     "keys renamed": Way(
