@@ -465,7 +465,8 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
     expected.append("a signed request is refused: no access key of this gateway has signed it")
     assert (await clients.sent(unsigned)).status == 401
     expected.append(
-        "a signed request is refused: The request has no x-ms-date header, or one that is too far from the current time."
+        "a signed request is refused: "
+        "The request has no x-ms-date header, or one that is too far from the current time."
     )
     assert [each.message for each in caplog.records] == expected
     assert text.rpartition("_")[2][:-4] not in caplog.text
