@@ -60,9 +60,9 @@ def prepare() -> Cores:
     """Prepare this process for measuring, and return the cores. Raises BenchError if a requirement is missing."""
     if sys.platform != "linux":
         raise BenchError("the benchmark runs on Linux only: it assigns programs to cores and reads /proc.")
-    for tool, mend in TOOLS.items():
+    for tool, message in TOOLS.items():
         if shutil.which(tool) is None:
-            raise BenchError(mend)
+            raise BenchError(message)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
         raise BenchError("the benchmark needs two cores: one for the contender, one for vendor and load.")

@@ -14,7 +14,7 @@ PREPARE = "prepare_threshold"
 NEVER = frozenset({"0", "none"})
 CONNECT_TIMEOUT = "connect_timeout"
 CONNECT_SECONDS = 10
-"""Seconds that a connection to PostgreSQL may take to be made, unless the address or PostgreSQL's own settings say."""
+"""Longest time to connect to PostgreSQL, in seconds, unless the address or PostgreSQL's own settings limit it."""
 
 
 class UnusableDatabase(Exception):

@@ -91,10 +91,10 @@ class Database:
         with self.reading.connect() as connection:
             found = version(connection)
             there = set(inspect(connection).get_table_names())
-        ours = there & metadata.tables.keys()
-        if found is None and ours:
+        known = there & metadata.tables.keys()
+        if found is None and known:
             raise UnusableDatabase(
-                f"{self.name} has tables that are not the ledger's ({', '.join(sorted(ours))}). "
+                f"{self.name} has tables that are not the ledger's ({', '.join(sorted(known))}). "
                 "Give the ledger a database of its own."
             )
         if found is not None and found not in versions():
@@ -103,8 +103,8 @@ class Database:
                 f"{head()}). Start the newer Jobgate that made them; or, if they are another program's, give the "
                 "ledger a database of its own."
             )
-        if found == head() and ours != metadata.tables.keys():
-            missing = ", ".join(sorted(metadata.tables.keys() - ours))
+        if found == head() and known != metadata.tables.keys():
+            missing = ", ".join(sorted(metadata.tables.keys() - known))
             raise UnusableDatabase(f"{self.name} lacks tables of the ledger ({missing}). Restore it from a backup.")
         return found
 

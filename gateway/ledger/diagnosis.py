@@ -41,11 +41,11 @@ def reason(error: Exception) -> str:
 
 def diagnosis(error: Exception) -> str:
     """The database's error message, and how to fix the cause if that is known."""
-    mend = _mend(error.orig if isinstance(error, DBAPIError) else error)
-    return f"{reason(error).rstrip('.')}. {mend}" if mend else reason(error)
+    fix = _fix(error.orig if isinstance(error, DBAPIError) else error)
+    return f"{reason(error).rstrip('.')}. {fix}" if fix else reason(error)
 
 
-def _mend(error: BaseException | None) -> str | None:
+def _fix(error: BaseException | None) -> str | None:
     if isinstance(error, sqlite3.Error):
         return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY)
     if not hasattr(error, "sqlstate"):
@@ -54,4 +54,4 @@ def _mend(error: BaseException | None) -> str | None:
     if state is None:
         # The connection to the server failed.
         return _UNREACHABLE
-    return next((mend for beginning, mend in _POSTGRESQL.items() if str(state).startswith(beginning)), None)
+    return next((fix for beginning, fix in _POSTGRESQL.items() if str(state).startswith(beginning)), None)
