@@ -31,7 +31,7 @@
     │   ├── VendorRefused                422
     │   ├── VendorThrottled              429
     │   ├── VendorDeniedAccess           502
-    │   └── NotCarriedOut                502   its reply did not say, and the job shows that it did nothing
+    │   └── NotCarriedOut                502   it reported no result, and the job shows that it did nothing
     ├── VendorFailed                 the vendor gave no usable answer
     │   ├── VendorUnreachable            503   nothing was sent
     │   ├── VendorError                  502   it answered with a server error
@@ -256,7 +256,7 @@ class RequestTooSlow(CallerError):
 
 
 class AmbiguousParameter(CallerError):
-    """A parameter was left out, and the job does not have exactly one value for it.
+    """A parameter was left out, and the job has several values for it, or none.
 
     The job was read; nothing else was sent to the vendor.
 
@@ -474,7 +474,7 @@ class VendorDeniedAccess(VendorRejected):
 
 
 class NotCarriedOut(VendorRejected):
-    """The vendor's reply did not say what happened, and the job, read afterwards, shows that the action had no effect.
+    """The vendor reported no result, and the job, read afterwards, shows that the action had no effect.
 
     The request may have reached the vendor, which had time to act on it and did not.
 
@@ -602,8 +602,8 @@ class LedgerUnavailable(JobgateError):
 class LedgerOutdated(JobgateError):
     """The ledger was restored from an older backup or replaced by another one, so idempotency keys may be lost.
 
-    Nothing was sent to the vendor. If the record of this request is among the lost ones, the request could otherwise be
-    carried out a second time. Recorded job actions can still be read.
+    Nothing was sent to the vendor, since the request could be carried out a second time if its record is among the lost
+    ones. Recorded job actions can still be read.
 
     The gateway's operator restores the newest ledger, or checks at the vendors what happened in the lost period and
     then starts the gateway with `--accept-restored-ledger`. After that, send the request again.
