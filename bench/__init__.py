@@ -1,1 +1,1 @@
-"""The benchmark: Jobgate beside other ways to do the same work, measured in one run. `make bench` starts it."""
+"""The benchmark: Jobgate compared with other ways to do the same work, in one run. `make bench` starts it."""

@@ -31,22 +31,22 @@ from bench.results import Measurement, Results
 DOCS = Path("docs")
 NAMES = {each.name for each in CONTENDERS}
 GROWTH = "growth"
-"""The section without contenders: the ledger as it grows."""
+"""The section without contenders: ledgers of growing size."""
 KNOWN = NAMES | {each.name for each in SECTIONS} | {GROWTH}
 
 QUICK = {AFTER_50_MS.name: "a quick run"}
-"""What a quick run leaves out."""
+"""The sections that a quick run leaves out, with the reason."""
 
 application = typer.Typer(
-    help="Measure Jobgate beside other ways to do the same work.", pretty_exceptions_enable=False, add_completion=False
+    help="Compare Jobgate with other ways to do the same work.", pretty_exceptions_enable=False, add_completion=False
 )
 
 
 @application.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
-    seconds: Annotated[int, typer.Option(help="How long each measurement takes.", min=1)] = 4,
-    rounds: Annotated[int, typer.Option(help="How often each is repeated.", min=1)] = 3,
+    seconds: Annotated[int, typer.Option(help="Seconds of each measurement.", min=1)] = 4,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; each makes every measurement once.", min=1)] = 3,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this contender, or `growth`; can be repeated.")
     ] = None,
@@ -54,11 +54,11 @@ def bench(
         list[str] | None, typer.Option(metavar="NAME", help="Without this contender or section; can be repeated.")
     ] = None,
     largest: Annotated[
-        int, typer.Option(help="How many job actions the largest ledger has at most, where ledgers grow.", min=1)
+        int, typer.Option(help="Largest ledger of the section `growth`, in job actions.", min=1)
     ] = growing.WHOLE.sizes[-1],
-    quick: Annotated[bool, typer.Option("--quick", help="A first look, in four minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A short run of four minutes.")] = False,
     output: Annotated[
-        Path | None, typer.Option(help="Where to write the page.  [default: docs for a whole run, else nowhere]")
+        Path | None, typer.Option(help="The folder of the page.  [default: docs for a whole run, otherwise none]")
     ] = None,
 ) -> None:
     """Measure everything, print the page, and write it."""
@@ -87,7 +87,7 @@ def bench(
 def report(
     folder: Annotated[Path, typer.Argument(help="The folder of the page.", exists=True, file_okay=False)] = DOCS,
 ) -> None:
-    """Make the page anew from the results beside it, without measuring."""
+    """Regenerate the page from the stored results, without measuring."""
     for path in reporting.regenerate(folder):
         typer.echo(f"wrote {path}")
 
@@ -96,7 +96,7 @@ def report(
 def resilience(
     output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
 ) -> None:
-    """Measure what becomes of a gateway whose vendors fail, for three minutes, and write the page about it."""
+    """Measure a gateway whose vendors fail, in three minutes, and write the page about it."""
     console = Console()
     try:
         with sharing_cores() as cores, bar(console) as progress:
@@ -117,10 +117,10 @@ def resilience(
 
 @application.command()
 def startup(
-    rounds: Annotated[int, typer.Option(help="How often each is started.", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(help="Number of starts of each command.", min=1)] = 5,
     output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
 ) -> None:
-    """Measure how long commands take to start, for a minute, and write the page about it."""
+    """Measure the start time of commands, in one minute, and write the page about it."""
     console = Console()
     try:
         with bar(console) as progress:
@@ -134,7 +134,7 @@ def startup(
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:
-    """Measure the contenders beside each other. Ends where that cannot be done."""
+    """Measure the contenders. Exits with a message if that is not possible."""
     try:
         measurements = run(console, plan)
     except BenchError as error:
@@ -143,7 +143,7 @@ def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:
 
 
 def run(console: Console, plan: Plan) -> tuple[Measurement, ...]:
-    """Carry out a plan, with a bar that shows how far it is."""
+    """Carry out a plan, with a progress bar."""
     with sharing_cores() as cores, bar(console) as progress:
         task = progress.add_task("starting", total=plan.length)
         made = []
@@ -156,7 +156,7 @@ def run(console: Console, plan: Plan) -> tuple[Measurement, ...]:
 
 @contextmanager
 def sharing_cores() -> Iterator[Cores]:
-    """Gives the cores; until the block ends, this process has none of the contender's. Raises BenchError."""
+    """Reserve the contender's cores: this process does not run on them within the block. Raises BenchError."""
     cores = prepare()
     try:
         yield cores
@@ -165,7 +165,7 @@ def sharing_cores() -> Iterator[Cores]:
 
 
 def grow(console: Console, extent: growing.Extent) -> Growth:
-    """Measure ledgers of several sizes, with a bar that shows how far it is."""
+    """Measure ledgers of several sizes, with a progress bar."""
     with bar(console) as progress:
         task = progress.add_task("starting")
 
@@ -176,19 +176,19 @@ def grow(console: Console, extent: growing.Extent) -> Growth:
 
 
 def bar(console: Console) -> Progress:
-    """A bar that shows what is done, and how far it is."""
+    """A progress bar with a description."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     return Progress(*columns, console=console, refresh_per_second=2, transient=True)
 
 
 def publish(folder: Path | None, results: Results | None, growth: Growth | None) -> None:
-    """Write what was measured as soon as it is there, where it is to be written."""
+    """Write the given results, if there is a folder for them."""
     for path in reporting.publish(folder, results, growth) if folder else ():
         typer.echo(f"wrote {path}")
 
 
 def show(console: Console, results: Results | None, growth: Growth | None) -> None:
-    """Print the page, or what there is of it."""
+    """Print the page, or the part for which there are results."""
     if results is not None:
         console.print(Markdown(reporting.page(results, growth)))
     elif growth is not None:
@@ -196,7 +196,7 @@ def show(console: Console, results: Results | None, growth: Growth | None) -> No
 
 
 def missing() -> dict[str, str]:
-    """The contenders that cannot take part, and why. Says so."""
+    """The contenders that cannot run, with the reason. Prints a notice about them."""
     why = node_is_missing()
     if why is None:
         return {}
@@ -206,19 +206,19 @@ def missing() -> dict[str, str]:
 
 
 def check_names(names: list[str], known: set[str]) -> None:
-    """End where a name is none that is known."""
+    """Exit with a message if a name is unknown."""
     for name in names:
         if name not in known:
-            fail(BenchError(f"there is no {name}; known: {', '.join(sorted(known))}"))
+            fail(BenchError(f"unknown name {name}; known: {', '.join(sorted(known))}"))
 
 
 def command() -> str:
-    """How this run was started."""
+    """The command line of this run."""
     return " ".join(["python -m bench", *sys.argv[1:]])
 
 
 def fail(error: Exception) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print an error, and exit."""
     typer.echo(f"bench: {error}", err=True)
     raise typer.Exit(1) from None
 

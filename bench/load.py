@@ -1,4 +1,4 @@
-"""Load: wrk asks for the work over and over, on so many connections at once."""
+"""Load: wrk sends the work's request repeatedly, on a number of connections at the same time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.work import WORK
 
 SCRIPT = Path(__file__).with_name("load.lua")
 TIMEOUT_SECONDS = 2
-"""An answer that takes longer is an error. This is also what wrk takes by itself."""
+"""An answer that takes longer counts as an error. It is also wrk's default."""
 _LATE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw. Latencies are in milliseconds, errors are numbers of requests or connections."""
+    """The results of wrk. Latencies are in milliseconds, errors are numbers of requests or connections."""
 
     requests: int
     seconds: float
@@ -35,21 +35,21 @@ class Load:
 
     @property
     def good(self) -> float:
-        """Requests per second that were answered as they should be, and in time."""
+        """Requests per second that were answered successfully and in time."""
         return (self.requests - self.status - self.timeout) / self.seconds
 
     def held_up(self, planned: float) -> bool:
-        """Whether it took longer than planned, because something kept wrk from running."""
+        """True if the run took longer than planned, because wrk did not get enough CPU."""
         return self.seconds > planned + _LATE_SECONDS
 
     @property
     def errors(self) -> int:
-        """Everything that went wrong."""
+        """The number of all errors."""
         return self.status + self.connect + self.read + self.write + self.timeout
 
 
 def run(url: str, connections: int, seconds: int, cores: Iterable[int] = (), *, with_keys: bool = False) -> Load:
-    """Put load on a URL; `with_keys`: each request has an idempotency key of its own. Raises BenchError."""
+    """Put load on a URL. `with_keys`: each request has its own idempotency key. Raises BenchError if wrk fails."""
     prefix = f"{uuid4()}-" if with_keys else ""
     command = [
         *pinned(cores),
@@ -65,7 +65,7 @@ def run(url: str, connections: int, seconds: int, cores: Iterable[int] = (), *, 
 
 
 def parse(output: str) -> Load:
-    """Read the report at the end of what wrk printed. Raises BenchError where there is none."""
+    """Parse the report at the end of wrk's output. Raises BenchError if there is none."""
     try:
         said = json.loads(output.splitlines()[-1])
         milliseconds = {name: said.pop(name) / 1_000 for name in ("p50", "p90", "p99")}

@@ -1,4 +1,4 @@
-"""The machine: whether it can run the benchmark, which of its cores does what, and how it is described."""
+"""The machine: checks of its requirements, assignment of its cores, and its description."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.contenders import MODULES, node_is_missing
 from bench.processes import TICKS, BenchError
 
 FILES = 20_000
-"""Open files that the vendor needs at most: a thousand for each contender, and more."""
+"""Largest number of open files of the vendor: a thousand for each contender, and some more."""
 LIBRARIES = (
     *("jobgate", "aiohttp", "connexion", "fastapi", "flask", "httptools", "httpx", "psycopg", "requests"),
     *("sqlalchemy", "starlette", "uvicorn", "uvloop"),
@@ -30,11 +30,11 @@ PACKAGES = (
     *("@stoplight/prism-cli", "express", "express-openapi-validator", "fastify", "fastify-openapi-glue", "undici"),
 )
 TOOLS = {
-    "wrk": "wrk puts load on the contenders, and it is not installed: apt-get install wrk",
-    "taskset": "taskset gives each program its core, and it is not installed: apt-get install util-linux",
+    "wrk": "wrk, which generates the load, is not installed: apt-get install wrk",
+    "taskset": "taskset, which assigns programs to cores, is not installed: apt-get install util-linux",
 }
 _SYSTEM = 3
-"""How many fields of a line of /proc/stat are about programs: user, nice and system."""
+"""Number of the fields in a line of /proc/stat that count program time: user, nice and system."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +46,26 @@ class Cores:
 
     @property
     def both(self) -> tuple[int, ...]:
-        """The two."""
+        """All of these cores."""
         return (*self.contender, *self.load)
 
     def busy_seconds(self) -> float:
-        """How long the contender's core has been busy, with whatever."""
+        """Seconds for which the contender's core has been busy with any program."""
         lines = (line.split() for line in Path("/proc/stat").read_text("utf-8").splitlines())
         names = {f"cpu{core}" for core in self.contender}
         return sum(int(ticks) for name, *fields in lines if name in names for ticks in fields[:_SYSTEM]) / TICKS
 
 
 def prepare() -> Cores:
-    """Make this process ready to measure; gives the cores. Raises BenchError, which says what to install."""
+    """Prepare this process for measuring, and return the cores. Raises BenchError if a requirement is missing."""
     if sys.platform != "linux":
-        raise BenchError("the benchmark runs on Linux only: it gives programs their cores, and reads /proc.")
-    for tool, mend in TOOLS.items():
+        raise BenchError("the benchmark runs on Linux only: it assigns programs to cores and reads /proc.")
+    for tool, message in TOOLS.items():
         if shutil.which(tool) is None:
-            raise BenchError(mend)
+            raise BenchError(message)
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
-        raise BenchError("the benchmark needs two cores: one for the contender, the other for vendor and load.")
+        raise BenchError("the benchmark needs two cores: one for the contender, one for vendor and load.")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
     # What this process does meanwhile, such as drawing a progress bar, is not to disturb the contender.
@@ -95,7 +95,7 @@ def _with_ledgers() -> Iterator[tuple[str, str]]:
 
 
 def file_system(folder: Path, mounts: str) -> str:
-    """The kind of file system that a folder is on, by a list such as /proc/mounts. On `tmpfs`, commits cost nothing."""
+    """The file system of a folder, by a list such as /proc/mounts. On `tmpfs`, commits cost nothing."""
     fields = (line.split() for line in mounts.splitlines())
     kinds = {Path(place): kind for _, place, kind, *_ in fields}
     return next(kinds[each] for each in (folder, *folder.parents) if each in kinds)
@@ -121,5 +121,5 @@ def _package(name: str) -> str:
 
 
 def _output(*command: str) -> str:
-    # wrk says its version, and then ends as if that were wrong.
+    # wrk prints its version and then exits with an error status.
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,4 +1,4 @@
-"""How figures and tables are written on the page."""
+"""Formatting of figures and tables for the pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A latency, with as many places as mean something. There is none where nothing was answered."""
+    """A latency with its significant places; `-` for 0, which means that nothing was answered."""
     if not value:
         return "-"
     return f"{value:.2f} ms" if value < 10 else f"{value:,.0f} ms"  # noqa: PLR2004 - not a quantity of anything

@@ -1,4 +1,4 @@
-"""The measuring itself: each section's contenders are up together, and one at a time is under load."""
+"""The measuring: all contenders of a section run at the same time, and one at a time is under load."""
 
 from __future__ import annotations
 
@@ -13,28 +13,31 @@ from bench.machine import Cores
 from bench.plan import Plan, Point, Section, points
 from bench.processes import BenchError
 from bench.results import Measurement
-from bench.servers import House, Server, house
+from bench.servers import RunningVendor, Server, running_vendor
 from bench.verify import verify
 
 BY_NAME: Mapping[str, Contender] = {each.name: each for each in CONTENDERS}
 
 TRIES = 3
-"""How often a measurement is made until nothing holds it up."""
+"""Largest number of attempts for a measurement that is held up."""
 
 Say = Callable[[str], None]
-"""Takes what is being done now."""
+"""Called with a description of the present step."""
 
 
 def measure(plan: Plan, cores: Cores, say: Say) -> Generator[Measurement, None, None]:
-    """Make every measurement of a plan. Raises BenchError where a contender does not start or not do the work."""
+    """Make every measurement of a plan. Raises BenchError if a contender does not start or does not do the work."""
     rehearse(plan, cores, say)
     for section in plan.sections:
         yield from measure_section(section, plan, cores, say)
 
 
 def rehearse(plan: Plan, cores: Cores, say: Say) -> None:
-    """Start and verify every contender once, so that a mistake shows now and not at the end."""
-    with TemporaryDirectory() as folder, house(Path(folder), 0.0, load=cores.load, cores=cores.contender) as place:
+    """Start and verify every contender once, so that an error shows before the long run."""
+    with (
+        TemporaryDirectory() as folder,
+        running_vendor(Path(folder), 0.0, load=cores.load, cores=cores.contender) as place,
+    ):
         for name in plan.contenders:
             say(f"checking {name}")
             with place.serving(BY_NAME[name]) as server:
@@ -46,7 +49,7 @@ def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Ite
     where = cores.both if section.both_cores else cores.contender
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        place = stack.enter_context(house(folder, section.delay, load=cores.load, cores=where))
+        place = stack.enter_context(running_vendor(folder, section.delay, load=cores.load, cores=where))
         servers = {name: ready(stack, place, name, say) for name in section.contenders}
         for name, server in servers.items():
             say(f"{section.name}: warming up {name}")
@@ -57,7 +60,7 @@ def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Ite
             yield measure_point(servers[point.contender], section, point, plan.seconds, cores)
 
 
-def ready(stack: ExitStack, place: House, name: str, say: Say) -> Server:
+def ready(stack: ExitStack, place: RunningVendor, name: str, say: Say) -> Server:
     """Start a contender, and verify it."""
     say(f"starting {name}")
     server = stack.enter_context(place.serving(BY_NAME[name]))
@@ -66,7 +69,7 @@ def ready(stack: ExitStack, place: House, name: str, say: Say) -> Server:
 
 
 def measure_point(server: Server, section: Section, point: Point, seconds: int, cores: Cores) -> Measurement:
-    """Measure a contender, again if that was held up."""
+    """Measure a contender, and repeat a measurement that was held up."""
     for _ in range(TRIES - 1):
         made = measure_once(server, section, point, seconds, cores)
         if not made.load.held_up(seconds):
@@ -75,7 +78,7 @@ def measure_point(server: Server, section: Section, point: Point, seconds: int, 
 
 
 def measure_once(server: Server, section: Section, point: Point, seconds: int, cores: Cores) -> Measurement:
-    """Put a contender under load. Afterwards nothing of it is left over for the next one."""
+    """Measure a contender under load, and wait until it is idle again."""
     program = server.program
     before, all_before = program.busy_seconds(), cores.busy_seconds()
     seen = put_load(server, point.connections, seconds, cores)
@@ -92,7 +95,7 @@ def put_load(server: Server, connections: int, seconds: int, cores: Cores) -> lo
 
 
 def settled(server: Server) -> None:
-    """Wait until a contender is idle. Raises BenchError where it does not become so."""
+    """Wait until a contender is idle. Raises BenchError if it stays busy."""
     try:
         server.program.wait_until_idle()
     except BenchError as error:

@@ -1,4 +1,4 @@
-"""What is measured: the sections of a run, and in which order."""
+"""The plan of a run: its sections, and the order of measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERYONE = (
 
 @dataclass(frozen=True)
 class Section:
-    """Contenders that are compared with each other, at so many connections each, with a vendor that takes its time."""
+    """Contenders that are compared at several numbers of connections, with a vendor that answers after `delay`."""
 
     name: str
     title: str
@@ -29,8 +29,8 @@ class Section:
 
 AT_ONCE = Section(
     "at-once",
-    "A vendor that answers at once",
-    "What a contender costs in itself: at 64 connections its core is busy all the time.",
+    "A vendor that answers immediately",
+    "The cost of the contender itself: at 64 connections its core is always busy.",
     0.0,
     (1, 16, 64),
     (*EVERYONE, "straight"),
@@ -38,7 +38,7 @@ AT_ONCE = Section(
 AFTER_50_MS = Section(
     "after-50-ms",
     "A vendor that answers after 50 ms",
-    "Of 64 connections at most 1,280 requests per second can come, and of 1,000 connections 20,000.",
+    "64 connections allow at most 1,280 requests per second, and 1,000 connections 20,000.",
     0.05,
     (64, 1_000),
     EVERYONE,
@@ -46,7 +46,7 @@ AFTER_50_MS = Section(
 AFTER_100_MS = Section(
     "after-100-ms",
     "A vendor that answers after 100 ms",
-    "Of 64 connections at most 640 requests per second can come, and of 1,000 connections 10,000.",
+    "64 connections allow at most 640 requests per second, and 1,000 connections 10,000.",
     0.1,
     (64, 1_000),
     EVERYONE,
@@ -54,15 +54,15 @@ AFTER_100_MS = Section(
 A_THOUSAND = Section(
     "a-thousand",
     "A thousand connections",
-    "The vendor answers at once: what the CPU allows with as many connections.",
+    "The vendor answers immediately, so the CPU is the limit.",
     0.0,
     (1_000,),
     ("jobgate", "jobgate-without-ledger", "floor"),
 )
 EXTRAS = Section(
     "extras",
-    "What Jobgate's ledger, keys, dialects, signatures and access log cost",
-    "The vendor answers at once.",
+    "The cost of Jobgate's ledger, keys, dialects, signatures and access log",
+    "The vendor answers immediately.",
     0.0,
     (64,),
     (
@@ -73,7 +73,7 @@ EXTRAS = Section(
 WORKERS = Section(
     "workers",
     "Two workers",
-    "Here Jobgate may use both cores, and shares one of them with vendor and load. The vendor answers at once.",
+    "Here Jobgate uses both cores, one of them shared with vendor and load. The vendor answers immediately.",
     0.0,
     (64,),
     ("jobgate", "jobgate-2-workers"),
@@ -84,7 +84,7 @@ SECTIONS = (AT_ONCE, AFTER_50_MS, AFTER_100_MS, A_THOUSAND, EXTRAS, WORKERS)
 
 @dataclass(frozen=True)
 class Plan:
-    """A run. Every contender is warmed up in each section before the first round."""
+    """The plan of a run. Every contender is warmed up in each section before the first round."""
 
     sections: tuple[Section, ...]
     seconds: int
@@ -93,17 +93,17 @@ class Plan:
 
     @property
     def contenders(self) -> tuple[str, ...]:
-        """Every contender that takes part, once."""
+        """All contenders in the sections, each once."""
         return tuple(dict.fromkeys(name for section in self.sections for name in section.contenders))
 
     @property
     def length(self) -> int:
-        """How many measurements there are."""
+        """The number of measurements."""
         return self.rounds * sum(len(each.connections) * len(each.contenders) for each in self.sections)
 
 
 def chosen(only: Collection[str], without: Collection[str]) -> tuple[Section, ...]:
-    """The sections with the contenders `only`, all if none, less the sections and contenders `without`."""
+    """The sections with the contenders in `only` (all if it is empty), without the names in `without`."""
     kept = (_chosen(section, only, without) for section in SECTIONS if section.name not in without)
     return tuple(section for section in kept if section.contenders)
 
@@ -123,7 +123,7 @@ class Point:
 
 
 def points(section: Section, rounds: int) -> Iterator[Point]:
-    """Every measurement of a section. Each round has every contender once, and each begins with another."""
+    """All measurements of a section. Each round has every contender once and starts with a different one."""
     for number in range(rounds):
         for connections in section.connections:
             for contender in rotated(section.contenders, number * len(section.contenders) // rounds):
@@ -131,5 +131,5 @@ def points(section: Section, rounds: int) -> Iterator[Point]:
 
 
 def rotated(items: Sequence[Item], by: int) -> Sequence[Item]:
-    """The items in their order, from another one on."""
+    """The items, rotated to the left by `by` positions."""
     return [*items[by:], *items[:by]]

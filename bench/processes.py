@@ -1,4 +1,4 @@
-"""Programs of the benchmark: started on certain cores, looked at while they run, and always stopped."""
+"""Programs of the benchmark: started on given cores, observed while they run, and always stopped."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ STOP_SECONDS = 20.0
 IDLE_SECONDS = 120.0
 
 TICKS = os.sysconf("SC_CLK_TCK")
-"""How many of /proc's units of time are one second."""
+"""Units of time in /proc for one second."""
 _KIBIBYTE = 1_024
 _SESSION, _USER, _SYSTEM = 3, 11, 12
-"""Where /proc/PID/stat has these, counted from the field after the name."""
+"""Positions of these fields in /proc/PID/stat, counted from the field after the name."""
 
 
 class BenchError(Exception):
-    """The benchmark cannot go on. The message says why."""
+    """The benchmark cannot continue. The message says why."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that runs, with all that it started: they are one session of the operating system."""
+    """A running program with all of its child processes, which form one session of the operating system."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -46,15 +46,15 @@ class Program:
                     yield folder, fields
 
     def busy_seconds(self) -> float:
-        """How long it has kept a core busy so far."""
+        """CPU seconds used so far."""
         return sum(int(fields[_USER]) + int(fields[_SYSTEM]) for _, fields in self.members()) / TICKS
 
     def peak_memory(self) -> float:
-        """The most memory that each of its processes has had resident, added up, in MB."""
+        """The sum of the peak resident memory of its processes, in MB."""
         return sum(_peak(folder) for folder, _ in self.members()) / 1e6
 
     def wait_until_it_listens(self, port: int) -> None:
-        """Wait until a port answers. Raises BenchError where the program ends before."""
+        """Wait until a port accepts connections. Raises BenchError if the program ends first or takes too long."""
         end = time.monotonic() + START_SECONDS
         while not listens(port):
             if self.process.poll() is not None or time.monotonic() > end:
@@ -62,7 +62,7 @@ class Program:
             time.sleep(0.02)
 
     def wait_until_idle(self) -> None:
-        """Wait until work that was left over is done. Raises BenchError where it does not end."""
+        """Wait until remaining work is done. Raises BenchError if it takes too long."""
         end = time.monotonic() + IDLE_SECONDS
         before = -1.0
         while (now := self.busy_seconds()) > before:
@@ -80,7 +80,7 @@ class Program:
 def program(
     command: Sequence[str], log: Path, environment: Mapping[str, str], cores: Iterable[int] = ()
 ) -> Iterator[Program]:
-    """Run a command until the block ends, on these cores or, if none, on any."""
+    """Run a command within the block, on these cores or, if none are given, on any."""
     with log.open("wb") as writing:
         process = subprocess.Popen(
             [*mortal(), *pinned(cores), *command],
@@ -98,7 +98,7 @@ def program(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a program to stop, and end what is then left of it."""
+    """Ask a program to stop, then kill its remaining processes."""
     try:
         signal_all(process, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -109,25 +109,25 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def signal_all(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to a program and all that it started."""
+    """Send a signal to a program and its child processes."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def pinned(cores: Iterable[int]) -> tuple[str, ...]:
-    """What stands before a command that is to run on these cores."""
+    """The prefix of a command that makes it run on these cores."""
     listed = ",".join(map(str, cores))
     return ("taskset", "--cpu-list", listed) if listed else ()
 
 
 def mortal() -> tuple[str, ...]:
-    """What stands before a command that is to be killed when this process has ended, whatever ended it."""
+    """The prefix of a command that makes the kernel kill it when this process ends."""
     found = shutil.which("setpriv")
     return (found, "--pdeathsig", "KILL") if found else ()
 
 
 def surroundings() -> dict[str, str]:
-    """This process's environment, without settings of Jobgate and without proxies: every request stays on loopback."""
+    """This process's environment without Jobgate's settings and proxies, so that requests stay on loopback."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -136,14 +136,14 @@ def surroundings() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server((HOST, 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
 
 
 def listens(port: int) -> bool:
-    """Whether a port answers."""
+    """True if a port accepts connections."""
     try:
         with socket.create_connection((HOST, port), timeout=1):
             return True

@@ -1,4 +1,4 @@
-"""The page: docs/benchmarks.md, made from the results alone."""
+"""The page docs/benchmarks.md, generated from the results alone."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ NOTICE = (
     "edit what it is made from. -->"
 )
 WORK = """\
-One job action, the same for every contender: the client asks to cancel a job, with a note and a disposition code. The
-contender checks the request against its document, where it checks anything, makes the vendor's documented request of
-it, sends that, and answers with what came of it. Before it is measured, each contender must show that it does so: its
-vendor must have seen exactly this one request, and what must be refused (an unknown member, a member of the wrong
-type, an unknown key) must be refused and must not reach the vendor.
+Every contender does the same work: the client requests to cancel a job, with a note and a disposition code. The
+contender validates the request against its document, if it validates at all, translates it to the vendor's documented
+request, sends that, and answers with the outcome. Before it is measured, each contender is verified: its vendor must
+receive exactly this one request, and invalid requests (an unknown member, a member of the wrong type, an unknown key)
+must be refused and must not reach the vendor.
 
-`make bench` measures for about 35 minutes, needs 8 GB on the disk for a while, and writes this page; `make bench
-BENCH_FLAGS=--quick` takes a first look in four. It needs Linux, two cores and wrk, and node for three of the
+`make bench` measures for about 35 minutes, temporarily needs 8 GB on the disk, and writes this page; `make bench
+BENCH_FLAGS=--quick` is a short run of four minutes. It needs Linux, two cores and wrk, and node for three of the
 contenders. The code is in `bench/`."""
 READING = """\
-* One core is the contender's, the other is shared by the vendor and by wrk, which keeps a number of connections busy
-  and waits for each answer before it asks again. Nothing leaves the machine.
-* In each section every contender is started and warmed up. Then come the rounds: in each, every contender is measured
-  once, and each round begins with another one. While one is measured the others are idle.
+* The contender has one core. The vendor and wrk share the other; wrk keeps a number of connections busy and waits for
+  each answer before it sends the next request. Nothing leaves the machine.
+* In each section every contender is started and warmed up. In each of the rounds that follow, every contender is
+  measured once, and each round starts with a different one. While one is measured, the others are idle.
 * Every figure is a median over the rounds. A ratio is the median of the ratios within each round.
-* *req/s* counts good answers only. *errors* are answers other than 2xx and 3xx, broken connections, and answers that
-  took longer than 2 seconds, of all answers of all rounds. What was not answered when a measurement ended is in no
-  figure but req/s, which is lower for it; *no answer* means that this was all of it.
-* *core* is how busy the contender kept its core. Well below 100 % it was waiting: for the vendor, or for load.
+* *req/s* counts successful answers only. *errors* are answers other than 2xx and 3xx, broken connections, and answers
+  that took longer than 2 seconds, of all answers of all rounds. Requests without an answer at the end of a measurement
+  count in no figure, and lower req/s; *no answer* means that there were no answers at all.
+* *core* is the share of time for which the contender's core was busy. Well below 100 % it was waiting for the vendor or
+  for load.
 * *memory* is the peak resident memory of all of the contender's processes since its start, in the highest round.
-* Python contenders run on uvicorn with uvloop and httptools, one worker, no access log; node ones as in production.
-* Everyone may open enough files for a thousand connections on both sides."""
+* Python contenders run on uvicorn with uvloop and httptools, one worker, no access log; node ones in production mode.
+* Every program can open enough files for a thousand connections on both sides."""
 AIMS = """\
-At 64 connections and with a vendor that answers at once, but for two: latency is that of one connection, and a thousand
-requests are in flight when the vendor answers after 100 ms. What is possible then is Jobgate's throughput with as many
-connections and a vendor that answers at once, and never more than 10,000 per second. Memory is the peak of all that,
-the thousand requests in flight included."""
-WITH_LEDGER = "Jobgate as it is served, with its ledger:"
+Measured at 64 connections and with a vendor that answers immediately, with two exceptions. Latency is measured with one
+connection. For a thousand requests in flight, the vendor answers after 100 ms; what is possible then is Jobgate's
+throughput with as many connections and a vendor that answers immediately, but at most 10,000 per second. Memory is the
+peak of all of this, including the thousand requests in flight."""
+WITH_LEDGER = "Jobgate with its ledger:"
 WITHOUT_LEDGER = """\
-Jobgate without its ledger. These targets were set for a gateway that keeps no durable record, as none of the other
-contenders keeps one, so they judge the Jobgate whose records are in memory and end with its process. The tables below
-have both, and so say what the ledger costs."""
+Jobgate without its ledger. These targets were set for a gateway without a durable record, which no other contender has,
+so they apply to Jobgate with its records in memory. The tables below have both, and so show the cost of the ledger."""
 
 
 def regenerate(folder: Path) -> list[Path]:
-    """Make the page and its plots anew from the results that are there; gives what was written."""
+    """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth = kept(folder)
     made = {folder / PAGE: page(results, growth).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
@@ -72,12 +72,12 @@ def regenerate(folder: Path) -> list[Path]:
 
 
 def kept(folder: Path) -> tuple[Results, Growth | None]:
-    """The results that are there."""
+    """The stored results."""
     return read(folder / FOLDER / RESULTS), growth_results.read(folder / FOLDER / LEDGER)
 
 
 def publish(folder: Path, results: Results | None, growth: Growth | None) -> list[Path]:
-    """Keep the results that there are, and make the page and its plots of all that are kept; gives what was written."""
+    """Store the given results, and regenerate the page from all stored ones; returns the written files."""
     files = folder / FOLDER / RESULTS, folder / FOLDER / LEDGER
     if results is not None:
         write(files[0], results)
@@ -93,7 +93,7 @@ def page(results: Results, growth: Growth | None) -> str:
 
 
 def growth_part(growth: Growth) -> str:
-    """What is on the page of the ledger as it grows."""
+    """The part of the page about ledgers of growing size."""
     return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
 
 
@@ -131,11 +131,11 @@ def _disturbed(results: Results) -> Iterator[str]:
     number = results.disturbed()
     if number:
         share = f"{number} of {len(results.measurements)} measurements"
-        yield f"**Not a quiet machine:** {share} were disturbed by something else."
+        yield f"**Not a quiet machine:** {share} were disturbed by other programs."
 
 
 def targets_table(results: Results, *, with_ledger: bool) -> str:
-    """The targets of Jobgate with its ledger or without, and what came of them."""
+    """The targets of Jobgate with or without its ledger, with the figures reached."""
     judged = (each for each in judge(results) if each.target.with_ledger is with_ledger)
     rows = ((each.target.what, each.target.aim, each.reached, each.verdict) for each in judged)
     return table(("", "target", "reached", ""), rows)
@@ -172,7 +172,7 @@ def _row(place: Place, name: str, results: Results) -> Iterator[str]:
 
 
 def to_floor(place: Place, name: str, results: Results) -> str:
-    """A contender's throughput to the floor's, where the floor was measured."""
+    """The ratio of a contender's throughput to the floor's; `-` if the floor was not measured."""
     try:
         return f"{results.ratio(place, name, 'floor', throughput):.2f}"
     except NotMeasured:
@@ -180,7 +180,7 @@ def to_floor(place: Place, name: str, results: Results) -> str:
 
 
 def errors(place: Place, name: str, results: Results) -> str:
-    """How many errors there were, and of how many answers."""
+    """The number of errors, and of all answers."""
     total = sum(each.load.requests for each in results.at(place, name))
     number = results.errors(place, name)
     if number:
@@ -189,7 +189,7 @@ def errors(place: Place, name: str, results: Results) -> str:
 
 
 def contenders_table(results: Results) -> str:
-    """What each contender is."""
+    """The contenders with their descriptions."""
     names = {each.contender for each in results.measurements}
     rows = ((each.title, each.what) for each in BY_NAME.values() if each.name in names)
-    return table(("", "what it is"), rows)
+    return table(("", "description"), rows)

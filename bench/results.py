@@ -1,4 +1,4 @@
-"""What was measured, round by round, and what is made of it: medians, and ratios within one round."""
+"""Results of all rounds, their medians, and ratios within one round."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.load import Load
 class Measurement:
     """One contender under load.
 
-    `busy` is how much of a core the contender used, `others` how much of its core something else did. `memory` is the
+    `busy` is the share of a core that the contender used, `others` the share that other programs used. `memory` is the
     peak since the contender's start, in MB.
     """
 
@@ -31,7 +31,7 @@ class Measurement:
 
 
 _NOT_MUCH = 0.05
-"""Cores. The kernel's own work is in it too."""
+"""Tolerated share of a core for other programs. It includes the kernel's own work."""
 
 Figure = Callable[[Measurement], float]
 
@@ -47,22 +47,22 @@ def latency(measured: Measurement) -> float:
 
 
 def slowest(measured: Measurement) -> float:
-    """The latency in milliseconds that one in a hundred requests exceeds."""
+    """The 99th percentile of the latency, in milliseconds."""
     return measured.load.p99
 
 
 def busy(measured: Measurement) -> float:
-    """How many cores the contender kept busy."""
+    """The number of cores that the contender kept busy."""
     return measured.busy
 
 
 class NotMeasured(Exception):
-    """There is no such measurement, because something was left out."""
+    """The requested measurement is missing, because something was left out."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A section, at so many connections."""
+    """A section with a number of connections."""
 
     section: str
     connections: int
@@ -70,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Results:
-    """A run. `machine` says where it was, `left_out` which contenders are missing and why."""
+    """The results of a run. `machine` describes the machine, `left_out` gives the reason for each missing contender."""
 
     command: str
     seconds: int
@@ -80,7 +80,7 @@ class Results:
     measurements: tuple[Measurement, ...]
 
     def at(self, place: Place, contender: str) -> list[Measurement]:
-        """Every round of a contender. Raises NotMeasured where there is none."""
+        """All rounds of a contender. Raises NotMeasured if there are none."""
         found = [
             each
             for each in self.measurements
@@ -91,7 +91,7 @@ class Results:
         return sorted(found, key=lambda each: each.round)
 
     def contenders(self, place: Place) -> tuple[str, ...]:
-        """Who was measured there, the fastest first."""
+        """The contenders that were measured there, the fastest first."""
         names = {
             each.contender
             for each in self.measurements
@@ -104,25 +104,25 @@ class Results:
         return median(map(figure, self.at(place, contender)))
 
     def ratio(self, place: Place, contender: str, other: str, figure: Figure) -> float:
-        """The median of what a contender's figure is to another's of the same round."""
+        """The median of the ratios of two contenders' figures within the same round."""
         pairs = zip(self.at(place, contender), self.at(place, other), strict=True)
         return median(quotient(figure(mine), figure(theirs)) for mine, theirs in pairs)
 
     def memory(self, place: Place, contender: str) -> float:
-        """The most memory that a contender has had."""
+        """The peak memory of a contender, in MB."""
         return max(each.memory for each in self.at(place, contender))
 
     def disturbed(self) -> int:
-        """How many measurements something else took part in, or held up."""
+        """The number of measurements that other programs disturbed or delayed."""
         return sum(each.others > _NOT_MUCH or each.load.held_up(self.seconds) for each in self.measurements)
 
     def errors(self, place: Place, contender: str) -> int:
-        """All errors of all rounds."""
+        """The number of errors in all rounds."""
         return sum(each.load.errors for each in self.at(place, contender))
 
 
 def quotient(mine: float, theirs: float) -> float:
-    """Their quotient, infinite where the other did nothing at all."""
+    """The quotient, infinite if the second value is 0."""
     return mine / theirs if theirs else float("inf")
 
 

@@ -1,4 +1,4 @@
-"""The contenders and their vendor, serving."""
+"""Running contenders and their vendor."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ kind = "signature"
 scheme = "accessKey"
 secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """
-"""Jobgate's settings, and two ways to prove who it is. The secrets are made up."""
+"""Jobgate's settings with two kinds of authentication at the vendor. The secrets are made up."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A contender that serves."""
+    """A running contender."""
 
     contender: Contender
     url: str
@@ -53,13 +53,13 @@ class Server:
 
     @property
     def target(self) -> str:
-        """Where the work is asked for."""
+        """The URL to which the work's request is sent."""
         return self.url + self.contender.target
 
 
 @dataclass(frozen=True)
-class House:
-    """A vendor that runs, and where its contenders may run and keep their files."""
+class RunningVendor:
+    """A running vendor, with the cores and the folder for its contenders."""
 
     vendor: Program
     upstream: str
@@ -68,7 +68,7 @@ class House:
 
     @contextmanager
     def serving(self, contender: Contender) -> Iterator[Server]:
-        """Serve a contender until the block ends."""
+        """Run a contender within the block."""
         if not contender.command:
             yield Server(contender, self.upstream, self.vendor)
             return
@@ -91,7 +91,7 @@ class House:
 
     @contextmanager
     def _ledger(self, contender: Contender) -> Iterator[Mapping[str, str]]:
-        """A ledger of Jobgate's, for this contender alone: the settings that say where it is."""
+        """The settings for a ledger of Jobgate that only this contender uses."""
         if not contender.needs_postgresql:
             yield {"JOBGATE_STATE_FOLDER": str(self.folder / f"{contender.name}-state")}
             return
@@ -104,19 +104,21 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, delay: float, *, load: Iterable[int] = (), cores: Iterable[int] = ()) -> Iterator[House]:
-    """A vendor that answers after `delay` seconds and runs on the cores `load`, for contenders that run on `cores`."""
+def running_vendor(
+    folder: Path, delay: float, *, load: Iterable[int] = (), cores: Iterable[int] = ()
+) -> Iterator[RunningVendor]:
+    """A vendor that answers after `delay` seconds, on the cores `load`. Its contenders run on `cores`."""
     port = free_port()
     upstream = f"http://{HOST}:{port}"
     write_files(folder, upstream)
     command = (sys.executable, "-m", "bench.upstream", str(port), "--delay", str(delay))
     with program(command, folder / "vendor.log", {}, load) as vendor:
         vendor.wait_until_it_listens(port)
-        yield House(vendor, upstream, folder, tuple(cores))
+        yield RunningVendor(vendor, upstream, folder, tuple(cores))
 
 
 def write_files(folder: Path, upstream: str) -> None:
-    """Write what contenders read at their start."""
+    """Write the files that contenders read when they start."""
     for name, authentication in (("jobgate.toml", GRANTED), ("jobgate-signing.toml", SIGNING)):
         settings = (SETTINGS + authentication).format(key=KEY, connection=CONNECTION, upstream=upstream)
         (folder / name).touch(0o600)
@@ -125,11 +127,11 @@ def write_files(folder: Path, upstream: str) -> None:
 
 
 def document_for_node() -> object:
-    """The gateway's document as node's libraries can take it.
+    """The gateway's document in a form that node's libraries can read.
 
-    In JSON, because they read YAML without merge keys. Without responses, because express-openapi-validator mistakes
-    the ids in their links for those of schemas, and fastify would check answers by them, which nobody does. Without
-    scopes, of which they know nothing.
+    It is JSON, because they do not support merge keys in YAML. It has no responses, because express-openapi-validator
+    mistakes the ids in their links for schema ids, and fastify would validate answers by them, which the other
+    contenders do not. It has no scopes, which the libraries do not support.
     """
     document = yaml.safe_load((ROOT / "specs/gateway.yaml").read_text("utf-8"))
     document["security"] = [{"bearer": []}]

@@ -1,6 +1,6 @@
-"""How long commands take to start, in CPU: to load what they need is nearly all of it.
+"""CPU time of commands until they have started; nearly all of it is for imports.
 
-Seconds differ from machine to machine, so each is judged by its ratio to a yardstick: loading SQLAlchemy.
+Seconds differ between machines, so each command is compared with a yardstick: importing SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGE = "startup.md"
 NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
 ABOUT = """\
 The CPU time of commands, user and system, with everything that they start; for `serve`, until it says that it is ready.
-A target is a ratio to the time that Python takes to load SQLAlchemy on the same machine. `python -m bench startup`
+A target is a ratio to the time that Python takes to import SQLAlchemy on the same machine. `python -m bench startup`
 measures for a minute and writes this page. `tests/cli/test_light_commands.py` names what each command must not
 load."""
 YARDSTICK = (sys.executable, "-c", "import sqlalchemy")
@@ -40,7 +40,7 @@ authentication = { kind = "signature", scheme = "accessKey", secret = "b25seS1mb
 
 @dataclass(frozen=True)
 class Start:
-    """Something that is started, and how many times the yardstick it may take. `serves`: it does not end by itself."""
+    """A command, and its target as a multiple of the yardstick. `serves`: the command runs until it is stopped."""
 
     name: str
     command: tuple[str, ...]
@@ -60,7 +60,7 @@ STARTS = (
 
 @dataclass(frozen=True)
 class Started:
-    """What was measured: the seconds of CPU of each round."""
+    """The CPU seconds of a command and of the yardstick in each round."""
 
     start: Start
     seconds: tuple[float, ...]
@@ -73,7 +73,7 @@ class Started:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met."""
+        """`met` or `missed`."""
         return "met" if self.ratio <= self.start.most else "**missed**"
 
 
@@ -81,16 +81,16 @@ Tell = Callable[[str], None]
 
 
 def measure(rounds: int, cores: Sequence[int], tell: Tell) -> tuple[Started, ...]:
-    """Start everything so many times, on these cores. Raises BenchError where something does not start."""
+    """Run each command `rounds` times, on these cores. Raises BenchError if one does not start."""
     with TemporaryDirectory(prefix="jobgate-bench-") as folder:
         environment = prepared(Path(folder))
         made = [list(_round(cores, environment, tell)) for _ in range(rounds + 1)]
-    yardstick, *columns = zip(*made[1:], strict=True)  # the first one fills caches
+    yardstick, *columns = zip(*made[1:], strict=True)  # the first round fills caches
     return tuple(Started(start, seconds, yardstick) for start, seconds in zip(STARTS, columns, strict=True))
 
 
 def prepared(folder: Path) -> dict[str, str]:
-    """The environment of everything: settings, and a ledger whose tables are there."""
+    """The environment of the commands, with settings and a folder for the ledger."""
     settings = folder / "jobgate.toml"
     settings.touch(0o600)
     settings.write_text(SETTINGS, encoding="utf-8")
@@ -111,7 +111,7 @@ def _with_settings(start: Start, environment: Mapping[str, str]) -> Start:
 
 
 def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> float:
-    """The seconds of CPU that a command takes. Raises BenchError where it does not start."""
+    """The CPU seconds of a command. Raises BenchError if it does not start."""
     before = _of_children()
     with subprocess.Popen(
         [*pinned(cores), *start.command],
@@ -122,7 +122,7 @@ def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> f
         start_new_session=True,
     ) as process:
         said = _read(process, start)
-        # Killed rather than told to stop: stopping is not to be measured.
+        # Killed, so that stopping is not measured.
         if start.serves and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     if b"Traceback" in said or (start.serves and READY not in said):

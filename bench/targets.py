@@ -1,6 +1,6 @@
-"""The targets: what Jobgate is to reach, as data, each computed from the results of one run.
+"""The targets of Jobgate, as data; each figure is computed from the results of one run.
 
-Most of them hold it against contenders that keep no record, and judge it without its ledger.
+Most of them compare Jobgate without its ledger, since the other contenders keep no records.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEDGER, NO_LEDGER = "jobgate", "jobgate-without-ledger"
 
 @dataclass(frozen=True)
 class Target:
-    """One of them. `shown` is how its figures are written, `with_ledger` whether Jobgate has its ledger."""
+    """A target. `shown` is the format of its figures; `with_ledger`: Jobgate has its ledger."""
 
     what: str
     limit: float
@@ -35,17 +35,17 @@ class Target:
 
     @property
     def aim(self) -> str:
-        """What is to be reached."""
+        """The target as text."""
         return f"at {'least' if self.at_least else 'most'} {self.shown.format(self.limit)}"
 
     def met_by(self, figure: float) -> bool:
-        """Whether a figure reaches it."""
+        """True if a figure meets the target."""
         return figure >= self.limit if self.at_least else figure <= self.limit
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A target and what came of it: nothing where it could not be measured."""
+    """A target with its figure, None if it was not measured."""
 
     target: Target
     figure: float | None
@@ -64,12 +64,12 @@ class Judged:
 
 
 def times(other: str, contender: str = NO_LEDGER, place: Place = BUSY) -> Callable[[Results], float]:
-    """How many times another contender's throughput it is."""
+    """The ratio of a contender's throughput to another's."""
     return lambda results: results.ratio(place, contender, other, throughput)
 
 
 def added_latency(results: Results) -> float:
-    """What Jobgate adds to the floor's latency, to what the floor itself adds to the vendor's."""
+    """The ratio of the latency that Jobgate adds to the floor's, to the latency that the floor adds to the vendor's."""
     rounds = zip(*(results.at(ONE, name) for name in (NO_LEDGER, "floor", "straight")), strict=True)
     return median(
         quotient(latency(jobgate) - latency(floor), latency(floor) - latency(straight))
@@ -78,9 +78,10 @@ def added_latency(results: Results) -> float:
 
 
 def of_what_is_possible(results: Results) -> float:
-    """Throughput while a thousand wait, to what the wait allows or, if that is less, the CPU.
+    """The ratio of the throughput with a thousand waiting requests to the smaller of two limits.
 
-    The CPU allows as much as with a thousand connections and a vendor that answers at once.
+    One limit is set by the vendor's delay, the other by the CPU: the throughput with a thousand connections and a
+    vendor that answers immediately.
     """
     wait_allows = WAITING.connections / AFTER_100_MS.delay
     cpu_allows = results.median(CROWDED, NO_LEDGER, throughput)
@@ -88,12 +89,12 @@ def of_what_is_possible(results: Results) -> float:
 
 
 def errors(results: Results) -> float:
-    """Everything that went wrong while a thousand waited."""
+    """The number of errors with a thousand waiting requests."""
     return results.errors(WAITING, NO_LEDGER)
 
 
 def memory(results: Results) -> float:
-    """The most memory that was resident, the thousand requests in flight included."""
+    """The peak resident memory in MB, including that with a thousand requests in flight."""
     return max(results.memory(place, NO_LEDGER) for place in (BUSY, WAITING))
 
 
@@ -107,7 +108,7 @@ TARGETS = (
         with_ledger=True,
     ),
     Target(
-        "Throughput asked as the vendor is, to that asked by the unified API",
+        "Throughput of the native API, to that of the unified API",
         1,
         times(LEDGER, "jobgate-native", AMONG_EXTRAS),
         "{:.2f} times",

@@ -1,6 +1,6 @@
-"""A vendor that answers at once, or after a fixed time: as little as HTTP/1.1 allows, so that it is not the bottleneck.
+"""A vendor that answers immediately or after a fixed time, with minimal HTTP/1.1, so that it is not the bottleneck.
 
-`GET /last` says how many requests came, and what the last one was; `POST /token` gives an OAuth token.
+`GET /last` returns the number of requests and the last one; `POST /token` grants an OAuth token.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import uvloop
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 ANSWER = REPLY % (2, b"{}")
-"""What Job Router's documented examples of Cancel Job answer."""
+"""The answer in Job Router's documented examples of Cancel Job."""
 _GRANT = b'{"access_token": "a-token-of-the-benchmark", "expires_in": 86400, "token_type": "Bearer"}'
 TOKEN = REPLY % (len(_GRANT), _GRANT)
-"""What a token endpoint answers (RFC 6749, 5.1)."""
+"""The answer of a token endpoint (RFC 6749, 5.1)."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
 @dataclass
 class Seen:
-    """The requests that came."""
+    """The received requests."""
 
     count: int = 0
     last: bytes = b""
@@ -56,11 +56,11 @@ class Upstream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
+        """Keep the transport for answers."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
-        """Answer no more."""
+        """Stop answering."""
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class Upstream(asyncio.Protocol):
 
 
 def complete(received: bytes) -> int | None:
-    """The length of the first request, None while it is incomplete."""
+    """The length of the first message, None while it is incomplete."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None

@@ -1,4 +1,4 @@
-"""Before a contender is measured: whether it does the work, and refuses what it must."""
+"""Verification, before the measurements, that a contender does the work and refuses invalid requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 30
 
 
 def verify(server: Server, upstream: str) -> None:
-    """Ask once for the work and once for each thing that must be refused. Raises BenchError where anything differs."""
+    """Send the work's request and each invalid request once. Raises BenchError if a result is not as expected."""
     with requests.Session() as session:
         session.trust_env = False
         found = [*work_differences(session, server, upstream), *refusal_differences(session, server, upstream)]
@@ -25,7 +25,7 @@ def verify(server: Server, upstream: str) -> None:
 
 
 def work_differences(session: requests.Session, server: Server, upstream: str) -> Iterator[str]:
-    """What is not as it should be in the answer, and in the one request that the vendor must have seen."""
+    """The differences in the answer, and in the one request that the vendor must have received."""
     before = seen(session, upstream)
     reply = ask(session, server, WORK)
     after = seen(session, upstream)
@@ -40,7 +40,7 @@ def work_differences(session: requests.Session, server: Server, upstream: str) -
 
 
 def refusal_differences(session: requests.Session, server: Server, upstream: str) -> Iterator[str]:
-    """What is not refused as it should be, or reaches the vendor."""
+    """The invalid requests that are not refused, or that reach the vendor."""
     for refused in server.contender.refuses:
         before = seen(session, upstream)
         reply = ask(session, server, refused)
@@ -50,7 +50,7 @@ def refusal_differences(session: requests.Session, server: Server, upstream: str
 
 
 def differences(what: str, expected: object, found: object) -> Iterator[str]:
-    """One line where the two are not equal."""
+    """One line if the two are not equal."""
     if expected != found:
         yield f"{what}: expected {expected}, found {found}"
 
@@ -61,7 +61,7 @@ def ask(session: requests.Session, server: Server, what: Ask) -> requests.Respon
 
 
 def seen(session: requests.Session, upstream: str) -> Any:
-    """What the vendor has seen."""
+    """The requests that the vendor has received."""
     return session.get(f"{upstream}/last", timeout=_SECONDS).json()
 
 
@@ -73,7 +73,7 @@ def content_type(headers: list[str]) -> str:
 
 
 def body(text: str) -> object:
-    """A body that should be JSON."""
+    """A body parsed as JSON; the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The work that every contender does: the request of the client, what it must become, and what must be refused."""
+"""The work of every contender: the client's request, the resulting vendor request, and requests to be refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ KEY = "bench"
 CLIENT_TARGET = f"/v1/connections/{CONNECTION}/jobs/{JOB}/cancel"
 VENDOR_TARGET = f"/routing/jobs/{JOB}:cancel?api-version=2023-11-01"
 NATIVE_TARGET = f"/native/azure-job-router/{CONNECTION}{VENDOR_TARGET}"
-"""Where the vendor's own clients ask Jobgate for the work."""
+"""The target at Jobgate for the vendor's own clients."""
 
 PARAMETERS = {"note": "Closing job", "dispositionCode": "JobCompleted."}
 JOB_ACTION = {"connection": CONNECTION, "jobId": JOB, "action": "cancel", "outcome": "applied"}
-"""What a contender that translates answers, at least."""
+"""The members that the answer of a translating contender must have."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The contenders: what each is, how it is started, and what it must refuse before it is measured."""
+"""The contenders: their descriptions, their commands, and the requests that each must refuse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.work import (
 )
 
 NODE = Path(__file__).parent / "node"
-"""Where the programs that need node are."""
+"""The folder of the programs that need node."""
 MODULES = NODE / "node_modules"
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -31,9 +31,9 @@ EVERYTHING = (UNKNOWN_MEMBER, WRONG_TYPE, UNKNOWN_KEY)
 class Contender:
     """One way to do the work.
 
-    In `command` and `environment`, {port} is where to listen, {upstream} the vendor's URL, {bin} the folder of this
-    Python, {node} the folder of node's programs, and {folder} that of the files made for the run. Without a command,
-    the vendor itself is asked. `with_keys`: each request has an idempotency key of its own.
+    In `command` and `environment`, {port} is the port to listen on, {upstream} the vendor's URL, {bin} the folder of
+    this Python, {node} the folder of node's programs, and {folder} that of the files made for the run. Without a
+    command, requests go to the vendor itself. `with_keys`: each request has its own idempotency key.
     """
 
     name: str
@@ -56,7 +56,7 @@ def uvicorn(module: str) -> tuple[str, ...]:
 
 
 def connexion(module: str) -> dict[str, str]:
-    """How Connexion is told who checks bearer tokens, where the document does not say it."""
+    """The environment that names Connexion's check of bearer tokens, which the document does not name."""
     return {"BEARERINFO_FUNC": f"bench.contenders.{module}.check_key"}
 
 
@@ -69,17 +69,17 @@ CONTENDERS = (
     Contender(
         "jobgate",
         "Jobgate",
-        "With everything on but its access log. Does more than the others: it holds the vendor's request against the"
-        " vendor's document, proves who it is with an OAuth token that it has got for itself, and answers with the"
-        " whole record of the job action. That is in its ledger, a SQLite file: what is asked for is on the disk before"
-        " the vendor is asked, and what came of it before the client is answered.",
+        "With everything enabled except its access log. It does more than the others: it validates the vendor's request"
+        " against the vendor's document, authenticates with an OAuth token that it has requested itself, and answers"
+        " with the whole record of the job action. The record is in its ledger, a SQLite file: the request is on the"
+        " disk before the vendor is called, and the outcome before the client gets its answer.",
         jobgate("--no-access-log"),
     ),
     Contender(
         "jobgate-without-ledger",
         "Jobgate, without its ledger",
-        "The same with its records in memory, where they end with the process. No setting does that: it is there to be"
-        " measured beside the others, none of which keeps anything.",
+        "The same with its records in memory, which are lost with the process. No setting does that: it exists for"
+        " the comparison with the others, which keep no records.",
         (
             "{bin}/python",
             "-m",
@@ -93,15 +93,15 @@ CONTENDERS = (
     Contender(
         "jobgate-keys",
         "Jobgate, idempotency keys",
-        "Each request has an idempotency key of its own, so the claim of the key is a commit of its own too.",
+        "Each request has its own idempotency key, so the claim of the key is a separate commit.",
         jobgate("--no-access-log"),
         with_keys=True,
     ),
     Contender(
         "jobgate-native",
-        "Jobgate, asked as the vendor is",
-        "The vendor's own request, as its clients send it, at Jobgate instead of at the vendor: all that Jobgate does,"
-        " and the vendor's own answer, which is an empty object.",
+        "Jobgate, native API",
+        "The vendor's own request, as its clients send it, to Jobgate instead of to the vendor. Jobgate does the same"
+        " work, and gives the vendor's own answer, an empty object.",
         jobgate("--no-access-log"),
         target=NATIVE_TARGET,
         answer=NOTHING,
@@ -109,8 +109,8 @@ CONTENDERS = (
     Contender(
         "jobgate-postgresql",
         "Jobgate, ledger in PostgreSQL",
-        "PostgreSQL, with its own settings, runs on the core of vendor and load, and waits for its disk as SQLite does."
-        " Its memory is not counted.",
+        "PostgreSQL, with its default settings, runs on the core of vendor and load, and waits for the disk as SQLite"
+        " does. Its memory is not counted.",
         jobgate("--no-access-log"),
         needs_postgresql=True,
     ),
@@ -123,7 +123,7 @@ CONTENDERS = (
     Contender(
         "jobgate-access-log",
         "Jobgate, access log on",
-        "As it starts by itself. The log goes to a file.",
+        "With the default settings. The log goes to a file.",
         jobgate(),
     ),
     Contender(
@@ -135,23 +135,23 @@ CONTENDERS = (
     Contender(
         "floor",
         "Floor: bare ASGI + aiohttp",
-        "Parses JSON, translates and forwards, and checks nothing at all: neither key nor path nor body.",
+        "Parses JSON, translates and forwards. It checks nothing: neither key nor path nor body.",
         uvicorn("floor"),
         refuses=(),
     ),
     Contender(
         "connexion-flask",
         "Connexion FlaskApp + requests",
-        "Stock, from the same document. Connexion serves Flask from ten threads, so ten requests at most wait for the"
-        " vendor at once.",
+        "Stock, from the same document. Connexion serves Flask from ten threads, so at most ten requests wait for the"
+        " vendor at the same time.",
         uvicorn("flask_requests"),
         connexion("flask_requests"),
     ),
     Contender(
         "connexion-async",
         "Connexion AsyncApp + httpx",
-        "Stock, from the same document. One client of up to 1,000 connections that keeps twenty idle ones; with more of"
-        " them, httpx is slower.",
+        "Stock, from the same document. One client with up to 1,000 connections that keeps twenty idle ones; httpx is"
+        " slower with more idle ones.",
         uvicorn("async_httpx"),
         connexion("async_httpx"),
     ),
@@ -164,8 +164,8 @@ CONTENDERS = (
     Contender(
         "prism",
         "Prism proxy",
-        "Does less than the others: it validates the vendor's request against the vendor's document and passes it on"
-        " unchanged. It wants an Authorization header, and takes any.",
+        "Does less than the others: it validates the vendor's request against the vendor's document and forwards it"
+        " unchanged. It requires an Authorization header, and accepts any value.",
         (
             *("{node}/node_modules/.bin/prism", "proxy", "specs/vendors/azure-job-router.yaml", "{upstream}"),
             *("--errors", "--port", "{port}", "--verboseLevel", "error"),
@@ -186,7 +186,7 @@ CONTENDERS = (
         "fastify",
         "fastify-openapi-glue + undici",
         "From the same document, in JSON and without its responses. It converts a member of the wrong type to the right"
-        " one where that can be done, instead of refusing it.",
+        " one if possible, instead of refusing it.",
         ("node", "{node}/fastify.js"),
         refuses=(UNKNOWN_MEMBER, UNKNOWN_KEY),
         needs_node=True,
@@ -194,7 +194,7 @@ CONTENDERS = (
     Contender(
         "straight",
         "No gateway: straight to the vendor",
-        "What load generator and vendor do on their core when nothing is between them.",
+        "Load generator and vendor on their core, with nothing between them.",
         (),
         target=VENDOR_TARGET,
         answer=NOTHING,
@@ -204,9 +204,9 @@ CONTENDERS = (
 
 
 def node_is_missing() -> str | None:
-    """Why the contenders that need node cannot start, None where they can."""
+    """The reason why the contenders that need node cannot start, None if they can."""
     if shutil.which("node") is None:
         return "node is not installed"
     if not MODULES.exists():
-        return "their packages are not installed; where node is present, `make bench` installs them"
+        return "their packages are not installed; `make bench` installs them if node is present"
     return None

@@ -20,7 +20,7 @@ SPECIFICATIONS = Path(__file__).parents[2] / "specs"
 
 @asynccontextmanager
 async def client(_: ConnexionMiddleware) -> AsyncIterator[dict[str, Any]]:
-    """One client for all requests, which would by default have a hundred connections at most."""
+    """One client for all requests; its default limit is a hundred connections."""
     # Twenty is the default, and much faster than a thousand: each request looks through all idle connections.
     limits = httpx.Limits(max_connections=1_000, max_keepalive_connections=20)
     async with httpx.AsyncClient(limits=limits, timeout=10) as opened:
@@ -28,7 +28,7 @@ async def client(_: ConnexionMiddleware) -> AsyncIterator[dict[str, Any]]:
 
 
 def check_key(token: str) -> dict[str, str] | None:
-    """What Connexion asks about a bearer token; BEARERINFO_FUNC names this function."""
+    """Connexion's check of bearer tokens, named by BEARERINFO_FUNC."""
     return {"sub": "bench"} if token == "bench" else None  # noqa: S105 - made up
 
 
@@ -39,7 +39,7 @@ async def cancelJob(connection: str, jobId: str, body: dict[str, Any]) -> tuple[
     reply = await opened.post(url, params={"api-version": "2023-11-01"}, json=body)
     reply.raise_for_status()
     job_action = {"connection": connection, "jobId": jobId, "action": "cancel", "outcome": "applied"}
-    # The document has two content types for this operation, so Connexion wants to be told which one this is.
+    # The document has two content types for this operation, so Connexion requires an explicit one.
     return job_action, 200, {"Content-Type": "application/json"}
 
 

@@ -1,4 +1,4 @@
-"""What a caller may do, for stock Connexion, which checks no scopes of OpenID Connect by itself."""
+"""Scopes for stock Connexion, which has no check for OpenID Connect."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from connexion.security import AbstractSecurityHandler
 
 
 class Scopes(AbstractSecurityHandler):
-    """The one caller may do everything."""
+    """Allow everything to the only caller."""
 
     def get_fn(self, security_scheme: dict[str, Any], required_scopes: list[str]) -> Callable[..., dict[str, str]]:  # noqa: ARG002 - Connexion names them
-        """The check of a request, as Connexion asks for it."""
+        """The check of a request."""
         return lambda _request: {"sub": "bench"}
 
 
 SECURITY_MAP = {"openIdConnect": Scopes}
-"""Connexion's handlers of its own, and this one."""
+"""The handler to be added to Connexion's own."""

@@ -25,7 +25,7 @@ class ActionParameters(BaseModel):
 
 
 class JobAction(BaseModel):
-    """What is answered."""
+    """The answer."""
 
     connection: str
     jobId: str
@@ -35,7 +35,7 @@ class JobAction(BaseModel):
 
 @asynccontextmanager
 async def client(_: FastAPI) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
-    """One client for all requests, which would by default have a hundred connections at most."""
+    """One client for all requests; its default limit is a hundred connections."""
     # Twenty is the default, and much faster than a thousand: each request looks through all idle connections.
     limits = httpx.Limits(max_connections=1_000, max_keepalive_connections=20)
     async with httpx.AsyncClient(limits=limits, timeout=10) as opened:
@@ -43,7 +43,7 @@ async def client(_: FastAPI) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
 
 
 async def check_key(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]) -> None:
-    """Know the caller."""
+    """Check the caller's key. Raises HTTPException (401)."""
     if credentials.credentials != "bench":
         raise HTTPException(401)
 

@@ -16,12 +16,12 @@ UPSTREAM = os.environ["BENCH_UPSTREAM"]
 SPECIFICATIONS = Path(__file__).parents[2] / "specs"
 
 session = requests.Session()
-# Connexion serves Flask from ten threads, which is also how many connections requests keep.
+# Connexion serves Flask from ten threads, so requests keeps ten connections.
 session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=10))
 
 
 def check_key(token: str) -> dict[str, str] | None:
-    """What Connexion asks about a bearer token; BEARERINFO_FUNC names this function."""
+    """Connexion's check of bearer tokens, named by BEARERINFO_FUNC."""
     return {"sub": "bench"} if token == "bench" else None  # noqa: S105 - made up
 
 
@@ -31,7 +31,7 @@ def cancelJob(connection: str, jobId: str, body: dict[str, Any]) -> tuple[dict[s
     reply = session.post(url, params={"api-version": "2023-11-01"}, json=body, timeout=10)
     reply.raise_for_status()
     job_action = {"connection": connection, "jobId": jobId, "action": "cancel", "outcome": "applied"}
-    # The document has two content types for this operation, so Connexion wants to be told which one this is.
+    # The document has two content types for this operation, so Connexion requires an explicit one.
     return job_action, 200, {"Content-Type": "application/json"}
 
 

@@ -14,7 +14,7 @@ _session: aiohttp.ClientSession | None = None
 
 
 def session() -> aiohttp.ClientSession:
-    """The one client session, with nothing switched on that costs and is not needed."""
+    """The only client session, without features that cost time and are not needed."""
     global _session  # noqa: PLW0603 - an application without a framework has nowhere else to keep it
     if _session is None:
         _session = aiohttp.ClientSession(

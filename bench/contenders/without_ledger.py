@@ -1,4 +1,4 @@
-"""Jobgate as `jobgate serve --no-access-log` serves it, but with its records in memory instead of on the storage."""
+"""Jobgate like `jobgate serve --no-access-log`, but with its records in memory instead of in a database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.startup.serve import log_to_terminal, settle_in
 
 
 def serve(settings: config.Settings, port: int) -> None:
-    """Serve in the foreground until told to stop."""
+    """Serve in the foreground until stopped."""
     log_to_terminal()
     gateway = Gateway(settings, Catalogue.load(), ledger=MemoryLedger())
     with listen(HOST, port) as listening:

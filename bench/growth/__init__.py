@@ -1,1 +1,1 @@
-"""The ledger as it grows: what its pages and its job actions cost when it has few rows, and when it has many."""
+"""Growing ledgers: the cost of pages and of job actions in small and in large ledgers."""

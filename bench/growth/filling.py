@@ -1,7 +1,7 @@
-"""Ledgers full of job actions: what the ledger's writer would have written in a year, in a few minutes.
+"""Filling of ledgers: a year of job actions, written in a few minutes.
 
-It is the writer's own `gateway.ledger.operations.write` that writes here, so rows, events and hash chain are those of
-the product. Only the transactions are larger, nothing waits for the disk, and the indexes over job actions come last.
+The ledger writer's own `gateway.ledger.operations.write` is used, so rows, events and hash chain are those of the
+product. Only the transactions are larger, nothing waits for the disk, and the indexes over job actions come last.
 """
 
 from __future__ import annotations
@@ -34,42 +34,42 @@ from gateway.domain.record import (
 )
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database
-from gateway.ledger.ledger import together
+from gateway.ledger.ledger import combined
 from gateway.ledger.operations import Append, Claim, Operation, write
 from gateway.ledger.tables import job_actions
 
 Advance = Callable[[int], object]
-"""Is told how many job actions there are by now."""
+"""Called with the number of job actions written so far."""
 
 VENDOR = "azure-job-router"
 
 
 def as_often(shares: Mapping[str, int]) -> tuple[str, ...]:
-    """Each name as often as it is drawn, of as many as the shares add up to."""
+    """Each name repeated by its share, for random choice."""
     return tuple(name for name, share in shares.items() for _ in range(share))
 
 
 CONNECTIONS = as_often({"emea": 40, "americas": 30, "asia": 20, "nordics": 8, "pilot": 2})
 CALLERS = as_often({"desk": 2, "robot": 1})
 PAUSING = "emea"
-"""The only connection where jobs are paused, so a search for that elsewhere finds nothing, however long."""
+"""The only connection with paused jobs, so that a search for them on another one finds nothing."""
 ACTIONS = as_often({"close": 6, "cancel": 3, "restart": 1})
 ACTIONS_WHERE_PAUSED = (*ACTIONS, "pause")
 
 REJECTED, NOT_SENT, READ_BACK = 0.024, 0.005, 0.001
-"""How many were refused, not sent, and applied without the vendor saying so. The rest were applied."""
+"""Shares of job actions that were refused, not sent, and applied without a reply. The rest were applied."""
 NEVER_KNOWN = 96
-"""Job actions of which nobody could find out what came of them: as many whatever the size, so ever rarer."""
+"""Number of job actions whose outcome stayed unknown. It does not depend on the size, so they become rarer."""
 SAME_JOB = 0.1
-"""How many are about a job that had an action before."""
+"""Share of job actions on a job that had an action before."""
 _REMEMBERED = 1_000
 
 YEAR = timedelta(days=365)
 SOON = timedelta(milliseconds=40)
 AT_ONCE = 32
-"""How many are written together, as if so many clients were there."""
+"""Number of job actions in one batch, like that of so many clients."""
 BATCHES = 500
-"""How many times that is one transaction."""
+"""Number of batches in one transaction."""
 _CACHE_KIBIBYTES = 256 * 1_024
 
 _ACCEPTED = VendorResponse(VENDOR, 200, request_id="0HN8RKA7L2F4M:00000001")
@@ -91,12 +91,12 @@ class Year:
     clock: SystemClock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
-        """Draw the same every time."""
+        """Seed the random numbers with the size, so that they repeat."""
         self._random = Random(self.size)  # noqa: S311 - nothing is secret
         self._jobs: deque[str] = deque(maxlen=_REMEMBERED)
 
     def records(self) -> Iterator[JobActionRecord]:
-        """All of them, the oldest first."""
+        """All records, oldest first."""
         every = max(self.size // NEVER_KNOWN, 1)
         for number in range(self.size):
             at = self.end - YEAR * ((self.size - number) / self.size)
@@ -122,7 +122,7 @@ class Year:
         return f"{self._random.getrandbits(128):032x}"
 
     def _later(self, at: datetime) -> tuple[Event, ...]:
-        """What happened to one, as it is drawn."""
+        """The events after the request of a job action, drawn at random."""
         drawn = self._random.random()
         if drawn < REJECTED:
             return Sent(at), Concluded(at + SOON, Outcome.REJECTED, SettledBy.VENDOR_REPLY, problem=_WRONG_STATE)
@@ -137,21 +137,21 @@ class Year:
 
 
 def applied(at: datetime) -> tuple[Sent, Concluded]:
-    """What happens to almost all."""
+    """The events of an applied job action."""
     return Sent(at), Concluded(at + SOON, Outcome.APPLIED, SettledBy.VENDOR_REPLY, _CLOSED, _ACCEPTED)
 
 
 def never_known(at: datetime) -> tuple[Event, ...]:
-    """What happened to one whose job could not be read either."""
+    """The events of a job action whose job could not be read either."""
     unknown = Concluded(at + SOON, Outcome.UNKNOWN, problem=_LATE)
     readings = (Read(at + number * SOON, problem="vendor-timed-out") for number in range(2, 6))
     return Sent(at), unknown, *readings, Concluded(at + 6 * SOON, Outcome.UNKNOWN, SettledBy.GAVE_UP, problem=_LATE)
 
 
 def fill(database: Database, year: Year, advance: Advance) -> None:
-    """Make a SQLite ledger with the job actions of a year in it."""
+    """Create a SQLite ledger with the job actions of a year."""
     database.migrate()
-    database.dispose()  # the file is then this connection's alone
+    database.dispose()  # the next connection is then the only one to the file
     with database.writing.connect() as connection:
         set_for_speed(connection)
         for index in job_actions.indexes:
@@ -165,7 +165,7 @@ def fill(database: Database, year: Year, advance: Advance) -> None:
 
 
 def set_for_speed(connection: Connection) -> None:
-    """Let a connection write as if a crash did not matter."""
+    """Disable the crash safety of a connection."""
     driver: Any = connection.connection.driver_connection
     driver.execute("PRAGMA journal_mode = OFF")
     driver.execute("PRAGMA synchronous = OFF")
@@ -173,13 +173,13 @@ def set_for_speed(connection: Connection) -> None:
 
 
 def put_on_disk(database: Database) -> None:
-    """Wait until the system has written the file, which it would otherwise do while something is measured."""
+    """Flush the file to the disk, which would otherwise happen during the measurements."""
     with open(database.name, "rb+") as file:  # noqa: PTH123 - it is a file name
         os.fsync(file.fileno())
 
 
 def write_all(connection: Connection, year: Year, advance: Advance) -> None:
-    """Write a year, in the order in which the writer would have."""
+    """Write a year, in the order of the ledger's writer."""
     records = year.records()
     segment: Segment | None = None
     done = 0
@@ -196,17 +196,17 @@ def write_all(connection: Connection, year: Year, advance: Advance) -> None:
 
 
 def commits(records: Sequence[JobActionRecord]) -> Iterator[list[Operation]]:
-    """What the writer is given for these, one commit after another: each claim with what follows, then the rest."""
+    """The operations for these records, commit by commit: claims with their first event, then the later events."""
     for number in range(max(len(record.later) for record in records)):
         yield [each for record in records if number < len(record.later) for each in operations_of(record, number)]
 
 
 def operations_of(record: JobActionRecord, number: int) -> Iterator[Operation]:
-    """What adds a later event to a record, with the claim before the first of them."""
+    """The operations that add a later event to a record, with the claim before the first one."""
     event = record.later[number]
     so_far = JobActionRecord(record.id, record.requested, record.later[: number + 1])
     append = Append(so_far, event, None if so_far.is_settled else event.at + SOON)
     if number > 0:
         yield append
     else:
-        yield from together(Claim(JobActionRecord(record.id, record.requested), event.at + SOON, None), append)
+        yield from combined(Claim(JobActionRecord(record.id, record.requested), event.at + SOON, None), append)

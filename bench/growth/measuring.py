@@ -1,4 +1,4 @@
-"""The measuring: ledgers of several sizes stand side by side, and each is asked the same in turn."""
+"""The measuring: ledgers of several sizes get the same queries in turn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
 from bench.growth.filling import SOON, VENDOR, Year, applied, fill
-from bench.growth.questions import CALLER, LIMIT, QUESTIONS, Asker, asker, plan
+from bench.growth.questions import CALLER, LIMIT, QUESTIONS, QuestionMaker, plan, question_maker
 from bench.growth.results import Filled, Growth, Reading, Writing
 from bench.plan import rotated
 from gateway.domain.clock import SystemClock
@@ -26,17 +26,17 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.startup.serve import settle_in
 
 CLIENTS = 64
-"""How many write at once."""
+"""Number of concurrent writers."""
 _CLOCK = SystemClock()
 _CANCEL = JobAction("cancel", "8780b28c-7079-4de1-9143-4d369289e958", {"note": "Closing job"})
 
 Show = Callable[[str, int, int], None]
-"""Takes what is being done now, how far that is, and how far it goes."""
+"""Called with a description of the present step, its progress and its total."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured: ledgers of these sizes, and in each round so many pages of a kind, and job actions."""
+    """The extent of a run: sizes of ledgers, rounds, and pages of each kind and job actions in each round."""
 
     sizes: tuple[int, ...]
     rounds: int
@@ -44,7 +44,7 @@ class Extent:
     job_actions: int
 
     def up_to(self, largest: int) -> Extent:
-        """The same without ledgers that are larger, but for the smallest."""
+        """The extent without larger ledgers. The smallest one always stays."""
         kept = tuple(size for size in self.sizes if size <= largest)
         return Extent(kept or self.sizes[:1], self.rounds, self.pages, self.job_actions)
 
@@ -55,18 +55,18 @@ QUICK = Extent((5_000, 50_000), rounds=1, pages=50, job_actions=10 * CLIENTS)
 
 @dataclass(frozen=True)
 class Subject:
-    """A ledger that is measured."""
+    """A measured ledger."""
 
     year: Year
     seconds: float
     bytes: int
     database: Database
     ledger: SqlLedger
-    asker: Asker
+    questions: QuestionMaker
 
     @property
     def size(self) -> int:
-        """How many job actions it was filled with."""
+        """The number of job actions with which it was filled."""
         return self.year.size
 
 
@@ -83,7 +83,7 @@ def measure(extent: Extent, command: str, machine: dict[str, str], show: Show) -
 
 @contextmanager
 def settled_in() -> Iterator[None]:
-    """Until the block ends, Python collects garbage as it does in a gateway that serves."""
+    """Configure garbage collection within the block as in a running gateway."""
     before = gc.get_threshold()
     settle_in()
     try:
@@ -94,43 +94,43 @@ def settled_in() -> Iterator[None]:
 
 
 def filled(folder: Path, size: int, show: Show) -> Subject:
-    """Make a ledger."""
+    """Create and fill a ledger."""
     database = Database.in_folder(folder)
     year = Year(size, datetime.now(UTC))
     start = time.monotonic()
     fill(database, year, lambda done: show(f"growth: filling a ledger of {size:,}", done, size))
     seconds = time.monotonic() - start
     ledger = SqlLedger(database, _CLOCK)
-    return Subject(year, seconds, file_bytes(database), database, ledger, asker(database, year))
+    return Subject(year, seconds, file_bytes(database), database, ledger, question_maker(database, year))
 
 
 def file_bytes(database: Database) -> int:
-    """How large a database is, all of which is in its one file while nobody has it open."""
+    """The size of a database in bytes. While it is closed, it is one file."""
     return Path(database.name).stat().st_size
 
 
 def grown(subject: Subject, extent: Extent) -> Filled:
-    """What became of a ledger that is closed, into which job actions were written while it was measured."""
+    """The sizes of a closed ledger, into which job actions were written during the measurements."""
     more = CLIENTS + extent.rounds * extent.job_actions
     added = (file_bytes(subject.database) - subject.bytes) / more
     return Filled(subject.size, subject.seconds, subject.bytes, added)
 
 
 def plan_of(question: str, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """How the ledgers find the pages of a question: each line that one of their databases says, once."""
-    plans = (plan(each.database, QUESTIONS[question](each.asker)) for each in subjects)
+    """The query plans of the ledgers for a question, each distinct line once."""
+    plans = (plan(each.database, QUESTIONS[question](each.questions)) for each in subjects)
     return tuple(dict.fromkeys(line for lines in plans for line in lines))
 
 
 async def side_by_side(subjects: Sequence[Subject], extent: Extent, show: Show) -> tuple[list[Reading], list[Writing]]:
-    """Measure the ledgers, first as they are and then while they are written to, and close them."""
+    """Measure the ledgers, first reading and then writing, and close them."""
     readings: list[Reading] = []
     writings: list[Writing] = []
     async with AsyncExitStack() as stack:
         for subject in subjects:
             stack.push_async_callback(subject.ledger.close)
             await subject.ledger.start()
-        for number in range(-1, extent.rounds):  # the first is to warm up
+        for number in range(-1, extent.rounds):  # the first round is a warm-up
             order = rotated(subjects, number % len(subjects))
             for position, question in enumerate(QUESTIONS):
                 show(f"growth, round {max(number, 0) + 1}: pages, {question}", position, len(QUESTIONS))
@@ -146,12 +146,12 @@ async def side_by_side(subjects: Sequence[Subject], extent: Extent, show: Show) 
 
 
 async def read_pages(subjects: Sequence[Subject], question: str, number: int, pages: int) -> list[Reading]:
-    """Ask each ledger in turn for a page, so often; what slows down one of them slows down the others too."""
+    """Read `pages` pages from each ledger in turn, so that a disturbance affects all of them."""
     milliseconds: dict[int, list[float]] = {each.size: [] for each in subjects}
     found: dict[int, list[int]] = {each.size: [] for each in subjects}
     for _ in range(pages):
         for each in subjects:
-            asked = QUESTIONS[question](each.asker)
+            asked = QUESTIONS[question](each.questions)
             start = time.perf_counter()
             page = await each.ledger.page(asked.selection, LIMIT, asked.before)
             milliseconds[each.size].append((time.perf_counter() - start) * 1_000)
@@ -163,12 +163,12 @@ async def read_pages(subjects: Sequence[Subject], question: str, number: int, pa
 
 
 def percentile(times: Sequence[float]) -> float:
-    """What one in a hundred exceeds."""
+    """The 99th percentile."""
     return quantiles(times, n=100, method="inclusive")[-1]
 
 
 async def write(subject: Subject, number: int, job_actions: int) -> Writing:
-    """Have as many clients as there are write so many job actions, one after another each."""
+    """Write `job_actions` job actions with `CLIENTS` concurrent clients."""
     cpu, start = cpu_seconds(), time.perf_counter()
     await asyncio.gather(*(client(subject.ledger, job_actions // CLIENTS) for _ in range(CLIENTS)))
     seconds = time.perf_counter() - start
@@ -176,7 +176,7 @@ async def write(subject: Subject, number: int, job_actions: int) -> Writing:
 
 
 async def client(ledger: SqlLedger, job_actions: int) -> None:
-    """Write job actions as the engine does: the claim, that it is sent, and what came of it."""
+    """Write job actions as the engine does: the claim, the sending, and the conclusion."""
     for _ in range(job_actions):
         now = _CLOCK.now()
         record = JobActionRecord(_CLOCK.new_id(now), Requested(now, CALLER, "emea", VENDOR, _CANCEL))
@@ -186,6 +186,6 @@ async def client(ledger: SqlLedger, job_actions: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """The time that this process has kept a core busy so far."""
+    """The CPU seconds that this process has used."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime

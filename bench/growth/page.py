@@ -1,4 +1,4 @@
-"""The part of the page that is about the ledger as it grows."""
+"""The part of the page about ledgers of growing size."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from bench.growth.questions import LIMIT
 from bench.growth.results import Figure, Filled, Growth
 from bench.markdown import counted, milliseconds, table
 
-TITLE = "The ledger as it grows"
+TITLE = "Ledgers of growing size"
 PLOT = "growth.svg"
 ABOUT = """\
-A year of job actions, few and many, each year in a SQLite file of its own: of two callers, on five connections, 97 % of
-them applied, and nine of ten about a job that had none before. What writes them is the code of the ledger's own writer,
-so the files hold what as many requests leave behind, with a hash chain that is whole; only the indexes over job actions
-were made at the end. The files are asked in turn for the same, as a gateway asks them, so a ratio says what the size
-alone costs. HTTP is in none of these figures."""
+Years with few and with many job actions, each in its own SQLite file: two callers, five connections, 97 % of the job
+actions applied, and nine of ten on a job without an earlier one. The code of the ledger's own writer wrote them, so the
+files are those that as many requests produce, with a complete hash chain; only the indexes over job actions were
+created at the end. The files get the same queries in turn, as from a gateway, so a ratio shows the cost of size alone.
+No figure includes HTTP."""
 COSTS = """\
-*bytes* is the size of a file, shared out among its job actions; *one more* is what each of those added that 64 clients
-wrote afterwards, all at once: claim, sent and outcome, in commits that wait for the disk. Ratios are to the smallest
-file."""
+*bytes* is the size of a file divided by the number of its job actions. *one more* is the size of each further job
+action: 64 concurrent clients wrote them afterwards, with claim, sending and outcome, in commits that wait for the disk.
+Ratios are to the smallest file."""
 PAGES = f"""\
-Pages of {LIMIT}, the newest first, by the filters of `GET /v1/job-actions`. Nobody sees job actions of others, so each
-has the filter `caller` too. Nobody paused a job on the connection where that is asked for, and the rare outcome is that
-of a hundred job actions, however many there are. *found by* is what SQLite says of its plan."""
+Pages of {LIMIT}, newest first, by the filters of `GET /v1/job-actions`. A caller sees only its own job actions, so each
+query has the filter `caller` too. The search for `pause` is on a connection without paused jobs. The rare outcome is
+that of about a hundred job actions, whatever the size. *found by* is from SQLite's query plan."""
 READ_BY = "The events of the job actions on a page are read by {}."
 
 _PLAN = re.compile(r"(?:SEARCH|SCAN) (?P<table>\w+)(?: USING (?:COVERING )?(?:INDEX )?(?P<by>.+))?")
@@ -36,7 +36,7 @@ slowest_of_pages = attrgetter("p99")
 
 
 def part(growth: Growth | None, folder: str) -> Iterator[str]:
-    """All of it, paragraph by paragraph. The plot is in a folder beside the page."""
+    """The paragraphs of this part. The plot is in `folder`, beside the page."""
     yield f"## {TITLE}"
     if growth is None:
         yield "Not measured."
@@ -48,7 +48,7 @@ def part(growth: Growth | None, folder: str) -> Iterator[str]:
     yield COSTS
     yield f"![Pages as the ledger grows]({folder}/{PLOT})"
     yield summary(growth)
-    yield "What one page in a hundred exceeds:"
+    yield "99th percentile:"
     yield pages_table(growth, slowest_of_pages)
     yield "The median:"
     yield pages_table(growth, median_of_pages)
@@ -57,18 +57,18 @@ def part(growth: Growth | None, folder: str) -> Iterator[str]:
 
 
 def summary(growth: Growth) -> str:
-    """The largest ledger beside the smallest, in a sentence."""
+    """A sentence that compares the largest ledger with the smallest."""
     first, last = growth.sizes[0], growth.sizes[-1]
     ratios = {name: growth.ratio(growth.pages_of(name), last, slowest_of_pages) for name in growth.plans}
     worst = max(ratios, key=lambda name: ratios[name])
     return (
-        f"From {first:,} to {last:,} job actions, what one page in a hundred exceeds became {ratios[worst]:.2f} times "
-        f"as much at most ({worst}), and {median(ratios.values()):.2f} times as much at the median of all kinds."
+        f"From {first:,} to {last:,} job actions, the 99th percentile of a page's time grew to at most "
+        f"{ratios[worst]:.2f} times ({worst}), and to {median(ratios.values()):.2f} times in the median of all kinds."
     )
 
 
 def costs_table(growth: Growth) -> str:
-    """Each size, and what a job action costs there."""
+    """The cost of a job action at each size."""
     head = ("job actions", "file", "bytes", "one more", "job actions/s", "ratio", "CPU of each", "ratio")
     return table(head, (_costs(growth, each) for each in growth.filled), "-" * len(head))
 
@@ -86,7 +86,7 @@ def _costs(growth: Growth, filled: Filled) -> Iterator[str]:
 
 
 def pages_table(growth: Growth, figure: Figure) -> str:
-    """A figure of every kind of pages, at each size."""
+    """A figure of every kind of page, at each size."""
     first, *_, last = growth.sizes
     head = ("", *(f"{size:,}" for size in growth.sizes), f"{last:,} to {first:,}", "found by")
     return table(head, (_pages(growth, name, figure) for name in growth.plans), f":{'-' * (len(head) - 2)}:")
@@ -101,11 +101,11 @@ def _pages(growth: Growth, name: str, figure: Figure) -> Iterator[str]:
 
 
 def found_by(growth: Growth, of: str, questions: Iterable[str]) -> list[str]:
-    """The indexes by which rows of a table are found for these questions."""
+    """The indexes by which these questions find rows of a table."""
     lines = (_PLAN.fullmatch(line) for name in questions for line in growth.plans[name])
     return list(dict.fromkeys(match["by"] or "no index" for match in lines if match and match["table"] == of))
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of indexes, as they are written on the page."""
+    """Names of indexes, formatted for the page."""
     return ", ".join(f"`{name}`" for name in names)

@@ -1,4 +1,4 @@
-"""What is asked of a ledger: pages of `GET /v1/job-actions`, by each of its filters and by several."""
+"""The queries of the benchmark: pages of `GET /v1/job-actions`, by each of its filters and by several."""
 
 from __future__ import annotations
 
@@ -22,75 +22,75 @@ from gateway.ledger.tables import job_actions
 LIMIT = 50
 CALLER = CALLERS[0]
 WEEK = timedelta(days=7)
-"""The smallest ledger has a whole page of it."""
+"""The smallest ledger has at least one full page for a week."""
 _SAMPLES = 200
 
 
 @dataclass(frozen=True)
 class Question:
-    """A page that somebody asks for: of which job actions, and before which id."""
+    """A query for a page: the selected job actions, and the id before which the page starts."""
 
     selection: Selection
     before: str | None = None
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Thinks of questions about a ledger. `jobs` are some that it has."""
+class QuestionMaker:
+    """Makes questions about a ledger. `jobs` are some jobs in it."""
 
     year: Year
     jobs: tuple[str, ...]
     random: Random
 
     def ask(self, **wanted: Any) -> Question:
-        """Ask for what a caller sees of the job actions that are wanted."""
+        """Ask for the selected job actions of a caller."""
         return Question(Selection(caller=CALLER, **wanted))
 
     def of_a_job(self) -> Question:
-        """Ask for what was done to a job."""
+        """Ask for the job actions of a job."""
         return self.ask(job_id=self.random.choice(self.jobs))
 
     def of_a_week(self) -> Question:
-        """Ask for what was done in one of the year's weeks."""
+        """Ask for the job actions in a week of the year."""
         since = self.moment(0, 0.98)
         return self.ask(since=since, until=since + WEEK)
 
     def long_ago(self) -> Question:
-        """Ask for a page that somebody reaches who has gone through almost all of them."""
+        """Ask for one of the last pages, as by a cursor."""
         return replace(self.ask(), before=first_id_at(milliseconds(self.moment(0.05, 0.2))))
 
     def moment(self, earliest: float, latest: float) -> datetime:
-        """A moment between these parts of the year."""
+        """A random time between two fractions of the year."""
         return self.year.end - YEAR * (1 - self.random.uniform(earliest, latest))
 
 
 APPLIED = JobActionStatus.SUCCEEDED
-QUESTIONS: Mapping[str, Callable[[Asker], Question]] = MappingProxyType(
+QUESTIONS: Mapping[str, Callable[[QuestionMaker], Question]] = MappingProxyType(
     {
-        "the newest": Asker.ask,
-        "`connection`": lambda asker: asker.ask(connection="americas"),
-        "`jobId`": Asker.of_a_job,
-        "`action`": lambda asker: asker.ask(action="cancel"),
-        "`status`": lambda asker: asker.ask(status=APPLIED),
-        "`outcome`": lambda asker: asker.ask(outcome=Outcome.REJECTED),
-        "`since` and `until`": Asker.of_a_week,
-        "`connection`, `action` and `status`": lambda asker: asker.ask(
+        "the newest": QuestionMaker.ask,
+        "`connection`": lambda maker: maker.ask(connection="americas"),
+        "`jobId`": QuestionMaker.of_a_job,
+        "`action`": lambda maker: maker.ask(action="cancel"),
+        "`status`": lambda maker: maker.ask(status=APPLIED),
+        "`outcome`": lambda maker: maker.ask(outcome=Outcome.REJECTED),
+        "`since` and `until`": QuestionMaker.of_a_week,
+        "`connection`, `action` and `status`": lambda maker: maker.ask(
             connection="americas", action="cancel", status=APPLIED
         ),
-        "the same, and nothing is found": lambda asker: asker.ask(
+        "the same, and nothing is found": lambda maker: maker.ask(
             connection="americas", action="pause", status=APPLIED
         ),
-        "a rare `outcome`": lambda asker: asker.ask(outcome=Outcome.UNKNOWN),
-        "a rare `connection`": lambda asker: asker.ask(connection="pilot"),
-        "far back, by a cursor": Asker.long_ago,
+        "a rare `outcome`": lambda maker: maker.ask(outcome=Outcome.UNKNOWN),
+        "a rare `connection`": lambda maker: maker.ask(connection="pilot"),
+        "far back, by a cursor": QuestionMaker.long_ago,
     }
 )
-"""Each by what is written on the page. Whoever asks sees job actions of their own only, so `caller` is in all."""
+"""The questions by their names on the page. A caller sees only its own job actions, so all filter by `caller`."""
 
 
-def asker(database: Database, year: Year) -> Asker:
-    """Who asks about a ledger, with jobs that are in it."""
-    made = Asker(year, (), Random(year.size))  # noqa: S311 - nothing is secret
+def question_maker(database: Database, year: Year) -> QuestionMaker:
+    """A maker of questions about a ledger, with jobs in it."""
+    made = QuestionMaker(year, (), Random(year.size))  # noqa: S311 - nothing is secret
     columns = job_actions.c
     with database.reading.connect() as connection:
         moments = (first_id_at(milliseconds(made.moment(0, 0.9))) for _ in range(_SAMPLES))
@@ -103,7 +103,7 @@ def asker(database: Database, year: Year) -> Asker:
 
 
 def plan(database: Database, question: Question) -> tuple[str, ...]:
-    """How the database finds a page: what it says of each statement, each line once."""
+    """The query plan of a page: the distinct lines of all its statements."""
     asked: list[tuple[str, Any]] = []
     with database.reading.connect() as connection:
         event.listen(connection, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))

@@ -1,4 +1,4 @@
-"""What was measured of ledgers of several sizes, and what is made of it: medians, and ratios within one round."""
+"""Results for ledgers of several sizes, their medians, and ratios within one round."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 @dataclass(frozen=True)
 class Filled:
-    """A ledger of `size` job actions: how long it took to make, its bytes, and those that each further one added."""
+    """A ledger of `size` job actions: the seconds to fill it, its bytes, and the bytes added by each further one."""
 
     size: int
     seconds: float
@@ -23,7 +23,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class Reading:
-    """Pages of one kind, in milliseconds, and how many job actions were on each, at the median."""
+    """Times of pages of one kind, in milliseconds, and the median number of job actions on a page."""
 
     size: int
     question: str
@@ -35,7 +35,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Writing:
-    """Job actions by 64 clients at once: how many in a second, and the milliseconds of CPU that each took."""
+    """Job actions by 64 concurrent clients: the number per second, and the CPU milliseconds of each."""
 
     size: int
     round: int
@@ -49,7 +49,7 @@ Figure: TypeAlias = Callable[[Any], float]
 
 @dataclass(frozen=True)
 class Growth:
-    """A run. `plans` says of each question how its pages are found, in the words of the database."""
+    """The results of a run. `plans` has the database's query plan for each question."""
 
     command: str
     rounds: int
@@ -62,25 +62,25 @@ class Growth:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many job actions the ledgers have, the smallest first."""
+        """The sizes of the ledgers, in job actions, the smallest first."""
         return tuple(each.size for each in self.filled)
 
     def pages_of(self, question: str) -> Sequence[Reading]:
-        """Every round of a question, of all sizes."""
+        """All rounds of a question, for all sizes."""
         return [each for each in self.readings if each.question == question]
 
     def median(self, made: Measured, size: int, figure: Figure) -> float:
-        """A figure of one size, in the median round."""
+        """The median of a figure over the rounds of one size."""
         return median(map(figure, rounds(made, size)))
 
     def ratio(self, made: Measured, size: int, figure: Figure) -> float:
-        """What a figure of one size is to that of the smallest, in the median round."""
+        """The median of the ratios of a figure to that of the smallest size in the same round."""
         pairs = zip(rounds(made, size), rounds(made, self.sizes[0]), strict=True)
         return median(figure(one) / figure(smallest) for one, smallest in pairs)
 
 
 def rounds(made: Measured, size: int) -> list[Any]:
-    """What was measured of one size, round by round."""
+    """The measurements of one size, in the order of rounds."""
     return sorted((each for each in made if each.size == size), key=lambda each: each.round)
 
 
@@ -88,7 +88,7 @@ _GROWTH = TypeAdapter(Growth)
 
 
 def read(file: Path) -> Growth | None:
-    """Read results from a file, None where there is none."""
+    """Read results from a file, None if it does not exist."""
     return _GROWTH.validate_json(file.read_bytes()) if file.exists() else None
 
 

@@ -1,1 +1,1 @@
-"""What becomes of requests when a vendor fails, hangs or is asked too much, and when the gateway stops: in figures."""
+"""Figures of resilience: requests while a vendor fails, hangs or is overloaded, and while the gateway stops."""

@@ -1,4 +1,4 @@
-"""How many calls a vendor that fails all the time gets, for each request of a client."""
+"""Amplification: the number of calls to a failing vendor for each request of a client."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.resilience.vendor import FAILING, RESETTING, UNAVAILABLE, Behaviour, 
 from gateway.resilience.policy import Policy
 
 RATE = 50
-"""Requests per second on each connection: in all, fewer than the failures after which any breaker opens."""
+"""Requests per second on each connection: in total, fewer than the failures that open the disabled breaker."""
 SECONDS = 15.0
 FAILURES: Mapping[str, Behaviour] = {"500": FAILING, "503": UNAVAILABLE, "reset": RESETTING}
 
 
 async def measure(place: Place) -> tuple[Amplification, ...]:
-    """Two gateways at the same time, one with the breaker out of the way, with a connection for each failure."""
+    """Measure two gateways at the same time, one with its breaker disabled, with a connection for each failure."""
     made = await asyncio.gather(
         serve(place, "amplified", Setting(), with_breaker=True),
         serve(place, "amplified-no-breaker", NO_BREAKER, with_breaker=False),
@@ -29,7 +29,7 @@ async def measure(place: Place) -> tuple[Amplification, ...]:
 
 
 async def serve(place: Place, name: str, setting: Setting, *, with_breaker: bool) -> list[Amplification]:
-    """One gateway, and a vendor for each failure."""
+    """Measure one gateway, with a vendor for each failure."""
     vendors = {f"v{failure}": Vendor(behaviour) for failure, behaviour in FAILURES.items()}
     async with AsyncExitStack() as stack:
         for vendor in vendors.values():

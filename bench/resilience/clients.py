@@ -1,6 +1,7 @@
-"""Clients of a gateway, on connections that are kept: they know of every request what became of it, and when.
+"""Clients of a gateway on persistent connections, which record the result and the times of every request.
 
-A steady stream asks by the clock, whatever becomes of what was asked before; clients of a crowd wait for each answer.
+A steady load sends requests at fixed times, whether or not earlier ones are answered. Closed-loop clients wait for each
+answer.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from bench.upstream import complete
 from bench.work import JOB, KEY, WORK
 
 IDLE_SECONDS = 2.0
-"""A connection that was unused for longer is not used again: the gateway may just be closing it."""
+"""Longest idle time of a connection that is used again, in seconds. The gateway could be closing older ones."""
 _CODE = re.compile(rb'"code":"([a-z-]+)"')
 
 Over = Callable[[], bool]
-"""Whether it is time to end."""
+"""Returns True when it is time to stop."""
 
 
 class Lost(Exception):
@@ -34,7 +35,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What was answered. `code`: of a problem. `says_when`: it has a Retry-After. `ends`: so does the connection."""
+    """An answer. `code`: of a problem. `says_when`: it has Retry-After. `ends`: the connection closes after it."""
 
     status: int
     code: str
@@ -43,7 +44,7 @@ class Reply:
 
     @classmethod
     def of(cls, content: bytes) -> Reply:
-        """Read an answer."""
+        """Parse an answer."""
         head, _, body = content.partition(b"\r\n\r\n")
         fields, status = head.lower(), int(head[9:12])
         found = _CODE.search(body) if status >= HTTPStatus.BAD_REQUEST else None
@@ -53,7 +54,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request, and when it was sent and answered. `late`: how much later it was sent than planned."""
+    """The result of a request, and the times of sending and answer. `late`: seconds after the planned sending."""
 
     begun: float
     ended: float
@@ -64,25 +65,25 @@ class Answer:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """The duration in seconds."""
         return self.ended - self.begun
 
     @property
     def is_good(self) -> bool:
-        """Whether it was done."""
+        """True if the request succeeded."""
         return self.status == HTTPStatus.OK
 
     @property
     def what(self) -> str:
-        """It in a few words; `lost` where nothing was answered."""
+        """A short description; `lost` if there was no answer."""
         return f"{self.status} {self.code}".strip() if self.status else "lost"
 
 
 class Line(asyncio.Protocol):
-    """One connection, on which one request at a time is sent."""
+    """One connection, with one request at a time."""
 
     def __init__(self) -> None:
-        """Not yet made."""
+        """Start unconnected."""
         self.used_at = 0.0
         self.is_open = False
         self._received = b""
@@ -91,31 +92,31 @@ class Line(asyncio.Protocol):
 
     @classmethod
     async def made(cls, port: int) -> Line:
-        """A new connection. Raises OSError."""
+        """Open a connection. Raises OSError if that fails."""
         _, line = await asyncio.get_running_loop().create_connection(cls, HOST, port)
         return line
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Note that the connection is open."""
         self._transport = cast("asyncio.Transport", transport)
         self.is_open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Fail the pending request."""
         self.is_open = False
         self._transport = None
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(Lost(repr(exc)))
 
     def data_received(self, data: bytes) -> None:
-        """Give the answer to whoever waits, once it is complete."""
+        """Resolve the pending request once its answer is complete."""
         self._received += data
         if self._reply is not None and not self._reply.done() and complete(self._received) is not None:
             self._reply.set_result(Reply.of(self._received))
             self._received = b""
 
     async def ask(self, request: bytes) -> Reply:
-        """Send a request, and wait for the answer. Raises Lost, and OSError where nothing was sent."""
+        """Send a request, and wait for the answer. Raises Lost if there is none, OSError if nothing was sent."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the connection has ended")
         self._reply = asyncio.get_running_loop().create_future()
@@ -127,22 +128,22 @@ class Line(asyncio.Protocol):
         return reply
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
 
 
 class Clients:
-    """Clients of the gateway at a port, who share connections, of which there are as many as are needed."""
+    """Clients of the gateway at a port. They share as many connections as they need."""
 
     def __init__(self, port: int) -> None:
-        """Nobody is connected yet."""
+        """Start without connections."""
         self._port = port
         self._idle: list[Line] = []
 
     async def ask(self, request: bytes, planned: float | None = None) -> Answer:
-        """Send a request, which was planned for a moment, and see what becomes of it."""
+        """Send a request, planned for a time, and return its result."""
         begun = time.monotonic()
         late = 0.0 if planned is None else begun - planned
         try:
@@ -155,7 +156,7 @@ class Clients:
         return Answer(begun, line.used_at, reply.status, reply.code, reply.says_when, late)
 
     async def ask_for_content(self, request: bytes) -> tuple[Answer, bytes]:
-        """Send a request on a connection of its own; gives what was answered, too."""
+        """Send a request on its own connection; returns the result and the body of the answer."""
         begun = time.monotonic()
         reader, writer = await asyncio.open_connection(HOST, self._port)
         writer.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
@@ -166,7 +167,7 @@ class Clients:
         return answer, received.partition(b"\r\n\r\n")[2]
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all idle connections."""
         for line in self._idle:
             line.close()
         self._idle.clear()
@@ -182,7 +183,7 @@ class Clients:
 
 @asynccontextmanager
 async def clients(port: int) -> AsyncIterator[Clients]:
-    """Clients, until the block ends."""
+    """Clients whose connections are closed at the end of the block."""
     made = Clients(port)
     try:
         yield made
@@ -191,7 +192,7 @@ async def clients(port: int) -> AsyncIterator[Clients]:
 
 
 def after(seconds: float) -> Over:
-    """It is over after so many seconds."""
+    """A condition that is met after so many seconds."""
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
 
@@ -199,7 +200,7 @@ def after(seconds: float) -> Over:
 async def steadily(
     those: Clients, requests: Iterable[bytes], rate: float, over: Over, answers: list[Answer] | None = None
 ) -> list[Answer]:
-    """Ask so often in a second, until it is over. Gives all answers, and adds each to a list as soon as it is there."""
+    """Send `rate` requests per second until it is over. Returns all answers; each is added to `answers` on arrival."""
     kept = [] if answers is None else answers
 
     async def ask(request: bytes, planned: float) -> None:
@@ -220,7 +221,7 @@ async def steadily(
 
 
 async def in_turn(those: Clients, requests: Sequence[bytes], crowd: int, over: Over) -> list[Answer]:
-    """So many clients, each of which asks again when it is answered, until it is over. Gives all answers."""
+    """Let `crowd` clients send requests, each after its previous answer, until it is over. Returns all answers."""
     answers: list[Answer] = []
 
     async def ask_again(number: int) -> None:
@@ -233,10 +234,10 @@ async def in_turn(those: Clients, requests: Sequence[bytes], crowd: int, over: O
 
 @dataclass
 class Tally:
-    """What became of the requests of clients of a server that stops.
+    """Counts of the results while a server stops.
 
-    `goodbyes`: answers that say that the connection ends. `refused`: clients that were not let in any more. `unasked`:
-    connections that ended before anything was sent on them.
+    `goodbyes`: answers that announce the end of the connection. `refused`: clients whose connections were refused.
+    `unasked`: connections that ended before a request was sent on them.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
@@ -247,7 +248,7 @@ class Tally:
 
 
 async def until_refused(port: int, request: bytes, pause: float, tally: Tally) -> None:
-    """Ask again and again, on a new connection where the last one has ended, until no connection is made any more."""
+    """Send requests, on a new connection whenever the last one has ended, until connections are refused."""
     while True:
         try:
             line = await Line.made(port)
@@ -269,7 +270,7 @@ async def until_refused(port: int, request: bytes, pause: float, tally: Tally) -
 
 
 def read(connection: str) -> bytes:
-    """A request for the job, as bytes."""
+    """A request that reads the job, as bytes."""
     return written("GET", f"/v1/connections/{connection}/jobs/{JOB}")
 
 

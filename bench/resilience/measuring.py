@@ -1,4 +1,4 @@
-"""All of it, one after the other."""
+"""All measurements of resilience, one after the other."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bench.resilience.serving import Place
 
 STEPS = 6
 Tell = Callable[[str, int], None]
-"""Is told what is measured, and how much was measured before."""
+"""Called with the name of the next measurement, and the number of finished ones."""
 
 
 def measure(cores: Cores, command: str, machine: dict[str, str], tell: Tell) -> Results:
-    """Measure everything. Raises BenchError."""
+    """Measure everything. Raises BenchError if a gateway does not start or answer as expected."""
     with TemporaryDirectory(prefix="jobgate-bench-") as folder:
         return asyncio.run(_measure(Place(Path(folder), cores), command, machine, tell))
 

@@ -1,4 +1,4 @@
-"""Ten times as much as a vendor can do: what is done of it, and what becomes of the rest."""
+"""Overload: results at ten times the load that a vendor can handle."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ WORK = {"actions": act("busy"), "reads": read("busy")}
 
 
 async def measure(place: Place) -> tuple[Overload, ...]:
-    """Round after round: clients that just fill the vendor, then ten times as much."""
+    """Measure all rounds: clients that just saturate the vendor, then ten times that load."""
     vendor = Vendor(VENDOR, at_once=AT_ONCE)
     setting = Setting({"at_once": AT_ONCE, "waiting": AT_ONCE})
     async with vendor.serving(), place.serving("overloaded", {"busy": vendor}, setting) as (served, those):
         for request in WORK.values():
-            await in_turn(those, [request], CLIENTS, after(1.0))  # to warm up
+            await in_turn(those, [request], CLIENTS, after(1.0))  # warm-up
         return tuple([await one(served, those, vendor, what, number) for number in range(ROUNDS) for what in WORK])
 
 
 async def one(served: Served, those: Clients, vendor: Vendor, what: str, number: int) -> Overload:
-    """One round."""
+    """Measure one round."""
     request = WORK[what]
     filled = await in_turn(those, [request], CLIENTS, after(PEAK_SECONDS))
     peak = sum(each.is_good for each in filled) / PEAK_SECONDS
@@ -64,13 +64,13 @@ async def one(served: Served, those: Clients, vendor: Vendor, what: str, number:
 
 
 def is_refusal(answer: Answer) -> bool:
-    """Whether a request was turned away as it should be."""
+    """True if a request was refused with `connection-busy` and Retry-After."""
     return answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.code == "connection-busy" and answer.says_when
 
 
 @asynccontextmanager
 async def watched(served: Served) -> AsyncIterator[list[float]]:
-    """Look at a server's memory again and again until the block ends."""
+    """Record a server's memory regularly within the block."""
     seen = [served.memory()]
 
     async def watch() -> None:

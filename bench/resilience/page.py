@@ -1,4 +1,4 @@
-"""The page: docs/resilience-figures.md, made from the results alone."""
+"""The page docs/resilience-figures.md, generated from the results alone."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ PLOT = "recovery.svg"
 
 NOTICE = "<!-- Made by `python -m bench resilience` from resilience/results.json; edit what it is made from. -->"
 ABOUT = """\
-A gateway as it is served (`jobgate serve`, one worker, its ledger in SQLite), with vendors and clients of the
-benchmark's own beside it on the machine's other core. What [resilience.md](resilience.md) promises, in figures."""
+Figures for the promises of [resilience.md](resilience.md). The gateway is `jobgate serve` with one worker and its
+ledger in SQLite. The benchmark's own vendors and clients run on the machine's other core."""
 AMPLIFICATION = """\
-**Amplification.** Reads, 50 a second for 15 seconds on each of three connections, whose vendors answer 500 or 503 or
-break off; once as the gateway is, and once with a circuit breaker that never opens, so that only the retry budget
-limits. A connection begins with ten retries saved up, which the figure leaves out."""
+**Amplification.** 50 reads per second for 15 seconds on each of three connections, whose vendors answer 500, answer
+503, or reset the connection; once with the default settings, and once with a circuit breaker that never opens, so that
+only the retry budget limits the calls. A connection starts with ten saved retries, which the figure leaves out."""
 ISOLATION = """\
-**Isolation.** A connection with a vendor that answers after 20 ms is asked 200 times a second, half of it actions: by
-itself, and then beside one that is asked 100 times a second and whose vendor takes requests and never answers. In the
-rounds without a breaker 200 requests hang at once all the time. The ratio is that of the median round."""
+**Isolation.** A connection gets 200 requests per second, half of them actions; its vendor answers after 20 ms. It is
+measured alone, and then beside a connection with 100 requests per second whose vendor never answers. In the rounds
+without a breaker, 200 requests hang at any time. The ratio is that of the median round."""
 RECOVERY = """\
-**Recovery.** A vendor is asked 20 times a second, fails until it is left alone, and is well again. Until the first
-answer comes through, no call reaches it but the one that tries."""
+**Recovery.** A vendor gets 20 requests per second, fails until the breaker opens, and then recovers. Until the first
+successful answer, only the breaker's probe reaches the vendor."""
 OVERLOAD = """\
-**Overload.** A vendor does 20 requests at once, in 100 ms each, and the connection may send as many and let 20 wait. 24
-clients that ask again when they are answered show its peak; then ten times as many requests come by the clock. What
-cannot be done is refused: 503 `connection-busy` with Retry-After. An action that is refused has its row in the ledger
-all the same."""
+**Overload.** A vendor handles 20 requests at the same time, in 100 ms each. The connection sends up to 20 and lets 20
+wait. 24 clients, each of which sends its next request after an answer, show the peak; then ten times as many requests
+are sent at fixed times. Requests beyond the limits are refused: 503 `connection-busy` with Retry-After. A refused
+action has its row in the ledger too."""
 STOPPING = """\
-**Stopping.** 40 clients ask again and again on connections that they keep, and connect anew where one ends, until
-nobody lets them in. A second later the gateway is told to stop (SIGTERM). An answer is lost where the bytes of a
-request were sent and the connection ended without one."""
+**Stopping.** 40 clients send requests on persistent connections, and reconnect when one ends, until connections are
+refused. After one second the gateway gets SIGTERM. An answer is lost if a request was sent and the connection ended
+without an answer."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A figure beside its target: what was reached, and the most that it may be. `unit` follows each number."""
+class JudgedFigure:
+    """A figure and its upper limit. `unit` is written after each number."""
 
     name: str
     reached: float
@@ -54,61 +54,61 @@ class Verdict:
 
     @property
     def is_met(self) -> bool:
-        """Whether it is no more than it may be."""
+        """True if the figure is within its limit."""
         return self.reached <= self.most
 
     @property
     def cells(self) -> tuple[str, str, str, str]:
-        """Its row in the table."""
+        """The row of the figure in the table."""
         reached = f"{self.reached:.{self.digits}f}{self.unit}"
         return self.name, f"at most {self.most:g}{self.unit}", reached, "met" if self.is_met else "**missed**"
 
 
-def verdicts(results: Results) -> Iterator[Verdict]:
-    """Every figure that was measured."""
+def judged_figures(results: Results) -> Iterator[JudgedFigure]:
+    """All measured figures with their limits."""
     yield from map(_of_amplification, results.amplification)
     for isolated in results.isolation:
         yield from _of_isolation(isolated)
     for recovered in results.recovery:
-        yield Verdict("recovery", recovered.seconds, 35, " s", 1)
-        yield Verdict("calls that try", recovered.probes, 1)
+        yield JudgedFigure("recovery", recovered.seconds, 35, " s", 1)
+        yield JudgedFigure("probes of the breaker", recovered.probes, 1)
     for what in dict.fromkeys(each.what for each in results.overload):
         yield from _of_overload(what, [each for each in results.overload if each.what == what])
     if results.stopping:
-        yield Verdict("answers lost at SIGTERM", sum(each.lost for each in results.stopping), 0)
-        yield Verdict("until it has ended", max(each.seconds for each in results.stopping), 15, " s", 1)
+        yield JudgedFigure("answers lost at SIGTERM", sum(each.lost for each in results.stopping), 0)
+        yield JudgedFigure("time until the end", max(each.seconds for each in results.stopping), 15, " s", 1)
 
 
-def _of_amplification(each: Amplification) -> Verdict:
+def _of_amplification(each: Amplification) -> JudgedFigure:
     breaker = "" if each.with_breaker else ", without breaker"
-    name = f"calls for each request, less 1/s and the {each.saved:g} saved, vendor: {each.failure}{breaker}"
-    return Verdict(name, each.ratio_without_saved, 1.2, " times", 2)
+    name = f"calls per request, without 1/s and the {each.saved:g} saved, vendor: {each.failure}{breaker}"
+    return JudgedFigure(name, each.ratio_without_saved, 1.2, " times", 2)
 
 
-def _of_isolation(each: Isolation) -> Iterator[Verdict]:
+def _of_isolation(each: Isolation) -> Iterator[JudgedFigure]:
     which = "with breaker" if each.with_breaker else "without breaker"
     slowest = max(max(one.health.slowest, one.ready.slowest) for one in each.rounds)
-    yield Verdict(f"a neighbour's errors, {which}", sum(one.errors_beside for one in each.rounds), 0)
-    yield Verdict(f"a neighbour's slowest hundredth, {which}", each.ratio, 1.5, " times", 2)
-    yield Verdict(f"health meanwhile, {which}", slowest, 100, " ms")
+    yield JudgedFigure(f"errors of the other connection, {which}", sum(one.errors_beside for one in each.rounds), 0)
+    yield JudgedFigure(f"99th percentile of the other connection, {which}", each.ratio, 1.5, " times", 2)
+    yield JudgedFigure(f"slowest answer to health, {which}", slowest, 100, " ms")
 
 
-def _of_overload(what: str, rounds: list[Overload]) -> Iterator[Verdict]:
-    yield Verdict(f"part of the peak that is not done, {what}", 1 - median(each.share for each in rounds), 0.2, "", 2)
-    yield Verdict(f"slowest hundredth of the refusals, {what}", median(each.refusals.p99 for each in rounds), 50, " ms")
-    yield Verdict(f"answers that are neither, {what}", sum(sum(each.others.values()) for each in rounds), 0)
-    yield Verdict(f"memory grows, {what}", max(each.growth for each in rounds), 50, " MB")
+def _of_overload(what: str, rounds: list[Overload]) -> Iterator[JudgedFigure]:
+    yield JudgedFigure(f"share of the peak that is lost, {what}", 1 - median(each.share for each in rounds), 0.2, "", 2)
+    yield JudgedFigure(f"99th percentile of refusals, {what}", median(each.refusals.p99 for each in rounds), 50, " ms")
+    yield JudgedFigure(f"other answers, {what}", sum(sum(each.others.values()) for each in rounds), 0)
+    yield JudgedFigure(f"growth of memory, {what}", max(each.growth for each in rounds), 50, " MB")
 
 
 def page(results: Results) -> str:
-    """All of it."""
+    """The whole page."""
     return "\n\n".join([NOTICE, "# Figures of resilience", *_parts(results)]) + "\n"
 
 
 def _parts(results: Results) -> Iterator[str]:
     yield ABOUT
     yield f"Made with `{results.command}`, in {results.seconds:.0f} seconds."
-    yield table(("", "target", "reached", ""), (each.cells for each in verdicts(results))).strip()
+    yield table(("", "target", "reached", ""), (each.cells for each in judged_figures(results))).strip()
     yield AMPLIFICATION
     yield ISOLATION
     yield _isolation(results)
@@ -122,7 +122,7 @@ def _parts(results: Results) -> Iterator[str]:
 
 
 def _isolation(results: Results) -> str:
-    head = ("breaker", "median alone", "beside", "99 % alone", "beside", "hung at once")
+    head = ("breaker", "median alone", "beside", "99 % alone", "beside", "hanging")
     rounds = [(each.with_breaker, one) for each in results.isolation for one in each.rounds]
     rows = [
         (
@@ -136,7 +136,7 @@ def _isolation(results: Results) -> str:
 
 
 def _overload(results: Results) -> str:
-    head = ("", "peak", "asked", "done", "refused", "median", "99 %", "gateway's core")
+    head = ("", "peak", "load", "done", "refused", "median", "99 %", "gateway's core")
     rows = [
         (
             *(each.what, f"{each.peak:.0f}/s", f"{each.rate:.0f}/s", f"{each.goodput:.0f}/s", f"{each.refused:,}"),
@@ -150,23 +150,23 @@ def _overload(results: Results) -> str:
 def _stopping(results: Results) -> str:
     answered = sum(sum(each.answers.values()) for each in results.stopping)
     last = sum(each.goodbyes for each in results.stopping)
-    return f"{len(results.stopping)} rounds: {answered:,} answers, {last:,} of them the last of their connection."
+    return f"{len(results.stopping)} rounds: {answered:,} answers, {last:,} of them the last on their connections."
 
 
 def publish(folder: Path, results: Results) -> None:
-    """Keep the results below a folder, and write the page."""
+    """Store the results below a folder, and write the page."""
     write(folder / FOLDER / RESULTS, results)
     regenerate(folder)
 
 
 def regenerate(folder: Path) -> list[Path]:
-    """Write page and plot anew from the results; gives what was written."""
+    """Regenerate page and plot from the stored results; returns the written files."""
     results = read(folder / FOLDER / RESULTS)
     (folder / PAGE).write_text(page(results), encoding="utf-8")
     (folder / FOLDER / PLOT).write_bytes(recovery_svg(results.recovery[0]))
     return [folder / PAGE, folder / FOLDER / PLOT]
 
 
-def missed(results: Results) -> Iterable[Verdict]:
-    """The figures that miss their targets."""
-    return (each for each in verdicts(results) if not each.is_met)
+def missed(results: Results) -> Iterable[JudgedFigure]:
+    """The figures beyond their limits."""
+    return (each for each in judged_figures(results) if not each.is_met)

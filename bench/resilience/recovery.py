@@ -1,4 +1,4 @@
-"""How soon a vendor that is well again is used again, and by how many requests that is found out."""
+"""Recovery: the time until a recovered vendor is used again, and the number of probes until then."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bench.resilience.serving import Place, Setting
 from bench.resilience.vendor import FAILING, Behaviour, Vendor
 
 RATE = 20
-"""Requests per second, all the time."""
+"""Requests per second during the whole measurement."""
 WELL_SECONDS, SICK_SECONDS, MOST_SECONDS = 2.0, 3.0, 45.0
 WELL = Behaviour(seconds=0.01)
 
 
 async def measure(place: Place) -> tuple[Recovery, ...]:
-    """A vendor that is well, fails until it is left alone, and is well again soon after."""
+    """Measure a vendor that works, fails until the breaker opens, and recovers soon after."""
     vendor = Vendor(WELL)
     async with vendor.serving(), place.serving("recovering", {"ill": vendor}, Setting()) as (_, those):
         answers: list[Answer] = []

@@ -1,4 +1,4 @@
-"""What was measured, as it is kept beside the page."""
+"""Results, as stored beside the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.resilience.clients import Answer
 
 @dataclass(frozen=True)
 class Spread:
-    """How long something took: how often it was measured, and milliseconds."""
+    """A distribution of durations, in milliseconds, and the number of measurements."""
 
     count: int
     p50: float
@@ -24,7 +24,7 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Spread:
-        """Of these times."""
+        """The distribution of these durations."""
         times = sorted(each * 1_000 for each in seconds)
         if not times:
             return cls(0, 0.0, 0.0, 0.0)
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Amplification:
-    """Reads while every call fails in one way; `calls` reached the vendor, `saved` retries were there at the start."""
+    """Reads while every call fails in one way. `calls` reached the vendor; `saved` is the initial retry budget."""
 
     failure: str
     with_breaker: bool
@@ -48,21 +48,21 @@ class Amplification:
 
     @property
     def ratio(self) -> float:
-        """Calls to requests, without the one a second that is allowed beside."""
+        """The ratio of calls to requests, without the one extra call per second that is allowed."""
         return max(self.calls - self.seconds, 0.0) / self.requests
 
     @property
     def ratio_without_saved(self) -> float:
-        """The same, without what was saved up before."""
+        """The same ratio, without the initially saved retries too."""
         return max(self.calls - self.seconds - self.saved, 0.0) / self.requests
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """A round: a connection by itself, and beside one whose vendor hangs.
+    """A round: a connection alone, and beside one whose vendor hangs.
 
-    `errors` are all its answers but 200. `hanging`: how many requests hung at once, at most. Of the hanging connection:
-    what was answered, and how long its health took, and that of the gateway.
+    `errors_…` are all answers of the connection other than 200. `hanging` is the largest number of requests that hung
+    at the same time. `answers` and `health` are of the hanging connection, `ready` is of the gateway.
     """
 
     alone: Spread
@@ -76,29 +76,29 @@ class Neighbours:
 
     @property
     def ratio(self) -> float:
-        """What the slowest hundredth became."""
+        """The ratio of the 99th percentiles, beside to alone."""
         return self.beside.p99 / self.alone.p99
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """Rounds of neighbours."""
+    """All rounds, with the breaker or without."""
 
     with_breaker: bool
     rounds: tuple[Neighbours, ...]
 
     @property
     def ratio(self) -> float:
-        """That of the median round."""
+        """The ratio of the median round."""
         return median(each.ratio for each in self.rounds)
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """An outage, in seconds after the first request: when the vendor failed, was left alone, and was well again.
+    """An outage: the seconds after the first request at which the vendor failed, the breaker opened, and it recovered.
 
-    `through`: when the first answer came again. `probes`: calls from when it was left alone, or if that is later was
-    well again, until the first of them was answered.
+    `through`: the time of the first successful answer after that. `probes`: calls between recovery and that answer.
+    `failed_probes`: calls between the opening of the breaker and recovery.
     """
 
     outage: str
@@ -113,17 +113,17 @@ class Recovery:
 
     @property
     def seconds(self) -> float:
-        """How long the vendor was well and nobody noticed."""
+        """The seconds from the vendor's recovery to the first successful answer."""
         return self.through - self.healed
 
 
 @dataclass(frozen=True)
 class Overload:
-    """A round: clients that just fill the vendor, then ten times as much as it can do.
+    """A round: clients that just saturate the vendor, then ten times that load.
 
-    `peak` and `goodput` are good answers per second. `others` is what was answered but good ones and refusals, which
-    are 503 `connection-busy` with `Retry-After`. `late`: by how much requests were sent late. `gateway` and `load`: how
-    many cores each kept busy. Memory is in MB; `memory_most` while it lasted.
+    `peak` and `goodput` are successful answers per second. `others` are answers other than successes and refusals (503
+    `connection-busy` with `Retry-After`). `late`: the delays of sending. `gateway` and `load`: the numbers of cores
+    that each kept busy. Memory is in MB; `memory_most` is the peak during the overload.
     """
 
     what: str
@@ -145,18 +145,18 @@ class Overload:
 
     @property
     def share(self) -> float:
-        """Goodput to the peak of the same round."""
+        """The ratio of goodput to the peak of the same round."""
         return self.goodput / self.peak
 
     @property
     def growth(self) -> float:
-        """How much more memory it had, in MB."""
+        """The growth of memory during the overload, in MB."""
         return self.memory_most - self.memory_before
 
 
 @dataclass(frozen=True)
 class Stop:
-    """A gateway that is told to stop while it is asked. `seconds`: until its process had ended. `said`: by then."""
+    """A gateway that stops under load. `seconds`: until its process ended. `said`: the end of its log."""
 
     vendor: str
     round: int
@@ -173,7 +173,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Results:
-    """A run. What was not measured is empty."""
+    """The results of a run. Parts that were not measured are empty."""
 
     command: str
     seconds: float
@@ -186,12 +186,12 @@ class Results:
 
 
 def told(answers: Iterable[Answer]) -> dict[str, int]:
-    """How often there was each answer, the most frequent first."""
+    """The number of each kind of answer, the most frequent first."""
     return dict(Counter(each.what for each in answers).most_common())
 
 
 def each_second(moments: Sequence[float], begin: float, seconds: float) -> tuple[int, ...]:
-    """How many of these moments are in each second from the first one."""
+    """The number of `moments` in each second from `begin`."""
     counted = Counter(int(at - begin) for at in moments)
     return tuple(counted[second] for second in range(int(seconds) + 1))
 

@@ -1,4 +1,4 @@
-"""`jobgate serve` as it is served, with a ledger in SQLite, and with connections to vendors of ours."""
+"""`jobgate serve` with a ledger in SQLite and connections to the benchmark's own vendors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Setting:
     vendor_seconds: float | None = None
 
     def written(self, vendors: Mapping[str, Vendor]) -> str:
-        """A file of settings, with a connection to each of the vendors."""
+        """The settings file, with a connection to each vendor."""
         lines = [f'api_key = "{KEY}"', 'rate_limit = "none"']
         lines += [] if self.vendor_seconds is None else [f"vendor_seconds = {self.vendor_seconds}"]
         lines += ["[policy]", *(f"{name} = {value}" for name, value in self.policy.items())]
@@ -46,28 +46,28 @@ class Setting:
 
 
 NO_BREAKER = Setting({"breaker_failures": 1_000})
-"""The circuit breaker is out of the way."""
+"""Settings with a circuit breaker that does not open."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A gateway that serves."""
+    """A running gateway."""
 
     program: Program
     port: int
 
     def memory(self) -> float:
-        """What its one process has resident at this moment, in MB."""
+        """The present resident memory of its only process, in MB."""
         return _resident(Path(f"/proc/{self.program.process.pid}")) / 1e6
 
     def busy_seconds(self) -> float:
-        """How long it has kept a core busy so far."""
+        """CPU seconds used so far."""
         return self.program.busy_seconds()
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where it is measured: a folder for ledgers and logs, and the cores."""
+    """The folder for ledgers and logs, and the cores."""
 
     folder: Path
     cores: Cores
@@ -76,7 +76,7 @@ class Place:
     async def serving(
         self, name: str, vendors: Mapping[str, Vendor], setting: Setting
     ) -> AsyncIterator[tuple[Served, Clients]]:
-        """Serve a gateway with clients, until the block ends. Raises BenchError where it does not start."""
+        """Run a gateway with clients within the block. Raises BenchError if it does not start."""
         port = free_port()
         file = self.folder / f"{name}.toml"
         file.touch(0o600)
@@ -84,7 +84,7 @@ class Place:
         command = [str(Path(sys.executable).with_name("jobgate")), "serve", "--no-access-log", "--config", str(file)]
         command += ["--host", HOST, "--port", str(port)]
         state = {"JOBGATE_STATE_FOLDER": str(self.folder / f"{name}-state")}
-        # The vendors and the clients are in this event loop: nothing may hold it up.
+        # The vendors and the clients are in this event loop, so it must not be blocked.
         running = program(command, self.folder / f"{name}.log", state, self.cores.contender)
         started = await asyncio.to_thread(running.__enter__)
         try:
@@ -95,7 +95,7 @@ class Place:
             await asyncio.to_thread(running.__exit__, None, None, None)
 
     async def _wait(self, started: Program, those: Clients) -> None:
-        """Wait until it is ready."""
+        """Wait until the gateway is ready. Raises BenchError if it does not start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS):
                 while not (await those.ask(written("GET", "/readyz"))).is_good and started.process.poll() is None:

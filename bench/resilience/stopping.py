@@ -1,4 +1,4 @@
-"""A gateway that is told to stop while it is asked: what becomes of the requests, and how soon it has ended."""
+"""Stopping under load: the results of requests, and the time until the gateway has ended."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ VENDOR = Behaviour(seconds=0.05)
 
 
 async def measure(place: Place) -> tuple[Stop, ...]:
-    """Round after round, each with a gateway of its own."""
+    """Measure all rounds, each with its own gateway."""
     return tuple([await one(place, number) for number in range(ROUNDS)])
 
 
 async def one(place: Place, number: int) -> Stop:
-    """One round."""
+    """Measure one round."""
     vendor, tally = Vendor(VENDOR), Tally()
     async with vendor.serving(), place.serving(f"stopping-{number}", {"well": vendor}, Setting()) as (served, _):
         coming = [asyncio.create_task(until_refused(served.port, act("well"), PAUSE, tally)) for _ in range(CLIENTS)]

@@ -1,6 +1,6 @@
-"""A vendor that can be told to hang, to fail and to be well again, and that remembers when it was called.
+"""A vendor that can be switched between working, hanging and failing, and that records the times of its calls.
 
-It serves in the event loop of whoever measures, so its times and theirs are of one clock.
+It serves in the event loop of the measuring code, so that both use the same clock.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _REPLY = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %
 _READ = json.dumps({"id": JOB, "etag": "1", "status": "queued", "enqueuedAt": "2026-01-01T00:00:00Z"}).encode()
 _DONE = b"{}"
 _ERROR = b'{"error": {"code": "Failed", "message": "The vendor fails."}}'
-_AT_ONCE_AND_FOR_NOTHING = struct.pack("ii", 1, 0)
-"""SO_LINGER, so that a connection is reset when it is closed."""
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Value of SO_LINGER with which closing a connection resets it."""
 
 
 class Ending(StrEnum):
-    """What becomes of a request."""
+    """How a request ends."""
 
     REPLY = "reply"
     SILENCE = "silence"
@@ -41,14 +41,14 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a vendor treats requests: after `seconds` it ends them so; a reply has this status."""
+    """A vendor's behaviour: each request ends in the way `ending` after `seconds`; a reply has `status`."""
 
     seconds: float = 0.0
     status: HTTPStatus = HTTPStatus.OK
     ending: Ending = Ending.REPLY
 
     def reply(self, request: bytes) -> bytes:
-        """What is answered."""
+        """The answer to a request."""
         content = _ERROR if self.status != HTTPStatus.OK else _READ if request.startswith(b"GET ") else _DONE
         return _REPLY % (self.status, self.status.phrase.encode(), len(content), content)
 
@@ -60,14 +60,14 @@ RESETTING = Behaviour(ending=Ending.RESET)
 
 
 class Vendor:
-    """A vendor. `behaviour` may be changed at any time, and holds for requests that come from then on."""
+    """A vendor. A change of `behaviour` applies to later requests."""
 
     def __init__(self, behaviour: Behaviour, at_once: int | None = None) -> None:
-        """Work on so many requests at once, and let others wait; None: on all."""
+        """Handle at most `at_once` requests at the same time, and queue the others; None: no limit."""
         self.behaviour = behaviour
         self.port = 0
         self.calls: list[float] = []
-        """When each request came, by the monotonic clock."""
+        """The times of all requests, on the monotonic clock."""
         self.most_at_once = 0
         self._at_once = at_once
         self._under_way = 0
@@ -75,12 +75,12 @@ class Vendor:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the vendor."""
         return f"http://{HOST}:{self.port}"
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Vendor]:
-        """Serve on a free port of loopback until the block ends."""
+        """Serve on a free port of loopback within the block."""
         lines: set[VendorLine] = set()
         server = await asyncio.get_running_loop().create_server(
             lambda: VendorLine(self, lines), HOST, 0, backlog=BACKLOG
@@ -95,11 +95,11 @@ class Vendor:
             await server.wait_closed()
 
     def between(self, begin: float, end: float) -> int:
-        """How many calls came after one moment, and until another."""
+        """The number of calls after `begin` and not after `end`."""
         return sum(begin < at <= end for at in self.calls)
 
     def take(self, line: VendorLine, request: bytes) -> None:
-        """Take a request."""
+        """Handle or queue a request."""
         self.calls.append(time.monotonic())
         if self._at_once is not None and self._under_way >= self._at_once:
             self._waiting.append((line, request))
@@ -132,43 +132,41 @@ class VendorLine(asyncio.Protocol):
     """One connection to a vendor."""
 
     def __init__(self, vendor: Vendor, lines: set[VendorLine]) -> None:
-        """Be one of its lines."""
+        """Belong to this vendor, and to the set of its open lines."""
         self._vendor = vendor
         self._lines = lines
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
+        """Keep the transport for answers."""
         self._transport = cast("asyncio.Transport", transport)
         self._lines.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
-        """Answer no more."""
+        """Stop answering."""
         self._transport = None
         self._lines.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take every request that is complete."""
+        """Pass every complete request to the vendor."""
         self._received += data
         while (length := complete(self._received)) is not None:
             request, self._received = self._received[:length], self._received[length:]
             self._vendor.take(self, request)
 
     def write(self, reply: bytes) -> None:
-        """Answer, if somebody is still there."""
+        """Answer, if the connection is still open."""
         if self._transport is not None:
             self._transport.write(reply)
 
     def reset(self) -> None:
-        """Break off the connection, so that the other side hears of it as a reset."""
+        """Reset the connection."""
         if self._transport is not None:
-            self._transport.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE_AND_FOR_NOTHING
-            )
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self._transport.abort()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.abort()

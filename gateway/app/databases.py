@@ -15,7 +15,7 @@ from gateway.settings.folders import state_folder
 from gateway.settings.settings import ConfigurationError, Settings
 
 if TYPE_CHECKING:
-    from gateway.ledger.checkpointing import Checkpoints, Place
+    from gateway.ledger.checkpointing import CheckpointLocation, Checkpoints
     from gateway.ledger.database import Database
     from gateway.ledger.keys import KeyStore
     from gateway.ledger.ledger import SqlLedger
@@ -47,17 +47,17 @@ def checkpoints_of(settings: Settings, database: Database, clock: Clock) -> Chec
     return Checkpoints(database, clock, place, timedelta(seconds=settings.checkpoints.seconds))
 
 
-def place_of(settings: Settings, database: Database) -> Place | None:
-    """The place of the checkpoints.
+def place_of(settings: Settings, database: Database) -> CheckpointLocation | None:
+    """The location of the checkpoints.
 
     None if the user has no state folder and no setting asks for checkpoints. Raises ConfigurationError if one asks.
     """
-    from gateway.ledger.checkpointing import Place
+    from gateway.ledger.checkpointing import CheckpointLocation
 
     wanted = settings.checkpoints
     is_wanted = not (wanted.file is None and wanted.key is None and settings.state_folder is None)
     if wanted.file is not None and wanted.key is not None:
-        return Place(wanted.file, partial(signer_of, wanted.key, Path()))
+        return CheckpointLocation(wanted.file, partial(signer_of, wanted.key, Path()))
     try:
         folder = settings.state_folder or state_folder()
     except ConfigurationError as error:
@@ -67,7 +67,9 @@ def place_of(settings: Settings, database: Database) -> Place | None:
         return None
     key_file = folder / "checkpoint.key"
     path = wanted.file or folder / name_of(settings, database)
-    return Place(path, partial(signer_of, wanted.key, key_file), None if wanted.key else key_file, is_wanted)
+    return CheckpointLocation(
+        path, partial(signer_of, wanted.key, key_file), None if wanted.key else key_file, is_wanted
+    )
 
 
 def name_of(settings: Settings, database: Database) -> str:

@@ -151,7 +151,7 @@ class Gateway:
             from gateway.ledger.keys import KeyWatch
 
             watch = KeyWatch(self.keyring, self.key_store)
-            await watch.look()
+            await watch.refresh()
             tasks.append(asyncio.create_task(watch.run()))
         try:
             yield {STOPPING: self.reconciler.stopping}

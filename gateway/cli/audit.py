@@ -15,7 +15,7 @@ from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_
 if TYPE_CHECKING:
     from gateway.domain.ports import Clock
     from gateway.ledger.audit import Advance, Proof
-    from gateway.ledger.checkpointing import Place
+    from gateway.ledger.checkpointing import CheckpointLocation
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
 
@@ -50,12 +50,12 @@ def verify(
     settings = settings_of(config)
     proof = proof_of(settings, checkpoint or [], key or [])
     with audited(settings) as (database, advance):
-        verdict = ledger_audit.verify(database, advance, proof)
-    if verdict.broken is not None:
-        typer.echo(f"broken: {verdict.broken}")
+        result = ledger_audit.verify(database, advance, proof)
+    if result.finding is not None:
+        typer.echo(f"broken: {result.finding}")
         raise typer.Exit(1)
-    gone = f"; {counted(verdict.deleted, 'segment')} deleted by retention" if verdict.deleted else ""
-    typer.echo(f"whole: {counted(verdict.events, 'event')} in {counted(verdict.segments, 'segment')}{gone}")
+    gone = f"; {counted(result.deleted, 'segment')} deleted by retention" if result.deleted else ""
+    typer.echo(f"whole: {counted(result.events, 'event')} in {counted(result.segments, 'segment')}{gone}")
     for line in compared(proof):
         typer.echo(line, err=not proof.history.checkpoints)
 
@@ -100,8 +100,8 @@ def proof_of(settings: Settings, files: list[Path], keys: list[str]) -> Proof:
     return Proof(tuple(known), sum(histories, History()))
 
 
-def place_of(settings: Settings, clock: Clock) -> Place | None:
-    """The place of the checkpoints, by the settings. Raises ConfigurationError."""
+def place_of(settings: Settings, clock: Clock) -> CheckpointLocation | None:
+    """The location of the checkpoints, by the settings. Raises ConfigurationError."""
     from gateway.app.databases import checkpoints_of, database_of
 
     made = checkpoints_of(settings, database_of(settings), clock)

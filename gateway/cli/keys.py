@@ -106,7 +106,7 @@ def rotate(
         new = issued(old.caller, now, lasts, with_access_key=old.access_key is not None)
         kept.add(new.key)
         ends = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
-        kept.let_expire(old.id, ends)
+        kept.set_expiry(old.id, ends)
     show(new)
     typer.echo(f"{old.id} expires at {ends:%Y-%m-%d %H:%M} UTC.", err=True)
 

@@ -1,21 +1,21 @@
-"""The Python client of the unified API. It needs `requests` and nothing of Jobgate: copy this file where you like.
+"""The Python client of the unified API. It needs only `requests`, so the file can be copied into any project.
 
     with Client("http://127.0.0.1:8080", api_key) as client:
         job_action = client.cancel("azure-sandbox", "8780b28c-7079-4de1-9143-4d369289e958", note="Called back")
 
-Every failure is a ClientError, and its `outcome` says what is known to have happened to an action:
+Every failure is a ClientError. Its `outcome` says what is known to have happened at the vendor:
 
     ClientError
     ├── ProblemError         the gateway answered with a problem (RFC 9457); branch on its `code`
-    ├── UnexpectedReply      what answered is not the API that this client knows
+    ├── UnexpectedReply      the answer is not one of the gateway's API
     └── GatewayUnreachable   there was no answer
 
-Nothing is ever sent twice: whether to try again is for the caller to decide, by `outcome` and `retryable`. To send an
-action again whatever became of it is safe only with an `idempotency_key`, and this client makes none itself: choose one
-before the first time, and send the same one with the same action.
+The client never retries: the caller decides, by `outcome` and `retryable`. If it is unknown whether an action took
+effect, sending it again is safe only with an `idempotency_key`. The client does not generate keys: choose one before
+the first attempt, and send the same key with the same action.
 
-An action of which it is not known yet what came of it is no failure: its `outcome` is `unknown`, and the gateway finds
-out. `job_action(id, wait=20)` waits for that.
+An action whose result is not known yet is not a failure: its `outcome` is `unknown`, and the gateway finds out.
+`job_action(id, wait=20)` waits for the result.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from urllib3.exceptions import HTTPError
 SUCCESSES = (requests.codes.ok, requests.codes.accepted)
 
 LARGEST_PAGE = 200
-"""How many items the gateway puts on a page at most."""
+"""Largest page of the gateway's lists, in items."""
 
 AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-"""Environment variables, the first that is set, with the file of those who vouch for the gateway's certificate."""
+"""Environment variables with the file of trusted certificate authorities; the first one that is set is used."""
 
 _is_sent: ContextVar[bool] = ContextVar("is_sent", default=False)
-"""Whether the first byte of the present request may have left."""
+"""True if the first byte of the present request may have been sent."""
 
 Kind = TypeVar("Kind")
 
@@ -64,14 +64,14 @@ class StatusPair:
 
 @dataclass(frozen=True)
 class VendorStatus(StatusPair):
-    """A status that a vendor documents. `final`: nothing leads out of it."""
+    """A status that a vendor documents. `final`: no transition leads out of it."""
 
     final: bool
 
 
 @dataclass(frozen=True)
 class ParameterSupport:
-    """What a vendor makes of a parameter: `native`, `recorded` (kept in the job action only) or `unsupported`."""
+    """Support of a parameter by a vendor: `native`, `recorded` (kept in the job action only) or `unsupported`."""
 
     name: str
     support: str
@@ -79,10 +79,10 @@ class ParameterSupport:
 
 @dataclass(frozen=True)
 class Capability:
-    """What a vendor makes of an action: `native` or `unsupported`.
+    """Support of an action by a vendor: `native` or `unsupported`.
 
-    Where it is native, `effect` says what sending it again does (`read`, `repeatable` or `once`), `from_statuses` and
-    `to_status` where it leads.
+    For a native action, `effect` says what sending it again does (`read`, `repeatable` or `once`), `from_statuses` in
+    which statuses it is allowed, and `to_status` to which status it leads.
     """
 
     action: str
@@ -95,7 +95,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class Vendor:
-    """A vendor, with its row of the capability matrix. `documentation` is an address."""
+    """A vendor, with its row of the capability matrix. `documentation` is a URL."""
 
     name: str
     title: str
@@ -117,7 +117,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class BlockedAction:
-    """An action that a job does not allow now, and why, for people to read."""
+    """An action that a job does not allow now, with the reason, for people."""
 
     action: str
     reason: str
@@ -125,7 +125,7 @@ class BlockedAction:
 
 @dataclass(frozen=True)
 class Job:
-    """A job. `vendor_object` is the vendor's own JSON, where it was asked for."""
+    """A job. `vendor_object` is the vendor's own JSON, if it was requested."""
 
     id: str
     connection: str
@@ -141,7 +141,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ActionWarning:
-    """Something to know although the action was carried out, such as a parameter that is `recorded-only`."""
+    """Something to know although the action was carried out, such as a `recorded-only` parameter."""
 
     code: str
     parameter: str
@@ -150,7 +150,7 @@ class ActionWarning:
 
 @dataclass(frozen=True)
 class VendorResponse:
-    """What the vendor answered. `name` (of the vendor) and `message` are given in problems only."""
+    """The vendor's answer. Only problems have `name` (of the vendor) and `message`."""
 
     status: int | None = None
     code: str | None = None
@@ -161,7 +161,7 @@ class VendorResponse:
 
 @dataclass(frozen=True)
 class JobActionProblem:
-    """Why a job action failed."""
+    """The problem with which a job action failed."""
 
     code: str
     detail: str
@@ -169,7 +169,7 @@ class JobActionProblem:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a request came from: the client's address, the gateway's id of the request, the client's trace id."""
+    """The origin of a request: the client's address, the gateway's id of the request, the client's trace id."""
 
     address: str | None = None
     request_id: str | None = None
@@ -178,14 +178,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A time that an action was sent to the vendor."""
+    """An attempt to send an action to the vendor."""
 
     sent_at: datetime
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A look at the job to learn what came of an action: its status, or the code of the problem that there was."""
+    """A read of the job to find out what happened: its status, or the code of the problem if the read failed."""
 
     at: datetime
     job: StatusPair | None = None
@@ -198,7 +198,7 @@ class JobAction:
 
     `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `rejected`, `not_sent` or
     `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`, `reading`, or `gave-up`
-    where it did not. `replayed`: this was the answer to an earlier request with the same idempotency key.
+    if it did not. `replayed`: this is the answer to an earlier request with the same idempotency key.
     """
 
     id: str
@@ -226,7 +226,7 @@ class JobAction:
 
 @dataclass(frozen=True)
 class VendorRequest:
-    """A request to a vendor as it would be sent. Credentials in its headers read `[redacted]`."""
+    """A request to a vendor as it would be sent. Credentials in its headers are replaced by `[redacted]`."""
 
     method: str
     url: str
@@ -236,7 +236,7 @@ class VendorRequest:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What an action would send."""
+    """The request that an action would send, with the warnings about it."""
 
     vendor_request: VendorRequest
     warnings: tuple[ActionWarning, ...]
@@ -244,7 +244,7 @@ class DryRun:
 
 @dataclass(frozen=True)
 class FieldError:
-    """A place of a request that does not fit. `pointer` leads into {path, query, header, body}."""
+    """One invalid place in a request. `pointer` is a JSON pointer into {path, query, header, body}."""
 
     pointer: str
     detail: str
@@ -252,19 +252,19 @@ class FieldError:
 
 @dataclass(frozen=True)
 class JobState(StatusPair):
-    """The state of a job that explains a problem."""
+    """The job's status, which explains a problem, and the actions that the job allows."""
 
     allowed_actions: tuple[str, ...]
 
 
 class ClientError(Exception):
-    """A call failed. `detail` says how, `outcome` what is known to have happened to an action; None: it is not said."""
+    """A failed call. `detail` describes it; `outcome` is what is known to have happened, None for a reply without."""
 
     detail: str | None
     outcome: str | None
 
     def __post_init__(self) -> None:
-        """Give Exception the values too: without them the error could not be pickled."""
+        """Pass the values to Exception too; without them the error could not be unpickled."""
         super().__init__(*vars(self).values())
 
     def __str__(self) -> str:
@@ -274,10 +274,10 @@ class ClientError(Exception):
 
 @dataclass(eq=False)
 class ProblemError(ClientError):
-    """The gateway answered with a problem. Branch on `code`; the page at `type` says how to mend it.
+    """The gateway answered with a problem. Branch on `code`; the page at `type` says how to fix it.
 
-    `retryable`: the same request may succeed later, after `retry_after` seconds where that is known. `job_action` is
-    the id of the record, where there is one. `replayed`: this was the answer to an earlier request with the same key.
+    `retryable`: the same request can succeed later, after `retry_after` seconds if that is known. `job_action` is the
+    id of the record, if there is one. `replayed`: this is the answer to an earlier request with the same key.
     """
 
     status: int
@@ -304,7 +304,7 @@ class ProblemError(ClientError):
 
 @dataclass(eq=False)
 class UnexpectedReply(ClientError):
-    """What answered is not the API that this client knows: a proxy, or another server. `status` is its HTTP status."""
+    """The answer is not one of the gateway's API, but of a proxy or another server. `status` is its HTTP status."""
 
     detail: str
     status: int
@@ -313,9 +313,9 @@ class UnexpectedReply(ClientError):
 
 @dataclass(eq=False)
 class GatewayUnreachable(ClientError):
-    """There was no answer. `outcome` is `not_sent` where no byte of the request had left, `unknown` otherwise.
+    """There was no answer. `outcome` is `not_sent` if no byte of the request was sent, otherwise `unknown`.
 
-    So it is `not_sent` where the name was not found, the connection refused, or the certificate not trusted.
+    For example, it is `not_sent` if the name was not found, the connection refused, or the certificate not trusted.
     """
 
     detail: str
@@ -323,11 +323,13 @@ class GatewayUnreachable(ClientError):
 
 
 class Options(TypedDict, total=False):
-    """What any action takes: the outcome of the job in your own words, and why this is done. None is as left out.
+    """Options of every action. None counts as left out.
 
-    `strict` refuses what the vendor cannot carry, instead of recording it with a warning. An `idempotency_key`, such as
-    `str(uuid.uuid4())`, makes it safe to send the action again: with the same key it gets the same answer, and reaches
-    the vendor once. `wait` waits so many seconds, 60 at most, where it is not known at once what came of the action.
+    `disposition_code` is the outcome of the job in your own words, `note` the reason for the action. With `strict`, the
+    gateway refuses a parameter that the vendor does not accept, instead of recording it with a warning. An
+    `idempotency_key`, such as `str(uuid.uuid4())`, makes it safe to send the action again: with the same key it gets
+    the same answer and reaches the vendor once. If the result is not known immediately, the gateway waits for it for up
+    to `wait` seconds, at most 60.
     """
 
     disposition_code: str | None
@@ -338,11 +340,11 @@ class Options(TypedDict, total=False):
 
 
 ABOUT_THE_REQUEST = {"strict", "idempotency_key", "wait"}
-"""The options that are no parameters of the action."""
+"""The options that are not parameters of the action."""
 
 
 class JobActionConditions(TypedDict, total=False):
-    """Which job actions are wanted. `since` and `until`, with their zone, bound when they were asked for."""
+    """Conditions for job actions. `since` and `until`, with their time zones, limit the time of the request."""
 
     connection: str | None
     job_id: str | None
@@ -354,16 +356,16 @@ class JobActionConditions(TypedDict, total=False):
 
 
 class CloseOptions(Options, total=False):
-    """What closing takes besides: a time (with its zone) instead of now, and which of several assignments."""
+    """Further options of closing: a time (with its time zone) instead of now, and one of several assignments."""
 
     close_at: datetime | None
     assignment_id: str | None
 
 
 class Client:
-    """A client of one gateway. It keeps connections open, so use it in a `with` block; one for each thread.
+    """A client of one gateway. It keeps connections open, so use it in a `with` block, and one in each thread.
 
-    Every method raises ClientError.
+    Every method that calls the gateway raises ClientError if the call fails.
     """
 
     def __init__(
@@ -375,24 +377,24 @@ class Client:
         read_seconds: float = 30.0,
         verify: bool | str | Path | None = None,
     ) -> None:
-        """Talk to the gateway at `url`, such as `http://127.0.0.1:8080`. Raises ValueError.
+        """Call the gateway at `url`, such as `http://127.0.0.1:8080`. Raises ValueError for an unusable argument.
 
-        `connect_seconds` and `read_seconds` say how long to wait for a connection and for an answer, beside what a call
-        asks the gateway itself to wait.
+        `connect_seconds` and `read_seconds` are the time limits for a connection and for an answer, in addition to the
+        `wait` of a call.
 
-        `verify` is the file, in PEM form, of the authority that vouches for an https gateway, or the gateway's own
-        certificate; or a folder of such files, as `openssl rehash` makes it. True trusts the authorities of requests,
-        and False anybody, who can then read the key. Where it is left out, the file that REQUESTS_CA_BUNDLE,
-        CURL_CA_BUNDLE or SSL_CERT_FILE names, or else True.
+        `verify` is a PEM file with the certificate of the authority that signed the gateway's, or with the gateway's
+        own; or a folder of such files, as `openssl rehash` prepares it. True trusts the authorities of requests. False
+        trusts any server, which can then read the key. If it is left out, the file named by REQUESTS_CA_BUNDLE,
+        CURL_CA_BUNDLE or SSL_CERT_FILE is used, otherwise True.
         """
         if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", url):
-            raise ValueError("The URL of a gateway is like http://127.0.0.1:8080, without user, query and fragment.")
+            raise ValueError("Write the gateway's URL like http://127.0.0.1:8080, without user, query and fragment.")
         if not re.fullmatch(r"[\x21-\x7e]+", api_key):
-            raise ValueError("An API key has visible ASCII characters only.")
+            raise ValueError("An API key can have visible ASCII characters only.")
         self.url = url.rstrip("/")
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
         self._session = requests.Session()
-        # Neither a proxy nor a .netrc file of the environment may see the key or take its place.
+        # A proxy from the environment must not see the key, and a .netrc file must not replace it.
         self._session.trust_env = False
         self._session.verify = _trusted(verify)
         for scheme in ("http://", "https://"):
@@ -400,7 +402,7 @@ class Client:
         self._session.headers.update({"Accept": "application/json", "Authorization": f"Bearer {api_key}"})
 
     def __repr__(self) -> str:
-        """The address; never the key."""
+        """The URL, without the key."""
         return f"Client({self.url!r})"
 
     def __enter__(self) -> Self:
@@ -432,11 +434,11 @@ class Client:
         return self._get(Connection, _path("connections", name))
 
     def jobs(self, connection: str, *, status: str | None = None, limit: int | None = None) -> Iterator[Job]:
-        """The jobs of a connection, or those in one status; `limit` of them at most. Pages are read as you iterate."""
+        """The jobs of a connection, or those in one status; at most `limit`. Pages are requested while you iterate."""
         return self._list(Job, _path("connections", connection, "jobs"), limit, status=status)
 
     def job(self, connection: str, job_id: str, *, include_vendor: bool = False) -> Job:
-        """One job; with the vendor's own object where that is wanted."""
+        """One job; with `include_vendor`, the vendor's own object too."""
         path = _path("connections", connection, "jobs", job_id)
         return self._get(Job, path, include="vendor" if include_vendor else None)
 
@@ -445,7 +447,7 @@ class Client:
         return self.act("cancel", connection, job_id, **options)
 
     def close(self, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
-        """Close a job. Without `assignment_id` the gateway finds the assignment, where only one can be closed."""
+        """Close a job. Without `assignment_id` the gateway finds the assignment, if only one can be closed."""
         return self.act("close", connection, job_id, **options)
 
     def pause(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
@@ -457,7 +459,7 @@ class Client:
         return self.act("restart", connection, job_id, **options)
 
     def act(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
-        """Apply an action by its name, as the capability matrix has it."""
+        """Apply the action with this name in the capability matrix."""
         return self._post(JobAction, _path("connections", connection, "jobs", job_id, action), options)
 
     def preview(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> DryRun:
@@ -467,27 +469,27 @@ class Client:
     def job_actions(
         self, *, limit: int | None = None, **conditions: Unpack[JobActionConditions]
     ) -> Iterator[JobAction]:
-        """The job actions of this API key, newest first, or those of them that meet all `conditions`.
+        """The job actions of this API key that meet all `conditions`, newest first; at most `limit`.
 
-        `limit` of them at most. Pages are read as you iterate.
+        Pages are requested while you iterate.
         """
         return self._list(JobAction, _path("job-actions"), limit, **_members(conditions))
 
     def job_action(self, job_action_id: str, *, wait: int | None = None) -> JobAction:
-        """One job action; with `wait`, as soon as its outcome is certain, or after so many seconds, 60 at most."""
+        """One job action; with `wait`, once its outcome is certain or after so many seconds, at most 60."""
         path = _path("job-actions", job_action_id)
-        return _understood(JobAction, self._call("GET", path, wait=wait, headers=_prefer(strict=False, wait=wait)))
+        return _converted(JobAction, self._call("GET", path, wait=wait, headers=_prefer(strict=False, wait=wait)))
 
     def _get(self, kind: type[Kind], path: str, **query: str | None) -> Kind:
-        return _understood(kind, self._call("GET", path, params=query))
+        return _converted(kind, self._call("GET", path, params=query))
 
     def _post(self, kind: type[Kind], path: str, options: CloseOptions, **query: str) -> Kind:
         wait = options.get("wait")
         headers = _prefer(strict=options.get("strict", False), wait=wait) | _key(options.get("idempotency_key"))
         parameters = _members({name: value for name, value in options.items() if name not in ABOUT_THE_REQUEST})
-        # None rather than an empty object: without parameters there is no body.
+        # Without parameters there is no body, not an empty object.
         reply = self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
-        return _understood(kind, reply)
+        return _converted(kind, reply)
 
     def _list(self, kind: type[Kind], path: str, limit: int | None = None, **query: Any) -> Iterator[Kind]:
         size = None if limit is None else str(min(limit, LARGEST_PAGE))
@@ -496,18 +498,18 @@ class Client:
     def _items(self, kind: type[Kind], path: str, query: Mapping[str, Any]) -> Iterator[Kind]:
         more = True
         while more:
-            page = _understood(_Page, self._call("GET", path, params=query))
-            yield from (_understood(kind, each) for each in page.items)
+            page = _converted(_Page, self._call("GET", path, params=query))
+            yield from (_converted(kind, each) for each in page.items)
             more = page.next_cursor is not None
             query = {**query, "cursor": page.next_cursor}
 
     def _call(self, method: str, path: str, *, wait: int | None = None, **content: Any) -> Any:
-        """The JSON of a reply of success, with what its headers say. Raises ClientError."""
+        """The JSON of a successful reply, with members from its headers. Raises ClientError."""
         reply = self._send(method, f"{self.url}/v1{path}", wait or 0, content)
-        said = _json(reply) | _said_in_headers(reply)
+        answer = _json(reply) | _from_headers(reply)
         if reply.status_code in SUCCESSES:
-            return said
-        raise _understood(ProblemError, said, reply.status_code)
+            return answer
+        raise _converted(ProblemError, answer, reply.status_code)
 
     def _send(self, method: str, url: str, wait: int, content: Mapping[str, Any]) -> requests.Response:
         timeout = self._connect_seconds, self._read_seconds + wait
@@ -515,13 +517,13 @@ class Client:
         try:
             return self._session.request(method, url, timeout=timeout, allow_redirects=False, **content)
         except (requests.RequestException, HTTPError, OSError) as error:
-            # Without the chain: in it, a traceback with local variables shows the headers of the request.
+            # Without a cause: a traceback with local variables would show the headers of the request.
             raise _unreachable(self.url, error) from None
 
 
 class _HttpConnection(HTTPConnection):
     def send(self, data: Any) -> None:
-        """Send a part of a request, and note that something may have left. Connecting comes before."""
+        """Send a part of a request, and note after connecting that bytes may have been sent."""
         if self.sock is None:
             self.connect()
         _is_sent.set(True)
@@ -541,23 +543,23 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """The transport of requests, which notes in `_is_sent` when a request begins to leave."""
+    """The transport adapter of requests that sets `_is_sent` when it starts to send."""
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
-        """Make the pools of connections."""
+        """Create the connection pools."""
         super().init_poolmanager(*arguments, **settings)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
 def _trusted(verify: bool | str | Path | None) -> bool | str:  # noqa: FBT001 - as requests has it
-    """Who vouches for the gateway's certificate. Raises ValueError where that file is not there."""
+    """The trusted certificates, as `verify` of requests. Raises ValueError if the file does not exist."""
     name, value = "verify", verify
     if value is None:
         name, value = next(((each, os.environ[each]) for each in AUTHORITIES if os.environ.get(each)), (name, True))
     if isinstance(value, bool):
         return value
     if not Path(value).exists():
-        raise ValueError(f"{name} names the file of an authority's certificate, and there is none: {value}")
+        raise ValueError(f"{name} names a file of certificates that does not exist: {value}")
     return str(value)
 
 
@@ -568,39 +570,39 @@ class _Page:
 
 
 def _path(*segments: str) -> str:
-    """A path of percent-encoded segments. Raises ValueError for those that URLs resolve away."""
+    """A path of percent-encoded segments. Raises ValueError for empty and dot segments, which URLs do not keep."""
     for segment in segments:
         if segment in {"", ".", ".."}:
-            raise ValueError(f"No id and no name is {segment!r}.")
+            raise ValueError(f"{segment!r} is not a valid id or name.")
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
 
 
 def _prefer(*, strict: bool, wait: int | None) -> dict[str, str]:
-    """The header of preferences (RFC 7240), where there are any."""
+    """The Prefer header (RFC 7240); empty without preferences."""
     preferences = ["handling=strict"] * strict + ([f"wait={wait}"] if wait else [])
     return {"Prefer": ", ".join(preferences)} if preferences else {}
 
 
 def _key(key: str | None) -> dict[str, str]:
-    """The header of an idempotency key, which is a string of RFC 8941. Raises ValueError."""
+    """The Idempotency-Key header, a string of RFC 8941. Raises ValueError if a string cannot have such characters."""
     if key is None:
         return {}
     if not re.fullmatch("[ -~]{1,255}", key):
-        raise ValueError("An idempotency key has 1 to 255 characters of ASCII, without control characters.")
+        raise ValueError("An idempotency key has 1 to 255 ASCII characters, without control characters.")
     return {"Idempotency-Key": '"' + re.sub(r'(["\\])', r"\\\1", key) + '"'}
 
 
 def _members(given: Mapping[str, object]) -> dict[str, object]:
-    """What is given, under the API's names."""
+    """The given values, without None, under the API's names."""
     return {_camel(name): _member(value) for name, value in given.items() if value is not None}
 
 
 def _member(value: object) -> object:
-    """A parameter as JSON has it. Raises ValueError for a time that does not say in which zone."""
+    """A parameter as a JSON value. Raises ValueError for a time without a time zone."""
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
-        raise ValueError("A time needs its zone, as in datetime(2030, 1, 1, tzinfo=UTC).")
+        raise ValueError("A time needs a time zone, as in datetime(2030, 1, 1, tzinfo=UTC).")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -610,14 +612,14 @@ def _camel(name: str) -> str:
 
 
 def _json(reply: requests.Response) -> dict[str, Any]:
-    """The JSON object of a reply. Raises UnexpectedReply."""
+    """The JSON object of a reply. Raises UnexpectedReply if there is none."""
     try:
-        return _understood(dict, reply.json(), reply.status_code)
+        return _converted(dict, reply.json(), reply.status_code)
     except (requests.JSONDecodeError, RecursionError):
-        raise UnexpectedReply(f"The reply with status {reply.status_code} is no JSON.", reply.status_code) from None
+        raise UnexpectedReply(f"The reply with status {reply.status_code} is not JSON.", reply.status_code) from None
 
 
-def _said_in_headers(reply: requests.Response) -> dict[str, int | bool]:
+def _from_headers(reply: requests.Response) -> dict[str, int | bool]:
     seconds = reply.headers.get("Retry-After", "")
     retry_after = {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
     return {**retry_after, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
@@ -630,25 +632,25 @@ def _unreachable(url: str, error: Exception) -> GatewayUnreachable:
 
 
 def _reason(error: Exception) -> str:
-    """The cause at the bottom of an error, in words."""
+    """The root cause of an error, in words."""
     causes = [*_causes(error)]
     untrusted = next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
     if untrusted is not None:
-        return f"its certificate is not trusted ({untrusted.verify_message}); `verify` names whom to trust"
+        return f"its certificate is not trusted ({untrusted.verify_message}); name a trusted one with `verify`"
     said = next((each.strerror for each in causes if isinstance(each, OSError) and each.strerror), None)
     return said or str(causes[-1])
 
 
 def _causes(error: object) -> Iterator[BaseException]:
-    """An error of requests, and those of urllib3 and of the system that it wraps."""
+    """An error of requests, then the errors of urllib3 and of the system inside it."""
     while isinstance(error, BaseException):
         yield error
         wrapped = (getattr(error, "reason", None), *error.args, error.__cause__)
         error = next((each for each in wrapped if isinstance(each, BaseException)), None)
 
 
-def _understood(kind: type[Kind], value: Any, status: int = 200) -> Kind:
-    """A JSON value as a value of `kind`. Raises UnexpectedReply."""
+def _converted(kind: type[Kind], value: Any, status: int = 200) -> Kind:
+    """Convert a JSON value to `kind`. Raises UnexpectedReply if it does not match."""
     try:
         decoded: Kind = _decode(kind, value)
     except (TypeError, ValueError) as error:
@@ -657,7 +659,7 @@ def _understood(kind: type[Kind], value: Any, status: int = 200) -> Kind:
 
 
 def _decode(kind: Any, value: Any) -> Any:
-    """A JSON value as a value of any type that the classes above use. Raises TypeError or ValueError."""
+    """Convert a JSON value to a type of the classes above. Raises TypeError or ValueError if it does not match."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
         return None if value is None else _decode(arguments[0], value)
@@ -673,7 +675,7 @@ def _decode(kind: Any, value: Any) -> Any:
 
 
 def _decode_members(kind: Any, members: Mapping[str, Any]) -> Any:
-    """A dataclass from an object. Members that it does not know are left out, so that newer gateways are understood."""
+    """Convert a JSON object to a dataclass. Unknown members are ignored, so that newer gateways work too."""
     hints = _hints(kind)
     names = {each.name: each.metadata.get("member", _camel(each.name)) for each in fields(kind)}
     return kind(**{name: _decode(hints[name], members[member]) for name, member in names.items() if member in members})

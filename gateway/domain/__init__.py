@@ -1,1 +1,1 @@
-"""The vocabulary: model, error tree, what an adapter is, ports. Imports nothing of ours."""
+"""The vocabulary: data model, problems, adapter interface, ports. Imports no other package of Jobgate."""

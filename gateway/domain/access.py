@@ -1,4 +1,4 @@
-"""Who calls, and what they may do."""
+"""Callers and their scopes."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 CONNECTION = "connections:"
-"""What a scope begins with that names connections."""
+"""Prefix of the scopes that name connections."""
 AUDIT = "audit:read"
-"""The scope of who sees the job actions of all callers."""
+"""The scope that shows the job actions of all callers."""
 DEFAULT_CALLER = "default"
-"""The name of whoever comes with the setting `api_key`, or `access_key`."""
+"""The name of the caller that authenticates with the setting `api_key` or `access_key`."""
 EVERYTHING = frozenset({"*"})
-"""The scopes of who may do everything."""
+"""Scopes that allow everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who is known here. In each of the scopes `*` stands for any characters.
+    """An authenticated caller with its scopes, in which `*` stands for any characters.
 
-    `jobs:cancel` allows one action and `jobs:*` all, `connections:contoso-*` the connections whose names begin so. Both
-    are needed: what to do, and where.
+    `jobs:cancel` allows one action, `jobs:*` all of them, and `connections:contoso-*` every connection whose name
+    starts with `contoso-`. A request needs both: a scope for the action and one for the connection.
     """
 
     name: str
     scopes: frozenset[str] = field(default=frozenset())
 
     def may(self, scope: str) -> bool:
-        """Whether this is allowed."""
+        """True if one of the scopes allows `scope`."""
         return _allow(self.scopes, scope)
 
     @property
     def audits(self) -> bool:
-        """Whether the job actions of all callers are there for this one."""
+        """True if this caller sees the job actions of all callers."""
         return self.may(AUDIT)
 
     def may_use(self, connection: str) -> bool:
-        """Whether a connection is there for this caller."""
+        """True if this caller can use the connection."""
         return self.may(f"{CONNECTION}{connection}")
 
 
 @lru_cache(maxsize=1_024)
 def _allow(scopes: frozenset[str], scope: str) -> bool:
-    """Whether one of these scopes allows this one, which each request asks several times."""
+    """True if one of `scopes` allows `scope`. Cached, since each request checks several times."""
     return scope in scopes or any(fnmatchcase(scope, each) for each in scopes)
 
 
 NOBODY = Caller("")
-"""Who has not said yet who it is."""
+"""The caller of a request that is not authenticated yet."""

@@ -1,4 +1,4 @@
-"""What an adapter is: a vendor's document, and the few pure functions that a document cannot say."""
+"""An adapter: a vendor's OpenAPI document, and the pure functions for what the document cannot express."""
 
 from __future__ import annotations
 
@@ -10,47 +10,48 @@ from pathlib import Path
 from gateway.domain.model import HttpRequest, JobAction, Json
 
 Sign = Callable[[HttpRequest, str, datetime], Mapping[str, str]]
-"""`sign(request, secret, now)` gives the headers that prove who sends the request.
+"""`sign(request, secret, now)` returns the headers that authenticate the request.
 
-Raises ValueError where the secret cannot be one; the message does not hold it.
+Raises ValueError if the secret is malformed; the message does not contain it.
 """
 
 Signed = Callable[[str], str | None]
-"""What proves the request, as this secret makes it; None where the request has something else.
+"""`signed(secret)` returns the proof in the request, such as its signature, if this secret made it; otherwise None.
 
-Of a signature that is one form, however the request writes it: it names the request (`Signing.lasts`).
+A signature is returned in one canonical form, however the request writes it, since it identifies the request
+(`Signing.lasts`).
 """
 
 Verify = Callable[[HttpRequest, datetime, str], Signed]
-"""`verify(request, now, endpoint)` is `sign` read backwards: it gives the test that is put to each secret.
+"""`verify(request, now, endpoint)` reverses `sign`: it returns the check to apply to each secret.
 
-Raises PermissionError, saying why, where no secret can have signed this request, or not at this time. `endpoint` is
-what the client was configured with: the first part of the request's URL, without a slash at its end.
+Raises PermissionError with the reason if no secret can have signed this request, or not at this time. `endpoint` is the
+URL that the client is configured with: the first part of the request's URL, without a slash at its end.
 """
 
 Find = Callable[[Mapping[str, Json]], tuple[str, ...]]
-"""`find(vendor_job)` gives the values that a parameter may have, read from the vendor's own job object."""
+"""`find(vendor_job)` returns the possible values of a parameter, read from the vendor's own job object."""
 
 Evidence = Callable[[Mapping[str, Json], JobAction], bool | None]
-"""`evidence(vendor_job, job_action)` tells from the vendor's own job object whether the action was carried out.
+"""`evidence(vendor_job, job_action)` returns True if the vendor's own job object shows that the action was carried out.
 
-None: it cannot be told. It is for actions that the job's status does not show.
+False if it shows the opposite, None if it shows neither. Needed for actions that do not show in the job's status.
 """
 
 Simulate = Callable[[Mapping[str, Json], JobAction, datetime], Mapping[str, Json]]
-"""`simulate(vendor_job, job_action, now)` gives the vendor's job object after the action.
+"""`simulate(vendor_job, job_action, now)` returns the vendor's job object after the action.
 
-The new status is already in it. Raises LookupError where the action names a part that the job does not have.
+The given object has the new status already. Raises LookupError if the action names a part that the job does not have.
 """
 
 
 @dataclass(frozen=True)
 class Signing:
-    """A way of proving who sends a request, for a security scheme of the vendor's document that OAuth 2.0 is not.
+    """How to sign and verify requests, for a security scheme of the vendor's document other than OAuth 2.0.
 
-    `public` names the headers that may be shown: their values do not depend on the secret. `lasts` is how long after a
-    request was taken `verify` may take it again. For so long the signature stands for what became of the request, and
-    whoever repeats it does nothing. None: what proves who sends is the same in every request, and names none.
+    `public` names the headers that can be shown: their values do not depend on the secret. `lasts` is how long after a
+    request was accepted `verify` can accept it again. During that time the signature identifies the request, and a
+    repeated request has no further effect. None: the proof is the same in every request, and identifies none.
     """
 
     sign: Sign
@@ -61,11 +62,11 @@ class Signing:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One vendor. `specification` is its OpenAPI document with the x-job extensions.
+    """The adapter of one vendor. `specification` is its OpenAPI document with the x-job extensions.
 
-    `signing` goes by the name of the security scheme, `finders` by the name that `x-job-action.find` uses,
-    `evidence` by that of `x-job-action.evidence`. `simulate` is what only the sandbox needs: the traces that an action
-    leaves in the vendor's job beside its status.
+    The keys are names of security schemes in `signing`, names used by `x-job-action.find` in `finders`, and names used
+    by `x-job-action.evidence` in `evidence`. Only the sandbox uses `simulate`: the changes that an action makes to the
+    vendor's job besides its status.
     """
 
     specification: Path

@@ -1,4 +1,4 @@
-"""JSON as Jobgate writes it, and what lists hand out to be continued."""
+"""The JSON that Jobgate writes, and the cursors of its lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENCODER = Encoder()
 
 
 def dump(body: Json) -> bytes:
-    """A JSON value as it goes out: UTF-8, compact. Its numbers are finite, since no reader of ours takes others."""
+    """Encode a JSON value compactly, in UTF-8. Its numbers are finite: Jobgate's readers accept no others."""
     try:
         return _ENCODER.encode(body)
     except OverflowError:  # msgspec has no integers beyond 64 bits (0.22.0)
@@ -22,17 +22,17 @@ def dump(body: Json) -> bytes:
 
 
 def dump_line(body: Json) -> bytes:
-    """A JSON value as a line of text, for replies: terminals show their prompt below it."""
+    """Encode a JSON value with a line break at its end, for replies: a terminal then shows its prompt on a new line."""
     return _ENCODER.encode(body) + b"\n"
 
 
 def encode_cursor(content: bytes) -> str:
-    """A cursor that stands for `content`, in letters that need no encoding in a URL."""
+    """Encode `content` as a cursor, in characters that need no encoding in a URL."""
     return urlsafe_b64encode(content).decode("ascii").rstrip("=")
 
 
 def decode_cursor(cursor: str) -> bytes:
-    """What a cursor stands for. Raises UnknownCursor where it is none."""
+    """The content of a cursor. Raises UnknownCursor if the text is not one."""
     try:
         return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
@@ -40,6 +40,6 @@ def decode_cursor(cursor: str) -> bytes:
 
 
 def unknown_cursor() -> UnknownCursor:
-    """The problem that a cursor is which no list of ours gave."""
+    """The problem for a cursor that does not come from one of Jobgate's lists."""
     error = FieldError("/query/cursor", "is not a cursor that this list gave")
     return UnknownCursor("The cursor is not one that this list gave.", Explanation(errors=(error,)))

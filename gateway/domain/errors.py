@@ -1,4 +1,4 @@
-"""Everything that can go wrong, once: the class is the kind of problem, its docstring the page about it.
+"""Every kind of problem: a class for each, whose docstring is its page in the documentation.
 
     JobgateError
     ├── CallerError                  the request cannot be carried out as it is; nothing reached the vendor
@@ -31,23 +31,23 @@
     │   ├── VendorRefused                422
     │   ├── VendorThrottled              429
     │   ├── VendorDeniedAccess           502
-    │   └── NotCarriedOut                502   it did not tell, and the job shows that it did nothing
-    ├── VendorFailed                 the vendor did not do its part
+    │   └── NotCarriedOut                502   it reported no result, and the job shows that it did nothing
+    ├── VendorFailed                 the vendor gave no usable answer
     │   ├── VendorUnreachable            503   nothing was sent
-    │   ├── VendorError                  502   it answered with an error of its own
-    │   ├── VendorUnavailable            503   it answered that it cannot serve now
-    │   ├── VendorReplyNotUnderstood     502   it answered, and the answer makes no sense
+    │   ├── VendorError                  502   it answered with a server error
+    │   ├── VendorUnavailable            503   it answered that it cannot serve requests now
+    │   ├── VendorReplyNotUnderstood     502   its answer cannot be understood
     │   └── VendorTimedOut               504   it did not answer in time
-    ├── ConnectionSuspended          503   it failed so often that it is left alone for a while
-    ├── ConnectionBusy               503   there was no turn for the request in time
-    ├── IssuerUnavailable            503   the issuer of tokens did not tell its keys
-    ├── LedgerUnavailable            503   the record could not be written or read
-    ├── LedgerOutdated               503   the ledger is older than its newest checkpoint
+    ├── ConnectionSuspended          503   it failed so often that no requests are sent for a while
+    ├── ConnectionBusy               503   the request waited too long for its turn
+    ├── IssuerUnavailable            503   the issuer's keys could not be fetched
+    ├── LedgerUnavailable            503   the ledger could not be written or read
+    ├── LedgerOutdated               503   the ledger is not the one of its newest checkpoint
     ├── Interrupted                  503   the gateway stopped before anything was sent
     └── GatewayError                 500   a fault of Jobgate itself
 
-Each docstring is in three parts, which the page and the catalogue in docs/problems show as they are:
-what it means, what happened at the vendor, and how to mend it.
+Each docstring of a problem has three paragraphs, which its page in docs/problems shows unchanged: what the problem
+means, what happened at the vendor, and how to fix it.
 """
 
 from __future__ import annotations
@@ -63,23 +63,24 @@ from gateway.domain.vocabulary import Meaning
 
 
 class FieldError(Struct, frozen=True, omit_defaults=True):
-    """One place of a request that does not fit. `pointer` is a JSON pointer into {path, query, header, body}."""
+    """One invalid place in a request. `pointer` is a JSON pointer into {path, query, header, body}."""
 
     pointer: str
     detail: str
 
 
 class JobState(Struct, frozen=True, omit_defaults=True):
-    """The state of a job that explains a refusal, with what the job does allow."""
+    """The job's status, which explains a refusal, and the actions that the job allows."""
 
     status: StatusPair
     allowed_actions: tuple[str, ...]
 
 
 class Explanation(Struct, frozen=True, omit_defaults=True):
-    """What a problem carries beside its sentence. Only what is known is set.
+    """The details of a problem beside its sentence. Unknown members keep their defaults.
 
-    `allow`, `retry_after` (in seconds) and `replayed` (this was said before) go into headers, the rest into the body.
+    `allow`, `retry_after` (in seconds) and `replayed` (a repeated earlier answer) become headers; the others become
+    members of the body.
     """
 
     errors: tuple[FieldError, ...] = ()
@@ -95,10 +96,10 @@ class Explanation(Struct, frozen=True, omit_defaults=True):
 
 
 class JobgateError(Exception):
-    """A problem of a catalogued kind.
+    """A problem of one kind in the catalogue.
 
-    `detail` is a sentence for people: what, where, and how to mend it. It never holds a value that the
-    caller or a vendor sent as a secret. `explanation` holds what programs may want.
+    `detail` is a sentence for people: what is wrong, where, and how to fix it. It never contains a secret of the caller
+    or of a vendor. `explanation` holds the details for programs.
     """
 
     code: ClassVar[str]
@@ -107,24 +108,24 @@ class JobgateError(Exception):
     retryable: ClassVar[bool] = False
     outcome: ClassVar[Outcome] = Outcome.NOT_SENT
     meaning: ClassVar[Meaning | None] = None
-    """The meaning as which a vendor's own API tells it; None where its HTTP status does."""
+    """The meaning by which a native API chooses its answer to this problem. None: the HTTP status decides."""
     replies: ClassVar[frozenset[Meaning]] = frozenset()
-    """The meanings of a vendor's reply that are certainly this problem."""
+    """The meanings of a vendor's reply that always become this problem."""
 
     def __init__(self, detail: str, explanation: Explanation | None = None) -> None:
-        """Say what went wrong, in a sentence and, for programs, in an explanation."""
+        """Describe the problem: a sentence for people, and an explanation for programs."""
         super().__init__(detail)
         self.detail = detail
         self.explanation = explanation or Explanation()
 
     def explain(self, **known: object) -> JobgateError:
-        """Add to this error's explanation; gives the error itself, to be raised."""
+        """Set members of the explanation, and return this error, ready to be raised."""
         self.explanation = replace(self.explanation, **known)
         return self
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether the same request may succeed later, and cannot do harm: an action that may have been applied can."""
+        """True if the same request can succeed later and is safe: the action cannot already have been applied."""
         return self.retryable and self.explanation.outcome is not Outcome.UNKNOWN
 
 
@@ -133,11 +134,11 @@ class CallerError(JobgateError):
 
 
 class MalformedRequest(CallerError):
-    """The request does not fit the API's document: a parameter or the body is missing, misspelt or out of bounds.
+    """The request does not match the API's document: a parameter or the body is missing, misspelt or out of bounds.
 
     Nothing was sent to the vendor.
 
-    `errors` names every place with a JSON pointer and says what is wrong there. Mend each and send it again.
+    `errors` lists every invalid place as a JSON pointer, with the reason. Correct them all and send the request again.
     """
 
     code, title, status = "malformed-request", "Malformed request", 400
@@ -145,12 +146,12 @@ class MalformedRequest(CallerError):
 
 
 class IdempotencyKeyMissing(CallerError):
-    """Actions on jobs of this connection need an idempotency key.
+    """This connection requires an idempotency key for every action.
 
     Nothing was sent to the vendor.
 
-    Send a header `Idempotency-Key` with a value of its own for each action, such as a new UUID, and the same value
-    whenever you send that action again.
+    Send an `Idempotency-Key` header. Use a new value, such as a UUID, for each action, and the same value whenever you
+    send that action again.
     """
 
     code, title, status = "idempotency-key-missing", "Idempotency key missing", 400
@@ -170,12 +171,11 @@ class Unauthenticated(CallerError):
 
 
 class Forbidden(CallerError):
-    """The caller is known, and may not do this.
+    """The caller is authenticated but lacks the scope for this request.
 
     Nothing was sent to the vendor.
 
-    The detail names the scope that is missing. Whoever runs the gateway can give it to the API key, or the issuer to
-    the token.
+    The detail names the missing scope. The gateway's operator can add it to the API key, or the issuer to the token.
     """
 
     code, title, status = "forbidden", "Forbidden", 403
@@ -183,18 +183,18 @@ class Forbidden(CallerError):
 
 
 class UnknownPath(CallerError):
-    """There is no such address in this API.
+    """The API has nothing at this path.
 
     Nothing was sent to the vendor.
 
-    Compare the path with the documentation page at `/docs`. Ids and names must be percent-encoded.
+    Compare the path with the documentation at `/docs`. Ids and names in a path must be percent-encoded.
     """
 
     code, title, status = "unknown-path", "Unknown path", 404
 
 
 class UnknownVendor(CallerError):
-    """No adapter for a vendor of this name is installed.
+    """No adapter for a vendor with this name is installed.
 
     Nothing was sent to the vendor.
 
@@ -205,38 +205,39 @@ class UnknownVendor(CallerError):
 
 
 class UnknownConnection(CallerError):
-    """No connection of this name is configured.
+    """No connection with this name is configured, or the caller's scopes do not include it.
 
     Nothing was sent to the vendor.
 
-    `GET /v1/connections` lists the connections.
+    `GET /v1/connections` lists the connections that the caller can use.
     """
 
     code, title, status = "unknown-connection", "Unknown connection", 404
 
 
 def no_such_connection() -> UnknownConnection:
-    """The problem that a connection is which is not there, or not for this caller: the two look the same."""
+    """The problem for a missing connection, and for one that the caller may not use: the two look the same."""
     return UnknownConnection("No connection of this name is configured. GET /v1/connections lists those that are.")
 
 
 class UnknownJobAction(CallerError):
-    """There is no record of a job action with this id.
+    """There is no job action with this id, or it belongs to another caller.
 
     Nothing was sent to the vendor.
 
-    `GET /v1/job-actions` lists the records. One is deleted after its retention, where that is set.
+    `GET /v1/job-actions` lists the job actions that the caller can see. If the gateway has a retention time, older ones
+    are deleted.
     """
 
     code, title, status = "unknown-job-action", "Unknown job action", 404
 
 
 class MethodNotAllowed(CallerError):
-    """The address exists and does not take this method.
+    """The path exists but does not accept this method.
 
     Nothing was sent to the vendor.
 
-    The `Allow` header of the answer lists the methods that it takes.
+    The `Allow` header of the answer lists the methods that the path accepts.
     """
 
     code, title, status = "method-not-allowed", "Method not allowed", 405
@@ -247,7 +248,7 @@ class RequestTooSlow(CallerError):
 
     Nothing was sent to the vendor.
 
-    Send the request at once, and as much of a body as it announces.
+    Send the whole request without pauses. The body must be as long as `Content-Length` says.
     """
 
     code, title, status, retryable = "request-too-slow", "Request too slow", 408, True
@@ -255,33 +256,33 @@ class RequestTooSlow(CallerError):
 
 
 class AmbiguousParameter(CallerError):
-    """A parameter was left out, and the job does not tell which value is meant.
+    """A parameter was left out, and the job has several values for it, or none.
 
     The job was read; nothing else was sent to the vendor.
 
-    Choose one of `candidates` and send the parameter. Where there are none, the job has nothing to act on.
+    Send the parameter with one of `candidates`. Without candidates, the job has nothing to which the action applies.
     """
 
     code, title, status = "ambiguous-parameter", "Ambiguous parameter", 409
 
 
 class IdempotencyKeyInUse(CallerError):
-    """A request with the same idempotency key is being worked on.
+    """An earlier request with the same idempotency key is still in progress.
 
-    The vendor was not asked for this request; it may be asked for the other one.
+    Nothing was sent to the vendor for this request. The earlier one may have reached the vendor.
 
-    Send the same request again after `Retry-After` seconds: it gets the answer of the first.
+    Send the same request again after `Retry-After` seconds. It then gets the answer to the earlier one.
     """
 
     code, title, status, retryable = "idempotency-key-in-use", "Idempotency key in use", 409, True
 
 
 class RequestTooLarge(CallerError):
-    """The request's body is larger than this gateway takes.
+    """The request's body is larger than this gateway accepts.
 
     Nothing was sent to the vendor.
 
-    Shorten the body. No action needs one of this size.
+    Shorten the body. No action needs a body of this size.
     """
 
     code, title, status = "request-too-large", "Request too large", 413
@@ -289,11 +290,11 @@ class RequestTooLarge(CallerError):
 
 
 class TargetTooLong(CallerError):
-    """The path and query of the request are longer than this gateway takes.
+    """The path and query of the request are longer than this gateway accepts.
 
     Nothing was sent to the vendor.
 
-    Shorten them. A cursor is sent as it came, and no other parameter needs this length.
+    Shorten them. If the request has a cursor, send it exactly as received. No other parameter needs this length.
     """
 
     code, title, status = "target-too-long", "Target too long", 414
@@ -301,11 +302,11 @@ class TargetTooLong(CallerError):
 
 
 class UnsupportedMediaType(CallerError):
-    """The request's body is not of a media type that the operation takes.
+    """The operation does not accept the media type of the request's body.
 
     Nothing was sent to the vendor.
 
-    Send JSON with `Content-Type: application/json`, in UTF-8 and without a content encoding; or no body.
+    Send JSON with `Content-Type: application/json`, in UTF-8 and without a content encoding, or send no body.
     """
 
     code, title, status = "unsupported-media-type", "Unsupported media type", 415
@@ -313,22 +314,24 @@ class UnsupportedMediaType(CallerError):
 
 
 class Misdirected(CallerError):
-    """The request is for another host than this gateway answers for.
+    """The request names a host that is not this gateway's.
 
     Nothing was sent to the vendor.
 
-    Call the gateway by a name that it knows, or have whoever runs it add the name to `trusted_hosts` of `[server]`.
+    Call the gateway by one of its configured names, or ask its operator to add this one to `trusted_hosts` in
+    `[server]`.
     """
 
     code, title, status = "misdirected", "Misdirected request", 421
 
 
 class UnknownCursor(CallerError):
-    """The cursor is not one that this list gave.
+    """The cursor does not come from this list.
 
     Nothing was sent to the vendor.
 
-    Start again without a cursor, and then send `nextCursor` as it came. A cursor belongs to the list that gave it.
+    Start again without a cursor, and send each `nextCursor` exactly as received. A cursor is valid only for the list
+    that it came from.
     """
 
     code, title, status = "unknown-cursor", "Unknown cursor", 422
@@ -339,31 +342,32 @@ class ActionNotSupported(CallerError):
 
     Nothing was sent to the vendor.
 
-    `supported` lists the actions that it has; `GET /v1/vendors/{vendor}` tells more about each.
+    `supported` lists the actions that the vendor has. `GET /v1/vendors/{vendor}` describes each of them.
     """
 
     code, title, status = "action-not-supported", "Action not supported by this vendor", 422
 
 
 class ParameterNotSupported(CallerError):
-    """The vendor of this connection cannot carry a parameter of the request, and leaving it out changes what happens.
+    """The vendor of this connection does not accept a parameter of the request, and the action would differ without it.
 
     Nothing was sent to the vendor.
 
-    Leave the parameter out. `supported` lists those that the vendor carries for this action. Notes and dispositions
-    that a vendor cannot carry are recorded with a warning, and refused only with `Prefer: handling=strict`.
+    Leave the parameter out. `supported` lists the parameters that the vendor accepts for this action. If a vendor does
+    not accept notes or dispositions, Jobgate records them with a warning, or refuses them with
+    `Prefer: handling=strict`.
     """
 
     code, title, status = "parameter-not-supported", "Parameter not supported by this vendor", 422
 
 
 class ValueNotSupported(CallerError):
-    """The request fits this API, and one of its values is none that the vendor of this connection can take.
+    """The request is valid in this API, but the vendor of this connection does not accept one of its values.
 
     Nothing was sent to the vendor.
 
-    `errors` names the place. A vendor may want its ids in a form of its own, or only some words for a disposition:
-    where it has a list, `supported` is that list.
+    `errors` names the place. A vendor can require its own format of ids, or accept only certain dispositions. If the
+    vendor has a list of accepted values, `supported` holds it.
     """
 
     code, title, status = "value-not-supported", "Value not supported by this vendor", 422
@@ -374,18 +378,18 @@ class IdempotencyKeyReused(CallerError):
 
     Nothing was sent to the vendor for this request.
 
-    Use a new key for each action. A key stands for one action on one job of one connection, with its parameters.
+    Use a new key for each action. A key identifies one action on one job of one connection, with its parameters.
     """
 
     code, title, status = "idempotency-key-reused", "Idempotency key used for another request", 422
 
 
 class TooManyRequests(CallerError):
-    """The caller sends more requests than it may.
+    """The caller has exceeded its request limit.
 
     Nothing was sent to the vendor.
 
-    Send it again after `Retry-After` seconds. The header `RateLimit` of each answer says how many requests are left.
+    Send the request again after `Retry-After` seconds. The `RateLimit` header of each answer shows the requests left.
     """
 
     code, title, status, retryable = "too-many-requests", "Too many requests", 429, True
@@ -393,11 +397,11 @@ class TooManyRequests(CallerError):
 
 
 class HeaderFieldsTooLarge(CallerError):
-    """The request has more header fields, or larger ones, than this gateway takes.
+    """The request has more header fields, or larger ones, than this gateway accepts.
 
     Nothing was sent to the vendor.
 
-    Leave out what this API does not read, such as cookies.
+    Leave out header fields that this API does not read, such as cookies.
     """
 
     code, title, status = "header-fields-too-large", "Header fields too large", 431
@@ -405,7 +409,7 @@ class HeaderFieldsTooLarge(CallerError):
 
 
 class VendorRejected(JobgateError):
-    """The vendor answered, and refused."""
+    """The vendor did not carry out the request."""
 
     outcome = Outcome.REJECTED
 
@@ -413,9 +417,9 @@ class VendorRejected(JobgateError):
 class UnknownJob(VendorRejected):
     """The vendor has no job with this id in this connection.
 
-    The vendor was asked and changed nothing.
+    The vendor received a request and changed nothing.
 
-    Check the id, and that the job lives in this connection: jobs are never looked for elsewhere.
+    Check the id and the connection: Jobgate looks for a job in the named connection only.
     """
 
     code, title, status = "unknown-job", "Unknown job", 404
@@ -425,9 +429,9 @@ class UnknownJob(VendorRejected):
 class WrongState(VendorRejected):
     """The job is in a status that does not allow this action.
 
-    The vendor refused the action; or the job had to be read first, and told. Nothing was changed.
+    The vendor refused the action, or Jobgate read the job first and did not send the action. Nothing was changed.
 
-    `job` holds the status the job is in and the actions that it allows. Somebody else may have been faster.
+    `job` holds the job's status and the actions that it allows. Another user may have changed the job in the meantime.
     """
 
     code, title, status = "wrong-state", "Job in the wrong state", 409
@@ -435,11 +439,11 @@ class WrongState(VendorRejected):
 
 
 class VendorRefused(VendorRejected):
-    """The vendor refused the request although it fits the vendor's document and the job's status.
+    """The vendor refused the request, although it matches the vendor's document and the job's status.
 
-    The vendor answered with an error, and changed nothing.
+    The vendor answered with an error and changed nothing.
 
-    `vendor` holds the vendor's own status, code and message. What it objects to is usually named there.
+    `vendor` holds the vendor's own HTTP status, code and message, which usually name the reason.
     """
 
     code, title, status = "vendor-refused", "Refused by the vendor", 422
@@ -448,9 +452,9 @@ class VendorRefused(VendorRejected):
 class VendorThrottled(VendorRejected):
     """The vendor's request limit is reached.
 
-    The vendor turned the request away before acting on it.
+    The vendor refused the request before acting on it.
 
-    Send it again after `Retry-After` seconds where the answer has that header, and after some time where not.
+    Send the request again after `Retry-After` seconds or, without that header, after a pause.
     """
 
     code, title, status, retryable = "vendor-throttled", "Throttled by the vendor", 429, True
@@ -458,11 +462,11 @@ class VendorThrottled(VendorRejected):
 
 
 class VendorDeniedAccess(VendorRejected):
-    """The vendor does not accept the credentials of this connection, or they may not do this.
+    """The vendor does not accept the credentials of this connection, or they do not permit the request.
 
-    The vendor refused the request, and changed nothing.
+    The vendor refused the request and changed nothing.
 
-    This is for whoever runs the gateway: check the connection's credentials, their scope, and the clock.
+    The gateway's operator should check the connection's credentials, their scope, and the gateway's clock.
     """
 
     code, title, status = "vendor-denied-access", "Access denied by the vendor", 502
@@ -470,18 +474,18 @@ class VendorDeniedAccess(VendorRejected):
 
 
 class NotCarriedOut(VendorRejected):
-    """The vendor did not tell what became of the action, and the job, read afterwards, shows that nothing did.
+    """The vendor reported no result, and the job, read afterwards, shows that the action had no effect.
 
     The request may have reached the vendor, which had time to act on it and did not.
 
-    Send it again, with a new idempotency key, if it is still wanted.
+    If the action is still wanted, send it again with a new idempotency key.
     """
 
     code, title, status = "not-carried-out", "Not carried out by the vendor", 502
 
 
 class VendorFailed(JobgateError):
-    """The vendor did not do its part."""
+    """The vendor gave no usable answer."""
 
     outcome = Outcome.UNKNOWN
     retryable = True
@@ -492,17 +496,18 @@ class VendorUnreachable(VendorFailed):
 
     Nothing was sent to the vendor.
 
-    The detail says why: its name was not found, the connection was refused, its certificate is not trusted. Send it
-    again later. If it lasts, `jobgate connections test` and the log tell whoever runs the gateway the host and port.
+    The detail gives the cause: for example, the host name was not found, the connection was refused, or the certificate
+    is not trusted. Send the request again later. If the problem lasts, the gateway's operator can find host and port in
+    the log and with `jobgate connections test`.
     """
 
     diagnosis: str | None = None
-    """Host, port and cause, for operators only."""
+    """Host, port and cause, for the operator only."""
     code, title, status, outcome = "vendor-unreachable", "Vendor unreachable", 503, Outcome.NOT_SENT
 
 
 class VendorError(VendorFailed):
-    """The vendor answered with an error of its own.
+    """The vendor answered with a server error.
 
     It is not known whether an action took effect: `outcome` says `unknown`.
 
@@ -513,22 +518,22 @@ class VendorError(VendorFailed):
 
 
 class VendorUnavailable(VendorFailed):
-    """The vendor answered that it cannot serve requests at the moment.
+    """The vendor answered that it cannot serve requests at present.
 
     It is not known whether an action took effect: `outcome` says `unknown`.
 
-    Send a read again after `Retry-After` seconds. Read the job before sending an action again.
+    Repeat a read after `Retry-After` seconds. Read the job before sending an action again.
     """
 
     code, title, status = "vendor-unavailable", "Vendor unavailable", 503
 
 
 class VendorReplyNotUnderstood(VendorFailed):
-    """The vendor's reply broke off, or is nothing that its document describes.
+    """The vendor's reply was cut off, or does not match the vendor's document.
 
     It is not known whether an action took effect: `outcome` says `unknown`.
 
-    Read the job before sending an action again. If it lasts, tell whoever runs the gateway.
+    Read the job before sending an action again. If the problem lasts, tell the gateway's operator.
     """
 
     code, title, status = "vendor-reply-not-understood", "Vendor's reply not understood", 502
@@ -546,70 +551,74 @@ class VendorTimedOut(VendorFailed):
 
 
 class ConnectionSuspended(JobgateError):
-    """The last requests of this connection all failed, so Jobgate leaves the vendor alone for a while.
+    """The last requests of this connection all failed, so Jobgate sends no more of them for a while.
 
     Nothing was sent to the vendor.
 
-    Send it again after `Retry-After` seconds. `GET /v1/connections/{connection}/health` shows how the connection does.
+    Send the request again after `Retry-After` seconds. `GET /v1/connections/{connection}/health` shows the state of the
+    connection.
     """
 
     code, title, status, retryable = "connection-suspended", "Connection suspended", 503, True
 
 
 class ConnectionBusy(JobgateError):
-    """More is asked of this connection than it may send, and there was no turn for this request in time.
+    """The connection has more requests than its limits allow, and this request waited too long for its turn.
 
     Nothing was sent to the vendor.
 
-    Send it again after `Retry-After` seconds, and fewer at once. The limits are settings of whoever runs the gateway,
-    or the vendor's own quota.
+    Send the request again after `Retry-After` seconds, and send fewer at the same time. The limits come from the
+    gateway's settings or from the vendor's quota.
     """
 
     code, title, status, retryable = "connection-busy", "Connection busy", 503, True
 
 
 class IssuerUnavailable(JobgateError):
-    """The OpenID Connect issuer did not tell its keys, so no token of it can be checked.
+    """The keys of the OpenID Connect issuer could not be fetched, so its tokens cannot be verified.
 
     Nothing was sent to the vendor.
 
-    Send it again later, or use an API key. If it lasts, whoever runs the gateway should look at `[openid]`.
+    Send the request again later, or use an API key. If the problem lasts, the gateway's operator should check
+    `[openid]`.
     """
 
     code, title, status, retryable = "issuer-unavailable", "Issuer unavailable", 503, True
 
 
 class LedgerUnavailable(JobgateError):
-    """The ledger, in which every job action is recorded first, cannot be written or read.
+    """The ledger cannot be written or read. Jobgate records every job action there before it sends it.
 
-    Without a record nothing is sent. Where an action had been sent before the ledger failed, `outcome` is `unknown`:
-    what came of it is recorded as soon as that is possible.
+    An action that cannot be recorded is not sent. If the ledger failed after the action was sent, `outcome` is
+    `unknown`; Jobgate records the result as soon as the ledger works again.
 
-    Send it again later. If it lasts, whoever runs the gateway should see to its database: space, access, network.
+    Send the request again later. If the problem lasts, the gateway's operator should check the database: disk space,
+    permissions, network.
     """
 
     code, title, status, retryable = "ledger-unavailable", "Ledger unavailable", 503, True
 
 
 class LedgerOutdated(JobgateError):
-    """The ledger was put back from an older backup, or is another one than it was, so keys may be forgotten.
+    """The ledger was restored from an older backup or replaced by another one, so idempotency keys may be lost.
 
-    Nothing was sent. A request that was carried out before could be carried out a second time, since its record may be
-    among those that are lost. What is recorded can be read.
+    Nothing was sent to the vendor, since the request could be carried out a second time if its record is among the lost
+    ones. Recorded job actions can still be read.
 
-    Whoever runs the gateway puts back the newest ledger, or compares the lost time with the vendors and then starts it
-    with `--accept-restored-ledger`. Send the request again after that.
+    The gateway's operator restores the newest ledger, or checks at the vendors what happened in the lost period and
+    then starts the gateway with `--accept-restored-ledger`. After that, send the request again.
     """
 
     code, title, status = "ledger-outdated", "Ledger outdated", 503
 
 
 class Interrupted(JobgateError):
-    """The gateway stopped while it worked on this action.
+    """The gateway stopped while it was handling this action.
 
-    Nothing was sent to the vendor; or `outcome` is `unknown`, and the job will be read to learn what came of it.
+    If `outcome` is `not_sent`, nothing was sent to the vendor. If it is `unknown`, Jobgate will read the job to find
+    out what happened.
 
-    Where nothing was sent, send it again. Otherwise look at the record of the job action.
+    If nothing was sent, send the action again. Otherwise read the job action for its result.
     """
 
     code, title, status, retryable = "interrupted", "Interrupted", 503, True
@@ -618,9 +627,9 @@ class Interrupted(JobgateError):
 class GatewayError(JobgateError):
     """A fault of Jobgate itself.
 
-    `outcome`, where it is given, says whether something was sent to the vendor.
+    If the answer has an `outcome`, it says whether something was sent to the vendor.
 
-    Tell whoever runs the gateway, with the `requestId`: the log has the details under it.
+    Give the `requestId` to the gateway's operator, who finds the details under it in the log.
     """
 
     code, title, status = "gateway-error", "Gateway error", 500
@@ -640,5 +649,5 @@ def catalogue() -> tuple[type[JobgateError], ...]:
 
 
 def keeps_its_status(kind: type[JobgateError]) -> bool:
-    """Whether the HTTP status of an invalid request says more than the one a vendor has for all of them."""
+    """True if the HTTP status of this kind of invalid request is more specific than the vendor's general one."""
     return kind.meaning is Meaning.INVALID_REQUEST and kind.status != Meaning.INVALID_REQUEST.usual_status

@@ -1,4 +1,4 @@
-"""The things that Jobgate talks about, as frozen data."""
+"""The data model: jobs, job actions, and the requests and replies of vendors, as immutable values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from msgspec import Struct
 from typing_extensions import TypeAliasType
 
 Json = TypeAliasType("Json", "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None")
-"""A JSON value as the standard library reads it."""
+"""A JSON value, as the standard library parses it."""
 
 Item = TypeVar("Item")
 
 
 class Effect(StrEnum):
-    """What sending a request again does at the vendor."""
+    """What sending a request again does at the vendor.
+
+    `read`: it changes nothing. `repeatable`: the result is the same as of one request. `once`: the result can differ,
+    so the request must not be sent twice.
+    """
 
     READ = "read"
     REPEATABLE = "repeatable"
@@ -33,14 +37,14 @@ class Outcome(StrEnum):
 
 
 BURST_SHARE = 0.1
-"""How much of a quota may be used at one moment."""
+"""The share of a quota that can be used at one moment."""
 
 
 class Quota(Struct, frozen=True):
-    """How many requests a vendor takes in any `seconds`.
+    """The number of requests that a vendor accepts within any period of `seconds`.
 
-    It is kept by a token bucket. One that holds a part of the quota and gets the rest in `seconds` never lets through
-    more than the quota, wherever the vendor begins to count.
+    A token bucket enforces it. The bucket holds a part of the quota (`burst`) and is refilled with the rest during
+    `seconds` (`rate`), so it never admits more than the quota, whenever the vendor's period starts.
     """
 
     requests: int
@@ -48,23 +52,23 @@ class Quota(Struct, frozen=True):
 
     @property
     def burst(self) -> int:
-        """How many may be sent at one moment."""
+        """The number of requests that can be sent at one moment."""
         return max(1, int(self.requests * BURST_SHARE))
 
     @property
     def rate(self) -> float:
-        """How many may be sent each second."""
+        """The number of requests that can be sent each second."""
         return (self.requests - self.burst + 1) / self.seconds
 
     def shared_by(self, processes: int) -> Quota:
-        """The part of each of so many processes."""
+        """The share of each of `processes` processes."""
         return Quota(max(1, self.requests // processes), self.seconds)
 
 
 class JobAction(Struct, frozen=True, omit_defaults=True):
-    """The request to apply one action to one job; what a lens encodes and decodes.
+    """A request to apply one action to one job; lenses encode and decode it.
 
-    `parameters` holds what the caller gave, by the names of the unified API (`note`, `closeAt`).
+    `parameters` holds the caller's parameters by the names of the unified API (`note`, `closeAt`).
     """
 
     action: str
@@ -73,11 +77,11 @@ class JobAction(Struct, frozen=True, omit_defaults=True):
 
 
 class VendorRequest(Struct, frozen=True):
-    """A call of one documented operation of a vendor, before it is put on the wire.
+    """A call of one documented operation of a vendor, before it is serialized.
 
-    `path`, `query` and `header` map parameter names of the vendor's document to values; `body` is
-    the JSON body, None where there is none. `written_query` is a query that the vendor itself wrote, which goes out as
-    it is; `query` is then what it says.
+    `path`, `query` and `header` map parameter names of the vendor's document to values; `body` is the JSON body, None
+    for a request without one. `written_query` is a query string from the vendor itself, such as in a next link, and is
+    sent unchanged; `query` then holds its parsed values.
     """
 
     operation_id: str
@@ -88,13 +92,13 @@ class VendorRequest(Struct, frozen=True):
     written_query: str | None = None
 
     def parts(self) -> dict[str, Json]:
-        """The request as one value, as lenses read it and schemas check it."""
+        """The request as one value `{path, query, header, body}`, for lenses and schemas."""
         parts: dict[str, Json] = {"path": self.path, "query": self.query, "header": self.header}
         return parts if self.body is None else parts | {"body": self.body}
 
 
 class HttpRequest(Struct, frozen=True):
-    """The exact request on the wire: what is signed is what is sent."""
+    """The exact HTTP request: it is signed and sent without changes."""
 
     method: str
     url: str
@@ -103,7 +107,7 @@ class HttpRequest(Struct, frozen=True):
 
 
 class HttpReply(Struct, frozen=True):
-    """A reply as it came: `headers` by lower-case name, `content` decoded from its encoding."""
+    """An HTTP reply as received: `headers` by lower-case name, `content` after content decoding."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -111,21 +115,21 @@ class HttpReply(Struct, frozen=True):
 
 
 class StatusPair(Struct, frozen=True, omit_defaults=True):
-    """A status in Jobgate's words and in the vendor's own."""
+    """A job's status in Jobgate's words, and the vendor's own word for it."""
 
     status: str
     vendor_status: str
 
 
 class BlockedAction(Struct, frozen=True):
-    """An action that a job does not allow now, and why, for people to read."""
+    """An action that a job does not allow now, with the reason, for people."""
 
     action: str
     reason: str
 
 
 class Job(Struct, frozen=True):
-    """A vendor's job as Jobgate shows it."""
+    """A vendor's job in the unified API. `vendor_object` is the vendor's own JSON."""
 
     id: str
     connection: str
@@ -139,7 +143,7 @@ class Job(Struct, frozen=True):
 
 
 class VendorResponse(Struct, frozen=True, omit_defaults=True):
-    """What the vendor answered, reduced to what may be kept and shown."""
+    """A vendor's answer, reduced to the parts that can be stored and shown."""
 
     vendor: str
     status: int | None = None
@@ -149,7 +153,7 @@ class VendorResponse(Struct, frozen=True, omit_defaults=True):
 
 
 class ActionWarning(Struct, frozen=True, omit_defaults=True):
-    """Something the caller should know although the action was carried out."""
+    """Something that the caller should know although the action was carried out."""
 
     code: str
     parameter: str
@@ -164,7 +168,7 @@ class DryRun(Struct, frozen=True):
 
 
 class Page(Struct, Generic[Item], frozen=True):
-    """A part of a list, and the cursor of the part after it."""
+    """A part of a list, and the cursor of the next part; None on the last one."""
 
     items: tuple[Item, ...]
     next_cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Numbers that others write. One that is out of range is as if it were not there; none raises."""
+"""Parsing of numbers from outside. None of these functions raises: an unusable number is None."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 
 _DIGITS = re.compile(r"[0-9]+")
 _FIRST_TIME, _LAST_TIME = 0, 253_402_300_799
-"""Seconds since 1970: the years that a date can have end with 9999."""
+"""Seconds since 1970. A `datetime` ends with the year 9999."""
 
 
 def up_to(most: int, text: str) -> int | None:
-    """The whole number of a text of ASCII digits, at most `most`; None where the text is something else.
+    """Parse ASCII digits as a whole number; a larger one counts as `most`. None for any other text.
 
-    However many digits there are: Python refuses to read more than 4,300 of them.
+    The number of digits is not limited, although Python's `int` refuses more than 4,300.
     """
     if not _DIGITS.fullmatch(text):
         return None
@@ -22,7 +22,7 @@ def up_to(most: int, text: str) -> int | None:
 
 
 def number(value: object) -> float | None:
-    """A finite number of a JSON text, also one that is written as a string; None where it is none."""
+    """A finite number from JSON, which can also be written as a string. None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -33,7 +33,7 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number of a JSON text: 3 and 3.0 are the same (JSON Schema 2020-12, 6.1.1). None where it is none."""
+    """A whole number from JSON: 3 and 3.0 are the same (JSON Schema 2020-12, 6.1.1). None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):
@@ -42,7 +42,7 @@ def whole(value: object) -> int | None:
 
 
 def seconds_since_1970(value: object) -> float | None:
-    """A NumericDate (RFC 7519, 2): a JSON number of a year that there is. None where the value is none."""
+    """A NumericDate (RFC 7519, 2): seconds since 1970, up to the year 9999. None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if _FIRST_TIME <= value <= _LAST_TIME else None

@@ -1,4 +1,4 @@
-"""What the engine needs of the world, as protocols. `gateway.app` chooses who keeps them."""
+"""The ports of the engine, as protocols. `gateway.app` chooses their implementations."""
 
 from __future__ import annotations
 
@@ -11,93 +11,97 @@ from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, R
 
 
 class Clock(Protocol):
-    """Time and identity, so that tests can hold them still."""
+    """Time and new ids, behind a protocol so that tests can control them."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The current time, in UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that only ever grow; for deadlines."""
+        """Seconds of a clock that never goes backwards; for deadlines."""
 
     async def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait for so many seconds."""
 
     def new_id(self, at: datetime) -> str:
-        """A new UUID, version 7 (RFC 9562), of this time, by which it sorts."""
+        """A new UUID, version 7 (RFC 9562), for this time; such UUIDs sort by time."""
 
 
 class Transport(Protocol):
-    """The only way to a vendor."""
+    """Sends requests to vendors; nothing else does."""
 
     async def send(self, request: HttpRequest, deadline: float) -> HttpReply:
         """Send the request once and read the whole reply before `deadline` (on the monotonic clock).
 
-        Raises VendorUnreachable where nothing was sent, VendorTimedOut and VendorReplyNotUnderstood where
-        something may have been.
+        Raises VendorUnreachable if nothing was sent, VendorTimedOut or VendorReplyNotUnderstood if something may have
+        been sent.
         """
 
 
 class VendorCredentials(Protocol):
-    """Proves to a vendor who calls it, for one connection."""
+    """Authenticates one connection's requests to its vendor."""
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:
-        """The headers to add. Raises VendorFailed or VendorDeniedAccess where they cannot be had."""
+        """The headers to add. Raises VendorFailed or VendorDeniedAccess if they cannot be obtained."""
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The same headers without any secret, and without asking anybody."""
+        """The same headers without any secret, made without a network call."""
 
     def renew(self, refused: Mapping[str, str]) -> bool:
-        """Forget the headers that the vendor refused, and only those. False where nothing newer can be had."""
+        """Discard the headers that the vendor refused, and only those. False if no newer ones can be obtained."""
 
 
 class Ledger(Protocol):
-    """The record of every job action. What it has said is kept, it keeps through any crash.
+    """The record of every job action. Whatever a method has confirmed as stored survives any crash.
 
-    Every method raises LedgerUnavailable where the storage cannot be read or written.
+    Every method raises LedgerUnavailable if the storage cannot be read or written.
     """
 
     async def start(self) -> None:
-        """Make ready to be used."""
+        """Prepare the ledger for use."""
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of the storage."""
+        """Finish pending writes, and release the storage."""
 
     async def claim(
         self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
     ) -> Holder | None:
-        """Keep a new record, and hold its names for it. Gives who holds one already; the record is then not kept.
+        """Store a new record and hold `key` and `signature` for it. If one is held already, return its holder instead.
 
-        `due`: when somebody should look after it. The name by its signature comes first: it is never let go of, and
-        where the key is held, it stands for the same record from then on. Without names, the record is on the storage
-        no later than the event that is added next.
+        The record is then not stored. `due`: when reconciliation should read the job. `signature` is checked first and
+        is never released. If `key` is held by another record, `signature` identifies that record from then on. Without
+        a key and a signature, the record is on the storage no later than the event that is added next.
         """
 
     async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
-        """Add that it is now sent; gives the record with it, once it is on the storage. Raises Overtaken."""
+        """Add the event that the action is about to be sent; return the longer record once it is on the storage.
+
+        Raises Overtaken if another process has added an event since the record was read.
+        """
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
-        """Add what is known now; gives the record with it, once it is on the storage.
+        """Add a reading or a conclusion; return the longer record once it is on the storage.
 
-        `due`: when somebody should look after it, None where nobody needs to. A key is let go of where the same request
-        may be sent again. Raises Overtaken where somebody else has added an event since the record was read.
+        `due`: when reconciliation should read the job, None for never. The key is released if the same request can be
+        sent again. Raises Overtaken if another process has added an event since the record was read.
 
-        Where the storage fails, it is written as soon as that is possible; LedgerUnavailable says that it is not yet.
+        If the storage fails, a conclusion that must not be lost is written as soon as possible; LedgerUnavailable says
+        that it is not stored yet.
         """
 
     async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
-        """The record of this id, if it is the caller's. None: whoever's it is."""
+        """The record with this id, if `caller` requested it. With `caller` None, whoever requested it."""
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """Records, newest first, from those before the id `before` on: at most `limit`, and perhaps fewer.
+        """At most `limit` selected records with ids before `before`, newest first. A page can be shorter than `limit`.
 
-        `next_cursor` is the id before which the next page goes on, None where there is none.
+        `next_cursor` is the `before` of the next page, None on the last one.
         """
 
     async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """Records that somebody should look after by now. Nobody else is given them before `until`."""
+        """At most `limit` records whose `due` has passed. No other process gets them before `until`."""
 
     async def tidy(self, now: datetime) -> None:
-        """Forget keys that have expired, and records beyond their retention."""
+        """Delete expired keys, and records past their retention."""
 
     async def check(self) -> None:
-        """See that an action could be recorded now."""
+        """Check that an action could be recorded now. Raises LedgerUnavailable if not."""

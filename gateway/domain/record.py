@@ -1,6 +1,6 @@
-"""The record of a job action: a list of events, to which more are added and none is ever changed.
+"""The record of a job action: an append-only list of events.
 
-Everything that can be said of a job action (its status, its outcome, its attempts) is read from the events.
+The state of a job action (its status, its outcome, its attempts) is derived from the events.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair, 
 
 
 class JobActionStatus(StrEnum):
-    """Where a job action stands. `unsettled`: its outcome is unknown."""
+    """The state of a job action. `unsettled`: its outcome is unknown."""
 
     IN_PROGRESS = "in_progress"
     SUCCEEDED = "succeeded"
@@ -32,11 +32,11 @@ STATUSES: Mapping[Outcome | None, JobActionStatus] = {
     Outcome.NOT_SENT: JobActionStatus.FAILED,
     Outcome.UNKNOWN: JobActionStatus.UNSETTLED,
 }
-"""The status that each outcome is."""
+"""The status of a job action for each outcome; None: there is no outcome yet."""
 
 
 class SettledBy(StrEnum):
-    """How an outcome became certain; `gave-up`: it did not, and nobody looks any more."""
+    """How an outcome became certain. `gave-up`: it did not, and the job is not read any more."""
 
     VENDOR_REPLY = "vendor-reply"
     NOTHING_SENT = "nothing-sent"
@@ -45,9 +45,9 @@ class SettledBy(StrEnum):
 
 
 class Origin(Struct, frozen=True, omit_defaults=True):
-    """Where a request came from: the client's address, Jobgate's id of the request, and the client's `traceparent`.
+    """The origin of a request: the client's address, Jobgate's id of the request, and the client's `traceparent`.
 
-    That is the header of W3C Trace Context, as it came.
+    `trace_parent` is the header of W3C Trace Context, as received.
     """
 
     address: str | None = None
@@ -61,11 +61,11 @@ class Origin(Struct, frozen=True, omit_defaults=True):
 
 
 NOBODY = Origin()
-"""The origin of what nobody asked for."""
+"""The origin of a job action that did not come from a client's request."""
 
 
 class ProblemNote(Struct, frozen=True, omit_defaults=True):
-    """Why a job action failed, with all that its caller was told."""
+    """The problem with which a job action failed, as its caller received it."""
 
     code: str
     detail: str
@@ -73,10 +73,10 @@ class ProblemNote(Struct, frozen=True, omit_defaults=True):
 
 
 class Requested(Struct, frozen=True, omit_defaults=True):
-    """Somebody asked for a job action, and nothing was in the way.
+    """A caller requested a job action, and Jobgate accepted the request.
 
-    `keeps_refusals`: its key stands for its answer even where it was refused. `signature` is the name that the request
-    has by its signature; that one always stands for its answer.
+    `keeps_refusals`: the key is kept for the answer even if the action was refused. `signature` is the name made from
+    the request's signature; it is always kept for the answer.
     """
 
     at: datetime
@@ -92,19 +92,19 @@ class Requested(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_named(self) -> bool:
-        """Whether the same request, sent again, waits for the conclusion of this one."""
+        """True if the same request, sent again, waits for the conclusion of this one."""
         return self.idempotency_key is not None or self.signature is not None
 
 
 class Sent(Struct, frozen=True, omit_defaults=True):
-    """From now on the vendor may have been asked. `found` holds the parameters that were left out, and found."""
+    """The action is about to be sent to the vendor. `found` holds parameters that Jobgate found for the caller."""
 
     at: datetime
     found: Mapping[str, Any] = {}
 
 
 class Read(Struct, frozen=True, omit_defaults=True):
-    """The job was read to learn what came of the action: its status, or the code of the problem that there was."""
+    """The job was read to find out what happened: its status, or the code of the problem if the read failed."""
 
     at: datetime
     job: StatusPair | None = None
@@ -112,10 +112,10 @@ class Read(Struct, frozen=True, omit_defaults=True):
 
 
 class Concluded(Struct, frozen=True, omit_defaults=True):
-    """What is now known of the outcome. A later conclusion takes the place of an earlier one.
+    """A conclusion about the outcome. A later conclusion replaces an earlier one.
 
-    `settled_by` is None as long as the outcome is unknown and somebody will look again. `job` is the job's status
-    afterwards, `vendor_response` what the vendor answered to the action; where it failed, the problem holds both.
+    `settled_by` is None while the outcome is unknown and the job will be read again. `job` is the job's status
+    afterwards, `vendor_response` the vendor's answer to the action; if the action failed, the problem holds both.
     """
 
     at: datetime
@@ -130,14 +130,14 @@ Event: TypeAlias = Requested | Sent | Read | Concluded
 
 
 class JobActionRecord(Struct, frozen=True):
-    """A job action and all that happened to it so far, in order. The first event is its request."""
+    """A job action with its events so far, in order. The first event is the request, the others are in `later`."""
 
     id: str
     requested: Requested
     later: tuple[Event, ...] = ()
 
     def __len__(self) -> int:
-        """How many events there are."""
+        """The number of events."""
         return 1 + len(self.later)
 
     def with_event(self, event: Event) -> JobActionRecord:
@@ -146,17 +146,17 @@ class JobActionRecord(Struct, frozen=True):
 
     @property
     def sent(self) -> tuple[Sent, ...]:
-        """The times it was sent, oldest first."""
+        """The attempts to send the action, oldest first."""
         return tuple(event for event in self.later if isinstance(event, Sent))
 
     @property
     def readings(self) -> tuple[Read, ...]:
-        """The readings of the job that were made to learn the outcome, oldest first."""
+        """The readings of the job that reconciliation made, oldest first."""
         return tuple(event for event in self.later if isinstance(event, Read))
 
     @property
     def conclusion(self) -> Concluded | None:
-        """What is known of the outcome, None while it is under way."""
+        """The latest conclusion, None while the action is in progress."""
         for event in reversed(self.later):
             if isinstance(event, Concluded):
                 return event
@@ -164,43 +164,43 @@ class JobActionRecord(Struct, frozen=True):
 
     @property
     def outcome(self) -> Outcome | None:
-        """What is known to have happened at the vendor, None while it is under way."""
+        """The known outcome at the vendor, None while the action is in progress."""
         conclusion = self.conclusion
         return conclusion.outcome if conclusion else None
 
     @property
     def status(self) -> JobActionStatus:
-        """Where it stands."""
+        """The state of the job action."""
         return STATUSES[self.outcome]
 
     @property
     def is_settled(self) -> bool:
-        """Whether nobody needs to look any more what came of it."""
+        """True if the job need not be read any more to find out what happened."""
         conclusion = self.conclusion
         return conclusion is not None and conclusion.settled_by is not None
 
     @property
     def completed_at(self) -> datetime | None:
-        """When it was settled."""
+        """The time at which the job action was settled, None if it is not."""
         conclusion = self.conclusion
         return conclusion.at if conclusion and conclusion.settled_by else None
 
     @property
     def job_action(self) -> JobAction:
-        """What was asked for, with the parameters that were found."""
+        """The requested job action, with the parameters that Jobgate found."""
         asked = self.requested.job_action
         found = {name: value for event in self.sent for name, value in event.found.items()}
         return JobAction(asked.action, asked.job_id, {**asked.parameters, **found}) if found else asked
 
     @property
     def problem(self) -> ProblemNote | None:
-        """Why it failed."""
+        """The problem with which the job action failed, None if it did not."""
         conclusion = self.conclusion
         return conclusion.problem if conclusion else None
 
     @property
     def vendor_response(self) -> VendorResponse | None:
-        """What the vendor answered to the action, where it answered."""
+        """The vendor's answer to the action, None if there was none."""
         conclusion = self.conclusion
         if conclusion is None:
             return None
@@ -210,7 +210,7 @@ class JobActionRecord(Struct, frozen=True):
 
     @property
     def job(self) -> StatusPair | None:
-        """The job's status afterwards, as far as it is known."""
+        """The job's status afterwards, None if it is not known."""
         conclusion = self.conclusion
         if conclusion is None:
             return None
@@ -219,10 +219,11 @@ class JobActionRecord(Struct, frozen=True):
         return state.status if state else conclusion.job
 
     @property
-    def lets_go_of_key(self) -> bool:
-        """Whether the same request, sent again, is a new one: it failed, and sending it again can do no harm.
+    def releases_key(self) -> bool:
+        """True if the idempotency key is released, so that the same request, sent again, is a new one.
 
-        That is so where it may mend the failure, and where it was plainly refused and the key is not for refusals.
+        That is so if the action failed and can safely be retried, or if it was refused and its key does not keep
+        refusals (`Requested.keeps_refusals`).
         """
         conclusion = self.conclusion
         if conclusion is None or conclusion.settled_by is None or conclusion.problem is None:
@@ -234,7 +235,8 @@ class JobActionRecord(Struct, frozen=True):
 class HeldKey(Struct, frozen=True):
     """An idempotency key of a caller, held for one job action until `expires_at`.
 
-    `fingerprint` stands for what was asked: the same key with another one is a mistake.
+    `fingerprint` identifies the content of the request: the same key with another fingerprint is an error of the
+    caller.
     """
 
     caller: str
@@ -244,21 +246,21 @@ class HeldKey(Struct, frozen=True):
 
 
 class SignedName(Struct, frozen=True):
-    """The name that a request has by its signature, until it is taken no more. No client can choose such a key."""
+    """A name made from a request's signature, valid until `expires_at`. No client can choose such a name as its key."""
 
     name: str
     expires_at: datetime
 
 
 class Holder(Struct, frozen=True):
-    """What holds a key already: a record, and the fingerprint of what it was asked for."""
+    """The current holder of a key: a record, and the fingerprint of its request."""
 
     record: JobActionRecord
     fingerprint: bytes
 
 
 class Selection(Struct, frozen=True):
-    """Which records are wanted. None: it does not matter. `since` and `until` are included."""
+    """The conditions that wanted records meet; None: any value. `since` and `until` are inclusive."""
 
     caller: str | None = None
     connection: str | None = None
@@ -271,10 +273,10 @@ class Selection(Struct, frozen=True):
 
 
 class Overtaken(Exception):
-    """Somebody else has added an event first. `record` is the record as it is now."""
+    """Another process has added an event first. `record` is the record as it is now."""
 
     def __init__(self, record: JobActionRecord) -> None:
-        """Say what the record has become."""
+        """Carry the present record."""
         super().__init__(record.id)
         self.record = record
 
@@ -283,7 +285,7 @@ _KINDS = {kind.code: kind for kind in catalogue()}
 
 
 def problem_of(record: JobActionRecord) -> JobgateError:
-    """The problem that a failed job action's caller is told, now or later. Raises ValueError where there is none."""
+    """The problem of a failed job action, the same each time a caller asks. Raises ValueError if it did not fail."""
     note = record.problem
     if note is None:
         raise ValueError(f"job action {record.id} did not fail")

@@ -1,4 +1,4 @@
-"""How long a vendor asks to be left alone: Retry-After, in both forms (RFC 9110, 10.2.3)."""
+"""Parsing of Retry-After, in both of its forms (RFC 9110, 10.2.3)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gateway.domain.numbers import up_to
 from gateway.domain.times import http_date
 
 LONGEST_RETRY_AFTER = 86_400
-"""Seconds. A vendor that asks for more is not believed."""
+"""Longest accepted Retry-After, in seconds; a longer one is cut to it."""
 
 
 def retry_after(reply: HttpReply, now: datetime) -> int | None:
-    """Seconds to wait, from 0 to a day; None where the reply says nothing sensible."""
+    """The seconds to wait, from 0 to a day. None if the reply has no valid Retry-After."""
     text = reply.headers.get("retry-after", "").strip()
     seconds = up_to(LONGEST_RETRY_AFTER, text)
     if seconds is not None:

@@ -1,4 +1,4 @@
-"""Times as they are written in messages: RFC 3339, and the HTTP dates of RFC 9110."""
+"""Parsing and formatting of times: RFC 3339, and the HTTP dates of RFC 9110."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MILLISECOND = 2**48 - 1
-"""The last that an id can hold; it is in the year 10889."""
+"""The last millisecond since 1970 that a UUID, version 7, can hold; it is in the year 10889."""
 _HOUR_AND_MINUTE = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = re.compile(
     rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_AND_MINUTE}:(?P<second>[0-9]{{2}})(?P<fraction>\.[0-9]+)?"
@@ -18,9 +18,9 @@ _DATE_TIME = re.compile(
 
 
 def parse_date_time(text: str) -> datetime:
-    """A `date-time` of RFC 3339, 5.6. Raises ValueError where the text is none, or names no time that there is.
+    """Parse a `date-time` of RFC 3339, 5.6. Raises ValueError if the text is not one, or if that time does not exist.
 
-    A leap second, which Python does not know, counts as the second before it. Python's years begin with 1.
+    Python has no leap seconds, so a leap second counts as the second before it. Python's years begin with 1.
     """
     match = _DATE_TIME.fullmatch(text)
     if match is None:
@@ -30,14 +30,14 @@ def parse_date_time(text: str) -> datetime:
     start, end = match.span("second")
     time = datetime.fromisoformat(f"{text[:start]}59{text[end:]}".upper())
     utc = time - (time.utcoffset() or timedelta())
-    # They are added at the end of a day by UTC, and nowhere else.
+    # Leap seconds are added only at the end of a UTC day.
     if (utc.hour, utc.minute) != (23, 59):
         raise ValueError("no leap second is added at this time")
     return time
 
 
 def is_date_time(text: str) -> bool:
-    """Whether a text is a `date-time` of RFC 3339."""
+    """True if the text is a `date-time` of RFC 3339."""
     try:
         parse_date_time(text)
     except (ValueError, OverflowError):
@@ -46,7 +46,7 @@ def is_date_time(text: str) -> bool:
 
 
 def canonical_date_time(text: str) -> str:
-    """A `date-time` of RFC 3339 in UTC, without zeros at the end of its fraction; anything else as it is."""
+    """A `date-time` of RFC 3339 in UTC, without trailing zeros in its fraction. Any other text stays unchanged."""
     match = _DATE_TIME.fullmatch(text)
     try:
         time = parse_date_time(text).replace(microsecond=0)
@@ -62,9 +62,9 @@ def canonical_date_time(text: str) -> str:
 
 
 def http_date(text: str) -> datetime | None:
-    """The time, in UTC, of an HTTP date in any of its three forms (RFC 9110, 5.6.7); None where the text is none.
+    """Parse an HTTP date in any of its three forms (RFC 9110, 5.6.7); the time is in UTC. None for any other text.
 
-    None too where no such time can be counted, as in the year 10000.
+    None too for a time outside Python's range, such as in the year 10000.
     """
     try:
         time = parsedate_to_datetime(text)
@@ -74,12 +74,12 @@ def http_date(text: str) -> datetime | None:
 
 
 def is_later(time: object, now: datetime) -> bool:
-    """Whether a time of a request lies ahead; what is no time does not."""
+    """True if `time` is a `date-time` of RFC 3339 later than `now`. Raises ValueError if it is any other text."""
     return isinstance(time, str) and parse_date_time(time) > now
 
 
 def milliseconds(time: datetime) -> int:
-    """A time in whole milliseconds since 1970, as ids and tables have it."""
+    """A time in whole milliseconds since 1970, the unit of ids and tables."""
     since = time - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
 

@@ -1,4 +1,4 @@
-"""Addresses of http and https, in one form for all that RFC 3986 (6.2) and RFC 9110 (4.2.3) call the same."""
+"""Normalization of http and https URLs: equivalent URLs (RFC 3986, 6.2; RFC 9110, 4.2.3) get one form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEGAL = "!$&'()*+,;=:@/?%"
 
 @dataclass(frozen=True)
 class Address:
-    """A URL without its fragment. `origin` and `path` are canonical; `query` is what was written, None without one."""
+    """A URL without its fragment. `origin` and `path` are canonical; `query` is unchanged, None if there is none."""
 
     origin: str
     path: str
@@ -28,13 +28,13 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> Address:
-        """Read a URL. Raises ValueError where it is none of http or https, or names a user."""
+        """Parse a URL. Raises ValueError if it is not an http or https URL, or if it names a user."""
         parts = urlsplit(url)
         query = parts.query if "?" in url.partition("#")[0] else None
         return cls(_origin(parts.scheme, parts.netloc), _without_dots(normal_encoding(parts.path)), query)
 
     def resolve(self, reference: str) -> Address:
-        """The address that a reference found here leads to (RFC 3986, 5). Raises ValueError where it leads nowhere."""
+        """Resolve a reference against this address (RFC 3986, 5). Raises ValueError if the result is not valid."""
         return Address.of(urljoin(str(self), reference))
 
     def __str__(self) -> str:
@@ -44,15 +44,15 @@ class Address:
 
 @lru_cache(maxsize=256)
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, in one form for all that are the same. Raises ValueError where it has none."""
+    """The canonical scheme, host and port of a URL. Raises ValueError if it is not an http or https URL with a host."""
     parts = urlsplit(url)
     return _origin(parts.scheme, parts.netloc)
 
 
 def canonical_base(url: str) -> str:
-    """The canonical form of an address to whose path others are added: without a slash at its end.
+    """The canonical form of a base URL, without a slash at its end.
 
-    Raises ValueError where it has a query or a fragment, or is none of http or https.
+    Raises ValueError if it has a query or a fragment, or is not an http or https URL.
     """
     address = Address.of(url)
     if address.query is not None or "#" in url:
@@ -61,17 +61,17 @@ def canonical_base(url: str) -> str:
 
 
 def normal_encoding(text: str) -> str:
-    """A text of a URL, percent-encoded as little as can be, in capitals (RFC 3986, 6.2.2.1 and 6.2.2.2)."""
+    """Decode percent-encoded unreserved characters, and write the others in capitals (RFC 3986, 6.2.2.1, 6.2.2.2)."""
     return _ENCODED.sub(_least_encoded, text)
 
 
 def legal_query(text: str) -> str:
-    """A query as it was written; only characters that no query has are percent-encoded (RFC 3986, 3.4)."""
+    """The query with its illegal characters percent-encoded (RFC 3986, 3.4); a legal query is unchanged."""
     return text if _QUERY.fullmatch(text) else quote(text, safe=_LEGAL)
 
 
 def is_legal_query(text: str) -> bool:
-    """Whether a text has only characters that a query has."""
+    """True if the text has only characters that are legal in a query."""
     return _QUERY.fullmatch(text) is not None
 
 
@@ -111,7 +111,7 @@ def _origin(scheme: str, authority: str) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path without its segments `.` and `..` (RFC 3986, 5.2.4)."""
+    """Remove the segments `.` and `..` from a path (RFC 3986, 5.2.4)."""
     segments = path.split("/")[1:]
     kept: list[str] = []
     for segment in segments:

@@ -1,8 +1,7 @@
-"""The words that documents, code and tests share, each declared once.
+"""Names and limits that documents, code and tests share, each declared once.
 
-Meanings are what a vendor's `errors.meanings` can say; sources are the values that a lens can carry; bounds are those
-that `specs/gateway.yaml` sets. The schema of the extensions and the documents are held against all three by the lint
-and by tests.
+Meanings are the entries of a vendor's `errors.meanings`; sources are the values that a lens can carry; limits are those
+of `specs/gateway.yaml`. The lint and tests check the schema of the extensions, and the documents, against all three.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class Meaning(StrEnum):
 
     @property
     def usual_status(self) -> int:
-        """The HTTP status of a vendor whose document has no answer of its own for it."""
+        """The HTTP status for this meaning if the vendor's document does not give one."""
         return _USUAL_STATUS[self]
 
 
@@ -55,25 +54,25 @@ class Source(StrEnum):
 
 
 PARAMETER: Final = "parameters."
-"""Prefix of the sources that are parameters of an action, by the names of the unified API: `parameters.note`."""
+"""Prefix of the sources for parameters of an action, by the names of the unified API: `parameters.note`."""
 TIMESTAMP: Final = "job.timestamps."
-"""Prefix of the sources that are times of a job: `job.timestamps.createdAt`."""
+"""Prefix of the sources for times of a job: `job.timestamps.createdAt`."""
 
 LONGEST_JOB_ID: Final = 1_024
-"""Characters of a job's id."""
+"""Longest id of a job, in characters."""
 LONGEST_STATUS: Final = 256
-"""Characters of a vendor's own word for a status."""
+"""Longest vendor status, in characters."""
 LONGEST_TIME: Final = 64
-"""Characters of a time of day."""
+"""Longest time, in characters."""
 LONGEST_TEXT: Final = 1_024
-"""Characters of a vendor's message, and of the sentence of a problem."""
+"""Longest message of a vendor, and longest detail of a problem, in characters."""
 LONGEST_CURSOR: Final = 8_192
-"""Characters of a cursor."""
+"""Longest cursor, in characters."""
 LARGEST_PAGE: Final = 1_000
-"""Jobs in one answer."""
+"""Largest number of jobs in one answer."""
 MOST_DEPARTURES: Final = 50
-"""Kinds of departures from a vendor's document that are told apart for each connection."""
+"""Largest number of kinds of contract drift that are told apart for each connection."""
 LONGEST_PLACE: Final = 256
-"""Characters of the JSON pointer of a departure."""
+"""Longest JSON pointer of a departure from a vendor's document, in characters."""
 LONGEST_DEPARTURE: Final = 512
-"""Characters of the description of a departure."""
+"""Longest description of a departure, in characters."""

@@ -217,7 +217,7 @@ def problem_page(kind: type[JobgateError]) -> str:
         f"# {kind.title}\n\n"
         f"| code | HTTP status | worth sending again as it is |\n| --- | --- | --- |\n"
         f"| `{kind.code}` | {kind.status} | {worth_retrying(kind)} |\n\n"
-        f"{meaning}\n\n**What happened at the vendor.** {happened}\n\n**How to mend it.** {mend}\n"
+        f"{meaning}\n\n**What happened at the vendor.** {happened}\n\n**How to fix it.** {mend}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Addresses of databases: how they are read, and what of one may be shown. A password never is, wherever it stands."""
+"""Parsing and display of database addresses. A password is never shown, in whatever part of the address it is."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ PREPARE = "prepare_threshold"
 NEVER = frozenset({"0", "none"})
 CONNECT_TIMEOUT = "connect_timeout"
 CONNECT_SECONDS = 10
-"""Seconds that a connection to PostgreSQL may take to be made, unless the address or PostgreSQL's own settings say."""
+"""Longest time to connect to PostgreSQL, in seconds, unless the address or PostgreSQL's own settings limit it."""
 
 
 class UnusableDatabase(Exception):
-    """The database cannot be used with these settings or by this version. The message says how to mend it."""
+    """The database cannot be used with these settings or by this version. The message says how to fix it."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a database, with what its driver is told beside it."""
+    """The address of a database, and further arguments for its driver."""
 
     url: URL = field(repr=False)
     arguments: Mapping[str, Any]
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """The address that is written as `sqlite:///path` or `postgresql://…`.
+        """Parse `sqlite:///path` or `postgresql://…`.
 
-        Raises UnusableDatabase, whose message has no password.
+        Raises UnusableDatabase for any other address; its message contains no password.
         """
         try:
             scheme, colon, rest = text.partition(":")
@@ -63,7 +63,7 @@ def _postgresql(url: URL) -> Address:
 
 
 def _threshold(value: str | tuple[str, ...]) -> int | None:
-    """After how many times a statement is prepared; None: never, which is also what 0 means to other drivers."""
+    """The number of executions before psycopg prepares a statement; None for never, as 0 means in other drivers."""
     if isinstance(value, str) and value.lower() in NEVER:
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -72,8 +72,8 @@ def _threshold(value: str | tuple[str, ...]) -> int | None:
 
 
 def _refuse_unknown_options(url: URL) -> None:
-    """See that PostgreSQL's library knows each option. Raises UnusableDatabase."""
-    # The library is loaded only where a PostgreSQL is used.
+    """Raise UnusableDatabase if PostgreSQL's client library does not know an option of the URL."""
+    # The library is loaded only if PostgreSQL is used.
     from psycopg import Error  # noqa: PLC0415
     from psycopg.conninfo import make_conninfo  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def _refuse_unknown_options(url: URL) -> None:
 
 
 def shown(url: URL) -> str:
-    """Where a database is, for people to read: the file, or user, host, port and name, and nothing else."""
+    """The location of a database, for people: the file, or user, host, port and name. It never contains a password."""
     if url.get_backend_name() == "sqlite":
         return url.database or ""
     user = _part(url, url.username, "user")
@@ -98,6 +98,6 @@ def shown(url: URL) -> str:
 
 
 def _part(url: URL, given: object, *names: str) -> str:
-    """A part of an address, which may stand in its query instead. There it outweighs the other."""
+    """A part of an address. The URL's query can hold it too, and takes precedence."""
     found = next((url.query[name] for name in names if name in url.query), given)
     return ",".join(found) if isinstance(found, tuple) else str(found or "")

@@ -1,4 +1,4 @@
-"""The audit: is the chain whole, and what does it say? Reads the database from beginning to end."""
+"""The audit: verification and export of the whole chain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.ledger.chain import genesis, hash_after
 from gateway.ledger.checkpoints import History, seals_of, states_in
 from gateway.ledger.database import Database
 from gateway.ledger.events import KEPT, UNREADABLE, Claimed, Dispatched, KeyChanged, Stored, read
-from gateway.ledger.findings import Broken
+from gateway.ledger.findings import Finding
 from gateway.ledger.index_audit import incomplete, wrong_deletion, wrong_key, wrong_record
 from gateway.ledger.notes import Verifier
 from gateway.ledger.tables import events, segments
@@ -25,27 +25,27 @@ from gateway.ledger.tables import events, segments
 ROWS_AT_ONCE = 1_000
 
 Advance = Callable[[int], object]
-"""Is told how many more events were looked at."""
+"""Called with the number of events read since the last call."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a verification found: how much it looked at, and the first place that is broken.
+class AuditResult:
+    """The result of a verification: the numbers of segments and events read, and the first inconsistency.
 
-    `deleted` segments are accounted for by their numbers, lengths and last hashes alone, and by what retention has said
-    of them. It was compared with so many `checkpoints`.
+    `deleted` is the number of segments that retention deleted; of those, only number, length, last hash and the
+    statement of their deletion are verified. `checkpoints` is the number of checkpoints compared.
     """
 
     segments: int
     events: int
-    broken: Broken | None = None
+    finding: Finding | None = None
     deleted: int = 0
     checkpoints: int = 0
 
 
 @dataclass
-class Progress:
-    """How far a segment was followed. `heads` has the hashes at the lengths that checkpoints know."""
+class SegmentProgress:
+    """The recomputed state of a segment so far. `heads` has the hashes at the lengths that checkpoints contain."""
 
     head: bytes
     length: int = 0
@@ -53,20 +53,23 @@ class Progress:
 
 
 @dataclass
-class Following:
-    """The segments that are followed, by number, in one pass over all events; and how the API keys are by them."""
+class ChainState:
+    """The chain as recomputed from the events in one pass: segments by number, and API keys by id.
+
+    `wanted` holds, by segment, the lengths at which hashes are kept.
+    """
 
     wanted: Mapping[int, Collection[int]]
-    progress: dict[int, Progress] = field(default_factory=dict)
+    progress: dict[int, SegmentProgress] = field(default_factory=dict)
     keys: dict[str, KeyChanged] = field(default_factory=dict)
 
-    def add(self, row: Row[Any]) -> Broken | None:
-        """Follow one event; gives what is wrong with it."""
+    def add(self, row: Row[Any]) -> Finding | None:
+        """Add the next event. Returns the finding if it does not fit, otherwise None."""
         at = self._progress(row.segment)
         expected = hash_after(at.head, row.job_action_id, row.sequence, row.kind, row.content)
         if bytes(row.hash) != expected:
             what = "the event, or the one before it, is not the one that was written"
-            return Broken(row.segment, what, row.id, row.job_action_id)
+            return Finding(row.segment, what, row.id, row.job_action_id)
         at.head, at.length = expected, at.length + 1
         if at.length in self.wanted.get(row.segment, ()):
             at.heads[at.length] = expected
@@ -75,17 +78,17 @@ class Following:
         return None
 
     def hash_at(self, number: int, length: int) -> bytes | None:
-        """The hash of a segment's event, None where there is none."""
+        """The hash of a segment after `length` events, None if it was not kept."""
         return genesis(number) if length == 0 else self._progress(number).heads.get(length)
 
-    def _progress(self, number: int) -> Progress:
-        return self.progress.setdefault(number, Progress(genesis(number)))
+    def _progress(self, number: int) -> SegmentProgress:
+        return self.progress.setdefault(number, SegmentProgress(genesis(number)))
 
-    def _note(self, row: Row[Any]) -> Broken | None:
+    def _note(self, row: Row[Any]) -> Finding | None:
         try:
             event = read(row.kind, row.content)
         except UNREADABLE:
-            return Broken(row.segment, "the event cannot be read", row.id)
+            return Finding(row.segment, "the event cannot be read", row.id)
         if isinstance(event, KeyChanged):
             self.keys[event.id] = event
         return None
@@ -93,14 +96,14 @@ class Following:
 
 @dataclass(frozen=True)
 class Proof:
-    """What is known from outside the database: the keys that sign, and the checkpoints that they have signed."""
+    """Trusted data from outside the database: the keys that sign checkpoints, and the checkpoints that they signed."""
 
     keys: tuple[Verifier, ...] = ()
     history: History = field(default_factory=History)
 
     @property
     def wanted(self) -> Mapping[int, Collection[int]]:
-        """The lengths of segments at which checkpoints know their hashes, by number."""
+        """The segment lengths that checkpoints contain, by number of the segment."""
         found: defaultdict[int, set[int]] = defaultdict(set)
         for checkpoint in self.history.checkpoints:
             for each in checkpoint.written:
@@ -112,91 +115,91 @@ NOTHING = Proof()
 
 
 def count(database: Database) -> int:
-    """How many events are looked at, for a bar that shows progress: each is twice. Raises LedgerUnavailable."""
+    """The number of events, for a progress bar. Raises LedgerUnavailable."""
     with database.snapshot() as connection:
         return connection.execute(select(func.count()).select_from(events)).scalar_one()
 
 
 def verify(
     database: Database, advance: Advance = lambda _: None, proof: Proof = NOTHING, now: datetime | None = None
-) -> Verdict:
-    """Follow the chain, and find the first link that is broken: changed, exchanged, missing or added.
+) -> AuditResult:
+    """Verify the chain, and return the first event that was changed, exchanged, removed or added.
 
-    Then compare it with the checkpoints, and with it everything that is looked up beside it: search rows, idempotency
-    keys and API keys. Raises LedgerUnavailable.
+    Then compare the chain with the checkpoints, and with it the search rows, idempotency keys and API keys. Raises
+    LedgerUnavailable.
     """
-    following = Following(proof.wanted)
+    chain = ChainState(proof.wanted)
     seen = 0
     with database.snapshot() as connection, closing(_all_events(connection)) as batches:
         for rows in batches:
             for row in rows:
-                broken = following.add(row)
-                if broken is not None:
-                    return Verdict(len(following.progress), seen, broken)
+                finding = chain.add(row)
+                if finding is not None:
+                    return AuditResult(len(chain.progress), seen, finding)
                 seen += 1
             advance(len(rows))
         gone = deleted(connection)
-        followed = sum(1 for each in following.progress.values() if each.length)
+        followed = sum(1 for each in chain.progress.values() if each.length)
         at = now or datetime.now(UTC)
-        return Verdict(
-            followed, seen, _first_wrong(connection, following, proof, at), gone, len(proof.history.checkpoints)
+        return AuditResult(
+            followed, seen, _first_wrong(connection, chain, proof, at), gone, len(proof.history.checkpoints)
         )
 
 
-def _first_wrong(connection: Connection, following: Following, proof: Proof, now: datetime) -> Broken | None:
-    """The first of everything that can be wrong where each event follows the one before it."""
+def _first_wrong(connection: Connection, chain: ChainState, proof: Proof, now: datetime) -> Finding | None:
+    """The first inconsistency of a ledger in which each event follows the previous one."""
     return (
-        missing(connection, following)
-        or _unlike_checkpoints(connection, following, proof.history)
+        missing(connection, chain)
+        or _unlike_checkpoints(connection, chain, proof.history)
         or wrong_deletion(connection, proof.keys)
         or incomplete(connection)
         or wrong_record(connection, now)
-        or wrong_key(connection, following.keys)
+        or wrong_key(connection, chain.keys)
     )
 
 
 def _all_events(connection: Connection) -> Generator[list[Row[Any]]]:
-    """Every event in the order in which they were written, some at a time."""
+    """All events in the order of writing, in batches."""
     in_order = select(events).order_by(events.c.id).execution_options(yield_per=ROWS_AT_ONCE)
     with connection.execute(in_order) as result:
         yield from (list(rows) for rows in result.partitions())
 
 
-def missing(connection: Connection, following: Following) -> Broken | None:
-    """What the list of segments says is there, and is not; or the other way round."""
-    left = dict(following.progress)
+def missing(connection: Connection, chain: ChainState) -> Finding | None:
+    """The first difference between the table of segments and the events."""
+    left = dict(chain.progress)
     for number, row in enumerate(connection.execute(select(segments).order_by(segments.c.number)), start=1):
         if row.number != number:
-            return Broken(number, "the segment is missing")
-        at = left.pop(row.number, Progress(genesis(row.number)))
+            return Finding(number, "the segment is missing")
+        at = left.pop(row.number, SegmentProgress(genesis(row.number)))
         if row.deleted_at is None and at.length < row.length:
-            return Broken(row.number, f"{row.length - at.length} events are missing at its end")
+            return Finding(row.number, f"{row.length - at.length} events are missing at its end")
         if row.deleted_at is None and (at.length != row.length or at.head != bytes(row.head)):
-            return Broken(row.number, "it has other events at its end than were written")
+            return Finding(row.number, "it has other events at its end than were written")
         if row.deleted_at is not None and at.length:
-            return Broken(row.number, "it was deleted, and has events")
-    return next((Broken(number, "no such segment was opened") for number in left), None)
+            return Finding(row.number, "it was deleted, and has events")
+    return next((Finding(number, "no such segment was opened") for number in left), None)
 
 
-def _unlike_checkpoints(connection: Connection, following: Following, history: History) -> Broken | None:
-    """The first checkpoint that says otherwise."""
+def _unlike_checkpoints(connection: Connection, chain: ChainState, history: History) -> Finding | None:
+    """The first difference from a checkpoint."""
     states = states_in(connection)
     seals = seals_of(states, (each.sealed for each in history.checkpoints))
     for checkpoint in history.checkpoints:
-        different = checkpoint.difference(states, following.hash_at, seals)
+        different = checkpoint.difference(states, chain.hash_at, seals)
         if different is not None:
-            return Broken(None, f"not as the checkpoint of {checkpoint.at:%Y-%m-%d %H:%M:%S} UTC has it: {different}")
+            return Finding(None, f"not as the checkpoint of {checkpoint.at:%Y-%m-%d %H:%M:%S} UTC has it: {different}")
     return None
 
 
 def deleted(connection: Connection) -> int:
-    """How many segments retention has deleted."""
+    """The number of segments that retention deleted."""
     gone = select(func.count()).select_from(segments).where(segments.c.deleted_at.is_not(None))
     return connection.execute(gone).scalar_one()
 
 
 def export(database: Database, advance: Advance = lambda _: None) -> Iterator[str]:
-    """Every event as a line of JSON, in the order of the chain, with who asked for what. Raises LedgerUnavailable."""
+    """Every event as a line of JSON, in the order of the chain, with its request. Raises LedgerUnavailable."""
     asked: dict[str, Requested] = {}
     with database.snapshot() as connection, closing(_all_events(connection)) as batches:
         for rows in batches:
@@ -225,13 +228,13 @@ def _line(row: Row[Any], event: Stored, asked: Requested | None) -> Mapping[str,
 
 
 def _told(row: Row[Any], event: Stored) -> Any:
-    """What an event says beyond who asked for what."""
+    """The content of an event besides the request."""
     content = json.loads(row.content)
     return content["sent"] if isinstance(event, Dispatched) else content
 
 
 def _who(asked: Requested) -> Mapping[str, Any]:
-    """Who asked for what, where, why and from where."""
+    """The members that describe the request of a job action."""
     action = asked.job_action
     known = {
         "caller": asked.caller,

@@ -1,6 +1,6 @@
-"""The hash chain: each event's hash covers the event and the hash before it, so that no event changes unnoticed.
+"""The hash chain: each event's hash covers the event and the previous hash, so that every change is detected.
 
-A chain has segments, and each writer one of its own, so that writers need not wait for each other.
+A chain consists of segments. Each writer has its own segment, so that writers do not wait for each other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 LONGEST_SEGMENT = 10_000
 OLDEST_SEGMENT = timedelta(hours=12)
-"""After so many events, or so long, a segment is complete. It is what retention deletes at once."""
+"""A segment is complete after so many events, or after so long. Retention deletes whole segments."""
 
 
 def genesis(number: int) -> bytes:
@@ -21,7 +21,7 @@ def genesis(number: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment so far: how many events it has, and the hash of the last."""
+    """The state of a segment: `length` is the number of its events, `head` the hash of the last one."""
 
     number: int
     opened_at: datetime
@@ -34,13 +34,13 @@ class Segment:
         return cls(number, now, 0, genesis(number))
 
     def is_complete(self, now: datetime) -> bool:
-        """Whether it is time for another one."""
+        """True if the next event belongs in a new segment."""
         return self.length >= LONGEST_SEGMENT or now - self.opened_at >= OLDEST_SEGMENT
 
 
 def hash_after(head: bytes, job_action_id: str, sequence: int, kind: str, content: str) -> bytes:
-    """The hash of an event, after the one before it.
+    """The hash of an event that follows the one with the hash `head`.
 
-    None of the parts before the content can hold a space, so no two events read the same.
+    Only `content` can contain a space, so two different events never give the same text.
     """
     return hashlib.sha256(b"%b%b" % (head, f"{job_action_id} {sequence} {kind} {content}".encode())).digest()

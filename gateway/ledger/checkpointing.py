@@ -1,4 +1,4 @@
-"""Checkpoints of a ledger that is used: when they are written, and whether the ledger is older than the newest."""
+"""Writing of checkpoints during operation, and comparison of the ledger with the newest one."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from gateway.domain.model import Outcome
 from gateway.domain.ports import Clock
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.ledger.checkpoints import Checkpoint, CheckpointFile, SegmentState, deletion_of, difference, states_in
-from gateway.ledger.database import Database, failures_named
+from gateway.ledger.database import Database, storage_failures
 from gateway.ledger.events import Restored
 from gateway.ledger.notes import Signer, UnusableKey
-from gateway.ledger.operations import Link, add_events
+from gateway.ledger.operations import NewEvent, add_events
 from gateway.ledger.tables import segments
 
 log = logging.getLogger(__name__)
 
 NO_TIME = timedelta(0)
 BEFORE_STATEMENTS = "before version 0004\n"
-"""What the table has for segments that were deleted when retention made no statements yet."""
+"""The stored value for segments that were deleted before retention made statements."""
 
 
 class UnusableCheckpoints(UnusableDatabase):
-    """Checkpoints cannot be written. The message says how to mend it."""
+    """Checkpoints cannot be written. The message says how to fix it."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where checkpoints are kept, and who signs them. Unless `is_wanted`, the gateway does without where it has to."""
+class CheckpointLocation:
+    """The file of checkpoints and their signer. If it is not `is_wanted`, the gateway can run without checkpoints."""
 
     path: Path
     signer: Callable[[], Signer]
@@ -45,11 +45,11 @@ class Place:
 
     @property
     def has_key(self) -> bool:
-        """Whether there is a key, so that none is made by asking for it."""
+        """True if the signing key exists, so that asking for the signer does not create one."""
         return self.key_file is None or self.key_file.exists()
 
     def open(self) -> CheckpointFile:
-        """The file. Raises UnusableCheckpoints."""
+        """Open the file, and create it if needed. Raises UnusableCheckpoints."""
         try:
             file = CheckpointFile(self.path, self.signer())
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,8 +58,8 @@ class Place:
             raise UnusableCheckpoints(f"checkpoints.key: {error}") from None
         except OSError as error:
             raise UnusableCheckpoints(
-                f"checkpoints cannot be kept in {self.path}: {error.strerror}. Name a folder that this user may write "
-                "as `state_folder`, or set `checkpoints.file` and `checkpoints.key`."
+                f"checkpoints cannot be kept in {self.path}: {error.strerror}. Name a folder that this user can "
+                "write to as `state_folder`, or set `checkpoints.file` and `checkpoints.key`."
             ) from error
         return file
 
@@ -68,12 +68,13 @@ class Place:
 class Checkpoints:
     """The checkpoints of a ledger. Every method blocks, and raises LedgerUnavailable and OSError.
 
-    `outdated` says where the ledger is older than its newest checkpoint, or another one; None where it is not.
+    `outdated` describes the difference if the ledger is older than its newest checkpoint, or another one. Otherwise it
+    is None.
     """
 
     database: Database
     clock: Clock
-    place: Place
+    place: CheckpointLocation
     interval: timedelta = timedelta(hours=1)
     outdated: str | None = None
     _file: CheckpointFile | None = None
@@ -81,7 +82,7 @@ class Checkpoints:
     _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def begin(self) -> None:
-        """Look whether the ledger is older than its newest checkpoint, and write one. Raises UnusableCheckpoints."""
+        """Compare the ledger with its newest checkpoint, and write a new one. Raises UnusableCheckpoints."""
         try:
             self._file = self.place.open()
         except UnusableCheckpoints as error:
@@ -93,19 +94,17 @@ class Checkpoints:
         if not history.checkpoints:
             self._state_old_deletions(self._file)
         if history.unsigned:
-            log.warning(
-                "%s has %d notes that another key has signed; they do not count.", self.place.path, history.unsigned
-            )
-        # Whoever cannot compare does not start: the ledger could be an older one.
+            log.warning("%s has %d notes signed by another key; they are ignored.", self.place.path, history.unsigned)
+        # An error here stops the start, since the ledger could be an older one.
         with self.database.snapshot() as connection:
             self._compare(connection, self._file.newest())
         self.try_to_write()
 
     def write(self, *, is_forced: bool = False, apart: timedelta = NO_TIME) -> str | None:
-        """Write a checkpoint; gives it. None: the ledger is not the one that it was, or nothing has changed.
+        """Write a checkpoint and return it. None: the ledger is outdated, or no new checkpoint is needed.
 
-        Where it `is_forced`, it is written also where nothing has changed. Where another process has written one less
-        than `apart` ago, none is needed.
+        With `is_forced`, a checkpoint is written even if nothing has changed. Otherwise none is needed if another
+        process has written one less than `apart` ago.
         """
         if self._file is None:
             return None
@@ -122,16 +121,16 @@ class Checkpoints:
             return self._add(self._file, current)
 
     def _is_needed(self, current: Checkpoint, newest: Checkpoint, apart: timedelta) -> bool:
-        """Whether there is more to be said than the newest checkpoint has."""
+        """True if the newest checkpoint is too old, or if the ledger has changed since it."""
         passed = current.at - newest.at
         return passed >= self.interval or (passed >= apart and not current.says_the_same_as(newest))
 
     def write_in_turn(self) -> None:
-        """Write what is written every so often: by one of the processes that have the same file."""
+        """Write the periodic checkpoint, unless another process with the same file has just done so."""
         self.try_to_write(self.interval / 2)
 
     def try_to_write(self, apart: timedelta = NO_TIME) -> None:
-        """Write a checkpoint, if that is possible; the log says why it is not."""
+        """Write a checkpoint. A failure is logged and not raised."""
         try:
             self.write(apart=apart)
         except LedgerUnavailable as error:
@@ -140,12 +139,12 @@ class Checkpoints:
             log.warning("no checkpoint was written to %s: %s", self.place.path, error.strerror or error)
 
     def take_written(self) -> list[str]:
-        """The checkpoints that were written since this was asked last."""
+        """The checkpoints written since the last call."""
         written, self._written = self._written, []
         return written
 
     def accept(self) -> str | None:
-        """Write that the ledger is used as it is, whatever the checkpoints say. None: they say nothing against it."""
+        """Accept a ledger that differs from its checkpoints, and return the new one. None: it does not differ."""
         file = self._file = self.place.open()
         newest = file.newest()
         with self.database.snapshot() as connection:
@@ -153,15 +152,15 @@ class Checkpoints:
         if self.outdated is None:
             return None
         now = self.clock.now()
-        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
-            add_events(connection, None, [Link(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
+        with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+            add_events(connection, None, [NewEvent(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
         with self.database.snapshot() as connection:
             accepted = Checkpoint.of(states_in(connection), now, is_accepted=True)
         self.outdated = None
         return self._add(file, accepted)
 
     def statement(self, segment: SegmentState, now: datetime) -> str:
-        """Say that retention deletes a segment, before it does; signed and on the storage, where there is a place."""
+        """State that retention will delete a segment. A signed statement is added to the checkpoint file, if any."""
         text = deletion_of(segment, now)
         return text if self._file is None else self._file.add(text)
 
@@ -174,16 +173,16 @@ class Checkpoints:
         before, self.outdated = self.outdated, None if newest is None else difference(connection, newest)
         if self.outdated is not None and before is None:
             log.error(
-                "the ledger %s is not the one of its newest checkpoint: %s. Actions are refused, since their keys may "
-                "be forgotten. Put back the newest ledger; or serve with --accept-restored-ledger.",
+                "the ledger %s is not the one of its newest checkpoint: %s. Actions are refused, since idempotency "
+                "keys may be lost. Restore the newest ledger, or serve with --accept-restored-ledger.",
                 self.database.name,
                 self.outdated,
             )
 
     def _state_old_deletions(self, file: CheckpointFile) -> None:
-        """Sign for what was deleted before there were statements. Only the first checkpoint may trust the database."""
+        """Sign statements for segments that were deleted without one. Only the first checkpoint trusts the database."""
         columns = segments.c
-        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+        with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             old = connection.execute(
                 select(columns.number, columns.length, columns.head, columns.deleted_at).where(
                     columns.deletion == BEFORE_STATEMENTS
@@ -196,6 +195,6 @@ class Checkpoints:
 
 
 def state_of(row: object) -> SegmentState:
-    """The state in a row of the table of segments."""
+    """The state in a row of the table `segments`."""
     number, length, head = (getattr(row, name) for name in ("number", "length", "head"))
     return SegmentState(number, length, bytes(head))

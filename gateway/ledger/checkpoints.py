@@ -1,17 +1,17 @@
-"""Checkpoints: signed statements of where the chain stood, kept where nobody who holds the database can change them.
+"""Checkpoints: signed statements of the chain's state, kept outside the database, so that it cannot change them.
 
 The form is that of a checkpoint of C2SP (https://c2sp.org/tlog-checkpoint): origin, number of events, hash of all
-heads, and then lines of our own:
+heads, followed by Jobgate's own lines:
 
     jobgate/ledger
     1234
-    <hash over all that follows>
+    <hash over all following lines>
     at 2026-11-28T17:00:00.000000+00:00
-    sealed 40 <hash over the lines of segments 1 to 40, which nobody writes any more>
+    sealed 40 <hash over the lines of segments 1 to 40, to which no event is added any more>
     segment 41 250 <hash of its last event>
-    accepted                 (only where somebody has accepted that the ledger is older than the checkpoint before)
+    accepted                 (only if an operator accepted a ledger that is older than the previous checkpoint)
 
-Before retention deletes a segment, it says so in a note of its own.
+Before retention deletes a segment, it states that in a separate note.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from gateway.ledger.tables import events, segments
 ORIGIN = "jobgate/ledger"
 DELETION = "jobgate/ledger/deletion"
 SEALED_AFTER = timedelta(hours=24)
-"""So long after it was opened nobody writes a segment any more, also where clocks differ."""
+"""Time after its opening from which a segment gets no more events, even if clocks differ."""
 
 HashAt = Callable[[int, int], bytes | None]
-"""The hash of a segment's event by the number of the segment, and how many events there were with it."""
+"""`hash_at(number, length)` returns the hash of segment `number` after `length` events, None if there is none."""
 
 
 class NoCheckpoint(Exception):
-    """A text is no checkpoint, or no statement of a deletion."""
+    """A text is not a checkpoint, or not a statement of a deletion."""
 
 
 @dataclass(frozen=True)
 class SegmentState:
-    """How long a segment is, and the hash of its last event."""
+    """The state of a segment: the number of its events, and the hash of the last one."""
 
     number: int
     length: int
@@ -58,12 +58,12 @@ class SegmentState:
 
     @property
     def line(self) -> str:
-        """It as a line of a note."""
+        """The state as a line of a note."""
         return f"segment {self.number} {self.length} {_encoded(self.head)}"
 
     @classmethod
     def parse(cls, line: str) -> SegmentState:
-        """The state in a line. Raises ValueError."""
+        """Parse a line. Raises ValueError if it is not a line of a segment."""
         word, number, length, head = line.split(" ")
         if word != "segment":
             raise ValueError("the line is not one of a segment")
@@ -71,12 +71,12 @@ class SegmentState:
 
 
 States = Mapping[int, SegmentState]
-"""Every segment by its number, in their order."""
+"""All segments by number, in order."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the chain stood. Of the segments up to `sealed` it has the hash `seal`, of all others their states."""
+    """The state of the chain at a time: the hash `seal` for segments 1 to `sealed`, and the states of the others."""
 
     at: datetime
     size: int
@@ -87,7 +87,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, states: States, now: datetime, *, is_accepted: bool = False) -> Checkpoint:
-        """The checkpoint of a ledger."""
+        """The checkpoint of a ledger with these segments."""
         before = milliseconds(now - SEALED_AFTER)
         old = takewhile(
             lambda each: each[0] == each[1].number and each[1].opened_at < before, enumerate(states.values(), 1)
@@ -99,7 +99,7 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: str) -> Checkpoint:
-        """The checkpoint of this text. Raises NoCheckpoint."""
+        """Parse the text of a checkpoint. Raises NoCheckpoint if it is not one."""
         try:
             origin, size, _, at, sealed, *rest = text.splitlines()
             lines = [line for line in rest if line != "accepted"]
@@ -128,7 +128,7 @@ class Checkpoint:
         return f"{ORIGIN}\n{self.size}\n{_encoded(hashlib.sha256(following.encode()).digest())}\n{following}"
 
     def says_the_same_as(self, other: Checkpoint) -> bool:
-        """Whether it is of the same ledger, in which nothing was written since."""
+        """True if both describe the same state of the ledger."""
         return (self.size, self.sealed, self.seal, self.written) == (
             other.size,
             other.sealed,
@@ -137,7 +137,10 @@ class Checkpoint:
         )
 
     def difference(self, states: States, hash_at: HashAt, seals: Mapping[int, bytes]) -> str | None:
-        """Where a ledger is not one that has grown from this one; None: it is. `seals` by the last segment."""
+        """The first difference that shows that a ledger has not grown from this checkpoint, None if there is none.
+
+        The keys of `seals` are the numbers of the last sealed segments.
+        """
         for segment in self.written:
             different = _difference(segment, states.get(segment.number), hash_at)
             if different is not None:
@@ -148,7 +151,7 @@ class Checkpoint:
 
 
 def _difference(known: SegmentState, now: SegmentState | None, hash_at: HashAt) -> str | None:
-    """What is wrong with a segment that was `known` so."""
+    """The difference of a segment from its state in a checkpoint, None if there is none."""
     if now is None:
         return "it is missing"
     if now.length < known.length:
@@ -164,7 +167,7 @@ def seal_of(states: Iterable[SegmentState]) -> bytes:
 
 
 def seals_of(states: States, numbers: Iterable[int]) -> Mapping[int, bytes]:
-    """The seals of the segments up to each of some numbers, where there are all of them."""
+    """The seals of segments 1 to each of `numbers`, without those for which a segment is missing."""
     wanted, found, so_far = set(numbers), {}, hashlib.sha256()
     if 0 in wanted:
         found[0] = so_far.digest()
@@ -178,12 +181,12 @@ def seals_of(states: States, numbers: Iterable[int]) -> Mapping[int, bytes]:
 
 
 def deletion_of(segment: SegmentState, now: datetime) -> str:
-    """What retention says of a segment that it deletes."""
+    """The text of the statement that retention deletes a segment."""
     return f"{DELETION}\nat {now.isoformat()}\n{segment.line}\n"
 
 
 def deleted_segment(note: Note) -> SegmentState:
-    """The segment of which a note says that retention deletes it. Raises NoCheckpoint."""
+    """The segment in a statement of a deletion. Raises NoCheckpoint if the note is not one."""
     try:
         origin, _, line = note.text.splitlines()
         segment = SegmentState.parse(line)
@@ -195,7 +198,7 @@ def deleted_segment(note: Note) -> SegmentState:
 
 
 def states_in(connection: Connection) -> States:
-    """Every segment, as the table of segments has it."""
+    """The states of all segments in the table `segments`."""
     columns = segments.c
     rows = select(columns.number, columns.length, columns.head, columns.opened_at, columns.deleted_at)
     return {
@@ -205,7 +208,7 @@ def states_in(connection: Connection) -> States:
 
 
 def hash_in(connection: Connection, number: int, length: int) -> bytes | None:
-    """The hash of a segment's event, None where there is none."""
+    """The stored hash of a segment after `length` events, None if there is none."""
     if length == 0:
         return genesis(number)
     chosen = select(events.c.hash).where(events.c.segment == number).order_by(events.c.id).offset(length - 1).limit(1)
@@ -214,7 +217,10 @@ def hash_in(connection: Connection, number: int, length: int) -> bytes | None:
 
 
 def difference(connection: Connection, checkpoint: Checkpoint) -> str | None:
-    """Where a ledger is not one that has grown from a checkpoint; None: it is. Follows no chain, and is quick."""
+    """The first difference of a ledger from a checkpoint, None if there is none.
+
+    It reads stored hashes and does not recompute the chain, so it is quick.
+    """
     states = states_in(connection)
     seals = seals_of(states, [checkpoint.sealed])
     return checkpoint.difference(states, lambda number, length: hash_in(connection, number, length), seals)
@@ -222,10 +228,10 @@ def difference(connection: Connection, checkpoint: Checkpoint) -> str | None:
 
 @dataclass(frozen=True)
 class History:
-    """The checkpoints of some files that are signed by a known key, in their order.
+    """The checkpoints in files that a known key has signed, in order.
 
-    `accepted` were made before somebody accepted a restored ledger, which they are not compared with. `unsigned` notes
-    are those of other keys.
+    `accepted` is the number of earlier ones, from before an operator accepted a restored ledger; they are not compared.
+    `unsigned` is the number of notes signed by other keys.
     """
 
     checkpoints: tuple[Checkpoint, ...] = ()
@@ -234,7 +240,7 @@ class History:
 
     @classmethod
     def read(cls, content: str, keys: Sequence[Verifier]) -> History:
-        """The history in a file."""
+        """The history in the content of a file."""
         found: list[Checkpoint] = []
         accepted = unsigned = 0
         for note in notes_in(content):
@@ -249,7 +255,7 @@ class History:
         return cls(tuple(found), accepted, unsigned)
 
     def __add__(self, other: History) -> History:
-        """This one and another."""
+        """Both histories, one after the other."""
         return History(
             (*self.checkpoints, *other.checkpoints), self.accepted + other.accepted, self.unsigned + other.unsigned
         )
@@ -264,13 +270,13 @@ def _parsed(note: Note) -> Iterator[Checkpoint]:
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """The file that checkpoints are added to, and the key that signs them."""
+    """The file to which checkpoints are appended, and the key that signs them."""
 
     path: Path
     signer: Signer
 
     def history(self) -> History:
-        """What it holds. Raises OSError."""
+        """The checkpoints in the file. Raises OSError."""
         try:
             content = self.path.read_text("utf-8", "replace")
         except FileNotFoundError:
@@ -278,12 +284,12 @@ class CheckpointFile:
         return History.read(content, [self.signer.verifier])
 
     def newest(self) -> Checkpoint | None:
-        """Its last checkpoint. Raises OSError."""
+        """The last checkpoint in the file, None if there is none. Raises OSError."""
         found = self.history().checkpoints
         return found[-1] if found else None
 
     def add(self, text: str) -> str:
-        """Sign a text and add it; gives the note, which is on the storage then. Raises OSError."""
+        """Sign a text, append it, and return the note once it is on the storage. Raises OSError."""
         note = self.signer.sign(text)
         is_new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -302,13 +308,13 @@ class CheckpointFile:
 
 
 def _end_of_what_is_cut_off(descriptor: int) -> str:
-    """What separates a new note from one that was cut off, where the file ends with such."""
+    """The separator before a new note: not empty if the file ends with a truncated note."""
     size = os.fstat(descriptor).st_size
     return "" if size == 0 or os.pread(descriptor, 2, max(size - 2, 0)) == b"\n\n" else "\n\n"
 
 
 def _sync(folder: Path) -> None:
-    """Have the storage keep that a file is there."""
+    """Flush a folder, so that a new file in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The database: SQLite in a file, or PostgreSQL; how it is opened, brought up to date, and how its failures read."""
+"""The database, SQLite in a file or PostgreSQL: opening, migrations, and the translation of its failures."""
 
 from __future__ import annotations
 
@@ -24,26 +24,25 @@ from gateway.ledger.diagnosis import diagnosis
 from gateway.ledger.tables import metadata
 
 FILE_NAME = "ledger.db"
-_PLACES = "Name a folder that this user may write as `state_folder`, or a database as `database_url`."
+_PLACES = "Name a folder that this user can write to as `state_folder`, or a database as `database_url`."
 BUSY_SECONDS = 3.0
-"""How long a writer waits for another process that writes to the same file."""
+"""Longest wait for another process that writes to the same SQLite file, in seconds."""
 RETRY_SECONDS = 1
-"""When to ask again, for clients that were turned away."""
+"""Retry-After of the problem `ledger-unavailable`, in seconds."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     # Every transaction ends before its connection is given back.
     "sqlite": {"pool_reset_on_return": None},
-    # Values go to the driver by position, as they do to that of SQLite. A server that was restarted is not noticed
-    # otherwise until a statement has failed.
+    # Positional parameters, as for SQLite. The ping detects a restarted server before a statement fails.
     "postgresql": {"paramstyle": "format", "pool_pre_ping": True},
 }
 _ADVISORY_LOCK = 0x6A6F62676174
-"""Any number, the same for every Jobgate: `jobgat` in ASCII."""
+"""An arbitrary number, the same in every Jobgate process: `jobgat` in ASCII."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """One database, and two engines of SQLAlchemy. In SQLite, transactions of `writing` exclude each other."""
+    """One database with two SQLAlchemy engines. In SQLite, transactions of `writing` exclude each other."""
 
     url: URL = field(repr=False)
     reading: Engine = field(repr=False)
@@ -51,7 +50,7 @@ class Database:
 
     @classmethod
     def at(cls, address: str) -> Database:
-        """The database at `sqlite:///path` or `postgresql://…`. Connects to nothing yet. Raises UnusableDatabase."""
+        """The database at `sqlite:///path` or `postgresql://…`. Does not connect yet. Raises UnusableDatabase."""
         read = Address.parse(address)
         return cls(read.url, _engine(read, "BEGIN"), _engine(read, "BEGIN IMMEDIATE"))
 
@@ -62,14 +61,14 @@ class Database:
 
     @property
     def name(self) -> str:
-        """Where it is, for people to read: the file, or the address without its password."""
+        """The file, or the address without its password, for people."""
         return shown(self.url)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """The database as it is now, however long it is read. Raises LedgerUnavailable."""
+        """A connection that reads the database's present state for the whole block. Raises LedgerUnavailable."""
         level = {"isolation_level": "REPEATABLE READ"} if self.url.get_backend_name() == "postgresql" else {}
-        with failures_named(Outcome.UNKNOWN), self.reading.connect() as connection:
+        with storage_failures(Outcome.UNKNOWN), self.reading.connect() as connection:
             yield connection.execution_options(**level)
 
     def dispose(self) -> None:
@@ -81,21 +80,21 @@ class Database:
         """Bring the tables up to date, if they are not. Raises UnusableDatabase and LedgerUnavailable."""
         if self.file is not None:
             make_file(self.file)
-        with failures_named(Outcome.NOT_SENT):
+        with storage_failures(Outcome.NOT_SENT):
             if self.version() == head():
                 return
             with self.writing.begin() as connection:
                 _upgrade(connection)
 
     def version(self) -> str | None:
-        """The version of the tables, None where there are none. Raises UnusableDatabase where they are not ours."""
+        """The version of the tables, None if there are none. Raises UnusableDatabase if they are not Jobgate's."""
         with self.reading.connect() as connection:
             found = version(connection)
             there = set(inspect(connection).get_table_names())
-        ours = there & metadata.tables.keys()
-        if found is None and ours:
+        known = there & metadata.tables.keys()
+        if found is None and known:
             raise UnusableDatabase(
-                f"{self.name} has tables that are not the ledger's ({', '.join(sorted(ours))}). "
+                f"{self.name} has tables that are not the ledger's ({', '.join(sorted(known))}). "
                 "Give the ledger a database of its own."
             )
         if found is not None and found not in versions():
@@ -104,16 +103,19 @@ class Database:
                 f"{head()}). Start the newer Jobgate that made them; or, if they are another program's, give the "
                 "ledger a database of its own."
             )
-        if found == head() and ours != metadata.tables.keys():
-            missing = ", ".join(sorted(metadata.tables.keys() - ours))
+        if found == head() and known != metadata.tables.keys():
+            missing = ", ".join(sorted(metadata.tables.keys() - known))
             raise UnusableDatabase(f"{self.name} lacks tables of the ledger ({missing}). Restore it from a backup.")
         return found
 
     def require(self) -> None:
-        """See that there is a ledger that this version can read, and make nothing. Raises what `migrate` does."""
+        """Check, without creating anything, that a ledger of this version exists.
+
+        Raises UnusableDatabase if it does not, LedgerUnavailable if the database cannot be read.
+        """
         if self.file is not None and not self.file.exists():
             raise UnusableDatabase(f"there is no ledger {self.name}. Name the settings of the gateway that keeps it.")
-        with failures_named(Outcome.NOT_SENT):
+        with storage_failures(Outcome.NOT_SENT):
             found = self.version()
         if found is None:
             raise UnusableDatabase(f"{self.name} is empty. Name the settings of the gateway that keeps the ledger.")
@@ -125,19 +127,19 @@ class Database:
 
     @cached_property
     def file(self) -> Path | None:
-        """The file that it is, where it is one."""
+        """The SQLite file, None for PostgreSQL."""
         return Path(self.url.database or "") if self.url.get_backend_name() == "sqlite" else None
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything to read: a file is made by the first who writes."""
+        """True if the database can be read: a SQLite file is created by the first write."""
         return self.file is None or self.file.exists()
 
     @property
     def place(self) -> tuple[int, int] | None:
-        """What the system knows the file by: it is another one where somebody has moved the file away.
+        """Device and inode of the SQLite file, None for PostgreSQL. They change if the file is replaced.
 
-        Raises OSError where it is gone.
+        Raises OSError if the file does not exist.
         """
         if self.file is None:
             return None
@@ -146,10 +148,10 @@ class Database:
 
 
 def make_file(file: Path) -> None:
-    """Make a file, and its folder, that nobody else may look into, if they are not there. Raises UnusableDatabase."""
+    """Create a file and its folder, readable by their owner only, if they do not exist. Raises UnusableDatabase."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite gives its other files the mode of this one.
+        # SQLite creates its other files with the same mode.
         file.touch(mode=0o600)
     except PermissionError:
         if not os.access(file, os.R_OK | os.W_OK):
@@ -159,18 +161,18 @@ def make_file(file: Path) -> None:
 
 
 def versions() -> list[str]:
-    """Every version of the tables that there was, the present one last."""
+    """All versions of the tables, the present one last."""
     found = (re.match(r"\d{4}", path.name) for path in (MIGRATIONS / "versions").glob("*.py"))
     return sorted(match[0] for match in found if match)
 
 
 def head() -> str:
-    """The version of the tables that this code works with."""
+    """The version of the tables that this code needs."""
     return versions()[-1]
 
 
 def version(connection: Connection) -> str | None:
-    """The version of the tables that are there, None where there are none."""
+    """The version of the existing tables, None if there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -178,7 +180,7 @@ def version(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Only when it is needed: it takes longer to load than all the rest of the ledger.
+    # Imported only when needed: loading it takes longer than the rest of the ledger.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -197,16 +199,16 @@ def _engine(address: Address, begin: str) -> Engine:
         event.listen(engine, "connect", _prepare_nothing_behind_a_pooler)
     if backend == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        # The driver would begin a transaction only at the first write, after what was read for it.
+        # The driver would begin a transaction only at the first write, after the reads that it depends on.
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 
 def _prepare_nothing_behind_a_pooler(connection: Any, _record: object) -> None:
-    """Have no statement prepared where a pooler such as PgBouncer gives each transaction another server process.
+    """Disable prepared statements behind a pooler such as PgBouncer, which can change the server process.
 
-    A statement would be prepared in one of them and executed in the next. A pooler gives itself away by the process
-    that it names when a connection begins, which is none of the server's.
+    A statement could otherwise be prepared in one server process and executed in another. A pooler is detected by the
+    process id in its connection handshake, which differs from that of the server process.
     """
     (process,) = connection.execute("SELECT pg_backend_pid()").fetchone()
     connection.rollback()
@@ -215,17 +217,17 @@ def _prepare_nothing_behind_a_pooler(connection: Any, _record: object) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the driver begins no transactions by itself
+    connection.isolation_level = None  # the driver does not begin transactions
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
     _use_write_ahead_log(cursor)
-    # What is committed survives a loss of power, not only a crash of the process.
+    # Commits survive a power failure, not only a crash of the process.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
 def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
-    """Switch to it, if it is not in use; SQLite does not wait by itself for others that do the same."""
+    """Enable the write-ahead log, with retries: SQLite does not wait for another process that does the same."""
     end = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -239,8 +241,8 @@ def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 
 @contextmanager
-def failures_named(outcome: Outcome) -> Iterator[None]:
-    """Failures of the storage leave the block as LedgerUnavailable, whose cause says why; a client never learns it."""
+def storage_failures(outcome: Outcome) -> Iterator[None]:
+    """Convert the block's SQLAlchemy errors to LedgerUnavailable. Its cause has the diagnosis, hidden from clients."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -248,18 +250,18 @@ def failures_named(outcome: Outcome) -> Iterator[None]:
 
 
 def unavailable(outcome: Outcome, job_action: str | None = None) -> LedgerUnavailable:
-    """The problem that a failure of the storage is."""
+    """The problem for a failure of the storage."""
     explanation = Explanation(outcome=outcome, retry_after=RETRY_SECONDS, job_action=job_action)
     return LedgerUnavailable("The ledger's database cannot be used at present.", explanation)
 
 
 def is_storage_failure(error: Exception) -> bool:
-    """Whether the storage itself failed, and not what was to be written."""
+    """True if the storage itself failed, and the data is not the reason."""
     if isinstance(error, IntegrityError | DataError):
         return False
     return isinstance(error, DBAPIError | exc.TimeoutError | OSError)
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether two transactions were in each other's way, so that doing this one again is all that is needed."""
+    """True for a serialization failure or a deadlock, after which the transaction only needs to be repeated."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in {"40001", "40P01"}

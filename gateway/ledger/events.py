@@ -1,6 +1,6 @@
-"""Events as they are stored: the kind in a column, the rest as JSON in which only what is said stands.
+"""The stored form of events: the kind in a column, the content as JSON without default values.
 
-A request that is sent before anything of it was written is one row, not two: most are.
+Most requests are sent before anything of them is written. Such a request and its sending are one row.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from gateway.domain.record import Concluded, Event, HeldKey, JobActionRecord, Re
 
 
 class Dispatched(Struct, frozen=True, omit_defaults=True):
-    """A job action was asked for, and is now sent."""
+    """A job action was requested, and is about to be sent."""
 
     requested: Requested
     sent: Sent
 
     @property
     def at(self) -> datetime:
-        """When it was sent."""
+        """The time of the sending."""
         return self.sent.at
 
 
 class KeyTerms(Struct, frozen=True):
-    """What an idempotency key, or a signature, stands for, and until when."""
+    """The fingerprint of the request that a key or a signature identifies, and the expiry."""
 
     fingerprint: bytes
     expires_at: datetime
 
 
 class Claimed(Struct, frozen=True, omit_defaults=True):
-    """A job action was asked for, and its idempotency key and its signature are held for it, where it has them."""
+    """A job action was requested, and its idempotency key and signature, if any, are held for it."""
 
     requested: Requested
     key: KeyTerms | None = None
@@ -43,12 +43,12 @@ class Claimed(Struct, frozen=True, omit_defaults=True):
 
     @property
     def at(self) -> datetime:
-        """When it was asked for."""
+        """The time of the request."""
         return self.requested.at
 
 
 class KeyChanged(Struct, frozen=True, omit_defaults=True):
-    """An API key was made or changed; it is so now. `proof` is a hash of what is kept of its secrets."""
+    """An API key was created or changed; this is its new state. `proof` is a hash of its stored secrets."""
 
     at: datetime
     id: str
@@ -61,17 +61,17 @@ class KeyChanged(Struct, frozen=True, omit_defaults=True):
 
 
 class Restored(Struct, frozen=True):
-    """Somebody accepted that the ledger is not the one of its newest checkpoint, for this reason."""
+    """An operator accepted a ledger that is not the one of its newest checkpoint; `reason` is the difference."""
 
     at: datetime
     reason: str
 
 
 Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored
-"""What a row of the table `events` holds."""
+"""The content of a row of the table `events`."""
 
 UNREADABLE = (DecodeError, KeyError)
-"""What `read` raises where a row is none that was written."""
+"""The exceptions of `read` for a row that was not written by the ledger."""
 
 _KINDS = {
     Requested: "requested",
@@ -88,13 +88,13 @@ _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _
 BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
 """The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
 KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
-"""The kinds that are of no job action; retention leaves them."""
+"""The kinds of events that belong to no job action; retention keeps them."""
 
 
 def beginning(
     record: JobActionRecord, key: HeldKey | None, signature: HeldKey | None = None
 ) -> Requested | Claimed | Dispatched:
-    """What the first row of a new record holds, which has been sent at most."""
+    """The first row of a new record, which has no event after its request, or only its sending."""
     match record.later:
         case (Sent() as sent,):
             return Dispatched(record.requested, sent)
@@ -104,23 +104,26 @@ def beginning(
 
 
 def terms_of(held: HeldKey | None) -> KeyTerms | None:
-    """What is held, as an event says it."""
+    """The terms of a held key for its event."""
     return None if held is None else KeyTerms(held.fingerprint, held.expires_at)
 
 
 def written(event: Stored) -> tuple[str, str]:
-    """Kind and content of a row."""
+    """The kind and content of the row for an event."""
     return _KINDS[type(event)], _ENCODER.encode(event).decode()
 
 
 def read(kind: str, content: str) -> Stored:
-    """What the row of this kind and content holds."""
+    """Decode a row. Raises one of `UNREADABLE` if it was not written by the ledger."""
     event: Stored = _DECODERS[kind].decode(content)
     return event
 
 
 def record_of(record_id: str, stored: Iterable[tuple[str, str]]) -> JobActionRecord:
-    """A record of its rows (kind and content), in their order."""
+    """A record from its rows (kind and content), in order.
+
+    Raises TypeError if the first one is not a request, and one of `UNREADABLE` as `read` does.
+    """
     requested, *later = (event for kind, content in stored for event in events_of(read(kind, content)))
     if not isinstance(requested, Requested):
         raise TypeError(f"the first event of job action {record_id} is not its request")
@@ -128,7 +131,7 @@ def record_of(record_id: str, stored: Iterable[tuple[str, str]]) -> JobActionRec
 
 
 def events_of(stored: Stored) -> tuple[Event, ...]:
-    """The events of a job action that a row holds."""
+    """The events of a job action in a row; none in a row that belongs to no job action."""
     match stored:
         case Dispatched():
             return stored.requested, stored.sent

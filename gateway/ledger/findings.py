@@ -1,4 +1,4 @@
-"""What an audit finds."""
+"""Findings of an audit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Broken:
-    """The first place where the ledger does not hold: an event, a whole segment, or something beside the chain."""
+class Finding:
+    """The first inconsistency of the ledger: in an event, in a segment, or outside the chain."""
 
     segment: int | None
     what: str
@@ -15,7 +15,7 @@ class Broken:
     job_action: str | None = None
 
     def __str__(self) -> str:
-        """It as a sentence."""
+        """The finding as a sentence."""
         if self.segment is None:
             return self.what
         at = f"segment {self.segment}" if self.event is None else f"segment {self.segment}, event {self.event}"

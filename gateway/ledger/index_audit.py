@@ -1,4 +1,4 @@
-"""The audit of what is looked up beside the chain: each row must be as the events say, and none may be missing."""
+"""The audit of the other tables: each row must agree with the events, and no row may be missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.ledger.events import (
     read,
     record_of,
 )
-from gateway.ledger.findings import Broken
+from gateway.ledger.findings import Finding
 from gateway.ledger.keys import as_event
 from gateway.ledger.notes import Note, Verifier, notes_in
 from gateway.ledger.tables import api_keys, events, idempotency_keys, job_actions, segments
@@ -33,33 +33,33 @@ from gateway.ledger.tables import api_keys, events, idempotency_keys, job_action
 ROWS_AT_ONCE = 1_000
 
 
-def wrong_deletion(connection: Connection, keys: Collection[Verifier]) -> Broken | None:
-    """A segment that is marked as deleted, and of which retention has not said so."""
+def wrong_deletion(connection: Connection, keys: Collection[Verifier]) -> Finding | None:
+    """The first segment that is marked as deleted without a valid statement of retention."""
     gone = select(segments).where(segments.c.deleted_at.is_not(None)).order_by(segments.c.number)
     for row in connection.execute(gone):
         what = _wrong_statement(row, keys)
         if what is not None:
-            return Broken(row.number, f"it is marked as deleted by retention, {what}")
+            return Finding(row.number, f"it is marked as deleted by retention, {what}")
     return None
 
 
 def _wrong_statement(row: Row[Any], keys: Collection[Verifier]) -> str | None:
     if not row.deletion:
-        return "which has said nothing of it"
+        return "which has made no statement of it"
     if row.deletion == BEFORE_STATEMENTS and not keys:
         return None
     note = next(notes_in(f"{row.deletion}\n"), Note(row.deletion, ()))
     try:
         stated = deleted_segment(note)
     except NoCheckpoint:
-        return f"and what is said of it is no {DELETION}"
+        return f"and its statement is not a {DELETION}"
     if stated != SegmentState(row.number, row.length, bytes(row.head)):
-        return "which has said so of another one"
-    return "and what is said of it is not signed by a known key" if keys and not note.is_signed_by(keys) else None
+        return "but its statement is about another one"
+    return "and its statement is not signed by a known key" if keys and not note.is_signed_by(keys) else None
 
 
-def incomplete(connection: Connection) -> Broken | None:
-    """A row without its job action, or a job action without its row, or without its beginning."""
+def incomplete(connection: Connection) -> Finding | None:
+    """The first row without a job action, or job action without a row or without its first event."""
     began = events.alias()
     place = (events.c.segment, events.c.id, events.c.job_action_id)
     is_beginning = (began.c.job_action_id == job_actions.c.id) & (began.c.sequence == 0)
@@ -85,45 +85,45 @@ def incomplete(connection: Connection) -> Broken | None:
     has_deleted = select(segments.c.number).where(segments.c.deleted_at.is_not(None)).limit(1)
     row = connection.execute(lost).first()
     if row is not None:
-        return Broken(row.segment, "no search finds it", row.id, row.job_action_id)
+        return Finding(row.segment, "its search row is missing", row.id, row.job_action_id)
     row = None if connection.execute(has_deleted).first() else connection.execute(headless).first()
     if row is not None:
-        return Broken(row.segment, "its beginning is missing", row.id, row.job_action_id)
+        return Finding(row.segment, "its beginning is missing", row.id, row.job_action_id)
     found = connection.execute(unasked).scalar()
-    return None if found is None else Broken(None, f"search row of job action {found}: nobody asked for it")
+    return None if found is None else Finding(None, f"search row of job action {found}: it has no request")
 
 
-def wrong_record(connection: Connection, now: datetime) -> Broken | None:
-    """A job action whose row, or whose idempotency key, is not as its events say."""
-    broken = _key_of_nothing(connection)
-    if broken is not None:
-        return broken
+def wrong_record(connection: Connection, now: datetime) -> Finding | None:
+    """The first job action whose row or keys do not agree with its events."""
+    finding = _key_of_nothing(connection)
+    if finding is not None:
+        return finding
     in_order = select(idempotency_keys).order_by(idempotency_keys.c.job_action_id)
     with connection.execute(in_order.execution_options(yield_per=ROWS_AT_ONCE)) as held:
         keys = Keys(held)
         with connection.execute(_rows_of_records()) as found:
             records = groupby(found, attrgetter("job_action_id"))
-            wrong = (_wrong(each, list(rows), keys.of(each), now) for each, rows in records)
-            return next((broken for broken in wrong if broken is not None), None)
+            wrong = (_finding_of(each, list(rows), keys.of(each), now) for each, rows in records)
+            return next((finding for finding in wrong if finding is not None), None)
 
 
 class Keys:
-    """The idempotency keys, and names by signature, in the order of the job actions that they stand for."""
+    """The idempotency keys and signatures, in the order of their job actions."""
 
     def __init__(self, rows: Iterable[Row[Any]]) -> None:
-        """Take them from rows in this order."""
+        """Read them from rows in this order."""
         self._groups = ((each, list(group)) for each, group in groupby(rows, attrgetter("job_action_id")))
         self._next = next(self._groups, None)
 
     def of(self, job_action_id: str) -> list[Row[Any]]:
-        """Those of a job action. Asked for in the order of the job actions."""
+        """The keys of a job action. Calls must follow the order of the job actions."""
         while self._next is not None and self._next[0] < job_action_id:
             self._next = next(self._groups, None)
         return self._next[1] if self._next is not None and self._next[0] == job_action_id else []
 
 
-def _key_of_nothing(connection: Connection) -> Broken | None:
-    """A key that is held for a job action that is not there."""
+def _key_of_nothing(connection: Connection) -> Finding | None:
+    """The first key that is held for a missing job action."""
     keys = idempotency_keys.c
     nothing = (
         select(keys.caller, keys.job_action_id)
@@ -134,11 +134,11 @@ def _key_of_nothing(connection: Connection) -> Broken | None:
     row = connection.execute(nothing).first()
     if row is None:
         return None
-    return Broken(None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own")
+    return Finding(None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own")
 
 
 def _rows_of_records() -> Select[Any]:
-    """The events of each job action, with its row, some at a time."""
+    """The query for the events of all job actions with their rows, read in batches."""
     searched = [column.label(f"row_{column.name}") for column in job_actions.c]
     return (
         select(events, *searched)
@@ -149,8 +149,8 @@ def _rows_of_records() -> Select[Any]:
     )
 
 
-def _wrong(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], now: datetime) -> Broken | None:
-    """What is wrong with one job action. Of those that began in a deleted segment there is no row, and no key."""
+def _finding_of(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], now: datetime) -> Finding | None:
+    """The finding for one job action. One that began in a deleted segment has neither row nor key."""
     first = rows[0]
     if first.kind not in BEGINNINGS:
         return None
@@ -158,13 +158,13 @@ def _wrong(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], now: 
         beginning = read(first.kind, first.content)
         record = record_of(job_action_id, ((row.kind, row.content) for row in rows))
     except (*UNREADABLE, TypeError):
-        return Broken(first.segment, "its events cannot be read", first.id, job_action_id)
+        return Finding(first.segment, "its events cannot be read", first.id, job_action_id)
     different = ", ".join(_difference_of_row(first, record))
     if different:
-        what = f"the row by which it is searched has another {different} than its events"
-        return Broken(first.segment, what, first.id, job_action_id)
+        what = f"its search row has another {different} than its events"
+        return Finding(first.segment, what, first.id, job_action_id)
     wrong = _wrong_keys_of(record, beginning, keys, now)
-    return None if wrong is None else Broken(first.segment, wrong, first.id, job_action_id)
+    return None if wrong is None else Finding(first.segment, wrong, first.id, job_action_id)
 
 
 def _difference_of_row(row: Row[Any], record: JobActionRecord) -> list[str]:
@@ -184,50 +184,50 @@ def _difference_of_row(row: Row[Any], record: JobActionRecord) -> list[str]:
 
 
 def _wrong_keys_of(record: JobActionRecord, beginning: Stored, keys: list[Row[Any]], now: datetime) -> str | None:
-    """What is wrong with the names that are held for a job action."""
+    """The error in the keys and signatures that are held for a job action, None if there is none."""
     asked = record.requested
     held = {(row.caller, row.key): row for row in keys}
     key = held.pop((asked.caller, asked.idempotency_key or ""), None)
     signature = held.pop((asked.caller, asked.signature or ""), None)
-    # A signature that came with the key of an earlier request stands for that one too.
+    # A later request with the same key has its own signature, which also points to this job action.
     if any(row.caller != asked.caller or not is_signature(row.key) for row in held.values()):
-        return "an idempotency key points to it that is not its own"
+        return "an idempotency key that is not its own points to it"
     if not isinstance(beginning, Claimed):
         return None
-    return _wrong_name("idempotency key", key, beginning.key, now, is_free=has_let_go(record)) or _wrong_name(
+    return _wrong_name("idempotency key", key, beginning.key, now, is_free=has_released_key(record)) or _wrong_name(
         "signature", signature, beginning.signature, now, is_free=False
     )
 
 
 def _wrong_name(what: str, row: Row[Any] | None, terms: KeyTerms | None, now: datetime, *, is_free: bool) -> str | None:
-    """What is wrong with one name of a job action. `is_free`: nobody needs to hold it any more."""
+    """The error in the key or signature of a job action, None if there is none. `is_free`: it need not be held."""
     if row is None:
         is_held = terms is not None and terms.expires_at > now and not is_free
         return f"its {what} is missing" if is_held else None
     if terms is None:
-        return f"it has no {what}, and one points to it"
+        return f"it has no {what}, but one points to it"
     is_right = (bytes(row.fingerprint), row.expires_at) == (terms.fingerprint, milliseconds(terms.expires_at))
-    return None if is_right else f"its {what} stands for something else, or ends at another time"
+    return None if is_right else f"its {what} has another fingerprint or expiry than its events"
 
 
 def is_signature(key: str) -> bool:
-    """Whether it is the name that a signature gives its request: no client can choose a key with a tab."""
+    """True if the key is the name made from a signature: no client can choose a key with a tab."""
     return "\t" in key
 
 
-def has_let_go(record: JobActionRecord) -> bool:
-    """Whether a record has let go of its key at any time."""
+def has_released_key(record: JobActionRecord) -> bool:
+    """True if a record has released its key at any time."""
     lengths = range(1, len(record.later) + 1)
-    return any(JobActionRecord(record.id, record.requested, record.later[:each]).lets_go_of_key for each in lengths)
+    return any(JobActionRecord(record.id, record.requested, record.later[:each]).releases_key for each in lengths)
 
 
-def wrong_key(connection: Connection, known: Mapping[str, KeyChanged]) -> Broken | None:
-    """An API key that is not as it was made and changed by `jobgate keys`."""
+def wrong_key(connection: Connection, known: Mapping[str, KeyChanged]) -> Finding | None:
+    """The first API key that differs from what `jobgate keys` has stored."""
     left = dict(known)
     for row in connection.execute(select(api_keys).order_by(api_keys.c.id)):
         said = left.pop(row.id, None)
         if said is None:
-            return Broken(None, f"API key {row.id}: `jobgate keys` has not made it")
+            return Finding(None, f"API key {row.id}: `jobgate keys` did not create it")
         if said != as_event(row, said.at):
-            return Broken(None, f"API key {row.id}: it is not as `jobgate keys` has left it")
-    return next((Broken(None, f"API key {each}: it is missing") for each in left), None)
+            return Finding(None, f"API key {row.id}: it is not as `jobgate keys` stored it")
+    return next((Finding(None, f"API key {each}: it is missing") for each in left), None)

@@ -1,4 +1,4 @@
-"""The API keys that `jobgate keys` makes, beside the ledger in the same database."""
+"""The API keys of `jobgate keys`, in the same database as the ledger."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.domain.times import milliseconds
-from gateway.ledger.database import Database, failures_named
+from gateway.ledger.database import Database, storage_failures
 from gateway.ledger.events import KeyChanged
-from gateway.ledger.operations import Link, add_events
+from gateway.ledger.operations import NewEvent, add_events
 from gateway.ledger.tables import api_keys
 from gateway.security.keys import ApiKey, Keyring
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 5.0
-"""How often it is looked whether there are other keys."""
+REFRESH_SECONDS = 5.0
+"""Seconds between two reads of the key store."""
 
 
 @dataclass(frozen=True)
 class KeyStore:
-    """Keeps API keys. Every method raises LedgerUnavailable where the database cannot be used, and none is quick."""
+    """Stores API keys. Every method blocks, and raises LedgerUnavailable if the database cannot be used."""
 
     database: Database
 
     def all(self) -> tuple[ApiKey, ...]:
-        """All of them, the oldest first, those that open nothing any more included."""
-        with failures_named(Outcome.NOT_SENT), self.database.reading.connect() as connection:
+        """All keys, oldest first, including expired and revoked ones."""
+        with storage_failures(Outcome.NOT_SENT), self.database.reading.connect() as connection:
             found = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
         return tuple(map(_key, found))
 
     def add(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Store a new key."""
         row = {
             "id": key.id,
             "caller": key.caller.name,
@@ -52,26 +52,26 @@ class KeyStore:
             "expires_at": _at(key.expires_at),
             "access_secret": key.access_secret,
         }
-        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+        with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             connection.execute(insert(api_keys), row)
             record(connection, key.id)
 
-    def let_expire(self, key_id: str, at: datetime) -> None:
-        """Have a key end at this time, where it does not end earlier."""
+    def set_expiry(self, key_id: str, at: datetime) -> None:
+        """Set the time at which a key expires."""
         self._update(key_id, "expires_at", at, is_change=True)
 
     def revoke(self, key_id: str, at: datetime) -> None:
-        """Have a key open nothing from now on."""
+        """Revoke a key from `at` on."""
         self._update(key_id, "revoked_at", at, is_change=True)
 
     def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Keep when keys were used last."""
+        """Store the times at which keys were last used."""
         for key_id, at in used.items():
             self._update(key_id, "last_used_at", at, is_change=False)
 
     def _update(self, key_id: str, column: str, at: datetime, *, is_change: bool) -> None:
         chosen = update(api_keys).where(api_keys.c.id == key_id)
-        with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
+        with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             found = connection.execute(chosen.values({column: milliseconds(at)})).rowcount
             if is_change and found:
                 record(connection, key_id)
@@ -79,22 +79,22 @@ class KeyStore:
 
 @dataclass(frozen=True)
 class KeyWatch:
-    """Keeps a keyring as the key store has it: what `jobgate keys` does counts after some seconds."""
+    """Keeps a keyring up to date with the key store: changes by `jobgate keys` take effect after some seconds."""
 
     keyring: Keyring
     store: KeyStore
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Refresh the keyring regularly, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS)
             try:
-                await self.look()
+                await self.refresh()
             except LedgerUnavailable as error:
-                log.warning("API keys could not be looked at: %s", error.__cause__)
+                log.warning("API keys could not be refreshed: %s", error.__cause__)
 
-    async def look(self) -> None:
-        """Take over the keys that there are, and note when they were used. Raises LedgerUnavailable."""
+    async def refresh(self) -> None:
+        """Load the stored keys, and store when keys were last used. Raises LedgerUnavailable."""
         self.keyring.replace(await asyncio.to_thread(self.store.all))
         used = self.keyring.take_used()
         if used:
@@ -102,15 +102,15 @@ class KeyWatch:
 
 
 def record(connection: Connection, key_id: str) -> None:
-    """Add to the chain how a key is now."""
+    """Add a key's present state to the chain."""
     row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one()
     clock = SystemClock()
     now = clock.now()
-    add_events(connection, None, [Link(clock.new_id(now), 0, as_event(row, now))], now)
+    add_events(connection, None, [NewEvent(clock.new_id(now), 0, as_event(row, now))], now)
 
 
 def as_event(row: Row[Any], now: datetime) -> KeyChanged:
-    """How a key is now, as an event says it: of its secrets there is a hash of what is kept."""
+    """The event with a key's present state; of its secrets it has only a hash of the stored form."""
     proof = hashlib.sha256(bytes(row.digest) + (row.access_secret or "").encode()).hexdigest()
     times = row.created_at, row.expires_at, row.revoked_at
     return KeyChanged(now, row.id, row.caller, row.scopes, proof, *times)

@@ -1,4 +1,4 @@
-"""The ledger that everything is kept in: the port `Ledger` over a database."""
+"""The durable ledger: the port `Ledger` over a database."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRe
 from gateway.ledger import queries, retention
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
-from gateway.ledger.database import Database, failures_named, unavailable
+from gateway.ledger.database import Database, storage_failures, unavailable
 from gateway.ledger.operations import Append, Claim, Operation, probe, take_due
 from gateway.ledger.writer import Writer
 
 log = logging.getLogger(__name__)
 
 MOST_READERS = 4
-"""Threads that read at the same time."""
+"""Largest number of threads that read at the same time."""
 
 Result = TypeVar("Result")
 
 
 class SqlLedger:
-    """Job actions in a database, which other processes may use too."""
+    """Job actions in a database, which several processes can share."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class SqlLedger:
         retention_time: timedelta | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
-        """Keep records in `database`, for `retention_time` at least; None: for ever.
+        """Keep records in `database` for at least `retention_time`; None: for ever.
 
-        Where it is not the ledger of its newest checkpoint, it is read and nothing is claimed.
+        If the database is not the ledger of its newest checkpoint, records can be read, but claims are refused.
         """
         self.checkpoints = checkpoints
         self._database = database
@@ -60,7 +60,7 @@ class SqlLedger:
             await asyncio.to_thread(self.checkpoints.begin)
 
     async def close(self) -> None:
-        """Write what is left, and let go of the database."""
+        """Finish pending writes, and close the database."""
         await self._writer.close()
         if self.checkpoints is not None:
             await asyncio.to_thread(self.checkpoints.try_to_write)
@@ -72,9 +72,9 @@ class SqlLedger:
     async def claim(
         self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
     ) -> Holder | None:
-        """Keep a new record, and hold its names for it. Gives who holds one already.
+        """Store a new record and hold its key and signature. If one is held already, return its holder instead.
 
-        Without names nothing can be in the way, and the claim is written together with the next event of the record.
+        Without a key and a signature no conflict is possible, so the claim is written together with the next event.
         """
         self._refuse_if_outdated()
         claim = Claim(record, due, key, signature)
@@ -85,36 +85,36 @@ class SqlLedger:
         if row is None:
             return None
         held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]), Outcome.NOT_SENT)
-        if held_by is None:  # beyond its retention, which ended before the key's time
+        if held_by is None:  # past its retention, although the key has not expired
             raise LedgerUnavailable("The record of this key is being deleted.", Explanation(outcome=Outcome.NOT_SENT))
         return Holder(held_by, row["fingerprint"])
 
     async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
-        """Add that it is now sent. Raises Overtaken."""
+        """Add the event that the action is about to be sent. Raises Overtaken."""
         return await self._append(record, event, None)
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
-        """Add what is known now. Raises Overtaken."""
+        """Add a reading or a conclusion. Raises Overtaken."""
         return await self._append(record, event, due)
 
     async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
-        """The record of this id, if it is the caller's. None: whoever's it is."""
+        """The record with this id, if `caller` requested it. With `caller` None, whoever requested it."""
         return await self._read(lambda connection: queries.get(connection, record_id, caller))
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """Records, newest first."""
+        """Selected records, newest first."""
         return await self._read(lambda connection: queries.page(connection, selection, limit, before))
 
     async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """Records that somebody should look after by now."""
+        """Take the records whose time to be read again has come."""
         if not await self._read(lambda connection: queries.is_any_due(connection, now)):
             return ()
         ids = await self._writer.submit(take_due(now, until, limit))
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tidy(self, now: datetime) -> None:
-        """Forget keys that have expired, and records beyond their retention."""
-        await self._writer.submit(retention.forget_keys(now))
+        """Delete expired keys, and records past their retention."""
+        await self._writer.submit(retention.delete_expired_keys(now))
         if self._retention_time is None:
             return
         before = now - self._retention_time
@@ -122,14 +122,14 @@ class SqlLedger:
             await self._writer.submit(retention.delete_segment(number, now, self._state_deletion))
 
     async def check(self) -> None:
-        """See that an action could be recorded now: something is written, unless something just was."""
+        """Check that an action could be recorded, with a test write unless another write has just succeeded."""
         self._refuse_if_outdated()
         if not self._writer.has_just_written:
             await self._writer.submit(probe(self._clock.now()))
 
     def _refuse_if_outdated(self) -> None:
         if self.checkpoints is not None and self.checkpoints.outdated is not None:
-            raise LedgerOutdated("The gateway's ledger is older than what is known of it.")
+            raise LedgerOutdated("The gateway's ledger is not the one of its newest checkpoint.")
 
     def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
         return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)
@@ -139,13 +139,13 @@ class SqlLedger:
         append = Append(longer, event, due)
         claim = self._claims.pop(record.id, None)
         try:
-            await self._writer.submit(*([append] if claim is None else together(claim, append)))
+            await self._writer.submit(*([append] if claim is None else combined(claim, append)))
         except IntegrityError:
             return await self._settle_conflict(longer, event)
         return longer
 
     async def _settle_conflict(self, longer: JobActionRecord, event: Event) -> JobActionRecord:
-        """The record, where what is in the way is the event itself, written after all. Raises Overtaken."""
+        """The stored record, if the conflicting event is this one, written after all. Raises Overtaken otherwise."""
         outcome = Outcome.UNKNOWN if longer.sent else Outcome.NOT_SENT
         stored = await self._read(lambda connection: queries.get(connection, longer.id), outcome)
         if stored is None or len(stored) < len(longer):
@@ -161,13 +161,13 @@ class SqlLedger:
 
     def _read_now(self, query: Callable[[Connection], Result], outcome: Outcome) -> Result:
         try:
-            with failures_named(outcome), self._database.reading.connect() as connection:
+            with storage_failures(outcome), self._database.reading.connect() as connection:
                 return query(connection)
         except LedgerUnavailable as error:
             log.error("the ledger's database failed: %s", error.__cause__)  # noqa: TRY400 - a reason is enough
             raise
 
 
-def together(claim: Claim, append: Append) -> tuple[Operation, ...]:
-    """The claim of a new record and its next event, as they are written at once."""
+def combined(claim: Claim, append: Append) -> tuple[Operation, ...]:
+    """The operations that write the claim of a new record and its next event in one transaction."""
     return (claim._replace(record=append.record),) if isinstance(append.event, Sent) else (claim, append)

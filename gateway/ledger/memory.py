@@ -1,4 +1,4 @@
-"""A ledger that ends with its process: for tests, and to measure what the durable one costs."""
+"""A ledger in memory, for tests and for measuring the cost of the durable one."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRe
 from gateway.domain.times import milliseconds
 
 MOST_RECORDS = 1_000
-"""Records beyond this number are forgotten, the oldest first of those that are settled."""
+"""Largest number of records; beyond it, the oldest settled ones are dropped."""
 
 
 class MemoryLedger:
-    """Keeps records in a dictionary, in the order in which they were claimed."""
+    """Keeps records in a dictionary, in the order of their claims."""
 
     def __init__(self) -> None:
         """Start empty."""
-        # Unlike that of a dict, its first entry is quickly found however many were before it.
+        # Unlike a dict, it finds its first entry quickly even after many deletions.
         self._records: OrderedDict[str, JobActionRecord] = OrderedDict()
         self._due: dict[str, datetime] = {}
         self._keys: dict[tuple[str, str], tuple[HeldKey, str]] = {}
 
     async def start(self) -> None:
-        """Nothing is to be made ready."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing is to be let go of."""
+        """Do nothing."""
 
     async def claim(
         self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
     ) -> Holder | None:
-        """Keep a new record, and hold its names for it. Gives who holds one already."""
+        """Store a new record and hold its key and signature. If one is held already, return its holder instead."""
         now = record.requested.at
         names = [name for name in (signature, key) if name is not None]
         holder = next((found for found in (self._holder(name, now) for name in names) if found is not None), None)
@@ -52,46 +52,46 @@ class MemoryLedger:
         return None
 
     async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
-        """Add that it is now sent. Raises Overtaken."""
+        """Add the event that the action is about to be sent. Raises Overtaken."""
         return self._add(record, event)
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
-        """Add what is known now. Raises Overtaken."""
+        """Add a reading or a conclusion. Raises Overtaken."""
         longer = self._add(record, event)
         self._due.pop(record.id, None)
         if due is not None:
             self._due[record.id] = due
         requested = record.requested
-        if requested.idempotency_key is not None and longer.lets_go_of_key:
+        if requested.idempotency_key is not None and longer.releases_key:
             name = requested.caller, requested.idempotency_key
             if name in self._keys and self._keys[name][1] == record.id:
                 del self._keys[name]
         return longer
 
     async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
-        """The record of this id, if it is the caller's. None: whoever's it is."""
+        """The record with this id, if `caller` requested it. With `caller` None, whoever requested it."""
         record = self._records.get(record_id)
         return record if record is not None and caller in {None, record.requested.caller} else None
 
     async def page(self, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
-        """Records, newest first."""
+        """Selected records, newest first."""
         chosen = [record for record in self._newest_first(before) if is_selected(record, selection)]
         items = tuple(chosen[:limit])
         return Page(items, items[-1].id if len(chosen) > limit else None)
 
     async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """Records that somebody should look after by now."""
+        """Take the records whose time to be read again has come."""
         due = sorted((at, record_id) for record_id, at in self._due.items() if at <= now)[:limit]
         for _, record_id in due:
             self._due[record_id] = until
         return tuple(self._records[record_id] for _, record_id in due)
 
     async def tidy(self, now: datetime) -> None:
-        """Forget keys that have expired."""
+        """Delete expired keys."""
         self._keys = {name: held for name, held in self._keys.items() if held[0].expires_at > now}
 
     async def check(self) -> None:
-        """An action can always be recorded."""
+        """Do nothing: an action can always be recorded."""
 
     def _holder(self, name: HeldKey, now: datetime) -> Holder | None:
         held, record_id = self._keys.get((name.caller, name.key), (None, ""))
@@ -122,7 +122,7 @@ class MemoryLedger:
 
 
 def is_selected(record: JobActionRecord, selection: Selection) -> bool:
-    """Whether a record is among those that are wanted."""
+    """True if a record meets the conditions of a selection."""
     asked, at = record.requested, milliseconds(record.requested.at)
     values = {
         "caller": asked.caller,

@@ -1,4 +1,4 @@
-"""Signed notes: text that a key vouches for, in the form of C2SP (https://c2sp.org/signed-note), by Ed25519.
+"""Signed notes: texts with Ed25519 signatures, in the form of C2SP (https://c2sp.org/signed-note).
 
     the text, of any number of lines
 
@@ -31,18 +31,18 @@ _BEGIN = "— "
 
 
 class UnusableKey(Exception):
-    """A key is none of Ed25519. The message says how to make one, and not what was given."""
+    """A key is not an Ed25519 key. The message says how to make one, and does not contain the given text."""
 
 
 @dataclass(frozen=True)
 class Verifier:
-    """Tells whether a note was signed by a key."""
+    """A public key that verifies notes."""
 
     public: bytes
 
     @classmethod
     def parse(cls, text: str) -> Verifier:
-        """The verifier key of this text. Raises UnusableKey."""
+        """Parse a verifier key. Raises UnusableKey if the text is not one."""
         name, _, rest = text.strip().partition("+")
         key_id, _, encoded = rest.partition("+")
         try:
@@ -64,7 +64,7 @@ class Verifier:
         return f"{NAME}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
 
     def has_signed(self, text: str, signatures: Iterable[bytes]) -> bool:
-        """Whether one of the signatures is this key's."""
+        """True if one of the signatures of the text was made by this key."""
         return any(each.startswith(self.id) and self._fits(text, each[_ID_BYTES:]) for each in signatures)
 
     def _fits(self, text: str, signature: bytes) -> bool:
@@ -77,28 +77,28 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs notes."""
+    """A private key that signs notes."""
 
     key: Ed25519PrivateKey = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Signer:
-        """The signer with a private key in PEM form (PKCS#8). Raises UnusableKey."""
+        """Parse a private key in PEM form (PKCS#8). Raises UnusableKey if the text is not one."""
         try:
             key = serialization.load_pem_private_key(text.encode(), password=None)
         except (ValueError, TypeError):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
             raise UnusableKey(
-                "is no private key of Ed25519 in PEM form; `openssl genpkey -algorithm ed25519` makes one"
+                "is not an Ed25519 private key in PEM form; `openssl genpkey -algorithm ed25519` makes one"
             )
         return cls(key)
 
     @classmethod
     def in_file(cls, file: Path) -> Signer:
-        """The signer with the key of a file, which is made, for its owner alone, where there is none.
+        """The signer with the key in a file. If the file does not exist, it is created, readable by its owner only.
 
-        Raises OSError and UnusableKey.
+        Raises OSError, or UnusableKey if the file does not contain a key.
         """
         if not file.exists():
             _make(file)
@@ -106,17 +106,17 @@ class Signer:
 
     @property
     def verifier(self) -> Verifier:
-        """The key by which its notes are verified."""
+        """The verifier of its notes."""
         return Verifier(self.key.public_key().public_bytes_raw())
 
     def sign(self, text: str) -> str:
-        """The note of a text, whose lines all end."""
+        """Sign a text, which ends with a line break, and return the note."""
         signed = base64.b64encode(self.verifier.id + self.key.sign(text.encode())).decode()
         return f"{text}\n{_BEGIN}{NAME} {signed}\n"
 
 
 def _make(file: Path) -> None:
-    """Write a new key. Of several processes that do so at once, one's counts."""
+    """Write a new key. If several processes do so at the same time, one of the keys is kept."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     made = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -128,7 +128,7 @@ def _make(file: Path) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     try:
-        # Unlike a rename it leaves a key alone that is there by now.
+        # Unlike a rename, a link does not replace a key that another process has just written.
         os.link(draft, file)
     except FileExistsError:
         pass
@@ -138,18 +138,18 @@ def _make(file: Path) -> None:
 
 @dataclass(frozen=True)
 class Note:
-    """A note that was read. `signatures` are those that it has, whoever's they are."""
+    """A parsed note. `signatures` are all of its signatures, by whatever keys."""
 
     text: str
     signatures: tuple[bytes, ...]
 
     def is_signed_by(self, keys: Iterable[Verifier]) -> bool:
-        """Whether one of the keys vouches for it."""
+        """True if one of the keys has signed the note."""
         return any(each.has_signed(self.text, self.signatures) for each in keys)
 
 
 def notes_in(content: str) -> Iterator[Note]:
-    """The notes in a file, in their order. What was cut off, as by a crash while it was written, is passed over."""
+    """The notes in a file, in order. A note that was cut off, such as by a crash during writing, is skipped."""
     parts = content.split("\n\n")
     for text, signatures in pairwise(parts):
         lines = signatures.strip("\n").split("\n")

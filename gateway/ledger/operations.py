@@ -1,4 +1,4 @@
-"""What is written to the ledger, and how a batch of it becomes statements: few, whatever its size."""
+"""The ledger's write operations. A batch becomes a small number of statements, whatever its size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from gateway.ledger.tables import StoredId, events, idempotency_keys, job_action
 
 
 class Claim(NamedTuple):
-    """Keep a new record, which may be sent already. Results in the row of a name that somebody else holds."""
+    """Store a new record, which may have been sent already.
+
+    The result is the row of its key or signature if another record holds it, otherwise None.
+    """
 
     record: JobActionRecord
     due: datetime
@@ -33,24 +36,24 @@ class Append(NamedTuple):
     due: datetime | None = None
 
 
-class Task(NamedTuple):
-    """Anything else that is written in a transaction. Results in what it returns."""
+class CustomWrite(NamedTuple):
+    """Any other write. `run` is called within the transaction, and its return value is the result."""
 
     run: Callable[[Connection], Any]
 
 
-Operation: TypeAlias = Claim | Append | Task
+Operation: TypeAlias = Claim | Append | CustomWrite
 Row: TypeAlias = tuple[Any, ...]
 """The values of a row."""
-Held: TypeAlias = Mapping[str, Any]
-"""The row of a key that somebody holds."""
+KeyRow: TypeAlias = Mapping[str, Any]
+"""The row of a key that is held."""
 
 
-class Bulk:
+class BulkStatement:
     """A statement for many rows, compiled once for each kind of database.
 
-    A row has the values of `columns`, in their order, and ids in it are as they are stored. SQLAlchemy would look at
-    each value of each row anew, which takes as long as writing them.
+    A row has the values of `columns`, in order, with ids in their stored form. SQLAlchemy itself would process each
+    value of each row, which takes as long as writing them.
     """
 
     def __init__(self, statement: Insert | Update, columns: Sequence[str]) -> None:
@@ -60,7 +63,7 @@ class Bulk:
         self._compiled: dict[str, str] = {}
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Execute it for all of these rows, of which there is one at least."""
+        """Execute the statement for these rows, at least one."""
         connection.exec_driver_sql(self._compiled.get(connection.dialect.name) or self._compile(connection), rows)
 
     def _compile(self, connection: Connection) -> str:
@@ -70,15 +73,15 @@ class Bulk:
         return self._compiled.setdefault(connection.dialect.name, str(compiled))
 
 
-_INSERT_EVENTS = Bulk(insert(events), ("segment", "job_action_id", "sequence", "kind", "content", "hash"))
-_INSERT_JOB_ACTIONS = Bulk(insert(job_actions), job_actions.c.keys())
-_UPDATE_JOB_ACTIONS = Bulk(
+_INSERT_EVENTS = BulkStatement(insert(events), ("segment", "job_action_id", "sequence", "kind", "content", "hash"))
+_INSERT_JOB_ACTIONS = BulkStatement(insert(job_actions), job_actions.c.keys())
+_UPDATE_JOB_ACTIONS = BulkStatement(
     update(job_actions)
     .where(job_actions.c.id == bindparam("of"))
     .values(status=bindparam("status_"), outcome=bindparam("outcome_"), due_at=bindparam("due")),
     ("status_", "outcome_", "due", "of"),
 )
-_UPDATE_SEGMENT = Bulk(
+_UPDATE_SEGMENT = BulkStatement(
     update(segments)
     .where(segments.c.number == bindparam("of"))
     .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_")),
@@ -90,9 +93,9 @@ _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
 def write(
     connection: Connection, segment: Segment | None, batch: Sequence[Operation], now: datetime
 ) -> tuple[Segment | None, list[Any]]:
-    """Write a batch in the connection's transaction; gives the segment after it, and the result of each operation."""
+    """Write a batch in the connection's transaction. Returns the segment after it, and the result of each operation."""
     claims = [operation for operation in batch if isinstance(operation, Claim)]
-    held = lost_names(connection, claims, now)
+    held = hold_names(connection, claims, now)
     kept = [claim for claim in claims if claim.record.id not in held]
     appends = [operation for operation in batch if isinstance(operation, Append)]
     changed = [append for append in appends if not isinstance(append.event, Sent)]
@@ -104,50 +107,50 @@ def write(
     if changed:
         _UPDATE_JOB_ACTIONS.execute(connection, [changed_row(stored, each.record, each.due) for each in changed])
     for append in changed:
-        let_go(connection, append.record)
+        release_key(connection, append.record)
     return segment, [result_of(connection, operation, held) for operation in batch]
 
 
-def result_of(connection: Connection, operation: Operation, held: Mapping[str, Held]) -> Any:
-    """What an operation results in; a task is done here, after everything else of its batch."""
-    if isinstance(operation, Task):
+def result_of(connection: Connection, operation: Operation, held: Mapping[str, KeyRow]) -> Any:
+    """The result of an operation. A custom write runs here, after all other operations of its batch."""
+    if isinstance(operation, CustomWrite):
         return operation.run(connection)
     return held.get(operation.record.id) if isinstance(operation, Claim) else None
 
 
-def lost_names(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, Held]:
-    """Hold the names of these claims; gives the row of who holds a name already, by the id of who does not get it.
+def hold_names(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, KeyRow]:
+    """Hold the keys and signatures of claims. Returns the conflicting row for the id of each claim that fails.
 
-    Signatures first. One that is new stands for whoever holds the key that came with it.
+    Signatures come first. If a signature is new but its claim's key is held, it identifies the record of that key.
     """
-    repeated = lost(connection, [(each.record.id, each.signature) for each in claims if each.signature], now)
+    repeated = hold_keys(connection, [(each.record.id, each.signature) for each in claims if each.signature], now)
     new = [claim for claim in claims if claim.record.id not in repeated]
-    known = lost(connection, [(each.record.id, each.key) for each in new if each.key], now)
+    known = hold_keys(connection, [(each.record.id, each.key) for each in new if each.key], now)
     for claim in new:
         if claim.signature is not None and claim.record.id in known:
-            stand_for(connection, claim.signature, known[claim.record.id])
+            point_to_record_of(connection, claim.signature, known[claim.record.id])
     return {record_id: known.get(row["job_action_id"], row) for record_id, row in repeated.items()} | known
 
 
-def lost(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, Held]:
-    """Hold keys, each for the record of an id; gives the row of who has one already, by the id of who does not get it.
+def hold_keys(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
+    """Hold each key for the record with the id beside it. Returns the conflicting row for the id of each that fails.
 
-    In the order of the keys: two processes that want the same ones never wait for each other.
+    They are held in the order of the keys, so that two processes never deadlock.
     """
     ordered = sorted(wanted, key=lambda each: (each[1].caller, each[1].key))
-    held = {record_id: holder_of(connection, record_id, key, now) for record_id, key in ordered}
+    held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
     return {record_id: row for record_id, row in held.items() if row is not None}
 
 
-def stand_for(connection: Connection, name: HeldKey, row: Held) -> None:
-    """Have a name that was just taken stand for the record that another key stands for."""
+def point_to_record_of(connection: Connection, name: HeldKey, row: KeyRow) -> None:
+    """Let a signature that was just held identify the record of another key's row."""
     table = idempotency_keys
     same = {"job_action_id": row["job_action_id"], "fingerprint": row["fingerprint"]}
     connection.execute(update(table).where(table.c.caller == name.caller, table.c.key == name.key).values(same))
 
 
-def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> Held | None:
-    """Hold a key for a record, unless somebody does; gives the row of who does."""
+def hold_key(connection: Connection, record_id: str, key: HeldKey, now: datetime) -> KeyRow | None:
+    """Hold a key for a record. If another record holds it, return that row instead."""
     table = idempotency_keys
     mine = {
         "fingerprint": key.fingerprint,
@@ -164,43 +167,45 @@ def holder_of(connection: Connection, record_id: str, key: HeldKey, now: datetim
     return dict(found.one())
 
 
-def let_go(connection: Connection, record: JobActionRecord) -> None:
-    """Let go of the key of a record that does not need it any more."""
+def release_key(connection: Connection, record: JobActionRecord) -> None:
+    """Release the key of a record, if `releases_key` says so."""
     requested = record.requested
-    if requested.idempotency_key is not None and record.lets_go_of_key:
+    if requested.idempotency_key is not None and record.releases_key:
         table = idempotency_keys
         its = (table.c.caller == requested.caller, table.c.key == requested.idempotency_key)
         connection.execute(delete(table).where(*its, table.c.job_action_id == record.id))
 
 
-class Link(NamedTuple):
-    """An event that is to be added to the chain. What is of no job action has an id of its own."""
+class NewEvent(NamedTuple):
+    """An event to be added to the chain. An event that belongs to no job action has its own id as `job_action_id`."""
 
     job_action_id: str
     sequence: int
     event: Stored
 
 
-def first_event(claim: Claim) -> Link:
+def first_event(claim: Claim) -> NewEvent:
     """The first event of a new record."""
-    return Link(claim.record.id, 0, beginning(claim.record, claim.key, claim.signature))
+    return NewEvent(claim.record.id, 0, beginning(claim.record, claim.key, claim.signature))
 
 
-def last_event(append: Append) -> Link:
+def last_event(append: Append) -> NewEvent:
     """The event that is added to a record."""
-    return Link(append.record.id, len(append.record) - 1, append.event)
+    return NewEvent(append.record.id, len(append.record) - 1, append.event)
 
 
-def add_events(connection: Connection, segment: Segment | None, links: Sequence[Link], now: datetime) -> Segment:
-    """Add events to the chain; gives the segment after them."""
+def add_events(
+    connection: Connection, segment: Segment | None, new_events: Sequence[NewEvent], now: datetime
+) -> Segment:
+    """Add events to the chain. Returns the segment after them."""
     segment = segment if segment and not segment.is_complete(now) else open_segment(connection, now)
     stored = stored_by(connection.dialect)
     rows: list[Row] = []
     head = segment.head
-    for link in links:
-        kind, content = written(link.event)
-        head = hash_after(head, link.job_action_id, link.sequence, kind, content)
-        rows.append((segment.number, stored(link.job_action_id), link.sequence, kind, content, head))
+    for new in new_events:
+        kind, content = written(new.event)
+        head = hash_after(head, new.job_action_id, new.sequence, kind, content)
+        rows.append((segment.number, stored(new.job_action_id), new.sequence, kind, content, head))
     _INSERT_EVENTS.execute(connection, rows)
     longer = Segment(segment.number, segment.opened_at, segment.length + len(rows), head)
     _UPDATE_SEGMENT.execute(connection, [(milliseconds(now), longer.length, longer.head, longer.number)])
@@ -208,19 +213,19 @@ def add_events(connection: Connection, segment: Segment | None, links: Sequence[
 
 
 def open_segment(connection: Connection, now: datetime) -> Segment:
-    """A new segment of the chain, for this writer alone."""
+    """Open a new segment of the chain, for this writer alone."""
     at = milliseconds(now)
     while True:
         segment = Segment.new(connection.execute(_LAST_SEGMENT).scalar_one() + 1, now)
         row = {"number": segment.number, "opened_at": at, "written_at": at, "length": 0, "head": segment.head}
         opened = insert_of(connection, segments).values(row).on_conflict_do_nothing().returning(segments.c.number)
-        # Another process may have opened the same one meanwhile.
+        # Another process may have opened the same segment in the meantime.
         if connection.execute(opened).first() is not None:
             return segment
 
 
 def insert_of(connection: Connection, table: Table) -> Any:
-    """An INSERT that may say what happens on a conflict, which SQLAlchemy has for each kind of database apart."""
+    """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
@@ -240,7 +245,7 @@ def job_action_row(stored: StoredId, record: JobActionRecord, due: datetime) -> 
 
 
 def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None) -> Row:
-    """What changes in the row of a record when an event is added."""
+    """The parameters that update the row of a record after an event."""
     outcome = record.outcome
     return (
         STATUSES[outcome].value,
@@ -250,19 +255,19 @@ def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None)
     )
 
 
-def probe(now: datetime) -> Task:
-    """Write something that nobody needs, which shows whether anything can be written."""
+def probe(now: datetime) -> CustomWrite:
+    """A test write, which shows whether the database can be written."""
 
     def run(connection: Connection) -> None:
         row = {"at": milliseconds(now)}
         statement = insert_of(connection, probes).values(id=1, **row)
         connection.execute(statement.on_conflict_do_update(index_elements=[probes.c.id], set_=row))
 
-    return Task(run)
+    return CustomWrite(run)
 
 
-def take_due(now: datetime, until: datetime, limit: int) -> Task:
-    """Put off the records that are due; results in their ids."""
+def take_due(now: datetime, until: datetime, limit: int) -> CustomWrite:
+    """Postpone at most `limit` due records until `until`. The result is their ids."""
     due = (
         select(job_actions.c.id)
         .where(job_actions.c.due_at <= milliseconds(now))
@@ -276,4 +281,4 @@ def take_due(now: datetime, until: datetime, limit: int) -> Task:
         .values(due_at=milliseconds(until))
         .returning(job_actions.c.id)
     )
-    return Task(lambda connection: list(connection.execute(statement).scalars()))
+    return CustomWrite(lambda connection: list(connection.execute(statement).scalars()))

@@ -1,4 +1,4 @@
-"""Checkpoints while a gateway is served: written every so often, and told to whoever is to keep them elsewhere."""
+"""Periodic checkpoints of a running gateway, and their publication to the log and to a webhook."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 HEADERS: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "jobgate"}
 WEBHOOK_SECONDS = 10.0
 LAST_SECONDS = 2.0
-"""How long a webhook may take at the end, when the gateway stops."""
+"""Longest time for the webhook when the gateway stops, in seconds."""
 SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """An address that checkpoints are sent to. Nobody waits for it, and what it does not take is not sent again."""
+    """A URL to which checkpoints are sent. A failed delivery is logged and not repeated."""
 
     address: SecretStr
     transport: Transport
@@ -40,12 +40,12 @@ class Webhook:
             log.warning("a checkpoint could not be sent to the webhook: %s", error.code)
             return
         if reply.status not in SUCCESS:
-            log.warning("the webhook did not take a checkpoint: status %d", reply.status)
+            log.warning("the webhook did not accept a checkpoint: status %d", reply.status)
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Writes checkpoints every `seconds`, and tells them to the log and to a webhook, where there is one."""
+    """Writes checkpoints every `seconds`, and publishes them in the log and to a webhook, if configured."""
 
     checkpoints: Checkpoints
     seconds: float
@@ -53,14 +53,14 @@ class Publisher:
     webhook: Webhook | None = None
 
     async def run(self) -> None:
-        """Publish what the start has written, and go on until cancelled."""
+        """Publish the checkpoint of the start, then write and publish regularly, until cancelled."""
         while True:
             await self.publish(WEBHOOK_SECONDS)
             await asyncio.sleep(self.seconds)
             await asyncio.to_thread(self.checkpoints.write_in_turn)
 
     async def publish(self, seconds: float = LAST_SECONDS) -> None:
-        """Tell what was written since this was done last."""
+        """Publish the checkpoints written since the last call."""
         for note in self.checkpoints.take_written():
             if self.is_logged:
                 log.info("checkpoint of the ledger: %s", note.replace("\n", " | "))

@@ -1,4 +1,4 @@
-"""Reading the ledger. However many records there are, a page looks at no more than a certain number of them."""
+"""Queries of the ledger. The number of records that a page examines is limited, however many there are."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gateway.ledger.events import BEGINNINGS, record_of
 from gateway.ledger.tables import SEARCHED, events, job_actions
 
 MOST_LOOKED_AT = 2_000
-"""Records that one page looks at, by the index of the condition that is likely to leave fewest."""
+"""Largest number of records that one page examines, by the index of its most selective condition."""
 
 
 def get(connection: Connection, record_id: str, caller: str | None = None) -> JobActionRecord | None:
-    """The record of this id, of this caller where one is named."""
+    """The record with this id, None if there is none or if `caller` is given and did not request it."""
     known = records(connection, [record_id])
     return next((record for record in known if caller in {None, record.requested.caller}), None)
 
 
 def records(connection: Connection, ids: Sequence[str]) -> tuple[JobActionRecord, ...]:
-    """The records of these ids, in their order."""
+    """The records with these ids, in the same order. Missing ones are left out."""
     if not ids:
         return ()
     stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -37,12 +37,12 @@ def records(connection: Connection, ids: Sequence[str]) -> tuple[JobActionRecord
 
 
 def is_whole(stored: Sequence[tuple[str, str]]) -> bool:
-    """Whether a record is there from its beginning: what began in a segment beyond its retention is not."""
+    """True if a record's first event is there. Retention may have deleted the segment in which it began."""
     return bool(stored) and stored[0][0] in BEGINNINGS
 
 
 def page(connection: Connection, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
-    """A page of records, newest first. It ends where enough are found, or enough were looked at."""
+    """A page of records, newest first. It ends when enough are found, or enough have been examined."""
     asked, within = conditions(selection), bounds(selection, before)
     chosen = candidates(asked, within) if len(asked) <= 1 else filtered(asked, within)
     ids = connection.execute(chosen.limit(limit + 1)).scalars().all()
@@ -53,10 +53,10 @@ def page(connection: Connection, selection: Selection, limit: int, before: str |
 
 
 def filtered(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
-    """Those of the candidates that meet all conditions, in their order.
+    """The candidates that meet all conditions, in their order.
 
-    Both databases hand on the rows of a subquery in the order that it has; told to sort them, SQLite would look at each
-    of them before it gives the first.
+    Both databases keep the order of a subquery's rows. With an ORDER BY, SQLite would read all of them before it
+    returns the first.
     """
     looked_at = candidates(asked[:1], within).limit(MOST_LOOKED_AT).subquery()
     others = (looked_at.c[name] == value for name, value in asked[1:])
@@ -64,15 +64,15 @@ def filtered(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Selec
 
 
 def last_looked_at(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
-    """Where the candidates end, if there may be more of them."""
+    """The id of the last examined candidate, if the limit was reached."""
     return candidates(asked[:1], within).offset(MOST_LOOKED_AT - 1).limit(1)
 
 
 def candidates(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
-    """The newest records among which those of a page are looked for, by one index alone.
+    """The newest records that may belong on a page, found by one index alone.
 
-    The conditions are on the whole index, and so is the order: a planner that thinks it knows better would look at all
-    records that are newer (PostgreSQL 18 does).
+    Conditions and order use all columns of the index. Otherwise a planner can choose to read all newer records
+    (PostgreSQL 18 does).
     """
     columns = job_actions.c
     index = [*(columns[name] for name, _ in asked), columns.id]
@@ -86,12 +86,12 @@ def candidates(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Sel
 
 
 def conditions(selection: Selection) -> list[tuple[str, Any]]:
-    """The columns and values that are asked for, the one first that is likely to leave fewest."""
+    """The requested columns and values, the most selective column first."""
     return [(name, getattr(selection, name)) for name in SEARCHED if getattr(selection, name) is not None]
 
 
 def bounds(selection: Selection, before: str | None) -> tuple[str, str]:
-    """The range of ids, which sort by time: the lowest, and the first beyond."""
+    """The range of ids, which sort by time: the lowest one, and the first one beyond the range."""
     since = 0 if selection.since is None else milliseconds(selection.since)
     until = LAST_MILLISECOND if selection.until is None else milliseconds(selection.until) + 1
     beyond = first_id_at(until)
@@ -99,6 +99,6 @@ def bounds(selection: Selection, before: str | None) -> tuple[str, str]:
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:
-    """Whether somebody should look after a record."""
+    """True if a record is due to be read again."""
     due = select(job_actions.c.id).where(job_actions.c.due_at <= milliseconds(now)).limit(1)
     return connection.execute(due).first() is not None

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 StoredId: TypeAlias = Callable[[str], bytes | str]
-"""How a kind of database keeps a UUID that is given as text."""
+"""Converts a UUID from text to the form that a kind of database stores."""
 
 
 def _as_bytes(value: str) -> bytes:
@@ -32,12 +32,12 @@ def _as_bytes(value: str) -> bytes:
 
 
 def stored_by(dialect: Dialect) -> StoredId:
-    """How a database keeps UUIDs: SQLite, which has no type for them, as 16 bytes."""
+    """The conversion for a database. SQLite has no type for UUIDs and stores 16 bytes."""
     return str if dialect.name == "postgresql" else _as_bytes
 
 
 class Id(TypeDecorator[str]):
-    """A UUID as text, kept as `stored_by` says."""
+    """A UUID that is text in Python and has the form of `stored_by` in the database."""
 
     impl = LargeBinary(16)
     cache_ok = True
@@ -48,17 +48,20 @@ class Id(TypeDecorator[str]):
         return dialect.type_descriptor(Uuid(as_uuid=False) if native else LargeBinary(16))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        """The value as it is stored."""
+        """The stored form of a value."""
         return None if value is None else stored_by(dialect)(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        """The value as it was."""
+        """The value as text."""
         return value if value is None or dialect.name == "postgresql" else str(UUID(bytes=value))
 
 
 NAME = String(64)
 CALLER = String(259).with_variant(String(64), "sqlite")
-"""`jwt:` and the longest subject. SQLite, which keeps texts of any length, need not copy its tables for it."""
+"""Long enough for `jwt:` and the longest subject.
+
+SQLite ignores lengths, so its tables keep the older length rather than being copied.
+"""
 metadata = MetaData()
 
 job_actions = Table(
@@ -72,11 +75,11 @@ job_actions = Table(
     Column("status", NAME, nullable=False),
     Column("outcome", NAME),
     Column("due_at", BigInteger, comment="When somebody should look after it, in milliseconds."),
-    # The rows are small, and every index ends with the id: the tree of the rows is that of the ids.
+    # The rows are small and every index ends with the id, so they are stored in the primary key's tree.
     sqlite_with_rowid=False,
 )
 SEARCHED = ("job_id", "outcome", "status", "action", "connection", "caller")
-"""The columns by which records are searched, the one that leaves fewest first."""
+"""The columns by which records are searched, the most selective one first."""
 for name in SEARCHED:
     Index(f"job_actions_{name}", job_actions.c[name], job_actions.c.id)
 Index(
@@ -97,7 +100,7 @@ events = Table(
     Column("content", Text, nullable=False, comment="JSON, exactly as it was hashed."),
     Column("hash", LargeBinary(32), nullable=False),
     UniqueConstraint("job_action_id", "sequence"),
-    # Without it SQLite would give the id of a deleted last row once more.
+    # Without it SQLite would reuse the id of a deleted last row.
     sqlite_autoincrement=True,
 )
 

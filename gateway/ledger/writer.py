@@ -1,7 +1,7 @@
-"""The group-committing writer: one thread writes what many requests want written, and one commit serves them all.
+"""The group-committing writer: one thread writes the operations of many requests, with one commit for a batch.
 
-While a commit is under way, what comes meanwhile waits, and is the next batch. What is submitted in one turn of the
-event loop and the next goes to the thread together: a commit costs as much as writing a dozen job actions.
+Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop and the next
+reach the thread together, since a commit costs as much as writing a dozen job actions.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
 RETRY_SECONDS = 0.25
-"""How long to wait before what must be kept is tried once more."""
+"""Seconds between two attempts to write operations that must not be lost."""
 PROOF_SECONDS = 1.0
-"""For how long a batch that was written proves that others can be."""
+"""Seconds for which a successful write counts as evidence that the storage works."""
 
 
 class Submitted(NamedTuple):
-    """Operations that wait to be written together, and who waits for them."""
+    """Operations to be written in one transaction, and the future of their result."""
 
     operations: tuple[Operation, ...]
     loop: asyncio.AbstractEventLoop
@@ -43,7 +43,7 @@ class Submitted(NamedTuple):
 
 
 class Writer:
-    """Writes operations in the order in which they are submitted. Its thread starts with the first of them."""
+    """Writes operations in the order of their submission. Its thread starts with the first of them."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         """Write to `database`."""
@@ -60,13 +60,13 @@ class Writer:
 
     @property
     def has_just_written(self) -> bool:
-        """Whether the last batch was written, within the last second."""
+        """True if the last write succeeded, less than `PROOF_SECONDS` ago."""
         return self._written_at is not None and self._clock.monotonic() - self._written_at < PROOF_SECONDS
 
     def submit(self, *operations: Operation) -> asyncio.Future[Any]:
-        """Have operations written, all or none. The future has the last one's result once they are on the storage.
+        """Write operations, all or none. The future has the result of the last one once they are on the storage.
 
-        Or it has what went wrong: IntegrityError where something of the same identity is there, LedgerUnavailable.
+        It raises IntegrityError if a row with the same identity exists, LedgerUnavailable if the storage fails.
         """
         loop = asyncio.get_running_loop()
         submitted = Submitted(operations, loop, loop.create_future())
@@ -78,7 +78,7 @@ class Writer:
         return submitted.future
 
     def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the thread what was submitted on an event loop, whose turn it is, without waiting for more."""
+        """Pass the operations submitted on `loop` to the thread, without waiting for more. Called in that loop."""
         gathered = self._gathered.pop(loop, None)
         if gathered is not None:
             self._start()
@@ -91,7 +91,7 @@ class Writer:
                 self._thread.start()
 
     async def close(self) -> None:
-        """Write what was submitted, and end."""
+        """Write everything submitted so far, and end the thread."""
         self.hand_over(asyncio.get_running_loop())
         await asyncio.to_thread(self._end)
 
@@ -106,16 +106,19 @@ class Writer:
             self._write_with_unwritten(batch)
         self._write_with_unwritten([])
         if self._unwritten:
-            log.error("the ledger ends with %d outcomes unwritten; they will be read back.", len(self._unwritten))
+            log.error(
+                "the ledger stops with %d outcomes unwritten; the next start reads the jobs to find them out.",
+                len(self._unwritten),
+            )
 
     def _write_with_unwritten(self, batch: Sequence[Submitted]) -> None:
-        """Write what could not be written before, and then a batch."""
+        """Write operations that could not be written before, and then a batch."""
         waiting, self._unwritten = [*self._unwritten, *batch], []
         for start in range(0, len(waiting), LARGEST_BATCH):
             self._write(waiting[start : start + LARGEST_BATCH])
 
     def _next_batch(self) -> list[Submitted] | None:
-        """What waits, as soon as anything does; None where it is time to end."""
+        """Wait for the next batch. None: the thread must end."""
         batch: list[Submitted] = []
         with suppress(queue.Empty):
             gathered = self._queue.get(timeout=RETRY_SECONDS if self._unwritten else None)
@@ -130,11 +133,11 @@ class Writer:
         return batch
 
     def _write(self, batch: Sequence[Submitted]) -> None:
-        """Write a batch; where one of it cannot be written, each on its own."""
+        """Write a batch. If one of its members cannot be written, write each on its own."""
         try:
             results = self._commit([operation for each in batch for operation in each.operations])
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
-            # Nobody knows whether a commit that failed took effect, so the next one begins a new segment.
+        except Exception as error:  # noqa: BLE001 - those who wait must get the error, whatever it is
+            # It is not known whether a failed commit took effect, so the next one opens a new segment.
             self._segment = None
             if is_passing(error):
                 self._write(batch)
@@ -152,14 +155,14 @@ class Writer:
             _answer([(each, results[position - 1]) for each, position in zip(batch, last, strict=True)])
 
     def _write_on_top(self, late: Submitted) -> None:
-        """Write a conclusion that was kept for later on top of what others have written since, where it is certain."""
+        """Add a postponed conclusion after the events that others have written since, if its outcome is certain."""
         append = late.operations[-1]
         if not isinstance(append, Append) or append.record.outcome is Outcome.UNKNOWN:
             return
         try:
             with self._database.reading.connect() as connection:
                 stored = get(connection, append.record.id)
-        except Exception as error:  # noqa: BLE001 - the thread must live, and try again
+        except Exception as error:  # noqa: BLE001 - the thread must go on, and try again
             self._put_off([late], error)
             return
         if stored is not None and append.event not in stored.later:
@@ -169,7 +172,7 @@ class Writer:
     def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
         place = self._database.place
         if self._place not in {None, place}:
-            raise OSError("the file is another one than at the start; put it back, or restart")
+            raise OSError("the file was replaced since the start; restore it, or restart the gateway")
         self._place = place
         with self._database.writing.begin() as connection:
             segment, results = write(connection, self._segment, operations, self._clock.now())
@@ -178,7 +181,7 @@ class Writer:
         return results
 
     def _put_off(self, batch: Sequence[Submitted], error: Exception) -> None:
-        """Keep for later what must be kept, and tell everybody that the storage failed."""
+        """Keep the operations that must not be lost for later, and answer all of them with the failure."""
         log.error("the ledger's database failed: %s", reason(error))
         self._written_at = None
         self._unwritten += [each for each in batch if must_be_kept(each.operations[-1])]
@@ -186,7 +189,7 @@ class Writer:
 
 
 def _answer(results: Sequence[tuple[Submitted, Any]]) -> None:
-    """Tell those who wait; once for each event loop, since waking one costs more than all the rest."""
+    """Resolve the futures, with one call for each event loop, since waking a loop is the costliest part."""
     for loop, those in groupby(results, key=lambda each: each[0].loop):
         with suppress(RuntimeError):  # the loop has ended, and nobody waits
             loop.call_soon_threadsafe(_resolve, list(those))
@@ -203,9 +206,9 @@ def _resolve(results: Sequence[tuple[Submitted, Any]]) -> None:
 
 
 def must_be_kept(operation: Operation) -> bool:
-    """Whether it is written however long that takes: what is known of an outcome must not be lost.
+    """True if the operation is retried until it is written, since a known outcome must not be lost.
 
-    Of what was never sent, and has no key that would wait for it, nothing needs to be known.
+    An action that was never sent, and has neither key nor signature, can be lost.
     """
     if not isinstance(operation, Append) or not isinstance(operation.event, Concluded):
         return False
@@ -213,7 +216,7 @@ def must_be_kept(operation: Operation) -> bool:
 
 
 def failure(operation: Operation) -> LedgerUnavailable:
-    """What to tell of an operation that could not be written."""
+    """The problem for an operation that could not be written."""
     if isinstance(operation, Append) and operation.record.sent and not isinstance(operation.event, Sent):
         return unavailable(Outcome.UNKNOWN, operation.record.id)
     return unavailable(Outcome.NOT_SENT)

@@ -1,1 +1,1 @@
-"""Simulators of the vendors, made from their documents."""
+"""Vendor simulators, built from the vendors' OpenAPI documents."""

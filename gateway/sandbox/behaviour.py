@@ -1,4 +1,4 @@
-"""What the operations of a vendor's document do; HTTP is somebody else's business."""
+"""The simulated behaviour of the operations in a vendor's document, without HTTP."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Parts = Mapping[str, Any]
 """The typed values of a request, `{path, query, header, body}`."""
 
 Behave = Callable[[Operation, Parts, Exchange], RawReply]
-"""Carries out one operation. Raises Refusal."""
+"""Carry out one operation. Raises Refusal if the vendor would refuse it."""
 
 
 class Behaviour:
-    """What each operation does, by the extension that it carries."""
+    """Carries out operations by the extension that each carries."""
 
     def __init__(self, specification: VendorSpecification, simulator: Simulator) -> None:
-        """Raises SpecificationError where a list cannot be simulated."""
+        """Simulate this vendor. Raises SpecificationError if a list cannot be simulated."""
         self._specification = specification
         self._simulator = simulator
         self._pages = {
@@ -44,17 +44,17 @@ class Behaviour:
         }
 
     def answer(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
-        """Carry out an operation. Raises Refusal."""
+        """Carry out an operation. Raises Refusal if the vendor would refuse it."""
         parts = operation.with_defaults(parts)
         try:
-            # What every request to this vendor must carry.
+            # Checks what every request to this vendor must carry.
             self._specification.request.decode(parts)
             return self._behave(operation)(operation, parts, exchange)
         except LensMismatch as mismatch:
             raise Refusal(Meaning.INVALID_REQUEST, f"{mismatch}.") from mismatch
 
     def job_body(self, job: VendorJob) -> tuple[Operation, Mapping[str, Json]] | None:
-        """A read's operation and its reply with this job in it; None where nothing can be read."""
+        """A read operation and its reply with this job in it; None if the document has no reads."""
         read = self._specification.job_read or self._specification.list_read
         if read is None or read.items is None:
             return (read.operation, job) if read else None
@@ -68,7 +68,7 @@ class Behaviour:
     def _perform(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
         job_action = self._specification.decode(operation.operation_id, parts)
         if job_action is None:
-            raise Refusal(Meaning.INVALID_REQUEST, "The request asks for no action that there is.")
+            raise Refusal(Meaning.INVALID_REQUEST, "The request does not match any action.")
         exchange.job_action = job_action
         try:
             change = self._simulator.perform(job_action)
@@ -79,7 +79,7 @@ class Behaviour:
         return self._done(operation, job_action.job_id)
 
     def _done(self, operation: Operation, job_id: str) -> RawReply:
-        """The documented answer: its example, or the job itself where that is what it shows."""
+        """The documented success reply: its example, or the present job if the example is a job."""
         successes = (int(each) for each in operation.responses if each.isdigit() and each < "300")
         status = min(successes, default=int(HTTPStatus.OK))
         example = _example(self._specification, operation, status)

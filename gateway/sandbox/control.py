@@ -1,4 +1,4 @@
-"""The control API: everything that can be done with the simulated vendors by hand, over HTTP."""
+"""The control API: operate the simulated vendors over HTTP."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ Value = TypeVar("Value")
 
 
 class Input(BaseModel):
-    """A request's body. Members that are not known are refused."""
+    """The body of a request. Unknown members are refused."""
 
     model_config = IN_JSON
 
 
 class JobCreation(Input):
-    """A job to be made after the example of its status."""
+    """A job to be created from the example of its status."""
 
     status: str
     id: str | None = Field(None, min_length=1)
 
 
 class JobChange(Input):
-    """The status to put a job into."""
+    """The new status of a job."""
 
     status: str
 
 
 class Advance(Input):
-    """A transition that the vendor makes by itself; the first one where `to` is left out."""
+    """A system transition of a job to the status `to`, or the first documented one without `to`."""
 
     to: str | None = None
 
 
 class TokenRequest(Input):
-    """A token to be issued: its scopes, parted by spaces, and for how many seconds it lives."""
+    """A token to be issued: its scopes, separated by spaces, and its lifetime in seconds."""
 
     scope: str | None = None
     seconds: int | None = Field(None, ge=1, le=31_536_000)
@@ -147,7 +147,7 @@ def _credentials(vendor: VendorSandbox) -> Json:
 
 
 View = Callable[..., Json]
-"""Does one thing with a vendor, and gives what to answer; None: nothing."""
+"""Carries out a request for one vendor, and returns the body of the answer; None for an answer without one."""
 
 VIEWS: Mapping[str, Mapping[str, View]] = {
     "jobs": {"GET": _jobs, "POST": _create_job},
@@ -160,11 +160,11 @@ VIEWS: Mapping[str, Mapping[str, View]] = {
     "tokens": {"POST": _issue_token},
     "credentials": {"GET": _credentials},
 }
-"""The addresses below a vendor's own, the methods that each takes, and what they do."""
+"""The view for each path below the vendor's name, and for each method."""
 
 
 def control(vendors: Mapping[str, VendorSandbox]) -> Guard:
-    """The control API of these vendors, as an ASGI application."""
+    """The control API for these vendors, as an ASGI application."""
     app = FlaskApp(__name__, middlewares=[])
     _route(app, "vendors", {"GET": partial(_vendors, vendors)})
     for rule, methods in VIEWS.items():
@@ -186,7 +186,7 @@ def _route(app: FlaskApp, rule: str, views: Mapping[str, View]) -> None:
 
 
 def _answer(view: View, **values: str) -> flask.Response:
-    """Call a view; what it refuses becomes a problem of the catalogue, which the guard shows."""
+    """Call a view. Its refusals become problems of the catalogue, which the guard renders."""
     try:
         body = view(**values)
     except Refusal as refusal:
@@ -232,7 +232,10 @@ def _camel(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _body(adapter: TypeAdapter[Value]) -> Value:
-    """The request's body; none counts as an empty object. Raises MalformedRequest."""
+    """The request's body; an absent one counts as an empty object.
+
+    Raises MalformedRequest if it is not valid, UnsupportedMediaType if it is not JSON.
+    """
     context = context_of(flask.request.environ["asgi.scope"])
     if context.media_type not in {None, JSON}:
         raise UnsupportedMediaType("The control API takes JSON.")
@@ -248,10 +251,10 @@ def _checked(adapter: TypeAdapter[Value], content: bytes) -> Value:
             for each in error.errors(include_input=False, include_url=False)
         )
         listed = "; ".join(f"{each.pointer} {each.detail}" for each in found)
-        raise MalformedRequest(f"The body does not fit: {listed}.", Explanation(found)) from error
+        raise MalformedRequest(f"The body is not valid: {listed}.", Explanation(found)) from error
 
 
 def _json(adapter: TypeAdapter[Value], value: Value) -> Json:
-    """A value of ours as it reads in JSON."""
+    """A value of the sandbox's own types as JSON."""
     written: Json = adapter.dump_python(value, by_alias=True, mode="json")
     return written

@@ -1,4 +1,4 @@
-"""Errors in the vendor's own words: which answer the document has for a refusal, in which shape."""
+"""Error replies of a simulated vendor, in the envelopes and with the codes of its document."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from gateway.specs.operations import Operation
 from gateway.specs.vendor import ErrorReply, VendorSpecification
 
 LONGEST_MESSAGE = 500
-"""How many characters an error's message has at most."""
+"""Longest message of an error, in characters."""
 
 _OF_STATUS = {each.usual_status: each for each in Meaning if each not in {Meaning.UNKNOWN_JOB, Meaning.WRONG_STATE}}
-"""The meaning of a status with which the edge refuses a request, which never is about a job."""
+"""The meaning of each HTTP status with which the edge refuses a request. Those refusals never concern a job."""
 _INVALID = frozenset(kind.status for kind in catalogue() if keeps_its_status(kind))
 
 
 class Errors:
-    """Writes the errors of one vendor."""
+    """Makes the error replies of one vendor."""
 
     def __init__(self, specification: VendorSpecification, settings: Callable[[], VendorSettings]) -> None:
-        """`settings` gives the present settings."""
+        """Make errors of this vendor. `settings` returns the present settings."""
         self._settings = settings
         self._errors = specification.errors
         self._operations = tuple(specification.api.operations.values())
 
     def reply(self, refusal: Refusal, exchange: Exchange) -> RawReply:
-        """The vendor's answer."""
+        """The vendor's reply to a refused request."""
         answer = self._answer(refusal)
         name = answer.envelope or self._settings().envelope or next(iter(self._errors.envelopes))
         parts = self._errors.envelopes[name].encode(
@@ -72,7 +72,7 @@ class Errors:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """Why a request is refused, from whatever was raised. Nothing of a fault of ours is shown."""
+    """Convert any exception to a refusal. An internal error becomes a 500 without details."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, JobgateError):
@@ -93,6 +93,6 @@ def _refusal(status: int, detail: str | None, headers: dict[str, str]) -> Refusa
 
 
 def _usual(status: int) -> ErrorReply:
-    """An answer for what the document says nothing of."""
+    """An error reply for a status that the document does not describe."""
     phrase = responses.get(status, "Error")
     return ErrorReply(status, f"{phrase}.", "".join(phrase.split()))

@@ -1,4 +1,4 @@
-"""What a job in each status looks like, learned from the examples in the vendor's document."""
+"""Jobs of a simulated vendor, made from the examples in its document."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gateway.specs.lens import Place
 from gateway.specs.vendor import VendorSpecification
 
 VendorJob = Mapping[str, Json]
-"""A job as the vendor shows it. Never changed in place: a changed job is a new object."""
+"""A job as the vendor's API returns it. It is never changed in place: a changed job is a new object."""
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://jobgate.invalid/sandbox")
 _ABSENT = object()
 
 
 def copy_id(vendor: str, example_id: str, action: str) -> str:
-    """The id of the copy of an example on which an action can be tried; always the same."""
+    """The id of the copy of an example for trying an action. The same arguments always give the same id."""
     return str(uuid.uuid5(_NAMESPACE, f"{vendor}/{example_id}/{action}"))
 
 
 class Examples:
-    """The example jobs of one vendor, and how to make other jobs after them."""
+    """The example jobs of one vendor, and new jobs made from them."""
 
     def __init__(self, specification: VendorSpecification) -> None:
-        """Learn the examples. Raises SpecificationError where jobs have no id or no status."""
+        """Use this vendor's examples. Raises SpecificationError if its jobs have no id or no status."""
         self._specification = specification
         self._id = _place(specification, Source.JOB_ID)
         self._status = _place(specification, Source.JOB_VENDOR_STATUS)
@@ -43,19 +43,19 @@ class Examples:
         return str(self._status.get({"body": job}))
 
     def with_status(self, job: VendorJob, status: str) -> VendorJob:
-        """The same job in another status, nothing else changed."""
+        """A copy of the job in another status, otherwise unchanged."""
         return _with(self._status, job, status)
 
     def make(self, status: str, job_id: str) -> VendorJob:
-        """A job in a status, after the example of that status or of any other."""
+        """A job in a status, made from the example of that status or, without one, from the first example."""
         template = self._of(status) or next(iter(self._specification.examples), {})
         return _with(self._id, self.with_status(template, status), job_id)
 
     def moved(self, job: VendorJob, status: str) -> VendorJob:
-        """The job after the vendor moved it to another status by itself.
+        """The job after a system transition to another status.
 
-        Whatever tells the examples of the two statuses apart is taken from the example of the new
-        one (such as the worker of a job that is now assigned); the rest of the job stays.
+        Members that differ between the examples of the two statuses, such as the worker of an assigned job, come from
+        the example of the new one. The other members stay.
         """
         old, new = self._of(self.status_of(job)) or {}, self._of(status) or {}
         changed = {name: each for name, each in new.items() if old.get(name, _ABSENT) != each}
@@ -63,7 +63,7 @@ class Examples:
         return self.with_status(moved, status)
 
     def seeds(self) -> Iterator[VendorJob]:
-        """The examples themselves, and of each a copy for every action of the vendor."""
+        """The examples, and a copy of each for every action of the vendor."""
         yield from self._specification.examples
         for example in self._specification.examples:
             for action in self._specification.actions:
@@ -78,7 +78,7 @@ class Examples:
 def _place(specification: VendorSpecification, source: str) -> Place:
     place = specification.job.place_of(source)
     if place is None:
-        message = f"x-job-vendor.job says not where {source} stands in a job. Add it."
+        message = f"x-job-vendor.job does not say where {source} is in a job. Add it."
         raise SpecificationError(f"{specification.api.document.path}: {message}")
     return place
 

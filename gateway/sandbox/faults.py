@@ -1,4 +1,4 @@
-"""Faults by script: what goes wrong between a client and the simulated vendor, and in which order."""
+"""Scripted faults: failures between a client and the simulated vendor, in a given order."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.settings import IN_JSON
 
 NOT_JSON = RawReply(200, {"content-type": "text/html"}, b"<!doctype html><title>Welcome</title><p>It works!\n")
-"""What a proxy in between may answer in the vendor's place."""
+"""A reply such as a proxy between client and vendor can send instead of the vendor's."""
 
 
 class FaultKind(StrEnum):
-    """What goes wrong.
+    """The kind of a fault.
 
-    `delay`: applied at once, answered after `seconds`. `drop_before`: the connection is closed and
-    nothing is applied. `drop_after`: applied, then the connection is closed without an answer.
-    `status`: an answer of that HTTP status and nothing applied. `throttle`: turned away as the
-    vendor's document has it, with Retry-After. `malformed`: applied, then 200 with a page that is
-    no JSON. `expire_tokens`: no token issued so far is valid any more; this one happens at once.
+    `delay`: the request is applied immediately and answered after `seconds`. `drop_before`: the connection is closed
+    and nothing is applied. `drop_after`: the request is applied, then the connection is closed without an answer.
+    `status`: the answer has that HTTP status and nothing is applied. `throttle`: the request is refused as the vendor's
+    document describes throttling, with Retry-After. `malformed`: the request is applied, then answered with 200 and an
+    HTML page instead of JSON. `expire_tokens`: all tokens issued so far become invalid; this happens when the fault is
+    scripted.
     """
 
     DELAY = "delay"
@@ -42,11 +43,10 @@ class FaultKind(StrEnum):
 @with_config(IN_JSON)
 @dataclass(frozen=True)
 class Fault:
-    """A fault that befalls the next `times` requests of an operation; without one, of any operation.
+    """A fault for the next `times` requests to an operation or, without `operation_id`, to any documented operation.
 
-    `operation_id` may be `token` for the token endpoint, which is no operation otherwise. `seconds`
-    belongs to `delay`, `status` to `status`; `retry_after` is the text of that header, and is 1 for
-    a `throttle` without.
+    `operation_id` can be `token` for the token endpoint, which documents do not list as an operation. `seconds` is used
+    by `delay`, `status` by `status`. `retry_after` is the text of that header; a `throttle` without it sends 1.
     """
 
     kind: FaultKind
@@ -58,32 +58,32 @@ class Fault:
 
 
 class FaultScript:
-    """The faults still to come, in order. Safe to use from several threads."""
+    """The pending faults, in order. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without faults."""
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Add a fault after those that are there."""
+        """Add a fault after the pending ones."""
         with self._lock:
             self._faults.append(fault)
 
     def pending(self) -> tuple[Fault, ...]:
-        """The faults still to come, each with the times that are left."""
+        """The pending faults, each with its remaining number of times."""
         with self._lock:
             return tuple(self._faults)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all pending faults."""
         with self._lock:
             self._faults.clear()
 
     def take(self, operation_id: str | None, *, documented: bool) -> Fault | None:
-        """The fault that befalls this request, if any; it then has one time less.
+        """Take the first fault for this request from the script, once; None if there is none.
 
-        `documented` says whether the request is for an operation of the vendor's document.
+        `documented`: the request is for an operation of the vendor's document.
         """
         wanted = {operation_id, None} if documented else {operation_id} - {None}
         with self._lock:
@@ -96,57 +96,57 @@ class FaultScript:
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request that a fault befalls.
+class FaultyCall:
+    """A request into which a fault is injected, with the steps that faults are made of.
 
-    `run` handles it, sending the answer with the given function; `drop` closes the connection;
-    `refuse` is the vendor's answer to a refusal; `hold` waits for some seconds.
+    `run` handles the request and sends the answer with the given function; `drop` closes the connection; `refuse` makes
+    the vendor's answer to a refusal; `delay` waits for some seconds.
     """
 
     run: Callable[[Send], Awaitable[None]]
     send: Send
     drop: Callable[[], Awaitable[None]]
     refuse: Callable[[Refusal], RawReply]
-    hold: Callable[[float], Awaitable[None]]
+    delay: Callable[[float], Awaitable[None]]
 
 
-async def befall(fault: Fault, call: Call) -> None:
-    """Let a fault befall a request."""
-    await _PLAYS[fault.kind](fault, call)
+async def inject(fault: Fault, call: FaultyCall) -> None:
+    """Answer a request with a fault."""
+    await _INJECTORS[fault.kind](fault, call)
 
 
-async def _delay(fault: Fault, call: Call) -> None:
-    answer = await _held_back(call)
-    await call.hold(fault.seconds)
+async def _delay(fault: Fault, call: FaultyCall) -> None:
+    answer = await _unsent_answer(call)
+    await call.delay(fault.seconds)
     for message in answer:
         await call.send(message)
 
 
-async def _drop_before(_: Fault, call: Call) -> None:
+async def _drop_before(_: Fault, call: FaultyCall) -> None:
     await call.drop()
 
 
-async def _drop_after(_: Fault, call: Call) -> None:
-    await _held_back(call)
+async def _drop_after(_: Fault, call: FaultyCall) -> None:
+    await _unsent_answer(call)
     await call.drop()
 
 
-async def _status(fault: Fault, call: Call) -> None:
+async def _status(fault: Fault, call: FaultyCall) -> None:
     refusal = Refusal(None, status=fault.status, headers=_retry_after(fault.retry_after))
     await write(call.send, call.refuse(refusal))
 
 
-async def _throttle(fault: Fault, call: Call) -> None:
+async def _throttle(fault: Fault, call: FaultyCall) -> None:
     refusal = Refusal(Meaning.THROTTLED, headers=_retry_after(fault.retry_after or "1"))
     await write(call.send, call.refuse(refusal))
 
 
-async def _malformed(_: Fault, call: Call) -> None:
-    await _held_back(call)
+async def _malformed(_: Fault, call: FaultyCall) -> None:
+    await _unsent_answer(call)
     await write(call.send, NOT_JSON)
 
 
-_PLAYS: Mapping[FaultKind, Callable[[Fault, Call], Awaitable[None]]] = MappingProxyType(
+_INJECTORS: Mapping[FaultKind, Callable[[Fault, FaultyCall], Awaitable[None]]] = MappingProxyType(
     {
         FaultKind.DELAY: _delay,
         FaultKind.DROP_BEFORE: _drop_before,
@@ -162,8 +162,8 @@ def _retry_after(text: str | None) -> Mapping[str, str]:
     return {} if text is None else {"retry-after": text}
 
 
-async def _held_back(call: Call) -> list[Message]:
-    """Handle the request, and keep its answer instead of sending it."""
+async def _unsent_answer(call: FaultyCall) -> list[Message]:
+    """Handle the request, and return its answer instead of sending it."""
     answer: list[Message] = []
 
     async def keep(message: Message) -> None:
@@ -175,12 +175,12 @@ async def _held_back(call: Call) -> list[Message]:
 
 async def drop(receive: Receive, send: Send) -> None:
     """Close the connection without an answer."""
-    # ASGI has no word for it. Under uvicorn, `send` is a method of the request's cycle, which
-    # holds the transport (uvicorn 0.54, RequestResponseCycle; not public).
+    # ASGI has no message for this. Under uvicorn, `send` is a method of the request's cycle, which
+    # has the transport (uvicorn 0.54, RequestResponseCycle; not public).
     transport: Any = getattr(getattr(send, "__self__", None), "transport", None)
     if transport is None:
         raise ConnectionAbortedError("A scripted fault closes the connection here.")
     transport.abort()
-    # Only when uvicorn has seen the end of the connection does it expect no answer any more.
+    # uvicorn expects an answer until it has noticed the end of the connection.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Lists of jobs, a page at a time, in the vendor's own way of paging."""
+"""Pages of job lists, in the vendor's own form of paging."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 
 class Pages:
-    """Answers one list operation."""
+    """The pages of one list operation."""
 
     def __init__(self, specification: VendorSpecification, read: ReadMapping, examples: Examples) -> None:
-        """Raises SpecificationError where a list with next links has no parameter for them."""
+        """Page this operation. Raises SpecificationError if it has next links and no parameter for them."""
         self._specification = specification
         self._read = read
         self._examples = examples
@@ -29,9 +29,9 @@ class Pages:
         self._continuation = _continuation(specification, read) if read.next_link else ""
 
     def body(self, jobs: Sequence[VendorJob], parts: Mapping[str, Json], url: str) -> Mapping[str, Json]:
-        """The page that a request `{path, query, header}` for `url` asks for.
+        """The body of the page for a request `{path, query, header}` to `url`.
 
-        Raises Refusal (unknown-job) where it is no page that was linked to.
+        Raises Refusal (unknown-job) if its cursor does not come from a next link.
         """
         values = self._read.lens.decode(parts)
         query: Any = parts.get("query", {})
@@ -47,7 +47,7 @@ class Pages:
     def _wanted(
         self, jobs: Sequence[VendorJob], values: Mapping[str, Json], query: Mapping[str, Json]
     ) -> list[VendorJob]:
-        """The jobs in the status that is asked for, whose members are as the query names them."""
+        """The jobs with the requested status, and with the members that the query requires."""
         read = {rule.place.keys[0] for rule in self._read.lens.rules}
         named = {name for job in jobs for name in job} - read
         members = [(name, each) for name, each in query.items() if name in named]
@@ -63,7 +63,7 @@ class Pages:
         return not wanted or self._examples.status_of(job) in wanted
 
     def _after(self, wanted: list[VendorJob], jobs: Sequence[VendorJob], token: Json) -> list[VendorJob]:
-        """The wanted jobs after the last one of the page before."""
+        """The wanted jobs after the last one of the previous page."""
         if token is None:
             return wanted
         ids = [self._examples.id_of(job) for job in jobs]
@@ -84,11 +84,11 @@ class Pages:
 
 
 def _continuation(specification: VendorSpecification, read: ReadMapping) -> str:
-    """The query parameter that a next link carries."""
+    """The query parameter that a next link adds."""
     place = read.lens.place_of(Source.PAGE_CURSOR)
     if place is None:
         message = (
-            f"{read.operation.operation_id} has next links, and no query parameter that they could carry. Name one in "
+            f"{read.operation.operation_id} has next links but no query parameter for them. Name one in "
             "its x-job-read, as in `query.continuationToken: page.cursor`."
         )
         raise SpecificationError(f"{specification.api.document.path}: {message}")

@@ -1,4 +1,4 @@
-"""Why a simulated vendor refuses a request."""
+"""The refusal of a request by a simulated vendor."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from gateway.domain.vocabulary import Meaning
 
 
 class Refusal(Exception):
-    """An answer that is an error.
+    """An error reply.
 
-    `meaning` is None for what no meaning fits. `message`
-    replaces the document's own message, `status` its HTTP status. `before` is the vendor status of
-    the job that the refused action was for.
+    `meaning` is None if no meaning fits. `message` replaces the document's own message, `status` its HTTP status.
+    `before` is the vendor status of the job of the refused action.
     """
 
     def __init__(
@@ -26,7 +25,7 @@ class Refusal(Exception):
         headers: Mapping[str, str] = MappingProxyType({}),
         before: str | None = None,
     ) -> None:
-        """Refuse for a meaning, or with a status alone."""
+        """Refuse with a meaning, or with a status only."""
         super().__init__(message or meaning)
         self.meaning = meaning
         self.message = message
@@ -36,5 +35,5 @@ class Refusal(Exception):
 
     @property
     def status_code(self) -> int:
-        """The usual HTTP status; by it Connexion ranks the refusals of alternative schemes."""
+        """The HTTP status. Connexion uses it to rank the refusals of alternative security schemes."""
         return self.status or (HTTPStatus.INTERNAL_SERVER_ERROR if self.meaning is None else self.meaning.usual_status)

@@ -1,4 +1,4 @@
-"""One request on its way through a simulated vendor, and the log of all that came."""
+"""A request during its handling by a simulated vendor, and the log of all requests."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from gateway.edge.exchange import Scope
 from gateway.specs.operations import Operation
 
 EXTENSION = "jobgate.sandbox"
-"""Under this name of an ASGI scope's extensions the exchange travels."""
+"""Key of the exchange in the extensions of an ASGI scope."""
 
 LONGEST_LOG = 100_000
-"""How many entries are kept; the oldest go first."""
+"""Largest number of entries in a log; the oldest are dropped first."""
 
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass
 class Exchange:
-    """What is known of a request so far.
+    """A request and what its handling has found out so far.
 
-    `url` is the address as the client called it, prefix and all, which is what a signature covers, and `endpoint` the
-    part of it that a client is configured with;
-    `path` is the vendor's part of it, `raw_path` the same before percent-decoding. `operation` is
-    None for the token endpoint and for what the document does not know.
+    `url` is the full URL that the client called, which signatures cover, and `endpoint` the part of it with which a
+    client is configured. `path` is the path without the sandbox's prefix, `raw_path` the same before percent-decoding.
+    `operation` is None for the token endpoint and for requests that the document does not describe.
     """
 
     method: str
@@ -53,8 +52,8 @@ class Exchange:
 class LogEntry:
     """A request that reached a vendor. It never holds credentials.
 
-    `before` and `after` are the job's vendor status around a job action, `status` the HTTP status
-    of the answer, None where the connection was closed instead.
+    `before` and `after` are the job's vendor statuses before and after a job action. `status` is the HTTP status of the
+    answer, None if the connection was closed instead.
     """
 
     sequence: int
@@ -82,7 +81,7 @@ class Log:
         self._entries: deque[LogEntry] = deque(maxlen=LONGEST_LOG)
 
     def add(self, exchange: Exchange, at: datetime, status: int | None) -> None:
-        """Keep what came of a request."""
+        """Add a request with the status of its answer."""
         with self._lock:
             self._sequence += 1
             self._entries.append(
@@ -103,24 +102,24 @@ class Log:
             )
 
     def after(self, sequence: int = 0) -> tuple[LogEntry, ...]:
-        """The entries whose number is higher."""
+        """The entries with a sequence number above `sequence`."""
         with self._lock:
             return tuple(each for each in self._entries if each.sequence > sequence)
 
     def clear(self) -> None:
-        """Forget the entries. Their numbers are not used again."""
+        """Remove the entries. Their sequence numbers are not used again."""
         with self._lock:
             self._entries.clear()
 
 
 def exchange_of(scope: Mapping[str, Any]) -> Exchange:
-    """The exchange that an ASGI request belongs to."""
+    """The exchange of an ASGI request."""
     exchange: Exchange = scope["extensions"][EXTENSION]
     return exchange
 
 
 def below(scope: Scope, name: str, endpoint: str) -> Scope:
-    """The request as the vendor sees it: without the prefix, and with its exchange. `endpoint` is a path."""
+    """The scope for the vendor: its path without the prefix `/{name}`, with a new exchange. `endpoint` is a path."""
     path = scope["path"].removeprefix(f"/{name}") or "/"
     raw_path = _raw_path(scope).removeprefix(f"/{name}") or "/"
     exchange = Exchange(
@@ -156,7 +155,7 @@ def _raw_path(scope: Scope) -> str:
 
 
 def _trace(scope: Scope) -> str:
-    """The id of the request: of the client's trace (W3C Trace Context), or a new one."""
+    """The id of the request: the client's trace id (W3C Trace Context), or a new one."""
     sent = dict(scope["headers"]).get(b"traceparent", b"")
     found = _TRACE_PARENT.fullmatch(sent.decode("latin-1"))
     return str(uuid.UUID(found[1]) if found else uuid.uuid4())

@@ -1,4 +1,4 @@
-"""Checks who sends a request, as the security schemes of the vendor's document say."""
+"""Authentication of requests by the security schemes of the vendor's document."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ from gateway.specs.document import Document
 from gateway.specs.security import NAME, kind_of, schemes
 
 Check = Callable[[ConnexionRequest], Any]
-"""Gives who sends the request, or NO_VALUE where it carries no such credentials."""
+"""Return the authenticated client, or NO_VALUE if the request has no credentials of the scheme.
+
+Raises Refusal if the credentials are not valid.
+"""
 
 
 class SchemeHandler(Protocol):
-    """What Connexion wants of a handler of a kind of security schemes."""
+    """The interface that Connexion requires of a handler for one type of security schemes."""
 
     def get_fn(self, security_scheme: Mapping[str, Any], required_scopes: list[str]) -> Check:
         """The check for one scheme of one operation."""
 
 
 class OAuthScheme:
-    """Bearer tokens that the sandbox issued."""
+    """Bearer tokens issued by the sandbox."""
 
     def __init__(self, tokens: Tokens) -> None:
         """Accept these tokens."""
@@ -56,10 +59,10 @@ class OAuthScheme:
 
 
 class SigningScheme:
-    """Signatures of the adapter's own kind."""
+    """Signatures that the adapter verifies."""
 
     def __init__(self, signings: Mapping[str, Signing], credentials: Credentials, now: Now) -> None:
-        """Accept what these verify, each by the name of its scheme."""
+        """Verify with these signings, by the names of their schemes."""
         self._signings = signings
         self._credentials = credentials
         self._now = now
@@ -84,7 +87,7 @@ class SigningScheme:
 
 
 def signed_request(request: ConnexionRequest) -> HttpRequest:
-    """The request as its sender signed it: the address is the one that the sender called."""
+    """The request as its client signed it, with the URL that the client called."""
     exchange = exchange_of(request.scope)
     content = context_of(request.scope).content
     return HttpRequest(exchange.method, exchange.url, dict(request.headers), content)
@@ -93,11 +96,11 @@ def signed_request(request: ConnexionRequest) -> HttpRequest:
 def security_map(
     document: Document, oauth: OAuthScheme, signing: SigningScheme
 ) -> dict[str, Callable[[], SchemeHandler]]:
-    """Connexion's `security_map`: the maker of a handler for each kind of scheme."""
+    """Connexion's `security_map`: a handler factory for each type of scheme."""
     handlers: dict[str, SchemeHandler] = {kind_of(scheme): signing for scheme in schemes(document).values()}
     handlers |= {"oauth2": oauth}
-    return {kind: _maker(handler) for kind, handler in handlers.items()}
+    return {kind: _factory(handler) for kind, handler in handlers.items()}
 
 
-def _maker(handler: SchemeHandler) -> Callable[[], SchemeHandler]:
+def _factory(handler: SchemeHandler) -> Callable[[], SchemeHandler]:
     return lambda: handler

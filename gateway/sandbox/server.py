@@ -1,4 +1,4 @@
-"""All simulated vendors on one port, with the control API beside them."""
+"""All simulated vendors and the control API on one port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 from gateway.domain.adapter import Adapter
 from gateway.edge.exchange import RawReply, Receive, Scope, Send, write
 from gateway.sandbox.control import PREFIX, control
-from gateway.sandbox.holding import Hold
+from gateway.sandbox.delays import Delay
 from gateway.sandbox.request_log import below
 from gateway.sandbox.settings import Credentials, SandboxSettings
 from gateway.sandbox.simulator import Now
@@ -20,14 +20,14 @@ from gateway.specs.vendor import VendorSpecification
 
 
 def utc_now() -> datetime:
-    """The time by the system's clock."""
+    """The current time, in UTC."""
     return datetime.now(UTC)
 
 
 class Sandbox:
     """An ASGI application: each vendor's API below `/{vendor}`, the control API below `/control`.
 
-    `vendors` are the simulated vendors by name, to be used by hand.
+    `vendors` holds the simulated vendors by name, for direct use.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class Sandbox:
         settings: SandboxSettings | None = None,
         now: Now = utc_now,
     ) -> None:
-        """Simulate these vendors. `now` is the vendors' clock; it must give times with a zone.
+        """Simulate these vendors. `now` is the vendors' clock; its times must have a time zone.
 
-        Raises SpecificationError where a document or an adapter lacks what the sandbox needs, and
-        ValueError where a setting is none that the document has.
+        Raises SpecificationError if a document or an adapter lacks something that the sandbox needs, and ValueError if
+        a setting does not fit a vendor's document.
         """
-        self.hold = Hold()
+        self.delay = Delay()
         self.vendors: Mapping[str, VendorSandbox] = {
-            specification.name: VendorSandbox(adapter, specification, settings or SandboxSettings(), now, self.hold)
+            specification.name: VendorSandbox(adapter, specification, settings or SandboxSettings(), now, self.delay)
             for adapter, specification in vendors.values()
         }
         if PREFIX.removeprefix("/") in self.vendors:
-            raise ValueError(f"No vendor can be served at {PREFIX}: the control API is there. Rename the vendor.")
+            raise ValueError(f"No vendor can be served at {PREFIX}, which is the control API. Rename the vendor.")
         self._control = control(self.vendors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,14 +59,14 @@ class Sandbox:
         name = raw_path.decode("latin-1").removeprefix("/").partition("/")[0]
         vendor = self.vendors.get(name)
         if vendor is not None:
-            await vendor.entrance(below(scope, name, vendor.endpoint), receive, send)
+            await vendor.application(below(scope, name, vendor.endpoint), receive, send)
         elif f"/{name}" == PREFIX:
             await self._control(scope, receive, send)
         else:
             await write(send, self._index(200 if raw_path == b"/" else 404))
 
     def vendor(self, name: str) -> VendorSandbox:
-        """A simulated vendor. Raises KeyError where there is none of this name."""
+        """A simulated vendor. Raises KeyError if there is none with this name."""
         return self.vendors[name]
 
     def _index(self, status: int) -> RawReply:
@@ -76,14 +76,14 @@ class Sandbox:
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Nothing has to be done when a server starts or stops; it still wants to be told."""
+    """Answer the lifespan messages of ASGI; there is nothing to do at start or stop."""
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
 
 
 class SandboxServer:
-    """Serves a sandbox from a thread of its own, for as long as the `with` block lasts."""
+    """Serves a sandbox from its own thread within a `with` block."""
 
     def __init__(self, sandbox: Sandbox, port: int = 0) -> None:
         """Serve on this port of the loopback address; 0 means any free one."""
@@ -93,36 +93,36 @@ class SandboxServer:
         self._serving = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start. Raises OSError where the port cannot be had."""
-        self.sandbox.hold.begin()
+        """Start. Raises OSError if the port is not available."""
+        self.sandbox.delay.begin()
         self._url = self._serving.enter_context(in_background(self.sandbox, self._port))
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; answers that are held back go out at once."""
-        self.sandbox.hold.end()
+        """Stop. Delayed answers are sent immediately."""
+        self.sandbox.delay.end()
         self._serving.close()
 
     @property
     def url(self) -> str:
-        """Where the sandbox is, without a slash at the end. Raises RuntimeError before the start."""
+        """The sandbox's URL, without a slash at its end. Raises RuntimeError before the start."""
         if self._url is None:
             raise RuntimeError("The sandbox's server has not been started.")
         return self._url
 
     def vendor(self, name: str) -> VendorSandbox:
-        """A simulated vendor. Raises KeyError where there is none of this name."""
+        """A simulated vendor. Raises KeyError if there is none with this name."""
         return self.sandbox.vendor(name)
 
     def endpoint(self, vendor: str) -> str:
-        """Where the vendor's API is: what to configure as a connection's endpoint."""
+        """The URL of the vendor's API, to be configured as a connection's endpoint."""
         return self.url + self.vendor(vendor).endpoint
 
     def token_url(self, vendor: str) -> str | None:
-        """Where the vendor grants tokens; None for vendors that do not."""
+        """The URL of the vendor's token endpoint; None for vendors without one."""
         path = self.vendor(vendor).token_endpoint
         return None if path is None else self.url + path
 
     def credentials(self, vendor: str) -> Credentials:
-        """What a client of the vendor must present."""
+        """The credentials that the vendor accepts."""
         return self.vendor(vendor).credentials

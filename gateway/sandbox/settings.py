@@ -1,4 +1,4 @@
-"""What can be set for each simulated vendor, and the credentials that it accepts."""
+"""Settings of each simulated vendor, and the credentials that it accepts."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from pydantic import ConfigDict, Field, with_config
 from pydantic.alias_generators import to_camel
 
 IN_JSON = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, allow_inf_nan=False)
-"""How the sandbox's own values read in JSON: the same names in camelCase, and no others."""
+"""JSON form of the sandbox's own values: member names in camelCase, unknown members refused."""
 
 
 @with_config(IN_JSON)
 @dataclass(frozen=True)
 class VendorSettings:
-    """How one vendor behaves where its documents leave it open. None: as its document has it first.
+    """Choices of one vendor that its document leaves open. None: the first choice in the document.
 
-    `wrong_state_status` is the HTTP status that answers an action in the wrong status, `envelope`
-    the name of the shape that errors come in. Tokens live for `token_seconds`. With
-    `clock_seconds`, a job that has been in a status for that long makes its next system transition;
-    without, jobs move by hand only.
+    `wrong_state_status` is the HTTP status of the answer to an action in the wrong status, `envelope` the name of the
+    errors' envelope. Tokens are valid for `token_seconds`. With `clock_seconds`, a job that has been in a status for
+    that long makes its next system transition; without, jobs move only through the control API.
     """
 
     wrong_state_status: Annotated[int | None, Field(alias="wrongState")] = None
@@ -43,10 +42,10 @@ def _client_id() -> str:
 @with_config(IN_JSON)
 @dataclass(frozen=True)
 class Credentials:
-    """What a client of one simulated vendor must present; generated where it is not given.
+    """The credentials that one simulated vendor accepts; those that are not given are generated.
 
-    `access_key` is the secret of every signing scheme: 32 bytes in Base64. The client's id and
-    secret are those of OAuth 2.0 client credentials.
+    `access_key` is the secret of every signing scheme: 32 bytes in Base64. `client_id` and `client_secret` are OAuth
+    2.0 client credentials.
     """
 
     access_key: str = field(default_factory=_access_key, repr=False)
@@ -56,7 +55,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class SandboxSettings:
-    """The settings and credentials of all vendors, by vendor name. A missing entry: the defaults."""
+    """The settings and credentials of all vendors, by vendor name. A vendor without an entry has the defaults."""
 
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     credentials: Mapping[str, Credentials] = field(default_factory=dict)

@@ -1,6 +1,6 @@
-"""What the vendor does to its jobs: its document's transition table, set in motion.
+"""The jobs of a simulated vendor, which change by the transition table of its document.
 
-Nothing runs in the background. What time would have done by now is done whenever somebody looks.
+Nothing runs in the background: transitions that are due are made at the next access to a job.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gateway.sandbox.refusal import Refusal
 from gateway.specs.vendor import VendorSpecification
 
 Now = Callable[[], datetime]
-"""Gives the time, with its zone."""
+"""Returns the current time, with a time zone."""
 
 
 @dataclass(frozen=True)
 class Deferred:
-    """A job action that was accepted for a later time."""
+    """A job action accepted for a later time."""
 
     at: datetime
     job_action: JobAction
@@ -32,7 +32,7 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Entry:
-    """A job, since when it is in its status, and what is still to happen to it."""
+    """A job, the time since which it has its status, and an action deferred to a later time."""
 
     job: VendorJob
     since: datetime
@@ -41,7 +41,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Change:
-    """The vendor status before and after a job action."""
+    """The vendor statuses before and after a job action."""
 
     before: str
     after: str
@@ -57,7 +57,7 @@ class Simulator:
         now: Now,
         clock_seconds: Callable[[], float | None],
     ) -> None:
-        """Start without jobs. `simulate` is the adapter's, `clock_seconds` the present setting."""
+        """Start without jobs. `simulate` comes from the adapter; `clock_seconds` returns the present setting."""
         self.examples = Examples(specification)
         self._specification = specification
         self._simulate = simulate
@@ -67,13 +67,13 @@ class Simulator:
         self._lock = threading.RLock()
 
     def restart(self, jobs: Iterable[VendorJob]) -> None:
-        """Forget all jobs, and have these instead."""
+        """Replace all jobs by these."""
         now = self._now()
         with self._lock:
             self._entries = {self.examples.id_of(job): Entry(job, now) for job in jobs}
 
     def restart_clock(self) -> None:
-        """Count the time that jobs have been in their status from now on."""
+        """Count the time that jobs spend in their status from now."""
         now = self._now()
         with self._lock:
             self._entries = {key: replace(each, since=now) for key, each in self._entries.items()}
@@ -88,25 +88,25 @@ class Simulator:
         return self._settled(job_id).job
 
     def add(self, job: VendorJob) -> None:
-        """Add a job. Raises ValueError where its id is taken."""
+        """Add a job. Raises ValueError if its id is taken."""
         job_id = self.examples.id_of(job)
         with self._lock:
             if job_id in self._entries:
-                raise ValueError("There is a job with this id already.")
+                raise ValueError("A job with this id already exists.")
             self._entries[job_id] = Entry(job, self._now())
 
     def move(self, job_id: str, status: str) -> VendorJob:
-        """Put a job into a status, whatever it is in. Raises Refusal (unknown-job)."""
+        """Put a job into a status, whatever its present one. Raises Refusal (unknown-job)."""
         with self._lock:
             moved = self._moved(self._settled(job_id), status, self._now())
             self._entries[job_id] = moved
             return moved.job
 
     def perform(self, job_action: JobAction) -> Change:
-        """Do what a client asks for.
+        """Carry out a job action.
 
-        Raises Refusal: unknown-job where the job, or a part of it that the action names, does not
-        exist; wrong-state where the transition table does not allow the action.
+        Raises Refusal: unknown-job if the job, or a part of it that the action names, does not exist; wrong-state if
+        the transition table does not allow the action.
         """
         mapping = self._specification.actions[job_action.action]
         with self._lock:
@@ -114,7 +114,7 @@ class Simulator:
             before = self.examples.status_of(entry.job)
             if before not in mapping.from_statuses:
                 raise Refusal(Meaning.WRONG_STATE, before=before)
-            # Now in any case: an action that cannot be done later is refused at once.
+            # Done even if it is deferred, so that an impossible action is refused now.
             done = self._done(entry, job_action, self._now())
             at = _moment(job_action.parameters.get(mapping.deferred_by or ""))
             if at is not None and at > self._now():
@@ -123,7 +123,7 @@ class Simulator:
             return Change(before, self.examples.status_of(done.job))
 
     def _settled(self, job_id: str) -> Entry:
-        """The job as it is by now. Raises Refusal (unknown-job)."""
+        """The job after all changes that are due. Raises Refusal (unknown-job)."""
         with self._lock:
             if job_id not in self._entries:
                 raise Refusal(Meaning.UNKNOWN_JOB)
@@ -154,7 +154,7 @@ class Simulator:
         return entry
 
     def next_statuses(self, status: str) -> tuple[str, ...]:
-        """Where the vendor may move a job from this status by itself."""
+        """The statuses to which the system transitions lead from this one."""
         return tuple(to for origin, to in self._specification.transitions if origin == status)
 
     def _moved(self, entry: Entry, status: str, at: datetime) -> Entry:
@@ -172,7 +172,7 @@ class Simulator:
 
 
 def _moment(value: Json) -> datetime | None:
-    """A date-time of the vendor's API; None for what Python cannot count as one (a leap second)."""
+    """A date-time of the vendor's API; None for one that Python cannot represent, such as a leap second."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A vendor's API over HTTP: a Connexion FlaskApp made from its document, behind the edge's guard."""
+"""A vendor's API over HTTP: a Connexion FlaskApp built from its document, behind the edge's guard."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from gateway.specs.security import name_schemes
 log = logging.getLogger(__name__)
 
 LIMITS = Limits(body_bytes=2**20, target_bytes=2**17, header_bytes=2**16, json_depth=128, json_digits=1_000)
-"""Wide, so that whatever fits a vendor's document is let in."""
+"""Generous limits, so that every request that matches a vendor's document is accepted."""
 
 
 class Surface:
-    """One vendor's API, its token endpoints beside it, as an ASGI application."""
+    """One vendor's API and its token endpoints, as an ASGI application."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Surface:
         security_map: Mapping[str, Callable[[], SchemeHandler]],
         token_endpoints: Mapping[str, TokenEndpoint],
     ) -> None:
-        """`token_endpoints` go by their paths."""
+        """Serve this API. The keys of `token_endpoints` are paths."""
         self.routes = Routes(api, token_endpoints.keys())
         self._api = api
         self._behaviour = behaviour
@@ -58,16 +58,16 @@ class Surface:
         self._app = self._connexion(security_map)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, whose exchange is in its scope's extensions."""
+        """Serve one request. Its scope's extensions hold its exchange."""
         exchange = exchange_of(scope)
-        # A guard of its own for every request, since it does not tell `render` which one it is.
+        # One guard for each request, since a guard does not pass the request to its callbacks.
         guard = Guard(self._route, LIMITS, partial(self._refuse, exchange), partial(self._allow, exchange))
         await guard(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = exchange_of(scope)
         if exchange.operation_id is None:
-            # The guard tells an unknown path from an unknown method.
+            # The guard distinguishes an unknown path from an unknown method.
             raise HTTPException(HTTPStatus.NOT_FOUND)
         await self._app(scope, receive, send)
 
@@ -75,7 +75,7 @@ class Surface:
         return self.routes.methods(exchange.raw_path)
 
     def _connexion(self, security_map: Mapping[str, Callable[[], SchemeHandler]]) -> FlaskApp:
-        # A dictionary and never a file: Connexion renders files as templates.
+        # A dictionary rather than a file: Connexion renders files as templates.
         content = deepcopy(self._api.document.content)
         name_schemes(content)
         app = FlaskApp(__name__)
@@ -112,14 +112,14 @@ class Surface:
         return self._errors.reply(refusal_of(error), exchange)
 
     async def _handle(self, request: ConnexionRequest, error: Exception) -> ConnexionResponse:
-        """Connexion's hook for whatever was raised on the way to, in and back from a handler."""
+        """Connexion's error handler, for exceptions in a handler and in the middleware around it."""
         _log_fault(error, request)
         reply = self._refuse(exchange_of(request.scope), error)
         return ConnexionResponse(reply.status, body=reply.content, headers=dict(reply.headers))
 
 
 def with_all_headers(parts: Mapping[str, Any], scope: Scope) -> Mapping[str, Any]:
-    """A request's values with every header in them: one that all requests carry may be no declared parameter."""
+    """The request's values with all of its headers: those that every request must carry need not be declared."""
     sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     return {**parts, "header": {**sent, **parts["header"]}}
 
@@ -132,14 +132,14 @@ def _grant(endpoint: TokenEndpoint) -> flask.Response:
 
 def _response(reply: RawReply) -> flask.Response:
     response = flask.Response(reply.content, reply.status)
-    # Flask's own idea of a content type would be one that the document does not have.
+    # Flask's default content type is not in the document.
     del response.headers["Content-Type"]
     response.headers.extend(reply.headers)
     return response
 
 
 def _log_fault(error: Exception, request: ConnexionRequest) -> None:
-    """Tell whoever runs the sandbox what is wrong with it, or with the document or the adapter."""
+    """Log an internal error of the sandbox, or a fault of the document or the adapter."""
     if not isinstance(error, Refusal) and refusal_of(error).status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         exchange = exchange_of(request.scope)
         log.error("%s %s: %s", exchange.method, exchange.path, error, exc_info=error)

@@ -21,7 +21,7 @@ _JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True)
 class Token:
-    """A token as it was issued. It lives for `seconds`."""
+    """An issued token, valid for `seconds`."""
 
     value: str
     scopes: frozenset[str]
@@ -33,16 +33,16 @@ class Token:
 
 
 class Tokens:
-    """The tokens of one vendor that are valid. Safe to use from several threads."""
+    """The valid tokens of one vendor. Safe to use from several threads."""
 
     def __init__(self, now: Now) -> None:
-        """Start without any."""
+        """Start without tokens."""
         self._now = now
         self._lock = threading.Lock()
         self._issued: dict[str, tuple[datetime, frozenset[str]]] = {}
 
     def issue(self, scopes: frozenset[str], seconds: int) -> Token:
-        """Make a new token."""
+        """Issue a new token."""
         token, now = Token(secrets.token_urlsafe(32), scopes, seconds), self._now()
         with self._lock:
             self._issued = {key: each for key, each in self._issued.items() if each[0] > now}
@@ -50,20 +50,20 @@ class Tokens:
         return token
 
     def scopes_of(self, value: str) -> frozenset[str] | None:
-        """What a token is good for; None where it is not valid (any more)."""
+        """The scopes of a token; None if it is not valid or has expired."""
         with self._lock:
             expires, scopes = self._issued.get(value, (self._now(), frozenset()))
         return scopes if expires > self._now() else None
 
     def expire(self) -> None:
-        """Make all tokens issued so far invalid."""
+        """Invalidate all tokens issued so far."""
         with self._lock:
             self._issued.clear()
 
 
 @dataclass(frozen=True)
 class TokenEndpoint:
-    """Grants tokens for client credentials. `scopes` are those that the vendor's document knows."""
+    """Grants tokens for client credentials. `scopes` are those of the vendor's document."""
 
     tokens: Tokens
     credentials: Credentials
@@ -71,7 +71,7 @@ class TokenEndpoint:
     seconds: Callable[[], int]
 
     def answer(self, form: Mapping[str, list[str]], basic: tuple[str | None, str | None] | None) -> RawReply:
-        """Answer a request: its form, and the id and secret of HTTP Basic where they were sent."""
+        """Answer a request with this form. `basic` is the id and secret of HTTP Basic, None if they were not sent."""
         try:
             named = basic and (basic[0] or "", basic[1] or "")
             grant = read_grant({name: _once(values) for name, values in form.items()}, named, self.scopes)

@@ -1,7 +1,7 @@
-"""Connexion's own validators, mended where Connexion 3.3.0 leaves something to be desired.
+"""Connexion's own validators, with fixes for Connexion 3.3.0.
 
-The sandbox judges requests with them and with the edge's compiled schemas: two that know nothing of
-each other, so that a fault in the gateway's own validation does not hide behind itself.
+The sandbox validates requests with them and with the edge's compiled schemas. The two are independent, so that an error
+in the gateway's own validation shows.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from starlette.types import Receive, Scope
 
 
 class NamingParameterValidator(ParameterValidator):
-    """Says which parameter is wrong. Connexion's message is about the value and its schema only."""
+    """Names the invalid parameter. Connexion's message has only the value and its schema."""
 
     @staticmethod
     def validate_parameter(
         parameter_type: str, value: Any, param: dict[str, Any], param_name: str | None = None
     ) -> str | None:
-        """What is wrong with a parameter, None where nothing is."""
+        """The error of a parameter, None if it is valid."""
         error: str | None = ParameterValidator.validate_parameter(parameter_type, value, param, param_name)
         if error is None or value is None:
             return error
@@ -30,10 +30,10 @@ class NamingParameterValidator(ParameterValidator):
 
 
 class OptionalBodyValidator(JSONRequestBodyValidator):
-    """Lets a body that is optional be absent, which Connexion refuses (its issue 1317)."""
+    """Accepts a request without its optional body, which Connexion refuses (its issue 1317)."""
 
     async def wrap_receive(self, receive: Receive, *, scope: Scope) -> tuple[Receive, Scope]:
-        """Validate the body, if there is one."""
+        """Validate the body, if the request has one."""
         if not self._required and Headers(scope=scope).get("content-length", "0") == "0":
             return receive, scope
         wrapped: tuple[Receive, Scope] = await super().wrap_receive(receive, scope=scope)
@@ -44,4 +44,4 @@ VALIDATORS = {
     "parameter": NamingParameterValidator,
     "body": MediaTypeDict({"*/*json": OptionalBodyValidator}),
 }
-"""To be given to Connexion as its `validator_map`."""
+"""Connexion's `validator_map`."""

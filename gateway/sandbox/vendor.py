@@ -1,4 +1,4 @@
-"""One simulated vendor: its API, and all that can be done with it by hand."""
+"""One simulated vendor: its API, and the operations of the control API on it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gateway.domain.adapter import Adapter
 from gateway.domain.errors import FieldError
 from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.behaviour import Behaviour
-from gateway.sandbox.entrance import Entrance
+from gateway.sandbox.delays import Delay
 from gateway.sandbox.errors import Errors
 from gateway.sandbox.examples import VendorJob
+from gateway.sandbox.fault_injector import FaultInjector
 from gateway.sandbox.faults import Fault, FaultKind, FaultScript
-from gateway.sandbox.holding import Hold
 from gateway.sandbox.request_log import Log, LogEntry
 from gateway.sandbox.routes import TOKEN
 from gateway.sandbox.security import OAuthScheme, SigningScheme, security_map
@@ -29,9 +29,9 @@ from gateway.specs.vendor import VendorSpecification
 
 
 class VendorSandbox:
-    """A vendor made from its document.
+    """A simulated vendor, built from its document.
 
-    `entrance` is its API as an ASGI application. The methods are what the control API offers.
+    `application` is its API as an ASGI application. The methods are the operations of the control API.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class VendorSandbox:
         specification: VendorSpecification,
         settings: SandboxSettings,
         now: Now,
-        hold: Hold,
+        delay: Delay,
     ) -> None:
         """Start with the document's jobs.
 
-        Raises SpecificationError where the document or the adapter lacks what the sandbox needs,
-        ValueError where a setting is none that the document has.
+        Raises SpecificationError if the document or the adapter lacks something that the sandbox needs, ValueError if a
+        setting does not fit the document.
         """
         self.specification = specification
         self.credentials = settings.credentials.get(specification.name) or Credentials()
@@ -58,36 +58,36 @@ class VendorSandbox:
         self._behaviour = Behaviour(specification, self._simulator)
         errors = Errors(specification, lambda: self._settings)
         surface = self._surface(adapter, errors, now)
-        self.entrance = Entrance(surface, errors, self._faults, self._log, specification.reply, now, hold)
+        self.application = FaultInjector(surface, errors, self._faults, self._log, specification.reply, now, delay)
         self.reset()
 
     @property
     def endpoint(self) -> str:
-        """The path of the API on the sandbox's server: where a connection's endpoint leads."""
-        return f"/{self.specification.name}{self.entrance.surface.routes.base_path}"
+        """The path of the API on the sandbox's server, for a connection's endpoint."""
+        return f"/{self.specification.name}{self.application.surface.routes.base_path}"
 
     @property
     def token_endpoint(self) -> str | None:
-        """The path of the (first) token endpoint on the sandbox's server; None: there is none."""
+        """The path of the first token endpoint on the sandbox's server, None if there is none."""
         urls = iter(token_flows(self.specification.api.document))
         found = next((urlsplit(url).path for url in urls), None)
         return None if found is None else f"/{self.specification.name}{found}"
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Every OAuth 2.0 scope that the document knows."""
+        """All OAuth 2.0 scopes in the document."""
         flows = token_flows(self.specification.api.document).values()
         return frozenset(scope for scopes in flows for scope in scopes)
 
     @property
     def settings(self) -> VendorSettings:
-        """The settings as they are now."""
+        """The present settings."""
         return self._settings
 
     def configure(self, **changes: Any) -> None:
         """Change settings, by their names in VendorSettings; the others stay.
 
-        Raises ValueError where a setting is none that the document has.
+        Raises ValueError if a setting does not fit the document.
         """
         settings = self._checked(replace(self._settings, **changes))
         restart = settings.clock_seconds != self._settings.clock_seconds
@@ -104,41 +104,40 @@ class VendorSandbox:
         return self._simulator.job(job_id)
 
     def create_job(self, status: str, job_id: str | None = None) -> str:
-        """Add a job in this status, with a new UUID where no id is given. Gives the id.
+        """Add a job in this status, with a new UUID if no id is given, and return its id.
 
-        Raises ValueError where there is no such status, where the id is taken, or where the job
-        would not fit the vendor's document.
+        Raises ValueError if the status is unknown, the id is taken, or the job would not match the vendor's document.
         """
         self._check_status(status)
         job = self._simulator.examples.make(status, job_id or str(uuid.uuid4()))
         misfits = self._misfits(job)
         if misfits:
             listed = "; ".join(f"{each.pointer} {each.detail}" for each in misfits)
-            raise ValueError(f"The job would not fit the vendor's document: {listed}.")
+            raise ValueError(f"The job would not match the vendor's document: {listed}.")
         self._simulator.add(job)
         return self._simulator.examples.id_of(job)
 
     def set_status(self, job_id: str, status: str) -> VendorJob:
-        """Put a job into any status. Raises Refusal (unknown-job), or ValueError for the status."""
+        """Put a job into any status. Raises Refusal (unknown-job), or ValueError if the status is unknown."""
         self._check_status(status)
         return self._simulator.move(job_id, status)
 
     def advance(self, job_id: str, to: str | None = None) -> VendorJob:
-        """Let the vendor move a job by itself: to a status, or the first that its document names.
+        """Make a system transition of a job to the status `to`, or the first documented one without `to`.
 
-        Raises Refusal (unknown-job), or ValueError where the document has no such transition.
+        Raises Refusal (unknown-job), or ValueError if the document has no such transition.
         """
         status = self._simulator.examples.status_of(self._simulator.job(job_id))
         following = self._simulator.next_statuses(status)
         if not following or to not in {None, *following}:
             choices = ", ".join(following) or "nowhere"
-            raise ValueError(f"By itself, a job goes from {status} to: {choices}.")
+            raise ValueError(f"System transitions from {status} lead to: {choices}.")
         return self._simulator.move(job_id, to or following[0])
 
     def script(self, fault: Fault) -> None:
-        """Add a fault to the script; expiring tokens happens at once.
+        """Add a fault to the script; `expire_tokens` takes effect immediately.
 
-        Raises ValueError where the vendor has no such operation.
+        Raises ValueError if the vendor has no such operation.
         """
         _choose("operation", fault.operation_id, [*self.specification.api.operations, TOKEN])
         if fault.kind is FaultKind.EXPIRE_TOKENS:
@@ -147,24 +146,24 @@ class VendorSandbox:
             self._faults.add(fault)
 
     def scripted(self) -> tuple[Fault, ...]:
-        """The faults still to come."""
+        """The pending faults."""
         return self._faults.pending()
 
     def clear_faults(self) -> None:
-        """Forget the faults still to come."""
+        """Remove the pending faults."""
         self._faults.clear()
 
     def issue_token(self, scopes: frozenset[str] | None = None, seconds: int | None = None) -> Token:
-        """Issue a token by hand: for every scope of the document and its usual time, if not said."""
+        """Issue a token; by default for all scopes of the document and the configured time."""
         granted = self.scopes if scopes is None else scopes
         return self._tokens.issue(granted, seconds or self._settings.token_seconds)
 
     def log(self, after: int = 0) -> tuple[LogEntry, ...]:
-        """The requests that came, from the one after this number on."""
+        """The logged requests with a sequence number above `after`."""
         return self._log.after(after)
 
     def reset(self) -> None:
-        """Bring back the first jobs and settings; forget faults and log. Tokens stay valid."""
+        """Restore the initial jobs and settings, and clear faults and log. Tokens stay valid."""
         self._settings = self._initial
         self._faults.clear()
         self._log.clear()
@@ -188,10 +187,10 @@ class VendorSandbox:
     def _check_status(self, status: str) -> None:
         if status not in self.specification.statuses:
             known = ", ".join(self.specification.statuses)
-            raise ValueError(f"There is no such status. There are: {known}.")
+            raise ValueError(f"There is no such status. Known statuses: {known}.")
 
     def _misfits(self, job: VendorJob) -> tuple[FieldError, ...]:
-        """Where a job departs from the vendor's document."""
+        """The places where a job does not match the vendor's document."""
         found = self._behaviour.job_body(job)
         response = found[0].response(200) if found else None
         if found is None or response is None:

@@ -16,7 +16,7 @@ from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.edge.hosts import is_loopback
 from gateway.ledger.addresses import UnusableDatabase
-from gateway.ledger.database import Database, failures_named, head
+from gateway.ledger.database import Database, head, storage_failures
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.memory import MemoryLedger
 from gateway.serving.sockets import listen
@@ -144,7 +144,7 @@ def ledger_can_be_used(subject: Subject) -> Iterator[str]:
 def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
     if database.file is not None and not database.exists and not _can_be_made(database.file):
         yield f"the ledger's file {database.file} cannot be made. Set state_folder to a writable folder."
-    with failures_named(Outcome.NOT_SENT):
+    with storage_failures(Outcome.NOT_SENT):
         version = database.version() if database.exists else None
     is_readable = version in {None, head()}
     if is_readable and not subject.is_sandbox and not subject.wrong & {"api_key", "callers", "openid"}:

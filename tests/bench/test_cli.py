@@ -109,7 +109,7 @@ def test_only_growth(plans: list[Plan], tmp_path: Path) -> None:
     result = runner.invoke(cli.application, ["--only", "growth", "--output", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert len(plans) == 1
-    assert "The ledger as it grows" in result.stdout
+    assert "Ledgers of growing size" in result.stdout
     page = (tmp_path / report.PAGE).read_text("utf-8")
     assert "| **Jobgate** |" in page
     assert "| 5,000,000 |" in page

@@ -12,7 +12,7 @@ import pytest
 
 from bench.contenders import CONTENDERS, EVERYTHING, Contender, node_is_missing
 from bench.processes import BenchError
-from bench.servers import House, house
+from bench.servers import RunningVendor, running_vendor
 from bench.verify import verify
 from bench.work import JOB_ACTION, VENDOR_TARGET, WRONG_TYPE
 
@@ -20,13 +20,13 @@ BY_NAME = {each.name: each for each in CONTENDERS}
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[House]:
+def place(tmp_path: Path) -> Iterator[RunningVendor]:
     """A vendor that answers at once."""
-    with house(tmp_path, 0.0) as made:
+    with running_vendor(tmp_path, 0.0) as made:
         yield made
 
 
-def check(place: House, contender: Contender) -> None:
+def check(place: RunningVendor, contender: Contender) -> None:
     """Serve a contender, and verify it."""
     with place.serving(contender) as server:
         verify(server, place.upstream)
@@ -43,7 +43,7 @@ def family_of(name: str) -> str:
 
 @pytest.mark.sampled(0.3, kind=family_of)
 @pytest.mark.parametrize("name", BY_NAME)
-def test_does_the_same_work(place: House, tmp_path: Path, name: str) -> None:
+def test_does_the_same_work(place: RunningVendor, tmp_path: Path, name: str) -> None:
     """Exactly the vendor's documented request arrives at the vendor, and what must be refused does not.
 
     Each contender has its own ledger in a file, with the one job action in it; or no file at all.
@@ -75,7 +75,7 @@ def test_does_the_same_work(place: House, tmp_path: Path, name: str) -> None:
         ("fastapi", {"target": "/v1/elsewhere"}, "status: expected 200, found 404"),
     ],
 )
-def test_finds_out_who_does_not(place: House, name: str, changes: dict[str, object], named: str) -> None:
+def test_finds_out_who_does_not(place: RunningVendor, name: str, changes: dict[str, object], named: str) -> None:
     """A contender that does different work is not measured, and the message says what it does."""
     with pytest.raises(BenchError) as found:
         check(place, replace(BY_NAME[name], **changes))  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def written(file: Path) -> list[tuple[str, str]]:
         return connection.execute("SELECT action, outcome FROM job_actions").fetchall()
 
 
-def test_says_why_one_does_not_start(place: House) -> None:
+def test_says_why_one_does_not_start(place: RunningVendor) -> None:
     """If a contender ends instead of listening, the message contains its output."""
     with pytest.raises(BenchError, match=r"(?s)^floor: it did not start listening.*no such module"):
         check(place, replace(BY_NAME["floor"], command=("{bin}/python", "-c", "raise SystemExit('no such module')")))

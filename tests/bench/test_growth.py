@@ -17,7 +17,7 @@ import pytest
 from bench.growth.filling import AT_ONCE, YEAR, Year, fill
 from bench.growth.measuring import CLIENTS, Extent, measure, settled_in
 from bench.growth.page import found_by
-from bench.growth.questions import LIMIT, QUESTIONS, asker
+from bench.growth.questions import LIMIT, QUESTIONS, question_maker
 from bench.growth.results import Growth, read, write
 from bench.machine import file_system
 from gateway.domain.clock import SystemClock
@@ -48,10 +48,10 @@ def rows(database: Database, statement: str) -> list[tuple[object, ...]]:
 
 def test_the_chain_is_whole(filled: Database) -> None:
     """The audit finds every event and nothing broken; a segment is closed once it is half a day old."""
-    verdict = verify(filled)
-    assert verdict.broken is None
-    assert SIZE * 1.9 < verdict.events < SIZE * 2.5
-    assert verdict.segments == ceil(SIZE / AT_ONCE)
+    result = verify(filled)
+    assert result.finding is None
+    assert SIZE * 1.9 < result.events < SIZE * 2.5
+    assert result.segments == ceil(SIZE / AT_ONCE)
 
 
 async def everything(database: Database) -> list[JobActionRecord]:
@@ -101,7 +101,7 @@ def test_it_is_like_any_ledger(filled: Database, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", QUESTIONS)
 async def test_questions(filled: Database, name: str) -> None:
     """Each query finds records: a whole page in a ledger of any size, or the count that it promises."""
-    asked = QUESTIONS[name](asker(filled, Year(SIZE, END)))
+    asked = QUESTIONS[name](question_maker(filled, Year(SIZE, END)))
     found = (await SqlLedger(filled, SystemClock()).page(asked.selection, LIMIT, asked.before)).items
     least = {"`jobId`": 1, "the same, and nothing is found": 0, "`since` and `until`": 15, "a rare `connection`": 15}
     least |= {"`outcome`": 15}

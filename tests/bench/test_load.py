@@ -10,7 +10,7 @@ import requests
 
 from bench.load import Load, parse, run
 from bench.processes import BenchError
-from bench.servers import house
+from bench.servers import running_vendor
 from bench.work import VENDOR_TARGET, WORK
 
 REPORT = """\
@@ -37,7 +37,7 @@ def test_no_report(output: str) -> None:
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_run(tmp_path: Path) -> None:
     """A run of one second counts what the vendor answered."""
-    with house(tmp_path, 0.0) as place:
+    with running_vendor(tmp_path, 0.0) as place:
         load = run(place.upstream + VENDOR_TARGET, 2, 1)
     assert load.requests > 10
     assert load.errors == 0
@@ -48,7 +48,7 @@ def test_run(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_keys(tmp_path: Path) -> None:
     """Each request has an idempotency key of its own, and another run has others; without keys there is none."""
-    with house(tmp_path, 0.0) as place:
+    with running_vendor(tmp_path, 0.0) as place:
         keys = [last_key(place.upstream, with_keys=True), last_key(place.upstream, with_keys=True)]
         assert last_key(place.upstream, with_keys=False) is None
     parts = [(key or "").rpartition("-") for key in keys]

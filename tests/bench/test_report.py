@@ -60,7 +60,7 @@ def test_what_is_missing_is_said(edited: Callable[..., Results]) -> None:
     assert "Left out: prism: node is not installed; workers: not wanted." in page
     assert "**Not a quiet machine:**" in page
     assert "## Two workers" not in page
-    assert section(page, "The ledger as it grows").strip() == "Not measured."
+    assert section(page, "Ledgers of growing size").strip() == "Not measured."
 
 
 def test_results_from_before_there_was_a_ledger(edited: Callable[..., Results]) -> None:

@@ -1,4 +1,4 @@
-"""The figures of resilience: the page is made of the results, verdicts are honest, and the vendor counts right."""
+"""The figures of resilience: the page is made of the results, targets are honest, and the vendor counts right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_page_is_made_of_the_results(tmp_path: Path) -> None:
 
 def test_nothing_is_left_out() -> None:
     """There is a verdict on each figure that is promised."""
-    names = " ".join(each.name for each in page.verdicts(RESULTS))
+    names = " ".join(each.name for each in page.judged_figures(RESULTS))
     for promised in ("calls for each request", "errors", "slowest hundredth, with", "health", "recovery", "calls that"):
         assert promised in names
     for promised in ("peak", "refusals", "memory", "lost", "ended"):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from bench.servers import house
+from bench.servers import running_vendor
 from bench.upstream import ANSWER, complete
 from tests.support.patience import PATIENCE
 
@@ -36,7 +36,7 @@ def test_complete(received: bytes, length: int | None) -> None:
 
 def test_it_answers_and_remembers(tmp_path: Path) -> None:
     """Requests that come in pieces or together are each answered, and `GET /last` is not counted."""
-    with house(tmp_path, 0.0) as place:
+    with running_vendor(tmp_path, 0.0) as place:
         port = urlsplit(place.upstream).port
         with socket.create_connection(("127.0.0.1", port or 0), timeout=PATIENCE) as connection:
             connection.sendall(POST + POST + POST[:20])
@@ -55,7 +55,7 @@ def test_it_answers_and_remembers(tmp_path: Path) -> None:
 
 def test_it_takes_its_time(tmp_path: Path) -> None:
     """An answer comes after the delay."""
-    with house(tmp_path, 0.1) as place, requests.Session() as session:
+    with running_vendor(tmp_path, 0.1) as place, requests.Session() as session:
         session.post(place.upstream, timeout=PATIENCE)
         before = time.monotonic()
         assert session.post(place.upstream, timeout=PATIENCE).json() == {}

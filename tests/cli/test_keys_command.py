@@ -145,12 +145,12 @@ async def test_a_gateway_that_runs_takes_over_what_changes(tmp_path: Path) -> No
     watch = KeyWatch(keyring, store)
     text = new_key(tmp_path)
     key_id = text.split("_")[1]
-    await watch.look()
+    await watch.refresh()
     assert keyring.identify(text, NOW) is not None
-    await watch.look()
+    await watch.refresh()
     assert store.all()[0].last_used_at == NOW
     store.revoke(key_id, NOW)
-    await watch.look()
+    await watch.refresh()
     assert keyring.identify(text, NOW) is None
     database.dispose()
 

@@ -243,7 +243,7 @@ def test_impossible_keys(key: str) -> None:
 )
 def test_impossible_urls(url: str) -> None:
     """An address that is none, or would replace the key, is refused at once."""
-    with pytest.raises(ValueError, match="URL of a gateway"):
+    with pytest.raises(ValueError, match="Write the gateway"):
         Client(url, KEY)
 
 

@@ -308,7 +308,7 @@ def test_ids_are_encoded(stub: Stub, client: Client, job_id: str) -> None:
 def test_ids_that_urls_resolve_away(stub: Stub, client: Client, job_id: str) -> None:
     """An id that would change which address is called is refused before anything is sent."""
     for call in (client.job, client.cancel):
-        with pytest.raises(ValueError, match="No id"):
+        with pytest.raises(ValueError, match="not a valid id"):
             call("c", job_id)
     assert stub.received == []
 

@@ -85,7 +85,7 @@ class Record:
     problem: str | None = None
 
     @property
-    def lets_go_of_its_key(self) -> bool:
+    def releases_its_key(self) -> bool:
         """Whether the same request may be sent again with its key: it failed, and nothing came of it."""
         return self.status == "failed" and self.problem in RETRYABLE
 
@@ -150,7 +150,7 @@ def _of_job(records: Sequence[Record], calls: Sequence[Call]) -> Iterator[str]:
         until = after[0].requested_at if after else None
         its = [each for each in calls if each.at >= record.requested_at and (until is None or each.at < until)]
         effects = sum(each.has_effect for each in its)
-        if record.key in {each.key for each in after} and not record.lets_go_of_its_key:
+        if record.key in {each.key for each in after} and not record.releases_its_key:
             yield f"the same key was used once more: {record}"
         if record.status not in {"succeeded", "failed"}:
             yield f"not settled: {record}"
@@ -196,7 +196,7 @@ def broken_parts(address: str) -> list[str]:
             index = connection.execute(select(job_actions)).mappings().all()
     finally:
         database.dispose()
-    found = [str(verdict.broken)] if verdict.broken else []
+    found = [str(verdict.finding)] if verdict.finding else []
     stored: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     lengths: Counter[str] = Counter()
     for row in rows:

@@ -98,7 +98,7 @@ async def test_a_replay_tells_what_was_found_out_since(scripted: ScriptedGateway
         pytest.param(CANCEL.refusal(429, **{"retry-after": "7"}), 429, "vendor-throttled", id="throttled"),
     ],
 )
-async def test_a_failure_that_may_be_retried_lets_go_of_the_key(
+async def test_a_failure_that_may_be_retried_releases_the_key(
     scripted: ScriptedGateway, failure: Line, status: int, code: str
 ) -> None:
     """Where the answer says `retryable`, the same request with the same key is a new action, and sent."""

@@ -145,7 +145,7 @@ def test_every_problem_has_its_page(edge: Edge, kind: type[JobgateError]) -> Non
     response = page(edge, f"/problems/{kind.code}")
     text = unescape(re.sub(r"<[^>]+>", "", response.body.decode()))
     assert response.header("content-type") == "text/html; charset=utf-8"
-    for part in (kind.title, kind.code, str(kind.status), "What happened at the vendor.", "How to mend it."):
+    for part in (kind.title, kind.code, str(kind.status), "What happened at the vendor.", "How to fix it."):
         assert part in text
     assert "`" not in text
 

@@ -180,5 +180,5 @@ async def test_a_ledger_that_cannot_keep_that_it_is_sent_means_that_it_is_not(
     answer = await made.actions.perform(structs.replace(made.ask(CANCEL), key="key-1"))
     assert answer.record.problem is not None
     assert (answer.record.problem.code, answer.record.outcome) == ("ledger-unavailable", Outcome.NOT_SENT)
-    assert answer.record.lets_go_of_key
+    assert answer.record.releases_key
     assert made.transport.requests == []

@@ -78,7 +78,7 @@ TAMPERED = {
 async def test_a_chain_that_nobody_touched_is_whole(stored: Ledgers, database: Database, clock: FakeClock) -> None:
     """The audit accounts for every event of two processes, each with its own segment."""
     await lived(stored, clock)
-    assert audit.verify(database) == audit.Verdict(segments=2, events=10)
+    assert audit.verify(database) == audit.AuditResult(segments=2, events=10)
 
 
 @pytest.mark.parametrize("tamper", list(TAMPERED.values()), ids=list(TAMPERED))
@@ -89,7 +89,7 @@ async def test_what_somebody_did_to_it_is_found(
     await lived(stored, clock)
     with database.writing.begin() as connection:
         tamper(connection)
-    assert audit.verify(database).broken is not None
+    assert audit.verify(database).finding is not None
 
 
 async def test_the_first_broken_link_is_named(stored: Ledgers, database: Database, clock: FakeClock) -> None:
@@ -98,7 +98,7 @@ async def test_the_first_broken_link_is_named(stored: Ledgers, database: Databas
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id IN (4, 8)"))
         (expected,) = connection.execute(text("SELECT segment FROM events WHERE id = 4")).one()
-    broken = audit.verify(database).broken
+    broken = audit.verify(database).finding
     assert broken is not None
     assert (broken.segment, broken.event) == (expected, 4)
     assert str(broken).startswith(f"segment {expected}, event 4 (job action ")
@@ -123,7 +123,7 @@ async def test_a_full_segment_is_followed_by_another(
     ledger = stored.open()
     for _ in range(4):
         await done(ledger, clock, new_record(clock))
-    assert audit.verify(database) == audit.Verdict(segments=3, events=8)
+    assert audit.verify(database) == audit.AuditResult(segments=3, events=8)
     clock.advance(13 * 3_600)
     await done(ledger, clock, new_record(clock))
     assert audit.verify(database).segments == 4
@@ -160,7 +160,7 @@ async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, databa
     await ledger.tidy(clock.now())
     assert await ledger.get(old.id, old.requested.caller) is None
     assert await ledger.get(new.id, new.requested.caller) == new
-    assert audit.verify(database) == audit.Verdict(segments=1, events=2, deleted=1)
+    assert audit.verify(database) == audit.AuditResult(segments=1, events=2, deleted=1)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNKNOWN, None])
@@ -198,7 +198,7 @@ async def test_a_deleted_segment_that_comes_back_is_found(
     await done(ledger, clock, new_record(clock))
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE segments SET deleted_at = 1 WHERE number = 1"))
-    broken = audit.verify(database).broken
+    broken = audit.verify(database).finding
     assert broken is not None
     assert broken.segment == 1
 

@@ -25,7 +25,7 @@ from gateway.domain.errors import LedgerOutdated, LedgerUnavailable, VendorTimed
 from gateway.domain.model import Outcome
 from gateway.ledger import chain
 from gateway.ledger.audit import Proof, verify
-from gateway.ledger.checkpointing import Checkpoints, Place
+from gateway.ledger.checkpointing import CheckpointLocation, Checkpoints
 from gateway.ledger.checkpoints import Checkpoint, NoCheckpoint, states_in
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
@@ -48,25 +48,27 @@ BODY = re.compile(
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> CheckpointLocation:
     """Where checkpoints are kept, apart from the database."""
-    return Place(tmp_path / "outside" / "checkpoints.txt", lambda: Signer.in_file(tmp_path / "outside" / "key"))
+    return CheckpointLocation(
+        tmp_path / "outside" / "checkpoints.txt", lambda: Signer.in_file(tmp_path / "outside" / "key")
+    )
 
 
 @pytest.fixture
-def checkpoints(database: Database, clock: FakeClock, place: Place) -> Checkpoints:
+def checkpoints(database: Database, clock: FakeClock, place: CheckpointLocation) -> Checkpoints:
     """The checkpoints of one gateway."""
     return Checkpoints(database, clock, place)
 
 
-def proof_of(place: Place) -> Proof:
+def proof_of(place: CheckpointLocation) -> Proof:
     """What a file proves."""
     file = place.open()
     return Proof((file.signer.verifier,), file.history())
 
 
 async def test_a_checkpoint_is_a_signed_note(
-    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: Place
+    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: CheckpointLocation
 ) -> None:
     """Its form is that of C2SP: text, blank line, and a signature of Ed25519 after the id of the key."""
     ledger = SqlLedger(database, clock, None, checkpoints)
@@ -91,7 +93,7 @@ async def test_a_checkpoint_is_a_signed_note(
 
 
 async def test_one_is_written_at_the_start_and_at_the_end_and_where_anything_changed(
-    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: Place
+    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: CheckpointLocation
 ) -> None:
     """Checkpoints are written at the start, at the end, after changes and once an interval; the file only grows."""
     ledger = SqlLedger(database, clock, None, checkpoints)
@@ -107,7 +109,7 @@ async def test_one_is_written_at_the_start_and_at_the_end_and_where_anything_cha
     assert checkpoints.write() is not None
 
 
-async def test_workers_take_turns(database: Database, clock: FakeClock, place: Place) -> None:
+async def test_workers_take_turns(database: Database, clock: FakeClock, place: CheckpointLocation) -> None:
     """Of several processes with the same file, one writes the checkpoint of each interval."""
     workers = [Checkpoints(database, clock, place) for _ in range(4)]
     for each in workers:
@@ -122,7 +124,7 @@ async def test_workers_take_turns(database: Database, clock: FakeClock, place: P
     await ledger.close()
 
 
-def test_the_key_is_its_owners_alone(place: Place) -> None:
+def test_the_key_is_its_owners_alone(place: CheckpointLocation) -> None:
     """It is made when it is first needed, with mode 0600, and is the same ever after."""
     signer = place.signer()
     key = place.path.with_name("key")
@@ -145,7 +147,7 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
 
 
 async def test_gateways_on_one_database_write_at_the_same_time(
-    database: Database, address: str, clock: FakeClock, place: Place, monkeypatch: pytest.MonkeyPatch
+    database: Database, address: str, clock: FakeClock, place: CheckpointLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoints of gateways that write at the same time are correct and cover all segments."""
     monkeypatch.setattr(chain, "LONGEST_SEGMENT", 7)
@@ -166,7 +168,7 @@ async def test_gateways_on_one_database_write_at_the_same_time(
     assert len(proof.history.checkpoints) >= 10
     assert proof.history.unsigned == 0
     verdict = verify(database, proof=proof, now=clock.now())
-    assert (verdict.broken, verdict.events) == (None, 90)
+    assert (verdict.finding, verdict.events) == (None, 90)
     assert max(each.size for each in proof.history.checkpoints) == 90
 
 
@@ -180,19 +182,19 @@ async def test_old_segments_are_sealed(database: Database, clock: FakeClock, che
     (checkpoint,) = checkpoints.place.open().history().checkpoints
     assert (checkpoint.sealed, len(checkpoint.written)) == (4, 1)
     proof = proof_of(checkpoints.place)
-    assert verify(database, proof=proof, now=clock.now()).broken is None
+    assert verify(database, proof=proof, now=clock.now()).finding is None
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE segments SET length = length - 1 WHERE number = 2"))
         connection.execute(text("DELETE FROM events WHERE id = 4"))
         head = text("UPDATE segments SET head = (SELECT hash FROM events WHERE id = 3) WHERE number = 2")
         connection.execute(head)
         connection.execute(text("UPDATE job_actions SET status = 'in_progress', outcome = NULL, due_at = 1"))
-    assert "segments 1 to 4" in str(verify(database, proof=proof, now=clock.now()).broken)
+    assert "segments 1 to 4" in str(verify(database, proof=proof, now=clock.now()).finding)
     await ledger.close()
 
 
 async def test_a_note_that_was_cut_off_does_no_harm(
-    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: Place
+    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: CheckpointLocation
 ) -> None:
     """A process that ended while it wrote leaves half a note; those before and after it count."""
     ledger = SqlLedger(database, clock, None, checkpoints)
@@ -222,7 +224,7 @@ def cut_back(database: Database) -> None:
 
 
 async def test_a_gateway_does_not_act_on_an_older_ledger(
-    database: Database, address: str, clock: FakeClock, place: Place, caplog: pytest.LogCaptureFixture
+    database: Database, address: str, clock: FakeClock, place: CheckpointLocation, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On an older ledger, a gateway only reads and is not ready until an operator accepts it, which is recorded."""
     before = SqlLedger(database, clock, None, Checkpoints(database, clock, place))
@@ -243,7 +245,7 @@ async def test_a_gateway_does_not_act_on_an_older_ledger(
         await ledger.check()
     assert await ledger.get(record.id, CALLER) is None
     assert made.write() is None
-    assert verify(database, proof=proof_of(place), now=clock.now()).broken is not None
+    assert verify(database, proof=proof_of(place), now=clock.now()).finding is not None
     note = made.accept()
     assert note is not None
     assert "\naccepted\n" in note
@@ -255,7 +257,7 @@ async def test_a_gateway_does_not_act_on_an_older_ledger(
     assert again.accept() is None
     proof = proof_of(place)
     assert proof.history.accepted == 2
-    assert verify(database, proof=proof, now=clock.now()).broken is None
+    assert verify(database, proof=proof, now=clock.now()).finding is None
     with database.reading.connect() as connection:
         kinds = connection.execute(text("SELECT kind FROM events")).scalars().all()
     assert kinds.count("restored") == 1
@@ -308,7 +310,10 @@ async def test_what_is_under_way_is_concluded_on_an_older_ledger(
 async def test_actions_are_answered_with_a_problem(database: Database, clock: FakeClock, catalogue: Catalogue) -> None:
     """503 `ledger-outdated` for actions, 200 for reads, and not ready; nothing is sent."""
     made = Checkpoints(
-        database, clock, Place(Path("nowhere"), partial(Signer.in_file, Path("nowhere"))), outdated="it is missing"
+        database,
+        clock,
+        CheckpointLocation(Path("nowhere"), partial(Signer.in_file, Path("nowhere"))),
+        outdated="it is missing",
     )
     ledger = SqlLedger(database, clock, None, made)
     vendor = FakeTransport()
@@ -349,7 +354,7 @@ async def test_a_webhook_is_told_and_delays_nobody(
     assert [each.url for each in transport.requests] == ["https://hooks.example/s3cret-part"] * 3
     assert all(BODY.fullmatch(each.content.decode()) for each in transport.requests)
     assert "checkpoint of the ledger: jobgate/ledger | 0 |" in caplog.text
-    assert "did not take a checkpoint: status 500" in caplog.text
+    assert "did not accept a checkpoint: status 500" in caplog.text
     assert "could not be sent to the webhook: vendor-timed-out" in caplog.text
     assert "s3cret-part" not in caplog.text
 
@@ -379,7 +384,7 @@ def test_the_start_accepts_where_it_is_asked_to(tmp_path: Path, clock: FakeClock
     prepare_database(configured)
     database = Database.in_folder(tmp_path)
     KeyStore(database).add(issued(Caller("desk", EVERYTHING), NOW, None, with_access_key=False).key)
-    place = Place(tmp_path / "checkpoints.txt", partial(Signer.in_file, tmp_path / "checkpoint.key"))
+    place = CheckpointLocation(tmp_path / "checkpoints.txt", partial(Signer.in_file, tmp_path / "checkpoint.key"))
     prepare_database(configured)
     cut_back(database)
     with database.writing.begin() as connection:
@@ -443,9 +448,9 @@ def test_keys_from_before_are_taken_over(address: str) -> None:
         ):
             connection.execute(text(line))
     database.migrate()
-    assert verify(database).broken is None
+    assert verify(database).finding is None
     assert KeyStore(database).all() == (key,)
     with database.writing.begin() as connection:
         connection.execute(text("UPDATE api_keys SET scopes = 'jobs:read'"))
-    assert "not as `jobgate keys` has left it" in str(verify(database).broken)
+    assert "not as `jobgate keys` stored it" in str(verify(database).finding)
     database.dispose()

@@ -259,8 +259,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("address", "reason"),
     [
-        ("sqlite:///{folder}", "unable to open database file. See that it is a file, and that this user may read"),
-        ("postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2", "refused.* See that the server runs"),
+        ("sqlite:///{folder}", "unable to open database file. Check that it is a file, and that this user can read"),
+        (
+            "postgresql://nobody:s3cret@127.0.0.1:1/jobgate?connect_timeout=2",
+            "refused.* Check that the server is",
+        ),
     ],
     ids=["a folder", "no server"],
 )
@@ -275,6 +278,6 @@ def test_a_database_that_cannot_be_used_is_told_at_the_start(address: str, reaso
 def test_a_file_that_is_no_database_is_told_at_the_start(tmp_path: Path) -> None:
     """A gateway refuses a file that is no database and leaves it unchanged."""
     (tmp_path / FILE_NAME).write_bytes(b"a letter to somebody, and surely no database\n" * 100)
-    with pytest.raises(ConfigurationError, match=r"file is not a database\. It is a file of another kind: move"):
+    with pytest.raises(ConfigurationError, match=r"file is not a database\. It is not a SQLite database: move"):
         prepare_database(settings(state_folder=tmp_path))
     assert (tmp_path / FILE_NAME).read_bytes().startswith(b"a letter")

@@ -77,7 +77,7 @@ async def test_gateways_work_behind_it(address: str, clock: FakeClock) -> None:
     assert len(await ledgers[0].take_due(due, due + timedelta(minutes=1), 100)) == GATEWAYS
     await asyncio.gather(*(each.tidy(clock.now()) for each in ledgers))
     check_chain(databases[0])
-    assert audit.verify(databases[0]).broken is None
+    assert audit.verify(databases[0]).finding is None
     assert len(list(audit.export(databases[0]))) >= GATEWAYS * ROUNDS * 2
     for each in ledgers:
         await each.close()

@@ -463,7 +463,7 @@ async def test_nothing_is_sent_without_a_record(
         assert len(requests_of(gateway)) == 1
         listed = await call(gateway.application, "GET", "/v1/job-actions")
         assert [item["id"] for item in listed.json["items"]] == [answer.json["id"]]
-        assert audit.verify(outage.database).broken is None, "half a record was kept"
+        assert audit.verify(outage.database).finding is None, "half a record was kept"
 
 
 @pytest.mark.parametrize("outage", TOTAL, indirect=True)

@@ -20,7 +20,7 @@ from gateway.domain.record import HeldKey
 from gateway.ledger import audit
 from gateway.ledger.audit import Proof, verify
 from gateway.ledger.chain import genesis
-from gateway.ledger.checkpointing import Checkpoints, Place
+from gateway.ledger.checkpointing import CheckpointLocation, Checkpoints
 from gateway.ledger.checkpoints import CheckpointFile, History, SegmentState, deletion_of
 from gateway.ledger.database import Database
 from gateway.ledger.keys import KeyStore
@@ -51,14 +51,16 @@ class Scene:
         file = CheckpointFile(self.checkpoints.place.path, self.checkpoints.place.signer())
         return Proof((file.signer.verifier,), file.history())
 
-    def verdict(self, proof: Proof) -> audit.Verdict:
+    def verdict(self, proof: Proof) -> audit.AuditResult:
         """What an audit finds."""
         return verify(self.database, proof=proof, now=self.clock.now())
 
 
 def checkpoints_in(database: Database, clock: FakeClock, folder: Path) -> Checkpoints:
     """Checkpoints in a folder."""
-    return Checkpoints(database, clock, Place(folder / "checkpoints.txt", lambda: Signer.in_file(folder / "key")))
+    return Checkpoints(
+        database, clock, CheckpointLocation(folder / "checkpoints.txt", lambda: Signer.in_file(folder / "key"))
+    )
 
 
 @pytest.fixture
@@ -274,30 +276,32 @@ BY_ITSELF = {
     "rows reordered": Way(
         statements("UPDATE events SET id = id + 1000 WHERE id = (SELECT max(id) FROM events) - 3"), LINK
     ),
-    "segment marked as deleted by retention": Way(mark_as_deleted, "which has said nothing of it"),
+    "segment marked as deleted by retention": Way(mark_as_deleted, "which has made no statement of it"),
     "search rows altered": Way(
         statements("UPDATE job_actions SET job_id = 'job-9' WHERE job_id = 'job-4'"), "another job_id than its events"
     ),
     "search rows put off": Way(
         statements("UPDATE job_actions SET due_at = 9 WHERE job_id = 'job-4'"), "another due_at than its events"
     ),
-    "search rows deleted": Way(statements("DELETE FROM job_actions WHERE job_id = 'job-4'"), "no search finds it"),
-    "search rows inserted": Way(insert_search_row, "nobody asked for it"),
+    "search rows deleted": Way(
+        statements("DELETE FROM job_actions WHERE job_id = 'job-4'"), "its search row is missing"
+    ),
+    "search rows inserted": Way(insert_search_row, "it has no request"),
     "keys deleted": Way(
         statements("DELETE FROM idempotency_keys WHERE key = 'key-4'"), "its idempotency key is missing"
     ),
     "keys ended": Way(
-        statements("UPDATE idempotency_keys SET expires_at = 1 WHERE key = 'key-4'"), "or ends at another time"
+        statements("UPDATE idempotency_keys SET expires_at = 1 WHERE key = 'key-4'"), "another fingerprint or expiry"
     ),
     "keys re-pointed": Way(point_elsewhere, "idempotency key"),
     "keys renamed": Way(
         statements("UPDATE idempotency_keys SET key = 'another' WHERE key = 'key-4'"), "that is not its own"
     ),
     "API keys given other scopes": Way(
-        statements("UPDATE api_keys SET scopes = 'jobs:read'"), "not as `jobgate keys` has left it"
+        statements("UPDATE api_keys SET scopes = 'jobs:read'"), "not as `jobgate keys` stored it"
     ),
     "API keys deleted": Way(statements("DELETE FROM api_keys"), "it is missing"),
-    "API keys made": Way(statements("UPDATE api_keys SET id = '0123456789ab'"), "`jobgate keys` has not made it"),
+    "API keys made": Way(statements("UPDATE api_keys SET id = '0123456789ab'"), "`jobgate keys` did not create it"),
 }
 """Ways to tamper that the audit finds without a checkpoint."""
 BY_CHECKPOINT = {
@@ -321,7 +325,7 @@ async def test_a_ledger_that_nobody_touched_is_as_its_checkpoints_say(scene: Sce
     """An untouched ledger matches its checkpoints, also after later writes and after retention."""
     assert scene.proof.history.checkpoints
     for proof in (Proof(), scene.proof):
-        assert scene.verdict(proof).broken is None
+        assert scene.verdict(proof).finding is None
     assert scene.verdict(scene.proof).deleted == 1
 
 
@@ -337,10 +341,10 @@ async def test_signatures_belong_to_the_chain_too(scene: Scene) -> None:
     assert await scene.ledger.claim(keyed, scene.clock.now() + LEASE, held(keyed), signed("two")) is None
     again = new_record(scene.clock, "key-9", signature="signature\tthree")
     assert await scene.ledger.claim(again, scene.clock.now() + LEASE, held(again), signed("three")) is not None
-    assert scene.verdict(scene.proof).broken is None
+    assert scene.verdict(scene.proof).finding is None
     with scene.database.writing.begin() as connection:
         connection.execute(delete(idempotency_keys).where(idempotency_keys.c.key == "signature\tone"))
-    assert "its signature is missing" in str(scene.verdict(Proof()).broken)
+    assert "its signature is missing" in str(scene.verdict(Proof()).finding)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -349,18 +353,18 @@ async def test_every_way_to_tamper_is_noticed(scene: Scene, name: str) -> None:
     assert scene.checkpoints.write() is not None
     with scene.database.writing.begin() as connection:
         WAYS[name].tamper(connection)
-    broken = scene.verdict(scene.proof).broken
+    broken = scene.verdict(scene.proof).finding
     assert broken is not None
     assert WAYS[name].told in str(broken)
-    assert (scene.verdict(Proof()).broken is not None) is (name in BY_ITSELF)
+    assert (scene.verdict(Proof()).finding is not None) is (name in BY_ITSELF)
 
 
 async def test_an_older_backup_is_noticed(scene: Scene) -> None:
     """A ledger that was put back is whole in itself, and shorter than its newest checkpoint says."""
     with scene.database.writing.begin() as connection:
         put_back(connection, scene.backup)
-    assert scene.verdict(Proof()).broken is None
-    broken = scene.verdict(scene.proof).broken
+    assert scene.verdict(Proof()).finding is None
+    broken = scene.verdict(scene.proof).finding
     assert broken is not None
     assert "as the checkpoint of" in str(broken)
 

@@ -23,7 +23,7 @@ from gateway.ledger import queries
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
-from gateway.ledger.operations import Append, Claim, Task
+from gateway.ledger.operations import Append, Claim, CustomWrite
 from gateway.ledger.tables import events, idempotency_keys, segments
 from gateway.ledger.writer import LARGEST_BATCH, Submitted, Writer
 from tests.ledger.fixtures import (
@@ -75,7 +75,7 @@ def busy(writer: Writer) -> Iterator[None]:
         begun.set()
         assert ended.wait(SECONDS)
 
-    held_up = writer.submit(Task(hold))
+    held_up = writer.submit(CustomWrite(hold))
     writer.hand_over(asyncio.get_running_loop())
     try:
         assert begun.wait(SECONDS)
@@ -118,7 +118,7 @@ async def test_what_waits_is_one_commit(writer: Writer, database: Database) -> N
     """Whatever waits for the writer is written with one commit, up to the largest batch."""
     commits = Commits(database)
     with busy(writer):
-        futures = [writer.submit(Task(lambda _: None)) for _ in range(LARGEST_BATCH + 1)]
+        futures = [writer.submit(CustomWrite(lambda _: None)) for _ in range(LARGEST_BATCH + 1)]
     await asyncio.gather(*futures)
     assert commits.number == 3
 
@@ -126,9 +126,9 @@ async def test_what_waits_is_one_commit(writer: Writer, database: Database) -> N
 async def test_what_one_turn_brings_is_one_commit(writer: Writer, database: Database) -> None:
     """What is submitted in a turn of the event loop and the next is one commit, also of a writer that is idle."""
     commits = Commits(database)
-    futures = [writer.submit(Task(lambda _: None)) for _ in range(MANY)]
+    futures = [writer.submit(CustomWrite(lambda _: None)) for _ in range(MANY)]
     await asyncio.sleep(0)
-    futures += [writer.submit(Task(lambda _: None)) for _ in range(MANY)]
+    futures += [writer.submit(CustomWrite(lambda _: None)) for _ in range(MANY)]
     await asyncio.gather(*futures)
     assert commits.number == 1
 
@@ -137,7 +137,7 @@ async def test_a_lone_request_does_not_wait(writer: Writer, database: Database) 
     """Nothing waits for others to come: one operation after the other has a commit of its own."""
     commits = Commits(database)
     for _ in range(10):
-        await writer.submit(Task(lambda _: None))
+        await writer.submit(CustomWrite(lambda _: None))
     assert commits.number == 10
 
 
@@ -146,7 +146,7 @@ async def test_operations_keep_their_order(writer: Writer) -> None:
     written: list[int] = []
     numbers = range(2 * LARGEST_BATCH + 10)
     with busy(writer):
-        futures = [writer.submit(Task(lambda _, number=number: written.append(number))) for number in numbers]  # type: ignore[misc]
+        futures = [writer.submit(CustomWrite(lambda _, number=number: written.append(number))) for number in numbers]  # type: ignore[misc]
     await asyncio.gather(*futures)
     assert written == [*numbers]
 
@@ -179,7 +179,7 @@ async def test_results_reach_those_who_wait_for_them(writer: Writer, clock: Fake
         for number in range(MANY):
             record = new_record(clock, f"key-{number % 2 + 1}")
             results.append(writer.submit(Claim(record, clock.now() + LEASE, held(record))))
-            results.append(writer.submit(Task(lambda _, number=number: number)))  # type: ignore[misc]
+            results.append(writer.submit(CustomWrite(lambda _, number=number: number)))  # type: ignore[misc]
     claims, tasks = (await asyncio.gather(*results))[::2], [future.result() for future in results[1::2]]
     assert tasks == [*range(MANY)]
     assert {row["job_action_id"] for row in claims[::2]} == {first.id}
@@ -197,7 +197,7 @@ async def test_a_bad_operation_fails_alone(
     records = [new_record(clock, f"key-{number}") for number in range(20)]
     with busy(writer):
         good = [writer.submit(Claim(record, clock.now() + LEASE, held(record))) for record in records[:10]]
-        bad = writer.submit(Task(fail))
+        bad = writer.submit(CustomWrite(fail))
         good += [writer.submit(Claim(record, clock.now() + LEASE, held(record))) for record in records[10:]]
     assert await asyncio.gather(*good) == [None] * len(good)
     with pytest.raises(error):
@@ -300,7 +300,7 @@ async def test_a_loop_that_has_ended_is_no_hindrance(writer: Writer, database: D
 
     with busy(writer):
         await asyncio.to_thread(asyncio.run, leave())
-        after = writer.submit(Task(lambda _: "done"))
+        after = writer.submit(CustomWrite(lambda _: "done"))
     assert await after == "done"
     assert stored_events(database) == 1
 

@@ -382,7 +382,7 @@ class GatewayMachine(RuleBasedStateMachine):
                 self.settle(seconds)
             left = [record for record in self.records().values() if not record.is_settled]
             assert not left, f"never settled: {left}"
-            assert audit.verify(Database.in_folder(self.folder)).broken is None
+            assert audit.verify(Database.in_folder(self.folder)).finding is None
         finally:
             self.run(self.process.gateway.ledger.close())
             self.run.inner.close()

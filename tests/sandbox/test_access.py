@@ -68,7 +68,7 @@ async def at_the_vendors_own_address(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await sandbox.vendor(name).entrance(scope, receive, send)
+    await sandbox.vendor(name).application(scope, receive, send)
     status: int = sent[0]["status"]
     return status
 

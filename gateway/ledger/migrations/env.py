@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: by the connection that `gateway.ledger.database` hands it."""
+"""Alembic's environment. It uses the connection of `gateway.ledger.database`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ NAME = sa.String(64)
 
 
 def upgrade() -> None:
-    """Make them."""
+    """Create the tables."""
     op.create_table(
         "job_actions",
         sa.Column("id", Id(), primary_key=True),

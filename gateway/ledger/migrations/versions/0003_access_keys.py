@@ -1,4 +1,4 @@
-"""Access keys, beside API keys."""
+"""Access keys, in addition to API keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is proven of what was not: deletions by retention, and API keys; and a row that shows whether one can write."""
+"""Proof of deletions by retention and of API keys, and a table for test writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVENTS = sa.table(
 
 
 def upgrade() -> None:
-    """Add column and table, and say of what is there how it is."""
+    """Add column and table, and record the state of existing segments and keys."""
     comment = "What the gateway said, and signed, before retention deleted it."
     op.add_column("segments", sa.Column("deletion", sa.Text(), comment=comment))
     op.create_table(
@@ -44,7 +44,7 @@ def upgrade() -> None:
 
 
 def add_to_chain(keys: Any) -> None:
-    """Add a segment with an event for each key, as `jobgate keys create` does."""
+    """Add a segment with an event for each key, like `jobgate keys create`."""
     clock, connection = SystemClock(), op.get_bind()
     now = datetime.now(UTC)
     at = int(now.timestamp() * 1_000)
@@ -61,7 +61,7 @@ def add_to_chain(keys: Any) -> None:
 
 
 def content_of(key: Any, now: datetime) -> str:
-    """How a key is, as JSON."""
+    """The state of a key, as JSON."""
     proof = hashlib.sha256(bytes(key.digest) + (key.access_secret or "").encode()).hexdigest()
     said = {"at": now.isoformat(), "id": key.id, "caller": key.caller, "scopes": key.scopes, "proof": proof}
     times = {name: getattr(key, name) for name in ("created_at", "expires_at", "revoked_at")}

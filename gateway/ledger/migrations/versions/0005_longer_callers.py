@@ -10,7 +10,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Widen the columns. SQLite keeps texts of any length whatever its columns say."""
+    """Widen the columns, except in SQLite, which ignores the length of columns."""
     if op.get_bind().dialect.name != "sqlite":
         for table in ("job_actions", "idempotency_keys", "api_keys"):
             op.alter_column(table, "caller", type_=sa.String(259))

@@ -1,4 +1,4 @@
-"""Where requests come in: they are logged, and scripted faults befall them."""
+"""ASGI middleware in front of a simulated vendor: it logs requests and injects scripted faults."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 
 from gateway.domain.vocabulary import Source
 from gateway.edge.exchange import Message, Receive, Scope, Send
+from gateway.sandbox.delays import Delay
 from gateway.sandbox.errors import Errors
-from gateway.sandbox.faults import Call, Fault, FaultScript, befall, drop
-from gateway.sandbox.holding import Hold
+from gateway.sandbox.faults import Fault, FaultScript, FaultyCall, drop, inject
 from gateway.sandbox.request_log import Exchange, Log, exchange_of
 from gateway.sandbox.routes import TOKEN
 from gateway.sandbox.simulator import Now
@@ -18,10 +18,10 @@ from gateway.specs.lens import Lens
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """An ASGI application in front of a vendor's surface.
+class FaultInjector:
+    """ASGI middleware around a vendor's surface that logs each request and injects scripted faults.
 
-    `reply` is the document's lens of the same name: what every reply carries.
+    `reply` is the document's lens of the same name, for the headers of every reply.
     """
 
     surface: Surface
@@ -30,12 +30,12 @@ class Entrance:
     log: Log
     reply: Lens
     now: Now
-    hold: Hold
+    delay: Delay
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, whose exchange is in its scope's extensions."""
+        """Serve one request. Its scope's extensions hold its exchange."""
         exchange = exchange_of(scope)
-        self._address(exchange)
+        self._identify(exchange)
         run = partial(self.surface, scope, receive)
         wire = partial(self._send, exchange, send)
         fault = self._fault(exchange)
@@ -44,10 +44,10 @@ class Entrance:
             return
         refuse = partial(self.errors.reply, exchange=exchange)
         dropped = partial(self._drop, exchange, receive, send)
-        await befall(fault, Call(run, wire, dropped, refuse, self.hold))
+        await inject(fault, FaultyCall(run, wire, dropped, refuse, self.delay))
 
-    def _address(self, exchange: Exchange) -> None:
-        """Find out what the request is for."""
+    def _identify(self, exchange: Exchange) -> None:
+        """Set the operation that the request is for."""
         routes, addressed = self.surface.routes, (exchange.method, exchange.raw_path)
         exchange.operation = routes.operation(*addressed)
         if exchange.operation is not None:
@@ -62,7 +62,7 @@ class Entrance:
         return fault
 
     async def _send(self, exchange: Exchange, send: Send, message: Message) -> None:
-        """Send on, but log a request before the first byte of its answer leaves."""
+        """Send a message. The request is logged before the first byte of its answer."""
         if message["type"] == "http.response.start":
             self.log.add(exchange, self.now(), message["status"])
             headers = self.reply.encode({Source.REPLY_REQUEST_ID: exchange.trace}).get("header", {})

@@ -1,4 +1,4 @@
-"""Waiting that ends early when the sandbox stops."""
+"""Delays that end early when the sandbox stops."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import time
 _PAUSE_SECONDS = 0.05
 
 
-class Hold:
-    """Waits for some seconds, in any number of requests at once."""
+class Delay:
+    """Delays any number of concurrent requests."""
 
     def __init__(self) -> None:
-        """Wait as long as asked."""
+        """Delay by the full time."""
         self._ended = False
 
     async def __call__(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for so many seconds, or until `end`."""
         until = time.monotonic() + seconds
-        # No event of asyncio's, since those belong to one loop and are not to be set from outside.
+        # Not an asyncio.Event: it belongs to one loop and cannot be set from another thread.
         while not self._ended and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(min(left, _PAUSE_SECONDS))
 
     def begin(self) -> None:
-        """Wait as long as asked, again."""
+        """Delay by the full time again, after `end`."""
         self._ended = False
 
     def end(self) -> None:
-        """Let everybody who waits go on, now and later; may be called from another thread."""
+        """End all present delays, and skip later ones. Can be called from another thread."""
         self._ended = True
