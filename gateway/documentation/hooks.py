@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from gateway.engine.connections import Vendor
 
 Hook = tuple[str, Callable[..., object]]
-"""What calls a function of an adapter, and the function."""
+"""The use of an adapter's function, and the function."""
 
 
 def hook_rows(vendors: Iterable[Vendor]) -> Iterator[tuple[str, str, str, str]]:
     """Each hook as vendor, use, function and reason; a vendor without hooks has one row that says so.
 
-    Raises ValueError if a function has no docstring: nobody would know why the document does not suffice.
+    Raises ValueError if a function has no docstring: the reason would be missing in the table.
     """
     for vendor in vendors:
         hooks = [*_hooks(vendor)]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.domain.errors import MalformedRequest, Misdirected
-from gateway.domain.urls import canonical_host
+from gateway.domain.urls import canonical_base, canonical_host
 from gateway.edge.hosts import ANY_HOST, TrustedHosts
 from gateway.settings.settings import ServerSettings
 from tests.support.edge import Edge
@@ -146,3 +146,9 @@ def test_a_request_without_a_host_is_refused(edge: Edge) -> None:
         edge.refused("malformed-request", lambda: edge.client.send(request))["errors"][0]["pointer"] == "/header/host"
     )
     assert edge.client.send(b"GET /livez HTTP/1.0\r\n\r\n").status == 200
+
+
+@pytest.mark.parametrize("written", ["http://127.1:8080", "http://0x7f.0.0.1:8080/", "http://127.0.0.1.:8080"])
+def test_urls_have_the_same_canonical_host(written: str) -> None:
+    """A URL and a Host field that name the same host have it in the same form."""
+    assert canonical_base(written) == "http://127.0.0.1:8080"
