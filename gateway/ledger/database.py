@@ -81,15 +81,17 @@ class Database:
         """Bring the tables up to date, if they are not. Raises UnusableDatabase and LedgerUnavailable."""
         if self.file is not None:
             make_file(self.file)
-        with failures_named(Outcome.NOT_SENT):
-            if self.version() == head():
-                return
-            with self.writing.begin() as connection:
-                _upgrade(connection)
+        if self.version() == head():
+            return
+        with failures_named(Outcome.NOT_SENT), self.writing.begin() as connection:
+            _upgrade(connection)
 
     def version(self) -> str | None:
-        """The version of the tables, None where there are none. Raises UnusableDatabase where they are not ours."""
-        with self.reading.connect() as connection:
+        """The version of the tables, None where there are none.
+
+        Raises LedgerUnavailable, and UnusableDatabase where the tables are not ours.
+        """
+        with failures_named(Outcome.NOT_SENT), self.reading.connect() as connection:
             found = version(connection)
             there = set(inspect(connection).get_table_names())
         ours = there & metadata.tables.keys()
@@ -113,8 +115,7 @@ class Database:
         """See that there is a ledger that this version can read, and make nothing. Raises what `migrate` does."""
         if self.file is not None and not self.file.exists():
             raise UnusableDatabase(f"there is no ledger {self.name}. Name the settings of the gateway that keeps it.")
-        with failures_named(Outcome.NOT_SENT):
-            found = self.version()
+        found = self.version()
         if found is None:
             raise UnusableDatabase(f"{self.name} is empty. Name the settings of the gateway that keeps the ledger.")
         if found != head():
