@@ -89,13 +89,10 @@ class Checkpoints:
                 raise
             log.warning("%s The ledger is kept without checkpoints.", error)
             return
-        history = self._file.history()
-        if not history.checkpoints:
+        if self._file.newest() is None:
             self._state_old_deletions(self._file)
-        if history.unsigned:
-            log.warning(
-                "%s has %d notes that another key has signed; they do not count.", self.place.path, history.unsigned
-            )
+        if others := self._file.notes_of_others():
+            log.warning("%s has %d notes that another key has signed; they do not count.", self.place.path, others)
         # Whoever cannot compare does not start: the ledger could be an older one.
         with self.database.snapshot() as connection:
             self._compare(connection, self._file.newest())
@@ -139,6 +136,18 @@ class Checkpoints:
         except OSError as error:
             log.warning("no checkpoint was written to %s: %s", self.place.path, error.strerror or error)
 
+    def tell_newest(self) -> None:
+        """Have the newest checkpoint told, whichever process has written it: the start, a command, or one that died."""
+        if self._file is None or self._written:
+            return
+        try:
+            newest = self._file.newest()
+        except OSError as error:
+            log.warning("the newest checkpoint in %s cannot be read: %s", self.place.path, error.strerror or error)
+            return
+        if newest is not None:
+            self._written.append(self._file.signer.sign(newest.text))
+
     def take_written(self) -> list[str]:
         """The checkpoints that were written since this was asked last."""
         written, self._written = self._written, []
@@ -149,9 +158,14 @@ class Checkpoints:
         file = self._file = self.place.open()
         newest = file.newest()
         with self.database.snapshot() as connection:
-            self._compare(connection, newest)
+            self.outdated = None if newest is None else difference(connection, newest)
         if self.outdated is None:
             return None
+        log.warning(
+            "the ledger %s is used as it is, although it is not the one of its newest checkpoint: %s.",
+            self.database.name,
+            self.outdated,
+        )
         now = self.clock.now()
         with failures_named(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             add_events(connection, None, [Link(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)

@@ -271,16 +271,24 @@ class CheckpointFile:
 
     def history(self) -> History:
         """What it holds. Raises OSError."""
-        try:
-            content = self.path.read_text("utf-8", "replace")
-        except FileNotFoundError:
-            return History()
-        return History.read(content, [self.signer.verifier])
+        return History.read(self._content(), [self.signer.verifier])
 
     def newest(self) -> Checkpoint | None:
-        """Its last checkpoint. Raises OSError."""
-        found = self.history().checkpoints
-        return found[-1] if found else None
+        """Its last checkpoint. Of years of them, only the last signatures are looked at. Raises OSError."""
+        signed = (each for each in reversed([*notes_in(self._content())]) if each.is_signed_by([self.signer.verifier]))
+        return next((checkpoint for note in signed for checkpoint in _parsed(note)), None)
+
+    def notes_of_others(self) -> int:
+        """How many notes name another key than its own. Raises OSError."""
+        own = self.signer.verifier.id
+        notes = notes_in(self._content())
+        return sum(1 for note in notes if not any(each.startswith(own) for each in note.signatures))
+
+    def _content(self) -> str:
+        try:
+            return self.path.read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
 
     def add(self, text: str) -> str:
         """Sign a text and add it; gives the note, which is on the storage then. Raises OSError."""

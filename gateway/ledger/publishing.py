@@ -53,7 +53,8 @@ class Publisher:
     webhook: Webhook | None = None
 
     async def run(self) -> None:
-        """Publish what the start has written, and go on until cancelled."""
+        """Publish the newest checkpoint, and go on until cancelled."""
+        await asyncio.to_thread(self.checkpoints.tell_newest)
         while True:
             await self.publish(WEBHOOK_SECONDS)
             await asyncio.sleep(self.seconds)
