@@ -99,8 +99,8 @@ def running(
 ) -> Iterator[Running]:
     """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment, but the ledger is temporary. With a certificate, the gateway serves HTTPS. Without
-    a catalogue, one is loaded.
+    Settings come from the environment, but the ledger is temporary. With a certificate, the gateway serves HTTPS.
+    Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))

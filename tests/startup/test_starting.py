@@ -171,7 +171,7 @@ def test_the_banner_of_an_outdated_ledger(
     tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It says that actions are refused, until the ledger is accepted, which the log says then."""
-    greetings: list[str] = []
+    banners: list[str] = []
 
     class Served:
         def run(self, sockets: Sequence[socket.socket]) -> None:
@@ -179,7 +179,7 @@ def test_the_banner_of_an_outdated_ledger(
                 each.close()
 
     def noted(_: object, options: ServerOptions) -> Served:
-        greetings.append(options.greeting)
+        banners.append(options.banner)
         return Served()
 
     monkeypatch.setattr(serving, "server", noted)
@@ -195,5 +195,5 @@ def test_the_banner_of_an_outdated_ledger(
     database.dispose()
     for accept in (False, True, False):
         serve(Source(tmp_path / "jobgate.toml"), sandbox_port=None, accept_restored_ledger=accept)
-    assert ["actions are refused" in each for each in greetings] == [True, False, False]
+    assert ["actions are refused" in each for each in banners] == [True, False, False]
     assert "is used as it is, although it is not the one of its newest checkpoint: segment 1: " in caplog.text
