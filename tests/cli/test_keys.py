@@ -137,7 +137,7 @@ def test_every_wrong_scope_is_told_at_once(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("scopes", "warning"),
     [
-        (["jobs:cancel"], "no connection is allowed"),
+        (["jobs:cancel"], "no scope allows a connection"),
         (["connections:contoso"], "no scope allows anything on the connections"),
         (["jobs:*", "connections:contso"], "matches no connection in the settings; did you mean contoso?"),
         (["jobs:*", "connections:contoso"], None),

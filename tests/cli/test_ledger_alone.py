@@ -61,7 +61,7 @@ def test_the_ledger_needs_no_secret_of_others(folder: Path, monkeypatch: pytest.
     monkeypatch.delenv("SIGNING_KEY")
     code, _, said = run("audit", "verify")
     assert (code, "Give the key with --key" in said) == (1, True)
-    assert "as 1 checkpoint" in run("audit", "verify", "--key", verifier)[1]
+    assert "matches 1 checkpoint" in run("audit", "verify", "--key", verifier)[1]
     assert run("audit", "key")[0] == 1
 
 
