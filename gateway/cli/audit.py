@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_named, settings_of
+from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_named, ledger_settings_of
 
 if TYPE_CHECKING:
     from gateway.domain.ports import Clock
@@ -47,7 +47,7 @@ def verify(
     """Verify the chain of events, compare it with the checkpoints, and report the first error."""
     from gateway.ledger import audit as ledger_audit
 
-    settings = settings_of(config)
+    settings = ledger_settings_of(config)
     proof = proof_of(settings, checkpoint or [], key or [])
     with audited(settings) as (database, advance):
         result = ledger_audit.verify(database, advance, proof)
@@ -114,7 +114,7 @@ def checkpoint(config: Config = None) -> None:
     from gateway.app.databases import checkpoints_of
     from gateway.domain.clock import SystemClock
 
-    settings = settings_of(config)
+    settings = ledger_settings_of(config, is_signing=True)
     with audited(settings) as (database, _):
         made = checkpoints_of(settings, database, SystemClock())
         if made is None:
@@ -138,7 +138,7 @@ def show_key(config: Config = None) -> None:
     from gateway.domain.clock import SystemClock
     from gateway.ledger.checkpointing import UnusableCheckpoints
 
-    place = place_of(settings_of(config), SystemClock())
+    place = place_of(ledger_settings_of(config, is_signing=True), SystemClock())
     if place is None:
         raise Failure("checkpoints are switched off: checkpoints.enabled is false")
     try:
@@ -152,7 +152,8 @@ def export(config: Config = None, output: Output = None, force: Force = False) -
     """Export every event as a line of JSON, the oldest first, in UTF-8."""
     from gateway.ledger import audit as ledger_audit
 
-    with audited(settings_of(config)) as (database, advance), written(output, force=force) as file:
+    settings = ledger_settings_of(config)
+    with audited(settings) as (database, advance), written(output, force=force) as file:
         for line in ledger_audit.export(database, advance):
             file.write(f"{line}\n")
 

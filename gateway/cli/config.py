@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.shared import Config, chosen_file, counted, settings_of, tell_used, warn
+from gateway.cli.shared import Config, chosen_file, counted, tell_used, warn
 
 config = typer.Typer(help="Check and show the settings.", no_args_is_help=True)
 
@@ -34,9 +34,16 @@ def show(file: Config = None) -> None:
     """Print the settings in effect, from file, environment and defaults, without secrets."""
     import tomli_w
 
-    from gateway.settings.settings import shown
+    from gateway.settings.settings import ConfigurationError, load, shown
 
-    typer.echo(tomli_w.dumps(shown(settings_of(file))).rstrip())
+    chosen = chosen_file(file)
+    settings = load(chosen)
+    try:
+        tell_used(chosen, settings)
+    except ConfigurationError as error:  # there is no place for a ledger, which is not needed here
+        tell_used(chosen, settings, with_ledger=False)
+        warn(f"warning: {error}")
+    typer.echo(tomli_w.dumps(shown(settings)).rstrip())
 
 
 @config.command("schema")

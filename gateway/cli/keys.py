@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.shared import Config, Failure, ledger_faults_named, opened, settings_of, warn
+from gateway.cli.shared import Config, Failure, ledger_faults_named, ledger_settings_of, opened, warn
 from gateway.cli.tables import show_rows
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def create(
         raise Failure("a caller's name consists of lower-case letters, digits and hyphens, and begins with a letter")
     if mistakes := list(scope_mistakes(scope)):
         raise Failure("\n  ".join(["no key was created:", *mistakes]))
-    settings = settings_of(config)
+    settings = ledger_settings_of(config)
     for warning in scope_warnings(scope, settings.connections):
         warn(f"warning: {warning}")
     new = issued(Caller(name, frozenset(scope)), datetime.now(UTC), expires, with_access_key=access_key)

@@ -67,7 +67,7 @@ def sandbox(
 def demo() -> None:
     """Try every action in every status of every vendor, and check each answer.
 
-    It uses the simulators only, and reads no settings file.
+    It uses the simulators only, keeps its ledger in a temporary folder, and reads no settings file.
     """
     from rich.console import Console
 
@@ -75,7 +75,7 @@ def demo() -> None:
     from gateway.settings.settings import load
 
     settings = load()
-    tell_used(None, settings, with_ledger=settings.has_ledger)
+    tell_used(None, settings, with_ledger=False)
     console = Console()
     if not console.is_terminal:
         console.width = WIDE

@@ -34,6 +34,13 @@ Config = Annotated[
 LEDGER_UNUSABLE = 2
 """Exit code if the ledger cannot be used."""
 
+NOT_THE_LEDGERS = (
+    *("connections.", "connections:", "callers.", "callers:", "openid.", "openid:", "server.", "server:"),
+    *("api_key:", "access_key:", "checkpoints.webhook:"),
+)
+PRIVATE_KEY = "checkpoints.key:"
+"""How mistakes begin that do not matter to commands about the ledger. A misspelt `state_folder` is none of these."""
+
 _file: ContextVar[Path | None] = ContextVar("file", default=None)
 """The settings file of this command."""
 
@@ -113,6 +120,24 @@ def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
     return settings
 
 
+def ledger_settings_of(config: Path | None, *, is_signing: bool = False) -> Settings:
+    """The settings of a command that needs the ledger alone: no secret of a vendor, and no key unless `is_signing`.
+
+    Mistakes elsewhere are passed over; standard error says so. Raises ConfigurationError.
+    """
+    from gateway.settings.reading import read, refuse
+
+    file = chosen_file(config)
+    reading = read(file, {})
+    unneeded = NOT_THE_LEDGERS if is_signing else (*NOT_THE_LEDGERS, PRIVATE_KEY)
+    refuse(file, [each for each in reading.mistakes if not each.startswith(unneeded)])
+    tell_used(file, reading.settings)
+    if passed_over := len(reading.mistakes):
+        mistakes = counted(passed_over, "mistake")
+        warn(f"warning: {mistakes} in settings that are not needed here; `jobgate config check` names all")
+    return reading.settings
+
+
 def tell_used(file: Path | None, settings: Settings, *, with_ledger: bool = True) -> None:
     """Print the sources of the settings, and the ledger, on standard error. Raises ConfigurationError."""
     from gateway.app.databases import database_of
@@ -127,7 +152,7 @@ def opened(config: Path | None) -> Iterator[Database]:
     """The database of the ledger, closed after the block. Raises ConfigurationError and Failure."""
     from gateway.app.databases import database_of
 
-    database = database_of(settings_of(config))
+    database = database_of(ledger_settings_of(config))
     with ledger_faults_named(database):
         yield database
 

@@ -90,11 +90,10 @@ class Checkpoints:
                 raise
             log.warning("%s The ledger is kept without checkpoints.", error)
             return
-        history = self._file.history()
-        if not history.checkpoints:
+        if self._file.newest() is None:
             self._state_old_deletions(self._file)
-        if history.unsigned:
-            log.warning("%s has %d notes signed by another key; they are ignored.", self.place.path, history.unsigned)
+        if others := self._file.notes_of_others():
+            log.warning("%s has %d notes signed by another key; they are ignored.", self.place.path, others)
         # An error here stops the start, since the ledger could be an older one.
         with self.database.snapshot() as connection:
             self._compare(connection, self._file.newest())
@@ -138,6 +137,18 @@ class Checkpoints:
         except OSError as error:
             log.warning("no checkpoint was written to %s: %s", self.place.path, error.strerror or error)
 
+    def tell_newest(self) -> None:
+        """Queue the newest checkpoint for publishing, whichever process wrote it: another one may have, and ended."""
+        if self._file is None or self._written:
+            return
+        try:
+            newest = self._file.newest()
+        except OSError as error:
+            log.warning("the newest checkpoint in %s cannot be read: %s", self.place.path, error.strerror or error)
+            return
+        if newest is not None:
+            self._written.append(self._file.signer.sign(newest.text))
+
     def take_written(self) -> list[str]:
         """The checkpoints written since the last call."""
         written, self._written = self._written, []
@@ -148,9 +159,14 @@ class Checkpoints:
         file = self._file = self.place.open()
         newest = file.newest()
         with self.database.snapshot() as connection:
-            self._compare(connection, newest)
+            self.outdated = None if newest is None else difference(connection, newest)
         if self.outdated is None:
             return None
+        log.warning(
+            "the ledger %s is used as it is, although it is not the one of its newest checkpoint: %s.",
+            self.database.name,
+            self.outdated,
+        )
         now = self.clock.now()
         with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             add_events(connection, None, [NewEvent(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)

@@ -277,16 +277,24 @@ class CheckpointFile:
 
     def history(self) -> History:
         """The checkpoints in the file. Raises OSError."""
-        try:
-            content = self.path.read_text("utf-8", "replace")
-        except FileNotFoundError:
-            return History()
-        return History.read(content, [self.signer.verifier])
+        return History.read(self._content(), [self.signer.verifier])
 
     def newest(self) -> Checkpoint | None:
-        """The last checkpoint in the file, None if there is none. Raises OSError."""
-        found = self.history().checkpoints
-        return found[-1] if found else None
+        """The last checkpoint in the file, None if there is none. Verifies no more notes than needed. Raises OSError."""
+        signed = (each for each in reversed([*notes_in(self._content())]) if each.is_signed_by([self.signer.verifier]))
+        return next((checkpoint for note in signed for checkpoint in _parsed(note)), None)
+
+    def notes_of_others(self) -> int:
+        """The number of notes signed by another key only. Raises OSError."""
+        own = self.signer.verifier.id
+        notes = notes_in(self._content())
+        return sum(1 for note in notes if not any(each.startswith(own) for each in note.signatures))
+
+    def _content(self) -> str:
+        try:
+            return self.path.read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
 
     def add(self, text: str) -> str:
         """Sign a text, append it, and return the note once it is on the storage. Raises OSError."""

@@ -80,15 +80,17 @@ class Database:
         """Bring the tables up to date, if they are not. Raises UnusableDatabase and LedgerUnavailable."""
         if self.file is not None:
             make_file(self.file)
-        with storage_failures(Outcome.NOT_SENT):
-            if self.version() == head():
-                return
-            with self.writing.begin() as connection:
-                _upgrade(connection)
+        if self.version() == head():
+            return
+        with storage_failures(Outcome.NOT_SENT), self.writing.begin() as connection:
+            _upgrade(connection)
 
     def version(self) -> str | None:
-        """The version of the tables, None if there are none. Raises UnusableDatabase if they are not Jobgate's."""
-        with self.reading.connect() as connection:
+        """The version of the tables, None if there are none.
+
+        Raises LedgerUnavailable, and UnusableDatabase if the tables are not Jobgate's.
+        """
+        with storage_failures(Outcome.NOT_SENT), self.reading.connect() as connection:
             found = version(connection)
             there = set(inspect(connection).get_table_names())
         known = there & metadata.tables.keys()
@@ -115,8 +117,7 @@ class Database:
         """
         if self.file is not None and not self.file.exists():
             raise UnusableDatabase(f"there is no ledger {self.name}. Name the settings of the gateway that keeps it.")
-        with storage_failures(Outcome.NOT_SENT):
-            found = self.version()
+        found = self.version()
         if found is None:
             raise UnusableDatabase(f"{self.name} is empty. Name the settings of the gateway that keeps the ledger.")
         if found != head():

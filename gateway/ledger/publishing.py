@@ -53,7 +53,8 @@ class Publisher:
     webhook: Webhook | None = None
 
     async def run(self) -> None:
-        """Publish the checkpoint of the start, then write and publish regularly, until cancelled."""
+        """Publish the newest checkpoint, then write and publish regularly, until cancelled."""
+        await asyncio.to_thread(self.checkpoints.tell_newest)
         while True:
             await self.publish(WEBHOOK_SECONDS)
             await asyncio.sleep(self.seconds)

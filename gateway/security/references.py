@@ -50,9 +50,9 @@ class Reference(SecretStr):
         text = super().get_secret_value().strip()
         follow = place_of(text)
         if follow is None:
-            return secret_in(text)
+            return self._secret_in(text)
         try:
-            self._last = secret_in(follow(text.partition(":")[2]))
+            self._last = self._secret_in(follow(text.partition(":")[2]))
         except LookupError as error:
             if self._last is None:
                 raise LookupError(f"{text}: {error}") from None
@@ -64,9 +64,23 @@ class Reference(SecretStr):
         """True if the value must not be shown."""
         return True
 
+    @staticmethod
+    def _secret_in(text: str) -> str:
+        """The secret in what its place holds. Raises LookupError."""
+        return secret_in(text)
+
     def __len__(self) -> int:
         """The length of the redacted text."""
         return len(str(self))
+
+
+class PrivateKey(Reference):
+    """A private key in PEM form, which has several lines."""
+
+    @staticmethod
+    def _secret_in(text: str) -> str:
+        """The key, each line as a secret. Raises LookupError."""
+        return "\n".join(secret_in(line) for line in text.strip().splitlines() or [""])
 
 
 PUBLIC_OPTIONS = frozenset(

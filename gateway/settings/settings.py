@@ -35,7 +35,7 @@ from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
 from gateway.security.keys import is_access_secret, is_credential
 from gateway.security.redaction import REDACTED
-from gateway.security.references import DatabaseUrl, Reference, checked
+from gateway.security.references import DatabaseUrl, PrivateKey, Reference, checked
 
 
 class ConfigurationError(Exception):
@@ -123,6 +123,7 @@ def _host_name(value: object) -> object:
 
 HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9._~-]+)$"
 Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
+PemKey = Annotated[PrivateKey, BeforeValidator(_written), AfterValidator(checked)]
 Database = Annotated[DatabaseUrl, BeforeValidator(_written), AfterValidator(checked)]
 ApiKey = Annotated[Secret, AfterValidator(_api_key)]
 AccessSecret = Annotated[Secret, AfterValidator(_access_key)]
@@ -381,7 +382,7 @@ class CheckpointSettings(Section):
         description="The file to which checkpoints are appended. Default: `checkpoints.txt` in the state folder; with "
         "`database_url`, `checkpoints-<hash of its address>.txt`.",
     )
-    key: Secret | None = Field(
+    key: PemKey | None = Field(
         None,
         description="The Ed25519 private key that signs checkpoints, as made by `openssl genpkey -algorithm ed25519`. "
         "Default: `checkpoint.key` in the state folder, made when first needed. Gateways that share a database should "

@@ -64,7 +64,7 @@ class Banner:
             yield "\nTry a request of each documented operation:\n"
             for connection in self.directory.connections.values():
                 yield from self._curls(connection, sandbox.key)
-        yield "Press Ctrl+C to stop.\n"
+        yield f"{'' if sandbox else chr(10)}Press Ctrl+C to stop.\n"
 
     def _connections(self) -> Iterator[str]:
         connections = self.directory.connections.values()
@@ -75,7 +75,6 @@ class Banner:
         yield "\n  The vendors' own APIs, for each connection"
         for vendor in self.directory.vendors:
             yield f"    {self.url}{base_path(vendor)}/{{connection}}"
-        yield ""
 
     def _curls(self, connection: Connection, key: str) -> Iterator[str]:
         specification = connection.vendor.specification

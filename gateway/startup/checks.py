@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.app import Catalogue, Gateway, database_of
+from gateway.app.databases import signer_of
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
@@ -19,6 +20,7 @@ from gateway.ledger.addresses import UnusableDatabase
 from gateway.ledger.database import Database, head, storage_failures
 from gateway.ledger.keys import KeyStore
 from gateway.ledger.memory import MemoryLedger
+from gateway.ledger.notes import UnusableKey
 from gateway.serving.sockets import listen
 from gateway.settings.reading import Reading, read, refuse
 from gateway.settings.scopes import scope_mistakes, scope_warnings
@@ -151,6 +153,21 @@ def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
         yield from _mistake_of(partial(require_a_caller, subject.settings, database if version else None))
 
 
+def checkpoints_can_be_kept(subject: Subject) -> Iterator[str]:
+    """A mistake where nothing can be signed with the key, or nothing written to the file. Nothing is made."""
+    settings, wanted = subject.settings, subject.settings.checkpoints
+    if not wanted.enabled or (subject.is_sandbox and not settings.has_ledger):
+        return
+    if wanted.key is not None:
+        try:
+            signer_of(wanted.key, Path())
+        except UnusableKey as error:
+            yield f"checkpoints.key: {error}"
+    file = wanted.file
+    if file is not None and not (os.access(file, os.W_OK) if file.exists() else _can_be_made(file)):
+        yield f"checkpoints.file: {file} cannot be written. Name a file that this user may write."
+
+
 def _can_be_made(file: Path) -> bool:
     """True if this user can create a file and its folders."""
     there = next(each for each in file.absolute().parents if each.exists())
@@ -166,6 +183,7 @@ RULES: tuple[Rule, ...] = (
     certificate_can_be_used,
     address_is_local,
     ledger_can_be_used,
+    checkpoints_can_be_kept,
 )
 """All rules, in the order in which mistakes are reported."""
 

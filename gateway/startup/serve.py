@@ -8,7 +8,7 @@ import resource
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,12 +99,12 @@ def running(
 ) -> Iterator[Running]:
     """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment. The ledger is temporary, unless the settings have one. With a certificate, the
-    gateway serves HTTPS. Without a catalogue, one is loaded.
+    Settings come from the environment, but the ledger is temporary. With a certificate, the gateway serves HTTPS.
+    Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
-    with simulators(catalogue) as sandbox, with_ledger(load()) as settings:
+    with simulators(catalogue) as sandbox, with_temporary_ledger(load()) as settings:
         gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
         with in_background(gateway.application, port, settings.limits, certificate=certificate) as url:
             yield Running(url, *keys.shown, gateway, sandbox)
@@ -162,8 +162,16 @@ def with_ledger(settings: Settings) -> Iterator[Settings]:
     if settings.has_ledger:
         yield settings
         return
+    with with_temporary_ledger(settings) as kept:
+        yield kept
+
+
+@contextmanager
+def with_temporary_ledger(settings: Settings) -> Iterator[Settings]:
+    """The settings with a ledger that is deleted at the end of the block, and its checkpoints with it."""
     with temporary_folder("jobgate-sandbox-") as folder:
-        yield settings.model_copy(update={"state_folder": folder})
+        checkpoints = settings.checkpoints.model_copy(update={"file": None, "key": None, "webhook": None})
+        yield settings.model_copy(update={"state_folder": folder, "database_url": None, "checkpoints": checkpoints})
 
 
 def serve_sandbox(port: int) -> None:
@@ -254,8 +262,11 @@ def accept_ledger(settings: Settings, *, is_asked: bool) -> None:
         prepare_database(settings, accept_restored_ledger=True)
 
 
-def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> None:
-    """Migrate the ledger, and compare it with its checkpoints, before serving. Raises ConfigurationError."""
+def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> bool:
+    """Migrate the ledger, and compare it with its checkpoints, before serving. Raises ConfigurationError.
+
+    Return whether actions are accepted: the ledger matches its newest checkpoint.
+    """
     database = database_of(settings)
     try:
         database.migrate()
@@ -271,6 +282,7 @@ def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False
         raise ConfigurationError(f"the ledger's database {database.name} cannot be used: {error.__cause__}") from None
     finally:
         database.dispose()
+    return checkpoints is None or checkpoints.outdated is None
 
 
 def settle_in() -> None:
@@ -314,7 +326,8 @@ def _serve(
     log.info("settings: %s; ledger: %s", used.settings, used.ledger)
     make = partial(Gateway, catalogue=catalogue)
     directory = make(settings).directory  # a mistake is reported before the ledger is touched
-    prepare_database(settings)
+    if not prepare_database(settings):
+        used = replace(used, ledger=f"{used.ledger} (does not match its newest checkpoint: actions are refused)")
     with certificate(settings) as made:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from gateway.cli import application
 from gateway.startup.serve import Running
 from tests.client.stub import stub_gateway
+from tests.support.commands import KEY, jobgate, write
 
 
 def run(folder: Path, connection: dict[str, Any], name: str = "mine") -> Any:
@@ -119,3 +120,20 @@ def test_no_connection(stack: Running, tmp_path: Path, vendor: str, scheme: str,
     assert said.exit_code == 1
     assert f"Vendor unreachable. {host} port {port}: {cause}" in said.stderr
     assert authentication.get("secret", authentication.get("client_secret")) not in said.stderr
+
+
+def test_a_failure_is_said_once(tmp_path: Path) -> None:
+    """Standard error has the cause in one line, however many attempts there were."""
+    port = unused_port()
+    write(
+        tmp_path / "jobgate.toml",
+        f"""
+[connections.contoso]
+vendor = "azure-job-router"
+endpoint = "http://127.0.0.1:{port}"
+plain_http = true
+authentication = {{ kind = "signature", scheme = "accessKey", secret = "{KEY}" }}
+""",
+    )
+    said = jobgate(tmp_path, "connections", "test", "contoso")
+    assert said.stderr.count("the connection was refused") == 1, said.stderr

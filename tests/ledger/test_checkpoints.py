@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,10 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from gateway.app import Catalogue, Gateway
+from gateway.app.databases import checkpoints_of, database_of
 from gateway.cli import application
 from gateway.domain.access import EVERYTHING, Caller
+from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerOutdated, LedgerUnavailable, VendorTimedOut
 from gateway.domain.model import Outcome
 from gateway.ledger import chain
@@ -39,6 +42,7 @@ from gateway.startup.serve import accept_ledger, prepare_database
 from tests.ledger.fixtures import CALLER, LEASE, begun, concluded, done, held, new_record
 from tests.support.asgi import call
 from tests.support.clock import NOW, FakeClock
+from tests.support.keys import PEM
 from tests.support.transport import FakeTransport, reply
 from tests.support.vendors import AZURE_JOB, settings
 
@@ -357,6 +361,55 @@ async def test_a_webhook_is_told_and_delays_nobody(
     assert "did not accept a checkpoint: status 500" in caplog.text
     assert "could not be sent to the webhook: vendor-timed-out" in caplog.text
     assert "s3cret-part" not in caplog.text
+
+
+async def test_a_webhook_is_told_what_others_have_written(
+    database: Database, clock: FakeClock, checkpoints: Checkpoints, place: CheckpointLocation
+) -> None:
+    """The checkpoint of the start or of `--accept-restored-ledger`, which the process that serves has not written."""
+    Checkpoints(database, clock, place).begin()
+    checkpoints.begin()
+    transport = FakeTransport()
+    transport.script.append(reply(204))
+    publisher = Publisher(checkpoints, 3_600, webhook=Webhook(SecretStr("https://hooks.example/a"), transport, clock))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(publisher.run(), 1)
+    assert [each.content.decode() for each in transport.requests] == [place.path.read_text("utf-8").removesuffix("\n")]
+
+
+def test_the_newest_checkpoint_is_the_last_good_one(
+    checkpoints: Checkpoints, clock: FakeClock, place: CheckpointLocation
+) -> None:
+    """Notes after it that are another key's, forged, or no checkpoints do not count; the first are counted."""
+    checkpoints.begin()
+    file = place.open()
+    known = file.newest()
+    assert known is not None
+    later = replace(known, at=clock.now() + timedelta(hours=1)).text
+    good = file.signer.sign(later)
+    foreign = Signer.parse(PEM).sign(later)
+    with place.path.open("a", encoding="utf-8") as opened:
+        opened.write(f"{foreign}\n{good.replace('sealed 0', 'sealed 1')}\n{file.signer.sign('hello' + chr(10))}\n")
+    assert (file.newest(), file.notes_of_others()) == (known, 1)
+    file.add(later)
+    assert file.newest() == Checkpoint.parse(later)
+
+
+@pytest.mark.parametrize("kept", ["written out", "file:", "env:"])
+def test_the_key_is_kept_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    """As `openssl` writes it, in several lines, wherever it is kept; and none is made beside the ledger."""
+    (tmp_path / "key.pem").write_text(f"{PEM}\n", "ascii")
+    (tmp_path / "key.pem").chmod(0o600)
+    monkeypatch.setenv("SIGNING_KEY", PEM.replace("\n", "\r\n"))
+    written = {"written out": PEM, "file:": f"file:{tmp_path / 'key.pem'}", "env:": "env:SIGNING_KEY"}[kept]
+    configured = settings(state_folder=tmp_path / "state", checkpoints={"key": written})
+    prepare_database(configured)
+    made = checkpoints_of(configured, database_of(configured), SystemClock())
+    assert made is not None
+    file = made.place.open()
+    assert file.signer.verifier == Signer.parse(PEM).verifier
+    assert file.newest() is not None
+    assert not (tmp_path / "state" / "checkpoint.key").exists()
 
 
 @pytest.mark.parametrize("address", ["http://hooks.example/a", "hooks.example", "https://u:p@hooks.example/a"])

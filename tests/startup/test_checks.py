@@ -41,6 +41,8 @@ WRONG = {
         "is the key in the documentation",
     ),
     "a plain address": ("[connections.b]\n" + ANOTHER.replace("https", "http") + SIGNED, "set plain_http = true"),
+    "a key that signs nothing": (f'[checkpoints]\nkey = "{KEY}"', "checkpoints.key: is no private key of Ed25519"),
+    "checkpoints nowhere": ('[checkpoints]\nfile = "jobgate.toml/x"', "checkpoints.file: jobgate.toml/x cannot be"),
     "records before their keys": ("[ledger]\nretention_days = 1", "retention_days must not be shorter"),
 }
 
@@ -122,6 +124,28 @@ def test_a_ledger_that_cannot_be_is_a_mistake(folder: Path) -> None:
     assert "cannot be made" in said_by("config", "check")
     write(folder / "jobgate.toml", f'database_url = "mysql://db.test/x"\n{GOOD}')
     assert "database_url" in said_by("config", "check")
+
+
+@pytest.mark.parametrize("command", ["config check", "serve", "keys list", "audit verify"])
+@pytest.mark.parametrize(
+    ("database", "named"),
+    [
+        ("sqlite:///noise.db", "noise.db cannot be used: DatabaseError: file is not a database. It is a file of anot"),
+        (
+            "postgresql://u:s3cret-part@127.0.0.1:1/x?connect_timeout=2",
+            "ledger postgresql://u@127.0.0.1:1/x cannot",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_read_is_said_so(folder: Path, command: str, database: str, named: str) -> None:
+    """A file of another kind, or a server that is not there: every command says what, where and how to mend it."""
+    (folder / "noise.db").write_bytes(bytes(range(256)) * 32)
+    write(folder / "jobgate.toml", f'database_url = "{database}"\n{GOOD}')
+    ended = CliRunner().invoke(application, command.split())
+    assert isinstance(ended.exception, SystemExit), ended.exception
+    assert ended.exit_code in {1, 2}
+    assert named in ended.stderr
+    assert "s3cret-part" not in ended.stderr
 
 
 def test_offline_leaves_the_ledger_out(folder: Path) -> None:

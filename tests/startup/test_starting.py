@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from gateway.app import Catalogue, Gateway
 from gateway.cli import application
+from gateway.domain.access import EVERYTHING, Caller
+from gateway.ledger.database import Database
+from gateway.ledger.keys import KeyStore
 from gateway.ledger.memory import MemoryLedger
+from gateway.security.keys import issued
+from gateway.serving.listening import ServerOptions
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import self_signed
 from gateway.settings import settings as config
-from gateway.settings.settings import ConfigurationError
+from gateway.settings.settings import CheckpointSettings, ConfigurationError
+from gateway.startup import serve as serving
 from gateway.startup.banner import Banner, Used
+from gateway.startup.serve import Source, prepare_database, running, serve, with_ledger
+from tests.support.asgi import call
+from tests.support.clock import NOW
 from tests.support.commands import JOBGATE, KEY, write
+from tests.support.vendors import settings
 
 SETTINGS = f"""
 state_folder = "state"
@@ -92,6 +106,14 @@ def test_no_home_is_a_mistake_in_the_settings(tmp_path: Path, command: str) -> N
 
 
 @pytest.mark.usefixtures("homeless")
+def test_the_homeless_can_see_their_settings() -> None:
+    """`config show` needs no ledger: it prints the settings, and warns."""
+    said = CliRunner().invoke(application, ["config", "show"])
+    assert (said.exit_code, "[server]" in said.stdout) == (0, True)
+    assert "warning: state_folder: this user has no home folder" in said.stderr
+
+
+@pytest.mark.usefixtures("homeless")
 def test_a_state_folder_is_enough_for_the_homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `state_folder`, a user without a home folder can do everything."""
     monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path / "state"))
@@ -125,3 +147,53 @@ def test_the_demonstration_cuts_no_id_in_a_pipe(monkeypatch: pytest.MonkeyPatch)
     said = CliRunner().invoke(application, ["demo"])
     assert (said.exit_code, widths) == (0, [160])
     assert said.stderr.startswith("Settings: ")
+
+
+def test_the_demonstration_keeps_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, catalogue: Catalogue) -> None:
+    """Its ledger and the sandbox's are temporary, whatever ledger and checkpoints the environment names."""
+    monkeypatch.setenv("JOBGATE_DATABASE_URL", f"sqlite:///{tmp_path / 'real.db'}")
+    monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setenv("JOBGATE_CHECKPOINTS__FILE", str(tmp_path / "checkpoints.txt"))
+    with running(catalogue=catalogue) as started:
+        assert asyncio.run(call(started.gateway.application, "GET", "/livez")).status == 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_ledger_says_nothing_outside(tmp_path: Path) -> None:
+    """Beside the sandbox nothing is added to the file of checkpoints of the real ledger, nor sent to its webhook."""
+    wanted = {"file": tmp_path / "checkpoints.txt", "webhook": "https://hooks.example/a", "seconds": 7}
+    with with_ledger(settings(checkpoints=wanted)) as kept:
+        assert kept.state_folder is not None
+        assert kept.checkpoints == CheckpointSettings(seconds=7)
+
+
+def test_the_banner_of_an_outdated_ledger(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says that actions are refused, until the ledger is accepted, which the log says then."""
+    banners: list[str] = []
+
+    class Served:
+        def run(self, sockets: Sequence[socket.socket]) -> None:
+            for each in sockets:
+                each.close()
+
+    def noted(_: object, options: ServerOptions) -> Served:
+        banners.append(options.banner)
+        return Served()
+
+    monkeypatch.setattr(serving, "server", noted)
+    monkeypatch.setattr(serving, "settle_in", lambda: None)
+    write(tmp_path / "jobgate.toml", f'state_folder = "{tmp_path / "state"}"\napi_key = "{KEY}"\n[server]\nport = 0\n')
+    database = Database.in_folder(tmp_path / "state")
+    database.migrate()
+    KeyStore(database).add(issued(Caller("desk", EVERYTHING), NOW, None, with_access_key=False).key)
+    prepare_database(config.load(tmp_path / "jobgate.toml"))
+    with database.writing.begin() as connection:
+        for table in ("events", "segments", "api_keys"):
+            connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names of ours
+    database.dispose()
+    for accept in (False, True, False):
+        serve(Source(tmp_path / "jobgate.toml"), sandbox_port=None, accept_restored_ledger=accept)
+    assert ["actions are refused" in each for each in banners] == [True, False, False]
+    assert "is used as it is, although it is not the one of its newest checkpoint: segment 1: " in caplog.text
