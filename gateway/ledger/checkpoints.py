@@ -280,7 +280,7 @@ class CheckpointFile:
         return History.read(self._content(), [self.signer.verifier])
 
     def newest(self) -> Checkpoint | None:
-        """The last checkpoint in the file, None if there is none. Verifies no more notes than needed. Raises OSError."""
+        """The last checkpoint in the file, None if there is none. Verifies as few notes as possible. Raises OSError."""
         signed = (each for each in reversed([*notes_in(self._content())]) if each.is_signed_by([self.signer.verifier]))
         return next((checkpoint for note in signed for checkpoint in _parsed(note)), None)
 
