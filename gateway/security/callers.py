@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,9 +15,8 @@ from gateway.domain.record import SignedName
 from gateway.security.access_tokens import AccessTokens
 from gateway.security.keys import Keyring
 from gateway.security.openid import OpenIdTokens
+from gateway.security.refusal_log import RefusalLog
 from gateway.security.web_tokens import TokenRefused
-
-log = logging.getLogger(__name__)
 
 _DOTS = 2
 """Number of dots in a JSON Web Token. An API key has none."""
@@ -37,6 +35,10 @@ class Callers:
         """The tokens that this gateway grants itself."""
         return AccessTokens(self.keyring, self.clock)
 
+    @cached_property
+    def _refusals(self) -> RefusalLog:
+        return RefusalLog(self.clock)
+
     async def identify(self, credential: str) -> Caller | None:
         """Return the caller of a credential; None if it is refused, for a reason in the log.
 
@@ -46,7 +48,7 @@ class Callers:
         if caller is not None:
             return caller
         if credential.count(".") != _DOTS:
-            log.warning("a credential is refused: %s", self.keyring.why_not(credential, self.clock.now()))
+            self._refusals.note(f"a credential is refused: {self.keyring.why_not(credential, self.clock.now())}")
             return None
         try:
             return self.access_tokens.identify(credential)
@@ -57,7 +59,7 @@ class Callers:
                 return await self.tokens.identify(credential)
             except TokenRefused as refusal:
                 reason = f"{reason}; as one of the issuer, {refusal}"
-        log.warning("a token is refused: %s", reason)
+        self._refusals.note(f"a token is refused: {reason}")
         return None
 
     def who_signed(self, request: HttpRequest, signing: Signing, endpoint: str) -> tuple[Caller, SignedName | None]:
@@ -69,7 +71,7 @@ class Callers:
         try:
             signed = signing.verify(request, now, endpoint)
         except PermissionError as error:
-            log.warning("a signed request is refused: %s", error)
+            self._refusals.note(f"a signed request is refused: {error}")
             raise Unauthenticated(str(error)) from error
         for key in self.keyring.access_keys(now):
             signature = signed(key.secret)
@@ -77,7 +79,7 @@ class Callers:
                 self.keyring.note_used(key.id, now)
                 lasts = signing.lasts
                 return key.caller, None if lasts is None else SignedName(name_of(signature), now + lasts)
-        log.warning("a signed request is refused: no access key of this gateway has signed it")
+        self._refusals.note("a signed request is refused: no access key of this gateway has signed it")
         raise Unauthenticated(
             "No access key of this gateway has signed the request. `jobgate keys create --access-key` makes one."
         )
