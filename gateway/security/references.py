@@ -4,8 +4,8 @@
     secret = "file:/run/secrets/contoso"  a file
     secret = "vault:kv/contoso#key"       a place that a package adds in the entry point group `jobgate.secrets`
 
-Blanks and line breaks around a secret are ignored. A secret that is presented to a vendor is read each time it is needed,
-so that a change takes effect at once. Keys of callers are read at start and at SIGHUP, the database's address at start.
+Blanks and line breaks around a secret are ignored. A secret for a vendor is read each time it is needed, so that
+a change takes effect at once. Keys of callers are read at start and at SIGHUP, the database's address at start.
 """
 
 from __future__ import annotations
