@@ -122,12 +122,21 @@ class Gateway:
         return self.settings.server.response_validation or ResponseValidation.OFF
 
     @cached_property
+    def calls(self) -> Calls:
+        """The calls to vendors."""
+        return Calls(self.clock, self.settings.vendor_seconds)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The reading of jobs."""
+        return Jobs(self.calls)
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         """The reconciler of unknown outcomes."""
         kept = self.settings.ledger
         schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
-        jobs = Jobs(Calls(self.clock, self.settings.vendor_seconds))
-        return Reconciler(self.ledger, jobs, self.directory, self.clock, schedule)
+        return Reconciler(self.ledger, self.jobs, self.directory, self.clock, schedule)
 
     @property
     def stopping(self) -> asyncio.Event:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from gateway.app import Gateway
-from gateway.dialects.native import Dialect, Services
+from gateway.dialects.native import Dialect
 from gateway.dialects.refusals import Refusals
+from gateway.dialects.services import Services
 from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.encoding import dump
 from gateway.edge.addresses import Addresses
@@ -25,25 +26,15 @@ from gateway.specs.native import NativeApi
 def application_of(gateway: Gateway) -> Application:
     """The ASGI application of a gateway."""
     settings, catalogue = gateway.settings, gateway.catalogue
-    jobs = gateway.reconciler.jobs
-    key_time = timedelta(hours=settings.ledger.idempotency_hours)
-    actions = Actions(jobs.calls, jobs, gateway.ledger, gateway.clock, gateway.reconciler.schedule, key_time)
     callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
     authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
-    unified = UnifiedApi(gateway.directory, jobs, actions, gateway.ledger, gateway.reconciler)
-    services = Services(
-        gateway.directory,
-        jobs,
-        actions,
-        gateway.reconciler,
-        callers.access_tokens,
-    )
+    services = services_of(gateway, callers)
     return application(
         [
             Surface(
                 catalogue.api,
                 BASE_PATH,
-                unified.handlers(catalogue.actions),
+                UnifiedApi(services).handlers(catalogue.actions),
                 unified_security(authenticator),
                 Problems(catalogue.api),
             ),
@@ -61,6 +52,23 @@ def addresses(served: ServerSettings) -> Addresses:
     """The addresses that clients call. With `plain_http`, clients are assumed to use HTTPS, through a proxy."""
     hosts = TrustedHosts.of(served.host, served.trusted_hosts)
     return Addresses.of(hosts, served.trusted_proxies, "https" if served.plain_http else None)
+
+
+def services_of(gateway: Gateway, callers: Callers) -> Services:
+    """The services of a gateway that its dialects use."""
+    kept, calls, jobs = gateway.settings.ledger, gateway.calls, gateway.jobs
+    key_time = timedelta(hours=kept.idempotency_hours)
+    actions = Actions(calls, jobs, gateway.ledger, gateway.clock, gateway.reconciler.schedule, key_time)
+    return Services(
+        gateway.clock,
+        gateway.directory,
+        calls,
+        jobs,
+        actions,
+        gateway.ledger,
+        gateway.reconciler,
+        callers.access_tokens,
+    )
 
 
 def native_surface(native: NativeApi, services: Services, authenticator: Authenticator) -> Surface:

@@ -41,9 +41,9 @@ def prove(name: Annotated[str, typer.Argument(help="The name of the connection."
 
 async def one_page(gateway: Gateway, name: str) -> int:
     """Read a page of the jobs of a connection. Return their number. Raises JobgateError."""
-    jobs = gateway.reconciler.jobs
+    jobs = gateway.jobs
     try:
-        page = await jobs.page(gateway.directory.connection(name), 1, None, None, jobs.calls.context())
+        page = await jobs.page(gateway.directory.connection(name), 1, None, None, gateway.calls.context())
     finally:
         await gateway.close()
     return len(page.items)

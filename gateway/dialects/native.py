@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.dialects.refusals import JOB_ACTION
+from gateway.dialects.services import Services
 from gateway.dialects.unified import key_of
 from gateway.dialects.words import Words
 from gateway.domain.errors import (
@@ -34,13 +35,11 @@ from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest
-from gateway.engine.actions import Actions
 from gateway.engine.calls import CallContext
-from gateway.engine.connections import Connection, Directory
-from gateway.engine.jobs import MOST_PAGES, Jobs
-from gateway.engine.reconciliation import Reconciler
+from gateway.engine.connections import Connection
+from gateway.engine.jobs import MOST_PAGES
 from gateway.engine.wire import path_errors, url
-from gateway.security.access_tokens import LIFE_SECONDS, AccessTokens
+from gateway.security.access_tokens import LIFE_SECONDS
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page
@@ -49,17 +48,6 @@ from gateway.specs.vendor import ReadMapping
 
 LEFT_OUT = "jobgate-left-out"
 """Header field with the number of jobs that are not in a list because the vendor's words cannot express them."""
-
-
-@dataclass(frozen=True)
-class Services:
-    """The services that every dialect uses."""
-
-    directory: Directory
-    jobs: Jobs
-    actions: Actions
-    reconciler: Reconciler
-    tokens: AccessTokens
 
 
 @dataclass(frozen=True)
@@ -96,7 +84,7 @@ class Dialect:
         record = result.record
         if not record.is_settled:
             # The vendor's clients do not expect an outcome that follows later.
-            record = await self.services.reconciler.wait(record, self.services.jobs.calls.seconds)
+            record = await self.services.reconciler.wait(record, self.services.calls.seconds)
         return self._reply(request, record, is_replayed=result.is_replayed)
 
     async def get_job(self, read: ReadMapping, request: Request) -> Reply:
@@ -145,7 +133,7 @@ class Dialect:
         return connection.vendor.specification.name == self.native.vendor.name
 
     def _context(self, request: Request) -> CallContext:
-        return self.services.jobs.calls.context(request.origin, caller=request.caller.name)
+        return self.services.calls.context(request.origin, caller=request.caller.name)
 
     def _vendor_request(self, request: Request) -> VendorRequest:
         """The request in terms of the vendor's own document. Raises MalformedRequest if an id cannot be in a path."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.dialects import rendering
+from gateway.dialects.services import Services
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
 from gateway.domain.errors import (
     Explanation,
@@ -23,18 +24,13 @@ from gateway.domain.errors import (
 from gateway.domain.fields import members, named, parts, unquoted
 from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.numbers import up_to
-from gateway.domain.ports import Ledger
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
 from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult
-from gateway.engine.actions import Actions
 from gateway.engine.calls import CallContext
-from gateway.engine.connections import Directory
-from gateway.engine.jobs import Jobs
-from gateway.engine.reconciliation import Reconciler
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api
 
@@ -46,19 +42,11 @@ MOST_WAIT_SECONDS = 60
 """Longest wait that `Prefer: wait` can ask for, in seconds. A longer one is shortened to this."""
 
 
+@dataclass(frozen=True)
 class UnifiedApi:
     """The handlers of the unified API."""
 
-    def __init__(
-        self, directory: Directory, jobs: Jobs, actions: Actions, ledger: Ledger, reconciler: Reconciler
-    ) -> None:
-        """Answer from `directory`, `jobs` and `ledger`; act through `actions`, and wait through `reconciler`."""
-        self._directory = directory
-        self._jobs = jobs
-        self._actions = actions
-        self._ledger = ledger
-        self._reconciler = reconciler
-        self._clock = jobs.calls.clock
+    services: Services
 
     def handlers(self, definitions: Mapping[str, ActionDefinition]) -> dict[str, Handler]:
         """The handlers by operationId. All actions share one."""
@@ -76,28 +64,30 @@ class UnifiedApi:
 
     async def list_vendors(self, _request: Request) -> Reply:
         """Return every vendor, with its row of the capability matrix."""
-        return Reply(rendering.whole_list(map(rendering.vendor, self._directory.vendors.values())))
+        return Reply(rendering.whole_list(map(rendering.vendor, self.services.directory.vendors.values())))
 
     async def get_vendor(self, request: Request) -> Reply:
         """Return one vendor."""
-        return Reply(rendering.vendor(self._directory.vendor(request.path["vendor"])))
+        return Reply(rendering.vendor(self.services.directory.vendor(request.path["vendor"])))
 
     async def list_connections(self, request: Request) -> Reply:
         """Return every connection that the caller may use."""
-        connections = self._directory.connections.values()
+        connections = self.services.directory.connections.values()
         own = (each for each in connections if request.caller.may_use(each.name))
         return Reply(rendering.whole_list(map(rendering.connection, own)))
 
     async def get_connection(self, request: Request) -> Reply:
         """Return one connection."""
-        return Reply(rendering.connection(self._directory.connection(request.path["connection"])))
+        return Reply(rendering.connection(self.services.directory.connection(request.path["connection"])))
 
     async def list_jobs(self, request: Request) -> Reply:
         """Return a page of a connection's jobs."""
-        connection = self._directory.connection(request.path["connection"])
+        connection = self.services.directory.connection(request.path["connection"])
         query = request.query
         context = self._context(request)
-        page = await self._jobs.page(connection, query["limit"], query.get("cursor"), query.get("status"), context)
+        page = await self.services.jobs.page(
+            connection, query["limit"], query.get("cursor"), query.get("status"), context
+        )
         with_vendor = query.get("include") == "vendor"
         items = [rendering.job(job, with_vendor=with_vendor) for job in page.items]
         headers = link_to_next(
@@ -107,15 +97,15 @@ class UnifiedApi:
 
     async def get_job(self, request: Request) -> Reply:
         """Return one job."""
-        connection = self._directory.connection(request.path["connection"])
-        job = await self._jobs.get(connection, request.path["jobId"], self._context(request))
+        connection = self.services.directory.connection(request.path["connection"])
+        job = await self.services.jobs.get(connection, request.path["jobId"], self._context(request))
         return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
 
     async def act(self, request: Request) -> Reply:
         """Perform the operation's action, or return the request that would be sent."""
         preferences = preferences_of(request)
         action_request = ActionRequest(
-            connection=self._directory.connection(request.path["connection"]),
+            connection=self.services.directory.connection(request.path["connection"]),
             job_action=decode(request),
             caller=request.caller.name,
             strict=preferences.strict,
@@ -124,30 +114,32 @@ class UnifiedApi:
             seconds=shortest(timeout_of(request), preferences.wait or None),
         )
         if request.query["dryRun"]:
-            return Reply(rendering.dry_run(await self._actions.preview(action_request)), headers=preferences.applied)
+            return Reply(
+                rendering.dry_run(await self.services.actions.preview(action_request)), headers=preferences.applied
+            )
         if action_request.key is None and action_request.connection.needs_key:
             raise IdempotencyKeyMissing(
                 f"Actions on jobs of {action_request.connection.name} need an Idempotency-Key header."
             )
-        end = self._clock.monotonic() + preferences.wait
-        result = await self._actions.perform(action_request)
+        end = self.services.clock.monotonic() + preferences.wait
+        result = await self.services.actions.perform(action_request)
         if result.is_early:
             raise IdempotencyKeyInUse(
                 "A request with this key is under way.",
                 Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=result.record.id),
             )
         if not result.record.is_settled and preferences.wait:
-            left = end - self._clock.monotonic()
-            result = replace(result, record=await self._reconciler.wait(result.record, left))
+            left = end - self.services.clock.monotonic()
+            result = replace(result, record=await self.services.reconciler.wait(result.record, left))
         return reply_with(result, request.address.prefix, preferences.applied)
 
     def _context(self, request: Request) -> CallContext:
         """The deadline and the caller for the vendor calls of a request."""
-        return self._jobs.calls.context(request.origin, timeout_of(request), request.caller.name)
+        return self.services.calls.context(request.origin, timeout_of(request), request.caller.name)
 
     async def get_connection_health(self, request: Request) -> Reply:
         """Return the health of a connection, without calling the vendor."""
-        connection = self._directory.connection(request.path["connection"])
+        connection = self.services.directory.connection(request.path["connection"])
         return Reply(rendering.health(connection))
 
     async def list_job_actions(self, request: Request) -> Reply:
@@ -164,7 +156,7 @@ class UnifiedApi:
     async def _records(self, chosen: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
         """A page of records, whichever form of the job's id is used."""
         ids = self._ids_of(chosen.job_id, chosen.connection)
-        pages = [await self._ledger.page(replace(chosen, job_id=each), limit, before) for each in ids]
+        pages = [await self.services.ledger.page(replace(chosen, job_id=each), limit, before) for each in ids]
         return merged(pages, limit)
 
     def _ids_of(self, job_id: str | None, connection: str | None) -> Iterable[str | None]:
@@ -174,18 +166,18 @@ class UnifiedApi:
         """
         if job_id is None:
             return (None,)
-        named = [each for name, each in self._directory.connections.items() if connection in {None, name}]
+        named = [each for name, each in self.services.directory.connections.items() if connection in {None, name}]
         return dict.fromkeys([job_id, *(each.vendor.specification.job_id(job_id) for each in named)])
 
     async def get_job_action(self, request: Request) -> Reply:
         """Return one of the caller's job actions; of anybody's for auditors."""
         preferences = preferences_of(request)
         caller = None if request.caller.audits else request.caller.name
-        record = await self._ledger.get(request.path["id"], caller)
+        record = await self.services.ledger.get(request.path["id"], caller)
         if record is None:
             raise UnknownJobAction("No job action with this id is recorded.")
         if preferences.wait:
-            record = await self._reconciler.wait(record, preferences.wait)
+            record = await self.services.reconciler.wait(record, preferences.wait)
         return Reply(rendering.job_action(record), headers=preferences.applied | until_settled(record))
 
 

@@ -28,8 +28,9 @@ from gateway.security.callers import Callers
 from gateway.specs.native import NativeApi
 from gateway.specs.security import NAME, kind_of, schemes
 
-Answer = Mapping[str, str]
-Check = Callable[["SecurityCheck"], Answer | Awaitable[Any] | Any]
+TokenInfo = Mapping[str, str]
+"""The result of a check that succeeded, by Connexion's name."""
+Check = Callable[["SecurityCheck"], TokenInfo | Awaitable[Any] | Any]
 SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 """Connexion's handlers by kind of security scheme."""
 
@@ -95,7 +96,7 @@ class Authenticator:
     callers: Callers
     rates: Rates
 
-    async def by_token(self, check: SecurityCheck) -> Answer:
+    async def by_token(self, check: SecurityCheck) -> TokenInfo:
         """Identify the caller by an API key or a token. Raises Unauthenticated and TooManyRequests."""
         if check.request.caller is not NOBODY:
             return _known(check)
@@ -104,20 +105,20 @@ class Authenticator:
             raise Unauthenticated("The API key or token is unknown or no longer valid.")
         return self._let_in(caller, check)
 
-    def by_signature(self, check: SecurityCheck, signing: Signing, endpoint: str) -> Answer:
+    def by_signature(self, check: SecurityCheck, signing: Signing, endpoint: str) -> TokenInfo:
         """Identify the caller by a signature, and keep its name. Raises Unauthenticated and TooManyRequests."""
         if check.request.caller is not NOBODY:
             return _known(check)
         caller, check.request.signature = self.callers.who_signed(signed_request(check), signing, endpoint)
         return self._let_in(caller, check)
 
-    def _let_in(self, caller: Caller, check: SecurityCheck) -> Answer:
+    def _let_in(self, caller: Caller, check: SecurityCheck) -> TokenInfo:
         check.request.caller = caller
         self.rates.admit(caller, check.request)
         return _known(check)
 
 
-def _known(check: SecurityCheck) -> Answer:
+def _known(check: SecurityCheck) -> TokenInfo:
     """The result for Connexion if the caller is known. It asks once for each security requirement."""
     return {"sub": check.request.caller.name}
 
@@ -131,7 +132,7 @@ def may_do(needed: Needed) -> SecurityMap:
     """The security handler of every API for `openIdConnect`, which authorizes the caller."""
 
     def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
-        def authorize(check: SecurityCheck) -> Answer | Any:
+        def authorize(check: SecurityCheck) -> TokenInfo | Any:
             asked = needed(check, frozenset(required))
             if not asked.issuperset(required):
                 return NO_VALUE  # this requirement belongs to another action
@@ -146,7 +147,7 @@ def may_do(needed: Needed) -> SecurityMap:
 def vendor_security(authenticator: Authenticator, native: NativeApi) -> SecurityMap:
     """The security handlers of a vendor's own API: tokens, or signatures by the name of their scheme."""
 
-    async def by_token(check: SecurityCheck) -> Answer | Any:
+    async def by_token(check: SecurityCheck) -> TokenInfo | Any:
         if not _is_bearer(check.request):
             return NO_VALUE
         return await authenticator.by_token(check)
@@ -154,7 +155,7 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
         signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
-        def by_signature(check: SecurityCheck) -> Answer | Any:
+        def by_signature(check: SecurityCheck) -> TokenInfo | Any:
             if field_name not in check.request.fields or _is_bearer(check.request):
                 return NO_VALUE
             endpoint = f"{check.request.address.written}{native.base_path}/{check.connection}"

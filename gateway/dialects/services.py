@@ -1,0 +1,27 @@
+"""The services of the gateway that every dialect uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.domain.ports import Clock, Ledger
+from gateway.engine.actions import Actions
+from gateway.engine.calls import Calls
+from gateway.engine.connections import Directory
+from gateway.engine.jobs import Jobs
+from gateway.engine.reconciliation import Reconciler
+from gateway.security.access_tokens import AccessTokens
+
+
+@dataclass(frozen=True)
+class Services:
+    """Vendors and connections, the reading of jobs, actions and their records, and tokens for access keys."""
+
+    clock: Clock
+    directory: Directory
+    calls: Calls
+    jobs: Jobs
+    actions: Actions
+    ledger: Ledger
+    reconciler: Reconciler
+    tokens: AccessTokens
