@@ -27,7 +27,7 @@ def throttled(seconds: str = "1") -> HttpReply:
 
 
 def documented(answer: HttpReply) -> AttemptResult:
-    """An observer to whose document 429 means that nothing was done."""
+    """A classifier for a document in which 429 means that nothing was done."""
     return AttemptResult.TURNED_AWAY if answer.status == 429 else attempt_result(answer)
 
 
@@ -59,7 +59,7 @@ class ScriptedPipeline:
         self.clock = FakeClock()
         self.transport = FakeTransport(script, otherwise)
         self.pipeline = Pipeline(self.clock, self.transport, Policy.model_validate(policy), quota)
-        self.announced = 0
+        self.sendings = 0
 
     @property
     def asked(self) -> int:
@@ -69,12 +69,12 @@ class ScriptedPipeline:
     def outbound(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> OutboundRequest:
         """A request that has to end in so many seconds."""
         return OutboundRequest(
-            REQUEST, effect, self.clock.monotonic() + seconds, NoCredentials(), self._announce, documented
+            REQUEST, effect, self.clock.monotonic() + seconds, NoCredentials(), self._before_send, documented
         )
 
     async def send(self, effect: Effect = Effect.READ, seconds: float = SECONDS) -> FinalReply:
         """Send one."""
         return await self.pipeline.send(self.outbound(effect, seconds))
 
-    async def _announce(self) -> None:
-        self.announced += 1
+    async def _before_send(self) -> None:
+        self.sendings += 1

@@ -23,14 +23,14 @@ SEEN: dict[AttemptResult, Line] = {
     AttemptResult.TURNED_AWAY: throttled(),
     AttemptResult.ANSWER: reply(409),
 }
-"""What a vendor does for each observation, but for the two that need more than that."""
+"""What a vendor does for each attempt result, except the two that need more than a reply."""
 
 EVERY = [pytest.param(seen, effect, id=f"{seen}-{effect}") for seen in SEEN for effect in Effect]
 
 
 @pytest.mark.parametrize(("seen", "effect"), EVERY)
 async def test_the_table_is_what_is_done(seen: AttemptResult, effect: Effect) -> None:
-    """After each observation a request of each effect is sent again, or is not, as the table says."""
+    """After each attempt result a request of each effect is sent again, or is not, as the table says."""
     scripted = ScriptedPipeline(SEEN[seen], otherwise=DONE)
     again = effect in RULES[seen].sent_again
     try:
@@ -39,7 +39,7 @@ async def test_the_table_is_what_is_done(seen: AttemptResult, effect: Effect) ->
         assert not again
     else:
         assert again == (carried.reply == DONE)
-    assert (scripted.asked, scripted.announced) == ((2, 2) if again else (1, 1))
+    assert (scripted.asked, scripted.sendings) == ((2, 2) if again else (1, 1))
 
 
 @pytest.mark.parametrize("line", [reply(500), reply(503), LATE, BROKEN, REFUSED], ids=str)
@@ -195,7 +195,7 @@ async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None
     assert caught.value.explanation.outcome is Outcome.REJECTED
 
 
-def test_every_observation_has_a_rule() -> None:
+def test_every_attempt_result_has_a_rule() -> None:
     """The table leaves nothing out, and an action is sent again only where it certainly was not carried out."""
     assert set(RULES) == set(AttemptResult)
     for rule in RULES.values():
