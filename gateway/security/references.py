@@ -5,7 +5,7 @@
     secret = "vault:kv/contoso#key"       a place that a package adds in the entry point group `jobgate.secrets`
 
 Blanks and line breaks around a secret are ignored. A secret for a vendor is read each time it is needed, so that
-a change takes effect at once. Keys of callers are read at start and at SIGHUP, the database's address at start.
+a change takes effect immediately. Keys of callers are read at start and at SIGHUP, the database's address at start.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Reference(SecretStr):
 
     @staticmethod
     def _secret_in(text: str) -> str:
-        """The secret in what its place holds. Raises LookupError."""
+        """The secret in the text from its place. Raises LookupError if it cannot be one."""
         return secret_in(text)
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class PrivateKey(Reference):
 
     @staticmethod
     def _secret_in(text: str) -> str:
-        """The key, each line as a secret. Raises LookupError."""
+        """The key, with each line checked as a secret. Raises LookupError if one cannot be."""
         return "\n".join(secret_in(line) for line in text.strip().splitlines() or [""])
 
 

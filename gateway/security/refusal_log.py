@@ -1,4 +1,4 @@
-"""The log of refused credentials, which whoever guesses at them cannot fill."""
+"""The log of refused credentials, limited so that guessing does not fill it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from gateway.domain.ports import Clock
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 10.0
-"""Seconds in which the same refusal is logged once."""
+"""Seconds in which the same refusal is logged only once."""
 MOST_KINDS = 1_000
-"""Refusals that are told apart. With more, all begin anew."""
+"""Most kinds of refusals that are counted separately. If there are more, all counts start again."""
 
 
 class RefusalLog:
-    """Logs each kind of refusal at once, and then at most every `QUIET_SECONDS`, with the number left out meanwhile."""
+    """Logs each kind of refusal immediately, then at most every `QUIET_SECONDS` with the number of those left out."""
 
     def __init__(self, clock: Clock) -> None:
-        """Nothing is logged yet."""
+        """Start with an empty log."""
         self._clock = clock
         self._quiet: dict[str, tuple[float, int]] = {}
-        """Until when each refusal is not logged again, and how often it was left out."""
+        """By refusal: the time on the monotonic clock until which it is not logged, and the number left out."""
 
     def note(self, refusal: str) -> None:
-        """Log a refusal. Its text holds nothing of the credential."""
+        """Log a refusal, unless the same one was logged recently. Its text must contain nothing of the credential."""
         now = self._clock.monotonic()
         until, left_out = self._quiet.get(refusal, (now, 0))
         if now < until:
