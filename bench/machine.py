@@ -30,8 +30,8 @@ PACKAGES = (
     *("@stoplight/prism-cli", "express", "express-openapi-validator", "fastify", "fastify-openapi-glue", "undici"),
 )
 TOOLS = {
-    "wrk": "wrk, which generates the load, is not installed: apt-get install wrk",
-    "taskset": "taskset, which assigns programs to cores, is not installed: apt-get install util-linux",
+    "wrk": "wrk generates the load, and it is not installed: apt-get install wrk",
+    "taskset": "taskset assigns programs to cores, and it is not installed: apt-get install util-linux",
 }
 _SYSTEM = 3
 """Number of the fields in a line of /proc/stat that count program time: user, nice and system."""

@@ -63,7 +63,9 @@ def test_unknown_name() -> None:
     """An unknown name ends the run with a list of the known names."""
     result = runner.invoke(cli.application, ["--without", "nobody"])
     assert result.exit_code == 1
-    assert "there is no nobody; known: a-thousand, after-100-ms, after-50-ms, at-once, connexion-async" in result.stderr
+    assert (
+        "unknown name nobody; known: a-thousand, after-100-ms, after-50-ms, at-once, connexion-async" in result.stderr
+    )
 
 
 def test_quick(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def section(page: str, title: str) -> str:
 def test_tables(results: Results) -> None:
     """Each place has a table of its own, the fastest first."""
     page = report.page(results, None)
-    lines = section(page, "A vendor that answers at once").splitlines()
+    lines = section(page, "A vendor that answers immediately").splitlines()
     *_, last = (number for number, line in enumerate(lines) if line == "64 connections:")
     assert lines[last + 2 : last + 9] == [
         "|  | req/s | to floor | median | 99 % | errors | core | memory |",
@@ -123,7 +123,7 @@ def test_growth(growth: Growth) -> None:
     assert "| `jobId` | 3.00 ms | 6.00 ms | 2.00 | `job_actions_job_id (job_id=?)` |" in slowest
     assert "| `jobId` | 1.00 ms | 2.00 ms | 2.00 | `job_actions_job_id (job_id=?)` |" in medians
     assert "| `action` | 3.00 ms | 3.00 ms | 1.00 | `no index` |" in slowest
-    assert "became 2.00 times as much at most (`jobId`), and 1.50 times as much at the median of all kinds." in part
+    assert "grew to at most 2.00 times (`jobId`), and to 1.50 times in the median of all kinds." in part
     assert "are read by `sqlite_autoindex_events_1 (job_action_id=?)`." in part
 
 

@@ -29,9 +29,9 @@ def test_the_page_is_made_of_the_results(tmp_path: Path) -> None:
 def test_nothing_is_left_out() -> None:
     """There is a verdict on each figure that is promised."""
     names = " ".join(each.name for each in page.judged_figures(RESULTS))
-    for promised in ("calls for each request", "errors", "slowest hundredth, with", "health", "recovery", "calls that"):
+    for promised in ("calls per request", "errors", "percentile of the other", "health", "recovery", "probes"):
         assert promised in names
-    for promised in ("peak", "refusals", "memory", "lost", "ended"):
+    for promised in ("peak", "refusals", "memory", "lost", "until the end"):
         assert promised in names
 
 
