@@ -41,7 +41,7 @@ WRONG = {
         "is the key in the documentation",
     ),
     "a plain address": ("[connections.b]\n" + ANOTHER.replace("https", "http") + SIGNED, "set plain_http = true"),
-    "a key that signs nothing": (f'[checkpoints]\nkey = "{KEY}"', "checkpoints.key: is no private key of Ed25519"),
+    "a key that signs nothing": (f'[checkpoints]\nkey = "{KEY}"', "checkpoints.key: is not an Ed25519 private key"),
     "checkpoints nowhere": ('[checkpoints]\nfile = "jobgate.toml/x"', "checkpoints.file: jobgate.toml/x cannot be"),
     "records before their keys": ("[ledger]\nretention_days = 1", "retention_days must not be shorter"),
 }
@@ -130,7 +130,7 @@ def test_a_ledger_that_cannot_be_is_a_mistake(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("database", "named"),
     [
-        ("sqlite:///noise.db", "noise.db cannot be used: DatabaseError: file is not a database. It is a file of anot"),
+        ("sqlite:///noise.db", "noise.db cannot be used: DatabaseError: file is not a database. It is not a SQLite"),
         (
             "postgresql://u:s3cret-part@127.0.0.1:1/x?connect_timeout=2",
             "ledger postgresql://u@127.0.0.1:1/x cannot",
@@ -181,7 +181,7 @@ def test_a_database_that_is_not_there_is_a_mistake(folder: Path, command: tuple[
     write(folder / "jobgate.toml", GOOD.replace("state_folder", "database_url").replace('"state"', f'"{NO_DATABASE}"'))
     said = said_by(*command)
     assert f"the ledger {NO_DATABASE} cannot be used: OperationalError: connection failed" in said
-    assert "See that the server runs" in said
+    assert "Check that the server is running" in said
 
 
 @pytest.mark.parametrize(("url", "is_secret"), list(SECRETS.items()))
