@@ -165,6 +165,10 @@ def _all_events(connection: Connection) -> Generator[list[Row[Any]]]:
         yield from (list(rows) for rows in result.partitions())
 
 
+def _missing_events(number: int) -> str:
+    return "1 event is" if number == 1 else f"{number} events are"
+
+
 def missing(connection: Connection, chain: ChainState) -> Finding | None:
     """The first difference between the table of segments and the events."""
     left = dict(chain.progress)
@@ -173,7 +177,7 @@ def missing(connection: Connection, chain: ChainState) -> Finding | None:
             return Finding(number, "the segment is missing")
         at = left.pop(row.number, SegmentProgress(genesis(row.number)))
         if row.deleted_at is None and at.length < row.length:
-            return Finding(row.number, f"{row.length - at.length} events are missing at its end")
+            return Finding(row.number, f"{_missing_events(row.length - at.length)} missing at its end")
         if row.deleted_at is None and (at.length != row.length or at.head != bytes(row.head)):
             return Finding(row.number, "it has other events at its end than were written")
         if row.deleted_at is not None and at.length:

@@ -27,6 +27,8 @@ FILE_NAME = "ledger.db"
 _PLACES = "Name a folder that this user can write to as `state_folder`, or a database as `database_url`."
 BUSY_SECONDS = 3.0
 """Longest wait for another process that writes to the same SQLite file, in seconds."""
+MIGRATION_SECONDS = 60.0
+"""Longest wait at the start for another process that brings the same SQLite file up to date, in seconds."""
 RETRY_SECONDS = 1
 """Retry-After of the problem `ledger-unavailable`, in seconds."""
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -82,8 +84,13 @@ class Database:
             make_file(self.file)
         if self.version() == head():
             return
-        with storage_failures(Outcome.NOT_SENT), self.writing.begin() as connection:
-            _upgrade(connection)
+        with storage_failures(Outcome.NOT_SENT), self.writing.connect() as connection:
+            _set_busy_seconds(connection, MIGRATION_SECONDS)
+            try:
+                with connection.begin():
+                    _upgrade(connection)
+            finally:
+                _set_busy_seconds(connection, BUSY_SECONDS)
 
     def version(self) -> str | None:
         """The version of the tables, None if there are none.
@@ -178,6 +185,14 @@ def version(connection: Connection) -> str | None:
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
+
+
+def _set_busy_seconds(connection: Connection, seconds: float) -> None:
+    """Set the longest wait for other writers of a SQLite file, without beginning a transaction."""
+    if connection.dialect.name == "sqlite":
+        driver = connection.connection.driver_connection
+        if isinstance(driver, sqlite3.Connection):
+            driver.execute(f"PRAGMA busy_timeout = {int(seconds * 1_000)}")
 
 
 def _upgrade(connection: Connection) -> None:

@@ -72,9 +72,10 @@ class Banner:
         wide = max((len(each.name) for each in connections), default=0) + 2
         for connection in connections:
             yield f"    {connection.name:<{max(20, wide)}}{connection.vendor.name:<26}{connection.endpoint}"
-        yield "\n  The vendors' own APIs, for each connection"
-        for vendor in self.directory.vendors:
-            yield f"    {self.url}{base_path(vendor)}/{{connection}}"
+        if connections:
+            yield "\n  The vendors' own APIs, for each connection of whatever vendor"
+            for vendor in self.directory.vendors:
+                yield f"    {self.url}{base_path(vendor)}/{{connection}}"
 
     def _curls(self, connection: Connection, key: str) -> Iterator[str]:
         specification = connection.vendor.specification
