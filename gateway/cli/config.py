@@ -40,7 +40,7 @@ def show(file: Config = None) -> None:
     settings = load(chosen)
     try:
         tell_used(chosen, settings)
-    except ConfigurationError as error:  # there is no place for a ledger, which is not needed here
+    except ConfigurationError as error:  # the ledger has no place, but is not needed here
         tell_used(chosen, settings, with_ledger=False)
         warn(f"warning: {error}")
     typer.echo(tomli_w.dumps(shown(settings)).rstrip())

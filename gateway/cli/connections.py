@@ -24,7 +24,7 @@ def prove(name: Annotated[str, typer.Argument(help="The name of the connection."
     from gateway.domain.suggestions import did_you_mean
     from gateway.ledger.memory import MemoryLedger
 
-    logging.getLogger("gateway").addHandler(logging.NullHandler())  # the failure says once what each attempt logs
+    logging.getLogger("gateway").addHandler(logging.NullHandler())  # the failure says what each attempt logs
     settings = settings_of(config, with_ledger=False)
     if name not in settings.connections:
         raise Failure(f"the settings have no connection {name}; {did_you_mean(name, settings.connections)}")

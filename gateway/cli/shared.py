@@ -38,8 +38,9 @@ NOT_THE_LEDGERS = (
     *("connections.", "connections:", "callers.", "callers:", "openid.", "openid:", "server.", "server:"),
     *("api_key:", "access_key:", "checkpoints.webhook:"),
 )
+"""Beginnings of mistakes that commands about the ledger ignore. A misspelt `state_folder` is not among them."""
 PRIVATE_KEY = "checkpoints.key:"
-"""How mistakes begin that do not matter to commands about the ledger. A misspelt `state_folder` is none of these."""
+"""Beginning of mistakes that only commands which sign checkpoints report."""
 
 _file: ContextVar[Path | None] = ContextVar("file", default=None)
 """The settings file of this command."""
@@ -121,9 +122,9 @@ def settings_of(config: Path | None, *, with_ledger: bool = True) -> Settings:
 
 
 def ledger_settings_of(config: Path | None, *, is_signing: bool = False) -> Settings:
-    """The settings of a command that needs the ledger alone: no secret of a vendor, and no key unless `is_signing`.
+    """Load the settings of a command that only uses the ledger: no vendor secrets, and no key unless `is_signing`.
 
-    Mistakes elsewhere are passed over; standard error says so. Raises ConfigurationError.
+    Mistakes in other settings are ignored, with a warning. Raises ConfigurationError for the rest.
     """
     from gateway.settings.reading import read, refuse
 

@@ -154,7 +154,7 @@ def _mistakes_in_ledger(database: Database, subject: Subject) -> Iterator[str]:
 
 
 def checkpoints_can_be_kept(subject: Subject) -> Iterator[str]:
-    """A mistake where nothing can be signed with the key, or nothing written to the file. Nothing is made."""
+    """Yield a mistake if the checkpoint key cannot sign, or the file cannot be written. Nothing is created."""
     settings, wanted = subject.settings, subject.settings.checkpoints
     if not wanted.enabled or (subject.is_sandbox and not settings.has_ledger):
         return
@@ -165,7 +165,7 @@ def checkpoints_can_be_kept(subject: Subject) -> Iterator[str]:
             yield f"checkpoints.key: {error}"
     file = wanted.file
     if file is not None and not (os.access(file, os.W_OK) if file.exists() else _can_be_made(file)):
-        yield f"checkpoints.file: {file} cannot be written. Name a file that this user may write."
+        yield f"checkpoints.file: {file} cannot be written. Set it to a file that this user can write."
 
 
 def _can_be_made(file: Path) -> bool:

@@ -168,7 +168,7 @@ def with_ledger(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def with_temporary_ledger(settings: Settings) -> Iterator[Settings]:
-    """The settings with a ledger that is deleted at the end of the block, and its checkpoints with it."""
+    """Replace the ledger in the settings by a temporary one, which is deleted after the block with its checkpoints."""
     with temporary_folder("jobgate-sandbox-") as folder:
         checkpoints = settings.checkpoints.model_copy(update={"file": None, "key": None, "webhook": None})
         yield settings.model_copy(update={"state_folder": folder, "database_url": None, "checkpoints": checkpoints})
@@ -265,7 +265,7 @@ def accept_ledger(settings: Settings, *, is_asked: bool) -> None:
 def prepare_database(settings: Settings, *, accept_restored_ledger: bool = False) -> bool:
     """Migrate the ledger, and compare it with its checkpoints, before serving. Raises ConfigurationError.
 
-    Return whether actions are accepted: the ledger matches its newest checkpoint.
+    Return True if actions are accepted, because the ledger matches its newest checkpoint.
     """
     database = database_of(settings)
     try:
