@@ -1,14 +1,19 @@
-"""The JSON that Jobgate writes, and the cursors of its lists."""
+"""The JSON and the forms that Jobgate writes, and the cursors of its lists."""
 
 from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from msgspec.json import Encoder
 
 from gateway.domain.errors import Explanation, FieldError, UnknownCursor
 from gateway.domain.model import Json
+
+FORM = "application/x-www-form-urlencoded"
+"""The media type of a form."""
 
 _ENCODER = Encoder()
 
@@ -24,6 +29,20 @@ def dump(body: Json) -> bytes:
 def dump_line(body: Json) -> bytes:
     """Encode a JSON value with a line break at its end, for replies: a terminal then shows its prompt on a new line."""
     return _ENCODER.encode(body) + b"\n"
+
+
+def dump_form(fields: Mapping[str, Json]) -> bytes:
+    """The fields of a form as they go out; an array repeats its name. Raises TypeError for a value with members."""
+    return urlencode([(name, written) for name, value in fields.items() for written in _written(value)]).encode()
+
+
+def _written(value: Json) -> list[str]:
+    """A field's value as texts: one, or those of an array."""
+    if isinstance(value, list):
+        return [text for each in value for text in _written(each)]
+    if isinstance(value, Mapping):
+        raise TypeError("A form has no place for a value with members.")
+    return [value if isinstance(value, str) else json.dumps(value)]
 
 
 def encode_cursor(content: bytes) -> str:

@@ -20,10 +20,12 @@ from msgspec import Struct
 
 from gateway.domain.access import NOBODY, Caller
 from gateway.domain.adapter import Signing
+from gateway.domain.encoding import FORM
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
-from gateway.domain.model import HttpRequest
+from gateway.domain.model import HttpRequest, Json
 from gateway.edge.exchange import Receive, RequestContext, Scope, Send, context_of
 from gateway.edge.rates import Rates
+from gateway.edge.validation import form_values
 from gateway.security.callers import Callers
 from gateway.specs.native import NativeApi
 from gateway.specs.security import NAME, kind_of, schemes
@@ -38,6 +40,8 @@ Needed = Callable[["SecurityCheck", frozenset[str]], frozenset[str]]
 """Returns the scopes that a request needs, given those that a security requirement names."""
 
 _BEARER = "bearer"
+TOKENS = ("oauth2", _BEARER)
+"""The kinds of security schemes whose clients send bearer tokens."""
 
 
 class SecurityCheck(Struct, frozen=True):
@@ -152,10 +156,17 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
             return NO_VALUE
         return await authenticator.by_token(check)
 
+    takes_tokens = any(kind_of(each) in TOKENS for each in schemes(native.api.document).values())
+
     def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
         signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
 
         def by_signature(check: SecurityCheck) -> TokenInfo | Any:
+            if _is_bearer(check.request) and not takes_tokens:
+                raise Unauthenticated(
+                    f"The API of {native.vendor.name} has no bearer tokens. Its clients send an access key as "
+                    f"{scheme[NAME]}; `jobgate keys create --access-key` makes one."
+                )
             if field_name not in check.request.fields or _is_bearer(check.request):
                 return NO_VALUE
             endpoint = f"{check.request.address.written}{native.base_path}/{check.connection}"
@@ -164,12 +175,17 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
         return by_signature
 
     def needed(check: SecurityCheck, _: frozenset[str]) -> frozenset[str]:
-        parts = {"path": check.scope["path_params"], "body": check.request.body}
+        parts = {"path": check.scope["path_params"], "body": body_of(check.request)}
         return native.needed(check.operation_id, parts)
 
     others = dict.fromkeys(map(kind_of, schemes(native.api.document).values()), handler(signed))
-    tokens = dict.fromkeys(("oauth2", _BEARER), handler(lambda _scheme, _scopes: by_token))
+    tokens = dict.fromkeys(TOKENS, handler(lambda _scheme, _scopes: by_token))
     return {**others, **tokens, **may_do(needed)}
+
+
+def body_of(context: RequestContext) -> Json:
+    """The body of a request, before it is held against its document. Raises MalformedRequest if it is no form."""
+    return form_values(context.content)[0] if context.media_type == FORM else context.body
 
 
 def handler(make: Callable[[Mapping[str, Any], list[str]], Check]) -> type[AbstractSecurityHandler]:

@@ -6,13 +6,14 @@ errors of a request are reported together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from connexion.middleware.abstract import ROUTING_CONTEXT
 
+from gateway.domain.encoding import FORM
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
 from gateway.edge.canonical import Fields, malformed
@@ -20,7 +21,6 @@ from gateway.edge.exchange import Application, Receive, RequestContext, Scope, S
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
 
-FORM = "application/x-www-form-urlencoded"
 NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 
 
@@ -66,7 +66,7 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
         "header": header_values(operation, context.fields),
     }
     if context.media_type == FORM:
-        parts["body"], twice = form_values(context.content)
+        parts["body"], twice = typed_form(operation, context.content)
         repeated += twice
     elif context.media_type is not None:
         parts["body"] = context.body
@@ -104,15 +104,36 @@ def query_pairs(raw: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(parse_qsl(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=None))
 
 
+def typed_form(operation: Operation, content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
+    """The fields of an operation's form with the types of its document, and errors for the repeated ones.
+
+    Only the name of an array comes more than once. Raises MalformedRequest.
+    """
+    declared = operation.form_fields
+    texts, repeated = form_texts(content, [name for name, each in declared.items() if each.is_repeated])
+    return {name: declared[name].parse(each) if name in declared else each[0] for name, each in texts.items()}, repeated
+
+
 def form_values(content: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
-    """The fields of a form, and an error for each that is repeated. Raises MalformedRequest if it is not ASCII."""
+    """The fields of a form as texts, and errors for the repeated ones. Raises MalformedRequest."""
+    texts, repeated = form_texts(content)
+    return {name: each[-1] for name, each in texts.items()}, repeated
+
+
+def form_texts(content: bytes, arrays: Collection[str] = ()) -> tuple[dict[str, list[str]], tuple[FieldError, ...]]:
+    """The texts of a form by name, and errors for names that are repeated and not in `arrays`.
+
+    Raises MalformedRequest.
+    """
     try:
         pairs = parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=None)
     except UnicodeDecodeError:
         raise malformed("/body", "is not a form of percent-encoded UTF-8") from None
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    return dict(pairs), tuple(FieldError(pointer("body", name), "is given more than once") for name in repeated)
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        texts.setdefault(name, []).append(text)
+    repeated = sorted(name for name, each in texts.items() if len(each) > 1 and name not in arrays)
+    return texts, tuple(FieldError(pointer("body", name), "is given more than once") for name in repeated)
 
 
 def header_values(operation: Operation, fields: Fields) -> dict[str, Json]:

@@ -10,11 +10,12 @@ import json
 import math
 import re
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from msgspec import Struct
 
-from gateway.domain.encoding import dump
+from gateway.domain.encoding import FORM, dump, dump_form
 from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome, VendorRequest
 from gateway.domain.record import NOBODY, Origin
@@ -67,7 +68,7 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
 
 def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
     """The HTTP request without credentials, with the ids by which it can be traced."""
-    content = b"" if request.body is None else dump(request.body)
+    content = b"" if request.body is None else encoded_body(operation, request.body)
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
     if origin.request_id is not None:
         headers["X-Request-Id"] = origin.request_id
@@ -77,6 +78,12 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str, or
     if content:
         headers["Content-Type"] = operation.media_types[0]
     return HttpRequest(operation.method, url(operation, request, endpoint), headers, content)
+
+
+def encoded_body(operation: Operation, body: Json) -> bytes:
+    """A body in the first media type that the operation takes. The lint refuses others than JSON and flat forms."""
+    is_form = operation.media_types[0] == FORM
+    return dump_form(body) if is_form and isinstance(body, Mapping) else dump(body)
 
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
+from gateway.domain.encoding import FORM
 from gateway.domain.errors import FieldError
 from gateway.domain.fields import canonical_media_range
 from gateway.domain.model import Json
@@ -63,6 +64,19 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class FormField:
+    """A field of a form: how each of its values is read, and whether its name is repeated, as that of an array is."""
+
+    value: Parameter
+    is_repeated: bool
+
+    def parse(self, texts: list[str]) -> Json:
+        """The texts that a form has under this name as one value."""
+        values = [self.value.parse(text) for text in texts]
+        return values if self.is_repeated else values[0]
+
+
+@dataclass(frozen=True)
 class Response:
     """A documented response: validators of its body by media type (empty: no body), and names of its header fields."""
 
@@ -76,7 +90,8 @@ class Operation:
     """One operation. `request` validates `{path, query, header, body}` in one pass; `example` is such a request.
 
     `defaults` are the default values of parameters by location; `fill_body` adds those of a body, and is None if its
-    schema has none. `scopes` are required by the document's security, with any scheme.
+    schema has none. `scopes` are required by the document's security, with any scheme. `form_fields` are the fields of
+    the body if it can be a form.
     """
 
     operation_id: str
@@ -93,6 +108,7 @@ class Operation:
     extensions: Mapping[str, Any]
     scopes: tuple[str, ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
+    form_fields: Mapping[str, FormField] = field(default_factory=dict)
 
     @cached_property
     def declared(self) -> Mapping[str, Mapping[str, Parameter]]:
@@ -204,6 +220,7 @@ def _operation(
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
         scopes=_scopes(node.get("security", document.content.get("security", []))),
         hints={pointer(each["in"], each["name"]): each["x-hint"] for each in declared if "x-hint" in each},
+        form_fields=_form_fields(document, body),
     )
 
 
@@ -221,6 +238,19 @@ def _example(parameters: list[Mapping[str, Any]], body: Mapping[str, Any]) -> di
         each["value"] for media in body.get("content", {}).values() for each in media.get("examples", {}).values()
     ]
     return parts | ({"body": values[0]} if values else {})
+
+
+def _form_fields(document: Document, body: Mapping[str, Any]) -> dict[str, FormField]:
+    schema = document.resolve(body.get("content", {}).get(FORM, {}).get("schema", {}))
+    fields = {name: document.resolve(each) for name, each in schema.get("properties", {}).items()}
+    return {name: _form_field(document, name, each) for name, each in fields.items()}
+
+
+def _form_field(document: Document, name: str, schema: Mapping[str, Any]) -> FormField:
+    is_repeated = schema.get("type") == "array"
+    of_one = document.resolve(schema.get("items", {})) if is_repeated else schema
+    value = Parameter(name, "body", required=False, type=of_one.get("type", "string"), schema=of_one)
+    return FormField(value, is_repeated)
 
 
 def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:

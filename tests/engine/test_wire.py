@@ -9,16 +9,19 @@ from hashlib import sha256
 from hmac import digest
 from urllib.parse import unquote, urlsplit
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from adapters.azure_job_router import verify
 from gateway.app import Catalogue
-from gateway.domain.model import HttpReply, HttpRequest, JobAction
+from gateway.domain.encoding import dump_form
+from gateway.domain.model import HttpReply, HttpRequest, JobAction, Json
 from gateway.domain.retry_after import LONGEST_RETRY_AFTER, retry_after
+from gateway.edge.validation import form_texts
 from gateway.engine.wire import VendorReply
-from gateway.specs.operations import Operation
+from gateway.specs.operations import FormField, Operation, Parameter
 from tests.support.clock import NOW
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
@@ -146,3 +149,21 @@ def test_operations_that_take_a_body_say_of_which_type(catalogue: Catalogue) -> 
     """Where we send a body, its type is the first that the vendor's document names."""
     operation: Operation = catalogue.vendors["azure-job-router"].specification.actions["close"].operation
     assert operation.media_types == ("application/json",)
+
+
+def test_a_form_is_read_as_it_was_written() -> None:
+    """Texts, numbers, booleans and arrays of them come back the same, whatever is in them; nothing else is a form."""
+    fields: dict[str, Json] = {"text": "a&b=c +%ü", "none": "", "count": -3, "share": 0.5, "sure": True}
+    fields |= {"tags": ["x", "y z"], "marks": [1, 2]}
+    kinds = {"count": "integer", "share": "number", "sure": "boolean", "marks": "integer"}
+    declared = {
+        name: FormField(
+            Parameter(name, "body", required=False, type=kinds.get(name, "string"), schema={}), isinstance(value, list)
+        )
+        for name, value in fields.items()
+    }
+    texts, repeated = form_texts(dump_form(fields), ["tags", "marks"])
+    assert {name: declared[name].parse(each) for name, each in texts.items()} == fields
+    assert not repeated
+    with pytest.raises(TypeError):
+        dump_form({"nested": {"a": "b"}})

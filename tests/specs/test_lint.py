@@ -15,7 +15,7 @@ import yaml
 
 from gateway.specs import lint
 from gateway.specs.document import SPECIFICATIONS, pointer, pointer_keys
-from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_promises
+from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_bodies, vendor_promises
 
 OUR_DOCUMENTS = sorted(SPECIFICATIONS.rglob("*.yaml"))
 
@@ -237,6 +237,9 @@ GET = "/paths/~1jobs~1{id}/get"
 CLOSE = "/paths/~1jobs~1{id}/delete/x-job-action/0"
 CHANGE = "/paths/~1jobs~1{id}/post"
 CANCEL = f"{CHANGE}/x-job-action/0"
+BODY = f"{CHANGE}/requestBody/content"
+OF_CHANGE = {"$ref": "#/components/schemas/Change"}
+TEXTS = {"type": "array", "maxItems": 9, "items": {"type": "string", "maxLength": 9}}
 GONE = "/components/examples/gone/value"
 PAGE = f"{LIST}/responses/200/content/application~1json/example"
 
@@ -408,7 +411,52 @@ BREAKS = [
     vendors(vendor_promises.unknown_places_in_requests, f"{LIST}/x-job-read/request/query.no", "page.limit"),
     vendors(vendor_promises.unknown_places_in_every_request, f"{EXTENSION}/request/path.id", "job.id"),
     vendors(vendor_promises.unknown_places_in_every_request, f"{EXTENSION}/request/body.why", "job.id"),
+    vendors(vendor_bodies.bodies_of_other_media_types, f"{BODY}/text~1xml", {"schema": OF_CHANGE}),
+    vendors(vendor_bodies.bodies_of_other_media_types, f"{BODY}/multipart~1form-data", {"schema": OF_CHANGE}),
+    vendors(
+        vendor_bodies.replies_of_other_media_types,
+        "/components/responses/Job/content/text~1xml",
+        {"schema": {"type": "object"}},
+    ),
+    vendors(
+        vendor_bodies.bodies_of_several_schemas,
+        f"{BODY}/application~1x+json",
+        {"schema": {"type": "object"}},
+        f"{BODY}/application~1x+json/schema",
+    ),
+    vendors(
+        vendor_bodies.forms_with_members_in_members,
+        f"{BODY}/application~1x-www-form-urlencoded",
+        {"schema": OF_CHANGE},
+        "/components/schemas/Change",
+    ),
+    vendors(
+        vendor_bodies.forms_with_members_in_members,
+        f"{BODY}/application~1x-www-form-urlencoded",
+        {"schema": {"properties": {"a": {"type": "array", "items": {"type": "array"}}, "b": {}, "c": TEXTS}}},
+        f"{BODY}/application~1x-www-form-urlencoded/schema/properties/a",
+        f"{BODY}/application~1x-www-form-urlencoded/schema/properties/b",
+    ),
+    vendors(
+        vendor_promises.replies_that_show_no_job,
+        f"{CHANGE}/responses/200",
+        {"description": "Done.", "content": {"application/json": {"schema": {"required": ["receipt"]}}}},
+        f"{CHANGE}/responses/200/content/application~1json/schema",
+    ),
     vendors(vendor_promises.parameters_left_empty, f"{CANCEL}/request/path.id", REMOVED, f"{CANCEL}/request"),
+    vendors(
+        vendor_promises.parameters_left_empty,
+        "/components/schemas/Change/required",
+        ["what"],
+        f"{CANCEL}/request",
+    ),
+    vendors(
+        vendor_promises.parameters_left_empty,
+        f"{CHANGE}/requestBody",
+        {"required": True, "content": {"application/json": {"schema": {"required": ["what"]}}}},
+        f"{CANCEL}/request",
+        f"{CHANGE}/x-job-action/1/request",
+    ),
     vendors(
         vendor_promises.parameters_left_empty, f"{GET}/x-job-read/request/path.id", REMOVED, f"{GET}/x-job-read/request"
     ),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_promises
+from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_promises
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -80,6 +80,11 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.unknown_places_in_requests,
         vendor_promises.unknown_places_in_every_request,
         vendor_promises.parameters_left_empty,
+        vendor_promises.replies_that_show_no_job,
+        vendor_bodies.bodies_of_other_media_types,
+        vendor_bodies.replies_of_other_media_types,
+        vendor_bodies.bodies_of_several_schemas,
+        vendor_bodies.forms_with_members_in_members,
         vendor_promises.links_that_cannot_be_followed,
         vendor_promises.client_requests_outside_headers,
         vendor_promises.maps_with_two_ways_back,

@@ -135,6 +135,11 @@ def _errors(document: Document, schema: Mapping[str, Any], value: Any) -> Sequen
         return ()  # schemas_that_do_not_compile reports it
 
 
+def is_valid(document: Document, schema: Mapping[str, Any], value: Any) -> bool:
+    """True if a value fits a schema, or if the schema does not compile, which another rule tells."""
+    return not _errors(document, schema, value)
+
+
 def example_values(document: Document, part: Part) -> Iterator[tuple[str, Any]]:
     """The values in `example` and `examples` of a part, with their places."""
     if "example" in part.node:

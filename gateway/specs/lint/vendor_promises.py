@@ -13,7 +13,7 @@ from gateway.specs.document import (
 )
 from gateway.specs.lint.findings import Fault
 from gateway.specs.lint.parts import Part
-from gateway.specs.lint.promises import example_values, followed
+from gateway.specs.lint.promises import example_values, followed, is_valid
 from gateway.specs.lint.vendor_parts import (
     JobOperation,
     actions,
@@ -135,7 +135,7 @@ def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Ite
 
 
 def parameters_left_empty(document: Document) -> Iterator[Fault]:
-    """Every required parameter is filled; otherwise the vendor would refuse the request."""
+    """Every required parameter, and every required member of a body, is filled; else the vendor would refuse it."""
     common = vendor(document).get("request", {})
     for call in calls(document):
         filled = {spelling(place) for place in [*common, *call.node["request"]]}
@@ -143,6 +143,42 @@ def parameters_left_empty(document: Document) -> Iterator[Fault]:
             if parameter.get("required") and place not in filled:
                 fix = f"Add {place} to it, or to x-job-vendor.request."
                 yield Fault(f"{call.place}/request", f"the required {place} is not filled", fix)
+        for name in _required_members(document, call.operation, filled):
+            if not any(place.split(".")[:2] == ["body", name] for place in filled):
+                fix = f"Add body.{name} to it, or to x-job-vendor.request."
+                yield Fault(f"{call.place}/request", f"the required body.{name} is not filled", fix)
+
+
+def _required_members(document: Document, operation: JobOperation, filled: set[str]) -> set[str]:
+    """The members that the body of a request needs; none if it may be left out, and is."""
+    body = document.resolve(operation.node.get("requestBody", {}))
+    if not body.get("required") and not any(place.startswith("body.") for place in filled):
+        return set()
+    schemas = [document.resolve(content.get("schema", {})) for content in body.get("content", {}).values()]
+    combined = [document.resolve(each) for schema in schemas for each in (schema, *schema.get("allOf", ()))]
+    return {name for schema in combined for name in schema.get("required", ())}
+
+
+def replies_that_show_no_job(document: Document) -> Iterator[Fault]:
+    """The vendor's clients are answered with nothing, or with the job: Jobgate can fill no other reply to an action."""
+    places = [place for place, value in vendor(document).get("job", {}).items() if source(value) in NEEDED_OF_A_JOB]
+    for operation in {action.operation.place: action.operation for action in actions(document)}.values():
+        for place, content in _first_reply(document, operation):
+            schema = content.get("schema", {})
+            names = (each.partition(".")[2].split(".") for each in places)
+            if not is_valid(document, schema, {}) and not all(_has_property(document, schema, each) for each in names):
+                message = f"the reply to {operation.name} takes no empty object, and is not the job of x-job-vendor.job"
+                yield Fault(f"{place}/schema", message, "Describe it as the job, or require no members of it.")
+
+
+def _first_reply(document: Document, operation: JobOperation) -> Iterator[tuple[str, Any]]:
+    """The contents of the first reply of success, with their places."""
+    statuses = [status for status in operation.node["responses"] if status.isdigit() and status < "300"]
+    for status in sorted(statuses)[:1]:
+        place = operation.place + pointer("responses", status)
+        place, response = followed(document, place, operation.node["responses"][status])
+        for media_type, content in response.get("content", {}).items():
+            yield place + pointer("content", media_type), content
 
 
 def links_that_cannot_be_followed(document: Document) -> Iterator[Fault]:
