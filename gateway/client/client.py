@@ -94,6 +94,14 @@ class Capability:
 
 
 @dataclass(frozen=True)
+class ReadSupport:
+    """What a vendor makes of a read of jobs, `getJob` or `listJobs`: `native` or `unsupported`."""
+
+    read: str
+    support: str
+
+
+@dataclass(frozen=True)
 class Vendor:
     """A vendor, with its row of the capability matrix. `documentation` is a URL."""
 
@@ -103,6 +111,7 @@ class Vendor:
     statuses: tuple[VendorStatus, ...]
     actions: tuple[Capability, ...]
     documentation: str | None = None
+    reads: tuple[ReadSupport, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gateway.domain.record import JobActionRecord, Origin, Read
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
 from gateway.resilience.breaker import BreakerState
-from gateway.specs.capabilities import Capability
+from gateway.specs.capabilities import Capability, reads
 from gateway.specs.vendor import VendorSpecification
 
 Members = dict[str, Any]
@@ -44,6 +44,7 @@ def vendor(known: Vendor) -> Members:
         documentation=info.get("contact", {}).get("url"),
         statuses=[{**status_pair(each.pair), "final": each.final} for each in specification.statuses.values()],
         actions=[capability(specification, each) for each in known.capabilities.values()],
+        reads=[{"read": name, "support": support} for name, support in reads(specification).items()],
     )
 
 

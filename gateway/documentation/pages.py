@@ -28,7 +28,7 @@ from gateway.settings.settings import (
     ServerSettings,
     Settings,
 )
-from gateway.specs.capabilities import Capability
+from gateway.specs.capabilities import Capability, reads
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 """The settings of a connection that have a row of their own. docs/going-live.md shows the others by example."""
@@ -104,9 +104,13 @@ def capability_page(vendors: Iterable[Vendor]) -> str:
     known = list(vendors)
     actions = list(known[0].capabilities)
     matrix = [(action, *(_support(each.capabilities[action]) for each in known)) for action in actions]
+    supported = [reads(each.specification) for each in known]
+    read_matrix = [(name, *(each[name] for each in supported)) for name in supported[0]]
     parts = [
         "# Capabilities\n\n`GET /v1/vendors` returns the same matrix as data.\n\n",
         table(("action", *(each.name for each in known)), matrix),
+        "\n",
+        table(("read", *(each.name for each in known)), read_matrix),
         *(_vendor_section(each) for each in known),
     ]
     return "".join(parts)

@@ -22,6 +22,7 @@
     │   ├── ActionNotSupported           422
     │   ├── ParameterNotSupported        422
     │   ├── ValueNotSupported            422
+    │   ├── ListNotSupported             422
     │   ├── IdempotencyKeyReused         422
     │   ├── TooManyRequests              429
     │   └── HeaderFieldsTooLarge         431
@@ -371,6 +372,18 @@ class ValueNotSupported(CallerError):
     """
 
     code, title, status = "value-not-supported", "Value not supported by this vendor", 422
+
+
+class ListNotSupported(CallerError):
+    """The vendor of this connection has no list of jobs.
+
+    Nothing was sent to the vendor.
+
+    Read each job by its id, as `GET /v1/connections/{connection}/jobs/{jobId}`. `GET /v1/vendors/{vendor}` tells which
+    reads a vendor has.
+    """
+
+    code, title, status = "list-not-supported", "List of jobs not supported by this vendor", 422
 
 
 class IdempotencyKeyReused(CallerError):

@@ -12,6 +12,7 @@ from gateway.domain.errors import (
     Explanation,
     GatewayError,
     JobState,
+    ListNotSupported,
     UnknownJob,
     VendorRefused,
     VendorReplyNotUnderstood,
@@ -76,11 +77,12 @@ class Jobs:
     ) -> Page[Job]:
         """Return a page of the connection's jobs that are in `status` and wanted. `cursor` is from an earlier page.
 
-        Pages of the vendor without such jobs are skipped, up to a limit in number and time. Raises UnknownCursor.
+        Pages of the vendor without such jobs are skipped, up to a limit in number and time. Raises UnknownCursor, and
+        ListNotSupported if the vendor has no list.
         """
         read = connection.vendor.specification.list_read
         if read is None:
-            raise GatewayError(f"The document of {connection.vendor.name} has no operation that lists jobs.")
+            raise ListNotSupported(f"{connection.vendor.name} has no list of jobs. Read each job by its id.")
 
         def is_asked_for(job: Job) -> bool:
             return status in {None, job.status.status} and is_wanted(job)

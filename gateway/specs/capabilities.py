@@ -47,6 +47,13 @@ def capabilities(vendor: VendorSpecification, actions: Mapping[str, ActionDefini
     return {name: _capability(vendor.actions.get(name), definition) for name, definition in actions.items()}
 
 
+def reads(vendor: VendorSpecification) -> Mapping[str, Support]:
+    """What the vendor makes of the reads of the unified API. Jobgate finds one job in a list too."""
+    has_list = vendor.list_read is not None
+    found = {"getJob": has_list or vendor.job_read is not None, "listJobs": has_list}
+    return {name: Support.NATIVE if supported else Support.UNSUPPORTED for name, supported in found.items()}
+
+
 def _definition(api: Api, operation: Operation) -> ActionDefinition:
     document = api.document
     node = document.content["paths"][operation.path][operation.method.lower()]

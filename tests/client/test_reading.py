@@ -23,6 +23,7 @@ from gateway.client import (
     Origin,
     ParameterSupport,
     Reading,
+    ReadSupport,
     StatusPair,
     Vendor,
     VendorResponse,
@@ -50,6 +51,7 @@ VENDOR_JSON = {
         },
         {"action": "close", "support": "unsupported", "parameters": []},
     ],
+    "reads": [{"read": "listJobs", "support": "unsupported"}],
 }
 VENDOR = Vendor(
     name="vonage-contact-center",
@@ -68,6 +70,7 @@ VENDOR = Vendor(
         ),
         Capability("close", "unsupported", ()),
     ),
+    reads=(ReadSupport("listJobs", "unsupported"),),
 )
 CONNECTION_JSON = {
     "name": "vonage-prod",
