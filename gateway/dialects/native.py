@@ -8,9 +8,10 @@ documents use.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,13 +28,16 @@ from gateway.domain.errors import (
     JobgateError,
     MalformedRequest,
     ParameterNotSupported,
+    UnknownJob,
     ValueNotSupported,
     VendorTimedOut,
 )
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
+from gateway.edge.canonical import Fields
 from gateway.edge.surface import Handler, Reply, Request
+from gateway.edge.validation import header_values
 from gateway.engine.action import ActionRequest
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
@@ -41,13 +45,20 @@ from gateway.engine.jobs import MOST_PAGES
 from gateway.engine.wire import path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
+from gateway.specs.document import pointer
+from gateway.specs.lens import Lens, LensMismatch, Place, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page
-from gateway.specs.operations import Operation
-from gateway.specs.vendor import ReadMapping
+from gateway.specs.operations import Operation, Response
+from gateway.specs.vendor import ActionMapping, ReadMapping
+
+log = logging.getLogger(__name__)
 
 LEFT_OUT = "jobgate-left-out"
 """Header field with the number of jobs that are not in a list because the vendor's words cannot express them."""
+
+PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
+"""The header fields that make a request conditional (RFC 9110, 13.1)."""
 
 
 @dataclass(frozen=True)
@@ -85,18 +96,19 @@ class Dialect:
         if not record.is_settled:
             # The vendor's clients do not expect an outcome that follows later.
             record = await self.services.reconciler.wait(record, self.services.calls.seconds)
-        return self._reply(request, record, is_replayed=result.is_replayed)
+        return await self._reply(request, connection, record, is_replayed=result.is_replayed)
 
     async def get_job(self, read: ReadMapping, request: Request) -> Reply:
         """Return one job."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
         context = self._context(request)
+        values = self._values(read, asked)
         if self._is_own(connection):
             reply = await self.services.jobs.read(connection, asked, context)
             return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
-        job_id = str(read.lens.decode(asked.parts())[Source.JOB_ID])
-        job = await self.services.jobs.get(connection, job_id, context)
+        self._check_filters(read, connection, asked)
+        job = await self.services.jobs.get(connection, str(values[Source.JOB_ID]), context)
         shown = self.words.job(job)
         if shown is None:
             raise self._no_words(connection, "this job")
@@ -106,10 +118,10 @@ class Dialect:
         """Return a page of jobs."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
+        values = self._values(read, asked)
         if self._is_own(connection):
             return await self._own_page(read, request, connection, asked)
         self._check_filters(read, connection, asked)
-        values = read.lens.decode(asked.parts())
         if read.next_link is None:
             return await self._numbered(read, request, connection, values)
         return await self._linked(read, request, connection, values)
@@ -142,7 +154,9 @@ class Dialect:
             location: {name: value for name, value in values.items() if name in operation.declared[location]}
             for location, values in (("path", request.path), ("query", request.query), ("header", request.header))
         }
-        asked = VendorRequest(operation.operation_id, own["path"], own["query"], own["header"], request.body)
+        # The served document leaves out header fields that no action carries; a client can send them all the same.
+        header = header_values(operation, request.fields) | own["header"]
+        asked = VendorRequest(operation.operation_id, own["path"], own["query"], header, request.body)
         errors = path_errors(asked)
         if errors:
             raise MalformedRequest(
@@ -155,7 +169,43 @@ class Dialect:
         job_action = self.native.vendor.decode(asked.operation_id, asked.parts())
         if job_action is None:
             raise ValueNotSupported("The request asks for an action that does not exist.")
+        self._check_carried(request, asked, self.native.vendor.actions[job_action.action])
         return job_action
+
+    def _check_carried(self, request: Request, asked: VendorRequest, mapping: ActionMapping) -> None:
+        """Refuse a request that has more than the action can carry. Raises MalformedRequest.
+
+        Without its precondition, an action would be done whatever has become of the job (RFC 9110, 13.1).
+        """
+        places = lost(mapping.operation, mapping.lens, asked)
+        conditions = [each for each in preconditions_of(request.fields) if not mapping.lens.carries(each)]
+        places += [each for each in conditions if not any(each.is_within(known) for known in places)]
+        places = [each for each in places if not any(each.is_within(known) for known in self._handled_here)]
+        if places:
+            errors = tuple(FieldError(pointer_of(each), "cannot be carried with this action") for each in places)
+            raise MalformedRequest(
+                f"The request says more than {mapping.action} can carry: {', '.join(map(str, places))}.",
+                Explanation(errors=errors),
+            )
+
+    @cached_property
+    def _handled_here(self) -> tuple[Place, ...]:
+        """The places of the header fields that Jobgate itself uses."""
+        named = self.native.vendor.client_request
+        return tuple(each for each in (Place("header", (KEY,)), named) if each is not None)
+
+    def _values(self, read: ReadMapping, asked: VendorRequest) -> Mapping[str, Json]:
+        """The values that a read carries. The constants of the document hold for the vendor's own jobs too.
+
+        Raises UnknownJob if a constant of the path differs, MalformedRequest if another value does not fit.
+        """
+        try:
+            return read.lens.decode(asked.parts())
+        except LensMismatch as mismatch:
+            if mismatch.place.location == "path":
+                raise UnknownJob("There is no such job in this connection.") from None
+            error = FieldError(pointer_of(mismatch.place), str(mismatch).removeprefix(f"{mismatch.place} "))
+            raise MalformedRequest(f"The request does not fit: {mismatch}.", Explanation(errors=(error,))) from None
 
     def _with_key(self, request: Request, action_request: ActionRequest) -> ActionRequest:
         """The action request with an idempotency key: the request's own, or the name that the vendor's clients give it.
@@ -173,14 +223,47 @@ class Dialect:
 
     # What is answered
 
-    def _reply(self, request: Request, record: JobActionRecord, *, is_replayed: bool) -> Reply:
+    async def _reply(
+        self, request: Request, connection: Connection, record: JobActionRecord, *, is_replayed: bool
+    ) -> Reply:
         if record.status is not JobActionStatus.SUCCEEDED:
             raise self._problem(record).explain(replayed=is_replayed)
         kept = ", ".join(each.parameter for each in record.requested.warnings)
         headers = {JOB_ACTION: record.id}
         headers |= {"jobgate-recorded-only": kept} if kept else {}
         headers |= {"idempotent-replayed": "true"} if is_replayed else {}
-        return Reply({}, request.operation.success, headers)
+        response = request.operation.response(request.operation.success)
+        if takes(response, {}):
+            return Reply({}, request.operation.success, headers)
+        job = await self._job_after(request, connection, record)
+        is_makeshift = job is None or not takes(response, job)
+        body = self._as_recorded(connection, record) if is_makeshift else job
+        return Reply(body, request.operation.success, headers, is_makeshift=is_makeshift)
+
+    async def _job_after(
+        self, request: Request, connection: Connection, record: JobActionRecord
+    ) -> Mapping[str, Json] | None:
+        """The job after an action, in this vendor's words; None if it cannot be read, or not be expressed in them."""
+        job_id = record.requested.job_action.job_id
+        try:
+            job = await self.services.jobs.get(connection, job_id, self._context(request))
+            return job.vendor_object if self._is_own(connection) else self.words.job(job)
+        except JobgateError as error:
+            log.warning("a job could not be read after an action on it: %s", error.code)
+        except Exception:  # the action is done, whatever is wrong with its reply
+            log.exception("unexpected error after job action %s", record.id)
+        return None
+
+    def _as_recorded(self, connection: Connection, record: JobActionRecord) -> Json:
+        """The job's id and status from the record, in this vendor's words."""
+        shown = record.job
+        status = None
+        if shown is not None:
+            vendor = self.native.vendor
+            status = shown.vendor_status if self._is_own(connection) else vendor.word_for(shown.status)
+        values: dict[str, Json] = {Source.JOB_ID: record.requested.job_action.job_id, Source.JOB_VENDOR_STATUS: status}
+        body: Json = self.native.vendor.job.encode(values).get("body", {})
+        return body
 
     def _problem(self, record: JobActionRecord) -> JobgateError:
         if record.conclusion is not None:
@@ -208,13 +291,14 @@ class Dialect:
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
         """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs."""
-        refused = [name for name in asked.query if name not in read.common_query]
+        refused = lost(read.operation, read.lens, asked)
         if refused:
             vendor = connection.vendor.name
+            names = ", ".join(".".join(each.keys) for each in refused)
             raise ParameterNotSupported(
-                f"The jobs of {vendor} cannot be filtered by {', '.join(refused)}.",
+                f"The jobs of {vendor} cannot be filtered by {names}.",
                 Explanation(
-                    errors=tuple(FieldError(f"/query/{name}", f"is not known to {vendor}") for name in refused)
+                    errors=tuple(FieldError(pointer_of(each), f"is not known to {vendor}") for each in refused)
                 ),
             )
 
@@ -298,6 +382,34 @@ class Dialect:
             f"{self.native.vendor.name} has no words for {what} of {vendor}.",
             Explanation(vendor=VendorResponse(vendor)),
         )
+
+
+def preconditions_of(fields: Fields) -> list[Place]:
+    """The places of the header fields that make a request conditional."""
+    return [Place("header", (name.decode(),)) for name in PRECONDITIONS if name in fields]
+
+
+def lost(operation: Operation, lens: Lens, asked: VendorRequest) -> list[Place]:
+    """The places of all values of a request that a lens does not carry, except those that equal their default."""
+    parts = asked.parts()
+    places = lens.not_carried(parts)
+    rest: dict[str, Any] = {location: {} for location in parts}
+    for place, value in values_of(parts):
+        if place.keys and place not in places:
+            place.put(rest, value)
+    filled = operation.with_defaults(rest)
+    return [place for place in places if place.get(filled) is None or place.get(filled) != place.get(parts)]
+
+
+def pointer_of(place: Place) -> str:
+    """A place of a message as a JSON pointer."""
+    return pointer(place.location, *place.keys)
+
+
+def takes(response: Response | None, body: Json) -> bool:
+    """True if a documented response has no body, or one that this may be."""
+    bodies = [] if response is None else response.bodies.values()
+    return all(each.is_valid(body) for each in bodies)
 
 
 def documented_headers(operation: Operation, headers: Mapping[str, str]) -> dict[str, str]:

@@ -184,7 +184,7 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
 
 
 def body_of(context: RequestContext) -> Json:
-    """The body of a request, before it is held against its document. Raises MalformedRequest if it is no form."""
+    """The body of a request before validation, a form as texts. Raises MalformedRequest if it is not a form."""
     return form_values(context.content)[0] if context.media_type == FORM else context.body
 
 

@@ -94,12 +94,15 @@ def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest,
 
 
 def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, cursor: str) -> VendorRequest:
-    """The request for the page of a cursor. Raises UnknownCursor if the cursor is not one of this list."""
+    """The request for the page of a cursor. Raises UnknownCursor if the cursor is not one of this list.
+
+    Clients can forge a cursor, so it must not change the constants of the document.
+    """
     query = query_at(connection, cursor)
     at_cursor = with_written(read, request, query) if isinstance(query, str) else replace(request, query=query)
     known = documented(read, at_cursor)
     is_foreign = read.next_link is None and known != replace(request, query=query)
-    if is_foreign or read.operation.check(known.parts()):
+    if is_foreign or read.operation.check(known.parts()) or not read.lens.may_fit(known.parts(), known.parts()):
         raise unknown_cursor()
     return at_cursor
 

@@ -48,7 +48,7 @@ def capabilities(vendor: VendorSpecification, actions: Mapping[str, ActionDefini
 
 
 def reads(vendor: VendorSpecification) -> Mapping[str, Support]:
-    """What the vendor makes of the reads of the unified API. Jobgate finds one job in a list too."""
+    """The vendor's support for the reads of the unified API. Jobgate can find a single job in a list too."""
     has_list = vendor.list_read is not None
     found = {"getJob": has_list or vendor.job_read is not None, "listJobs": has_list}
     return {name: Support.NATIVE if supported else Support.UNSUPPORTED for name, supported in found.items()}

@@ -13,7 +13,7 @@ out. There are no other operators: anything more complex is a named function of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,12 @@ Parts = Mapping[str, Json]
 
 
 class LensMismatch(Exception):
-    """A message cannot be decoded with this lens. The text names the place."""
+    """A message cannot be decoded with this lens. `place` is where it differs, and the text names it."""
+
+    def __init__(self, place: Place, reason: str) -> None:
+        """Name the place, and how it differs."""
+        super().__init__(f"{place} {reason}")
+        self.place = place
 
 
 class UnmappableValue(Exception):
@@ -62,6 +67,14 @@ class Place:
                 return None
             node = _header(node, key) if self.location == "header" else node.get(key)
         return node  # type: ignore[no-any-return]
+
+    def is_within(self, other: Place) -> bool:
+        """True if this is the other place, or a part of what stands there."""
+        return self.location == other.location and self._spelling[: len(other.keys)] == other._spelling
+
+    @property
+    def _spelling(self) -> tuple[str, ...]:
+        return tuple(key.lower() for key in self.keys) if self.location == "header" else self.keys
 
     def put(self, parts: dict[str, Any], value: Json) -> None:
         """Set the value at this place, and add the objects around it."""
@@ -111,7 +124,7 @@ class Rule:
         """The value that was encoded as `found`. Raises LensMismatch if this rule never writes that."""
         if self.source is None:
             if str(found) != str(self.const):
-                raise LensMismatch(f"{self.place} is not {self.const!r}")
+                raise LensMismatch(self.place, f"is not {self.const!r}")
             return None
         if found is None or found == self.default:
             return None
@@ -125,7 +138,7 @@ class Rule:
     def _unmap(self, found: Json) -> str:
         names = [name for name, written in self.mapping.items() if written == found]
         if not names:
-            raise LensMismatch(f"{self.place} is not one of {', '.join(self.mapping.values())}")
+            raise LensMismatch(self.place, f"is not one of {', '.join(self.mapping.values())}")
         return names[0]
 
 
@@ -162,10 +175,26 @@ class Lens:
         found = ((rule.const, rule.place.get(parts)) for rule in constants)
         return all(value is None or str(value) == str(const) for const, value in found)
 
+    def carries(self, place: Place) -> bool:
+        """True if the value at a place is, or is a part of, one that the lens has a rule for."""
+        return any(place.is_within(rule.place) for rule in self.rules)
+
+    def carries_of(self, place: Place) -> bool:
+        """True if the lens carries the value at a place, or any part of it."""
+        return any(place.is_within(rule.place) or rule.place.is_within(place) for rule in self.rules)
+
     def source_at(self, location: str, key: str) -> str | None:
         """The name of the value at or below `location.key`: `path`, `jobId` gives `job.id`."""
         found = (rule.source for rule in self.rules if (rule.place.location, rule.place.keys[0]) == (location, key))
         return next(found, None)
+
+    def not_carried(self, parts: Parts) -> list[Place]:
+        """The places of all values of a message that are lost when it is read with this lens."""
+        return [place for place, value in values_of(parts) if not self.carries(place) and not self._holds(place, value)]
+
+    def _holds(self, place: Place, value: Json) -> bool:
+        """True for an object without members that has a carried place in it: nothing of it is lost."""
+        return value == {} and self.carries_of(place)
 
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
         """The message that carries the values. Raises UnmappableValue if a map does not have one of them."""
@@ -180,3 +209,18 @@ class Lens:
         """The values that a message carries. Raises LensMismatch if a constant or a mapped value differs."""
         found = [(rule.source, rule.decode(rule.place.get(parts))) for rule in self.rules]
         return {source: value for source, value in found if source is not None and value is not None}
+
+
+def values_of(parts: Parts) -> Iterator[tuple[Place, Json]]:
+    """Every value of a message with its place. An object with members is what its members are."""
+    for location, value in parts.items():
+        if value != {}:
+            yield from _values_at(Place(location, ()), value)
+
+
+def _values_at(place: Place, value: Json) -> Iterator[tuple[Place, Json]]:
+    if not isinstance(value, Mapping) or not value:
+        yield place, value
+        return
+    for key, member in value.items():
+        yield from _values_at(Place(place.location, (*place.keys, key)), member)

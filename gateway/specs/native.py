@@ -7,7 +7,7 @@ API. Actions take an idempotency key, and refuse members that Jobgate does not k
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gateway.domain.adapter import Adapter, Signing
 from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
-from gateway.specs.lens import Parts
+from gateway.specs.lens import Lens, Parts, Place
 from gateway.specs.operations import Api, Operation
 from gateway.specs.security import name_schemes, signings, token_flows
 from gateway.specs.vendor import VendorSpecification
@@ -96,6 +96,7 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
     _require_scopes(vendor, content, unified)
     content["paths"] = {f"/{{{CONNECTION}}}{path}": item for path, item in _paths(vendor.api.document, content)}
     for item in content["paths"].values():
+        _leave_out_what_is_lost(item, vendor)
         _add_parameters(item, unified)
         _close_bodies(item, vendor.api.document)
         _drop_extensions(item)
@@ -158,6 +159,48 @@ def _close_bodies(item: dict[str, Any], document: Document) -> None:
         }
         if content:
             operation["requestBody"] = {**body, "content": content}
+
+
+def _leave_out_what_is_lost(item: dict[str, Any], vendor: VendorSpecification) -> None:
+    """Leave out the optional parameters and body members that no action of their operation carries.
+
+    A request that has them is refused: if `If-Match` were dropped silently, the action would be unconditional.
+    """
+    document = vendor.api.document
+    for operation in (item[method] for method in METHODS if ACTION in item.get(method, {})):
+        lenses = vendor.lenses_of(operation["operationId"])
+
+        def is_kept(place: Place, lenses: tuple[Lens, ...] = lenses) -> bool:
+            return place == vendor.client_request or any(lens.carries_of(place) for lens in lenses)
+
+        if "parameters" in operation:
+            listed = operation["parameters"]
+            operation["parameters"] = [each for each in listed if _is_needed(document.resolve(each), is_kept)]
+        if "requestBody" in operation:
+            operation["requestBody"] = _body_of(document, operation["requestBody"], is_kept)
+
+
+def _is_needed(parameter: Mapping[str, Any], is_kept: Callable[[Place], bool]) -> bool:
+    return parameter.get("required", False) or is_kept(Place(parameter["in"], (parameter["name"],)))
+
+
+def _body_of(document: Document, body: Any, is_kept: Callable[[Place], bool]) -> dict[str, Any]:
+    """A request body without the optional members that are not kept, and without the examples that have them."""
+    body = document.resolve(body)
+    content = {}
+    for media_type, media in body.get("content", {}).items():
+        schema = document.resolve(media["schema"])
+        known = schema.get("properties", {})
+        required = schema.get("required", ())
+        lost = {name for name in known if name not in required and not is_kept(Place("body", (name,)))}
+        kept = {name: each for name, each in known.items() if name not in lost}
+        content[media_type] = {**media, "schema": {**schema, "properties": kept} if lost else media["schema"]}
+        if "examples" in media:
+            examples = media["examples"].items()
+            content[media_type]["examples"] = {
+                name: each for name, each in examples if not lost & document.resolve(each).get("value", {}).keys()
+            }
+    return {**body, "content": content}
 
 
 def _drop_extensions(item: dict[str, Any]) -> None:

@@ -65,13 +65,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class FormField:
-    """A field of a form: how each of its values is read, and whether its name is repeated, as that of an array is."""
+    """A field of a form. `value` parses each of its values; `is_repeated` if the field is an array."""
 
     value: Parameter
     is_repeated: bool
 
     def parse(self, texts: list[str]) -> Json:
-        """The texts that a form has under this name as one value."""
+        """Parse the texts that a form has under this name."""
         values = [self.value.parse(text) for text in texts]
         return values if self.is_repeated else values[0]
 

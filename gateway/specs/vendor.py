@@ -216,6 +216,10 @@ class VendorSpecification:
         """The read of many jobs; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is not None), None)
 
+    def lenses_of(self, operation_id: str) -> tuple[Lens, ...]:
+        """The request lenses of the actions that an operation performs."""
+        return tuple(each.lens for each in self.actions.values() if each.operation.operation_id == operation_id)
+
     def status(self, vendor_status: str) -> Status:
         """The meaning of a vendor's status; `unknown` if the document does not have it."""
         known = self.statuses.get(vendor_status)

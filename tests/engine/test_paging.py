@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from base64 import urlsafe_b64encode
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from gateway.domain.errors import JobgateError
+from gateway.domain.errors import JobgateError, UnknownCursor
 from gateway.domain.model import HttpReply, HttpRequest, Job, Page
 from gateway.engine.jobs import MOST_PASSED_OVER
+from gateway.engine.paging import page_at
 from gateway.settings.settings import ClientCredentialsAuthentication
+from gateway.specs.lens import Lens
 from tests.support.scripted_engine import MakeEngine, ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import (
@@ -251,6 +255,24 @@ async def test_a_cursor_that_nobody_gave_is_refused(make_engine: MakeEngine, cur
 async def test_a_numbered_list_takes_only_its_own_parameters(make_engine: MakeEngine, query: Any) -> None:
     """A forged cursor cannot put other parameters into the request to a vendor that gives no links."""
     assert (await refusal(make_engine(), "vonage-emea", forged(["vonage-emea", query]))).code == "unknown-cursor"
+
+
+@pytest.mark.parametrize(("queue", "is_refused"), [("north", False), ("south", True)])
+def test_a_cursor_cannot_change_a_constant(make_engine: MakeEngine, queue: str, is_refused: bool) -> None:
+    """A constant of the vendor's document holds for a forged cursor too: it leads to no other account's jobs."""
+    connection = make_engine().connection("contoso-prod")
+    read = connection.vendor.specification.list_read
+    assert read is not None
+    constant = Lens.compile({"query.queueId": {"const": "north"}})
+    read = dataclasses.replace(read, lens=Lens((*read.lens.rules, *constant.rules)))
+    request = read.encode({})
+    cursors = [
+        forged(["contoso-prod", {**QUERY, "queueId": queue}]),
+        forged(["contoso-prod", f"{VERSION}&queueId={queue}"]),
+    ]
+    for cursor in cursors:
+        with pytest.raises(UnknownCursor) if is_refused else nullcontext():
+            assert page_at(connection, read, request, cursor).query["queueId"] == "north"
 
 
 async def test_a_whole_number_may_be_written_with_a_point(make_engine: MakeEngine) -> None:

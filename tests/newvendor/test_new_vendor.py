@@ -99,6 +99,12 @@ def test_its_own_clients_and_those_of_others_can_call(client: Client, toy: Runni
     assert client.job(CONNECTION, "T-2").vendor_status == "GONE"
     refused = requests.put(f"{desk}/{CONNECTION}/tickets/T-3/state", json=body, headers=headers, timeout=20)
     assert (refused.status_code, refused.json()["fault"]["reason"]) == (418, "state")
+    lost = {"do": "finish", "weight": "heavy", "code": "S"}
+    refused = requests.put(f"{desk}/{CONNECTION}/tickets/T-1/state", json=lost, headers=headers, timeout=20)
+    assert (refused.status_code, refused.json()["fault"]["reason"]) == (400, "bad")
+    assert client.job(CONNECTION, "T-1").vendor_status == "OPEN"
+    other = requests.get(f"{desk}/{CONNECTION}/tickets", headers={**headers, "X-Desk-Version": "8"}, timeout=20)
+    assert (other.status_code, other.json()["fault"]["reason"]) == (400, "bad")
     denied = requests.get(f"{desk}/{CONNECTION}/tickets", headers={**headers, "X-Desk-Token": "x"}, timeout=20)
     assert (denied.status_code, denied.json()["fault"]["reason"]) == (401, "who")
     azure = f"{toy.url}/native/azure-job-router/{CONNECTION}/routing/jobs"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.domain.model import JobAction
 from gateway.specs.capabilities import ActionDefinition
-from gateway.specs.lens import Lens, LensMismatch, Place
+from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.vendor import ActionMapping
 from tests.support.documents import installed
 
@@ -112,3 +112,16 @@ def test_a_place_looks_into_nothing_but_objects() -> None:
     place = Place.parse("body.error.code")
     for body in (None, "error", ["error"], {"error": "code"}, {"error": None}, {}):
         assert place.get({"body": body}) is None
+
+
+def test_what_a_lens_does_not_carry_is_named() -> None:
+    """Each value without a rule is named by its place; header fields by any case, and members of what is copied not."""
+    lens = Lens.compile({"path.id": "job.id", "header.If-Match": "job.version", "body.why": "parameters.note"})
+    carried: Parts = {"path": {"id": "a"}, "header": {"if-match": "1"}, "body": {"why": {"text": "b"}}, "query": {}}
+    assert lens.not_carried(carried) == []
+    lost: Parts = {"query": {"notify": False}, "header": {"Prefer": "x"}, "body": {"how": {"fast": None, "many": []}}}
+    assert list(map(str, lens.not_carried(lost))) == ["query.notify", "header.Prefer", "body.how.fast", "body.how.many"]
+    assert list(map(str, lens.not_carried({"body": ["a"]}))) == ["body"]
+    nested = Lens.compile({"body.why.text": "parameters.note"})
+    assert nested.not_carried({"body": {"why": {}}}) == []
+    assert list(map(str, nested.not_carried({"body": {"how": {}}}))) == ["body.how"]

@@ -16,7 +16,7 @@ SCALARS = ("string", "integer", "number", "boolean")
 
 
 def bodies_of_other_media_types(document: Document) -> Iterator[Fault]:
-    """A body is JSON or a form; one of another media type would be sent as something that it is not."""
+    """A request body is JSON or a form. Jobgate can encode no other."""
     for place, content in _request_contents(document):
         for media_type in content:
             if media_type != FORM and not _is_json(media_type):
@@ -25,7 +25,7 @@ def bodies_of_other_media_types(document: Document) -> Iterator[Fault]:
 
 
 def replies_of_other_media_types(document: Document) -> Iterator[Fault]:
-    """A reply is JSON: neither could one of another media type be read, nor could the vendor's clients get one."""
+    """A reply is JSON. Jobgate can neither read another nor send one to the vendor's clients."""
     for operation in job_operations(document):
         for status, written in operation.node["responses"].items():
             place, response = followed(document, operation.place + pointer("responses", status), written)
@@ -37,7 +37,7 @@ def replies_of_other_media_types(document: Document) -> Iterator[Fault]:
 
 
 def bodies_of_several_schemas(document: Document) -> Iterator[Fault]:
-    """A request is held against one schema, whatever media type it comes in."""
+    """All media types of a body have the same schema, since Jobgate validates a request by one schema."""
     for place, content in _request_contents(document):
         first = next((media.get("schema") for media in content.values()), None)
         for media_type, media in content.items():
