@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urljoin, urlsplit
 
 _PORTS = {"http": 80, "https": 443}
-_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]+")
@@ -78,7 +76,6 @@ def is_legal_query(text: str) -> bool:
 def canonical_host(written: str) -> str:
     """The canonical form of a host name or IP address: lower case, no dot at the end, IPv6 as in RFC 5952, in brackets.
 
-    The rare forms of IPv4 addresses, such as `127.1`, are those of POSIX's `inet_aton` and of the WHATWG URL standard.
     The characters of a name are not checked. Raises ValueError if the text is neither a name nor an address.
     """
     bare = written.removeprefix("[").removesuffix("]")
@@ -87,15 +84,7 @@ def canonical_host(written: str) -> str:
     name = bare.removesuffix(".").lower()
     if not name or written.startswith("["):
         raise ValueError("is not the name of a host")
-    return _dotted(name) if _IPV4.fullmatch(name) else name
-
-
-def _dotted(name: str) -> str:
-    """An IPv4 address with four decimal numbers. A numeric name that is not an address stays a name."""
-    try:
-        return socket.inet_ntoa(socket.inet_aton(name))
-    except OSError:
-        return name
+    return name
 
 
 def _origin(scheme: str, authority: str) -> str:

@@ -1,12 +1,13 @@
 """Trusted hosts: requests with another host name are refused, against DNS rebinding.
 
-Names of clients, proxies and settings are compared in the form of `domain.urls.canonical_host`.
+Names of clients, proxies and settings are compared in the form of `called_host`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ LONGEST_NAME = 253
 """Longest host name, in characters (RFC 1035, 2.3.4, as text)."""
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{0,5}))?")
+_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -38,8 +40,8 @@ class TrustedHosts:
         Otherwise a web page in a local browser could reach the gateway by a name of its own (DNS rebinding).
         """
         if configured is not None:
-            return cls(frozenset(map(canonical_host, configured)))
-        return cls(LOOPBACK | {canonical_host(listening_on)} if is_loopback(listening_on) else None)
+            return cls(frozenset(map(called_host, configured)))
+        return cls(LOOPBACK | {called_host(listening_on)} if is_loopback(listening_on) else None)
 
     def check(self, fields: Fields, http_version: str) -> str:
         """Return the Host field of a request; empty if an HTTP/1.0 request has none.
@@ -72,7 +74,7 @@ def host_name(value: bytes) -> str | None:
     if match is None:
         return None
     try:
-        return canonical_host(match[1].decode())
+        return called_host(match[1].decode())
     except ValueError:
         return None
 
@@ -82,14 +84,32 @@ def canonical_authority(written: str, scheme: str) -> str:
     match = _HOST.fullmatch(written.encode("ascii"))
     if match is None:
         raise ValueError("is not the name of a host")
-    name, port = canonical_host(match[1].decode()), int(match[2] or 0)
+    name, port = called_host(match[1].decode()), int(match[2] or 0)
     return name if port in {0, _DEFAULT_PORTS.get(scheme)} else f"{name}:{port}"
 
 
 def is_loopback(host: str) -> bool:
     """True if only the local machine can reach an address."""
     try:
-        name = canonical_host(host)
+        name = called_host(host)
         return name == "localhost" or ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def called_host(written: str) -> str:
+    """The canonical form of a host as clients write it, also of the rare notations of IPv4 addresses, such as `127.1`.
+
+    Those are of POSIX's `inet_aton` and of the WHATWG URL standard. In URLs they are not the same address (RFC 3986,
+    7.4), so `domain.urls` does not have them. Raises ValueError if the text is neither a name nor an address.
+    """
+    host = canonical_host(written)
+    return _dotted(host) if _IPV4.fullmatch(host) else host
+
+
+def _dotted(name: str) -> str:
+    """An IPv4 address with four decimal numbers. A numeric name that is not an address stays a name."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except OSError:
+        return name

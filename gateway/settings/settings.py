@@ -29,7 +29,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from gateway.domain.urls import Address, canonical_base, canonical_host, origin_of
+from gateway.domain.urls import Address, canonical_base, origin_of
+from gateway.edge.hosts import called_host
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
@@ -73,7 +74,7 @@ def _parsed(parse: Callable[[str], Parsed], value: str) -> Parsed:
 
 def _listening_host(value: str) -> str:
     try:
-        return canonical_host(value).removeprefix("[").removesuffix("]")
+        return called_host(value).removeprefix("[").removesuffix("]")
     except ValueError:
         raise ValueError("write an IP address or a name, without a port, such as 127.0.0.1 or ::1") from None
 
@@ -116,7 +117,7 @@ def _host_name(value: object) -> object:
         return value
     form = re.fullmatch(HOST_NAME, value)
     try:
-        return canonical_host("" if form is None else form[0])
+        return called_host("" if form is None else form[0])
     except ValueError:
         raise ValueError("write a name or an IP address, without a port, such as gateway.example or [::1]") from None
 

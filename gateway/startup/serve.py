@@ -7,7 +7,7 @@ import logging
 import resource
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -89,22 +89,25 @@ class Running:
 
 
 @contextmanager
-def running(
+def running(  # noqa: PLR0913 - each caller needs one or two of them
     api_key: str | None = None,
     port: int = 0,
     *,
     access_key: str | None = None,
     certificate: Certificate | None = None,
     catalogue: Catalogue | None = None,
+    state_folder: Path | None = None,
 ) -> Iterator[Running]:
     """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment, but the ledger is temporary. With a certificate, the gateway serves HTTPS.
-    Without a catalogue, one is loaded.
+    Settings come from the environment, but the ledger is temporary unless there is a `state_folder` for it. With a
+    certificate, the gateway serves HTTPS. Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
-    with simulators(catalogue) as sandbox, with_temporary_ledger(load()) as settings:
+    kept = load().model_copy(update={"state_folder": state_folder, "database_url": None})
+    ledger = with_temporary_ledger(kept) if state_folder is None else nullcontext(kept)
+    with simulators(catalogue) as sandbox, ledger as settings:
         gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
         with in_background(gateway.application, port, settings.limits, certificate=certificate) as url:
             yield Running(url, *keys.shown, gateway, sandbox)

@@ -57,7 +57,7 @@ def documented(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Its ledger is where the commands of the pages look for one.
     """
     monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path))
-    with running(KEY, catalogue=catalogue) as started:
+    with running(KEY, catalogue=catalogue, state_folder=tmp_path) as started:
         yield started
 
 

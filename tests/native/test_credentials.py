@@ -468,7 +468,7 @@ async def test_the_log_says_why_a_key_or_a_signature_is_refused(
         "a signed request is refused: The request has no x-ms-date header, or one too far from the current time."
     )
     assert [each.message for each in caplog.records] == expected
-    assert text.rpartition("_")[2][:-4] not in caplog.text
+    assert text.removeprefix("jobgate_")[:-4] not in caplog.text
     assert "hunter2" not in caplog.text
 
 
