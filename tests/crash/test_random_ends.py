@@ -16,8 +16,9 @@ from tests.crash.oracle import broken_parts, violations
 from tests.crash.storm import ROUNDS, SEED, Breakable, Storm
 from tests.support.crashing import FULL_DISK, ReconciliationTimes
 from tests.support.databases import PostgreSQL
+from tests.support.sampling import amount
 
-ENDS = {"sqlite": 20, "postgresql": 6}
+ENDS = {"sqlite": amount(whole=20, sample=8), "postgresql": amount(whole=6, sample=3)}
 
 
 @dataclass(frozen=True)

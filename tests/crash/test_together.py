@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.crash.deployment import CANCEL, Deployment
 from tests.crash.oracle import broken_parts, violations
+from tests.support.sampling import amount
 
 SIZE = 4
-TIMES = 4
+TIMES = amount(whole=4, sample=2)
 
 
 def test_gateways_that_start_together_all_do_their_work(deployment: Deployment, address: str) -> None:

@@ -105,6 +105,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.sampled(0.3, kind=lambda: None)
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
 def test_no_kind_of_answer_leaves_requests_for_the_garbage_collector(edge: Edge, content: bytes) -> None:
     """After every kind of answer, the request and its connection are freed without the garbage collector."""

@@ -178,6 +178,7 @@ PLACES = {
 """Where a page lies: `since`, `until`, and the id before which it begins."""
 
 
+@pytest.mark.sampled(0.3, kind=lambda name: name)
 @pytest.mark.parametrize("place", list(PLACES))
 @pytest.mark.parametrize("name", list(SELECTIONS))
 async def test_each_filter_uses_an_index(name: str, place: str, filled: Database) -> None:

@@ -158,6 +158,7 @@ def test_what_the_vendor_cannot_do_is_refused_in_a_message(running: Servers) -> 
     assert vendor(running, AZURE).log() == ()
 
 
+@pytest.mark.sampled(0.5, kind=lambda kind: kind)
 @pytest.mark.parametrize("connection", [AZURE, VONAGE])
 @pytest.mark.parametrize("kind", [FaultKind.DROP_AFTER, FaultKind.DROP_BEFORE, FaultKind.MALFORMED, FaultKind.STATUS])
 def test_its_retries_never_double_an_action(running: Servers, connection: str, kind: FaultKind) -> None:

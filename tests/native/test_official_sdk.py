@@ -187,6 +187,7 @@ def outcome(azure: Any, job: str) -> int | None:
     return None
 
 
+@pytest.mark.sampled(0.4, kind=lambda connection: connection)
 @pytest.mark.parametrize("connection", [AZURE, VONAGE])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_its_own_retries_never_double_an_action(running: Servers, connection: str, fault: Fault) -> None:

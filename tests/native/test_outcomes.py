@@ -80,6 +80,7 @@ async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) 
         assert (answer.status, answer.json, world.actions) == (200, {}, 1)
 
 
+@pytest.mark.sampled(0.4, kind=lambda dialect: dialect)
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 @pytest.mark.parametrize("dialect", ["azure", "vonage"])
 async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, dialect: str) -> None:
