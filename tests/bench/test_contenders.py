@@ -15,6 +15,7 @@ from bench.processes import BenchError
 from bench.servers import RunningVendor, running_vendor
 from bench.verify import verify
 from bench.work import JOB_ACTION, VENDOR_TARGET, WRONG_TYPE
+from tests.support.tools import missing
 
 BY_NAME = {each.name: each for each in CONTENDERS}
 
@@ -49,9 +50,9 @@ def test_does_the_same_work(place: RunningVendor, tmp_path: Path, name: str) -> 
     Each contender has its own ledger in a file, with the one job action in it; or no file at all.
     """
     contender = BY_NAME[name]
-    missing = node_is_missing()
-    if contender.needs_node and missing is not None:
-        pytest.skip(missing)
+    reason = node_is_missing()
+    if contender.needs_node and reason is not None:
+        missing(reason)
     check(place, contender)
     if name in LEDGERS:
         files = list(tmp_path.rglob("ledger.db"))

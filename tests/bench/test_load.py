@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from bench.load import Load, parse, run
 from bench.processes import BenchError
 from bench.servers import running_vendor
 from bench.work import VENDOR_TARGET, WORK
+from tests.support.tools import tool
 
 REPORT = """\
 Running 2s test @ http://127.0.0.1:9001/
@@ -34,9 +34,9 @@ def test_no_report(output: str) -> None:
         parse(output)
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_run(tmp_path: Path) -> None:
     """A run of one second counts what the vendor answered."""
+    tool("wrk", "wrk")
     with running_vendor(tmp_path, 0.0) as place:
         load = run(place.upstream + VENDOR_TARGET, 2, 1)
     assert load.requests > 10
@@ -45,9 +45,9 @@ def test_run(tmp_path: Path) -> None:
     assert 0.9 < load.seconds < 3
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_keys(tmp_path: Path) -> None:
     """Each request has an idempotency key of its own, and another run has others; without keys there is none."""
+    tool("wrk", "wrk")
     with running_vendor(tmp_path, 0.0) as place:
         keys = [last_key(place.upstream, with_keys=True), last_key(place.upstream, with_keys=True)]
         assert last_key(place.upstream, with_keys=False) is None
@@ -68,8 +68,8 @@ def last_key(upstream: str, *, with_keys: bool) -> str | None:
     return key
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_nobody_there() -> None:
     """A port where nobody listens is reported as such, not counted as slow."""
+    tool("wrk", "wrk")
     with pytest.raises(BenchError, match=r"wrk failed: .*Connection refused"):
         run("http://127.0.0.1:9/", 1, 1)
