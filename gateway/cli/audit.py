@@ -126,7 +126,7 @@ def checkpoint(config: Config = None) -> None:
             raise Failure(f"{made.place.path} cannot be written: {error.strerror or error}.") from None
         if note is None:
             raise Failure(
-                f"the ledger is not the one of its newest checkpoint: {made.outdated}. No other one was written."
+                f"the ledger does not match its newest checkpoint: {made.outdated}. No new checkpoint was written."
             )
     typer.echo(note, nl=False)
     typer.echo(f"added to {made.place.path}", err=True)

@@ -95,7 +95,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class ReadSupport:
-    """What a vendor makes of a read of jobs, `getJob` or `listJobs`: `native` or `unsupported`."""
+    """A vendor's support for a read of jobs, `getJob` or `listJobs`: `native` or `unsupported`."""
 
     read: str
     support: str

@@ -82,7 +82,7 @@ class Dialect:
         return found
 
     async def act(self, request: Request) -> Reply:
-        """Perform the job action of a request, and wait for its outcome."""
+        """Perform the job action of a request, and wait for its outcome. Raises the problem if it failed."""
         connection = self._connection(request)
         job_action = self._job_action(request)
         asked = ActionRequest(
@@ -160,7 +160,7 @@ class Dialect:
         errors = path_errors(asked)
         if errors:
             raise MalformedRequest(
-                f"The request does not fit: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
+                f"The request is not valid: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
             )
         return asked
 
@@ -184,7 +184,7 @@ class Dialect:
         if places:
             errors = tuple(FieldError(pointer_of(each), "cannot be carried with this action") for each in places)
             raise MalformedRequest(
-                f"The request says more than {mapping.action} can carry: {', '.join(map(str, places))}.",
+                f"The request has values that {mapping.action} cannot carry: {', '.join(map(str, places))}.",
                 Explanation(errors=errors),
             )
 
@@ -205,7 +205,7 @@ class Dialect:
             if mismatch.place.location == "path":
                 raise UnknownJob("There is no such job in this connection.") from None
             error = FieldError(pointer_of(mismatch.place), str(mismatch).removeprefix(f"{mismatch.place} "))
-            raise MalformedRequest(f"The request does not fit: {mismatch}.", Explanation(errors=(error,))) from None
+            raise MalformedRequest(f"The request is not valid: {mismatch}.", Explanation(errors=(error,))) from None
 
     def _with_key(self, request: Request, action_request: ActionRequest) -> ActionRequest:
         """The action request with an idempotency key: the request's own, or the name that the vendor's clients give it.

@@ -102,7 +102,10 @@ class UnifiedApi:
         return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
 
     async def act(self, request: Request) -> Reply:
-        """Perform the operation's action, or return the request that would be sent."""
+        """Perform the operation's action, or return the request that would be sent.
+
+        Raises the problem if the action failed, IdempotencyKeyMissing or IdempotencyKeyInUse if it was not begun.
+        """
         preferences = preferences_of(request)
         action_request = ActionRequest(
             connection=self.services.directory.connection(request.path["connection"]),
@@ -170,7 +173,7 @@ class UnifiedApi:
         return dict.fromkeys([job_id, *(each.vendor.specification.job_id(job_id) for each in named)])
 
     async def get_job_action(self, request: Request) -> Reply:
-        """Return one of the caller's job actions; of anybody's for auditors."""
+        """Return one of the caller's job actions, or anybody's to an auditor. Raises UnknownJobAction."""
         preferences = preferences_of(request)
         caller = None if request.caller.audits else request.caller.name
         record = await self.services.ledger.get(request.path["id"], caller)

@@ -43,7 +43,7 @@
     ├── ConnectionBusy               503   the request waited too long for its turn
     ├── IssuerUnavailable            503   the issuer's keys could not be fetched
     ├── LedgerUnavailable            503   the ledger could not be written or read
-    ├── LedgerOutdated               503   the ledger is not the one of its newest checkpoint
+    ├── LedgerOutdated               503   the ledger does not match its newest checkpoint
     ├── Interrupted                  503   the gateway stopped before anything was sent
     └── GatewayError                 500   a fault of Jobgate itself
 

@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 class Effect(StrEnum):
-    """What sending a request again does at the vendor.
+    """The effect at the vendor of sending a request again.
 
     `read`: it changes nothing. `repeatable`: the result is the same as of one request. `once`: the result can differ,
     so the request must not be sent twice.
@@ -28,7 +28,7 @@ class Effect(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What is known to have happened at the vendor."""
+    """The known result of an action at the vendor; `unknown` if it may have happened."""
 
     APPLIED = "applied"
     REJECTED = "rejected"

@@ -36,7 +36,7 @@ STATUSES: Mapping[Outcome | None, JobActionStatus] = {
 
 
 class SettledBy(StrEnum):
-    """How an outcome became certain. `gave-up`: it did not, and the job is not read any more."""
+    """The way in which an outcome became certain. `gave-up`: it did not, and the job is not read any more."""
 
     VENDOR_REPLY = "vendor-reply"
     NOTHING_SENT = "nothing-sent"

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 _REWRITTEN = frozenset({b"content-length", b"content-type", b"transfer-encoding"})
 Render = Callable[[JobgateError, RequestContext], RawReply]
-"""How a surface shows a problem: each in its own words."""
+"""Renders a problem in the words of a surface."""
 
 AllowedMethods = Callable[[str], tuple[str, ...]]
 """The methods that the API has at a path; none where it has no such path."""
@@ -175,7 +175,7 @@ def as_problem(error: Exception, path: str, allow: AllowedMethods) -> JobgateErr
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return not_routed(allow(path) or PAGE_METHODS)
     if status == HTTPStatus.UNAUTHORIZED:
-        return Unauthenticated("The request carries no API key that this gateway takes.")
+        return Unauthenticated("The request carries no API key that this gateway accepts.")
     return unexpected(error)
 
 
@@ -206,4 +206,4 @@ def not_routed(methods: tuple[str, ...]) -> UnknownPath | MethodNotAllowed:
     if not methods:
         return UnknownPath("There is nothing at this address.")
     listed = ", ".join(methods)
-    return MethodNotAllowed(f"This address takes {listed}.", Explanation(allow=methods))
+    return MethodNotAllowed(f"This address accepts {listed}.", Explanation(allow=methods))

@@ -37,7 +37,8 @@ class TrustedHosts:
     def of(cls, listening_on: str, configured: Collection[str] | None = None) -> TrustedHosts:
         """Trust the configured names. Without any: on a loopback address, loopback names only; elsewhere, every name.
 
-        Otherwise a web page in a local browser could reach the gateway by a name of its own (DNS rebinding).
+        Otherwise a web page in a local browser could reach the gateway by a name of its own (DNS rebinding). Raises
+        ValueError for an invalid name.
         """
         if configured is not None:
             return cls(frozenset(map(called_host, configured)))

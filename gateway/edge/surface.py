@@ -54,7 +54,7 @@ class Request(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """What a handler answers: a JSON value, which is left out where the document has no body for the status.
+    """A handler's reply: a JSON value, which is left out where the document has no body for the status.
 
     `is_makeshift`: no reply that fits the document can be made. It is sent unchecked, since the action was carried out.
     """
@@ -76,7 +76,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 class Surface:
     """An API, and how it is served: where, by which handlers (by operationId), to whom, and how it shows problems.
 
-    `write` makes bytes of what is answered.
+    `write` serializes a reply's body.
     """
 
     api: Api
@@ -87,7 +87,7 @@ class Surface:
     write: Callable[[Json], bytes] = dump_line
 
     def has(self, path: str) -> bool:
-        """Whether a path is one of this surface's."""
+        """True if a path belongs to this surface."""
         return path.startswith(f"{self.base_path}/")
 
     def methods_at(self, path: str) -> tuple[str, ...]:
@@ -148,9 +148,9 @@ def raw_reply(operation: Operation, reply: Reply, write: Callable[[Json], bytes]
 
 
 def origin_of(scope: Scope, context: RequestContext) -> Origin:
-    """Where a request came from. A `traceparent` that is none (W3C Trace Context, 3.2) is as if it were not there.
+    """The origin of a request. An invalid `traceparent` is ignored (W3C Trace Context, 3.2).
 
-    What later versions of that may add is left out: it can be anything.
+    Members that later versions of the standard may append to it are left out.
     """
     trace = _TRACE_PARENT.fullmatch(context.fields.get(b"traceparent", b""))
     client = scope.get("client")

@@ -6,15 +6,18 @@
     _carry_out   4. completed           adapters     find parameters that were left out, in the job
                  5. mapping.encode      specs        the job action becomes the vendor's request
                  6. calls.prepare       specs        hold the request against the vendor's document, and build it
-                 7. calls.send          resilience   take a turn, attempt by attempt:
+                 7. calls.send          resilience   attempt by attempt, as breaker and policy allow:
+                                        security       sign, or get a token
+                                        resilience     take a turn: a slot, and a part of the vendor's quota
                     before_send         ledger         record `sent`, before the first byte leaves
-                                        security       sign
                                         transport      write the request, read the reply
                     classify            specs          read what the reply means; the policy says whether to send again
                  8. of_success, refusal engine       conclude from the last reply; if it leaves that open, read the job
     _conclude    9. ledger.append       ledger       record the conclusion
 
-Steps 4 to 8 can raise; the error is the conclusion then. If the outcome is unknown, `reconciliation` finds it out.
+Steps 4 to 8 can raise; `_conclusion` then makes a conclusion of the error. If the outcome is unknown, `reconciliation`
+finds it out.
+
 `before_send` and `classify` are the only callbacks: `resilience.pipeline` explains them.
 """
 
@@ -96,7 +99,7 @@ class Actions:
             return of_error(error, action.record, self.clock.now())
 
     async def _carry_out(self, action: ActionInProgress) -> Concluded:
-        """Send the action, once, and read what the vendor makes of it."""
+        """Send the action, once, and conclude from the reply. Raises the problem of steps 4 to 8."""
         job_action = await completed(self.jobs, action.request, action.mapping, action.context)
         call = self._prepared(action.request, action.mapping, job_action, action.context)
 

@@ -67,7 +67,10 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
 
 
 def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
-    """The HTTP request without credentials, with the ids by which it can be traced."""
+    """The HTTP request without credentials, with the ids by which it can be traced.
+
+    Raises GatewayError if a header field cannot be written.
+    """
     content = b"" if request.body is None else encoded_body(operation, request.body)
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
     if origin.request_id is not None:

@@ -163,7 +163,7 @@ class Checkpoints:
         if self.outdated is None:
             return None
         log.warning(
-            "the ledger %s is used as it is, although it is not the one of its newest checkpoint: %s.",
+            "the ledger %s is used as it is, although it does not match its newest checkpoint: %s.",
             self.database.name,
             self.outdated,
         )
@@ -189,7 +189,7 @@ class Checkpoints:
         before, self.outdated = self.outdated, None if newest is None else difference(connection, newest)
         if self.outdated is not None and before is None:
             log.error(
-                "the ledger %s is not the one of its newest checkpoint: %s. Actions are refused, since idempotency "
+                "the ledger %s does not match its newest checkpoint: %s. Actions are refused, since idempotency "
                 "keys may be lost. Restore the newest ledger, or serve with --accept-restored-ledger.",
                 self.database.name,
                 self.outdated,

@@ -258,7 +258,7 @@ def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 @contextmanager
 def storage_failures(outcome: Outcome) -> Iterator[None]:
-    """Convert the block's SQLAlchemy errors to LedgerUnavailable. Its cause has the diagnosis, hidden from clients."""
+    """Raises LedgerUnavailable for the block's SQLAlchemy errors. Its cause has the diagnosis, hidden from clients."""
     try:
         yield
     except SQLAlchemyError as error:

@@ -61,7 +61,7 @@ class KeyChanged(Struct, frozen=True, omit_defaults=True):
 
 
 class Restored(Struct, frozen=True):
-    """An operator accepted a ledger that is not the one of its newest checkpoint; `reason` is the difference."""
+    """An operator accepted a ledger that does not match its newest checkpoint; `reason` is the difference."""
 
     at: datetime
     reason: str

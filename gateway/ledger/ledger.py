@@ -75,6 +75,7 @@ class SqlLedger:
         """Store a new record and hold its key and signature. If one is held already, return its holder instead.
 
         Without a key and a signature no conflict is possible, so the claim is written together with the next event.
+        Raises LedgerUnavailable, and LedgerOutdated if the ledger is older than its newest checkpoint.
         """
         self._refuse_if_outdated()
         claim = Claim(record, due, key, signature)
@@ -129,7 +130,7 @@ class SqlLedger:
 
     def _refuse_if_outdated(self) -> None:
         if self.checkpoints is not None and self.checkpoints.outdated is not None:
-            raise LedgerOutdated("The gateway's ledger is not the one of its newest checkpoint.")
+            raise LedgerOutdated("The gateway's ledger does not match its newest checkpoint.")
 
     def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
         return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)

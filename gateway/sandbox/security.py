@@ -42,7 +42,7 @@ class OAuthScheme:
         self._tokens = tokens
 
     def get_fn(self, _: Mapping[str, Any], required_scopes: list[str]) -> Check:
-        """The check for one operation."""
+        """The check for one operation. It raises Refusal for a bad token."""
 
         def check(request: ConnexionRequest) -> Any:
             kind, _, token = request.headers.get("authorization", "").partition(" ")
@@ -68,7 +68,7 @@ class SigningScheme:
         self._now = now
 
     def get_fn(self, security_scheme: Mapping[str, Any], _: list[str]) -> Check:
-        """The check for one scheme."""
+        """The check for one scheme. It raises Refusal for a bad signature."""
         verify = self._signings[security_scheme[NAME]].verify
         header = security_scheme.get("name", "authorization")
 

@@ -73,7 +73,7 @@ class Banner:
         for connection in connections:
             yield f"    {connection.name:<{max(20, wide)}}{connection.vendor.name:<26}{connection.endpoint}"
         if connections:
-            yield "\n  The vendors' own APIs, for each connection of whatever vendor"
+            yield "\n  The vendors' own APIs, each for every connection"
             for vendor in self.directory.vendors:
                 yield f"    {self.url}{base_path(vendor)}/{{connection}}"
 

@@ -46,7 +46,7 @@ DRIP_SECONDS = 0.02
 """Between a byte and the next one."""
 
 
-class Door(StrEnum):
+class Listener(StrEnum):
     """How connections are met. `shut`: refused; `unattended`: never accepted; `slammed`: accepted and reset."""
 
     OPEN = "open"
@@ -137,7 +137,7 @@ class Mode:
     """
 
     serve: Serve
-    door: Door = Door.OPEN
+    listener: Listener = Listener.OPEN
     lookup: Lookup = Lookup.FOUND
     certificate: str | None = None
     is_second: bool = False
@@ -439,17 +439,17 @@ WELL = Mode(well)
 MODES: Mapping[str, Mode] = {
     "00 well": WELL,
     "00 well, by TLS": Mode(well, certificate="good"),
-    "01 refused": Mode(well, door=Door.SHUT),
+    "01 refused": Mode(well, listener=Listener.SHUT),
     "02 no such name": Mode(well, lookup=Lookup.FAILS),
     "02 a name that takes too long to look up": Mode(well, lookup=Lookup.HANGS),
     "03 certificate that has expired": Mode(well, certificate="expired"),
     "03 certificate of another host": Mode(well, certificate="wrong-host"),
     "03 certificate signed by itself": Mode(well, certificate="self-signed"),
-    "03 handshake that never ends": Mode(well, certificate="good", door=Door.UNATTENDED),
+    "03 handshake that never ends": Mode(well, certificate="good", listener=Listener.UNATTENDED),
     "04 silence": Mode(silence),
     "05 reset before the reply": Mode(then(Exchange.reset)),
     "05 closed before the reply": Mode(then(Exchange.end)),
-    "05 reset as soon as there is a connection": Mode(well, door=Door.SLAMMED),
+    "05 reset as soon as there is a connection": Mode(well, listener=Listener.SLAMMED),
     "06 reset in the headers": Mode(part_of_the_reply(Exchange.reset, has_head=False)),
     "06 reset after the headers": Mode(then(Exchange.reset, LONG, DRIP_SECONDS)),
     "07 reset in the body": Mode(part_of_the_reply(Exchange.reset, has_head=True)),
@@ -620,14 +620,14 @@ class FaultServer:
         return site.mode.lookup is not Lookup.FAILS
 
     def _settle_in(self, site: Site) -> None:
-        """Do what the mode wants of the door."""
+        """Listen as the mode says."""
         if site.mode.lookup is Lookup.FOUND:
             site.is_found.set()
         else:
             site.is_found.clear()
-        if site.mode.door is Door.UNATTENDED:
+        if site.mode.listener is Listener.UNATTENDED:
             self._sockets[site.port].listen()
-        elif site.mode.door is not Door.SHUT:
+        elif site.mode.listener is not Listener.SHUT:
             self._do(self._open(site))
         if site.mode.ends_idle:
             self._do(self._end_connections(site))
@@ -668,7 +668,7 @@ class FaultServer:
     async def _converse(self, site: Site, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = 0
         while not writer.is_closing():
-            if site.mode.door is Door.SLAMMED:
+            if site.mode.listener is Listener.SLAMMED:
                 reset(writer)
                 return
             request = await read_request(reader)

@@ -17,7 +17,7 @@ import pytest
 from gateway.app import Catalogue
 from gateway.domain.model import Effect, Outcome
 from tests.faults.fixtures import ATTEMPTS, IMPATIENT, JOBS, POLICY, VONAGE, Case, WiredGateway, wired_gateway
-from tests.faults.server import DRIP_SECONDS, MODES, WELL, Door, FaultServer, Lookup, Mode
+from tests.faults.server import DRIP_SECONDS, MODES, WELL, FaultServer, Listener, Lookup, Mode
 from tests.support.asgi import Answer
 from tests.support.patience import PATIENCE
 from tests.support.problems import Problems
@@ -303,7 +303,7 @@ async def check(
 ) -> None:
     """Try a mode with some cases, as a rule all at the same time, until everything is as it should be."""
     mode = MODES[name]
-    never_comes = mode.door is Door.UNATTENDED or mode.lookup is Lookup.HANGS
+    never_comes = mode.listener is Listener.UNATTENDED or mode.lookup is Lookup.HANGS
     departures: list[list[str]] = []
     for seconds in ROUNDS:
         server.patience = seconds

@@ -240,7 +240,7 @@ async def test_a_gateway_does_not_act_on_an_older_ledger(
     made = Checkpoints(opened, clock, place)
     ledger = SqlLedger(opened, clock, None, made)
     await ledger.start()
-    assert "is not the one of its newest checkpoint: segment 1: it is missing" in caplog.text
+    assert "does not match its newest checkpoint: segment 1: it is missing" in caplog.text
     record = new_record(clock, "key-1")
     for key in (held(record), None):
         with pytest.raises(LedgerOutdated):

@@ -74,10 +74,10 @@ def vendors(catalogue: Catalogue) -> Any:
 @pytest.mark.parametrize("action", DOUBTFUL.values(), ids=DOUBTFUL.keys())
 async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) -> None:
     """If the vendor's reply is lost and the job shows the effect, the client gets the usual success."""
-    world = vendors(action, "cancelled")
-    async with world.clients.gateway.lifespan():
-        answer = await world.clients.azure("POST", CANCEL)
-        assert (answer.status, answer.json, world.actions) == (200, {}, 1)
+    made = vendors(action, "cancelled")
+    async with made.clients.gateway.lifespan():
+        answer = await made.clients.azure("POST", CANCEL)
+        assert (answer.status, answer.json, made.actions) == (200, {}, 1)
 
 
 @pytest.mark.sampled(0.4, kind=lambda dialect: dialect)
@@ -85,30 +85,30 @@ async def test_what_was_carried_out_is_told_as_done(vendors: Any, action: Line) 
 @pytest.mark.parametrize("dialect", ["azure", "vonage"])
 async def test_what_nobody_knows_is_no_invitation(vendors: Any, action: Line, dialect: str) -> None:
     """An unknown outcome is answered with a status that no client retries, and without Retry-After."""
-    world = vendors(action, "dreaming")
-    async with world.clients.gateway.lifespan():
+    made = vendors(action, "dreaming")
+    async with made.clients.gateway.lifespan():
         if dialect == "azure":
-            answer = await world.clients.azure("POST", CANCEL)
+            answer = await made.clients.azure("POST", CANCEL)
             said, code = answer.json["error"]["message"], answer.json["error"]["code"]
             assert (code, answer.headers["x-ms-error-code"]) == ("OutcomeUnknown", "OutcomeUnknown")
         else:
-            answer = await world.clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
+            answer = await made.clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
             said = answer.json["message"]
         assert answer.status == 424
         assert answer.status not in REPEATED
         assert "retry-after" not in answer.headers
         assert "Read the job" in said
         assert answer.headers["jobgate-job-action"]
-        assert world.actions == 1
+        assert made.actions == 1
 
 
 async def test_a_client_that_sends_again_does_not_act_again(vendors: Any) -> None:
     """The name that Azure's clients give a request is an idempotency key: the same request gets the same answer."""
-    world = vendors(reply(200, {}))
-    async with world.clients.gateway.lifespan():
-        first = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
-        again = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
-        assert (first.status, again.status, world.actions) == (200, 200, 1)
+    made = vendors(reply(200, {}))
+    async with made.clients.gateway.lifespan():
+        first = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+        again = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+        assert (first.status, again.status, made.actions) == (200, 200, 1)
         assert again.headers["idempotent-replayed"] == "true"
         assert again.headers["jobgate-job-action"] == first.headers["jobgate-job-action"]
         assert "idempotent-replayed" not in first.headers
@@ -116,22 +116,22 @@ async def test_a_client_that_sends_again_does_not_act_again(vendors: Any) -> Non
 
 async def test_what_became_known_meanwhile_is_told_when_it_is_sent_again(vendors: Any) -> None:
     """After 424 a client may ask again by the same name, and learns what has become of it without a second action."""
-    world = vendors(VendorTimedOut("no answer"), "dreaming")
-    async with world.clients.gateway.lifespan():
-        assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 424
-        world.status = "cancelled"
-        again = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
-        assert (again.status, again.headers["idempotent-replayed"], world.actions) == (200, "true", 1)
+    made = vendors(VendorTimedOut("no answer"), "dreaming")
+    async with made.clients.gateway.lifespan():
+        assert (await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 424
+        made.status = "cancelled"
+        again = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+        assert (again.status, again.headers["idempotent-replayed"], made.actions) == (200, "true", 1)
 
 
 async def test_one_name_for_several_requests_means_each_by_itself(vendors: Any) -> None:
     """Requests of one name for different actions are different actions, because some clients reuse a name."""
-    world = vendors(reply(200, {}))
-    async with world.clients.gateway.lifespan():
+    made = vendors(reply(200, {}))
+    async with made.clients.gateway.lifespan():
         for path in (CANCEL, job_path("other", ":cancel")):
-            assert (await world.clients.azure("POST", path, headers=[REQUEST_ID])).status == 200
-        with_note = await world.clients.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
-        assert (with_note.status, world.actions) == (200, 3)
+            assert (await made.clients.azure("POST", path, headers=[REQUEST_ID])).status == 200
+        with_note = await made.clients.azure("POST", CANCEL, {"note": "Why"}, headers=[REQUEST_ID])
+        assert (with_note.status, made.actions) == (200, 3)
 
 
 async def test_a_refusal_is_not_kept_for_a_name(vendors: Any) -> None:
@@ -140,97 +140,95 @@ async def test_a_refusal_is_not_kept_for_a_name(vendors: Any) -> None:
     An idempotency key stands for its answer, whatever that was.
     """
     refusal = reply(409, {"error": {"code": "JobIsAssigned", "message": "Assigned."}})
-    world = vendors(refusal, "assigned")
+    made = vendors(refusal, "assigned")
     key = ("idempotency-key", "k")
-    assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 409
-    assert (await world.clients.azure("POST", CANCEL, headers=[key])).status == 409
-    world.action = reply(200, {})
-    named = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+    assert (await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 409
+    assert (await made.clients.azure("POST", CANCEL, headers=[key])).status == 409
+    made.action = reply(200, {})
+    named = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
     assert (named.status, "idempotent-replayed" in named.headers) == (200, False)
-    keyed = await world.clients.azure("POST", CANCEL, headers=[key])
+    keyed = await made.clients.azure("POST", CANCEL, headers=[key])
     assert (keyed.status, keyed.headers["idempotent-replayed"]) == (409, "true")
-    assert world.actions == 3
+    assert made.actions == 3
 
 
 async def test_a_request_that_is_sent_twice_at_once_is_answered_twice(vendors: Any) -> None:
     """The second one waits for the first, and hears the same: 409 would say that it was refused."""
-    world = vendors(reply(200, {}))
+    made = vendors(reply(200, {}))
     async with asyncio.TaskGroup() as tasks:
         both = []
 
         async def send_again() -> None:
-            both.append(tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
+            both.append(tasks.create_task(made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
             await asyncio.sleep(0.1)
 
-        world.transport.before_reply = send_again
-        both.append(tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
+        made.transport.before_reply = send_again
+        both.append(tasks.create_task(made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])))
     first, second = (each.result() for each in both)
-    assert (first.status, second.status, first.body, world.actions) == (200, 200, second.body, 1)
+    assert (first.status, second.status, first.body, made.actions) == (200, 200, second.body, 1)
     assert first.headers["jobgate-job-action"] == second.headers["jobgate-job-action"]
     assert second.headers["idempotent-replayed"] == "true"
 
 
 async def test_a_request_that_goes_on_and_on_is_doubtful_to_who_sends_it_again(vendors: Any) -> None:
     """The second one waits for no longer than a call may take, and hears then what makes no client send it again."""
-    world = vendors(reply(200, {}))
+    made = vendors(reply(200, {}))
     has_ended = asyncio.Event()
-    world.transport.before_reply = has_ended.wait
+    made.transport.before_reply = has_ended.wait
     async with asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(world.clients.azure("POST", CANCEL, headers=[REQUEST_ID]))
+        first = tasks.create_task(made.clients.azure("POST", CANCEL, headers=[REQUEST_ID]))
         await asyncio.sleep(0.05)
-        second = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+        second = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         has_ended.set()
     assert (second.status, second.json["error"]["code"], "retry-after" in second.headers) == (
         424,
         "OutcomeUnknown",
         False,
     )
-    assert (first.result().status, world.actions) == (200, 1)
+    assert (first.result().status, made.actions) == (200, 1)
     assert second.headers["jobgate-job-action"] == first.result().headers["jobgate-job-action"]
 
 
 async def test_without_a_name_two_requests_are_two_actions(vendors: Any) -> None:
     """Without a name, two equal requests are two actions, as on the unified API."""
-    world = vendors(reply(200, {}))
-    async with world.clients.gateway.lifespan():
+    made = vendors(reply(200, {}))
+    async with made.clients.gateway.lifespan():
         for _ in range(2):
-            assert (await world.clients.azure("POST", CANCEL)).status == 200
-        assert world.actions == 2
+            assert (await made.clients.azure("POST", CANCEL)).status == 200
+        assert made.actions == 2
 
 
 async def test_an_idempotency_key_works_in_every_dialect(vendors: Any) -> None:
     """Who can set a header has what the unified API has; another request with the same key is refused."""
-    world = vendors(reply(204))
+    made = vendors(reply(204))
     key = ("idempotency-key", "order-4711")
-    async with world.clients.gateway.lifespan():
+    async with made.clients.gateway.lifespan():
         path = f"/interactions/jobs/{VONAGE_JOB}"
-        answers = [await world.clients.vonage("POST", f"{path}/pause", [ACCEPT, key]) for _ in range(2)]
+        answers = [await made.clients.vonage("POST", f"{path}/pause", [ACCEPT, key]) for _ in range(2)]
         assert [answer.status for answer in answers] == [204, 204]
-        assert world.actions == 1
-        other = await world.clients.vonage("POST", f"{path}/cancel", [ACCEPT, key])
-        assert (other.status, world.actions) == (422, 1)
+        assert made.actions == 1
+        other = await made.clients.vonage("POST", f"{path}/cancel", [ACCEPT, key])
+        assert (other.status, made.actions) == (422, 1)
 
 
 async def test_a_key_counts_more_than_a_name(vendors: Any) -> None:
     """If a request has a key and a name, the key identifies it."""
-    world = vendors(reply(200, {}))
+    made = vendors(reply(200, {}))
     for key, is_replayed in (("a", False), ("b", False), ("a", True)):
-        answer = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
+        answer = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID, ("idempotency-key", key)])
         assert (answer.status, "idempotent-replayed" in answer.headers) == (200, is_replayed)
-    assert world.actions == 2
+    assert made.actions == 2
 
 
 async def test_a_connection_that_needs_a_key_takes_the_name_for_one(catalogue: Catalogue, vendors: Any) -> None:
     """Azure's clients name their requests; Vonage's have to send the header."""
-    world = vendors(reply(200, {}))
+    made = vendors(reply(200, {}))
     connections = {
         name: each.model_copy(update={"require_idempotency_key": True})
-        for name, each in world.clients.gateway.settings.connections.items()
+        for name, each in made.clients.gateway.settings.connections.items()
     }
-    wired = world.clients.gateway.settings.model_copy(update={"connections": connections})
-    clients = VendorClients(
-        Gateway(wired, catalogue, transport=world.transport, ledger=MemoryLedger()), world.transport
-    )
+    wired = made.clients.gateway.settings.model_copy(update={"connections": connections})
+    clients = VendorClients(Gateway(wired, catalogue, transport=made.transport, ledger=MemoryLedger()), made.transport)
     assert (await clients.azure("POST", CANCEL)).status == 400
     assert (await clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
     refused = await clients.vonage("POST", f"/interactions/jobs/{VONAGE_JOB}/pause")
@@ -239,20 +237,20 @@ async def test_a_connection_that_needs_a_key_takes_the_name_for_one(catalogue: C
 
 async def test_what_was_not_sent_may_be_sent_again(vendors: Any) -> None:
     """A vendor that cannot be reached has done nothing: 503 with Retry-After, which clients understand."""
-    world = vendors(VendorUnreachable("no connection"))
-    async with world.clients.gateway.lifespan():
-        answer = await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
+    made = vendors(VendorUnreachable("no connection"))
+    async with made.clients.gateway.lifespan():
+        answer = await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-        world.action = reply(200, {})
-        assert (await world.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
+        made.action = reply(200, {})
+        assert (await made.clients.azure("POST", CANCEL, headers=[REQUEST_ID])).status == 200
 
 
 async def test_a_throttled_client_hears_when_to_come_again(vendors: Any) -> None:
     """A throttled client gets the vendor's Retry-After and code."""
     throttled = {"communicationError": {"code": "ThrottleLimitExceededException", "message": "Slow down."}}
-    world = vendors(reply(429, throttled, {"retry-after": "7"}))
-    async with world.clients.gateway.lifespan():
-        answer = await world.clients.azure("POST", CANCEL)
+    made = vendors(reply(429, throttled, {"retry-after": "7"}))
+    async with made.clients.gateway.lifespan():
+        answer = await made.clients.azure("POST", CANCEL)
         assert (answer.status, answer.headers["retry-after"]) == (429, "7")
         assert answer.json["communicationError"]["code"] == "ThrottleLimitExceededException"
         assert answer.json["communicationError"]["message"] == "Slow down."

@@ -17,7 +17,10 @@ BREACHES = {
     "The domain and the client know nothing of the rest": ("gateway/client/client.py", "gateway.domain.model"),
     "Only the demo is a client": ("gateway/engine/calls.py", "gateway.client"),
     "Adapters see only the domain": ("adapters/vonage_contact_center.py", "gateway.engine.wire"),
-    "The gateway finds adapters as entry points, never by import": ("gateway/app.py", "adapters.azure_job_router"),
+    "The gateway finds adapters as entry points, never by import": (
+        "gateway/app/gateway.py",
+        "adapters.azure_job_router",
+    ),
     "Only the transport speaks aiohttp": ("gateway/security/openid.py", "aiohttp"),
     "Only the ledger speaks SQLAlchemy": ("gateway/dialects/unified.py", "sqlalchemy"),
     "Only the outside of the gateway knows a web framework": ("gateway/engine/jobs.py", "starlette.requests"),

@@ -196,4 +196,4 @@ def test_the_banner_of_an_outdated_ledger(
     for accept in (False, True, False):
         serve(Source(tmp_path / "jobgate.toml"), sandbox_port=None, accept_restored_ledger=accept)
     assert ["actions are refused" in each for each in banners] == [True, False, False]
-    assert "is used as it is, although it is not the one of its newest checkpoint: segment 1: " in caplog.text
+    assert "is used as it is, although it does not match its newest checkpoint: segment 1: " in caplog.text
