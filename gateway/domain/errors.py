@@ -160,11 +160,12 @@ class IdempotencyKeyMissing(CallerError):
 
 
 class Unauthenticated(CallerError):
-    """The request carries no valid API key.
+    """The request carries no valid credential: no API key, no token, and on a vendor's own API no signature either.
 
     Nothing was sent to the vendor.
 
-    Send the key as `Authorization: Bearer <key>`, once. `jobgate serve --sandbox` prints a key when it starts.
+    Send an API key or a token as `Authorization: Bearer <key>`, once. `jobgate serve --sandbox` prints a key when it
+    starts. The log of the gateway says why a credential was refused.
     """
 
     code, title, status = "unauthenticated", "Not authenticated", 401
@@ -447,7 +448,7 @@ class WrongState(VendorRejected):
     `job` holds the job's status and the actions that it allows. Another user may have changed the job in the meantime.
     """
 
-    code, title, status = "wrong-state", "Job in the wrong state", 409
+    code, title, status = "wrong-state", "Job in the wrong status", 409
     meaning = Meaning.WRONG_STATE
 
 

@@ -40,7 +40,7 @@ DONE = {
 WARNING = {"code": "recorded-only", "parameter": "note", "detail": "Kept here."}
 PROBLEM = {
     "type": "/problems/wrong-state",
-    "title": "Job in the wrong state",
+    "title": "Job in the wrong status",
     "status": 409,
     "code": "wrong-state",
     "retryable": False,

@@ -24,7 +24,7 @@ from tests.client.stub import KEY, PROBLEM, Reply, Stub
 
 REQUIRED = {
     "type": "/problems/wrong-state",
-    "title": "Job in the wrong state",
+    "title": "Job in the wrong status",
     "status": 409,
     "code": "wrong-state",
     "retryable": False,
@@ -64,7 +64,7 @@ def test_whole_problem(stub: Stub, client: Client, more: dict[str, Any]) -> None
     assert vars(error) == {
         "status": 409,
         "code": "wrong-state",
-        "title": "Job in the wrong state",
+        "title": "Job in the wrong status",
         "type": "/problems/wrong-state",
         "retryable": False,
         "request_id": "request-1",
@@ -85,7 +85,7 @@ def test_whole_problem(stub: Stub, client: Client, more: dict[str, Any]) -> None
 def test_smallest_problem(stub: Stub, client: Client) -> None:
     """Members that a problem leaves out are None or empty; its title takes the place of the detail."""
     error = problem(client, stub, REQUIRED)
-    assert str(error) == "wrong-state: Job in the wrong state"
+    assert str(error) == "wrong-state: Job in the wrong status"
     assert (error.detail, error.outcome, error.vendor, error.job, error.job_action, error.retry_after) == (None,) * 6
     assert (error.errors, error.supported, error.candidates) == ((), (), ())
 
