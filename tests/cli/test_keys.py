@@ -149,7 +149,7 @@ def test_every_wrong_scope_is_told_at_once(folder: Path) -> None:
 def test_half_a_permission_is_warned_of(
     folder: Path, monkeypatch: pytest.MonkeyPatch, scopes: list[str], warning: str | None
 ) -> None:
-    """What to do and where are both needed; the key is made all the same, since the other half may be meant."""
+    """A key needs an action and a connection; it is made all the same, since the other half may be meant."""
     contoso = {
         "vendor": "azure-job-router",
         "endpoint": "https://contoso.test",

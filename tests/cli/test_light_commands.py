@@ -12,7 +12,7 @@ import pytest
 from tests.serving.process import SECONDS
 
 SERVING = ("connexion", "flask", "jinja2", "werkzeug", "jsonschema", "openapi_spec_validator", "httpx", "lark")
-"""What serves, and what comes with it. `lark` stands for the grammar of `rfc3987_syntax`."""
+"""The packages that serve, and those that come with them. `lark` stands for the grammar of `rfc3987_syntax`."""
 STORING = ("sqlalchemy", "psycopg")
 MIGRATING = ("alembic", "mako")
 SENDING = ("aiohttp",)
@@ -39,7 +39,7 @@ authentication = { kind = "client-credentials", scheme = "entraId", client_id = 
 
 
 def loaded(folder: Path, script: str, *arguments: str) -> tuple[str, frozenset[str]]:
-    """What a program says, and the modules that are loaded at its end."""
+    """The output of a program, and the modules that are loaded at its end."""
     settings = folder / "settings.toml"
     settings.touch(0o600)
     settings.write_text(CONNECTION, encoding="utf-8")

@@ -88,7 +88,7 @@ def test_the_argument_comes_before_the_variables(private: Stub, monkeypatch: pyt
 
 
 def test_a_certificate_for_development_is_trusted_by_itself() -> None:
-    """What `--tls-self-signed` makes serves as its own authority."""
+    """The certificate of `--tls-self-signed` serves as its own authority."""
     with self_signed("127.0.0.1") as made:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(made.certificate, made.key)

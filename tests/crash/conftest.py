@@ -1,4 +1,4 @@
-"""What the tests of crashes share: a ledger in each kind of database, and a deployment around it."""
+"""Fixtures of the crash tests: a ledger in each kind of database, and a deployment around it."""
 
 from __future__ import annotations
 

@@ -293,7 +293,7 @@ def test_an_origin_is_the_same_in_any_form(url: str) -> None:
 
 @row("Path of a request")
 async def test_a_path_is_the_same_in_any_encoding(clients: VendorClients) -> None:
-    """What needs no percent-encoding may have it, in digits of any case."""
+    """Characters that need no percent-encoding may have it, in digits of any case."""
     for written in ("a~b:c", "%61%7eb%3ac", "%61%7Eb%3Ac"):
         read = await unified(clients, "GET", f"/%76%31/connections/contoso-%70rod/jobs/{written}")
         assert read.status == 200

@@ -100,7 +100,7 @@ def reader(browser: Browser, stack: Running) -> Iterator[Reader]:
 
 
 def written(operation: Locator) -> dict[str, Any]:
-    """What stands in the fields of an operation before anybody wrote anything, by the name of the parameter."""
+    """The values in the fields of an operation before anybody wrote anything, by the name of the parameter."""
     values = (
         each.evaluate("field => [field.closest('tr')?.dataset.paramName ?? 'body', field.value, field.length ?? 0]")
         for each in operation.locator(FIELDS).all()

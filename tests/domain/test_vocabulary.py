@@ -52,7 +52,7 @@ def test_every_meaning_is_told_by_some_problem() -> None:
 
 
 def test_a_meaning_of_a_reply_is_one_problem() -> None:
-    """What a vendor's reply means is certain: two problems for one meaning would be a guess."""
+    """The meaning of a vendor's reply is certain: two problems for one meaning would be a guess."""
     replies = [meaning for kind in problems() for meaning in kind.replies]
     assert len(replies) == len(set(replies))
 
