@@ -15,6 +15,7 @@ class Meaning(StrEnum):
 
     UNKNOWN_JOB = "unknown-job"
     WRONG_STATE = "wrong-state"
+    CHANGED = "changed"
     INVALID_REQUEST = "invalid-request"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -29,6 +30,7 @@ class Meaning(StrEnum):
 _USUAL_STATUS = {
     Meaning.UNKNOWN_JOB: 404,
     Meaning.WRONG_STATE: 409,
+    Meaning.CHANGED: 412,
     Meaning.INVALID_REQUEST: 400,
     Meaning.UNAUTHENTICATED: 401,
     Meaning.FORBIDDEN: 403,
@@ -45,16 +47,22 @@ class Source(StrEnum):
     ERROR_CODE = "error.code"
     ERROR_MESSAGE = "error.message"
     ERROR_TARGET = "error.target"
+    ERROR_STATUS = "error.status"
     PAGE_CURSOR = "page.cursor"
     PAGE_LIMIT = "page.limit"
     PAGE_NUMBER = "page.number"
     PAGE_COUNT = "page.count"
     PAGE_TOTAL = "page.total"
     REPLY_REQUEST_ID = "reply.requestId"
+    WINDOW_START = "window.start"
+    WINDOW_END = "window.end"
+    WINDOW_INTERVAL = "window.interval"
 
 
 PARAMETER: Final = "parameters."
 """Prefix of the sources for parameters of an action, by the names of the unified API: `parameters.note`."""
+CONNECTION: Final = "connection."
+"""Prefix of the sources for values of a connection, by the names in the vendor's document: `connection.region`."""
 TIMESTAMP: Final = "job.timestamps."
 """Prefix of the sources for times of a job: `job.timestamps.createdAt`."""
 
