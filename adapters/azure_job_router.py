@@ -1,4 +1,4 @@
-"""Azure Communication Services Job Router: its request signature, and how to find the assignment to close."""
+"""Azure Communication Services Job Router: its request signature, and the assignment that an action is meant for."""
 
 from __future__ import annotations
 
@@ -81,9 +81,30 @@ def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
     )
 
 
+def open_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
+    """The ids of the assignments that are being worked on: not completed yet."""
+    return tuple(each for each, assignment in _assignments(job).items() if not assignment.get("completedAt"))
+
+
+def assignment_is_completed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
+    """True if the assignment of a complete action is completed; None if the job has no such assignment."""
+    assignment = _assigned(job, job_action)
+    return None if assignment is None else bool(assignment.get("completedAt"))
+
+
+def assignment_is_returned(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
+    """True if the job waits in a queue or lacks the assignment of an unassign action; None if it has others too.
+
+    No document and no recording shows whether the service keeps the assignment in the job.
+    """
+    if job.get("status") == "queued" or _assigned(job, job_action) is None:
+        return True
+    return False if len(_assignments(job)) == 1 else None
+
+
 def assignment_is_closed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
     """True if the assignment of a close action is closed; None if the job has no such assignment."""
-    assignment = _assignments(job).get(str(job_action.parameters.get("assignmentId")))
+    assignment = _assigned(job, job_action)
     return None if assignment is None else bool(assignment.get("closedAt"))
 
 
@@ -93,17 +114,37 @@ def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> M
     The default dispositions and the form of the times are those of Microsoft's recordings.
     """
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0+00:00"
-    default = {"cancel": "Cancelled", "close": "Closed"}[job_action.action]
-    changed: dict[str, Json] = {**job, "dispositionCode": job_action.parameters.get("dispositionCode", default)}
+    changed: dict[str, Json] = dict(job)
+    if job_action.action in _DISPOSITIONS:
+        default = _DISPOSITIONS[job_action.action]
+        changed["dispositionCode"] = job_action.parameters.get("dispositionCode", default)
     if "note" in job_action.parameters:
         notes = job.get("notes")
         earlier = notes if isinstance(notes, list) else []
         changed["notes"] = [*earlier, {"message": job_action.parameters["note"], "addedAt": at}]
-    if job_action.action == "close":
-        assignments = _assignments(job)
-        identifier = str(job_action.parameters["assignmentId"])
-        changed["assignments"] = {**assignments, identifier: {**assignments[identifier], "closedAt": at}}
+    if "assignmentId" in job_action.parameters:
+        changed["assignments"] = _assignments_after(job, job_action, at)
     return changed
+
+
+_DISPOSITIONS = {"cancel": "Cancelled", "close": "Closed"}
+"""The disposition that the service gives a job if a request has none, for the actions that give one."""
+_MARKS = {"complete": "completedAt", "close": "closedAt"}
+"""The member of an assignment in which an action leaves its time; unassign removes the assignment."""
+
+
+def _assignments_after(job: Mapping[str, Json], job_action: JobAction, at: str) -> Mapping[str, Json]:
+    """The job's assignments after an action on one of them. Raises KeyError if the job does not have it."""
+    identifier = str(job_action.parameters["assignmentId"])
+    others = dict(_assignments(job))
+    assignment = others.pop(identifier)
+    mark = _MARKS.get(job_action.action)
+    return others if mark is None else {**others, identifier: {**assignment, mark: at}}
+
+
+def _assigned(job: Mapping[str, Json], job_action: JobAction) -> Mapping[str, Any] | None:
+    """The assignment that an action names; None if the job does not have it."""
+    return _assignments(job).get(str(job_action.parameters.get("assignmentId")))
 
 
 def _assignments(job: Mapping[str, Json]) -> Mapping[str, Mapping[str, Any]]:
@@ -188,7 +229,11 @@ ADAPTER = Adapter(
     signing={
         "accessKey": Signing(sign, verify, public=frozenset({"x-ms-date", "x-ms-content-sha256"}), lasts=2 * CLOCK_SKEW)
     },
-    finders={"closable_assignments": closable_assignments},
-    evidence={"assignment_is_closed": assignment_is_closed},
+    finders={"closable_assignments": closable_assignments, "open_assignments": open_assignments},
+    evidence={
+        "assignment_is_closed": assignment_is_closed,
+        "assignment_is_completed": assignment_is_completed,
+        "assignment_is_returned": assignment_is_returned,
+    },
     simulate=simulate,
 )

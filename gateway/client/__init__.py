@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.client.client import (
     ActionWarning,
+    AssignmentOptions,
     Attempt,
     BlockedAction,
     Capability,
@@ -35,6 +36,7 @@ from gateway.client.client import (
 
 __all__ = [
     "ActionWarning",
+    "AssignmentOptions",
     "Attempt",
     "BlockedAction",
     "Capability",

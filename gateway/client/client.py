@@ -364,11 +364,16 @@ class JobActionConditions(TypedDict, total=False):
     until: datetime | None
 
 
-class CloseOptions(Options, total=False):
-    """Further options of closing: a time (with its time zone) instead of now, and one of several assignments."""
+class AssignmentOptions(Options, total=False):
+    """The further option of actions on an assignment: which one, where the job has several."""
+
+    assignment_id: str | None
+
+
+class CloseOptions(AssignmentOptions, total=False):
+    """The further option of closing: a time (with its time zone) instead of now."""
 
     close_at: datetime | None
-    assignment_id: str | None
 
 
 class Client:
@@ -466,6 +471,18 @@ class Client:
     def restart(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
         """Restart a job."""
         return self.act("restart", connection, job_id, **options)
+
+    def complete(self, connection: str, job_id: str, **options: Unpack[AssignmentOptions]) -> JobAction:
+        """Complete a job: the work is done, and its wrap-up begins."""
+        return self.act("complete", connection, job_id, **options)
+
+    def unassign(self, connection: str, job_id: str, **options: Unpack[AssignmentOptions]) -> JobAction:
+        """Give a job back to the queue."""
+        return self.act("unassign", connection, job_id, **options)
+
+    def discard(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
+        """Discard a job by the last means that its vendor has. Work and data can be lost."""
+        return self.act("discard", connection, job_id, **options)
 
     def act(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
         """Apply the action with this name in the capability matrix."""

@@ -271,11 +271,12 @@ def report(console: Console, rows: Sequence[Row]) -> int:
 def tables(rows: Sequence[Row], arrow: str, overflow: OverflowMethod) -> Iterator[Table]:
     """A table for each part of each vendor, all with the same column widths."""
     width = max(len(change(row, arrow)) for row in rows)
+    longest = max(len(row.step.action) for row in rows)
     for (vendor, part), group in groupby(rows, key=lambda row: (row.step.vendor, row.step.part)):
         table = Table(
             # If the terminal is too narrow, only ids are cut.
-            Column("Job", overflow=overflow, min_width=10),
-            Column("Action", no_wrap=True, min_width=7),
+            Column("Job", overflow=overflow, min_width=9),
+            Column("Action", no_wrap=True, min_width=longest),
             Column("Before and after", no_wrap=True, min_width=width),
             Column("HTTP", no_wrap=True),
             Column("Outcome", no_wrap=True, min_width=8),

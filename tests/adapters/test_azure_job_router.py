@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from adapters.azure_job_router import CLOCK_SKEW, closable_assignments, sign, simulate, verify
+from adapters.azure_job_router import (
+    CLOCK_SKEW,
+    assignment_is_completed,
+    assignment_is_returned,
+    closable_assignments,
+    open_assignments,
+    sign,
+    simulate,
+    verify,
+)
 from gateway.domain.model import HttpRequest, JobAction
 
 HOST = "https://contoso.westus.communications.azure.com"
@@ -180,3 +189,45 @@ def test_closing_an_assignment_that_the_job_has_not_is_a_lookup_error() -> None:
     """An assignment of another job cannot be closed."""
     with pytest.raises(LookupError):
         simulate({"assignments": {}}, JobAction("close", "7", {"assignmentId": "a"}), NOW)
+
+
+OPEN, COMPLETED = {"assignedAt": "x"}, {"assignedAt": "x", "completedAt": "x"}
+
+
+def test_open_assignments_are_not_completed() -> None:
+    """Only an assignment that is still being worked on can be completed or given back."""
+    assert open_assignments({"assignments": {"a": OPEN, "b": COMPLETED}}) == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "shown"), [({"a": COMPLETED, "b": OPEN}, True), ({"a": OPEN}, False), ({"b": COMPLETED}, None)]
+)
+def test_completion_shows_in_the_assignment(assignments: Any, shown: bool | None) -> None:
+    """Whether a complete action took effect shows in its own assignment, and in no other."""
+    asked = JobAction("complete", "7", {"assignmentId": "a"})
+    assert assignment_is_completed({"status": "completed", "assignments": assignments}, asked) is shown
+
+
+@pytest.mark.parametrize(
+    ("status", "assignments", "shown"),
+    [
+        ("queued", {"a": OPEN}, True),
+        ("assigned", {"b": OPEN}, True),
+        ("assigned", {"a": OPEN}, False),
+        ("assigned", {"a": OPEN, "b": OPEN}, None),
+    ],
+)
+def test_a_job_that_was_given_back_shows_it(status: str, assignments: Any, shown: bool | None) -> None:
+    """A job with somebody else, or with nobody, was given back; one with the same assignment alone was not."""
+    asked = JobAction("unassign", "7", {"assignmentId": "a"})
+    assert assignment_is_returned({"status": status, "assignments": assignments}, asked) is shown
+
+
+def test_the_sandbox_changes_the_assignment_that_an_action_names() -> None:
+    """Completing leaves its time in the assignment; giving the job back removes the assignment; neither is an end."""
+    job: Any = {"status": "assigned", "assignments": {"a": OPEN}}
+    completed = simulate(job, JobAction("complete", "7", {"assignmentId": "a"}), NOW)
+    assert completed["assignments"] == {"a": {**OPEN, "completedAt": "2023-11-03T21:27:06.0000000+00:00"}}
+    returned = simulate(job, JobAction("unassign", "7", {"assignmentId": "a"}), NOW)
+    assert returned["assignments"] == {}
+    assert "dispositionCode" not in completed.keys() | returned.keys()

@@ -13,7 +13,8 @@ from gateway.cli import application, tables
 from tests.support.commands import jobgate, write
 
 LONG = [f"connections:{'a-long-name-' * 4}{number}" for number in range(4)]
-DECLARED = ("jobs:read", "jobs:cancel", "jobs:close", "jobs:pause", "jobs:restart", "audit:read")
+ACTIONS = ("cancel", "close", "pause", "restart", "complete", "unassign", "discard")
+DECLARED = ("jobs:read", *(f"jobs:{action}" for action in ACTIONS), "audit:read")
 
 
 @pytest.fixture

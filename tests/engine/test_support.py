@@ -36,8 +36,8 @@ async def refused(made: ScriptedEngine, target: str, body: Any = None, **headers
 @pytest.mark.parametrize(
     ("target", "has"),
     [
-        (f"{AZURE_JOBS}/pause", ["cancel", "close"]),
-        (f"{AZURE_JOBS}/restart", ["cancel", "close"]),
+        (f"{AZURE_JOBS}/pause", ["cancel", "close", "complete", "unassign"]),
+        (f"{AZURE_JOBS}/restart", ["cancel", "close", "complete", "unassign"]),
         (f"{VONAGE_JOBS}/close", ["cancel", "pause", "restart"]),
         (f"{VONAGE_JOBS}/close?dryRun=true", ["cancel", "pause", "restart"]),
     ],

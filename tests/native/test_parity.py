@@ -79,8 +79,10 @@ def actions(specification: VendorSpecification, job_id: str) -> Iterator[tuple[s
         for name, value in values.items():
             path = path.replace(f"{{{name}}}", value)
         yield path, None
-        if mapping.operation.media_types:
-            yield path, {"note": "Why", "dispositionCode": "Done"}
+        notes = {"note": "Why", "dispositionCode": "Done"}
+        carried = {name: value for name, value in notes.items() if name in mapping.parameters}
+        if carried:
+            yield path, carried
 
 
 def test_reads_are_the_same(both: Both) -> None:
