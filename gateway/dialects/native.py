@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from http import HTTPStatus
@@ -48,9 +49,10 @@ from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, r
 from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, LensMismatch, Place, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
-from gateway.specs.numbered_pages import Part, numbered_page
+from gateway.specs.numbered_pages import Part, numbered_page, page_body
 from gateway.specs.operations import Operation, Response
 from gateway.specs.vendor import ActionMapping, ReadMapping
+from gateway.specs.windows import CREATED_AT, Window
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +124,9 @@ class Dialect:
         if self._is_own(connection):
             return await self._own_page(read, request, connection, asked)
         self._check_filters(read, connection, asked)
-        if read.next_link is None:
+        if read.next_page is None:
             return await self._numbered(read, request, connection, values)
-        return await self._linked(read, request, connection, values)
+        return await self._continued(read, request, connection, values)
 
     async def grant(self, request: Request) -> Reply:
         """Grant a token to a client that has an access key."""
@@ -275,18 +277,25 @@ class Dialect:
     async def _own_page(
         self, read: ReadMapping, request: Request, connection: Connection, asked: VendorRequest
     ) -> Reply:
-        """A page of the vendor's own jobs, unchanged except that its link to the next page leads here."""
+        """A page of the vendor's own jobs, unchanged except that its links to pages lead here.
+
+        A link that leads elsewhere is left out. Tokens and numbers of pages are the vendor's own.
+        """
+        cursor = None
         place = read.lens.place_of(Source.PAGE_CURSOR)
-        query = dict(asked.query)
-        cursor = query.pop(place.keys[0], None) if place else None
-        own = VendorRequest(asked.operation_id, asked.path, query, asked.header)
+        if read.next_link is not None and place is not None:
+            query = dict(asked.query)
+            cursor = query.pop(place.keys[0], None)
+            asked = replace(asked, query=query)
         page = await self.services.jobs.vendor_page(
-            connection, own, None if cursor is None else str(cursor), self._context(request)
+            connection, asked, None if cursor is None else str(cursor), self._context(request)
         )
-        if read.next_link is None or page.next_cursor is None:
-            return Reply(page.body)
-        parts: dict[str, Any] = {"body": dict(page.body)}
-        read.next_link.put(parts, self._link(read, request, page.next_cursor))
+        parts: dict[str, Any] = {"body": deepcopy(page.body)}
+        for link, following in page.links.items():
+            if following is not None:
+                link.put(parts, self._link(read, request, following))
+            elif link.get(parts):
+                link.remove(parts)
         return Reply(parts["body"])
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
@@ -302,15 +311,16 @@ class Dialect:
                 ),
             )
 
-    async def _linked(
+    async def _continued(
         self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
     ) -> Reply:
-        """A page of another vendor's jobs, with a link to the next page."""
+        """A page of another vendor's jobs, with a link to the next page, or a token for it: Jobgate's cursor."""
         wanted, status = self._wanted(read, values)
+        window = window_of(values)
         limit, cursor = int(str(values.get(Source.PAGE_LIMIT, read.usual_page()))), values.get(Source.PAGE_CURSOR)
 
         def is_wanted(job: Job) -> bool:
-            return not wanted or self.words.status(job) in wanted
+            return is_within(window, job) and (not wanted or self.words.status(job) in wanted)
 
         page = await self.services.jobs.page(
             connection,
@@ -321,19 +331,20 @@ class Dialect:
             is_wanted=is_wanted,
         )
         shown, left_out = self._shown(page.items, wanted)
-        parts: dict[str, Any] = {}
-        if read.items is not None:
-            read.items.put(parts, shown)
-        if read.next_link is not None and page.next_cursor is not None:
-            read.next_link.put(parts, self._link(read, request, page.next_cursor))
-        return Reply(parts["body"], headers=left_out)
+        following = page.next_cursor
+        if following is not None and read.next_link is not None:
+            following = self._link(read, request, following)
+        counts: dict[str, Json] = {Source.PAGE_LIMIT: limit, Source.PAGE_COUNT: len(shown)}
+        return Reply(page_body(read, shown, counts, {read.next_page: following}), headers=left_out)
 
     async def _numbered(
         self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
     ) -> Reply:
         """A page of another vendor's jobs, by its number. All jobs are read, since the page has their count."""
         wanted, status = self._wanted(read, values)
-        shown, left_out = self._shown(await self._all(connection, status, self._context(request)), wanted)
+        window = window_of(values)
+        jobs = await self._all(connection, status, self._context(request))
+        shown, left_out = self._shown((job for job in jobs if is_within(window, job)), wanted)
         limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
@@ -352,15 +363,15 @@ class Dialect:
 
     def _wanted(self, read: ReadMapping, values: Mapping[str, Json]) -> tuple[frozenset[str], str | None]:
         """The requested statuses in this vendor's words, and the common word for them if there is exactly one."""
-        word = values.get(Source.JOB_VENDOR_STATUS)
-        wanted = read.selected(None if word is None else str(word))
+        wanted = read.selected(values.get(Source.JOB_VENDOR_STATUS))
         common = {shown for name in wanted for shown in self._shown_as(name)}
         return wanted, next(iter(common)) if len(common) == 1 else None
 
     def _shown_as(self, name: str) -> Iterator[str]:
-        """The common words that are shown as this status of the vendor."""
-        known = self.native.vendor.statuses[name]
-        yield from known.shows or (known.pair.status,)
+        """The common words that are shown as this status of the vendor; none if it has no such status."""
+        known = self.native.vendor.statuses.get(name)
+        if known is not None:
+            yield from known.shows or (known.pair.status,)
 
     def _shown(self, jobs: Iterable[Job], wanted: frozenset[str]) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
         """The wanted jobs in this vendor's words, and the header with the number of jobs that they cannot express."""
@@ -399,6 +410,19 @@ def lost(operation: Operation, lens: Lens, asked: VendorRequest) -> list[Place]:
             place.put(rest, value)
     filled = operation.with_defaults(rest)
     return [place for place in places if place.get(filled) is None or place.get(filled) != place.get(parts)]
+
+
+def window_of(values: Mapping[str, Json]) -> Window | None:
+    """The time range of a list that a client asks for. Raises MalformedRequest if it is not one."""
+    try:
+        return Window.of(values)
+    except ValueError:
+        raise MalformedRequest("The request is not valid: its time range has a time that is not one.") from None
+
+
+def is_within(window: Window | None, job: Job) -> bool:
+    """True unless the job was created outside of the time range. A job without a known time may be inside."""
+    return window is None or window.may_have(job.timestamps.get(CREATED_AT))
 
 
 def pointer_of(place: Place) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from msgspec.structs import replace
@@ -22,8 +23,9 @@ from gateway.domain.times import is_date_time
 from gateway.domain.vocabulary import LARGEST_PAGE, LONGEST_JOB_ID, LONGEST_STATUS, LONGEST_TIME, TIMESTAMP, Source
 from gateway.engine.calls import CallContext, Calls
 from gateway.engine.connections import Connection, Vendor
-from gateway.engine.paging import cursor_at, documented, first_page, next_query, page_at
+from gateway.engine.paging import documented, first_page, link_cursor, next_cursor, other_links, page_at
 from gateway.engine.wire import VendorReply, url
+from gateway.specs.lens import Place
 from gateway.specs.vendor import ReadMapping
 
 MOST_PAGES = 1_000
@@ -39,11 +41,15 @@ def anything(job: Job) -> bool:  # noqa: ARG001 - a filter that keeps everything
 
 @dataclass(frozen=True)
 class VendorPage:
-    """A page of a vendor's list: the body of the reply, its job objects, and the cursor of the next page."""
+    """A page of a vendor's list: the body of the reply, and its job objects.
+
+    `links` are the places of its links to pages, with their cursors: None if there is no link, or none that leads to
+    the list.
+    """
 
     body: Mapping[str, Json]
     items: tuple[Mapping[str, Json], ...]
-    next_cursor: str | None
+    links: Mapping[Place, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class Jobs:
         def is_asked_for(job: Job) -> bool:
             return status in {None, job.status.status} and is_wanted(job)
 
-        request = first_page(connection.vendor, read, limit, status)
+        request = first_page(connection.vendor, read, limit, status, self.calls.clock.now())
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
         enough = (self.calls.clock.monotonic() + context.deadline) / 2
@@ -113,14 +119,19 @@ class Jobs:
         read = connection.vendor.specification.reads[request.operation_id]
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
-        return await self._vendor_page(connection, read, request, context)
+        page = await self._vendor_page(connection, read, request, context)
+        if read.next_link is None:
+            return page
+        following = link_cursor(connection, read, request, read.next_link.get({"body": page.body}))
+        links = other_links(connection, read, request, page.body)
+        return dataclasses.replace(page, links={**links, read.next_link: following})
 
     async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         reply = await self.read(connection, read.encode({Source.JOB_ID: job_id}), context)
         return normalise(connection, self._object(connection, reply))
 
     async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
-        request = first_page(connection.vendor, read, read.largest_page(), None)
+        request = first_page(connection.vendor, read, read.largest_page(), None, self.calls.clock.now())
         for _ in range(MOST_PAGES):
             page = await self._page(connection, read, request, context)
             found = next((job for job in page.items if job.id == job_id), None)
@@ -143,8 +154,9 @@ class Jobs:
         is_wanted: Callable[[Job], bool] = anything,
     ) -> Page[Job]:
         page = await self._vendor_page(connection, read, request, context)
+        following = next_cursor(connection, read, request, page.body, len(page.items))
         jobs = (normalise(connection, item) for item in page.items)
-        return Page(tuple(filter(is_wanted, jobs)), page.next_cursor)
+        return Page(tuple(filter(is_wanted, jobs)), following)
 
     async def _vendor_page(
         self, connection: Connection, read: ReadMapping, request: VendorRequest, context: CallContext
@@ -160,9 +172,7 @@ class Jobs:
         is_too_long = isinstance(items, list) and len(items) > LARGEST_PAGE
         if is_too_long or not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
             raise not_understood(connection, reply)
-        following = next_query(connection, read, request, body, len(items))
-        cursor = None if following is None else cursor_at(connection, read, request, following)
-        return VendorPage(body, tuple(items), cursor)
+        return VendorPage(body, tuple(items))
 
     def _object(self, connection: Connection, reply: VendorReply) -> Mapping[str, Json]:
         if reply.status != HTTPStatus.OK:

@@ -1,12 +1,14 @@
-"""Paging: the two ways in which vendors page their lists, and the cursors that Jobgate makes of them.
+"""Paging: the ways in which vendors page their lists, and the cursors that Jobgate makes of them.
 
-A cursor holds the query of the vendor's request for the next page, and the connection for which it is valid. A query
-from a vendor's link is never decoded and encoded again: that could change `+` or `/` in a token.
+A cursor holds the next page, and the connection for which it is valid. If the vendor gives links, the page is the
+query of the link: it is never decoded and encoded again, which could change `+` or `/` in a token. Otherwise it is the
+values of the request by their sources, so that the whole request is repeated with the next token or number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -20,37 +22,108 @@ from gateway.domain.urls import Address, is_legal_query, legal_query
 from gateway.domain.vocabulary import LONGEST_CURSOR, Source
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.wire import json_value, url
+from gateway.specs.lens import Place, UnmappableValue
 from gateway.specs.vendor import ReadMapping
+from gateway.specs.windows import Window
 
-Query: TypeAlias = "Mapping[str, Json] | str"
-"""The query of a request: its values by name, or the text that the vendor wrote."""
+Where: TypeAlias = "Mapping[str, Json] | str"
+"""A page of a list: the values of its request by their sources, or the query that the vendor wrote."""
+
+IN_A_CURSOR = frozenset(
+    {
+        Source.PAGE_NUMBER,
+        Source.PAGE_CURSOR,
+        Source.PAGE_LIMIT,
+        Source.JOB_VENDOR_STATUS,
+        Source.WINDOW_START,
+        Source.WINDOW_END,
+        Source.WINDOW_INTERVAL,
+    }
+)
+"""The values that a cursor can hold. All others come from the vendor's document."""
 
 
-def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None) -> VendorRequest:
-    """The request for the first page. It filters by status only if the vendor has exactly one word for it."""
-    words = vendor.specification.vendor_statuses(status) if status else ()
+def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None, now: datetime) -> VendorRequest:
+    """The request for the first page.
+
+    It filters by status if the vendor's filter takes several words, or if the vendor has exactly one for it. A time
+    range that the list demands ends now.
+    """
     values: dict[str, Json] = {Source.PAGE_LIMIT: min(limit, read.largest_page()), Source.PAGE_NUMBER: 1}
-    return read.encode(values | ({Source.JOB_VENDOR_STATUS: words[0]} if len(words) == 1 else {}))
+    words = list(vendor.specification.vendor_statuses(status)) if status else []
+    if words and read.takes_several_statuses:
+        values[Source.JOB_VENDOR_STATUS] = words
+    elif len(words) == 1:
+        values[Source.JOB_VENDOR_STATUS] = words[0]
+    if read.window_days is not None:
+        values |= Window.last(read.window_days, now).values
+    return read.encode(values)
 
 
-def next_query(
+def next_cursor(
     connection: Connection, read: ReadMapping, request: VendorRequest, body: Mapping[str, Json], jobs: int
-) -> Query | None:
-    """The query of the request for the next page; None on the last page.
+) -> str | None:
+    """The cursor of the page after one with so many jobs; None on the last page.
 
-    If a list that is paged by number does not give the number of pages, a page that is full is not the last.
-    Raises VendorReplyNotUnderstood if the link to the next page cannot be followed.
+    Raises VendorReplyNotUnderstood if the vendor's link or token does not lead to another page of the list.
     """
     if read.next_link is not None:
-        link = read.next_link.get({"body": body})
-        return link_query(connection, read, request, str(link)) if link else None
-    number, limit = read.lens.place_of(Source.PAGE_NUMBER), read.lens.place_of(Source.PAGE_LIMIT)
-    if number is None or limit is None:
+        return link_cursor(connection, read, request, read.next_link.get({"body": body}))
+    where = next_number(read, request, body, jobs) if read.token is None else next_token(read, request, body)
+    return None if where is None else cursor_at(connection, read, request, where)
+
+
+def link_cursor(connection: Connection, read: ReadMapping, request: VendorRequest, link: Json) -> str | None:
+    """The cursor of the page that a link leads to; None if there is no link.
+
+    Raises VendorReplyNotUnderstood if it leads elsewhere.
+    """
+    return cursor_at(connection, read, request, link_query(connection, read, request, str(link))) if link else None
+
+
+def other_links(
+    connection: Connection, read: ReadMapping, request: VendorRequest, body: Mapping[str, Json]
+) -> dict[Place, str | None]:
+    """The places of the links beside the one to the next page, and their cursors; None if one leads elsewhere."""
+    found: dict[Place, str | None] = {}
+    for place in read.links:
+        try:
+            found[place] = link_cursor(connection, read, request, place.get({"body": body}))
+        except VendorReplyNotUnderstood:
+            found[place] = None
+    return found
+
+
+def next_token(read: ReadMapping, request: VendorRequest, body: Mapping[str, Json]) -> Where | None:
+    """The next page of a list that goes on by a token; None on the last page."""
+    token = read.token.get({"body": body}) if read.token else None
+    return {**values_of(read, request), Source.PAGE_CURSOR: token} if token else None
+
+
+def next_number(read: ReadMapping, request: VendorRequest, body: Mapping[str, Json], jobs: int) -> Where | None:
+    """The next page of a list that is paged by number; None on the last page.
+
+    The number of pages or of jobs shows the last page. If the vendor gives neither, it is one that is not full.
+    """
+    if read.lens.place_of(Source.PAGE_NUMBER) is None:
         return None
-    current, asked = (int(float(str(request.query.get(place.keys[0], 1)))) for place in (number, limit))
+    values = values_of(read, request)
+    number = whole(values.get(Source.PAGE_NUMBER)) or 1
+    size = whole(read.reply.read(Source.PAGE_LIMIT, {"body": body})) or whole(values.get(Source.PAGE_LIMIT)) or 1
+    total = whole(read.reply.read(Source.PAGE_TOTAL, {"body": body}))
     last = whole(read.last_page.get({"body": body})) if read.last_page else None
-    is_last = jobs < asked if last is None else current >= last
-    return None if is_last else {**request.query, number.keys[0]: current + 1}
+    if last is not None:
+        is_last = number >= last
+    elif total is not None:
+        is_last = jobs == 0 or number * size >= total
+    else:
+        is_last = jobs < size
+    return None if is_last else {**values, Source.PAGE_NUMBER: number + 1}
+
+
+def values_of(read: ReadMapping, request: VendorRequest) -> dict[str, Json]:
+    """The values of a request that a cursor holds. A lens reads what it has written."""
+    return {name: value for name, value in read.lens.decode(request.parts()).items() if name in IN_A_CURSOR}
 
 
 def link_query(connection: Connection, read: ReadMapping, request: VendorRequest, link: str) -> str:
@@ -70,9 +143,9 @@ def link_query(connection: Connection, read: ReadMapping, request: VendorRequest
 
 
 def bad_link(connection: Connection) -> VendorReplyNotUnderstood:
-    """Problem for a link to the next page that leads elsewhere, or cannot be parsed."""
+    """Problem for a next page that is not one of the list, or does not fit a cursor."""
     return VendorReplyNotUnderstood(
-        f"{connection.vendor.name} sent a link to the next page that does not lead there.",
+        f"{connection.vendor.name} sent a link or token that does not lead to the next page, or is too long.",
         Explanation(vendor=VendorResponse(connection.vendor.name)),
     )
 
@@ -83,9 +156,9 @@ def documented(read: ReadMapping, request: VendorRequest) -> VendorRequest:
     return replace(request, query={name: value for name, value in request.query.items() if name in declared})
 
 
-def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest, query: Query) -> str:
-    """The cursor of the page with this query. Raises VendorReplyNotUnderstood if the query does not fit the list."""
-    cursor = cursor_for(connection, query)
+def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest, where: Where) -> str:
+    """The cursor of a page. Raises VendorReplyNotUnderstood if the page does not fit the list, or a cursor."""
+    cursor = cursor_for(connection, where)
     try:
         page_at(connection, read, request, cursor)
     except UnknownCursor:
@@ -98,13 +171,24 @@ def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, c
 
     Clients can forge a cursor, so it must not change the constants of the document.
     """
-    query = query_at(connection, cursor)
-    at_cursor = with_written(read, request, query) if isinstance(query, str) else replace(request, query=query)
+    where = page_in(connection, cursor)
+    if isinstance(where, str) is not (read.next_link is not None):
+        raise unknown_cursor()
+    at_cursor = with_written(read, request, where) if isinstance(where, str) else with_values(read, where)
     known = documented(read, at_cursor)
-    is_foreign = read.next_link is None and known != replace(request, query=query)
-    if is_foreign or read.operation.check(known.parts()) or not read.lens.may_fit(known.parts(), known.parts()):
+    if read.operation.check(known.parts()) or not read.lens.may_fit(known.parts(), known.parts()):
         raise unknown_cursor()
     return at_cursor
+
+
+def with_values(read: ReadMapping, values: Mapping[str, Json]) -> VendorRequest:
+    """The request that carries these values. Raises UnknownCursor if the list has no such values."""
+    if not values or not values.keys() <= IN_A_CURSOR & read.lens.sources:
+        raise unknown_cursor()
+    try:
+        return read.encode(values)
+    except (UnmappableValue, TypeError, ValueError):
+        raise unknown_cursor() from None
 
 
 def with_written(read: ReadMapping, request: VendorRequest, query: str) -> VendorRequest:
@@ -122,20 +206,18 @@ def with_written(read: ReadMapping, request: VendorRequest, query: str) -> Vendo
     return replace(request, query=said, written_query=query)
 
 
-def cursor_for(connection: Connection, query: Query) -> str:
-    """A cursor that holds a query of a vendor's request, and is valid for one connection."""
-    return encode_cursor(dump([connection.name, query]))
+def cursor_for(connection: Connection, where: Where) -> str:
+    """A cursor that holds a page, and is valid for one connection."""
+    return encode_cursor(dump([connection.name, where]))
 
 
-def query_at(connection: Connection, cursor: str) -> Query:
-    """The query in a cursor. Raises UnknownCursor if the cursor is not one of this connection."""
+def page_in(connection: Connection, cursor: str) -> Where:
+    """The page in a cursor. Raises UnknownCursor if the cursor is not one of this connection."""
     try:
         found: Any = json_value(decode_cursor(cursor))
-        name, query = found
-        values = () if isinstance(query, str) else query.values()
-        is_ours = name == connection.name and all(isinstance(value, str | int | float) for value in values)
-    except (ValueError, RecursionError, TypeError, AttributeError):
+        name, where = found
+    except (ValueError, RecursionError, TypeError):
         raise unknown_cursor() from None
-    if not is_ours or len(cursor) > LONGEST_CURSOR:
+    if name != connection.name or not isinstance(where, str | dict) or len(cursor) > LONGEST_CURSOR:
         raise unknown_cursor()
-    return cast("Query", query)
+    return cast("Where", where)

@@ -13,32 +13,35 @@ from gateway.domain.vocabulary import Meaning, Source
 from gateway.sandbox.examples import Examples, VendorJob
 from gateway.sandbox.refusal import Refusal
 from gateway.specs.document import SpecificationError
-from gateway.specs.numbered_pages import Part, numbered_page, put_if_placed
+from gateway.specs.numbered_pages import Part, numbered_page, page_body
 from gateway.specs.vendor import ReadMapping, VendorSpecification
+from gateway.specs.windows import Window
 
 
 class Pages:
     """The pages of one list operation."""
 
     def __init__(self, specification: VendorSpecification, read: ReadMapping, examples: Examples) -> None:
-        """Page this operation. Raises SpecificationError if it has next links and no parameter for them."""
+        """Page this operation. Raises SpecificationError if it has next links or tokens, and no place for them."""
         self._specification = specification
         self._read = read
         self._examples = examples
         self._limit = read.usual_page()
-        self._continuation = _continuation(specification, read) if read.next_link else ""
+        self._continuation = _continuation(specification, read) if read.next_page else ""
 
     def body(self, jobs: Sequence[VendorJob], parts: Mapping[str, Json], url: str) -> Mapping[str, Json]:
         """The body of the page for a request `{path, query, header}` to `url`.
 
-        Raises Refusal (unknown-job) if its cursor does not come from a next link.
+        Raises Refusal: unknown-job if its cursor is not that of a next page, invalid-request if its time range is not
+        one.
         """
         values = self._read.lens.decode(parts)
+        _check_window(values)
         query: Any = parts.get("query", {})
         limit = int(str(values.get(Source.PAGE_LIMIT, self._limit)))
         wanted = self._wanted(jobs, values, query)
-        if self._read.next_link:
-            return self._linked(self._after(wanted, jobs, values.get(Source.PAGE_CURSOR)), limit, url)
+        if self._read.next_page:
+            return self._continued(wanted, self._after(wanted, jobs, values.get(Source.PAGE_CURSOR)), limit, url)
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         start = (number - 1) * limit
         part = Part(wanted[start : start + limit], number, limit, len(wanted))
@@ -59,7 +62,7 @@ class Pages:
         ]
 
     def _selected(self, job: VendorJob, selector: Json) -> bool:
-        wanted = self._read.selected(None if selector is None else str(selector))
+        wanted = self._read.selected(selector)
         return not wanted or self._examples.status_of(job) in wanted
 
     def _after(self, wanted: list[VendorJob], jobs: Sequence[VendorJob], token: Json) -> list[VendorJob]:
@@ -73,26 +76,44 @@ class Pages:
         later = set(ids[ids.index(last) + 1 :])
         return [job for job in wanted if self._examples.id_of(job) in later]
 
-    def _linked(self, wanted: list[VendorJob], limit: int, url: str) -> Mapping[str, Json]:
-        reply: dict[str, Any] = {}
-        put_if_placed(self._read.items, reply, wanted[:limit])
-        if len(wanted) > limit:
-            token = _sealed(self._examples.id_of(wanted[limit - 1]))
-            put_if_placed(self._read.next_link, reply, _with_query(url, self._continuation, token))
-        body: Mapping[str, Json] = reply["body"]
-        return body
+    def _continued(self, wanted: list[VendorJob], rest: list[VendorJob], limit: int, url: str) -> Mapping[str, Json]:
+        """The first page of the rest, with a link or a token for the next one."""
+        shown, following = rest[:limit], None
+        if len(rest) > limit:
+            following = _sealed(self._examples.id_of(shown[-1]))
+        if following is not None and self._read.next_link:
+            following = _with_query(url, self._continuation, following)
+        counts: dict[str, Json] = {
+            Source.PAGE_LIMIT: limit,
+            Source.PAGE_COUNT: len(shown),
+            Source.PAGE_TOTAL: len(wanted),
+        }
+        return page_body(self._read, shown, counts, {self._read.next_page: following})
 
 
 def _continuation(specification: VendorSpecification, read: ReadMapping) -> str:
-    """The query parameter that a next link adds."""
+    """The name of the place that carries a link's or a token's cursor."""
     place = read.lens.place_of(Source.PAGE_CURSOR)
     if place is None:
         message = (
-            f"{read.operation.operation_id} has next links but no query parameter for them. Name one in "
-            "its x-job-read, as in `query.continuationToken: page.cursor`."
+            f"{read.operation.operation_id} has pages that follow by a link or a token, and no place for it in the "
+            "request. Name one in its x-job-read, as in `query.continuationToken: page.cursor`."
         )
         raise SpecificationError(f"{specification.api.document.path}: {message}")
     return place.keys[0]
+
+
+def _check_window(values: Mapping[str, Json]) -> None:
+    """Refuse a time range that is none. It chooses no jobs: those of the sandbox have the times of the examples.
+
+    Raises Refusal (invalid-request).
+    """
+    try:
+        window = Window.of(values)
+    except ValueError as error:
+        raise Refusal(Meaning.INVALID_REQUEST, "The time range has a time that is not one.") from error
+    if window is not None and window.start > window.end:
+        raise Refusal(Meaning.INVALID_REQUEST, "The time range ends before it starts.")
 
 
 def _sealed(text: str) -> str:

@@ -83,6 +83,10 @@ class Place:
             node = node.setdefault(key, {})
         node[self.keys[-1]] = value
 
+    def remove(self, parts: dict[str, Any]) -> None:
+        """Remove the value at this place, which is in an object of its own."""
+        del Place(self.location, self.keys[:-1]).get(parts)[self.keys[-1]]  # type: ignore[union-attr]
+
 
 def _header(headers: Mapping[str, Json], name: str) -> Json:
     """The value of a header, whose name is case-insensitive (RFC 9110, 5.1). Most messages use lower case already."""

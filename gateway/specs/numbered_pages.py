@@ -1,4 +1,4 @@
-"""Pages of lists that are paged by number, in a vendor's format: jobs, and the counts beside them."""
+"""Pages of lists in a vendor's format: jobs, the counts beside them, and what leads to the next page."""
 
 from __future__ import annotations
 
@@ -31,14 +31,26 @@ def numbered_page(read: ReadMapping, part: Part) -> Mapping[str, Json]:
         Source.PAGE_COUNT: len(part.jobs),
         Source.PAGE_TOTAL: part.total,
     }
+    last = math.ceil(part.total / part.limit)
+    return page_body(read, part.jobs, counts, {read.last_page: last})
+
+
+def page_body(
+    read: ReadMapping,
+    jobs: Sequence[Mapping[str, Json]],
+    counts: Mapping[str, Json],
+    others: Mapping[Place | None, Json],
+) -> Mapping[str, Json]:
+    """The body of a reply with one page of jobs. `others` are the values that stand at places of their own."""
     reply = read.reply.encode(counts)
-    put_if_placed(read.items, reply, list(part.jobs))
-    put_if_placed(read.last_page, reply, math.ceil(part.total / part.limit))
+    put_if_placed(read.items, reply, list(jobs))
+    for place, value in others.items():
+        put_if_placed(place, reply, value)
     body: Mapping[str, Json] = reply["body"]
     return body
 
 
 def put_if_placed(place: Place | None, parts: dict[str, Any], value: Json) -> None:
-    """Set the value, if the document has a place for it."""
-    if place is not None:
+    """Set the value, if there is one and the document has a place for it."""
+    if place is not None and value is not None:
         place.put(parts, value)

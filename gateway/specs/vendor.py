@@ -65,8 +65,13 @@ class ActionMapping:
 class ReadMapping:
     """A vendor's way to read jobs: an `x-job-read`. `items` is None if the reply is a single job.
 
-    `reply` carries what the reply says beside the job, or beside the jobs of a numbered page. `selectors` are words of
-    the status filter that are not a status: each stands for the listed statuses, or for all if none is listed.
+    A list goes on by `next_link`, by `token`, or by the number of the page. `links` are the places of other links to
+    the same list. `window_days` is the length of the time range that the list demands.
+
+    `reply` carries what the reply says beside the job, or beside the jobs of a page. `selectors` are words of the
+    status filter that are not a status: each stands for the listed statuses, or for all if none is listed.
+
+    `largest` is the largest page in the document. `takes_several_statuses` if the status filter is a list of words.
     """
 
     operation: Operation
@@ -76,6 +81,11 @@ class ReadMapping:
     last_page: Place | None = None
     reply: Lens = NO_LENS
     selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    token: Place | None = None
+    links: tuple[Place, ...] = ()
+    window_days: int | None = None
+    largest: int | None = None
+    takes_several_statuses: bool = False
 
     @cached_property
     def common_query(self) -> frozenset[str]:
@@ -86,9 +96,16 @@ class ReadMapping:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)
 
-    def selected(self, word: str | None) -> frozenset[str]:
-        """The vendor's statuses that a word of its filter stands for. An empty set means every status."""
-        return frozenset() if word is None else frozenset(self.selectors.get(word, (word,)))
+    @property
+    def next_page(self) -> Place | None:
+        """The place in a reply of what leads to the next page: a link or a token. None if the pages are numbered."""
+        return self.next_link or self.token
+
+    def selected(self, asked: Json) -> frozenset[str]:
+        """The vendor's statuses that a word, or a list of words, of its filter stands for. Empty: every status."""
+        words = asked if isinstance(asked, list) else [] if asked is None else [asked]
+        chosen = [frozenset(self.selectors.get(str(word), (str(word),))) for word in words]
+        return frozenset().union(*chosen) if all(chosen) else frozenset()
 
     def usual_page(self) -> int:
         """Jobs on a page if the request does not say. The documents do not define it."""
@@ -97,10 +114,7 @@ class ReadMapping:
 
     def largest_page(self) -> int:
         """Most jobs on a page of the vendor's; 1 if the document does not say."""
-        place = self.lens.place_of(Source.PAGE_LIMIT)
-        if place is None:
-            return 1
-        return int(self.operation.declared["query"][place.keys[0]].schema.get("maximum", 1))
+        return self.largest or 1
 
 
 @dataclass(frozen=True)
@@ -305,7 +319,7 @@ def _compile(api: Api) -> VendorSpecification:
     common = vendor.get("request", {})
     job = Lens.compile(vendor["job"])
     reads = {
-        operation.operation_id: _read(operation, common, operation.extensions["x-job-read"])
+        operation.operation_id: _read(api.document, operation, common, operation.extensions["x-job-read"])
         for operation in api.operations.values()
         if "x-job-read" in operation.extensions
     }
@@ -347,18 +361,29 @@ def _status(name: str, entry: Mapping[str, Any]) -> Status:
     return Status(StatusPair(entry["status"], name), entry.get("final", False), tuple(entry.get("shows", ())))
 
 
-def _read(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
-    items, next_link, last_page = (
-        Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages")
+def _read(document: Document, operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
+    items, next_link, last_page, token = (
+        Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages", "token")
     )
+    lens = Lens.compile(common, entry["request"])
+
+    def schema_of(source: Source) -> Mapping[str, Any]:
+        place = lens.place_of(source)
+        return {} if place is None else request_schema_at(document, operation, place)
+
     return ReadMapping(
         operation,
-        Lens.compile(common, entry["request"]),
+        lens,
         items,
         next_link,
         last_page,
         reply=Lens.compile(entry.get("reply", {})),
         selectors={word: tuple(statuses) for word, statuses in entry.get("selectors", {}).items()},
+        token=token,
+        links=tuple(map(Place.parse, entry.get("links", ()))),
+        window_days=entry.get("window", {}).get("days"),
+        largest=schema_of(Source.PAGE_LIMIT).get("maximum"),
+        takes_several_statuses=schema_of(Source.JOB_VENDOR_STATUS).get("type") == "array",
     )
 
 

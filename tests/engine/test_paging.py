@@ -223,13 +223,9 @@ FORGED = [
             ["contoso-prod", f"{VERSION}&maxpagesize=0"],
             ["contoso-test", VERSION],
             ["contoso-prod", QUERY, 1],
-            ["contoso-prod", {"api-version": "2000-01-01"}],
-            ["contoso-prod", {**QUERY, "maxpagesize": 0}],
-            ["contoso-prod", {**QUERY, "maxpagesize": "many"}],
-            ["contoso-prod", {**QUERY, "status": "nonsense"}],
-            ["contoso-prod", {**QUERY, "x": {"nested": "value"}}],
-            ["contoso-prod", {**QUERY, "x": [1]}],
-            ["contoso-prod", {**QUERY, "x": None}],
+            ["contoso-prod", QUERY],
+            ["contoso-prod", {"page.limit": 5}],
+            ["contoso-prod", {"page.cursor": "x"}],
             ["contoso-test", QUERY],
             [None, QUERY],
             [["contoso-prod"], QUERY],
@@ -250,10 +246,27 @@ async def test_a_cursor_that_nobody_gave_is_refused(make_engine: MakeEngine, cur
 
 @pytest.mark.parametrize(
     "query",
-    [{"page": 2, "x": "1"}, {"page": 0}, {"page": "2"}, {"page": 1.5}, {"limit": 1_001}, {"page": True}, "page=2"],
+    [
+        {"page": 2},
+        {"page.number": 2, "x": "1"},
+        {"page.number": 2, "job.id": "1"},
+        {"page.number": 2, "job.vendorStatus": "Running"},
+        {"page.number": 2, "page.cursor": "x"},
+        {"page.number": 2, "window.start": "2026-01-05T10:00:00Z"},
+        {"page.number": 0},
+        {"page.number": "2"},
+        {"page.number": 1.5},
+        {"page.number": [2]},
+        {"page.number": {"x": 2}},
+        {"page.number": None, "page.limit": {}},
+        {"page.limit": 1_001},
+        {"page.number": True},
+        {},
+        "page=2",
+    ],
 )
-async def test_a_numbered_list_takes_only_its_own_parameters(make_engine: MakeEngine, query: Any) -> None:
-    """A forged cursor cannot put other parameters into the request to a vendor that gives no links."""
+async def test_a_numbered_list_takes_only_its_own_values(make_engine: MakeEngine, query: Any) -> None:
+    """A forged cursor cannot put other values into the request to a vendor that gives no links."""
     assert (await refusal(make_engine(), "vonage-emea", forged(["vonage-emea", query]))).code == "unknown-cursor"
 
 
@@ -265,20 +278,15 @@ def test_a_cursor_cannot_change_a_constant(make_engine: MakeEngine, queue: str, 
     assert read is not None
     constant = Lens.compile({"query.queueId": {"const": "north"}})
     read = dataclasses.replace(read, lens=Lens((*read.lens.rules, *constant.rules)))
-    request = read.encode({})
-    cursors = [
-        forged(["contoso-prod", {**QUERY, "queueId": queue}]),
-        forged(["contoso-prod", f"{VERSION}&queueId={queue}"]),
-    ]
-    for cursor in cursors:
-        with pytest.raises(UnknownCursor) if is_refused else nullcontext():
-            assert page_at(connection, read, request, cursor).query["queueId"] == "north"
+    cursor = forged(["contoso-prod", f"{VERSION}&queueId={queue}"])
+    with pytest.raises(UnknownCursor) if is_refused else nullcontext():
+        assert page_at(connection, read, read.encode({}), cursor).query["queueId"] == "north"
 
 
 async def test_a_whole_number_may_be_written_with_a_point(make_engine: MakeEngine) -> None:
     """2.0 is the integer 2 in JSON Schema; a cursor that says so is no error of ours."""
     made = make_engine(token(), vonage_page([vonage_job("Running")], 2, 9))
-    found = await page(made, "vonage-emea", forged(["vonage-emea", {"page": 2.0, "limit": 5.0, "size": 5}]))
+    found = await page(made, "vonage-emea", forged(["vonage-emea", {"page.number": 2.0, "page.limit": 5.0}]))
     assert found.next_cursor is not None
 
 

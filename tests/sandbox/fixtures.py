@@ -1,4 +1,4 @@
-"""A sandbox of every installed vendor and of one that exists nowhere, and a client that calls them as documented."""
+"""A sandbox of every installed vendor and of two that exist nowhere, and a client that calls them as documented."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from gateway.sandbox.server import SandboxServer
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import VendorSpecification
+from gateway.specs.windows import Window
 from tests.support.documents import installed
 
 TOY = "toy-desk"
-TOY_FILE = Path(__file__).parents[1] / "newvendor" / "toy_desk.py"
+SEARCH = "search-desk"
+DESKS = Path(__file__).parents[1] / "newvendor"
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 NOWHERE = "not-there"
 
 
-def toy_adapter() -> Adapter:
+def toy_adapter(name: str) -> Adapter:
     """The adapter of a vendor that is unlike the built-in ones."""
-    found = importlib.util.spec_from_file_location("toy_desk", TOY_FILE)
+    module_name = name.replace("-", "_")
+    found = importlib.util.spec_from_file_location(module_name, DESKS / f"{module_name}.py")
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
@@ -45,9 +48,8 @@ def toy_adapter() -> Adapter:
 def all_vendors() -> dict[str, tuple[Adapter, VendorSpecification]]:
     """Every vendor that the tests run over."""
     found = {name: (each.adapter, each.specification) for name, each in installed().vendors.items()}
-    adapter = toy_adapter()
-    specification = VendorSpecification.load(adapter.specification)
-    return found | {specification.name: (adapter, specification)}
+    toys = {name: toy_adapter(name) for name in (TOY, SEARCH)}
+    return found | {name: (each, VendorSpecification.load(each.specification)) for name, each in toys.items()}
 
 
 VENDORS = all_vendors()
@@ -159,11 +161,20 @@ class VendorClient:
         return self.send(self.action_request(JobAction(action, job_id, parameters)))
 
     def read_request(self, **values: Json) -> tuple[Operation, HttpRequest]:
-        """The documented request for a list of jobs, by `limit`, `number` and `status`."""
+        """The documented request for a list of jobs, by `limit`, `number`, `cursor` and `status`; of the last days."""
         read = self.specification.list_read
         assert read is not None
-        names = {"limit": "page.limit", "number": "page.number", "status": "job.vendorStatus"}
-        request = read.encode({names[name]: value for name, value in values.items()})
+        names = {
+            "limit": "page.limit",
+            "number": "page.number",
+            "cursor": "page.cursor",
+            "status": "job.vendorStatus",
+        }
+        window = Window.last(read.window_days, self.clock.now()).values if read.window_days else {}
+        chosen = {names[name]: value for name, value in values.items()}
+        if read.takes_several_statuses and "status" in values:
+            chosen["job.vendorStatus"] = [values["status"]]
+        request = read.encode(window | chosen)
         return read.operation, http_request(read.operation, request, self.endpoint)
 
     def some_request(self) -> HttpRequest:

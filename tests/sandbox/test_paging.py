@@ -8,11 +8,32 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.domain.model import HttpRequest
+from gateway.domain.model import HttpRequest, Json
 from gateway.domain.vocabulary import Meaning
 from gateway.engine.wire import http_request
 from gateway.sandbox.server import Sandbox, SandboxServer
-from tests.sandbox.fixtures import SPECIFICATIONS, TOY, VENDORS, Answer, Clock, VendorClient, changed, departures
+from tests.sandbox.fixtures import (
+    SEARCH,
+    SPECIFICATIONS,
+    TOY,
+    VENDORS,
+    Answer,
+    Clock,
+    VendorClient,
+    changed,
+    departures,
+)
+
+REMOVED = None
+RANGE: dict[str, Json] = {"Type": "STARTED", "Start": "2026-01-05T09:30:00Z", "End": "2026-01-05T10:30:00+01:00"}
+
+
+def search(client: VendorClient, **change: Json) -> Answer:
+    """The answer to a search by POST, its body changed."""
+    read = client.specification.list_read
+    assert read is not None
+    body = {name: value for name, value in {"TimeRange": RANGE, **change}.items() if value is not REMOVED}
+    return client.send(client.request(read.operation, body=body))
 
 
 def page(client: VendorClient, answer: Answer) -> list[str]:
@@ -30,7 +51,7 @@ def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterat
     """The pages of a list, each found as the vendor's document says."""
     read = client.specification.list_read
     assert read is not None
-    chosen = {"limit": limit} if status is None else {"limit": limit, "status": status}
+    chosen: dict[str, Json] = {"limit": limit} if status is None else {"limit": limit, "status": status}
     request = client.read_request(**chosen)[1]
     number = 1
     while True:
@@ -41,6 +62,11 @@ def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterat
             if link is None:
                 return
             request = HttpRequest("GET", str(link), request.headers)
+        elif read.token:
+            token = read.token.get({"body": answer.json})
+            if token is None:
+                return
+            request = client.read_request(**chosen, cursor=token)[1]
         else:
             assert read.last_page is not None
             last = read.last_page.get({"body": answer.json})
@@ -135,6 +161,37 @@ def test_a_filtered_list_goes_on_when_jobs_move(name: str, clients: dict[str, Ve
         found += ids
         client.vendor.set_status(ids[0], other)
     assert found == wanted
+
+
+@pytest.mark.parametrize("word", [[], ["NEW"], ["NEW", "TALKING"], ["TALKING", "NEW", "ENDED"]])
+def test_lists_by_several_statuses(word: list[Json], clients: dict[str, VendorClient]) -> None:
+    """A filter that is a list of words shows the jobs in any of these statuses; an empty one chooses nothing."""
+    client = clients[SEARCH]
+    found = search(client, States=word).json["Contacts"]
+    assert {each["State"] for each in found} == set(word or client.specification.statuses)
+
+
+def test_a_time_range_chooses_no_jobs(clients: dict[str, VendorClient]) -> None:
+    """The jobs have the times of the examples, so that they are shown in every time range."""
+    client = clients[SEARCH]
+    found = search(client, TimeRange={**RANGE, "Start": "2000-01-01T00:00:00Z", "End": "2000-01-02T00:00:00Z"})
+    assert found.json["TotalCount"] == len(client.vendor.jobs())
+
+
+@pytest.mark.parametrize(
+    "window",
+    [REMOVED, {"Type": "STARTED"}, {**RANGE, "Start": "2026-01-05T10:00:00Z"}, {**RANGE, "End": "then"}],
+)
+def test_a_time_range_that_is_none_is_refused(window: Json, clients: dict[str, VendorClient]) -> None:
+    """A list that demands a time range answers with the vendor's invalid request if it has none, or ends too early."""
+    answer = search(clients[SEARCH], TimeRange=window)
+    assert (answer.status, answer.json["Type"]) == (400, "InvalidRequest")
+
+
+@pytest.mark.parametrize("token", ["made-up", "%00", "\u00e9", "MA"])
+def test_tokens_that_nobody_gave(token: str, clients: dict[str, VendorClient]) -> None:
+    """A token that was never given is answered like an unknown job, never with some other page."""
+    assert search(clients[SEARCH], NextToken=token).status == 404
 
 
 LINKED = [each.name for each in SPECIFICATIONS if each.list_read and each.list_read.next_link]

@@ -15,7 +15,7 @@ import yaml
 
 from gateway.specs import lint
 from gateway.specs.document import SPECIFICATIONS, pointer, pointer_keys
-from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_bodies, vendor_promises
+from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises
 
 OUR_DOCUMENTS = sorted(SPECIFICATIONS.rglob("*.yaml"))
 
@@ -233,6 +233,7 @@ THING = "/components/schemas/Thing/properties"
 EXTENSION = "/x-job-vendor"
 WAITING_SHOWS = f"{EXTENSION}/statuses/Waiting/shows"
 LIST = "/paths/~1jobs/get"
+READ = f"{LIST}/x-job-read"
 GET = "/paths/~1jobs~1{id}/get"
 CLOSE = "/paths/~1jobs~1{id}/delete/x-job-action/0"
 CHANGE = "/paths/~1jobs~1{id}/post"
@@ -470,12 +471,39 @@ BREAKS = [
         f"{CANCEL}/request",
         f"{CHANGE}/x-job-action/1/request",
     ),
+    vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/next", REMOVED, READ),
+    vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/token", "body.token", READ),
+    vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/request/query.number", "page.number", READ),
+    vendors(vendor_lists.members_without_the_other, f"{READ}/pages", "body.pages"),
     vendors(
-        vendor_promises.links_that_cannot_be_followed,
-        f"{LIST}/x-job-read/request/query.after",
-        REMOVED,
-        f"{LIST}/x-job-read/request",
+        vendor_lists.members_without_the_other,
+        READ,
+        {"kind": "list", "request": {}, "items": "body.page.jobs", "links": ["body.first"]},
+        f"{READ}/links",
     ),
+    vendors(vendor_lists.pages_that_no_request_asks_for, f"{READ}/request/query.after", REMOVED, f"{READ}/request"),
+    vendors(vendor_lists.pages_that_no_request_asks_for, f"{READ}/request/body.after", "page.cursor"),
+    vendors(vendor_lists.pages_that_no_request_asks_for, f"{READ}/next", REMOVED, f"{READ}/request/query.after"),
+    vendors(
+        vendor_lists.pages_that_no_request_asks_for,
+        READ,
+        {"kind": "list", "request": {"path.x": "page.cursor"}, "items": "body.page.jobs", "token": "body.token"},
+        f"{READ}/request/path.x",
+    ),
+    vendors(vendor_lists.windows_that_do_not_fit, f"{READ}/window", {"days": 3}, f"{READ}/request"),
+    vendors(vendor_lists.windows_that_do_not_fit, f"{READ}/request/query.from", "window.start", f"{READ}/request"),
+    vendors(
+        vendor_lists.windows_that_do_not_fit,
+        READ,
+        {
+            "kind": "list",
+            "request": {"query.from": "window.start", "query.range": "window.interval"},
+            "items": "body.page.jobs",
+            "window": {"days": 3},
+        },
+        f"{READ}/request",
+    ),
+    vendors(vendor_lists.windows_that_do_not_fit, f"{CANCEL}/request/query.from", "window.start", f"{CANCEL}/request"),
     vendors(vendor_promises.client_requests_outside_headers, f"{EXTENSION}/clientRequest", "query.id"),
     vendors(
         vendor_promises.maps_with_two_ways_back,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_promises
+from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -85,7 +85,10 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_bodies.replies_of_other_media_types,
         vendor_bodies.bodies_of_several_schemas,
         vendor_bodies.forms_with_members_in_members,
-        vendor_promises.links_that_cannot_be_followed,
+        vendor_lists.lists_that_do_not_go_on_in_one_way,
+        vendor_lists.members_without_the_other,
+        vendor_lists.pages_that_no_request_asks_for,
+        vendor_lists.windows_that_do_not_fit,
         vendor_promises.client_requests_outside_headers,
         vendor_promises.maps_with_two_ways_back,
         vendor_promises.parameters_that_no_request_carries,

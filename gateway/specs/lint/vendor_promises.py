@@ -181,14 +181,6 @@ def _first_reply(document: Document, operation: JobOperation) -> Iterator[tuple[
             yield place + pointer("content", media_type), content
 
 
-def links_that_cannot_be_followed(document: Document) -> Iterator[Fault]:
-    """A list that is paged by links has a parameter for the cursor in the link."""
-    for read in reads(document):
-        if "next" in read.node and Source.PAGE_CURSOR not in read.sources:
-            fix = "Add the query parameter of the link, as in `query.continuationToken: page.cursor`."
-            yield Fault(f"{read.place}/request", "nothing carries page.cursor", fix)
-
-
 def client_requests_outside_headers(document: Document) -> Iterator[Fault]:
     """The name of a client's request is in a header field."""
     if not vendor(document).get("clientRequest", "header.").startswith("header."):
