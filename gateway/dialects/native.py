@@ -290,6 +290,8 @@ class Dialect:
         page = await self.services.jobs.vendor_page(
             connection, asked, None if cursor is None else str(cursor), self._context(request)
         )
+        if not page.links:
+            return Reply(page.body)
         parts: dict[str, Any] = {"body": deepcopy(page.body)}
         for link, following in page.links.items():
             if following is not None:

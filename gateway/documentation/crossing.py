@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from gateway.engine.connections import Vendor
 from gateway.specs.capabilities import Support
+from gateway.specs.lens import Place
+from gateway.specs.operations import request_schema_at
+from gateway.specs.vendor import ReadMapping
 
 Row = tuple[object, ...]
 
@@ -55,15 +58,19 @@ def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
     """A row for each read of each dialect, with its filters for jobs of its own vendor and of others."""
     for dialect in vendors:
         for read in dialect.specification.reads.values():
-            constants = {rule.place.keys[0] for rule in read.lens.rules if rule.source is None}
-            declared = [name for name in read.operation.declared["query"] if name not in constants]
             asked = f"{read.operation.method} {read.operation.path}"
-            yield (
-                dialect.name,
-                f"`{asked}`",
-                listed(declared),
-                listed(name for name in declared if name in read.common_query),
-            )
+            own = filters(dialect, read)
+            crossing = [place for place in own if read.lens.carries_of(place)]
+            yield dialect.name, f"`{asked}`", *(listed(place.keys[0] for place in places) for places in (own, crossing))
+
+
+def filters(dialect: Vendor, read: ReadMapping) -> list[Place]:
+    """The places of a read's filters: its query parameters and the members of its body, except constants."""
+    body = request_schema_at(dialect.specification.api.document, read.operation, Place("body", ()))
+    names = {"query": read.operation.declared["query"], "body": body.get("properties", {})}
+    places = [Place(location, (name,)) for location, found in names.items() for name in found]
+    constants = {rule.place for rule in read.lens.rules if rule.source is None}
+    return [place for place in places if place not in constants]
 
 
 def listed(names: Iterable[str]) -> str:

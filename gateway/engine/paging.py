@@ -136,16 +136,16 @@ def link_query(connection: Connection, read: ReadMapping, request: VendorRequest
     try:
         there = here.resolve(link)
     except ValueError:
-        raise bad_link(connection) from None
+        raise bad_next_page(connection) from None
     if (there.origin, there.path) != (here.origin, here.path):
-        raise bad_link(connection)
+        raise bad_next_page(connection)
     return legal_query(there.query or "")
 
 
-def bad_link(connection: Connection) -> VendorReplyNotUnderstood:
+def bad_next_page(connection: Connection) -> VendorReplyNotUnderstood:
     """Problem for a next page that is not one of the list, or does not fit a cursor."""
     return VendorReplyNotUnderstood(
-        f"{connection.vendor.name} sent a link or token that does not lead to the next page, or is too long.",
+        f"{connection.vendor.name} named a next page that is not one of the list, or does not fit into a cursor.",
         Explanation(vendor=VendorResponse(connection.vendor.name)),
     )
 
@@ -162,7 +162,7 @@ def cursor_at(connection: Connection, read: ReadMapping, request: VendorRequest,
     try:
         page_at(connection, read, request, cursor)
     except UnknownCursor:
-        raise bad_link(connection) from None
+        raise bad_next_page(connection) from None
     return cursor
 
 

@@ -87,11 +87,6 @@ class ReadMapping:
     largest: int | None = None
     takes_several_statuses: bool = False
 
-    @cached_property
-    def common_query(self) -> frozenset[str]:
-        """The query parameters that can be translated into common words."""
-        return frozenset(rule.place.keys[0] for rule in self.lens.rules if rule.place.location == "query")
-
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)
