@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -86,9 +86,15 @@ class Dialect:
     async def act(self, request: Request) -> Reply:
         """Perform the job action of a request, and wait for its outcome. Raises the problem if it failed."""
         connection = self._connection(request)
-        job_action = self._job_action(request)
+        job_action = await self._job_action(request, connection)
+        is_chosen = self.native.vendor.shares_its_request(self.native.vendor.actions[job_action.action])
         asked = ActionRequest(
-            connection, job_action, request.caller.name, signature=request.signature, origin=request.origin
+            connection,
+            job_action,
+            request.caller.name,
+            signature=request.signature,
+            origin=request.origin,
+            operation=request.operation.operation_id if is_chosen else None,
         )
         action_request = self._with_key(request, asked)
         if action_request.key is None and connection.needs_key:
@@ -166,13 +172,23 @@ class Dialect:
             )
         return asked
 
-    def _job_action(self, request: Request) -> JobAction:
+    async def _job_action(self, request: Request, connection: Connection) -> JobAction:
         asked = self._vendor_request(request)
-        job_action = self.native.vendor.decode(asked.operation_id, asked.parts())
-        if job_action is None:
+        possible = self.native.vendor.decode(asked.operation_id, asked.parts())
+        if not possible:
             raise ValueNotSupported("The request asks for an action that does not exist.")
-        self._check_carried(request, asked, self.native.vendor.actions[job_action.action])
-        return job_action
+        chosen = possible[0] if len(possible) == 1 else await self._chosen(request, connection, possible)
+        self._check_carried(request, asked, self.native.vendor.actions[chosen.action])
+        return chosen
+
+    async def _chosen(self, request: Request, connection: Connection, possible: Sequence[JobAction]) -> JobAction:
+        """Of several actions with the same request, the first that the job allows now.
+
+        Otherwise, the first that the job's vendor has: it is refused with the job's status.
+        """
+        job = await self.services.jobs.get(connection, possible[0].job_id, self._context(request))
+        known = connection.vendor.supported_actions
+        return min(possible, key=lambda each: (each.action not in job.allowed_actions, each.action not in known))
 
     def _check_carried(self, request: Request, asked: VendorRequest, mapping: ActionMapping) -> None:
         """Refuse a request that has more than the action can carry. Raises MalformedRequest.

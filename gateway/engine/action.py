@@ -20,7 +20,8 @@ class ActionRequest(Struct, frozen=True):
 
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. The same request with the same
     `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
-    take `seconds`, if that is less than the gateway allows.
+    take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
+    status chose the action: the same request is then the same, whatever the status is later.
     """
 
     connection: Connection
@@ -32,6 +33,7 @@ class ActionRequest(Struct, frozen=True):
     signature: SignedName | None = None
     origin: Origin = NOBODY
     seconds: float | None = None
+    operation: str | None = None
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""
@@ -39,9 +41,9 @@ class ActionRequest(Struct, frozen=True):
 
     @property
     def fingerprint(self) -> bytes:
-        """A hash of the connection, the job, the action and its parameters."""
+        """A hash of the connection, the job, the action or operation, and its parameters."""
         asked = self.job_action
-        whole = [self.connection.name, asked.action, asked.job_id, dict(asked.parameters)]
+        whole = [self.connection.name, self.operation or asked.action, asked.job_id, dict(asked.parameters)]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
 
 

@@ -17,12 +17,14 @@ from gateway.specs.vendor import ActionMapping
 async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, context: CallContext) -> JobAction:
     """The job action with the parameters that were left out, found in the job by functions of the adapter.
 
+    The job is read too if another action has the same request: the vendor would carry out whichever the job allows.
+
     Raises WrongState if the job does not allow the action, AmbiguousParameter if the job has none or several values,
     and whatever reading the job raises.
     """
     job_action = request.job_action
     missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
-    if not missing:
+    if not missing and not request.connection.vendor.specification.shares_its_request(mapping):
         return job_action
     job = await jobs.get(request.connection, job_action.job_id, context)
     if job_action.action not in job.allowed_actions:

@@ -66,10 +66,10 @@ class Behaviour:
         return next(found, _refuse)
 
     def _perform(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
-        job_action = self._specification.decode(operation.operation_id, parts)
-        if job_action is None:
+        asked = self._specification.decode(operation.operation_id, parts)
+        if not asked:
             raise Refusal(Meaning.INVALID_REQUEST, "The request does not match any action.")
-        exchange.job_action = job_action
+        exchange.job_action = job_action = self._simulator.chosen(asked)
         try:
             change = self._simulator.perform(job_action)
         except Refusal as refusal:

@@ -6,7 +6,8 @@ Nothing runs in the background: transitions that are due are made at the next ac
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -101,6 +102,13 @@ class Simulator:
             moved = self._moved(self._settled(job_id), status, self._now())
             self._entries[job_id] = moved
             return moved.job
+
+    def chosen(self, asked: Sequence[JobAction]) -> JobAction:
+        """Of several actions with the same request, the one that the job allows now; otherwise the first."""
+        with suppress(Refusal):
+            status = self.examples.status_of(self.job(asked[0].job_id))
+            return next((each for each in asked if self._specification.allows(each.action, status)), asked[0])
+        return asked[0]
 
     def perform(self, job_action: JobAction) -> Change:
         """Carry out a job action.

@@ -179,6 +179,11 @@ class Lens:
         found = ((rule.const, rule.place.get(parts)) for rule in constants)
         return all(value is None or str(value) == str(const) for const, value in found)
 
+    @property
+    def constants(self) -> frozenset[tuple[Place, str]]:
+        """The constants as texts, with their places."""
+        return frozenset((rule.place, str(rule.const)) for rule in self.rules if rule.source is None)
+
     def carries(self, place: Place) -> bool:
         """True if the value at a place is, or is a part of, one that the lens has a rule for."""
         return any(place.is_within(rule.place) for rule in self.rules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -43,6 +44,10 @@ class ActionMapping:
         """The parameters that the vendor's request can carry."""
         sources = (source for source in self.lens.sources if source.startswith(PARAMETER))
         return frozenset(source.removeprefix(PARAMETER) for source in sources)
+
+    def is_alike(self, other: ActionMapping) -> bool:
+        """True if both actions have the same request, so that the vendor cannot tell them apart."""
+        return self.operation is other.operation and self.lens.constants == other.lens.constants
 
     def encode(self, job_action: JobAction) -> VendorRequest:
         """The vendor's request for a job action, without parameters that the vendor cannot carry.
@@ -268,15 +273,21 @@ class VendorSpecification:
             reached |= following
         return frozenset(reached)
 
-    def decode(self, operation_id: str, parts: Parts) -> JobAction | None:
-        """The job action of a request to the vendor's own API; None if it is none."""
+    def decode(self, operation_id: str, parts: Parts) -> tuple[JobAction, ...]:
+        """The job action of a request to the vendor's own API, and those that have the same request; empty if none.
+
+        If there are several, the status of the job tells which of them it is.
+        """
+        found: list[tuple[ActionMapping, JobAction]] = []
         for mapping in self.actions.values():
             if mapping.operation.operation_id == operation_id:
-                try:
-                    return mapping.decode(parts)
-                except LensMismatch:
-                    continue
-        return None
+                with suppress(LensMismatch):
+                    found.append((mapping, mapping.decode(parts)))
+        return tuple(job_action for mapping, job_action in found if mapping.is_alike(found[0][0]))
+
+    def shares_its_request(self, mapping: ActionMapping) -> bool:
+        """True if other actions have the same request: only the job's status tells them apart."""
+        return sum(mapping.is_alike(each) for each in self.actions.values()) > 1
 
     def samples(self) -> Iterator[tuple[Operation, JobAction]]:
         """A job action for each operation that performs actions, allowed on one of the example jobs.
@@ -287,7 +298,7 @@ class VendorSpecification:
         statuses = {str(job[Source.JOB_ID]): str(job[Source.JOB_VENDOR_STATUS]) for job in jobs}
         for operation in self.api.operations.values():
             asked = self.decode(operation.operation_id, operation.example)
-            possible = [each for each in (asked, *self._possible(operation, statuses)) if each is not None]
+            possible = (*asked, *self._possible(operation, statuses))
             allowed = (each for each in possible if self.allows(each.action, statuses.get(each.job_id, "")))
             yield from ((operation, each) for each in islice(allowed, 1))
 

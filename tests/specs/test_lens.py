@@ -48,14 +48,14 @@ def test_a_vendor_request_decodes_to_one_action(vendor: Any, data: st.DataObject
     mapping = data.draw(st.sampled_from(sorted(vendor.specification.actions.values(), key=lambda each: each.action)))
     job_action = data.draw(job_actions(mapping))
     request = mapping.encode(job_action)
-    assert vendor.specification.decode(request.operation_id, request.parts()) == job_action
+    assert job_action in vendor.specification.decode(request.operation_id, request.parts())
 
 
 @pytest.mark.parametrize("vendor", list(CATALOGUE.vendors.values()), ids=lambda vendor: vendor.name)
 def test_a_request_of_no_action_decodes_to_none(vendor: Any) -> None:
     """Reads and foreign requests ask for no job action."""
     read = vendor.specification.list_read
-    assert vendor.specification.decode(read.operation.operation_id, read.encode({"page.limit": 1}).parts()) is None
+    assert vendor.specification.decode(read.operation.operation_id, read.encode({"page.limit": 1}).parts()) == ()
 
 
 EVERY_OPERATOR = Lens.compile(

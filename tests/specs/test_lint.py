@@ -165,6 +165,8 @@ paths:
         default: {$ref: "#/components/responses/Error"}
     post:
       operationId: changeJob
+      parameters:
+        - {name: again, in: query, schema: {type: boolean}}
       requestBody:
         content:
           application/json:
@@ -183,7 +185,7 @@ paths:
           from: [Held]
           to: Waiting
           confirm: listJobs
-          request: {path.id: job.id}
+          request: {path.id: job.id, query.again: {const: true}}
       responses:
         default: {$ref: "#/components/responses/Error"}
 components:
@@ -238,6 +240,7 @@ GET = "/paths/~1jobs~1{id}/get"
 CLOSE = "/paths/~1jobs~1{id}/delete/x-job-action/0"
 CHANGE = "/paths/~1jobs~1{id}/post"
 CANCEL = f"{CHANGE}/x-job-action/0"
+RESTART = f"{CHANGE}/x-job-action/1"
 BODY = f"{CHANGE}/requestBody/content"
 OF_CHANGE = {"$ref": "#/components/schemas/Change"}
 TEXTS = {"type": "array", "maxItems": 9, "items": {"type": "string", "maxLength": 9}}
@@ -528,6 +531,9 @@ BREAKS = [
     vendors(vendor_promises.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
     vendors(vendor_promises.unknown_actions, f"{CANCEL}/action", "explode"),
     vendors(vendor_promises.repeated_actions, f"{CANCEL}/action", "close", f"{CLOSE}/action", f"{CANCEL}/action"),
+    vendors(
+        vendor_promises.actions_with_the_same_request, f"{RESTART}/request/query.again", REMOVED, f"{RESTART}/from"
+    ),
     vendors(vendor_promises.unknown_envelopes, f"{EXTENSION}/errors/meanings/wrong-state/0/envelope", "no"),
     vendors(
         vendor_promises.statuses_without_one_example,

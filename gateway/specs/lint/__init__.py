@@ -95,6 +95,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.deferred_from_several_statuses,
         vendor_promises.unknown_actions,
         vendor_promises.repeated_actions,
+        vendor_promises.actions_with_the_same_request,
         vendor_promises.unknown_envelopes,
         vendor_promises.statuses_without_one_example,
         vendor_promises.examples_in_undocumented_statuses,

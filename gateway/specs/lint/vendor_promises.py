@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.specs.lint.findings import Fault
 from gateway.specs.lint.parts import Part
 from gateway.specs.lint.promises import example_values, followed, is_valid
 from gateway.specs.lint.vendor_parts import (
+    Call,
     JobOperation,
     actions,
     arrivals,
@@ -235,6 +237,20 @@ def repeated_actions(document: Document) -> Iterator[Fault]:
         if count[name] > 1:
             fix = "Keep it at the operation that performs it best."
             yield Fault(f"{action.place}/action", f"{name} is performed {count[name]} times", fix)
+
+
+def actions_with_the_same_request(document: Document) -> Iterator[Fault]:
+    """Actions with the same request start from different statuses, since nothing else tells them apart."""
+    seen: dict[tuple[str, str], list[Call]] = {}
+    for action in actions(document):
+        constants = {place: value["const"] for place, value in action.node["request"].items() if not source(value)}
+        earlier = seen.setdefault((action.operation.place, json.dumps(constants, sort_keys=True)), [])
+        for other in earlier:
+            for status in set(action.node["from"]) & set(other.node["from"]):
+                message = f"{action.node['action']} has the same request as {other.node['action']}, also from {status}"
+                fix = f"Keep {status} in one of them, or tell them apart by a constant in the request."
+                yield Fault(f"{action.place}/from", message, fix)
+        earlier.append(action)
 
 
 def unknown_envelopes(document: Document) -> Iterator[Fault]:
