@@ -374,7 +374,10 @@ BREAKS = [
     vendors(shape.breaches_of_our_extensions, f"{EXTENSION}/name", REMOVED),
     vendors(shape.breaches_of_our_extensions, f"{EXTENSION}", REMOVED),
     vendors(
-        shape.breaches_of_our_extensions, f"{CANCEL}/request/path.id", {"const": []}, f"{CANCEL}/request/path.id/const"
+        shape.breaches_of_our_extensions,
+        f"{CANCEL}/request/path.id",
+        {"const": None},
+        f"{CANCEL}/request/path.id/const",
     ),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
