@@ -101,7 +101,7 @@ def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, c
     query = query_at(connection, cursor)
     at_cursor = with_written(read, request, query) if isinstance(query, str) else replace(request, query=query)
     known = documented(read, at_cursor)
-    is_foreign = read.next_link is None and known != replace(request, query=query)
+    is_foreign = known != replace(request, query=query) if read.next_link is None else has_undeclared_array(read, query)
     if is_foreign or read.operation.check(known.parts()) or not read.lens.may_fit(known.parts(), known.parts()):
         raise unknown_cursor()
     return at_cursor
@@ -113,13 +113,22 @@ def with_written(read: ReadMapping, request: VendorRequest, query: str) -> Vendo
     Raises UnknownCursor if it is not a legal query, or has a parameter twice: the vendor might use the value that was
     not checked.
     """
-    declared = read.operation.declared["query"]
-    pairs = parse_qsl(query, keep_blank_values=True)
-    said = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
-    known = [name for name, _ in pairs if name in declared]
-    if not is_legal_query(query) or len(known) != len(set(known)):
+    said, repeated = read.operation.parse_query(parse_qsl(query, keep_blank_values=True))
+    if not is_legal_query(query) or repeated:
         raise unknown_cursor()
     return replace(request, query=said, written_query=query)
+
+
+def has_undeclared_array(read: ReadMapping, query: Query) -> bool:
+    """True if a query has an array that the document does not declare."""
+    values = {} if isinstance(query, str) else query
+    return any(isinstance(each, list) and name not in read.operation.declared["query"] for name, each in values.items())
+
+
+def is_of_a_query(value: object) -> bool:
+    """True for a value that a query can have: a scalar, or an array of them."""
+    scalars = value if isinstance(value, list) else [value]
+    return all(isinstance(each, str | int | float) for each in scalars)
 
 
 def cursor_for(connection: Connection, query: Query) -> str:
@@ -133,7 +142,7 @@ def query_at(connection: Connection, cursor: str) -> Query:
         found: Any = json_value(decode_cursor(cursor))
         name, query = found
         values = () if isinstance(query, str) else query.values()
-        is_ours = name == connection.name and all(isinstance(value, str | int | float) for value in values)
+        is_ours = name == connection.name and all(map(is_of_a_query, values))
     except (ValueError, RecursionError, TypeError, AttributeError):
         raise unknown_cursor() from None
     if not is_ours or len(cursor) > LONGEST_CURSOR:
