@@ -165,7 +165,8 @@ def test_what_cannot_be_read_in_a_reply_is_left_out() -> None:
             "body.code": {"from": "error.code", "until": ":"},
         }
     )
-    for at in ("soon", 1e300, [], True, float("nan")):
+    nonsense: tuple[Any, ...] = ("soon", 1e300, [], True, float("nan"))
+    for at in nonsense:
         assert lens.legible({"body": {"id": "7", "kind": "call", "at": at, "code": "Late: very"}}) == {
             "job.id": "7",
             "error.code": "Late",

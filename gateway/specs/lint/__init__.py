@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_promises
+from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_promises, vendor_values
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -85,6 +85,16 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_bodies.replies_of_other_media_types,
         vendor_bodies.bodies_of_several_schemas,
         vendor_bodies.forms_with_members_in_members,
+        vendor_values.undeclared_values,
+        vendor_values.values_that_nothing_uses,
+        vendor_values.values_that_do_not_fit,
+        vendor_values.hosts_without_pattern,
+        vendor_values.constants_outside_bodies,
+        vendor_values.times_where_no_number_fits,
+        vendor_values.operators_that_exclude_each_other,
+        vendor_values.requests_that_are_cut,
+        vendor_values.arrays_of_other_styles,
+        vendor_values.codes_of_two_types,
         vendor_promises.links_that_cannot_be_followed,
         vendor_promises.client_requests_outside_headers,
         vendor_promises.maps_with_two_ways_back,
