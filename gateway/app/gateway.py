@@ -6,7 +6,7 @@ Server, storage and transport are imported where they are used, since most comma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +22,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.domain.suggestions import did_you_mean
+from gateway.domain.urls import canonical_base
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
@@ -40,6 +41,7 @@ from gateway.settings.settings import (
     Settings,
     SignedAuthentication,
 )
+from gateway.specs.accounts import misfits
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
@@ -243,12 +245,18 @@ class Gateway:
         if vendor is None:
             mend = did_you_mean(settings.vendor, self.catalogue.vendors)
             raise ConfigurationError(f"connections.{name}.vendor: {settings.vendor} is not installed; {mend}")
-        transport = self.transport or self._new_transport(settings.addresses)
+        for mistake in value_mistakes(name, vendor, settings):
+            raise ConfigurationError(mistake)
+        values = vendor.specification.completed(settings.values)
+        endpoint = settings.endpoint or _documented_endpoint(name, vendor, values)
+        transport = self.transport or self._new_transport({endpoint, *settings.addresses})
         quota = self._quota(vendor, settings)
         return Connection(
             name,
             vendor,
-            settings.endpoint,
+            vendor.specification.bound(values),
+            values,
+            endpoint,
             settings.authentication.scheme,
             self._credentials(name, vendor, settings.authentication, transport),
             Pipeline(self.clock, transport, self.settings.policy, quota),
@@ -324,6 +332,32 @@ class Gateway:
                 f"{place}: has a character that a header field cannot contain. Copy the secret again from the vendor."
             )
         return signature
+
+
+def value_mistakes(name: str, vendor: Vendor, settings: ConnectionSettings) -> Iterator[str]:
+    """The mistakes in the values of a connection, each with its key."""
+    for value, mend in misfits(vendor.specification, settings.values):
+        yield f"connections.{name}.values.{value}: {mend}"
+
+
+def _documented_endpoint(name: str, vendor: Vendor, values: Mapping[str, str]) -> str:
+    """The server of the vendor's document, for an account with these values. Raises ConfigurationError without one."""
+    place, server = f"connections.{name}.endpoint", vendor.specification.server(values)
+    if server is None:
+        raise ConfigurationError(
+            f"{place}: is missing; the document of {vendor.name} has no server that is certainly that of the account. "
+            "Write the base URL of the account."
+        )
+    try:
+        endpoint = canonical_base(server)
+    except ValueError:
+        raise ConfigurationError(
+            f"{place}: is missing, and the values make no URL of the server {vendor.name} has. Correct the values, or "
+            "write the base URL of the account."
+        ) from None
+    if not endpoint.startswith("https://"):
+        raise ConfigurationError(f"{place}: is missing, and the server {vendor.name} has is not https://. Write a URL.")
+    return endpoint
 
 
 def caller_of(name: str, settings: CallerSettings) -> Caller:

@@ -80,4 +80,5 @@ def native_surface(native: NativeApi, services: Services, authenticator: Authent
         vendor_security(authenticator, native),
         Refusals(native),
         dump,  # byte for byte like the vendor
+        lenient=True,
     )

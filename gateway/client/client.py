@@ -116,12 +116,16 @@ class Vendor:
 
 @dataclass(frozen=True)
 class Connection:
-    """A configured account at a vendor. `authentication` names the vendor's security scheme."""
+    """A configured account at a vendor. `authentication` names the vendor's security scheme.
+
+    `values` are those that the vendor has for each account, such as its region.
+    """
 
     name: str
     vendor: str
     endpoint: str
     authentication: str
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
@@ -35,6 +35,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
+from gateway.domain.vocabulary import CONNECTION as ACCOUNT
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
 from gateway.edge.canonical import Fields
 from gateway.edge.surface import Handler, Reply, Request
@@ -51,13 +52,15 @@ from gateway.specs.lens import Lens, LensMismatch, Place, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page, page_body
 from gateway.specs.operations import Operation, Response
-from gateway.specs.vendor import ActionMapping, ReadMapping
+from gateway.specs.vendor import ActionMapping, ReadMapping, VendorSpecification
 from gateway.specs.windows import CREATED_AT, Window
 
 log = logging.getLogger(__name__)
 
 LEFT_OUT = "jobgate-left-out"
 """Header field with the number of jobs that are not in a list because the vendor's words cannot express them."""
+
+NO_SUCH_JOB = "There is no such job in this connection."
 
 PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 """The header fields that make a request conditional (RFC 9110, 13.1)."""
@@ -80,7 +83,7 @@ class Dialect:
         found: dict[str, Handler] = {GRANT: self.grant}
         found |= dict.fromkeys(self.native.actions, self.act)
         for name, read in self.native.vendor.reads.items():
-            found[name] = partial(self.get_job if read.items is None else self.list_jobs, read)
+            found[name] = self.get_job if read.items is None else self.list_jobs
         return found
 
     async def act(self, request: Request) -> Reply:
@@ -106,26 +109,28 @@ class Dialect:
             record = await self.services.reconciler.wait(record, self.services.calls.seconds)
         return await self._reply(request, connection, record, is_replayed=result.is_replayed)
 
-    async def get_job(self, read: ReadMapping, request: Request) -> Reply:
+    async def get_job(self, request: Request) -> Reply:
         """Return one job."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
         context = self._context(request)
+        read = self._specification(connection).reads[asked.operation_id]
         values = self._values(read, asked)
         if self._is_own(connection):
             reply = await self.services.jobs.read(connection, asked, context)
             return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
         self._check_filters(read, connection, asked)
         job = await self.services.jobs.get(connection, str(values[Source.JOB_ID]), context)
-        shown = self.words.job(job)
+        shown = self.words.job(job, account_of(values))
         if shown is None:
             raise self._no_words(connection, "this job")
         return Reply(shown, headers=self.words.headers(read, job))
 
-    async def list_jobs(self, read: ReadMapping, request: Request) -> Reply:
+    async def list_jobs(self, request: Request) -> Reply:
         """Return a page of jobs."""
         connection = self._connection(request)
         asked = self._vendor_request(request)
+        read = self._specification(connection).reads[asked.operation_id]
         values = self._values(read, asked)
         if self._is_own(connection):
             return await self._own_page(read, request, connection, asked)
@@ -150,7 +155,11 @@ class Dialect:
         return self.services.directory.connection(request.path[CONNECTION])
 
     def _is_own(self, connection: Connection) -> bool:
-        return connection.vendor.specification.name == self.native.vendor.name
+        return connection.vendor.name == self.native.vendor.name
+
+    def _specification(self, connection: Connection) -> VendorSpecification:
+        """This vendor's document; for one of its own accounts, with the values of the account as constants."""
+        return connection.specification if self._is_own(connection) else self.native.vendor
 
     def _context(self, request: Request) -> CallContext:
         return self.services.calls.context(request.origin, caller=request.caller.name)
@@ -174,7 +183,10 @@ class Dialect:
 
     async def _job_action(self, request: Request, connection: Connection) -> JobAction:
         asked = self._vendor_request(request)
-        possible = self.native.vendor.decode(asked.operation_id, asked.parts())
+        specification = self._specification(connection)
+        if specification.is_for_another_account(asked.operation_id, asked.parts()):
+            raise UnknownJob(NO_SUCH_JOB)
+        possible = specification.decode(asked.operation_id, asked.parts())
         if not possible:
             raise ValueNotSupported("The request asks for an action that does not exist.")
         chosen = possible[0] if len(possible) == 1 else await self._chosen(request, connection, possible)
@@ -215,13 +227,13 @@ class Dialect:
     def _values(self, read: ReadMapping, asked: VendorRequest) -> Mapping[str, Json]:
         """The values that a read carries. The constants of the document hold for the vendor's own jobs too.
 
-        Raises UnknownJob if a constant of the path differs, MalformedRequest if another value does not fit.
+        Raises UnknownJob if the request names another account, MalformedRequest if another value does not fit.
         """
+        if read.lens.is_for_another_account(asked.parts()):
+            raise UnknownJob(NO_SUCH_JOB)
         try:
             return read.lens.decode(asked.parts())
         except LensMismatch as mismatch:
-            if mismatch.place.location == "path":
-                raise UnknownJob("There is no such job in this connection.") from None
             error = FieldError(pointer_of(mismatch.place), str(mismatch).removeprefix(f"{mismatch.place} "))
             raise MalformedRequest(f"The request is not valid: {mismatch}.", Explanation(errors=(error,))) from None
 
@@ -255,7 +267,7 @@ class Dialect:
             return Reply({}, request.operation.success, headers)
         job = await self._job_after(request, connection, record)
         is_makeshift = job is None or not takes(response, job)
-        body = self._as_recorded(connection, record) if is_makeshift else job
+        body = self._as_recorded(request, connection, record) if is_makeshift else job
         return Reply(body, request.operation.success, headers, is_makeshift=is_makeshift)
 
     async def _job_after(
@@ -265,14 +277,20 @@ class Dialect:
         job_id = record.requested.job_action.job_id
         try:
             job = await self.services.jobs.get(connection, job_id, self._context(request))
-            return job.vendor_object if self._is_own(connection) else self.words.job(job)
+            return job.vendor_object if self._is_own(connection) else self.words.job(job, self._account(request))
         except JobgateError as error:
             log.warning("a job could not be read after an action on it: %s", error.code)
         except Exception:  # the action is done, whatever is wrong with its reply
             log.exception("unexpected error after job action %s", record.id)
         return None
 
-    def _as_recorded(self, connection: Connection, record: JobActionRecord) -> Json:
+    def _account(self, request: Request) -> dict[str, Json]:
+        """The values of this vendor's account that the request for an action names."""
+        asked = self._vendor_request(request)
+        lenses = self.native.vendor.lenses_of(asked.operation_id)
+        return account_of({name: each for lens in lenses for name, each in lens.legible(asked.parts()).items()})
+
+    def _as_recorded(self, request: Request, connection: Connection, record: JobActionRecord) -> Json:
         """The job's id and status from the record, in this vendor's words."""
         shown = record.job
         status = None
@@ -280,7 +298,7 @@ class Dialect:
             vendor = self.native.vendor
             status = shown.vendor_status if self._is_own(connection) else vendor.word_for(shown.status)
         values: dict[str, Json] = {Source.JOB_ID: record.requested.job_action.job_id, Source.JOB_VENDOR_STATUS: status}
-        body: Json = self.native.vendor.job.encode(values).get("body", {})
+        body: Json = self._specification(connection).job.encode(values | self._account(request)).get("body", {})
         return body
 
     def _problem(self, record: JobActionRecord) -> JobgateError:
@@ -348,7 +366,7 @@ class Dialect:
             self._context(request),
             is_wanted=is_wanted,
         )
-        shown, left_out = self._shown(page.items, wanted)
+        shown, left_out = self._shown(page.items, wanted, account_of(values))
         following = page.next_cursor
         if following is not None and read.next_link is not None:
             following = self._link(read, request, following)
@@ -362,7 +380,7 @@ class Dialect:
         wanted, status = self._wanted(read, values)
         window = window_of(values)
         jobs = await self._all(connection, status, self._context(request))
-        shown, left_out = self._shown((job for job in jobs if is_within(window, job)), wanted)
+        shown, left_out = self._shown((job for job in jobs if is_within(window, job)), wanted, account_of(values))
         limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
@@ -391,10 +409,12 @@ class Dialect:
         if known is not None:
             yield from known.shows or (known.pair.status,)
 
-    def _shown(self, jobs: Iterable[Job], wanted: frozenset[str]) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
+    def _shown(
+        self, jobs: Iterable[Job], wanted: frozenset[str], account: Mapping[str, Json]
+    ) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
         """The wanted jobs in this vendor's words, and the header with the number of jobs that they cannot express."""
         chosen = [job for job in jobs if not wanted or self.words.status(job) in wanted]
-        shown = [each for each in map(self.words.job, chosen) if each is not None]
+        shown = [each for each in (self.words.job(job, account) for job in chosen) if each is not None]
         missing = len(chosen) - len(shown)
         return shown, {LEFT_OUT: str(missing)} if missing else {}
 
@@ -411,6 +431,11 @@ class Dialect:
             f"{self.native.vendor.name} has no words for {what} of {vendor}.",
             Explanation(vendor=VendorResponse(vendor)),
         )
+
+
+def account_of(values: Mapping[str, Json]) -> dict[str, Json]:
+    """The values of an account among those of a request."""
+    return {name: value for name, value in values.items() if name.startswith(ACCOUNT)}
 
 
 def preconditions_of(fields: Fields) -> list[Place]:

@@ -70,6 +70,7 @@ def connection(known: Connection) -> Members:
         "vendor": known.vendor.name,
         "endpoint": known.endpoint,
         "authentication": known.authentication,
+        **({"values": dict(known.values)} if known.values else {}),
         "contractDrift": known.drift.count,
     }
 

@@ -13,6 +13,8 @@ from gateway.domain.vocabulary import TIMESTAMP, Source
 from gateway.specs.numbered_pages import Part, numbered_page
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
+NO_ACCOUNT: Mapping[str, Json] = {}
+
 
 @dataclass(frozen=True)
 class Words:
@@ -20,11 +22,14 @@ class Words:
 
     vendor: VendorSpecification
 
-    def job(self, job: Job) -> Mapping[str, Json] | None:
-        """The job as this vendor would show it; None if it cannot, for example because its ids have another form."""
+    def job(self, job: Job, account: Mapping[str, Json] = NO_ACCOUNT) -> Mapping[str, Json] | None:
+        """The job as this vendor would show it; None if it cannot, for example because its ids have another form.
+
+        `account` holds the values of this vendor's account (`connection.workspace`) that the client named.
+        """
         values: dict[str, Json] = {f"{TIMESTAMP}{name}": at for name, at in job.timestamps.items()}
         values |= {Source.JOB_ID: job.id, Source.JOB_VERSION: version(job), Source.JOB_VENDOR_STATUS: self.status(job)}
-        shown: Mapping[str, Json] = self.vendor.job.encode(values).get("body", {})
+        shown: Mapping[str, Json] = self.vendor.job.encode({**values, **account}).get("body", {})
         return shown if self._can_say(shown) else None
 
     def status(self, job: Job) -> str | None:

@@ -61,6 +61,30 @@ def canonical_date_time(text: str) -> str:
     return f"{seconds}{fraction}Z"
 
 
+def epoch_of(text: str, unit: int) -> float | None:
+    """A `date-time` of RFC 3339 as a number since 1970, in units of so many microseconds; None for any other text.
+
+    A whole number is an integer. More than microseconds is cut off, since Python has no more.
+    """
+    try:
+        since = (parse_date_time(text) - _EPOCH) // timedelta(microseconds=1)
+    except ValueError:
+        return None
+    whole, rest = divmod(since, unit)
+    return since / unit if rest else whole
+
+
+def time_of_epoch(number: object, unit: int) -> str | None:
+    """The canonical `date-time` for a number since 1970, in units of so many microseconds; None for any other value."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return None
+    try:
+        time = _EPOCH + timedelta(microseconds=round(number * unit))
+    except (ValueError, OverflowError):  # not finite, or not in the years 1 to 9999
+        return None
+    return canonical_date_time(time.isoformat())
+
+
 def http_date(text: str) -> datetime | None:
     """Parse an HTTP date in any of its three forms (RFC 9110, 5.6.7); the time is in UTC. None for any other text.
 

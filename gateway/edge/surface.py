@@ -76,7 +76,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 class Surface:
     """An API, and how it is served: where, by which handlers (by operationId), to whom, and how it shows problems.
 
-    `write` serializes a reply's body.
+    `write` serializes a reply's body. If the surface is `lenient`, a body that says nothing is ignored where the
+    document has none.
     """
 
     api: Api
@@ -85,6 +86,7 @@ class Surface:
     security: SecurityMap
     render: Render
     write: Callable[[Json], bytes] = dump_line
+    lenient: bool = False
 
     def has(self, path: str) -> bool:
         """True if a path belongs to this surface."""
@@ -168,7 +170,9 @@ def application(  # noqa: PLR0913 - what serving takes
 ) -> Application:
     """The ASGI application that serves these surfaces, and `pages` everywhere else. `names` may be logged."""
     dispatcher = Dispatcher(surfaces, pages, response_validation)
-    validation = partial(ValidationMiddleware, apis={each.base_path: each.api for each in surfaces})
+    apis = {each.base_path: each.api for each in surfaces}
+    lenient = {each.base_path for each in surfaces if each.lenient}
+    validation = partial(ValidationMiddleware, apis=apis, lenient=lenient)
     layers: list[Any] = [Routing, Security, validation]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
     for each in surfaces:

@@ -17,6 +17,7 @@ from gateway.domain.encoding import FORM
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
 from gateway.edge.canonical import Fields, malformed
+from gateway.edge.content import is_json
 from gateway.edge.exchange import Application, Receive, RequestContext, Scope, Send, context_of
 from gateway.specs.document import pointer
 from gateway.specs.operations import Api, Operation
@@ -27,16 +28,19 @@ NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 class ValidationMiddleware:
     """Validates each routed request, and keeps the typed values in its context."""
 
-    def __init__(self, app: Application, apis: Mapping[str, Api]) -> None:
-        """Validate requests to `apis`, which are given by base path."""
+    def __init__(self, app: Application, apis: Mapping[str, Api], lenient: Collection[str] = ()) -> None:
+        """Validate requests to `apis`, which are given by base path. Those in `lenient` ignore empty bodies."""
         self.app = app
         self._apis = apis
+        self._lenient = lenient
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Validate one request. Raises MalformedRequest or UnsupportedMediaType."""
         operation = self._operation_of(scope)
         if operation is not None:
             context = context_of(scope)
+            if scope["extensions"][ROUTING_CONTEXT]["api_base_path"] in self._lenient:
+                ignore_empty_body(operation, context)
             check_media_type(operation, context)
             context.operation = operation
             context.parts = operation.with_defaults(check_parts(operation, scope, context))
@@ -47,6 +51,13 @@ class ValidationMiddleware:
         routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
         api = self._apis.get(routing.get("api_base_path") or "")
         return api.operations.get(routing.get("operation_id") or "") if api else None
+
+
+def ignore_empty_body(operation: Operation, context: RequestContext) -> None:
+    """Ignore `null` and `{}` where the document has no body: clients that are generated from it send them."""
+    is_empty = context.media_type is not None and is_json(context.media_type) and context.body in (None, {})
+    if is_empty and not operation.media_types:
+        context.media_type = None
 
 
 def check_media_type(operation: Operation, context: RequestContext) -> None:
@@ -87,14 +98,10 @@ def path_values(operation: Operation, path_params: Mapping[str, str]) -> dict[st
 
 
 def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
-    """The typed query parameters, and an error for each that is repeated."""
+    """The typed query parameters, and an error for each that is repeated and not an array."""
     if not raw:
         return NO_QUERY
-    pairs = query_pairs(raw)
-    declared = operation.declared["query"]
-    values = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1 and name in declared})
+    values, repeated = operation.parse_query(query_pairs(raw))
     return values, tuple(FieldError(pointer("query", name), "is given more than once") for name in repeated)
 
 

@@ -37,7 +37,7 @@ class ActionRequest(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""
-        force_setattr(self, "job_action", self.connection.vendor.specification.canonical(self.job_action))
+        force_setattr(self, "job_action", self.connection.specification.canonical(self.job_action))
 
     @property
     def fingerprint(self) -> bytes:

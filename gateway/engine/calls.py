@@ -121,12 +121,12 @@ class Calls:
         if reply.is_success:
             return AttemptResult.ANSWER
         code = self.response(call.connection, reply).code
-        meanings = call.connection.vendor.specification.errors.meanings_of(reply.status, code)
+        meanings = call.connection.specification.errors.meanings_of(reply.status, code)
         return AttemptResult.TURNED_AWAY if meanings == {Meaning.THROTTLED} else attempt_result(reply.http)
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """The parts of a reply that are recorded and shown."""
-        specification = connection.vendor.specification
+        specification = connection.specification
         request_id = _text(specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts))
         if reply.is_success and not reply.body:
             return VendorResponse(specification.name, reply.status, request_id=request_id)
@@ -137,7 +137,7 @@ class Calls:
     def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
         """The problem for a reply other than success, judged by the reply alone."""
         code = self.response(connection, reply).code
-        meanings = connection.vendor.specification.errors.meanings_of(reply.status, code)
+        meanings = connection.specification.errors.meanings_of(reply.status, code)
         certain = BY_MEANING.get(next(iter(meanings))) if len(meanings) == 1 else None
         return self.of_kind(certain or BY_STATUS.get(reply.status) or _by_class(reply.status), connection, reply)
 

@@ -38,7 +38,7 @@ def of_success(
     response = calls.response(action.connection, reply)
     if not reply.is_understood or response.code or response.message:
         raise not_understood(action.connection, reply).explain(vendor=response)
-    after = status_after(action.connection.vendor.specification, action.mapping, job_action, now)
+    after = status_after(action.connection.specification, action.mapping, job_action, now)
     return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, after, response)
 
 

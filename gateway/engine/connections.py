@@ -36,14 +36,17 @@ class Vendor:
 
 @dataclass(frozen=True)
 class Connection:
-    """One configured account. `endpoint`, without a final slash, replaces the server of the vendor's document.
+    """One configured account. `endpoint` is the URL of its API, without a final slash.
 
-    `authentication` is the name of the security scheme that `credentials` serves. Every request goes through
-    `pipeline`. If `needs_key`, actions without an idempotency key are refused.
+    `values` are those that the vendor's document declares for each account, and `specification` is the document with
+    them as constants. `authentication` is the name of the security scheme that `credentials` serves. Every request goes
+    through `pipeline`. If `needs_key`, actions without an idempotency key are refused.
     """
 
     name: str
     vendor: Vendor
+    specification: VendorSpecification = field(repr=False)
+    values: Mapping[str, str]
     endpoint: str
     authentication: str
     credentials: VendorCredentials

@@ -41,7 +41,7 @@ class Evidence:
     @property
     def _shown_by_status(self) -> bool | None:
         """True in a status that only this action leads to, False in one that a job only has without it, else None."""
-        specification, status = self.connection.vendor.specification, self.job.status.vendor_status
+        specification, status = self.connection.specification, self.job.status.vendor_status
         was = [specification.actions[name].to_status for name in self.earlier if name in specification.actions]
         after = status in specification.reachable([self.mapping.to_status])
         without = status in specification.reachable([*self.mapping.from_statuses, *was])

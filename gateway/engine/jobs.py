@@ -60,7 +60,7 @@ class Jobs:
 
     async def get(self, connection: Connection, job_id: str, context: CallContext) -> Job:
         """Return one job. Raises UnknownJob, and what any call raises."""
-        specification = connection.vendor.specification
+        specification = connection.specification
         read = specification.job_read or specification.list_read
         if read is None:
             raise GatewayError(f"The document of {connection.vendor.name} has no operation that reads jobs.")
@@ -69,7 +69,7 @@ class Jobs:
     async def get_by(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         """Return one job, read by the given operation. Raises UnknownJob, and what any call raises."""
         get = self._get_one if read.items is None else self._find
-        return await get(connection, read, connection.vendor.specification.job_id(job_id), context)
+        return await get(connection, read, connection.specification.job_id(job_id), context)
 
     async def page(  # noqa: PLR0913 - which jobs, and for whom
         self,
@@ -86,7 +86,7 @@ class Jobs:
         Pages of the vendor without such jobs are skipped, up to a limit in number and time. Raises UnknownCursor, and
         ListNotSupported if the vendor has no list.
         """
-        read = connection.vendor.specification.list_read
+        read = connection.specification.list_read
         if read is None:
             raise ListNotSupported(f"{connection.vendor.name} has no list of jobs. Read each job by its id.")
 
@@ -107,7 +107,7 @@ class Jobs:
 
     async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
         """Return the vendor's own reply to a read of one job. Raises what any call raises."""
-        read = connection.vendor.specification.reads[request.operation_id]
+        read = connection.specification.reads[request.operation_id]
         reply = await self.calls.send(self.calls.prepare(connection, read.operation, read.lens, request, context))
         self._object(connection, reply)
         return reply
@@ -116,7 +116,7 @@ class Jobs:
         self, connection: Connection, request: VendorRequest, cursor: str | None, context: CallContext
     ) -> VendorPage:
         """Return a page of jobs as the vendor shows them, for the vendor's own request. Raises UnknownCursor."""
-        read = connection.vendor.specification.reads[request.operation_id]
+        read = connection.specification.reads[request.operation_id]
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
         page = await self._vendor_page(connection, read, request, context)
@@ -193,7 +193,7 @@ def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNot
 def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
     """Translate the vendor's job object into common words. Raises VendorReplyNotUnderstood without id or status."""
     vendor = connection.vendor
-    values = vendor.specification.job.decode({"body": vendor_object})
+    values = connection.specification.job.legible({"body": vendor_object})
     job_id = word(values, Source.JOB_ID, LONGEST_JOB_ID)
     vendor_status = word(values, Source.JOB_VENDOR_STATUS, LONGEST_STATUS)
     if job_id is None or vendor_status is None:

@@ -197,11 +197,8 @@ def with_written(read: ReadMapping, request: VendorRequest, query: str) -> Vendo
     Raises UnknownCursor if it is not a legal query, or has a parameter twice: the vendor might use the value that was
     not checked.
     """
-    declared = read.operation.declared["query"]
-    pairs = parse_qsl(query, keep_blank_values=True)
-    said = {name: declared[name].parse(text) if name in declared else text for name, text in pairs}
-    known = [name for name, _ in pairs if name in declared]
-    if not is_legal_query(query) or len(known) != len(set(known)):
+    said, repeated = read.operation.parse_query(parse_qsl(query, keep_blank_values=True))
+    if not is_legal_query(query) or repeated:
         raise unknown_cursor()
     return replace(request, query=said, written_query=query)
 

@@ -164,7 +164,7 @@ class Reconciler:
             record = await self.ledger.append(record, interrupted(Outcome.UNKNOWN, self.clock.now()), soon)
         try:
             connection, mapping = self._target(record)
-            read = connection.vendor.specification.reads[mapping.confirm]
+            read = connection.specification.reads[mapping.confirm]
             context = self.jobs.calls.context(record.requested.origin, caller=record.requested.caller)
             job = await self.jobs.get_by(connection, read, record.job_action.job_id, context)
         except JobgateError as error:
@@ -177,7 +177,7 @@ class Reconciler:
     def _target(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
         """The connection of a record, and the mapping of its action there. Raises UnknownConnection."""
         connection = self.directory.connection(record.requested.connection)
-        mapping = connection.vendor.specification.actions.get(record.job_action.action)
+        mapping = connection.specification.actions.get(record.job_action.action)
         if mapping is None or connection.vendor.name != record.requested.vendor:
             raise UnknownConnection("The connection is not the one that the action was sent through.")
         return connection, mapping

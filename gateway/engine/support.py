@@ -35,7 +35,8 @@ def supported(request: ActionRequest) -> Plan:
         )
     _check_parameters(request, capability)
     recorded = [name for name in request.job_action.parameters if capability.parameters[name] is Support.RECORDED]
-    return Plan(capability.mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
+    mapping = request.connection.specification.actions[capability.mapping.action]
+    return Plan(mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
 
 
 def status_after(

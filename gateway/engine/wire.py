@@ -96,8 +96,20 @@ def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     path = "".join(pieces)
     query = request.written_query
     if query is None:
-        query = "&".join(f"{_encoded(name)}={_encoded(_text(value))}" for name, value in request.query.items())
+        written = (_written(operation, name, value) for name, value in request.query.items())
+        query = "&".join(filter(None, written))
     return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
+
+
+def _written(operation: Operation, name: str, value: Json) -> str:
+    """A query parameter; an array in the style of the document. Of an empty array nothing is written."""
+    if not isinstance(value, list):
+        return f"{_encoded(name)}={_encoded(_text(value))}"
+    written = [_encoded(_text(each)) for each in value]
+    declared = operation.declared["query"].get(name)
+    if declared is None or declared.is_exploded:
+        return "&".join(f"{_encoded(name)}={each}" for each in written)
+    return f"{_encoded(name)}={','.join(written)}" if written else ""
 
 
 def _encoded(value: str) -> str:

@@ -46,6 +46,8 @@ class Behaviour:
     def answer(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
         """Carry out an operation. Raises Refusal if the vendor would refuse it."""
         parts = operation.with_defaults(parts)
+        if self._specification.is_for_another_account(operation.operation_id, parts):
+            raise Refusal(Meaning.UNKNOWN_JOB)
         try:
             # Checks what every request to this vendor must carry.
             self._specification.request.decode(parts)
@@ -83,7 +85,7 @@ class Behaviour:
         successes = (int(each) for each in operation.responses if each.isdigit() and each < "300")
         status = min(successes, default=int(HTTPStatus.OK))
         example = _example(self._specification, operation, status)
-        shows_job = example is None or Source.JOB_ID in self._specification.job.decode({"body": example})
+        shows_job = example is None or Source.JOB_ID in self._specification.job.legible({"body": example})
         return _reply(operation, status, self._simulator.job(job_id) if shows_job else example)
 
     def _read(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.domain.encoding import dump
 from gateway.domain.errors import JobgateError, catalogue, keeps_its_status
-from gateway.domain.vocabulary import Meaning, Source
+from gateway.domain.vocabulary import Meaning
 from gateway.edge.exchange import RawReply
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
@@ -40,16 +40,12 @@ class Errors:
         """The vendor's reply to a refused request."""
         answer = self._answer(refusal)
         name = answer.envelope or self._settings().envelope or next(iter(self._errors.envelopes))
-        parts = self._errors.envelopes[name].encode(
-            {
-                Source.ERROR_CODE: answer.code,
-                Source.ERROR_MESSAGE: answer.message[:LONGEST_MESSAGE],
-                Source.ERROR_TARGET: exchange.path,
-            }
-        )
+        written = replace(answer, message=answer.message[:LONGEST_MESSAGE])
+        parts = self._errors.write(written, exchange.path, [name])
         media_type = self._media_type(exchange.operation, answer.status)
-        headers = {"content-type": media_type, **parts.get("header", {}), **refusal.headers}
-        return RawReply(answer.status, headers, dump(parts.get("body", {})))
+        own = {name: str(value) for name, value in parts["header"].items()}
+        headers = {"content-type": media_type, **own, **refusal.headers}
+        return RawReply(answer.status, headers, dump(parts["body"]))
 
     def _answer(self, refusal: Refusal) -> ErrorReply:
         answer = self._documented(refusal.meaning) or _usual(refusal.status_code)

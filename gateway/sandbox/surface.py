@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from gateway.edge.exchange import RawReply, Receive, Scope, Send, context_of
 from gateway.edge.guard import Guard
 from gateway.edge.limits import Limits
-from gateway.edge.validation import check_media_type, check_parts
+from gateway.edge.validation import check_media_type, check_parts, ignore_empty_body
 from gateway.sandbox.behaviour import Behaviour
 from gateway.sandbox.errors import Errors, refusal_of
 from gateway.sandbox.refusal import Refusal
@@ -102,6 +102,7 @@ class Surface:
         def handle(**_: object) -> flask.Response:
             scope = flask.request.environ["asgi.scope"]
             context = context_of(scope)
+            ignore_empty_body(operation, context)
             check_media_type(operation, context)
             parts = with_all_headers(check_parts(operation, scope, context), scope)
             return _response(self._behaviour.answer(operation, parts, exchange_of(scope)))

@@ -47,6 +47,7 @@ class VendorSandbox:
         Raises SpecificationError if the document or the adapter lacks something that the sandbox needs, ValueError if a
         setting does not fit the document.
         """
+        specification = specification.bound(specification.example_values)
         self.specification = specification
         self.credentials = settings.credentials.get(specification.name) or Credentials()
         initial = settings.vendors.get(specification.name) or VendorSettings()

@@ -174,8 +174,15 @@ class ConnectionSettings(Section):
     """One account at a vendor."""
 
     vendor: Name
-    endpoint: Endpoint = Field(
-        description="The base URL of the account. It replaces the server in the vendor's document."
+    endpoint: Endpoint | None = Field(
+        None,
+        description="The base URL of the account. It replaces the server in the vendor's document, and can be left out "
+        "if all that the server's URL leaves open is among the `values`.",
+    )
+    values: dict[str, Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        default_factory=dict,
+        description="The values that the vendor's document declares for each account (`x-job-vendor.connection`), such "
+        "as its workspace or region. They are no secrets.",
     )
     authentication: SignedAuthentication | ClientCredentialsAuthentication = Field(discriminator="kind")
     require_idempotency_key: bool = Field(
@@ -194,10 +201,11 @@ class ConnectionSettings(Section):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every URL that the gateway calls."""
-        if isinstance(self.authentication, SignedAuthentication):
-            return (self.endpoint,)
-        return (self.endpoint, self.authentication.token_url)
+        """Every URL in the settings that the gateway calls."""
+        found = [self.endpoint]
+        if isinstance(self.authentication, ClientCredentialsAuthentication):
+            found.append(self.authentication.token_url)
+        return tuple(each for each in found if each is not None)
 
     @model_validator(mode="after")
     def _is_private(self) -> Self:

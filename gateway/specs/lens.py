@@ -6,21 +6,29 @@ A lens assigns values of Jobgate's vocabulary to places in a vendor's message:
     path.action: {const: cancel}                              const
     body.reason: {from: parameters.reason, map: {a: b}}       enum map, one to one
     body.priority: {from: parameters.priority, default: 1}    default
+    body.end: {from: parameters.closeAt, as: epoch-seconds}   a time as a number
+    header.x-error: {from: error.code, until: ":"}            a text up to a separator
 
 `decode(encode(values)) == values` for all values that the lens carries; a value that equals its default counts as left
-out. There are no other operators: anything more complex is a named function of the adapter.
+out, and a time is the same in its canonical form. There are no other operators: anything more complex is a named
+function of the adapter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.domain.model import Json
+from gateway.domain.times import epoch_of, time_of_epoch
 
 Parts = Mapping[str, Json]
 """A message as one value: `{path, query, header, body}`."""
+
+UNITS: Mapping[str, int] = {"epoch-seconds": 1_000_000, "epoch-milliseconds": 1_000}
+"""The forms of a time as a number (`as`), each with the microseconds in its unit."""
 
 
 class LensMismatch(Exception):
@@ -98,13 +106,20 @@ def _header(headers: Mapping[str, Json], name: str) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One place in a message, and the value that belongs there."""
+    """One place in a message, and the value that belongs there.
+
+    `unit` is the number of microseconds in 1, if the value is a time that the message holds as a number. `until` ends
+    the text that is read. `is_bound` if the constant is a value of the connection.
+    """
 
     place: Place
     source: str | None
     const: Json = None
     mapping: Mapping[str, str] = field(default_factory=dict)
     default: Json = None
+    unit: int | None = None
+    until: str | None = None
+    is_bound: bool = False
 
     @classmethod
     def compile(cls, place: str, source: str | Mapping[str, Any]) -> Rule:
@@ -112,27 +127,68 @@ class Rule:
         if isinstance(source, str):
             return cls(Place.parse(place), source)
         return cls(
-            Place.parse(place), source.get("from"), source.get("const"), source.get("map", {}), source.get("default")
+            Place.parse(place),
+            source.get("from"),
+            source.get("const"),
+            source.get("map", {}),
+            source.get("default"),
+            UNITS.get(source.get("as", "")),
+            source.get("until"),
         )
 
+    @property
+    def names_the_account(self) -> bool:
+        """True for a constant that tells one account from another: a value of the connection, or a part of the path."""
+        return self.source is None and (self.is_bound or self.place.location == "path")
+
+    def bound(self, values: Mapping[str, Json]) -> Rule:
+        """The rule with a constant instead of its source, if that is one of the values. Raises UnmappableValue."""
+        if self.source not in values:
+            return self
+        return Rule(self.place, None, const=self.encode(values), is_bound=True)
+
+    def allows(self, found: Json) -> bool:
+        """True if `found` is the constant of this rule. Scalars are compared as texts, since a path has only texts."""
+        if isinstance(self.const, list | dict):
+            return found == self.const
+        return str(found) == str(self.const)
+
     def encode(self, values: Mapping[str, Json]) -> Json:
-        """The value to write at the place; None: nothing. Raises UnmappableValue if the map does not have it."""
+        """The value to write at the place; None: nothing. Raises UnmappableValue if the message cannot hold it."""
         if self.source is None:
             return self.const
         value = values.get(self.source)
         if value is None:
             return self.default
+        if self.unit is not None:
+            return self._number(value, self.unit)
         return self._map(value) if self.mapping else value
 
     def decode(self, found: Json) -> Json:
         """The value that was encoded as `found`. Raises LensMismatch if this rule never writes that."""
         if self.source is None:
-            if str(found) != str(self.const):
+            if not self.allows(found):
                 raise LensMismatch(self.place, f"is not {self.const!r}")
             return None
+        if self.until is not None and isinstance(found, str):
+            found = found.partition(self.until)[0]
         if found is None or found == self.default:
             return None
+        if self.unit is not None:
+            return self._time(found, self.unit)
         return self._unmap(found) if self.mapping else found
+
+    def _number(self, value: Json, unit: int) -> Json:
+        number = epoch_of(value, unit) if isinstance(value, str) else None
+        if number is None:
+            raise UnmappableValue(str(self.source), ("a date-time of RFC 3339",))
+        return number
+
+    def _time(self, found: Json, unit: int) -> str:
+        time = time_of_epoch(found, unit)
+        if time is None:
+            raise LensMismatch(self.place, "is not a time, as a number since 1970")
+        return time
 
     def _map(self, value: Json) -> str:
         if value not in self.mapping:
@@ -167,17 +223,21 @@ class Lens:
         return next((rule.place for rule in self.rules if rule.source == source), None)
 
     def read(self, source: str, parts: Parts) -> Json:
-        """One value of a message; None if the message does not have it, or the lens does not carry it."""
-        for rule in self.rules:
-            if rule.source == source:
-                return rule.decode(rule.place.get(parts))
-        return None
+        """One value of a vendor's reply; None if it is not there or cannot be read, or the lens does not carry it."""
+        return self.legible(parts).get(source)
 
     def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
         """True if no constant of the lens at these locations contradicts the message. Missing values do not count."""
         constants = (rule for rule in self.rules if rule.source is None and rule.place.location in locations)
-        found = ((rule.const, rule.place.get(parts)) for rule in constants)
-        return all(value is None or str(value) == str(const) for const, value in found)
+        return not any(_contradicts(rule, parts) for rule in constants)
+
+    def is_for_another_account(self, parts: Parts) -> bool:
+        """True if the message names another account: in its path, or by a value of the connection."""
+        return any(rule.names_the_account and _contradicts(rule, parts) for rule in self.rules)
+
+    def bound(self, values: Mapping[str, Json]) -> Lens:
+        """The lens with constants instead of these values. Raises UnmappableValue if a map does not have one."""
+        return Lens(tuple(rule.bound(values) for rule in self.rules))
 
     @property
     def constants(self) -> frozenset[tuple[Place, str]]:
@@ -218,6 +278,22 @@ class Lens:
         """The values that a message carries. Raises LensMismatch if a constant or a mapped value differs."""
         found = [(rule.source, rule.decode(rule.place.get(parts))) for rule in self.rules]
         return {source: value for source, value in found if source is not None and value is not None}
+
+    def legible(self, parts: Parts) -> dict[str, Json]:
+        """The values of a vendor's reply that can be read. What does not fit its rule is left out, and never fails."""
+        found: dict[str, Json] = {}
+        for rule in self.rules:
+            with suppress(LensMismatch):
+                value = rule.decode(rule.place.get(parts))
+                if rule.source is not None and value is not None:
+                    found[rule.source] = value
+        return found
+
+
+def _contradicts(rule: Rule, parts: Parts) -> bool:
+    """True if the message has another value at the place of a constant. A missing value does not count."""
+    found = rule.place.get(parts)
+    return found is not None and not rule.allows(found)
 
 
 def values_of(parts: Parts) -> Iterator[tuple[Place, Json]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -26,7 +26,11 @@ _BOOLEANS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a document. `type` is the JSON type of its schema, `form` makes its values canonical."""
+    """A parameter of a document. `type` is the JSON type of its schema, `form` makes its values canonical.
+
+    If it is an array, both are those of its elements. A query repeats the name of an array that `is_exploded`; else its
+    elements stand in one text, with commas between them (OpenAPI 3.0.3, Style Values: `form`).
+    """
 
     name: str
     location: str
@@ -45,6 +49,8 @@ class Parameter:
         return self.name.replace("-", "_")
 
     form: Callable[[str], Json] | None = None
+    is_array: bool = False
+    is_exploded: bool = False
 
     def parse(self, text: str) -> Json:
         """Parse the text of a URL or header into a value of the parameter's type.
@@ -52,6 +58,15 @@ class Parameter:
         A text that is no such value is returned unchanged, for the validator to refuse. Only the plain ASCII forms of
         JSON are accepted: no `+5`, no `TRUE`.
         """
+        return self.parse_repeated([text])
+
+    def parse_repeated(self, texts: Sequence[str]) -> Json:
+        """Parse the texts that a query has under this name. Only the name of an exploded array counts repeatedly."""
+        if not self.is_array:
+            return self._parse(texts[-1])
+        return [self._parse(text) for text in (texts if self.is_exploded else texts[-1].split(","))]
+
+    def _parse(self, text: str) -> Json:
         if self.type == "string":
             return text if self.form is None else self.form(text)
         if self.type == "integer" and _INTEGER.fullmatch(text):
@@ -117,6 +132,16 @@ class Operation:
         for parameter in self.parameters:
             by_location.setdefault(parameter.location, {})[parameter.name] = parameter
         return by_location
+
+    def parse_query(self, pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Json], list[str]]:
+        """The typed values of a query, and the names of the parameters that it must not repeat, but does."""
+        texts: dict[str, list[str]] = {}
+        for name, text in pairs:
+            texts.setdefault(name, []).append(text)
+        known = self.declared["query"]
+        values = {name: known[name].parse_repeated(each) if name in known else each[-1] for name, each in texts.items()}
+        several = (name for name, each in texts.items() if len(each) > 1 and name in known)
+        return values, sorted(name for name in several if not known[name].is_exploded)
 
     @cached_property
     def path_pieces(self) -> tuple[str, ...]:
@@ -256,10 +281,13 @@ def _form_field(document: Document, name: str, schema: Mapping[str, Any]) -> For
 def _parameter(document: Document, node: Mapping[str, Any]) -> Parameter:
     resolved = document.resolve(node["schema"])
     required = bool(node.get("required", False))
-    kind = resolved.get("type", "string")
+    is_array = resolved.get("type") == "array"
+    of_one = document.resolve(resolved.get("items", {})) if is_array else resolved
+    is_exploded = is_array and node["in"] == "query" and node.get("explode", True)
     is_accept = (node["in"], node["name"].lower()) == ("header", "accept")
-    form = canonical_media_range if is_accept else form_of(resolved)
-    return Parameter(node["name"], node["in"], required, kind, node["schema"], form)
+    form = canonical_media_range if is_accept else form_of(of_one)
+    kind = of_one.get("type", "string")
+    return Parameter(node["name"], node["in"], required, kind, node["schema"], form, is_array, is_exploded)
 
 
 def _response(document: Document, known: dict[int, Response], node: Any) -> Response:

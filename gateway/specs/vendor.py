@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
-from gateway.domain.vocabulary import PARAMETER, Meaning, Source
+from gateway.domain.vocabulary import CONNECTION, PARAMETER, Meaning, Source
 from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation, request_schema_at
+from gateway.specs.servers import own_server
 
 NO_LENS = Lens(())
 USUAL_PAGE = 100
@@ -92,6 +93,10 @@ class ReadMapping:
     largest: int | None = None
     takes_several_statuses: bool = False
 
+    def bound(self, values: Mapping[str, Json]) -> ReadMapping:
+        """The read with constants instead of these values."""
+        return replace(self, lens=self.lens.bound(values), reply=self.reply.bound(values))
+
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)
@@ -128,11 +133,14 @@ class Status:
 
 @dataclass(frozen=True)
 class ErrorReply:
-    """An error reply of a vendor, such as its document has for the meaning `unknown-job`."""
+    """An error reply of a vendor, such as its document has for the meaning `unknown-job`.
+
+    The code has the type of the document.
+    """
 
     status: int
     message: str
-    code: str | None = None
+    code: str | int | None = None
     envelope: str | None = None
 
 
@@ -147,16 +155,21 @@ class ErrorMapping:
     meanings: Mapping[Meaning, tuple[ErrorReply, ...]]
     places: Mapping[Place, str] = field(default_factory=dict)
 
+    def bound(self, values: Mapping[str, Json]) -> ErrorMapping:
+        """The errors with constants instead of these values."""
+        return replace(self, envelopes={name: each.bound(values) for name, each in self.envelopes.items()})
+
     def read(self, parts: Parts) -> Mapping[str, Json]:
         """The values (`error.code`, `error.message`) in a reply, from the envelope that carries most of them."""
-        decoded = (lens.decode(parts) for lens in self.envelopes.values())
-        return max(decoded, key=len, default={})
+        read = (lens.legible(parts) for lens in self.envelopes.values())
+        return max(read, key=len, default={})
 
     def write(self, reply: ErrorReply, target: str | None, envelopes: Iterable[str]) -> dict[str, Any]:
         """The `{header, body}` of an error reply to a request for `target`, in all of these envelopes together."""
         values: dict[str, Json] = {
-            Source.ERROR_CODE: reply.code,
+            Source.ERROR_CODE: self.written_code(reply.code),
             Source.ERROR_MESSAGE: reply.message,
+            Source.ERROR_STATUS: reply.status,
             Source.ERROR_TARGET: target,
         }
         parts: dict[str, Any] = {"header": {}, "body": {}}
@@ -166,19 +179,44 @@ class ErrorMapping:
             parts["body"] |= written.get("body", {})
         return parts
 
+    def written_code(self, code: str | int | None) -> str | int | None:
+        """A code in the type of the document. A vendor with numbers only has none for a text that is no number."""
+        if not self._has_numbers or code is None:
+            return code
+        return int(code) if str(code).isdecimal() else None
+
+    @cached_property
+    def _has_numbers(self) -> bool:
+        """True if all codes of the document are numbers."""
+        codes = [each.code for replies in self.meanings.values() for each in replies if each.code is not None]
+        return bool(codes) and all(isinstance(code, int) for code in codes)
+
     def meanings_of(self, status: int, code: str | None) -> frozenset[Meaning]:
         """The possible meanings of a reply with this status and code; empty if the document has none."""
         return frozenset(
             meaning
             for meaning, replies in self.meanings.items()
             for reply in replies
-            if reply.status == status and (reply.code is None or code is None or reply.code == code)
+            if reply.status == status and (reply.code is None or code is None or str(reply.code) == code)
         )
 
 
 @dataclass(frozen=True)
+class ConnectionValue:
+    """A value that each account has, such as its region. `example` is the sandbox's; `pattern` is its form."""
+
+    description: str
+    example: str
+    default: str | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True)
 class VendorSpecification:
-    """A vendor as described by its document."""
+    """A vendor as described by its document; `bound`, as described for one account.
+
+    `connection_values` are the values that each account has, by name.
+    """
 
     name: str
     api: Api
@@ -194,6 +232,7 @@ class VendorSpecification:
     quota: Quota | None = None
     client_request: Place | None = None
     forms: Mapping[str, Form] = field(default_factory=dict, repr=False)
+    connection_values: Mapping[str, ConnectionValue] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
@@ -204,6 +243,35 @@ class VendorSpecification:
     def compile(cls, document: Document) -> VendorSpecification:
         """Compile a vendor's document. The document must be free of lint findings."""
         return _compile(Api.compile(document))
+
+    @property
+    def example_values(self) -> dict[str, str]:
+        """The values of the sandbox's account."""
+        return {name: each.example for name, each in self.connection_values.items()}
+
+    def completed(self, values: Mapping[str, str]) -> dict[str, str]:
+        """The values of an account, with the defaults of those that it does not set."""
+        defaults = {name: each.default for name, each in self.connection_values.items() if each.default is not None}
+        return {**defaults, **values}
+
+    def bound(self, values: Mapping[str, str]) -> VendorSpecification:
+        """The specification for one account: its values are constants. Raises UnmappableValue if a map has not one."""
+        if not values:
+            return self
+        constants = {f"{CONNECTION}{name}": value for name, value in values.items()}
+        return replace(
+            self,
+            actions={name: replace(each, lens=each.lens.bound(constants)) for name, each in self.actions.items()},
+            reads={name: each.bound(constants) for name, each in self.reads.items()},
+            job=self.job.bound(constants),
+            request=self.request.bound(constants),
+            reply=self.reply.bound(constants),
+            errors=self.errors.bound(constants),
+        )
+
+    def server(self, values: Mapping[str, str]) -> str | None:
+        """The URL of an account's API; None if the document leaves more open than the values of an account."""
+        return own_server(self.api.document, values)
 
     def job_id(self, text: str) -> str:
         """The canonical form of a job's id at this vendor."""
@@ -229,6 +297,12 @@ class VendorSpecification:
     def list_read(self) -> ReadMapping | None:
         """The read of many jobs; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is not None), None)
+
+    def is_for_another_account(self, operation_id: str, parts: Parts) -> bool:
+        """True if a request to an operation names another account, whatever it asks for."""
+        read = self.reads.get(operation_id)
+        lenses = (*self.lenses_of(operation_id), *((read.lens,) if read else ()))
+        return bool(lenses) and all(lens.is_for_another_account(parts) for lens in lenses)
 
     def lenses_of(self, operation_id: str) -> tuple[Lens, ...]:
         """The request lenses of the actions that an operation performs."""
@@ -349,6 +423,7 @@ def _compile(api: Api) -> VendorSpecification:
         quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
         client_request=Place.parse(vendor["clientRequest"]) if "clientRequest" in vendor else None,
         forms=_forms(api.document, [*reads.values(), *actions]),
+        connection_values={name: ConnectionValue(**each) for name, each in vendor.get("connection", {}).items()},
     )
 
 

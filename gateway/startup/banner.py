@@ -78,7 +78,7 @@ class Banner:
                 yield f"    {self.url}{base_path(vendor)}/{{connection}}"
 
     def _curls(self, connection: Connection, key: str) -> Iterator[str]:
-        specification = connection.vendor.specification
+        specification = connection.specification
         for operation, job_action in specification.samples():
             yield f"  # {specification.api.info['title']}: {operation.summary}"
             yield f"  {curl(self.url, key, connection.name, job_action, self.trust)}\n"

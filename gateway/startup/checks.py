@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gateway.app import Catalogue, Gateway, database_of
 from gateway.app.databases import signer_of
+from gateway.app.gateway import value_mistakes
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
@@ -84,8 +85,13 @@ def _key(mistake: str) -> str:
 
 
 def connections_can_work(subject: Subject) -> Iterator[str]:
-    """Yield a mistake for each connection that contradicts its vendor's document, or whose secret is unusable."""
+    """Yield the mistakes in the values of a connection; or that it contradicts its vendor's document otherwise."""
     for name, each in subject.settings.connections.items():
+        vendor = subject.catalogue.vendors.get(each.vendor)
+        mistakes = [] if vendor is None else list(value_mistakes(name, vendor, each))
+        yield from mistakes
+        if mistakes:
+            continue
         alone = subject.settings.model_copy(update={"connections": {name: each}})
         yield from _mistake_of(partial(Gateway, alone, subject.catalogue, ledger=MemoryLedger()))
 

@@ -237,6 +237,7 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
     return ConnectionSettings(
         vendor=vendor.name,
         endpoint=sandbox.endpoint(vendor.name),
+        values=vendor.specification.example_values,
         authentication=authentication,
         plain_http=True,
         quota="none",

@@ -127,15 +127,13 @@ async def test_a_request_that_the_vendors_document_forbids_is_not_sent(make_engi
     """If the gateway's own mapping is wrong, the answer is a gateway error, and nothing is sent."""
     made = make_engine()
     request = made.ask(CANCEL)
-    vendor = request.connection.vendor
-    mapping = vendor.capabilities["cancel"].mapping
-    assert mapping is not None
+    specification = request.connection.specification
+    mapping = specification.actions["cancel"]
     rules = tuple(rule for rule in mapping.lens.rules if rule.const is None)
-    capability = replace(
-        vendor.capabilities["cancel"], mapping=replace(mapping, lens=replace(mapping.lens, rules=rules))
-    )
-    vendor = replace(vendor, capabilities={**vendor.capabilities, "cancel": capability})
-    await failure_is_ours(made, structs.replace(request, connection=replace(request.connection, vendor=vendor)))
+    wrong = replace(mapping, lens=replace(mapping.lens, rules=rules))
+    changed = replace(specification, actions={**specification.actions, "cancel": wrong})
+    connection = replace(request.connection, specification=changed)
+    await failure_is_ours(made, structs.replace(request, connection=connection))
 
 
 async def test_nothing_is_sent_before_it_is_recorded(make_engine: MakeEngine) -> None:

@@ -200,9 +200,9 @@ async def test_what_the_vendors_document_says_comes_first(make_engine: MakeEngin
     """A status and code to which the document gives one meaning has that meaning, whatever the status usually says."""
     made = make_engine(azure_error(409, "Slow"))
     question = made.ask(CANCEL)
-    vendor = question.connection.vendor
-    errors = vendor.specification.errors
+    specification = question.connection.specification
+    errors = specification.errors
     known = replace(errors, meanings={**errors.meanings, meaning: (ErrorReply(409, "Slow down.", code="Slow"),)})
-    vendor = replace(vendor, specification=replace(vendor.specification, errors=known))
-    asked = structs.replace(question, connection=replace(question.connection, vendor=vendor))
+    connection = replace(question.connection, specification=replace(specification, errors=known))
+    asked = structs.replace(question, connection=connection)
     assert (await made.failure_of(asked)).problem.code == code

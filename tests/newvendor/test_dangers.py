@@ -180,10 +180,11 @@ def test_what_crosses_is_not_lost_either(desk: Running) -> None:
 
 
 def test_another_workspace_is_not_reached(desk: Running) -> None:
-    """A constant of the document holds for reads of the vendor's own jobs: the vendor's own 404, and no call."""
+    """A constant of the path holds for reads and actions: the vendor's own 404, and no call."""
     other = asked(desk, "WT1", method="GET", workspace="WS2")
     assert (other.status_code, other.json()["code"]) == (404, "20404")
-    assert asked(desk, "WT1", workspace="WS2", data={"AssignmentStatus": "canceled"}).status_code // 100 == 4
+    action = asked(desk, "WT1", workspace="WS2", data={"AssignmentStatus": "canceled"})
+    assert (action.status_code, action.json()["code"]) == (404, "20404")
     assert not arrived(desk)
 
 

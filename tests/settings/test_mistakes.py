@@ -37,7 +37,10 @@ CASES = {
     "colour: there is no such setting; docs/limits.md lists the settings": "colour = 1",
     'rate_limit: write { requests = 1000, seconds = 10 }, or "none"': "rate_limit = 'my-secret'",
     "rate_limit.requests: must be at least 1": "rate_limit = { requests = 0, seconds = 1 }",
-    "connections.b.endpoint: is missing": "[connections.b]\nvendor = 'x'",
+    "connections.b.authentication: is missing": "[connections.b]\nvendor = 'x'",
+    "connections.a.values: write a table": f"{CONNECTION}\nvalues = 1",
+    "connections.a.values.region: write a string in quotes": f"{CONNECTION}\nvalues = {{ region = 1 }}",
+    "connections.a.values.region: must not be empty": f"{CONNECTION}\nvalues = {{ region = '' }}",
     "connections.a.authentication.kind: did you mean signature?": CONNECTION.replace("signature", "signatur"),
     "connections.a.authentication.secrt: there is no such setting; did you mean secret?": CONNECTION.replace(
         "secret =", "secrt ="

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.model import JobAction
+from gateway.domain.times import canonical_date_time
 from gateway.specs.capabilities import ActionDefinition
-from gateway.specs.lens import Lens, LensMismatch, Parts, Place
+from gateway.specs.lens import Lens, LensMismatch, Parts, Place, UnmappableValue
 from gateway.specs.vendor import ActionMapping
 from tests.support.documents import installed
 
@@ -66,8 +68,16 @@ EVERY_OPERATOR = Lens.compile(
         "header.X-Reason": {"from": "parameters.reason", "map": {"done": "D", "spam": "S"}},
         "body.task.priority": {"from": "parameters.priority", "default": 5},
         "body.task.note": "parameters.note",
+        "body.task.steps": {"const": ["tidy", {"and": "close"}]},
+        "body.task.end": {"from": "parameters.closeAt", "as": "epoch-seconds"},
+        "body.task.began": {"from": "job.timestamps.createdAt", "as": "epoch-milliseconds", "default": 0},
+        "body.task.kind": {"from": "error.code", "until": ":", "map": {"late": "L"}},
     }
 )
+MICROSECONDS = st.integers(1, 2**52).map(
+    lambda since: canonical_date_time((datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since)).isoformat())
+)
+"""Canonical times that a number of 53 bits holds to the microsecond."""
 
 
 @given(
@@ -77,11 +87,14 @@ EVERY_OPERATOR = Lens.compile(
             "parameters.reason": st.sampled_from(["done", "spam"]),
             "parameters.priority": st.integers().filter(lambda priority: priority != 5),
             "parameters.note": TEXT,
+            "parameters.closeAt": MICROSECONDS,
+            "job.timestamps.createdAt": MICROSECONDS,
+            "error.code": st.just("late"),
         },
     )
 )
 def test_every_operator_is_read_in_both_directions(values: dict[str, Any]) -> None:
-    """Copy, const, map and default come back; a value that equals its default counts as left out."""
+    """Every operator's value comes back; a value that equals its default counts as left out."""
     assert EVERY_OPERATOR.decode(EVERY_OPERATOR.encode(values)) == values
 
 
@@ -91,12 +104,24 @@ def test_every_operator_writes_what_it_says() -> None:
         "path": {"id": "7", "verb": "stop"},
         "query": {"version": 2},
         "header": {"X-Reason": "S"},
-        "body": {"task": {"priority": 5}},
+        "body": {"task": {"priority": 5, "steps": ["tidy", {"and": "close"}], "began": 0}},
     }
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [("path.verb", "start"), ("query.version", 3), ("header.x-reason", "unheard-of")]
+    ("place", "value"),
+    [
+        ("path.verb", "start"),
+        ("query.version", 3),
+        ("header.x-reason", "unheard-of"),
+        ("body.task.steps", ["tidy"]),
+        ("body.task.steps", "['tidy', {'and': 'close'}]"),
+        ("body.task.end", "2026-01-05T09:30:00Z"),
+        ("body.task.end", 1e300),
+        ("body.task.end", True),
+        ("body.task.began", -1e17),
+        ("body.task.kind", "early:late"),
+    ],
 )
 def test_a_message_of_another_form_is_refused(place: str, value: object) -> None:
     """A differing constant, or a value outside a map, is a mismatch that names the place."""
@@ -105,6 +130,75 @@ def test_a_message_of_another_form_is_refused(place: str, value: object) -> None
     Place.parse(place).put(parts, value)  # type: ignore[arg-type]
     with pytest.raises(LensMismatch, match=rf"(?i){place}"):
         EVERY_OPERATOR.decode(parts)
+
+
+def test_a_time_as_a_number_is_the_same_time() -> None:
+    """Whole numbers stay whole, fractions keep microseconds, and any offset is UTC at the vendor."""
+    for text, seconds, milliseconds in (
+        ("2026-01-05T09:30:00Z", 1767605400, 1767605400000),
+        ("2026-01-05T10:30:00.25+01:00", 1767605400.25, 1767605400250),
+        ("2026-01-05T09:30:00.0000019Z", 1767605400.000001, 1767605400000.001),
+        ("1969-12-31T23:59:59.5Z", -0.5, -500),
+    ):
+        for form, number in (("epoch-seconds", seconds), ("epoch-milliseconds", milliseconds)):
+            lens = Lens.compile({"body.at": {"from": "parameters.closeAt", "as": form}})
+            encoded = lens.encode({"parameters.closeAt": text})
+            assert (encoded["body"]["at"], type(encoded["body"]["at"])) == (number, type(number))
+    (decoded,) = Lens.compile({"body.at": {"from": "a", "as": "epoch-seconds"}}).decode({"body": {"at": 5.0}}).values()
+    assert decoded == "1970-01-01T00:00:05Z"
+
+
+@pytest.mark.parametrize("value", ["today", "2026-02-30T00:00:00Z", 7, ["2026-01-05T09:30:00Z"]])
+def test_what_is_no_time_cannot_be_written_as_one(value: Any) -> None:
+    """A text that is no time is refused like a word that a map does not have."""
+    with pytest.raises(UnmappableValue, match=r"parameters\.closeAt is not one of a date-time of RFC 3339"):
+        EVERY_OPERATOR.encode({"job.id": "7", "parameters.closeAt": value})
+
+
+def test_what_cannot_be_read_in_a_reply_is_left_out() -> None:
+    """A reply is read as far as it can be: nonsense costs its own value, and raises nothing."""
+    lens = Lens.compile(
+        {
+            "body.id": "job.id",
+            "body.kind": {"const": "ticket"},
+            "body.at": {"from": "job.timestamps.createdAt", "as": "epoch-milliseconds"},
+            "body.code": {"from": "error.code", "until": ":"},
+        }
+    )
+    nonsense: tuple[Any, ...] = ("soon", 1e300, [], True, float("nan"))
+    for at in nonsense:
+        assert lens.legible({"body": {"id": "7", "kind": "call", "at": at, "code": "Late: very"}}) == {
+            "job.id": "7",
+            "error.code": "Late",
+        }
+    assert lens.legible({"body": {"at": 0, "code": 5}}) == {
+        "job.timestamps.createdAt": "1970-01-01T00:00:00Z",
+        "error.code": 5,
+    }
+    assert lens.read("error.code", {"body": {"code": "Late"}}) == "Late"
+
+
+def test_a_bound_value_is_a_constant() -> None:
+    """A value of the connection is written everywhere, and a message with another one is for another account."""
+    lens = Lens.compile(
+        {
+            "path.id": "job.id",
+            "query.Workspace": "connection.workspace",
+            "body.zone": {"from": "connection.region", "map": {"eu": "E", "us": "U"}},
+            "body.mode": {"const": "fast"},
+        }
+    )
+    bound = lens.bound({"connection.workspace": "WS1", "connection.region": "eu"})
+    message = bound.encode({"job.id": "7"})
+    assert message == {"path": {"id": "7"}, "query": {"Workspace": "WS1"}, "body": {"zone": "E", "mode": "fast"}}
+    assert bound.decode(message) == {"job.id": "7"}
+    assert lens.decode(message) == {"job.id": "7", "connection.workspace": "WS1", "connection.region": "eu"}
+    assert not bound.is_for_another_account(message)
+    assert not bound.is_for_another_account({"query": {}, "body": {"mode": "slow"}})
+    assert bound.is_for_another_account({"query": {"Workspace": "WS2"}})
+    assert bound.is_for_another_account({"body": {"zone": "U"}})
+    with pytest.raises(UnmappableValue):
+        lens.bound({"connection.region": "asia"})
 
 
 def test_a_place_looks_into_nothing_but_objects() -> None:

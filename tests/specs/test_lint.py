@@ -15,7 +15,17 @@ import yaml
 
 from gateway.specs import lint
 from gateway.specs.document import SPECIFICATIONS, pointer, pointer_keys
-from gateway.specs.lint import findings, parts, promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises
+from gateway.specs.lint import (
+    findings,
+    parts,
+    promises,
+    reading,
+    shape,
+    vendor_bodies,
+    vendor_lists,
+    vendor_promises,
+    vendor_values,
+)
 
 OUR_DOCUMENTS = sorted(SPECIFICATIONS.rglob("*.yaml"))
 
@@ -247,6 +257,14 @@ TEXTS = {"type": "array", "maxItems": 9, "items": {"type": "string", "maxLength"
 GONE = "/components/examples/gone/value"
 PAGE = f"{LIST}/responses/200/content/application~1json/example"
 
+ACCOUNTS = (Path(__file__).parents[1] / "newvendor" / "account_desk.yaml").read_text("utf-8")
+"""The document of a vendor with values of accounts and every operator."""
+VALUES = f"{EXTENSION}/connection"
+LIST_ACCOUNTS = "/paths/~1{Workspace}~1tickets/get"
+STOP = "/paths/~1tickets~1{Id}~1stop/post/x-job-action/0/request"
+FINISH = "/paths/~1tickets~1{Id}~1finish/post/x-job-action/0/request"
+CODES = f"{EXTENSION}/errors/meanings"
+
 REMOVED = object()
 ENDLESS: list[Any] = []
 ENDLESS.append(ENDLESS)
@@ -275,6 +293,11 @@ def plain(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
 def vendors(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the vendor's document."""
     return Break(rule, VENDOR, at, value, found or (at,))
+
+
+def accounts(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
+    """Break the document of the vendor with accounts."""
+    return Break(rule, ACCOUNTS, at, value, found or (at,))
 
 
 def text() -> dict[str, Any]:
@@ -378,7 +401,10 @@ BREAKS = [
     vendors(shape.breaches_of_our_extensions, f"{EXTENSION}/name", REMOVED),
     vendors(shape.breaches_of_our_extensions, f"{EXTENSION}", REMOVED),
     vendors(
-        shape.breaches_of_our_extensions, f"{CANCEL}/request/path.id", {"const": []}, f"{CANCEL}/request/path.id/const"
+        shape.breaches_of_our_extensions,
+        f"{CANCEL}/request/path.id",
+        {"const": None},
+        f"{CANCEL}/request/path.id/const",
     ),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
@@ -507,6 +533,49 @@ BREAKS = [
         f"{READ}/request",
     ),
     vendors(vendor_lists.windows_that_do_not_fit, f"{CANCEL}/request/query.from", "window.start", f"{CANCEL}/request"),
+    accounts(vendor_values.undeclared_values, f"{EXTENSION}/job/body.Workspace", "connection.workspce"),
+    accounts(vendor_values.undeclared_values, f"{STOP}/query.Workspace", {"from": "connection.no", "default": "a"}),
+    accounts(vendor_values.values_that_nothing_uses, f"{VALUES}/zone", {"description": "A zone.", "example": "a"}),
+    accounts(
+        vendor_values.values_that_nothing_uses, "/servers/0/url", "https://accounts.example/v1", f"{VALUES}/region"
+    ),
+    accounts(vendor_values.values_that_do_not_fit, f"{VALUES}/workspace/example", "SW1"),
+    accounts(vendor_values.values_that_do_not_fit, f"{VALUES}/region/default", "asia"),
+    accounts(
+        vendor_values.values_that_do_not_fit,
+        "/components/parameters/workspace/schema/maxLength",
+        2,
+        f"{VALUES}/workspace/example",
+    ),
+    accounts(vendor_values.hosts_without_pattern, f"{VALUES}/region/pattern", REMOVED, f"{VALUES}/region"),
+    accounts(
+        vendor_values.constants_outside_bodies,
+        f"{STOP}/query.Workspace",
+        {"const": ["WS1"]},
+        f"{STOP}/query.Workspace/const",
+    ),
+    accounts(
+        vendor_values.times_where_no_number_fits,
+        f"{FINISH}/body.Note",
+        {"from": "parameters.note", "as": "epoch-seconds"},
+        f"{FINISH}/body.Note/as",
+    ),
+    accounts(
+        vendor_values.operators_that_exclude_each_other,
+        f"{EXTENSION}/job/body.Created/until",
+        ".",
+        f"{EXTENSION}/job/body.Created",
+    ),
+    accounts(
+        vendor_values.requests_that_are_cut,
+        f"{FINISH}/body.Note",
+        {"from": "parameters.note", "until": ":"},
+        f"{FINISH}/body.Note/until",
+    ),
+    accounts(
+        vendor_values.arrays_of_other_styles, f"{LIST_ACCOUNTS}/parameters/2/style", "pipeDelimited", LIST_ACCOUNTS
+    ),
+    accounts(vendor_values.codes_of_two_types, f"{CODES}/throttled/0/code", "20429"),
     vendors(vendor_promises.client_requests_outside_headers, f"{EXTENSION}/clientRequest", "query.id"),
     vendors(
         vendor_promises.maps_with_two_ways_back,
@@ -640,7 +709,7 @@ def test_our_documents_keep_every_promise(path: Path) -> None:
     assert list(map(str, lint.check(path))) == []
 
 
-@pytest.mark.parametrize("document", [PLAIN, VENDOR], ids=["plain", "vendor"])
+@pytest.mark.parametrize("document", [PLAIN, VENDOR, ACCOUNTS], ids=["plain", "vendor", "accounts"])
 def test_a_sound_document_has_no_findings(document: str, tmp_path: Path) -> None:
     """Nothing is found where nothing is broken."""
     assert lint.check(write(tmp_path, yaml.safe_load(document))) == []

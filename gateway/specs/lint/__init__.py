@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises
+from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises, vendor_values
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -89,6 +89,16 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_lists.members_without_the_other,
         vendor_lists.pages_that_no_request_asks_for,
         vendor_lists.windows_that_do_not_fit,
+        vendor_values.undeclared_values,
+        vendor_values.values_that_nothing_uses,
+        vendor_values.values_that_do_not_fit,
+        vendor_values.hosts_without_pattern,
+        vendor_values.constants_outside_bodies,
+        vendor_values.times_where_no_number_fits,
+        vendor_values.operators_that_exclude_each_other,
+        vendor_values.requests_that_are_cut,
+        vendor_values.arrays_of_other_styles,
+        vendor_values.codes_of_two_types,
         vendor_promises.client_requests_outside_headers,
         vendor_promises.maps_with_two_ways_back,
         vendor_promises.parameters_that_no_request_carries,
