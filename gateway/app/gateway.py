@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-
 from gateway.app.databases import key_store_of, ledger_of
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
-from gateway.domain.adapter import Signing
 from gateway.domain.clock import SystemClock
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
@@ -31,21 +28,22 @@ from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler, Schedule
 from gateway.engine.registry import installed_vendors
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
-from gateway.security.credentials import ClientCredentials, Signature, revealed
+from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
 from gateway.settings.settings import (
+    Authentication,
     CallerSettings,
     ClientCredentialsAuthentication,
     ConfigurationError,
     ConnectionSettings,
     Settings,
-    SignedAuthentication,
 )
 from gateway.specs.accounts import misfits
 from gateway.specs.capabilities import ActionDefinition, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
+from gateway.specs.security import checked_schemes, kind_of_settings, schemes
 
 if TYPE_CHECKING:
     from gateway.edge.exchange import Application
@@ -258,7 +256,7 @@ class Gateway:
             values,
             endpoint,
             settings.authentication.scheme,
-            self._credentials(name, vendor, settings.authentication, transport),
+            self._credentials(name, vendor, settings.authentication, transport, values),
             Pipeline(self.clock, transport, self.settings.policy, quota),
             Drift(name),
             quota,
@@ -286,50 +284,45 @@ class Gateway:
         self,
         name: str,
         vendor: Vendor,
-        settings: SignedAuthentication | ClientCredentialsAuthentication,
+        settings: Authentication,
         transport: Transport,
+        values: Mapping[str, str],
     ) -> VendorCredentials:
-        place = f"connections.{name}.authentication.scheme"
-        schemes = vendor.specification.api.document.content["components"]["securitySchemes"]
-        scheme = schemes.get(settings.scheme)
-        if scheme is None:
-            mend = did_you_mean(settings.scheme, schemes)
-            raise ConfigurationError(f"{place}: {vendor.name} has no {settings.scheme}; {mend}")
-        if isinstance(settings, SignedAuthentication):
-            signing = vendor.adapter.signing.get(settings.scheme)
-            if signing is None:
-                raise ConfigurationError(
-                    f'{place}: {settings.scheme} is not a signature scheme; use kind = "client-credentials".'
-                )
-            return self._signature(f"connections.{name}.authentication.secret", signing, settings.secret)
-        flow = scheme.get("flows", {}).get("clientCredentials")
-        if flow is None:
-            raise ConfigurationError(
-                f'{place}: {settings.scheme} has no client credentials flow; use kind = "signature".'
-            )
+        place, document = f"connections.{name}.authentication", vendor.specification.api.document
+        known = schemes(document)
+        if settings.scheme not in known:
+            mend = did_you_mean(settings.scheme, known)
+            raise ConfigurationError(f"{place}.scheme: {vendor.name} has no {settings.scheme}; {mend}")
+        fitting = kind_of_settings(vendor.adapter, document, settings.scheme)
+        if settings.kind != fitting:
+            mend = f'use kind = "{fitting}".' if fitting else "it has no client credentials flow, and cannot be used."
+            raise ConfigurationError(f"{place}.kind: does not fit the scheme {settings.scheme}; {mend}")
+        if not isinstance(settings, ClientCredentialsAuthentication):
+            scheme = checked_schemes(vendor.adapter, document, values)[settings.scheme]
+            return self._signature(place, Signature(scheme, settings.parts, self.clock))
         return ClientCredentials(
             client_id=settings.client_id,
             client_secret=settings.client_secret,
             token_url=settings.token_url,
-            scopes=tuple(flow["scopes"]),
+            scopes=tuple(known[settings.scheme]["flows"]["clientCredentials"]["scopes"]),
             # The token endpoint is a separate service, and can fail independently of the API.
             transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
             clock=self.clock,
             basic=settings.client_authentication == "basic",
         )
 
-    def _signature(self, place: str, signing: Signing, secret: SecretStr) -> Signature:
-        """Make a signature, and try it once, so that an unusable secret is reported before the first call."""
-        signature = Signature(signing, secret, self.clock)
+    def _signature(self, place: str, signature: Signature) -> Signature:
+        """Try a signature once, so that an unusable secret is reported before the first call, and return it."""
+        parts = {name: usable(name, part) for name, part in signature.parts.items()}
         try:
-            headers = signing.sign(
-                HttpRequest("GET", "https://vendor.invalid/", {}), revealed(secret), self.clock.now()
-            )
+            headers = signature.scheme.sign(HttpRequest("GET", "https://vendor.invalid/", {}), parts, self.clock.now())
         except ValueError:
-            raise ConfigurationError(f"{place}: cannot sign requests. Copy the secret again from the vendor.") from None
+            raise ConfigurationError(
+                f"{place}.secret: cannot sign requests. Copy the secret again from the vendor."
+            ) from None
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise ConfigurationError(
-                f"{place}: has a character that a header field cannot contain. Copy the secret again from the vendor."
+                f"{place}.secret: has a character that a header field cannot contain. Copy it again from the vendor."
             )
         return signature
 

@@ -19,7 +19,6 @@ from connexion.spec import Specification
 from msgspec import Struct
 
 from gateway.domain.access import NOBODY, Caller
-from gateway.domain.adapter import Signing
 from gateway.domain.encoding import FORM
 from gateway.domain.errors import Forbidden, Unauthenticated, no_such_connection
 from gateway.domain.model import HttpRequest, Json
@@ -27,6 +26,7 @@ from gateway.edge.exchange import Receive, RequestContext, Scope, Send, context_
 from gateway.edge.rates import Rates
 from gateway.edge.validation import form_values
 from gateway.security.callers import Callers
+from gateway.security.schemes import Scheme
 from gateway.specs.native import NativeApi
 from gateway.specs.security import NAME, kind_of, schemes
 
@@ -109,11 +109,11 @@ class Authenticator:
             raise Unauthenticated("The API key or token is unknown or no longer valid.")
         return self._let_in(caller, check)
 
-    def by_signature(self, check: SecurityCheck, signing: Signing, endpoint: str) -> TokenInfo:
+    def by_signature(self, check: SecurityCheck, scheme: Scheme, endpoint: str) -> TokenInfo:
         """Identify the caller by a signature, and keep its name. Raises Unauthenticated and TooManyRequests."""
         if check.request.caller is not NOBODY:
             return _known(check)
-        caller, check.request.signature = self.callers.who_signed(signed_request(check), signing, endpoint)
+        caller, check.request.signature = self.callers.who_signed(signed_request(check), scheme, endpoint)
         return self._let_in(caller, check)
 
     def _let_in(self, caller: Caller, check: SecurityCheck) -> TokenInfo:
@@ -158,19 +158,19 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
 
     takes_tokens = any(kind_of(each) in TOKENS for each in schemes(native.api.document).values())
 
-    def signed(scheme: Mapping[str, Any], _scopes: list[str]) -> Check:
-        signing, field_name = native.signings[scheme[NAME]], scheme.get("name", "authorization").lower().encode()
+    def signed(written: Mapping[str, Any], _scopes: list[str]) -> Check:
+        scheme = native.schemes[written[NAME]]
 
         def by_signature(check: SecurityCheck) -> TokenInfo | Any:
             if _is_bearer(check.request) and not takes_tokens:
                 raise Unauthenticated(
                     f"The API of {native.vendor.name} has no bearer tokens. Its clients send an access key as "
-                    f"{scheme[NAME]}; `jobgate keys create --access-key` makes one."
+                    f"{written[NAME]}; `jobgate keys create --access-key` makes one."
                 )
-            if field_name not in check.request.fields or _is_bearer(check.request):
+            if not scheme.is_used_by(headers_of(check.request)) or _is_bearer(check.request):
                 return NO_VALUE
             endpoint = f"{check.request.address.written}{native.base_path}/{check.connection}"
-            return authenticator.by_signature(check, signing, endpoint)
+            return authenticator.by_signature(check, scheme, endpoint)
 
         return by_signature
 
@@ -222,8 +222,12 @@ def signed_request(check: SecurityCheck) -> HttpRequest:
     context, scope = check.request, check.scope
     query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
     url = f"{context.address.written}{scope['raw_path'].decode('latin-1')}{query}"
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.fields.items()}
-    return HttpRequest(context.method, url, headers, context.content)
+    return HttpRequest(context.method, url, headers_of(context), context.content)
+
+
+def headers_of(context: RequestContext) -> dict[str, str]:
+    """The headers of a request by their names in lower case."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in context.fields.items()}
 
 
 def check_scopes(caller: Caller, required: Iterable[str], connection: str | None) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 from connexion.lifecycle import ConnexionRequest
 from connexion.security import NO_VALUE
 
-from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
 from gateway.domain.vocabulary import Meaning
 from gateway.edge.exchange import context_of
@@ -17,6 +16,7 @@ from gateway.sandbox.request_log import exchange_of
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.simulator import Now
 from gateway.sandbox.tokens import Tokens
+from gateway.security.schemes import Scheme, lower
 from gateway.specs.document import Document
 from gateway.specs.security import NAME, kind_of, schemes
 
@@ -59,27 +59,27 @@ class OAuthScheme:
 
 
 class SigningScheme:
-    """Signatures that the adapter verifies."""
+    """Signatures, passwords and keys."""
 
-    def __init__(self, signings: Mapping[str, Signing], credentials: Credentials, now: Now) -> None:
-        """Verify with these signings, by the names of their schemes."""
-        self._signings = signings
+    def __init__(self, known: Mapping[str, Scheme], credentials: Credentials, now: Now) -> None:
+        """Verify by these schemes, by their names."""
+        self._known = known
         self._credentials = credentials
         self._now = now
 
     def get_fn(self, security_scheme: Mapping[str, Any], _: list[str]) -> Check:
-        """The check for one scheme. It raises Refusal for a bad signature."""
-        verify = self._signings[security_scheme[NAME]].verify
-        header = security_scheme.get("name", "authorization")
+        """The check for one scheme. It raises Refusal for bad credentials."""
+        scheme = self._known[security_scheme[NAME]]
 
         def check(request: ConnexionRequest) -> Any:
-            if header not in request.headers:
+            if not scheme.is_used_by(lower(request.headers)):
                 return NO_VALUE
             try:
-                signed = verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
+                claim = scheme.verify(signed_request(request), self._now(), exchange_of(request.scope).endpoint)
             except PermissionError as error:
                 raise Refusal(Meaning.UNAUTHENTICATED, str(error)) from error
-            if signed(self._credentials.access_key) is None:
+            is_known = claim.client_id in {None, self._credentials.client_id}
+            if claim.proof(self._credentials.access_key) is None or not is_known:
                 raise Refusal(Meaning.UNAUTHENTICATED)
             return {}
 

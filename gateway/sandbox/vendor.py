@@ -24,7 +24,7 @@ from gateway.sandbox.settings import Credentials, SandboxSettings, VendorSetting
 from gateway.sandbox.simulator import Now, Simulator
 from gateway.sandbox.surface import Surface
 from gateway.sandbox.tokens import Token, TokenEndpoint, Tokens
-from gateway.specs.security import signings, token_flows
+from gateway.specs.security import checked_schemes, token_flows
 from gateway.specs.vendor import VendorSpecification
 
 
@@ -175,7 +175,8 @@ class VendorSandbox:
         api = self.specification.api
         endpoint = partial(TokenEndpoint, self._tokens, self.credentials, seconds=self._lifetime)
         endpoints = {urlsplit(url).path: endpoint(scopes=scopes) for url, scopes in token_flows(api.document).items()}
-        signing = SigningScheme(signings(adapter, api.document), self.credentials, now)
+        known = checked_schemes(adapter, api.document, self.specification.example_values)
+        signing = SigningScheme(known, self.credentials, now)
         schemes = security_map(api.document, OAuthScheme(self._tokens), signing)
         return Surface(api, self._behaviour, errors, schemes, endpoints)
 

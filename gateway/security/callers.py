@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from gateway.domain.access import Caller
-from gateway.domain.adapter import Signing
 from gateway.domain.errors import Unauthenticated
 from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock
 from gateway.domain.record import SignedName
 from gateway.security.access_tokens import AccessTokens
-from gateway.security.keys import Keyring
+from gateway.security.keys import AccessKey, Keyring
 from gateway.security.openid import OpenIdTokens
 from gateway.security.refusal_log import RefusalLog
+from gateway.security.schemes import Claim, Scheme
 from gateway.security.web_tokens import TokenRefused
 
 _DOTS = 2
@@ -62,27 +64,37 @@ class Callers:
         self._refusals.note(f"a token is refused: {reason}")
         return None
 
-    def who_signed(self, request: HttpRequest, signing: Signing, endpoint: str) -> tuple[Caller, SignedName | None]:
+    def who_signed(self, request: HttpRequest, scheme: Scheme, endpoint: str) -> tuple[Caller, SignedName | None]:
         """Return the caller that signed a request, and the name that the signature gives the request, if it is unique.
 
-        A signature does not name its key, so every access key is tried. Raises Unauthenticated with the reason.
+        Raises Unauthenticated with the reason.
         """
         now = self.clock.now()
         try:
-            signed = signing.verify(request, now, endpoint)
+            claim = scheme.verify(request, now, endpoint)
         except PermissionError as error:
             self._refusals.note(f"a signed request is refused: {error}")
             raise Unauthenticated(str(error)) from error
-        for key in self.keyring.access_keys(now):
-            signature = signed(key.secret)
-            if signature is not None:
+        for key in self._claimed(claim, now):
+            proof = claim.proof(key.secret)
+            if proof is not None:
                 self.keyring.note_used(key.id, now)
-                lasts = signing.lasts
-                return key.caller, None if lasts is None else SignedName(name_of(signature), now + lasts)
+                lasts = scheme.lasts
+                return key.caller, None if lasts is None else SignedName(name_of(proof), now + lasts)
+        caller = None if claim.presented is None else self.keyring.identify(claim.presented, now)
+        if caller is not None:
+            return caller, None
         self._refusals.note("a signed request is refused: no access key of this gateway has signed it")
         raise Unauthenticated(
             "No access key of this gateway has signed the request. `jobgate keys create --access-key` makes one."
         )
+
+    def _claimed(self, claim: Claim, now: datetime) -> Iterable[AccessKey]:
+        """The access keys that can prove a claim: the named one; every one if the scheme has no names."""
+        if claim.client_id is None:
+            return self.keyring.access_keys(now)
+        named = self.keyring.access_key(claim.client_id, now)
+        return () if named is None else (named,)
 
 
 def name_of(signature: str) -> str:

@@ -6,7 +6,6 @@ Secrets leave this module only in requests to vendors.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
 import re
@@ -17,7 +16,6 @@ from urllib.parse import quote_plus, urlencode
 
 from pydantic import SecretStr
 
-from gateway.domain.adapter import Signing
 from gateway.domain.errors import (
     Explanation,
     JobgateError,
@@ -32,7 +30,9 @@ from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.domain.numbers import number
 from gateway.domain.ports import Clock, Transport
 from gateway.domain.retry_after import retry_after
+from gateway.security.basic import header_of
 from gateway.security.redaction import REDACTED
+from gateway.security.schemes import Scheme, misfit
 from gateway.security.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
@@ -51,25 +51,26 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Signature:
-    """Signs each request with the adapter's function for the security scheme."""
+    """Signs each request as its security scheme says, with the parts of the credential as they are at that time."""
 
-    signing: Signing
-    secret: SecretStr
+    scheme: Scheme
+    parts: Mapping[str, SecretStr | str]
     clock: Clock
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
-        """The headers of the signature. Raises VendorDeniedAccess if the secret cannot be read or used."""
-        secret = revealed(self.secret)
+        """The headers of the signature. Raises VendorDeniedAccess if a part cannot be read or used."""
+        parts = {name: usable(name, part) for name, part in self.parts.items()}
         try:
-            return self.signing.sign(request, secret, self.clock.now())
+            return self.scheme.sign(request, parts, self.clock.now())
         except ValueError:
             log.error("a request could not be signed: the secret is not of the right form")  # noqa: TRY400 - enough
-            raise no_secret() from None
+            raise unusable("secret") from None
 
     def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The headers of the signature, redacted unless the adapter declares them public."""
-        signed = self.signing.sign(request, self.secret.get_secret_value(), self.clock.now())
-        return {name: value if name in self.signing.public else REDACTED for name, value in signed.items()}
+        """The headers of the signature, redacted unless the scheme declares them public."""
+        parts = {name: usable(name, part) for name, part in self.parts.items()}
+        signed = self.scheme.sign(request, parts, self.clock.now())
+        return {name: value if name in self.scheme.public else REDACTED for name, value in signed.items()}
 
     def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
         """Return False: there is no other secret."""
@@ -106,7 +107,9 @@ class ClientCredentials:
     ) -> None:
         """Prepare to get tokens for `scopes` at `token_url`. `basic`: id and secret go into a header, not the form."""
         self._basic = basic
-        self._form = {"grant_type": "client_credentials", "client_id": client_id, "scope": " ".join(scopes)}
+        self._form = {"grant_type": "client_credentials", "client_id": client_id}
+        if scopes:
+            self._form["scope"] = " ".join(scopes)
         self._secret = client_secret
         self._token_url = token_url
         self._transport = transport
@@ -167,7 +170,7 @@ class ClientCredentials:
         return True
 
     async def _fetch(self, deadline: float) -> Token:
-        secret = revealed(self._secret)
+        secret = revealed(self._secret, "client_secret")
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         form = self._form
         if self._basic:
@@ -205,22 +208,31 @@ def life(expires_in: object) -> float:
 
 def basic(client_id: str, secret: str) -> str:
     """Id and secret of a client as HTTP Basic, each form-encoded (RFC 6749, 2.3.1)."""
-    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-    return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
+    return header_of(quote_plus(client_id), quote_plus(secret))
 
 
-def no_secret() -> VendorDeniedAccess:
-    """Problem for a secret that cannot be read or used. The log has the reason."""
-    return VendorDeniedAccess("The connection's secret cannot be read.", Explanation(outcome=Outcome.NOT_SENT))
+def unusable(name: str) -> VendorDeniedAccess:
+    """Problem for a part of a credential that cannot be read or used. The log has the reason."""
+    detail = f"The connection's {name} cannot be read or used. The gateway's log has the reason."
+    return VendorDeniedAccess(detail, Explanation(outcome=Outcome.NOT_SENT))
 
 
-def revealed(secret: SecretStr) -> str:
+def usable(name: str, part: SecretStr | str) -> str:
+    """The current value of a part. Raises VendorDeniedAccess if it cannot be read or used, for a reason in the log."""
+    value = part if isinstance(part, str) else revealed(part, name)
+    if mend := misfit(name, value):
+        log.error("a vendor's %s %s", name, mend)
+        raise unusable(name)
+    return value
+
+
+def revealed(secret: SecretStr, name: str) -> str:
     """The current value of a secret. Raises VendorDeniedAccess if it cannot be read, for a reason in the log."""
     try:
         return secret.get_secret_value()
     except LookupError as error:
-        log.error("a vendor's secret cannot be read: %s", error.args[0])  # noqa: TRY400 - a reason is enough
-        raise no_secret() from None
+        log.error("a vendor's %s cannot be read: %s", name, error.args[0])  # noqa: TRY400 - a reason is enough
+        raise unusable(name) from None
 
 
 def _refusal(status: int) -> type[JobgateError]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_plus
+
+from gateway.security.basic import is_basic, pair_in
 
 NO_STORE = {"cache-control": "no-store"}
 """Header of every answer about tokens (RFC 6749, 5.1)."""
@@ -47,7 +47,7 @@ class Grant:
 def read_grant(form: Mapping[str, Any], basic: tuple[str, str] | None, known: Collection[str]) -> Grant:
     """Parse a token request from its form, and from HTTP Basic if the client used it. Raises OAuthError.
 
-    `known` are the scopes that exist.
+    `known` are the scopes that exist. If there are any, the request must name one.
     """
     if not form.get("grant_type"):
         raise OAuthError("invalid_request", "The form has no grant_type")
@@ -66,7 +66,8 @@ def unknown_client() -> OAuthError:
 
 def granted(token: str, scopes: Collection[str], seconds: int) -> dict[str, str | int]:
     """The body of an answer with a token (RFC 6749, 5.1)."""
-    return {"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": " ".join(sorted(scopes))}
+    named = {"scope": " ".join(sorted(scopes))} if scopes else {}
+    return {"access_token": token, "token_type": "Bearer", "expires_in": seconds, **named}
 
 
 def read_basic(authorization: str) -> tuple[str, str] | None:
@@ -74,20 +75,15 @@ def read_basic(authorization: str) -> tuple[str, str] | None:
 
     None if the field has another scheme. A credential without both parts matches no client.
     """
-    scheme, _, credentials = authorization.partition(" ")
-    if scheme.lower() != "basic":
+    if not is_basic(authorization):
         return None
-    try:
-        text = base64.b64decode(credentials.strip(" "), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return "", ""
-    client_id, _, secret = text.partition(":")
+    client_id, secret = pair_in(authorization) or ("", "")
     return unquote_plus(client_id), unquote_plus(secret)
 
 
 def _scopes(text: str, known: Collection[str]) -> frozenset[str]:
     scopes = frozenset(text.split())
-    if not scopes:
+    if known and not scopes:
         raise OAuthError("invalid_scope", "You must specify a scope")
     if not scopes <= frozenset(known):
         raise OAuthError("invalid_scope", "Invalid scope")

@@ -11,6 +11,7 @@ from html import unescape
 from urllib.parse import quote, unquote
 
 from gateway.domain.model import HttpReply
+from gateway.security.basic import pair_in
 
 REDACTED = "[redacted]"
 LEAST_SECRET = 16
@@ -38,15 +39,19 @@ def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> Htt
 def secrets_of(value: str) -> tuple[str, ...]:
     """The secrets in a header field, longer ones first, in lower case: the text after the scheme, and its long parts.
 
-    Each comes unchanged, reversed, percent-encoded, in hexadecimal digits and in Base64.
+    The password of HTTP Basic is one too. Each comes unchanged, reversed, percent-encoded, in hexadecimal digits and
+    in Base64.
     """
+    pair = pair_in(value)
+    password = secrets_of(pair[1]) if pair else ()
     credentials = value.rpartition(" ")[2]
     if len(credentials) < LEAST_SECRET:
-        return ()
+        return password
     parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
     # The encoded forms of a part are found in those of the whole too.
     encoded = (form for each in parts or [credentials] for form in _encoded(each))
-    return tuple(dict.fromkeys(form.lower() for form in (credentials, *_quoted(credentials), *parts, *encoded)))
+    forms = (credentials, *_quoted(credentials), *parts, *encoded, *password)
+    return tuple(dict.fromkeys(form.lower() for form in forms))
 
 
 def _quoted(secret: str) -> Iterator[str]:

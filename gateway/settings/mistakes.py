@@ -18,6 +18,7 @@ _TEXT = "write a string in quotes"
 _NUMBER = "write a number"
 _WHOLE = "write a whole number"
 _BOOLEAN = "write true or false"
+KINDS = 'write kind = "client-credentials", "basic", "api-key", "aws-signature" or "signature"'
 _TABLE = "write a table, such as [server]; in an environment variable, write a JSON object"
 
 WORDS: Mapping[str, str] = {
@@ -96,7 +97,7 @@ def _mend(error: ErrorDetails, path: Sequence[str], siblings: Sequence[str], con
     if kind == "union_tag_invalid":
         return _one_of(context["tag"], context["expected_tags"])
     if kind == "union_tag_not_found":
-        return 'is missing; write kind = "signature" or kind = "client-credentials"'
+        return f"is missing; {KINDS}"
     if kind == "value_error":
         return str(context["error"])
     return WORDS.get(kind, "has an invalid value").format(**context)

@@ -25,8 +25,13 @@ STAND_INS: Mapping[str, Any] = {
     "client_id": "stand-in",
     "secret": "stand-in",
     "client_secret": "stand-in",
+    "username": "stand-in",
+    "password": "stand-in",
+    "key": "stand-in",
+    "access_key_id": "stand-in",
+    "secret_access_key": "stand-in",
 }
-"""Placeholders for missing or invalid values, with which the rest can be checked."""
+"""Placeholders for missing or invalid values of a connection, with which the rest can be checked."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def _mend(data: dict[str, Any], mistake: Mistake) -> None:
     *above, name = mistake.path or ("",)
     table = _at(data, above)
     if isinstance(table, dict):
-        if name in STAND_INS:
+        if name in STAND_INS and above[:1] == ["connections"]:
             table[name] = STAND_INS[name]
         elif isinstance(table.get(name), dict) and mistake.type == "value_error" and "plain_http" not in table[name]:
             table[name]["plain_http"] = True

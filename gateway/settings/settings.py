@@ -37,6 +37,7 @@ from gateway.resilience.policy import Policy
 from gateway.security.keys import is_access_secret, is_credential
 from gateway.security.redaction import REDACTED
 from gateway.security.references import DatabaseUrl, PrivateKey, Reference, checked
+from gateway.security.schemes import misfit
 
 
 class ConfigurationError(Exception):
@@ -46,6 +47,7 @@ class ConfigurationError(Exception):
 _NO_ADDRESS = "write a URL without query and fragment, such as https://contoso.communication.azure.com"
 
 Parsed = TypeVar("Parsed")
+PartType = TypeVar("PartType", bound=str | Reference)
 
 
 def _issuer(value: str) -> str:
@@ -112,6 +114,17 @@ def _access_key(value: Reference) -> Reference:
     return value
 
 
+def _part(name: str) -> Callable[[PartType], PartType]:
+    """A check of a part of a credential. It raises ValueError with the remedy."""
+
+    def check(part: PartType) -> PartType:
+        if mend := misfit(name, part.get_secret_value() if isinstance(part, SecretStr) else part):
+            raise ValueError(mend)
+        return part
+
+    return check
+
+
 def _host_name(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -140,19 +153,60 @@ NAME = r"[a-z][a-z0-9-]{0,62}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 
 
-class SignedAuthentication(Section):
+class _Authentication(Section):
+    """Authentication of the requests of a connection."""
+
+    scheme: str = Field(description="The security scheme in the vendor's document, such as accessKey.")
+
+    @property
+    def parts(self) -> dict[str, str | Reference]:
+        """The parts of the credential by name. Those that are not set are left out."""
+        given = {name: getattr(self, name) for name in type(self).model_fields if name not in {"kind", "scheme"}}
+        return {name: part for name, part in given.items() if part is not None}
+
+    @property
+    def secrets(self) -> tuple[Reference, ...]:
+        """Those of its parts that are secrets."""
+        return tuple(part for part in self.parts.values() if isinstance(part, Reference))
+
+
+class SignedAuthentication(_Authentication):
     """Authentication by a signature, which the adapter makes for each request."""
 
     kind: Literal["signature"]
-    scheme: str = Field(description="The security scheme in the vendor's document, such as accessKey.")
     secret: Secret
 
 
-class ClientCredentialsAuthentication(Section):
+class BasicAuthentication(_Authentication):
+    """Authentication by a user name and a password: HTTP Basic."""
+
+    kind: Literal["basic"]
+    username: Annotated[str, AfterValidator(_part("username"))] = Field(min_length=1)
+    password: Secret
+
+
+class ApiKeyAuthentication(_Authentication):
+    """Authentication by a key in the header that the vendor's document names."""
+
+    kind: Literal["api-key"]
+    key: Annotated[Secret, AfterValidator(_part("key"))]
+
+
+class AwsSignatureAuthentication(_Authentication):
+    """Authentication by AWS Signature Version 4, with the access key of an IAM user or role."""
+
+    kind: Literal["aws-signature"]
+    access_key_id: Annotated[str, AfterValidator(_part("access_key_id"))]
+    secret_access_key: Annotated[Secret, AfterValidator(_part("secret_access_key"))]
+    session_token: Annotated[Secret, AfterValidator(_part("session_token"))] | None = Field(
+        None, description="The session token of temporary credentials."
+    )
+
+
+class ClientCredentialsAuthentication(_Authentication):
     """Authentication by a token, from the OAuth 2.0 client credentials grant."""
 
     kind: Literal["client-credentials"]
-    scheme: str = Field(description="The security scheme in the vendor's document, such as oauth.")
     client_id: str
     client_secret: Secret
     client_authentication: Literal["form", "basic"] = Field(
@@ -161,6 +215,15 @@ class ClientCredentialsAuthentication(Section):
         "(HTTP Basic).",
     )
     token_url: TokenUrl
+
+
+Authentication = (
+    SignedAuthentication
+    | BasicAuthentication
+    | ApiKeyAuthentication
+    | AwsSignatureAuthentication
+    | ClientCredentialsAuthentication
+)
 
 
 class QuotaSettings(Section):
@@ -184,7 +247,7 @@ class ConnectionSettings(Section):
         description="The values that the vendor's document declares for each account (`x-job-vendor.connection`), such "
         "as its workspace or region. They are no secrets.",
     )
-    authentication: SignedAuthentication | ClientCredentialsAuthentication = Field(discriminator="kind")
+    authentication: Authentication = Field(discriminator="kind")
     require_idempotency_key: bool = Field(
         default=False, description="Refuse actions on its jobs that have no `Idempotency-Key`."
     )
@@ -466,9 +529,7 @@ class Settings(BaseSettings):
         """Every secret in the settings. A database URL is one only if it can contain a password."""
         found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key, self.checkpoints.webhook]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
-        for connection in self.connections.values():
-            known = connection.authentication
-            found.append(known.secret if isinstance(known, SignedAuthentication) else known.client_secret)
+        found += [secret for each in self.connections.values() for secret in each.authentication.secrets]
         kept = (each for each in found if each is not None)
         return tuple(each for each in kept if not isinstance(each, DatabaseUrl) or each.is_secret)
 

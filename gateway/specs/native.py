@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.adapter import Adapter
+from gateway.domain.encoding import FORM
+from gateway.security.schemes import Scheme
 from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
 from gateway.specs.lens import Lens, Parts, Place
 from gateway.specs.operations import Api, Operation
-from gateway.specs.security import name_schemes, signings, token_flows
+from gateway.specs.security import SIGNATURE, checked_schemes, name_schemes, token_flows
 from gateway.specs.vendor import VendorSpecification
 
 NATIVE = "/native"
@@ -39,18 +41,18 @@ LOOKED_AT = ("path", "body")
 
 @dataclass(frozen=True)
 class NativeApi:
-    """A vendor's own API as it is served. `signings` are its signature schemes by name."""
+    """A vendor's own API as it is served. `schemes` are its security schemes by name, without those of OAuth 2.0."""
 
     vendor: VendorSpecification
     api: Api
-    signings: Mapping[str, Signing]
+    schemes: Mapping[str, Scheme]
     scopes: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def make(cls, vendor: VendorSpecification, adapter: Adapter, unified: Document) -> NativeApi:
         """Make the served form of a vendor's document. Raises SpecificationError if it cannot be served."""
         document = Document(vendor.api.document.path, served(vendor, unified))
-        return cls(vendor, Api.compile(document), signings(adapter, vendor.api.document), scopes_of(unified))
+        return cls(vendor, Api.compile(document), checked_schemes(adapter, vendor.api.document), scopes_of(unified))
 
     @property
     def base_path(self) -> str:
@@ -101,6 +103,8 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
         _close_bodies(item, vendor.api.document)
         _drop_extensions(item)
     del content["x-job-vendor"]
+    for scheme in content["components"]["securitySchemes"].values():
+        scheme.pop(SIGNATURE, None)
     _add_token_endpoint(content, here)
     name_schemes(content)
     return content
@@ -224,6 +228,9 @@ def _add_token_endpoint(content: dict[str, Any], here: str) -> None:
         return
     url = flows[0]["tokenUrl"]
     path, own = urlsplit(url).path, load(SPECIFICATIONS / "token-endpoint.yaml").content
+    if not any(flow["scopes"] for flow in flows):
+        form = own["paths"]["/token"]["post"]["requestBody"]["content"][FORM]["schema"]
+        form["required"].remove("scope")
     for flow in flows:
         if flow["tokenUrl"] == url:
             flow["tokenUrl"] = here + path

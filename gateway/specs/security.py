@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.adapter import Adapter
+from gateway.domain.suggestions import did_you_mean
+from gateway.security.api_key import api_key
+from gateway.security.aws_signature import aws_signature
+from gateway.security.basic import BASIC
+from gateway.security.schemes import Scheme, of_adapter
 from gateway.specs.document import Document, SpecificationError
 
 NAME = "x-scheme-name"
 """Member of a security scheme with the scheme's own name, which Connexion does not pass on."""
+SIGNATURE = "x-job-signature"
+"""Member of a security scheme that names the algorithm of its signature, and the values in it."""
+_CONNECTION = "connection."
+"""Start of a source that is a value of the connection."""
 
 
 def schemes(document: Document) -> Mapping[str, Any]:
@@ -24,17 +33,54 @@ def name_schemes(content: Mapping[str, Any]) -> None:
         scheme[NAME] = name
 
 
-def signings(adapter: Adapter, document: Document) -> Mapping[str, Signing]:
-    """The adapter's signing for each scheme other than OAuth 2.0.
+def checked_schemes(adapter: Adapter, document: Document, values: Mapping[str, str] | None = None) -> dict[str, Scheme]:
+    """How requests are authenticated by each scheme other than OAuth 2.0: by the adapter's functions, or by ours.
 
-    Raises SpecificationError if the adapter lacks one.
+    `values` are those of a connection. Raises SpecificationError if there is no way, or the adapter has functions for
+    a scheme that the document does not have.
     """
-    others = [name for name, each in schemes(document).items() if each["type"] != "oauth2"]
-    missing = [name for name in others if name not in adapter.signing]
-    if missing:
-        message = f"{', '.join(missing)}: not OAuth 2.0, and not in the adapter's `signing`."
-        raise SpecificationError(f"{document.path}: security scheme {message}")
-    return {name: adapter.signing[name] for name in others}
+    known = schemes(document)
+    for name in adapter.signing.keys() - known.keys():
+        raise SpecificationError(f"{document.path}: no security scheme {name}; {did_you_mean(name, known)}")
+    return {
+        name: _scheme(adapter, document, name, values or {}) for name, each in known.items() if each["type"] != "oauth2"
+    }
+
+
+def _scheme(adapter: Adapter, document: Document, name: str, values: Mapping[str, str]) -> Scheme:
+    written = schemes(document)[name]
+    if name in adapter.signing:
+        return of_adapter(adapter.signing[name], written.get("name", "authorization"))
+    match written:
+        case {"type": "http", "scheme": str(scheme)} if scheme.lower() == "basic":
+            return BASIC
+        case {"type": "apiKey", "in": "header", "x-job-signature": signature}:
+            return aws_signature(signature["service"], _region(written, values))
+        case {"type": "apiKey", "in": "header", "name": header}:
+            return api_key(header)
+    message = "neither OAuth 2.0, `basic` nor an API key in a header, and not in the adapter's `signing`."
+    raise SpecificationError(f"{document.path}: security scheme {name}: {message}")
+
+
+def _region(scheme: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
+    """The region of a signature: a text, or a value of the connection; None if that is not known."""
+    source = source_of_region(scheme)
+    region: str = scheme[SIGNATURE]["region"]
+    return region if source is None else values.get(source)
+
+
+def source_of_region(scheme: Mapping[str, Any]) -> str | None:
+    """The name of the connection's value that is the region of a signature; None if there is none."""
+    region = scheme.get(SIGNATURE, {}).get("region", "")
+    return region.removeprefix(_CONNECTION) if region.startswith(_CONNECTION) else None
+
+
+def kind_of_settings(adapter: Adapter, document: Document, name: str) -> str | None:
+    """The `kind` of `authentication` in the settings that fits a scheme; None if none does."""
+    written = schemes(document)[name]
+    if written["type"] == "oauth2":
+        return "client-credentials" if "clientCredentials" in written["flows"] else None
+    return _scheme(adapter, document, name, {}).kind
 
 
 def kind_of(scheme: Mapping[str, Any]) -> str:

@@ -40,14 +40,13 @@ from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
 from gateway.settings.files import sources
 from gateway.settings.settings import (
-    ClientCredentialsAuthentication,
     ConfigurationError,
     ConnectionSettings,
     Settings,
-    SignedAuthentication,
     load,
     with_server,
 )
+from gateway.specs.security import kind_of_settings
 from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_banner
 from gateway.startup.checks import checked, require_a_caller, require_usable_certificate, warnings_of
 
@@ -222,26 +221,17 @@ def sandbox_name(vendor: str, vendors: Iterable[str]) -> str:
 def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSettings:
     """The connection to a simulator, with the first security scheme of the vendor's document."""
     scheme = next(iter(vendor.specification.api.document.content["security"][0]))
-    credentials = sandbox.credentials(vendor.name)
-    authentication: SignedAuthentication | ClientCredentialsAuthentication
-    if scheme in vendor.adapter.signing:
-        authentication = SignedAuthentication(kind="signature", scheme=scheme, secret=SecretStr(credentials.access_key))
-    else:
-        authentication = ClientCredentialsAuthentication(
-            kind="client-credentials",
-            scheme=scheme,
-            client_id=credentials.client_id,
-            client_secret=SecretStr(credentials.client_secret),
-            token_url=sandbox.token_url(vendor.name),
-        )
-    return ConnectionSettings(
-        vendor=vendor.name,
-        endpoint=sandbox.endpoint(vendor.name),
-        values=vendor.specification.example_values,
-        authentication=authentication,
-        plain_http=True,
-        quota="none",
-    )
+    kind = str(kind_of_settings(vendor.adapter, vendor.specification.api.document, scheme))
+    tokens = {"token_url": sandbox.token_url(vendor.name)} if kind == "client-credentials" else {}
+    written = {
+        "vendor": vendor.name,
+        "endpoint": sandbox.endpoint(vendor.name),
+        "values": vendor.specification.example_values,
+        "authentication": {"kind": kind, "scheme": scheme, **sandbox.credentials(vendor.name).parts(kind), **tokens},
+        "plain_http": True,
+        "quota": "none",
+    }
+    return ConnectionSettings.model_validate(written)
 
 
 def log_to_terminal() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from gateway.domain.adapter import Adapter, Signing
+from gateway.domain.adapter import Adapter
 from gateway.domain.errors import LedgerUnavailable, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome
 from gateway.engine.action import ActionRequest
@@ -118,8 +118,8 @@ async def test_a_bug_in_an_adapters_signature_settles_the_record(make_engine: Ma
     request = made.ask(CANCEL)
     credentials = request.connection.credentials
     assert isinstance(credentials, Signature)
-    signing = Signing(broken_signature, credentials.signing.verify)
-    broken = replace(request.connection, credentials=replace(credentials, signing=signing))
+    scheme = replace(credentials.scheme, sign=broken_signature)
+    broken = replace(request.connection, credentials=replace(credentials, scheme=scheme))
     await failure_is_ours(made, structs.replace(request, connection=broken))
 
 

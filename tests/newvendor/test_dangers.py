@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from gateway.client import Client, ProblemError
+from gateway.domain.access import DEFAULT_CALLER
 from gateway.domain.encoding import FORM
 from gateway.edge.authentication import body_of
 from gateway.edge.exchange import RequestContext
@@ -58,7 +59,7 @@ def asked(
 ) -> requests.Response:
     """A request by the vendor's own client, for a task of a workspace."""
     url = f"{desk.url}/native/form-desk/{connection}/Workspaces/{workspace}/Tasks/{task}"
-    return requests.request(method, url, auth=("desk", desk.access_key), timeout=20, **more)
+    return requests.request(method, url, auth=(DEFAULT_CALLER, desk.access_key), timeout=20, **more)
 
 
 def arrived(desk: Running) -> list[LogEntry]:

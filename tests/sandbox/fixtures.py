@@ -22,6 +22,7 @@ from gateway.engine.wire import http_request
 from gateway.sandbox.server import SandboxServer
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.operations import Operation
+from gateway.specs.security import checked_schemes
 from gateway.specs.vendor import VendorSpecification
 from gateway.specs.windows import Window
 from tests.support.documents import installed
@@ -144,10 +145,12 @@ class VendorClient:
 
     def proof(self, request: HttpRequest) -> Mapping[str, str]:
         """Credentials of the first kind that the document asks for."""
-        scheme = next(iter(self.specification.api.document.content["security"][0]))
-        if scheme not in self.adapter.signing:
+        document = self.specification.api.document
+        known = checked_schemes(self.adapter, document, self.specification.example_values)
+        scheme = known.get(next(iter(document.content["security"][0])))
+        if scheme is None:
             return {"Authorization": f"Bearer {self.vendor.issue_token().value}"}
-        return self.adapter.signing[scheme].sign(request, self.vendor.credentials.access_key, self.clock.now())
+        return scheme.sign(request, self.vendor.credentials.parts(scheme.kind), self.clock.now())
 
     def action_request(self, job_action: JobAction) -> HttpRequest:
         """The documented request for a job action; what must be found in the job is found, or made up."""

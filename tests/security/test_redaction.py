@@ -15,9 +15,11 @@ from gateway.security.redaction import REDACTED, without_credentials
 
 SIGNATURE = "q/8+Zk2v9aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456="
 TOKEN = "tok-3n.AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
+PASSWORD = "p4ss:word.ZyXwVuTsRqPoNmLkJiHgFeDcBa9876543210"
 HEADERS = {
     "Authorization": f"HMAC-SHA256 SignedHeaders=date;host;x-ms-content-sha256&Signature={SIGNATURE}",
     "X-Token": f"Bearer {TOKEN}",
+    "X-Basic": f"basic {base64.b64encode(f'desk:{PASSWORD}'.encode()).decode()}",
 }
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -45,7 +47,7 @@ def held(text: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("name", list(FORMS))
-@pytest.mark.parametrize("secret", [SIGNATURE, TOKEN], ids=["signature", "token"])
+@pytest.mark.parametrize("secret", [SIGNATURE, TOKEN, PASSWORD], ids=["signature", "token", "password"])
 def test_every_usual_form_is_cut(name: str, secret: str) -> None:
     """Every usual form of a secret is cut from body and header fields, and the rest stays."""
     form = FORMS[name](secret)

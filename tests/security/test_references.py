@@ -15,12 +15,13 @@ from gateway.app import Catalogue, Gateway
 from gateway.domain.errors import VendorDeniedAccess
 from gateway.domain.model import HttpRequest
 from gateway.security import references
-from gateway.security.credentials import ClientCredentials, Signature, basic
+from gateway.security.credentials import ClientCredentials, basic
 from gateway.security.references import Reference
 from gateway.settings import settings as config
 from gateway.settings.settings import ConfigurationError
 from tests.support.clock import FakeClock
 from tests.support.documents import installed
+from tests.support.signatures import signature
 from tests.support.transport import FakeTransport
 from tests.support.vendors import ACCESS_KEY, TOKEN_URL, token
 
@@ -139,20 +140,20 @@ async def test_a_vendors_secret_that_changes_counts(tmp_path: Path) -> None:
     """A changed vendor secret signs the next request, without a restart."""
     file = secret_file(tmp_path, ACCESS_KEY)
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
-    signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
-    before = await signature.headers(REQUEST, 0)
+    made = signature(signing, Reference(f"file:{file}"), FakeClock())
+    before = await made.headers(REQUEST, 0)
     file.write_text("b3RoZXIga2V5IG9mIGF6dXJl", encoding="utf-8")
-    assert (await signature.headers(REQUEST, 0))["Authorization"] != before["Authorization"]
+    assert (await made.headers(REQUEST, 0))["Authorization"] != before["Authorization"]
 
 
 async def test_a_secret_that_is_none_any_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A secret that became invalid is not used: the problem names the connection and shows no secret."""
     file = secret_file(tmp_path, ACCESS_KEY)
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
-    signature = Signature(signing, Reference(f"file:{file}"), FakeClock())
+    made = signature(signing, Reference(f"file:{file}"), FakeClock())
     file.write_text(CANARY, encoding="utf-8")
     with caplog.at_level(logging.DEBUG), pytest.raises(VendorDeniedAccess) as caught:
-        await signature.headers(REQUEST, 0)
+        await made.headers(REQUEST, 0)
     assert CANARY not in caplog.text + str(caught.value) + repr(caught.value.__cause__)
     assert caught.value.explanation.outcome == "not_sent"
 
@@ -161,7 +162,7 @@ async def test_a_connection_string_is_as_good_as_a_key() -> None:
     """A connection string and a key give the same signature, because Azure's portal offers both."""
     signing = installed().vendors["azure-job-router"].adapter.signing["accessKey"]
     whole = f"endpoint=https://contoso.communication.azure.com/;accesskey={ACCESS_KEY}"
-    with_key, with_string = (Signature(signing, SecretStr(each), FakeClock()) for each in (ACCESS_KEY, whole))
+    with_key, with_string = (signature(signing, SecretStr(each), FakeClock()) for each in (ACCESS_KEY, whole))
     assert await with_key.headers(REQUEST, 0) == await with_string.headers(REQUEST, 0)
 
 

@@ -10,6 +10,7 @@ from gateway.engine.registry import installed_vendors
 from gateway.security.callers import Callers
 from gateway.security.keys import Keyring
 from gateway.security.refusal_log import MOST_KINDS, QUIET_SECONDS, RefusalLog
+from gateway.security.schemes import of_adapter
 from tests.support.clock import FakeClock
 
 
@@ -18,11 +19,12 @@ async def test_a_flood_of_credentials_does_not_fill_the_log(caplog: pytest.LogCa
     clock = FakeClock()
     callers = Callers(Keyring({}), clock)
     signing = installed_vendors({})["azure-job-router"].adapter.signing["accessKey"]
+    scheme = of_adapter(signing, "Authorization")
     for _ in range(100):
         assert await callers.identify("hunter2") is None
         assert await callers.identify("a.b.c") is None
         with pytest.raises(Unauthenticated):
-            callers.who_signed(HttpRequest("GET", "https://gateway.test/", {}), signing, "https://gateway.test")
+            callers.who_signed(HttpRequest("GET", "https://gateway.test/", {}), scheme, "https://gateway.test")
     first = [each.message for each in caplog.records]
     assert [each.partition(" is refused")[0] for each in first] == ["a credential", "a token", "a signed request"]
     clock.advance(QUIET_SECONDS)

@@ -15,13 +15,13 @@ from pydantic import SecretStr
 from adapters.azure_job_router import ADAPTER
 from gateway.domain.adapter import Signing
 from gateway.domain.model import HttpRequest
-from gateway.security.credentials import Signature
 from gateway.security.redaction import REDACTED
 from tests.support.clock import FakeClock
+from tests.support.signatures import signature
 from tests.support.vendors import ACCESS_KEY, ASSIGNMENT, AZURE, AZURE_JOB
 
 CLOCK = FakeClock(datetime(2023, 11, 3, 21, 27, 6, tzinfo=UTC))
-SIGNATURE = Signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), CLOCK)
+SIGNATURE = signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), CLOCK)
 
 EMPTY = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 CANCEL = HttpRequest("POST", f"{AZURE}/routing/jobs/{AZURE_JOB}:cancel?api-version=2023-11-01", {})
@@ -45,23 +45,23 @@ VECTORS = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "digest", "signature"), VECTORS)
-async def test_the_headers_are_those_of_the_official_client(request_: HttpRequest, digest: str, signature: str) -> None:
+@pytest.mark.parametrize(("request_", "digest", "proof"), VECTORS)
+async def test_the_headers_are_those_of_the_official_client(request_: HttpRequest, digest: str, proof: str) -> None:
     """For the same key, date and request, the headers equal those of Microsoft's SDK."""
     assert await SIGNATURE.headers(request_, 0.0) == {
         "x-ms-date": "Fri, 03 Nov 2023 21:27:06 GMT",
         "x-ms-content-sha256": digest,
-        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
+        "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={proof}",
     }
 
 
 async def test_each_request_has_the_date_of_its_own_time() -> None:
     """A signature is made when it is needed, since the vendor takes none that is minutes old."""
     clock = FakeClock()
-    signature = Signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), clock)
-    first = await signature.headers(CANCEL, 0.0)
+    made = signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), clock)
+    first = await made.headers(CANCEL, 0.0)
     clock.advance(61)
-    second = await signature.headers(CANCEL, 0.0)
+    second = await made.headers(CANCEL, 0.0)
     assert (first["x-ms-date"], second["x-ms-date"]) == (
         "Mon, 05 Jan 2026 10:00:00 GMT",
         "Mon, 05 Jan 2026 10:01:01 GMT",
@@ -73,9 +73,9 @@ async def test_each_request_has_the_date_of_its_own_time() -> None:
 async def test_no_header_of_a_signature_is_shown(name: str) -> None:
     """Whatever an adapter calls the header that carries the secret, a dry run shows its name only."""
     signing = Signing(lambda _request, secret, _now: {name: secret}, lambda *_: str)
-    signature = Signature(signing, SecretStr("very-secret"), CLOCK)
-    assert signature.redacted(CANCEL) == {name: REDACTED}
-    assert await signature.headers(CANCEL, 0.0) == {name: "very-secret"}
+    made = signature(signing, SecretStr("very-secret"), CLOCK)
+    assert made.redacted(CANCEL) == {name: REDACTED}
+    assert await made.headers(CANCEL, 0.0) == {name: "very-secret"}
 
 
 def test_there_is_nothing_to_renew() -> None:
@@ -96,5 +96,5 @@ async def test_the_official_sdk_signs_the_same(request_: HttpRequest) -> None:
     policy.on_request(PipelineRequest(theirs, PipelineContext(None)))
     signed = {name.lower(): value for name, value in theirs.headers.items()}
     at = parsedate_to_datetime(signed["x-ms-date"])
-    ours = await Signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), FakeClock(at)).headers(request_, 0.0)
+    ours = await signature(ADAPTER.signing["accessKey"], SecretStr(ACCESS_KEY), FakeClock(at)).headers(request_, 0.0)
     assert {name.lower(): value for name, value in ours.items()}.items() <= signed.items()

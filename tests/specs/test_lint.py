@@ -24,6 +24,7 @@ from gateway.specs.lint import (
     vendor_bodies,
     vendor_lists,
     vendor_promises,
+    vendor_security,
     vendor_values,
 )
 
@@ -298,6 +299,16 @@ def vendors(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
 def accounts(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the document of the vendor with accounts."""
     return Break(rule, ACCOUNTS, at, value, found or (at,))
+
+
+SCHEMES = "/components/securitySchemes"
+SIGNED = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "x-job-signature": {"algorithm": "AWS4-HMAC-SHA256", "service": "things", "region": "connection.zone"},
+}
+"""A scheme whose region is a value that connections do not have."""
 
 
 def text() -> dict[str, Any]:
@@ -628,6 +639,34 @@ BREAKS = [
     vendors(
         vendor_promises.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"
     ),
+    vendors(
+        vendor_security.schemes_that_nothing_can_use,
+        f"{SCHEMES}/other",
+        {"type": "apiKey", "in": "query", "name": "key"},
+    ),
+    vendors(
+        vendor_security.schemes_that_nothing_can_use,
+        f"{SCHEMES}/other",
+        {"type": "oauth2", "flows": {"password": {"tokenUrl": "https://vendor.example/token", "scopes": {}}}},
+    ),
+    vendors(
+        vendor_security.schemes_that_nothing_can_use,
+        f"{SCHEMES}/other",
+        {"type": "openIdConnect", "openIdConnectUrl": "https://vendor.example/openid"},
+    ),
+    vendors(
+        vendor_security.regions_of_no_connection,
+        f"{SCHEMES}/other",
+        SIGNED,
+        f"{SCHEMES}/other/x-job-signature/region",
+    ),
+    vendors(
+        shape.breaches_of_our_extensions,
+        f"{SCHEMES}/other",
+        {**SIGNED, "x-job-signature": {"algorithm": "HMAC", "service": "things", "region": "here"}},
+        f"{SCHEMES}/other/x-job-signature/algorithm",
+    ),
+    vendors(shape.breaches_of_our_extensions, f"{SCHEMES}/other", {**SIGNED, "name": "X-Key"}, f"{SCHEMES}/other/name"),
 ]
 
 ENDLESS_TEXT = {"schema": {"type": "string"}}

@@ -84,7 +84,7 @@ def test_an_empty_bearer_is_nobody(authorization: str, stack: Running) -> None:
 WRONG = {
     "no such vendor": ({"vendor": "nobody"}, r"connections\.contoso-prod\.vendor: nobody is not installed"),
     "no such scheme": ({"scheme": "magic"}, r"authentication\.scheme: azure-job-router has no magic"),
-    "not a signature": ({"scheme": "entraId"}, r"authentication\.scheme: entraId is not a signature"),
+    "not a signature": ({"scheme": "entraId"}, r"authentication\.kind: .* entraId; use kind = \"client-credentials\""),
     "no usable secret": ({"secret": "zz"}, r"authentication\.secret: cannot sign"),
     "stray characters": ({"secret": f"{KEY[:8]}*{KEY[8:]}"}, r"authentication\.secret: cannot sign"),
 }

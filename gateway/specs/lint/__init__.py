@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises, vendor_values
+from gateway.specs.lint import (
+    promises,
+    reading,
+    shape,
+    vendor_bodies,
+    vendor_lists,
+    vendor_promises,
+    vendor_security,
+    vendor_values,
+)
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -109,6 +118,8 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.unknown_envelopes,
         vendor_promises.statuses_without_one_example,
         vendor_promises.examples_in_undocumented_statuses,
+        vendor_security.schemes_that_nothing_can_use,
+        vendor_security.regions_of_no_connection,
     ),
 )
 """All rules in stages: each relies on what the stages before it checked."""
