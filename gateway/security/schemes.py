@@ -16,11 +16,11 @@ Parts = Mapping[str, str]
 
 _IN_HEADERS = re.compile(r"[\x21-\x7e]+")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
-    "username": (re.compile(r"[^:\x00-\x1f\x7f]+"), "has a colon, which HTTP Basic cannot carry in a user name"),
-    "key": (_IN_HEADERS, "has a character that a header field cannot contain, or a blank"),
+    "username": (re.compile(r"[^:\x00-\x1f\x7f]+"), "has a colon or a control character, which HTTP Basic forbids"),
+    "key": (_IN_HEADERS, "has a blank, or a character that no header field can contain"),
     "access_key_id": (re.compile(r"[\w.-]+", re.ASCII), "is no access key id, such as AKIAIOSFODNN7EXAMPLE"),
     "secret_access_key": (_IN_HEADERS, "has a blank, or a character that is not ASCII"),
-    "session_token": (_IN_HEADERS, "has a character that a header field cannot contain, or a blank"),
+    "session_token": (_IN_HEADERS, "has a blank, or a character that no header field can contain"),
 }
 """The form of the parts that have one, and the mistake of other texts."""
 

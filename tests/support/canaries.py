@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from tests.support.vendors import ACCESS_KEY, API_KEY, CLIENT_SECRET
+from tests.support.vendors import ACCESS_KEY, API_KEY, CLIENT_SECRET, PART
 
-CANARIES = (ACCESS_KEY, CLIENT_SECRET, API_KEY, "token-1")
-"""An access key, a client secret, an API key and a vendor's token, as most tests have them."""
+CANARIES = (ACCESS_KEY, CLIENT_SECRET, PART, API_KEY, "token-1")
+"""An access key, a client secret, a part of a credential, an API key and a vendor's token, as most tests have them."""
 
 
 def leaked(text: str) -> list[str]:

@@ -27,6 +27,7 @@ VONAGE = "https://emea.api.cc.vonage.com/interaction-content-export"
 TOKEN_URL = "https://emea.cc.vonage.com/Auth/connect/token"
 ACCESS_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 CLIENT_SECRET = "client-secret-that-nobody-may-see"
+PART = "part-of-a-credential-that-nobody-may-see"
 API_KEY = "jobgate_key-of-the-tests"
 
 AZURE_JOB = "8780b28c-7079-4de1-9143-4d369289e958"
