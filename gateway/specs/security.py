@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.domain.adapter import Adapter
 from gateway.domain.suggestions import did_you_mean
+from gateway.domain.vocabulary import CONNECTION
 from gateway.security.api_key import api_key
 from gateway.security.aws_signature import aws_signature
 from gateway.security.basic import BASIC
@@ -17,8 +18,6 @@ NAME = "x-scheme-name"
 """Member of a security scheme with the scheme's own name, which Connexion does not pass on."""
 SIGNATURE = "x-job-signature"
 """Member of a security scheme that names the algorithm of its signature, and the values in it."""
-_CONNECTION = "connection."
-"""Start of a source that is a value of the connection."""
 
 
 def schemes(document: Document) -> Mapping[str, Any]:
@@ -72,7 +71,7 @@ def _region(scheme: Mapping[str, Any], values: Mapping[str, str]) -> str | None:
 def source_of_region(scheme: Mapping[str, Any]) -> str | None:
     """The name of the connection's value that is the region of a signature; None if there is none."""
     region = scheme.get(SIGNATURE, {}).get("region", "")
-    return region.removeprefix(_CONNECTION) if region.startswith(_CONNECTION) else None
+    return region.removeprefix(CONNECTION) if region.startswith(CONNECTION) else None
 
 
 def kind_of_settings(adapter: Adapter, document: Document, name: str) -> str | None:

@@ -27,7 +27,7 @@ from gateway.startup.serve import Running, running
 HERE = Path(__file__).parent
 CONNECTION = "form-sandbox"
 REGION = "eu-central-1"
-SIGNATURE = {"algorithm": "AWS4-HMAC-SHA256", "service": "tasks", "region": REGION}
+SIGNATURE = {"algorithm": "AWS4-HMAC-SHA256", "service": "tasks", "region": "connection.region"}
 SCHEMES: Mapping[str, Mapping[str, Any]] = {
     "basic": {"type": "http", "scheme": "basic"},
     "api-key": {"type": "apiKey", "in": "header", "name": "X-Desk-Key"},
@@ -85,6 +85,9 @@ def desk_with(kind: str, folder: Path) -> Iterator[Desk]:
             copy(HERE / name, folder / name)
         document = yaml.safe_load((HERE / "form_desk.yaml").read_text(encoding="utf-8"))
         document["components"]["securitySchemes"]["account"] = SCHEMES[kind]
+        if kind == "aws-signature":
+            declared = document["x-job-vendor"].setdefault("connection", {})
+            declared["region"] = {"description": "The region.", "example": REGION}
         (folder / "form_desk.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
         monkeypatch.syspath_prepend(folder)
         monkeypatch.delitem(sys.modules, "form_desk", raising=False)

@@ -11,20 +11,18 @@ import pytest
 from gateway.domain.adapter import Adapter, Signing
 from gateway.domain.model import HttpRequest
 from gateway.specs.document import Document, SpecificationError
-from gateway.specs.security import checked_schemes, kind_of_settings, sandbox_values
+from gateway.specs.security import checked_schemes, kind_of_settings
 
 OWN = Signing(lambda *_: {"X-Key": "made"}, lambda *_: str)
 SIGNATURE = {"algorithm": "AWS4-HMAC-SHA256", "service": "connect", "region": "connection.region"}
 AWS = {"type": "apiKey", "in": "header", "name": "Authorization", "x-job-signature": SIGNATURE}
 KEY = {"type": "apiKey", "in": "header", "name": "X-Key"}
 OAUTH = {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://vendor.test/token", "scopes": {}}}}
-REGION = {"region": {"description": "The region.", "example": "eu-central-1"}}
 
 
 def document(scheme: dict[str, Any]) -> Document:
     """A vendor's document with one security scheme."""
-    content = {"components": {"securitySchemes": {"account": scheme}}, "x-job-vendor": {"connection": REGION}}
-    return Document(Path("vendor.yaml"), content)
+    return Document(Path("vendor.yaml"), {"components": {"securitySchemes": {"account": scheme}}})
 
 
 def adapter(**signing: Signing) -> Adapter:
@@ -69,11 +67,10 @@ def test_functions_for_no_scheme_are_refused() -> None:
 
 
 def test_the_region_is_a_value_of_the_connection() -> None:
-    """The region of a signature is the connection's value, and in the sandbox the example."""
-    vendor = document(AWS)
-    for values in ({"region": "us-east-1"}, sandbox_values(vendor)):
-        scheme = checked_schemes(adapter(), vendor, values)["account"]
+    """The region of a signature is the connection's value, or the text in the document."""
+    fixed = {**AWS, "x-job-signature": {**SIGNATURE, "region": "eu-central-1"}}
+    for written, values in ((AWS, {"region": "us-east-1"}), (fixed, {"region": "eu-central-1"})):
+        scheme = checked_schemes(adapter(), document(written), values if written is AWS else {})["account"]
         parts = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": "a-secret"}
         headers = scheme.sign(HttpRequest("GET", "https://vendor.test/", {}), parts, datetime.now(UTC))
         assert f"/{values['region']}/connect/aws4_request" in headers["Authorization"]
-    assert sandbox_values(vendor) == {"region": "eu-central-1"}
