@@ -368,7 +368,7 @@ class VendorSpecification:
 
         It is the one of the operation's own examples, if the example job with that id allows it.
         """
-        jobs = [self.job.decode({"body": example}) for example in self.examples]
+        jobs = [self.job.legible({"body": example}) for example in self.examples]
         statuses = {str(job[Source.JOB_ID]): str(job[Source.JOB_VENDOR_STATUS]) for job in jobs}
         for operation in self.api.operations.values():
             asked = self.decode(operation.operation_id, operation.example)

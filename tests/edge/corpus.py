@@ -325,7 +325,7 @@ METHODS = (
     ),
     act_by("HEAD", b"HEAD", 405, "C9", "C10"),
     read_by("HEAD", b"HEAD", 200, "C9"),
-    read_by("HEAD with a body", b"HEAD", 415, "C9", "C15", rest=JSON + b"Content-Length: 2\r\n\r\n{}"),
+    read_by("HEAD with a body", b"HEAD", 415, "C9", "C15", rest=JSON + b"Content-Length: 2\r\n\r\n[]"),
     read_by("OPTIONS", b"OPTIONS", 200, "C10"),
     read_by("OPTIONS with a body", b"OPTIONS", 200, "C10", rest=JSON + b"Content-Length: 2\r\n\r\n{}"),
     read_by("POST with a body", b"POST", 405, "C10", rest=JSON + SIZED + b"@body@"),

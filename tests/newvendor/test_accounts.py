@@ -338,6 +338,7 @@ def test_the_endpoint_follows_from_the_values(desk: Running, tmp_path: Path, val
     (connection,) = gateway.directory.connections.values()
     assert connection.endpoint == endpoint
     assert connection.values.keys() == {"workspace", "region"}
+    assert [each.action for _, each in connection.specification.samples()] == ["cancel", "close"]
     written = checked_with(desk, tmp_path, f'values = {values}\nendpoint = "https://proxy.test"')
     (connection,) = Gateway(written, desk.gateway.catalogue, ledger=MemoryLedger()).directory.connections.values()
     assert connection.endpoint == "https://proxy.test"
