@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.specs.document import Document, SpecificationError, load
-from gateway.specs.lint import promises, reading, shape, vendor_bodies, vendor_lists, vendor_promises, vendor_values
+from gateway.specs.lint import (
+    promises,
+    reading,
+    shape,
+    vendor_bodies,
+    vendor_jobs,
+    vendor_lists,
+    vendor_promises,
+    vendor_values,
+)
 from gateway.specs.lint.findings import Fault, Finding, Rule
 
 __all__ = ["RULES", "Finding", "check", "check_all"]
@@ -61,7 +70,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
     ),
     (shape.breaches_of_openapi,),
     (shape.breaches_of_our_extensions, shape.references_to_another_kind, shape.references_to_path_items),
-    (vendor_promises.jobs_that_tell_too_little,),
+    (vendor_jobs.jobs_that_tell_too_little, vendor_jobs.rules_without_an_end),
     (
         shape.breaches_of_the_specification,
         promises.operations_without_id,
@@ -107,8 +116,14 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.repeated_actions,
         vendor_promises.actions_with_the_same_request,
         vendor_promises.unknown_envelopes,
-        vendor_promises.statuses_without_one_example,
-        vendor_promises.examples_in_undocumented_statuses,
+        vendor_jobs.statuses_told_twice,
+        vendor_jobs.statuses_that_follow_from_ids,
+        vendor_jobs.places_that_jobs_do_not_have,
+        vendor_jobs.statuses_without_one_example,
+        vendor_jobs.examples_in_undocumented_statuses,
+        vendor_jobs.rows_that_show_other_jobs,
+        vendor_jobs.changes_of_vague_statuses,
+        vendor_jobs.statuses_that_cannot_be_written,
     ),
 )
 """All rules in stages: each relies on what the stages before it checked."""
