@@ -48,7 +48,7 @@ from gateway.engine.wire import path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
 from gateway.specs.document import pointer
-from gateway.specs.lens import Lens, LensMismatch, Place, values_of
+from gateway.specs.lens import Lens, LensMismatch, Place, UnmappableValue, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page, page_body
 from gateway.specs.operations import Operation, Response
@@ -76,7 +76,7 @@ class Dialect:
     @property
     def words(self) -> Words:
         """The vendor's words."""
-        return Words(self.native.vendor)
+        return Words(self.native.vendor, self.services.calls.clock.now())
 
     def handlers(self) -> dict[str, Handler]:
         """The handlers by operationId."""
@@ -121,10 +121,10 @@ class Dialect:
             return Reply(reply.body, headers=documented_headers(request.operation, reply.http.headers))
         self._check_filters(read, connection, asked)
         job = await self.services.jobs.get(connection, str(values[Source.JOB_ID]), context)
-        shown = self.words.job(job, account_of(values))
+        shown = self.words.job(job, account_of(values), read)
         if shown is None:
             raise self._no_words(connection, "this job")
-        return Reply(shown, headers=self.words.headers(read, job))
+        return Reply(read.with_job(shown), headers=self.words.headers(read, job))
 
     async def list_jobs(self, request: Request) -> Reply:
         """Return a page of jobs."""
@@ -298,8 +298,11 @@ class Dialect:
             vendor = self.native.vendor
             status = shown.vendor_status if self._is_own(connection) else vendor.word_for(shown.status)
         values: dict[str, Json] = {Source.JOB_ID: record.requested.job_action.job_id, Source.JOB_VENDOR_STATUS: status}
-        body: Json = self._specification(connection).job.encode(values | self._account(request)).get("body", {})
-        return body
+        shape, account = self._specification(connection).job, self._account(request)
+        try:
+            return self.words.write(shape, values | account)
+        except UnmappableValue:  # a status that the document does not have
+            return self.words.write(shape, {Source.JOB_ID: values[Source.JOB_ID], **account})
 
     def _problem(self, record: JobActionRecord) -> JobgateError:
         if record.conclusion is not None:
@@ -366,7 +369,7 @@ class Dialect:
             self._context(request),
             is_wanted=is_wanted,
         )
-        shown, left_out = self._shown(page.items, wanted, account_of(values))
+        shown, left_out = self._shown(read, page.items, wanted, account_of(values))
         following = page.next_cursor
         if following is not None and read.next_link is not None:
             following = self._link(read, request, following)
@@ -380,7 +383,8 @@ class Dialect:
         wanted, status = self._wanted(read, values)
         window = window_of(values)
         jobs = await self._all(connection, status, self._context(request))
-        shown, left_out = self._shown((job for job in jobs if is_within(window, job)), wanted, account_of(values))
+        asked_for = (job for job in jobs if is_within(window, job))
+        shown, left_out = self._shown(read, asked_for, wanted, account_of(values))
         limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
@@ -410,11 +414,11 @@ class Dialect:
             yield from known.shows or (known.pair.status,)
 
     def _shown(
-        self, jobs: Iterable[Job], wanted: frozenset[str], account: Mapping[str, Json]
+        self, read: ReadMapping, jobs: Iterable[Job], wanted: frozenset[str], account: Mapping[str, Json]
     ) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
         """The wanted jobs in this vendor's words, and the header with the number of jobs that they cannot express."""
         chosen = [job for job in jobs if not wanted or self.words.status(job) in wanted]
-        shown = [each for each in (self.words.job(job, account) for job in chosen) if each is not None]
+        shown = [each for each in (self.words.job(job, account, read) for job in chosen) if each is not None]
         missing = len(chosen) - len(shown)
         return shown, {LEFT_OUT: str(missing)} if missing else {}
 

@@ -25,6 +25,7 @@ from gateway.engine.calls import CallContext, Calls
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.paging import documented, first_page, link_cursor, next_cursor, other_links, page_at
 from gateway.engine.wire import VendorReply, url
+from gateway.specs.job_shape import JobShape
 from gateway.specs.lens import Place
 from gateway.specs.vendor import ReadMapping
 
@@ -128,7 +129,10 @@ class Jobs:
 
     async def _get_one(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         reply = await self.read(connection, read.encode({Source.JOB_ID: job_id}), context)
-        return normalise(connection, self._object(connection, reply))
+        job = read.job_in(self._object(connection, reply))
+        if not isinstance(job, Mapping):
+            raise not_understood(connection, reply)
+        return normalise(connection, job, read.job)
 
     async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         request = first_page(connection.vendor, read, read.largest_page(), None, self.calls.clock.now())
@@ -155,7 +159,7 @@ class Jobs:
     ) -> Page[Job]:
         page = await self._vendor_page(connection, read, request, context)
         following = next_cursor(connection, read, request, page.body, len(page.items))
-        jobs = (normalise(connection, item) for item in page.items)
+        jobs = (normalise(connection, item, read.job) for item in page.items)
         return Page(tuple(filter(is_wanted, jobs)), following)
 
     async def _vendor_page(
@@ -190,10 +194,13 @@ def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNot
     )
 
 
-def normalise(connection: Connection, vendor_object: Mapping[str, Json]) -> Job:
-    """Translate the vendor's job object into common words. Raises VendorReplyNotUnderstood without id or status."""
+def normalise(connection: Connection, vendor_object: Mapping[str, Json], shape: JobShape | None = None) -> Job:
+    """Translate a job object, by default in the shape of x-job-vendor, into common words.
+
+    Raises VendorReplyNotUnderstood without id or status.
+    """
     vendor = connection.vendor
-    values = connection.specification.job.legible({"body": vendor_object})
+    values = (shape or connection.specification.job).legible({"body": vendor_object})
     job_id = word(values, Source.JOB_ID, LONGEST_JOB_ID)
     vendor_status = word(values, Source.JOB_VENDOR_STATUS, LONGEST_STATUS)
     if job_id is None or vendor_status is None:
@@ -236,6 +243,8 @@ def blocked_reason(vendor: Vendor, action: str, vendor_status: str) -> str:
     mapping = vendor.capabilities[action].mapping
     if mapping is None:
         return f"{vendor.name} has no such action."
+    if vendor_status in vendor.specification.vague_statuses:
+        return "The list does not tell the status of this job. Read the job to see."
     return f"Allowed when the job is {' or '.join(mapping.from_statuses)}; it is {vendor_status}."
 
 

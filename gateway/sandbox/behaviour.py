@@ -58,8 +58,10 @@ class Behaviour:
     def job_body(self, job: VendorJob) -> tuple[Operation, Mapping[str, Json]] | None:
         """A read operation and its reply with this job in it; None if the document has no reads."""
         read = self._specification.job_read or self._specification.list_read
-        if read is None or read.items is None:
-            return (read.operation, job) if read else None
+        if read is None:
+            return None
+        if read.items is None:
+            return read.operation, self._alone(read, job)
         pages = self._pages[read.operation.operation_id]
         return read.operation, pages.body([job], read.encode({}).parts(), "")
 
@@ -93,11 +95,15 @@ class Behaviour:
         body = self._one(read, parts) if read.items is None else self._many(read, parts, exchange)
         return _reply(operation, 200, body)
 
-    def _one(self, read: ReadMapping, parts: Parts) -> VendorJob:
+    def _one(self, read: ReadMapping, parts: Parts) -> Mapping[str, Json]:
         job_id = read.lens.decode(parts).get(Source.JOB_ID)
         if job_id is None:
             raise Refusal(Meaning.UNKNOWN_JOB)
-        return self._simulator.job(str(job_id))
+        return self._alone(read, self._simulator.job(str(job_id)))
+
+    def _alone(self, read: ReadMapping, job: VendorJob) -> Mapping[str, Json]:
+        """The body of the reply to a read of one job."""
+        return read.with_job(self._simulator.examples.shown(read, job))
 
     def _many(self, read: ReadMapping, parts: Parts, exchange: Exchange) -> Mapping[str, Json]:
         pages = self._pages[read.operation.operation_id]

@@ -211,7 +211,7 @@ def _vendor(vendor: VendorSandbox) -> Json:
         "name": vendor.specification.name,
         "endpoint": _url(vendor.endpoint),
         "tokenUrl": _url(vendor.token_endpoint),
-        "statuses": list(vendor.specification.statuses),
+        "statuses": list(vendor.specification.clear_statuses),
         "actions": list(vendor.specification.actions),
     }
 

@@ -9,70 +9,91 @@ from typing import Any
 
 from gateway.domain.model import Json
 from gateway.domain.vocabulary import Source
+from gateway.sandbox.ids import id_like
 from gateway.specs.document import SpecificationError
+from gateway.specs.job_shape import VendorJob
 from gateway.specs.lens import Place
-from gateway.specs.vendor import VendorSpecification
+from gateway.specs.vendor import ReadMapping, VendorSpecification
 
-VendorJob = Mapping[str, Json]
-"""A job as the vendor's API returns it. It is never changed in place: a changed job is a new object."""
+__all__ = ["Examples", "VendorJob"]
 
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://jobgate.invalid/sandbox")
 _ABSENT = object()
-
-
-def copy_id(vendor: str, example_id: str, action: str) -> str:
-    """The id of the copy of an example for trying an action. The same arguments always give the same id."""
-    return str(uuid.uuid5(_NAMESPACE, f"{vendor}/{example_id}/{action}"))
 
 
 class Examples:
     """The example jobs of one vendor, and new jobs made from them."""
 
     def __init__(self, specification: VendorSpecification) -> None:
-        """Use this vendor's examples. Raises SpecificationError if its jobs have no id or no status."""
+        """Use this vendor's examples. Raises SpecificationError if they lack an id or a status."""
         self._specification = specification
+        self._job = specification.job
         self._id = _place(specification, Source.JOB_ID)
-        self._status = _place(specification, Source.JOB_VENDOR_STATUS)
+        if self._job.derivation is None:
+            self._status = _place(specification, Source.JOB_VENDOR_STATUS)
+        else:
+            _check_statuses(specification)
+        for read in specification.reads.values():
+            _check_rows(specification, read)
 
     def id_of(self, job: VendorJob) -> str:
         """The id of a vendor's job."""
-        return str(self._id.get({"body": job}))
+        return self._job.id_of(job)
 
     def status_of(self, job: VendorJob) -> str:
         """The vendor status of a vendor's job."""
-        return str(self._status.get({"body": job}))
+        return self._job.status_of(job)
 
     def with_status(self, job: VendorJob, status: str) -> VendorJob:
         """A copy of the job in another status, otherwise unchanged."""
-        return _with(self._status, job, status)
+        if self._job.derivation is None:
+            return _with(self._status, job, status)
+        return self._job.in_status_of(job, self._job.examples[status])
 
-    def make(self, status: str, job_id: str) -> VendorJob:
-        """A job in a status, made from the example of that status or, without one, from the first example."""
+    def make(self, status: str, job_id: str | None = None) -> VendorJob:
+        """A job in a status, made from the example of that status or, without one, from the first example.
+
+        Without an id, it gets a new one in the form of the example's.
+        """
         template = self._of(status) or next(iter(self._specification.examples), {})
-        return _with(self._id, self.with_status(template, status), job_id)
+        made = job_id or id_like(self.id_of(template), str(uuid.uuid4()))
+        return self._with_id(self.with_status(template, status), made)
 
     def moved(self, job: VendorJob, status: str) -> VendorJob:
         """The job after a system transition to another status.
 
         Members that differ between the examples of the two statuses, such as the worker of an assigned job, come from
-        the example of the new one. The other members stay.
+        the example of the new one. The other members stay, unless they would show another status.
         """
         old, new = self._of(self.status_of(job)) or {}, self._of(status) or {}
-        changed = {name: each for name, each in new.items() if old.get(name, _ABSENT) != each}
-        moved = _with(self._id, {**job, **changed}, self._id.get({"body": job}))
+        moved = _with(self._id, _changed(job, old, new), self._id.get({"body": job}))
         return self.with_status(moved, status)
+
+    def shown(self, read: ReadMapping, job: VendorJob) -> VendorJob:
+        """The job as it is in the reply to a read.
+
+        If such jobs have a shape of their own, it is made from the row that shows the example of the job's status.
+        """
+        if not read.has_own_shape:
+            return job
+        values = self._job.legible({"body": job})
+        row = read.job.examples[self.status_of(job)]
+        return _merged(row, read.job.lens.encode(values).get("body", {}))
 
     def seeds(self) -> Iterator[VendorJob]:
         """The examples, and a copy of each for every action of the vendor."""
         yield from self._specification.examples
         for example in self._specification.examples:
             for action in self._specification.actions:
-                job_id = copy_id(self._specification.name, self.id_of(example), action)
-                yield _with(self._id, example, job_id)
+                example_id = self.id_of(example)
+                yield self._with_id(example, id_like(example_id, f"{self._specification.name}/{example_id}/{action}"))
+
+    def _with_id(self, job: VendorJob, job_id: str) -> VendorJob:
+        """A copy of the job with another id; a number if its own is one."""
+        is_number = isinstance(self._id.get({"body": job}), int) and job_id.isdecimal()
+        return _with(self._id, job, int(job_id) if is_number else job_id)
 
     def _of(self, status: str) -> VendorJob | None:
-        examples = self._specification.examples
-        return next((each for each in examples if self.status_of(each) == status), None)
+        return self._job.examples.get(status)
 
 
 def _place(specification: VendorSpecification, source: str) -> Place:
@@ -83,8 +104,45 @@ def _place(specification: VendorSpecification, source: str) -> Place:
     return place
 
 
+def _check_statuses(specification: VendorSpecification) -> None:
+    """Raise SpecificationError if no example job is in some status, since a derived status is copied from one."""
+    for status in specification.clear_statuses:
+        if status not in specification.job.examples:
+            message = f"the derivedStatus of no example job is {status}. Add such an example to a read."
+            raise SpecificationError(f"{specification.api.document.path}: {message}")
+
+
+def _check_rows(specification: VendorSpecification, read: ReadMapping) -> None:
+    """Raise SpecificationError if an example job is not shown in a read whose jobs have a shape of their own."""
+    for status, job in specification.job.examples.items() if read.has_own_shape else ():
+        if status not in read.job.examples:
+            message = f"{read.operation.operation_id} has no example of the job {specification.job.id_of(job)}. Add it."
+            raise SpecificationError(f"{specification.api.document.path}: {message}")
+
+
 def _with(place: Place, job: VendorJob, value: Json) -> VendorJob:
     parts: dict[str, Any] = {"body": deepcopy(job)}
     place.put(parts, value)
     changed: VendorJob = parts["body"]
     return changed
+
+
+def _changed(job: VendorJob, old: Mapping[str, Json], new: Mapping[str, Json]) -> VendorJob:
+    """The job with those members of `new` that differ from `old`, at any depth."""
+    changed = dict(job)
+    for name, value in new.items():
+        before, present = old.get(name, _ABSENT), job.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and isinstance(present, Mapping):
+            changed[name] = _changed(present, before, value)
+        elif before != value:
+            changed[name] = value
+    return changed
+
+
+def _merged(job: VendorJob, more: Mapping[str, Json]) -> VendorJob:
+    """The job with these members, at any depth."""
+    return {**job, **{name: _with_members(job.get(name), value) for name, value in more.items()}}
+
+
+def _with_members(value: Json, more: Json) -> Json:
+    return _merged(value, more) if isinstance(value, Mapping) and isinstance(more, Mapping) else more

@@ -44,8 +44,11 @@ class Pages:
             return self._continued(wanted, self._after(wanted, jobs, values.get(Source.PAGE_CURSOR)), limit, url)
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         start = (number - 1) * limit
-        part = Part(wanted[start : start + limit], number, limit, len(wanted))
+        part = Part(self._shown(wanted[start : start + limit]), number, limit, len(wanted))
         return numbered_page(self._read, part)
+
+    def _shown(self, jobs: Sequence[VendorJob]) -> list[VendorJob]:
+        return [self._examples.shown(self._read, job) for job in jobs]
 
     def _wanted(
         self, jobs: Sequence[VendorJob], values: Mapping[str, Json], query: Mapping[str, Json]
@@ -88,7 +91,7 @@ class Pages:
             Source.PAGE_COUNT: len(shown),
             Source.PAGE_TOTAL: len(wanted),
         }
-        return page_body(self._read, shown, counts, {self._read.next_page: following})
+        return page_body(self._read, self._shown(shown), counts, {self._read.next_page: following})
 
 
 def _continuation(specification: VendorSpecification, read: ReadMapping) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -105,12 +104,12 @@ class VendorSandbox:
         return self._simulator.job(job_id)
 
     def create_job(self, status: str, job_id: str | None = None) -> str:
-        """Add a job in this status, with a new UUID if no id is given, and return its id.
+        """Add a job in this status and return its id. Without an id, it gets a new one in the form of the examples'.
 
         Raises ValueError if the status is unknown, the id is taken, or the job would not match the vendor's document.
         """
         self._check_status(status)
-        job = self._simulator.examples.make(status, job_id or str(uuid.uuid4()))
+        job = self._simulator.examples.make(status, job_id)
         misfits = self._misfits(job)
         if misfits:
             listed = "; ".join(f"{each.pointer} {each.detail}" for each in misfits)
@@ -187,8 +186,8 @@ class VendorSandbox:
         return self._settings.token_seconds
 
     def _check_status(self, status: str) -> None:
-        if status not in self.specification.statuses:
-            known = ", ".join(self.specification.statuses)
+        if status not in self.specification.clear_statuses:
+            known = ", ".join(self.specification.clear_statuses)
             raise ValueError(f"There is no such status. Known statuses: {known}.")
 
     def _misfits(self, job: VendorJob) -> tuple[FieldError, ...]:

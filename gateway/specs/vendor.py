@@ -14,6 +14,7 @@ from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, Ven
 from gateway.domain.vocabulary import CONNECTION, PARAMETER, Meaning, Source
 from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
+from gateway.specs.job_shape import DERIVED, JobShape, VendorJob
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
 from gateway.specs.operations import Api, Operation, request_schema_at
 from gateway.specs.servers import own_server
@@ -69,7 +70,9 @@ class ActionMapping:
 
 @dataclass(frozen=True)
 class ReadMapping:
-    """A vendor's way to read jobs: an `x-job-read`. `items` is None if the reply is a single job.
+    """A vendor's way to read jobs: an `x-job-read`. `items` is None if the reply is a single job, which is at `item`.
+
+    `job` is the shape of the jobs in the reply; `has_own_shape` if it is another than that of x-job-vendor.
 
     A list goes on by `next_link`, by `token`, or by the number of the page. `links` are the places of other links to
     the same list. `window_days` is the length of the time range that the list demands.
@@ -82,6 +85,7 @@ class ReadMapping:
 
     operation: Operation
     lens: Lens
+    job: JobShape
     items: Place | None = None
     next_link: Place | None = None
     last_page: Place | None = None
@@ -92,10 +96,25 @@ class ReadMapping:
     window_days: int | None = None
     largest: int | None = None
     takes_several_statuses: bool = False
+    item: Place | None = None
+    has_own_shape: bool = False
+
+    def job_in(self, body: Json) -> Json:
+        """The job in the body of a reply of kind one; None if it has none."""
+        return body if self.item is None else self.item.get({"body": body})
+
+    def with_job(self, job: VendorJob) -> Mapping[str, Json]:
+        """The body of a reply of kind one, with this job."""
+        if self.item is None:
+            return job
+        parts: dict[str, Any] = {}
+        self.item.put(parts, job)
+        body: Mapping[str, Json] = parts["body"]
+        return body
 
     def bound(self, values: Mapping[str, Json]) -> ReadMapping:
         """The read with constants instead of these values."""
-        return replace(self, lens=self.lens.bound(values), reply=self.reply.bound(values))
+        return replace(self, lens=self.lens.bound(values), job=self.job.bound(values), reply=self.reply.bound(values))
 
     def encode(self, values: Mapping[str, Json]) -> VendorRequest:
         """The vendor's request for a read."""
@@ -224,11 +243,11 @@ class VendorSpecification:
     transitions: tuple[tuple[str, str], ...] = field(repr=False)
     actions: Mapping[str, ActionMapping] = field(repr=False)
     reads: Mapping[str, ReadMapping] = field(repr=False)
-    job: Lens = field(repr=False)
+    job: JobShape = field(repr=False)
     request: Lens = field(repr=False)
     reply: Lens = field(repr=False)
     errors: ErrorMapping = field(repr=False)
-    examples: tuple[Mapping[str, Json], ...] = field(repr=False)
+    examples: tuple[VendorJob, ...] = field(repr=False)
     quota: Quota | None = None
     client_request: Place | None = None
     forms: Mapping[str, Form] = field(default_factory=dict, repr=False)
@@ -313,9 +332,21 @@ class VendorSpecification:
         known = self.statuses.get(vendor_status)
         return known or Status(StatusPair(UNKNOWN_STATUS, vendor_status), final=False)
 
+    @cached_property
+    def vague_statuses(self) -> frozenset[str]:
+        """The statuses that only rows of lists have: such a row does not tell the status of its job."""
+        of_rows = {status for read in self.reads.values() if read.has_own_shape for status in read.job.statuses}
+        unclear = {name for name, each in self.statuses.items() if each.pair.status == UNKNOWN_STATUS}
+        return frozenset(of_rows & unclear - self.job.statuses)
+
+    @property
+    def clear_statuses(self) -> tuple[str, ...]:
+        """The statuses that a job can have when it is read alone."""
+        return tuple(name for name in self.statuses if name not in self.vague_statuses)
+
     def vendor_statuses(self, status: str) -> tuple[str, ...]:
         """The vendor's statuses that mean the common `status`."""
-        return tuple(name for name, each in self.statuses.items() if each.pair.status == status)
+        return tuple(name for name in self.clear_statuses if self.statuses[name].pair.status == status)
 
     def word_for(self, status: str) -> str | None:
         """The vendor's status for other vendors' jobs with the common `status`; None if there is no word for it."""
@@ -324,8 +355,8 @@ class VendorSpecification:
     @cached_property
     def _words(self) -> Mapping[str, str]:
         alike: dict[str, list[str]] = {}
-        for name, each in self.statuses.items():
-            alike.setdefault(each.pair.status, []).append(name)
+        for name in self.clear_statuses:
+            alike.setdefault(self.statuses[name].pair.status, []).append(name)
         only = {status: names[0] for status, names in alike.items() if len(names) == 1}
         return only | {status: name for name, each in self.statuses.items() for status in each.shows}
 
@@ -397,12 +428,14 @@ def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json])
 def _compile(api: Api) -> VendorSpecification:
     vendor = api.document.content["x-job-vendor"]
     common = vendor.get("request", {})
-    job = Lens.compile(vendor["job"])
-    reads = {
-        operation.operation_id: _read(api.document, operation, common, operation.extensions["x-job-read"])
+    read_mappings = [
+        _read(api.document, operation, vendor, operation.extensions["x-job-read"])
         for operation in api.operations.values()
         if "x-job-read" in operation.extensions
-    }
+    ]
+    examples = [job for read in read_mappings if not read.has_own_shape for job in _examples(api, read)]
+    job = JobShape.compile(vendor, {}).with_examples(examples)
+    reads = {read.operation.operation_id: _with_examples(api, read, job) for read in read_mappings}
     actions = [
         _action(operation, common, entry)
         for operation in api.operations.values()
@@ -419,7 +452,7 @@ def _compile(api: Api) -> VendorSpecification:
         request=Lens.compile(common),
         reply=Lens.compile(vendor.get("reply", {})),
         errors=_errors(vendor["errors"]),
-        examples=tuple(_examples(api, reads)),
+        examples=tuple(examples),
         quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
         client_request=Place.parse(vendor["clientRequest"]) if "clientRequest" in vendor else None,
         forms=_forms(api.document, [*reads.values(), *actions]),
@@ -442,11 +475,11 @@ def _status(name: str, entry: Mapping[str, Any]) -> Status:
     return Status(StatusPair(entry["status"], name), entry.get("final", False), tuple(entry.get("shows", ())))
 
 
-def _read(document: Document, operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
-    items, next_link, last_page, token = (
-        Place.parse(entry[key]) if key in entry else None for key in ("items", "next", "pages", "token")
+def _read(document: Document, operation: Operation, vendor: Mapping[str, Any], entry: Mapping[str, Any]) -> ReadMapping:
+    item, items, next_link, last_page, token = (
+        Place.parse(entry[key]) if key in entry else None for key in ("item", "items", "next", "pages", "token")
     )
-    lens = Lens.compile(common, entry["request"])
+    lens = Lens.compile(vendor.get("request", {}), entry["request"])
 
     def schema_of(source: Source) -> Mapping[str, Any]:
         place = lens.place_of(source)
@@ -455,6 +488,7 @@ def _read(document: Document, operation: Operation, common: Mapping[str, Any], e
     return ReadMapping(
         operation,
         lens,
+        JobShape.compile(vendor, entry),
         items,
         next_link,
         last_page,
@@ -465,7 +499,14 @@ def _read(document: Document, operation: Operation, common: Mapping[str, Any], e
         window_days=entry.get("window", {}).get("days"),
         largest=schema_of(Source.PAGE_LIMIT).get("maximum"),
         takes_several_statuses=schema_of(Source.JOB_VENDOR_STATUS).get("type") == "array",
+        item=item,
+        has_own_shape=not entry.keys().isdisjoint({"job", DERIVED}),
     )
+
+
+def _with_examples(api: Api, read: ReadMapping, job: JobShape) -> ReadMapping:
+    """The read with the examples of its jobs; `job` is the shape of x-job-vendor."""
+    return replace(read, job=read.job.with_rows(job, _examples(api, read)) if read.has_own_shape else job)
 
 
 def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str, Any]) -> ActionMapping:
@@ -495,12 +536,11 @@ def _errors(entry: Mapping[str, Any]) -> ErrorMapping:
     )
 
 
-def _examples(api: Api, reads: Mapping[str, ReadMapping]) -> Iterator[Mapping[str, Json]]:
-    """The jobs in the document's examples of replies to reads."""
-    for read in reads.values():
-        for value in _response_examples(api, read.operation):
-            found = read.items.get({"body": value}) if read.items else [value]
-            yield from (job for job in found if isinstance(job, Mapping)) if isinstance(found, list) else ()
+def _examples(api: Api, read: ReadMapping) -> Iterator[VendorJob]:
+    """The jobs in the document's examples of replies to a read."""
+    for value in _response_examples(api, read.operation):
+        found = read.items.get({"body": value}) if read.items else [read.job_in(value)]
+        yield from (job for job in found if isinstance(job, Mapping)) if isinstance(found, list) else ()
 
 
 def _response_examples(api: Api, operation: Operation) -> list[Json]:

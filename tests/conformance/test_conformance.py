@@ -53,7 +53,7 @@ def cases() -> Iterator[Case]:
     for vendor in CATALOGUE.vendors.values():
         errors = vendor.specification.errors
         for action in CATALOGUE.actions:
-            for status in vendor.specification.statuses:
+            for status in vendor.specification.clear_statuses:
                 for answer in errors.meanings[Meaning.WRONG_STATE]:
                     for envelope in errors.envelopes:
                         yield Case(vendor, action, status, answer.status, envelope)

@@ -67,9 +67,9 @@ def test_documents_use_the_sources_that_there_are(catalogue: Catalogue) -> None:
     assert catalogue.vendors
     for vendor in catalogue.vendors.values():
         of = vendor.specification
-        lenses = [of.job, of.request, of.reply, *of.errors.envelopes.values()]
+        lenses = [of.job.lens, of.request, of.reply, *of.errors.envelopes.values()]
         lenses += [each.lens for each in of.actions.values()] + [each.lens for each in of.reads.values()]
-        lenses += [each.reply for each in of.reads.values()]
+        lenses += [each.reply for each in of.reads.values()] + [each.job.lens for each in of.reads.values()]
         used = {source for lens in lenses for source in lens.sources}
         assert used, vendor.name
         unknown = {name for name in used - set(Source) if not name.startswith((PARAMETER, TIMESTAMP))}

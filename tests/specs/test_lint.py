@@ -22,6 +22,7 @@ from gateway.specs.lint import (
     reading,
     shape,
     vendor_bodies,
+    vendor_jobs,
     vendor_lists,
     vendor_promises,
     vendor_security,
@@ -241,6 +242,9 @@ components:
     gone: {value: {id: c, state: {name: Gone}}}
 """
 
+PHONE = (Path(__file__).parents[1] / "newvendor/phone_desk.yaml").read_text()
+"""A document with derived statuses, a job inside the reply, and rows that differ."""
+
 PUT = "/paths/~1things~1{id}/put"
 THING = "/components/schemas/Thing/properties"
 EXTENSION = "/x-job-vendor"
@@ -265,6 +269,12 @@ LIST_ACCOUNTS = "/paths/~1{Workspace}~1tickets/get"
 STOP = "/paths/~1tickets~1{Id}~1stop/post/x-job-action/0/request"
 FINISH = "/paths/~1tickets~1{Id}~1finish/post/x-job-action/0/request"
 CODES = f"{EXTENSION}/errors/meanings"
+RULES = f"{EXTENSION}/derivedStatus"
+ROWS = "/paths/~1contacts/get"
+ROW_RULES = f"{ROWS}/x-job-read/derivedStatus"
+ROW = f"{ROWS}/responses/200/content/application~1json/examples/contacts/value/Contacts"
+CONTACT = "/paths/~1contacts~1{ContactId}/get"
+CONTACTS = f"{CONTACT}/responses/200/content/application~1json/examples"
 
 REMOVED = object()
 ENDLESS: list[Any] = []
@@ -299,6 +309,11 @@ def vendors(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
 def accounts(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the document of the vendor with accounts."""
     return Break(rule, ACCOUNTS, at, value, found or (at,))
+
+
+def phone(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
+    """Break the phone desk's document."""
+    return Break(rule, PHONE, at, value, found or (at,))
 
 
 SCHEMES = "/components/securitySchemes"
@@ -419,9 +434,9 @@ BREAKS = [
     ),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/kind", "none"),
     vendors(shape.breaches_of_our_extensions, f"{LIST}/x-job-read/items", REMOVED),
-    vendors(vendor_promises.jobs_that_tell_too_little, f"{EXTENSION}/job/body.id", REMOVED, f"{EXTENSION}/job"),
+    vendors(vendor_jobs.jobs_that_tell_too_little, f"{EXTENSION}/job/body.id", REMOVED, f"{EXTENSION}/job"),
     vendors(
-        vendor_promises.jobs_that_tell_too_little,
+        vendor_jobs.jobs_that_tell_too_little,
         f"{EXTENSION}/job/body.state.name",
         {"const": "job.vendorStatus"},
         f"{EXTENSION}/job",
@@ -616,28 +631,74 @@ BREAKS = [
     ),
     vendors(vendor_promises.unknown_envelopes, f"{EXTENSION}/errors/meanings/wrong-state/0/envelope", "no"),
     vendors(
-        vendor_promises.statuses_without_one_example,
+        vendor_jobs.statuses_without_one_example,
         "/components/responses/Job/content/application~1json/examples",
         REMOVED,
         f"{EXTENSION}/statuses/Gone",
     ),
     vendors(
-        vendor_promises.statuses_without_one_example,
+        vendor_jobs.statuses_without_one_example,
         f"{GONE}/state/name",
         "Held",
         f"{EXTENSION}/statuses/Gone",
         f"{EXTENSION}/statuses/Held",
     ),
     vendors(
-        vendor_promises.statuses_without_one_example,
+        vendor_jobs.statuses_without_one_example,
         f"{PAGE}/page",
         REMOVED,
         f"{EXTENSION}/statuses/Held",
         f"{EXTENSION}/statuses/Waiting",
     ),
-    vendors(vendor_promises.examples_in_undocumented_statuses, f"{GONE}/state/name", "Lost", GONE),
-    vendors(
-        vendor_promises.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"
+    vendors(vendor_jobs.examples_in_undocumented_statuses, f"{GONE}/state/name", "Lost", GONE),
+    vendors(vendor_jobs.examples_in_undocumented_statuses, f"{PAGE}/page/jobs/1/state", REMOVED, f"{PAGE}/page/jobs/1"),
+    phone(
+        vendor_jobs.jobs_that_tell_too_little,
+        f"{ROWS}/x-job-read/job/body.ContactId",
+        REMOVED,
+        f"{ROWS}/x-job-read/job",
+    ),
+    phone(vendor_jobs.jobs_that_tell_too_little, RULES, REMOVED, f"{EXTENSION}/job"),
+    phone(vendor_jobs.statuses_told_twice, f"{EXTENSION}/job/body.Subject", "job.vendorStatus", RULES),
+    phone(vendor_jobs.statuses_told_twice, f"{ROWS}/x-job-read/job/body.Queue", "job.vendorStatus", ROW_RULES),
+    phone(vendor_jobs.rules_without_an_end, f"{RULES}/5/when", {"body.Subject": "present"}, f"{RULES}/5"),
+    phone(vendor_jobs.rules_without_an_end, f"{RULES}/4/when", REMOVED, f"{RULES}/4"),
+    phone(vendor_promises.undocumented_statuses, f"{RULES}/3/is", "CHATTING"),
+    phone(vendor_promises.undocumented_statuses, f"{ROW_RULES}/3/is", "OLD"),
+    phone(vendor_jobs.statuses_that_follow_from_ids, f"{RULES}/4/when", {"body.Id": "present"}, RULES),
+    phone(vendor_jobs.statuses_that_follow_from_ids, f"{ROW_RULES}/1/when", {"body.ContactId": "present"}, ROW_RULES),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{CONTACT}/x-job-read/item", "body.Job"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{EXTENSION}/job/body.Lost", "job.timestamps.lostAt"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{ROWS}/x-job-read/job/body.EndedAt", "job.timestamps.lostAt"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{RULES}/2/when/body.Queue.Lost", "present"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{RULES}/2/when/body.HeldAt/laterThan", "body.Lost"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{RULES}/3/when/body.Parties/some/Lost", "present"),
+    phone(vendor_jobs.places_that_jobs_do_not_have, f"{ROW_RULES}/1/when/body.HeldAt", "present"),
+    phone(
+        vendor_jobs.statuses_without_one_example,
+        f"{RULES}/3/when/body.Lost",
+        "present",
+        f"{EXTENSION}/statuses/TALKING",
+        f"{EXTENSION}/statuses/QUEUED",
+    ),
+    phone(vendor_jobs.statuses_without_one_example, f"{CONTACTS}/held", REMOVED, f"{EXTENSION}/statuses/HELD"),
+    phone(
+        vendor_jobs.statuses_without_one_example,
+        f"{ROW_RULES}/1/when",
+        {"body.Started": "absent"},
+        f"{EXTENSION}/statuses/LIVE",
+    ),
+    phone(vendor_jobs.examples_in_undocumented_statuses, f"{EXTENSION}/statuses/LIVE", REMOVED, f"{ROW}/2", f"{ROW}/3"),
+    phone(vendor_jobs.rows_that_show_other_jobs, f"{ROW}/0", REMOVED, f"{ROWS}/x-job-read"),
+    phone(vendor_jobs.rows_that_show_other_jobs, f"{ROW}/0/ContactId", "CT1", f"{ROW}/0", f"{ROWS}/x-job-read"),
+    phone(vendor_jobs.rows_that_show_other_jobs, f"{ROW}/1/Queue", REMOVED, f"{ROW}/1"),
+    phone(vendor_jobs.changes_of_vague_statuses, "/paths/~1change/post/x-job-action/0/from/0", "LIVE"),
+    phone(vendor_jobs.changes_of_vague_statuses, f"{EXTENSION}/transitions/0/to", "OVER"),
+    phone(
+        vendor_jobs.statuses_that_cannot_be_written,
+        f"{RULES}/1/when",
+        {"body.EndedAt": {"laterThan": "body.StartedAt"}, "body.StartedAt": "present"},
+        RULES,
     ),
     vendors(
         vendor_security.schemes_that_nothing_can_use,

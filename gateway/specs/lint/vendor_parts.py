@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from gateway.domain.vocabulary import Source
 from gateway.specs.document import (
     METHODS,
     SPECIFICATIONS,
@@ -15,6 +16,12 @@ from gateway.specs.document import (
     pointer,
 )
 from gateway.specs.lint.parts import parts
+
+NEEDED_OF_A_JOB = (Source.JOB_ID, Source.JOB_VENDOR_STATUS)
+"""The values that a vendor's job object must contain."""
+
+LENSES = frozenset({"request", "reply", "job"})
+"""The members that are lenses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +118,8 @@ def calls(document: Document) -> Iterator[Call]:
 def lenses(document: Document) -> Iterator[Lens]:
     """Every lens of the document."""
     for call in calls(document):
-        yield from (Lens(f"{call.place}/{name}", call.node[name]) for name in ("request", "reply") if name in call.node)
-    for name in {"request", "reply", "job"} & vendor(document).keys():
+        yield from (Lens(f"{call.place}/{name}", call.node[name]) for name in LENSES if name in call.node)
+    for name in LENSES & vendor(document).keys():
         yield Lens(f"/x-job-vendor/{name}", vendor(document)[name])
     for name, envelope in vendor(document).get("errors", {}).get("envelopes", {}).items():
         yield Lens("/x-job-vendor/errors" + pointer("envelopes", name), envelope)
@@ -144,6 +151,52 @@ def selected(document: Document) -> Iterator[tuple[str, str]]:
         for word, statuses in read.node.get("selectors", {}).items():
             for index, status in enumerate(statuses):
                 yield read.place + pointer("selectors", word, index), status
+
+
+def derived(document: Document) -> Iterator[tuple[str, str]]:
+    """Every status that a rule gives, with the place that says so."""
+    for rules in derivations(document):
+        for index, rule in enumerate(rules.node):
+            yield rules.place + pointer(index, "is"), rule["is"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A derivedStatus and its place."""
+
+    place: str
+    node: Sequence[Mapping[str, Any]]
+
+
+def derivations(document: Document) -> Iterator[Rules]:
+    """Every derivedStatus."""
+    for place, node in [("/x-job-vendor", vendor(document)), *((read.place, read.node) for read in reads(document))]:
+        if "derivedStatus" in node:
+            yield Rules(f"{place}/derivedStatus", node["derivedStatus"])
+
+
+def has_property(document: Document, schema: Any, names: Sequence[str]) -> bool:
+    """True if a schema has the property at the end of these names."""
+    return any(True for _ in schemas_at(document, schema, names))
+
+
+def schemas_at(document: Document, schema: Any, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The schemas of the property at the end of these names, with those that they combine."""
+    for alternative in _alternatives(document, schema, ()):
+        if not names:
+            yield alternative
+        elif names[0] in alternative.get("properties", {}):
+            yield from schemas_at(document, alternative["properties"][names[0]], names[1:])
+
+
+def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Iterator[Mapping[str, Any]]:
+    """The schema itself, and the schemas that it combines."""
+    schema = document.resolve(schema)
+    if not any(schema is each for each in seen):
+        yield schema
+        for combination in ("allOf", "anyOf", "oneOf"):
+            for inner in schema.get(combination, []):
+                yield from _alternatives(document, inner, (*seen, schema))
 
 
 def _ends_of_transitions(document: Document, end: str) -> Iterator[tuple[str, str]]:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from gateway.domain.vocabulary import PARAMETER, Source
+from gateway.domain.vocabulary import PARAMETER
 from gateway.specs.document import (
     Document,
     pointer,
 )
 from gateway.specs.lint.findings import Fault
-from gateway.specs.lint.parts import Part
-from gateway.specs.lint.promises import example_values, followed, is_valid
+from gateway.specs.lint.promises import followed, is_valid
 from gateway.specs.lint.vendor_parts import (
+    NEEDED_OF_A_JOB,
     Call,
     JobOperation,
     actions,
     arrivals,
     calls,
     departures,
+    derived,
+    has_property,
     job_operations,
     lenses,
     our_words,
@@ -31,9 +33,6 @@ from gateway.specs.lint.vendor_parts import (
     spelling,
     vendor,
 )
-
-NEEDED_OF_A_JOB = (Source.JOB_ID, Source.JOB_VENDOR_STATUS)
-"""The values that a vendor's job object must contain."""
 
 
 def statuses_of_no_meaning(document: Document) -> Iterator[Fault]:
@@ -59,8 +58,8 @@ def statuses_shown_twice(document: Document) -> Iterator[Fault]:
 
 
 def undocumented_statuses(document: Document) -> Iterator[Fault]:
-    """Actions and transitions use documented statuses."""
-    for place, status in [*departures(document), *arrivals(document), *selected(document)]:
+    """Actions, transitions, selectors and rules use documented statuses."""
+    for place, status in [*departures(document), *arrivals(document), *selected(document), *derived(document)]:
         if status not in vendor(document).get("statuses", {}):
             fix = "Correct the status, or document it in x-job-vendor.statuses."
             yield Fault(place, f"{status} is not a status of this vendor", fix)
@@ -113,27 +112,7 @@ def _has_place(document: Document, operation: JobOperation, place: str) -> bool:
         return spelling(place) in operation.parameters
     body = document.resolve(operation.node.get("requestBody", {}))
     schemas = [content.get("schema", {}) for content in body.get("content", {}).values()]
-    return any(_has_property(document, schema, name.split(".")) for schema in schemas)
-
-
-def _has_property(document: Document, schema: Any, names: Sequence[str]) -> bool:
-    if not names:
-        return True
-    return any(
-        _has_property(document, alternative["properties"][names[0]], names[1:])
-        for alternative in _alternatives(document, schema, ())
-        if names[0] in alternative.get("properties", {})
-    )
-
-
-def _alternatives(document: Document, schema: Any, seen: tuple[Any, ...]) -> Iterator[Mapping[str, Any]]:
-    """The schema itself, and the schemas that it combines."""
-    schema = document.resolve(schema)
-    if not any(schema is each for each in seen):
-        yield schema
-        for combination in ("allOf", "anyOf", "oneOf"):
-            for inner in schema.get(combination, []):
-                yield from _alternatives(document, inner, (*seen, schema))
+    return any(has_property(document, schema, name.split(".")) for schema in schemas)
 
 
 def parameters_left_empty(document: Document) -> Iterator[Fault]:
@@ -168,7 +147,7 @@ def replies_that_show_no_job(document: Document) -> Iterator[Fault]:
         for place, content in _first_reply(document, operation):
             schema = content.get("schema", {})
             names = (each.partition(".")[2].split(".") for each in places)
-            if not is_valid(document, schema, {}) and not all(_has_property(document, schema, each) for each in names):
+            if not is_valid(document, schema, {}) and not all(has_property(document, schema, each) for each in names):
                 message = f"the reply to {operation.name} takes no empty object, and is not the job of x-job-vendor.job"
                 yield Fault(f"{place}/schema", message, "Describe it as the job, or require no members of it.")
 
@@ -262,76 +241,3 @@ def unknown_envelopes(document: Document) -> Iterator[Fault]:
                 keys = ("x-job-vendor", "errors", "meanings", meaning, index, "envelope")
                 fix = f"Name one of {', '.join(errors['envelopes'])}."
                 yield Fault(pointer(*keys), f"there is no envelope {answer['envelope']}", fix)
-
-
-def jobs_that_tell_too_little(document: Document) -> Iterator[Fault]:
-    """The vendor's job object has places for the job's id and status."""
-    if lens := vendor(document).get("job"):
-        for name in set(NEEDED_OF_A_JOB) - set(map(source, lens.values())):
-            fix = f"Add the place of {name} in the vendor's job object."
-            yield Fault("/x-job-vendor/job", f"no place holds {name}", fix)
-
-
-def statuses_without_one_example(document: Document) -> Iterator[Fault]:
-    """There is one example job in each status, since the sandbox is seeded with them."""
-    count = Counter(status for _, status in _example_statuses(document))
-    for status in vendor(document).get("statuses", {}):
-        if count[status] != 1:
-            message = f"{count[status]} example jobs are in this status instead of one"
-            fix = "Give the response of an operation with x-job-read one example job in it."
-            yield Fault(pointer("x-job-vendor", "statuses", status), message, fix)
-
-
-def examples_in_undocumented_statuses(document: Document) -> Iterator[Fault]:
-    """Every example job is in a status that the vendor documents."""
-    for place, status in _example_statuses(document):
-        if status not in vendor(document).get("statuses", {}):
-            fix = "Correct its status, or document the status in x-job-vendor.statuses."
-            yield Fault(place, "the status of this example job is not one of this vendor", fix)
-
-
-def _example_statuses(document: Document) -> Iterator[tuple[str, str]]:
-    """The status of every example job, with the job's place."""
-    for lens_place, value in vendor(document).get("job", {}).items():
-        if source(value) == Source.JOB_VENDOR_STATUS:
-            for place, job in _example_jobs(document):
-                yield place, str(_at(job, lens_place))
-
-
-def _example_jobs(document: Document) -> Iterator[tuple[str, Any]]:
-    for read in reads(document):
-        for place, value in _replies(document, read.operation):
-            yield from _jobs_in(value, place, read.node.get("items"))
-
-
-def _jobs_in(value: Any, place: str, items_place: str | None) -> Iterator[tuple[str, Any]]:
-    """The value itself; for a list, its items."""
-    if items_place is None:
-        yield place, value
-    else:
-        items = _at(value, items_place)
-        where = place + pointer(*_names(items_place))
-        for index, item in enumerate(items if isinstance(items, list) else []):
-            yield where + pointer(index), item
-
-
-def _replies(document: Document, operation: JobOperation) -> Iterator[tuple[str, Any]]:
-    """The example values in the operation's successful replies."""
-    for status, written in operation.node["responses"].items():
-        if status.startswith("2"):
-            place = operation.place + pointer("responses", status)
-            place, response = followed(document, place, written)
-            for media_type, content in response.get("content", {}).items():
-                where = place + pointer("content", media_type)
-                yield from example_values(document, Part("content", where, content))
-
-
-def _names(place: str) -> list[str]:
-    return place.split(".")[1:]
-
-
-def _at(body: Any, place: str) -> Any:
-    """The value at a place such as `body.some.where`; None if there is none."""
-    for name in _names(place):
-        body = body.get(name) if isinstance(body, Mapping) else None
-    return body
