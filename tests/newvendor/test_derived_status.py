@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import requests
 
 from gateway.client import Client, ProblemError
+from gateway.dialects.words import Words
+from gateway.domain.model import Job, StatusPair
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs import lint
 from gateway.startup.serve import Running, running
@@ -203,6 +206,14 @@ def test_jobs_of_another_vendor_satisfy_the_rules(desk: Running, status: str, sh
     assert contact.keys() <= {"Id", "StartedAt", *(place.keys[0] for place in rule.places)}
     (row,) = (each for each in rows_of(desk, "azure-sandbox") if each["ContactId"] == job_id)
     assert derived(desk, row, is_row=True) == IN_ROWS[shown]
+
+
+def test_a_job_without_a_word_is_not_shown_as_another(desk: Running) -> None:
+    """A status that the dialect has no word for is not derived from nothing: the job is left out, not shown as new."""
+    pair = StatusPair("unknown", "strange")
+    job = Job("CT1", "azure-sandbox", "azure-job-router", pair, False, (), (), {}, {})  # noqa: FBT003 - not final
+    words = Words(desk.gateway.catalogue.vendors["phone-desk"].specification, datetime.now(UTC))
+    assert words.job(job) is None
 
 
 def test_its_jobs_are_there_for_clients_of_other_vendors(desk: Running, vendor: VendorSandbox) -> None:

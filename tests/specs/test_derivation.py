@@ -160,3 +160,15 @@ def test_an_object_stands_before_its_members() -> None:
     shape = shape.with_examples([{"id": "1", "x": {"y": 1, "z": 2}}, {"id": "2"}])
     assert shape.encode({"job.id": "9", "job.vendorStatus": "a"}, AT)["body"] == {"id": "9", "x": {"y": 1, "z": 2}}
     assert [str(place) for place in Derivation.compile(rules).places] == ["body.x", "body.x.y"]
+
+
+def test_a_member_of_a_needed_object_stays() -> None:
+    """If a rule needs a whole object, what other rules test in it is not taken out of it."""
+    rules: Objects = [
+        {"is": "both", "when": {"body.x.y": "present", "body.z": "present"}},
+        {"is": "x", "when": {"body.x": "present"}},
+        {"is": "none"},
+    ]
+    shape = JobShape.compile({"job": {"body.id": "job.id"}, "derivedStatus": rules}, {})
+    shape = shape.with_examples([{"id": "1", "x": {"y": 1}}])
+    assert shape.encode({"job.id": "9", "job.vendorStatus": "x"}, AT)["body"] == {"id": "9", "x": {"y": 1}}
