@@ -99,7 +99,8 @@ class UnifiedApi:
         """Return one job."""
         connection = self.services.directory.connection(request.path["connection"])
         job = await self.services.jobs.get(connection, request.path["jobId"], self._context(request))
-        return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
+        tag = {} if job.version is None else {"ETag": job.version}
+        return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"), headers=tag)
 
     async def act(self, request: Request) -> Reply:
         """Perform the operation's action, or return the request that would be sent.
@@ -250,7 +251,8 @@ def selection(request: Request) -> Selection | None:
 
 def decode(request: Request) -> JobAction:
     """The job action of a request to the unified API."""
-    return JobAction(request.operation.extensions["x-action"], request.path["jobId"], request.body or {})
+    action, job_id = request.operation.extensions["x-action"], request.path["jobId"]
+    return JobAction(action, job_id, request.body or {}, request.header.get("If-Match"))
 
 
 def key_of(request: Request) -> str | None:
