@@ -392,13 +392,13 @@ class ListNotSupported(CallerError):
 
 
 class PreconditionNotSupported(CallerError):
-    """The request has a precondition that the vendor of this connection cannot check with this action.
+    """The vendor of this connection cannot check the precondition of the request with this action.
 
     Nothing was sent to the vendor: without its precondition, the action would be carried out whatever has become of the
     job.
 
-    Read the job, and leave out the header field that the detail names. The vendor still refuses the action if the job's
-    status does not allow it.
+    If the detail asks for one entity tag, send the `ETag` of the job as `If-Match`. Otherwise leave the header field
+    out: the vendor still refuses the action if the job's status does not allow it.
     """
 
     code, title, status = "precondition-not-supported", "Precondition not supported by this vendor", 422
