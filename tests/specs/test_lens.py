@@ -43,7 +43,8 @@ def job_actions(mapping: ActionMapping) -> st.SearchStrategy[JobAction]:
 
 def values(rule: Rule) -> st.SearchStrategy[str]:
     """Every value that a rule can carry; one that equals the default counts as left out."""
-    known = st.sampled_from(sorted(rule.mapping)) if rule.mapping else TEXT
+    free = TEXT if rule.unit is None else MICROSECONDS
+    known = st.sampled_from(sorted(rule.mapping)) if rule.mapping else free
     return known.filter(lambda value: value != rule.default)
 
 
