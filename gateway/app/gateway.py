@@ -16,6 +16,7 @@ from gateway.app.databases import key_store_of, ledger_of
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.clock import SystemClock
+from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.domain.suggestions import did_you_mean
@@ -320,6 +321,8 @@ class Gateway:
             raise ConfigurationError(
                 f"{place}.secret: cannot sign requests. Copy the secret again from the vendor."
             ) from None
+        except AdapterFailed as error:
+            raise ConfigurationError(f"{place}.secret: cannot sign requests. {error.detail}") from None
         if not all(value.isascii() and value.isprintable() for value in headers.values()):
             raise ConfigurationError(
                 f"{place}.secret: has a character that a header field cannot contain. Copy it again from the vendor."

@@ -138,7 +138,10 @@ class BlockedAction:
 
 @dataclass(frozen=True)
 class Job:
-    """A job. `vendor_object` is the vendor's own JSON, if it was requested."""
+    """A job. `vendor_object` is the vendor's own JSON, if it was requested.
+
+    `version` differs after each change of the job. None: the vendor's jobs have no version.
+    """
 
     id: str
     connection: str
@@ -149,6 +152,7 @@ class Job:
     allowed_actions: tuple[str, ...]
     blocked_actions: tuple[BlockedAction, ...]
     timestamps: Mapping[str, datetime]
+    version: str | None = None
     vendor_object: Mapping[str, Any] | None = None
 
 
@@ -211,7 +215,8 @@ class JobAction:
 
     `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `rejected`, `not_sent` or
     `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`, `reading`, or `gave-up`
-    if it did not. `replayed`: this is the answer to an earlier request with the same idempotency key.
+    if it did not. `version` is the one that the request named with `if_match`. `replayed`: this is the answer to an
+    earlier request with the same idempotency key.
     """
 
     id: str
@@ -227,6 +232,7 @@ class JobAction:
     origin: Origin
     attempts: tuple[Attempt, ...]
     readings: tuple[Reading, ...]
+    version: str | None = None
     idempotency_key: str | None = None
     outcome: str | None = None
     job: StatusPair | None = None
@@ -339,7 +345,8 @@ class Options(TypedDict, total=False):
     """Options of every action. None counts as left out.
 
     `disposition_code` is the outcome of the job in your own words, `note` the reason for the action. With `strict`, the
-    gateway refuses a parameter that the vendor does not accept, instead of recording it with a warning. An
+    gateway refuses a parameter that the vendor does not accept, instead of recording it with a warning. With
+    `if_match`, the `version` of the job as you have read it, the vendor refuses the action if the job has changed. An
     `idempotency_key`, such as `str(uuid.uuid4())`, makes it safe to send the action again: with the same key it gets
     the same answer and reaches the vendor once. If the result is not known immediately, the gateway waits for it for up
     to `wait` seconds, at most 60.
@@ -348,11 +355,12 @@ class Options(TypedDict, total=False):
     disposition_code: str | None
     note: str | None
     strict: bool
+    if_match: str | None
     idempotency_key: str | None
     wait: int | None
 
 
-ABOUT_THE_REQUEST = {"strict", "idempotency_key", "wait"}
+ABOUT_THE_REQUEST = {"strict", "if_match", "idempotency_key", "wait"}
 """The options that are not parameters of the action."""
 
 
@@ -516,6 +524,7 @@ class Client:
     def _post(self, kind: type[Kind], path: str, options: CloseOptions, **query: str) -> Kind:
         wait = options.get("wait")
         headers = _prefer(strict=options.get("strict", False), wait=wait) | _key(options.get("idempotency_key"))
+        headers |= _version(options.get("if_match"))
         parameters = _members({name: value for name, value in options.items() if name not in ABOUT_THE_REQUEST})
         # Without parameters there is no body, not an empty object.
         reply = self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
@@ -620,6 +629,15 @@ def _key(key: str | None) -> dict[str, str]:
     if not re.fullmatch("[ -~]{1,255}", key):
         raise ValueError("An idempotency key has 1 to 255 ASCII characters, without control characters.")
     return {"Idempotency-Key": '"' + re.sub(r'(["\\])', r"\\\1", key) + '"'}
+
+
+def _version(tag: str | None) -> dict[str, str]:
+    """The If-Match header. Raises ValueError if it is not the version of a job."""
+    if tag is None:
+        return {}
+    if not re.fullmatch(r'(?:W/)?"[!#-~]*"', tag):
+        raise ValueError("if_match takes the version of a job as it was read, an entity tag with its quotes.")
+    return {"If-Match": tag}
 
 
 def _members(given: Mapping[str, object]) -> dict[str, object]:

@@ -28,19 +28,20 @@ from gateway.domain.errors import (
     IdempotencyKeyMissing,
     JobgateError,
     MalformedRequest,
+    NotConfirmed,
     ParameterNotSupported,
     UnknownJob,
     ValueNotSupported,
     VendorTimedOut,
 )
-from gateway.domain.model import Job, JobAction, Json, VendorRequest, VendorResponse
+from gateway.domain.model import Job, JobAction, Json, Result, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.domain.vocabulary import CONNECTION as ACCOUNT
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
 from gateway.edge.canonical import Fields
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.edge.validation import header_values
-from gateway.engine.action import ActionRequest
+from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import MOST_PAGES
@@ -64,6 +65,10 @@ NO_SUCH_JOB = "There is no such job in this connection."
 
 PRECONDITIONS = (b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since")
 """The header fields that make a request conditional (RFC 9110, 13.1)."""
+
+
+NOTHING: tuple[Json, ...] = ({}, "")
+"""The bodies that say nothing beside the status of a reply, in the order of preference."""
 
 
 @dataclass(frozen=True)
@@ -103,11 +108,11 @@ class Dialect:
         if action_request.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
         result = await self.services.actions.perform(action_request)
-        record = result.record
-        if not record.is_settled:
+        if not result.record.is_settled:
             # The vendor's clients do not expect an outcome that follows later.
-            record = await self.services.reconciler.wait(record, self.services.calls.seconds)
-        return await self._reply(request, connection, record, is_replayed=result.is_replayed)
+            record = await self.services.reconciler.wait(result.record, self.services.calls.seconds)
+            result = replace(result, record=record)
+        return await self._reply(request, connection, result)
 
     async def get_job(self, request: Request) -> Reply:
         """Return one job."""
@@ -253,36 +258,54 @@ class Dialect:
 
     # What is answered
 
-    async def _reply(
-        self, request: Request, connection: Connection, record: JobActionRecord, *, is_replayed: bool
-    ) -> Reply:
-        if record.status is not JobActionStatus.SUCCEEDED:
-            raise self._problem(record).explain(replayed=is_replayed)
+    async def _reply(self, request: Request, connection: Connection, result: ActionResult) -> Reply:
+        record = result.record
+        if record.status is not JobActionStatus.SUCCEEDED and not self._is_accepted_only(record):
+            raise self._problem(record).explain(replayed=result.is_replayed)
         kept = ", ".join(each.parameter for each in record.requested.warnings)
         headers = {JOB_ACTION: record.id}
         headers |= {"jobgate-recorded-only": kept} if kept else {}
-        headers |= {"idempotent-replayed": "true"} if is_replayed else {}
+        headers |= {"idempotent-replayed": "true"} if result.is_replayed else {}
         response = request.operation.response(request.operation.success)
-        if takes(response, {}):
-            return Reply({}, request.operation.success, headers)
-        job = await self._job_after(request, connection, record)
+        nothing = next((each for each in NOTHING if takes(response, each)), None)
+        if nothing is not None:
+            return Reply(nothing, request.operation.success, headers)
+        job, versions = await self._job_after(request, connection, result)
         is_makeshift = job is None or not takes(response, job)
         body = self._as_recorded(request, connection, record) if is_makeshift else job
-        return Reply(body, request.operation.success, headers, is_makeshift=is_makeshift)
+        return Reply(body, request.operation.success, headers | versions, is_makeshift=is_makeshift)
+
+    def _is_accepted_only(self, record: JobActionRecord) -> bool:
+        """True if the job's vendor has accepted the action, and the success of this API promises no more than that."""
+        mapping = self.native.vendor.actions[record.job_action.action]
+        problem = record.problem
+        return mapping.result is Result.ACCEPTED and problem is not None and problem.code == NotConfirmed.code
 
     async def _job_after(
-        self, request: Request, connection: Connection, record: JobActionRecord
-    ) -> Mapping[str, Json] | None:
-        """The job after an action, in this vendor's words; None if it cannot be read, or not be expressed in them."""
-        job_id = record.requested.job_action.job_id
+        self, request: Request, connection: Connection, result: ActionResult
+    ) -> tuple[Mapping[str, Json] | None, dict[str, str]]:
+        """The job after an action in this vendor's words, and the header fields with its version.
+
+        It is None if it cannot be read, or not be expressed in them.
+        """
+        record = result.record
         try:
-            job = await self.services.jobs.get(connection, job_id, self._context(request))
-            return job.vendor_object if self._is_own(connection) else self.words.job(job, self._account(request))
+            job_id, context = record.requested.job_action.job_id, self._context(request)
+            job = result.job or await self.services.jobs.get(connection, job_id, context)
+            shown = job.vendor_object if self._is_own(connection) else self.words.job(job, self._account(request))
+            return shown, self._versions(request.operation, job)
         except JobgateError as error:
             log.warning("a job could not be read after an action on it: %s", error.code)
         except Exception:  # the action is done, whatever is wrong with its reply
             log.exception("unexpected error after job action %s", record.id)
-        return None
+        return None, {}
+
+    def _versions(self, operation: Operation, job: Job) -> dict[str, str]:
+        """The header fields with the job's version that the vendor's document has for the reply to an action."""
+        read, response = self.native.vendor.job_read, operation.response(operation.success)
+        documented = {name.lower() for name in response.headers} if response else set()
+        written = {} if read is None else self.words.headers(read, job)
+        return {name: value for name, value in written.items() if name.lower() in documented}
 
     def _account(self, request: Request) -> dict[str, Json]:
         """The values of this vendor's account that the request for an action names."""

@@ -10,6 +10,7 @@ from http.client import responses
 from gateway.domain.encoding import dump
 from gateway.domain.errors import (
     CallerError,
+    JobChanged,
     JobgateError,
     MalformedRequest,
     UnknownJob,
@@ -27,7 +28,7 @@ from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import ErrorReply
 
-VERBATIM = (UnknownJob, WrongState, VendorRefused, VendorThrottled)
+VERBATIM = (UnknownJob, WrongState, JobChanged, VendorRefused, VendorThrottled)
 """Refusals that a vendor's own client gets in the vendor's own words."""
 
 DOUBTFUL = HTTPStatus.FAILED_DEPENDENCY

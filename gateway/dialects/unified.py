@@ -14,11 +14,14 @@ from msgspec.structs import replace
 from gateway.dialects import rendering
 from gateway.dialects.services import Services
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
+from gateway.domain.entity_tags import is_entity_tag
 from gateway.domain.errors import (
     Explanation,
+    FieldError,
     IdempotencyKeyInUse,
     IdempotencyKeyMissing,
     JobgateError,
+    PreconditionNotSupported,
     UnknownJobAction,
 )
 from gateway.domain.fields import members, named, parts, unquoted
@@ -31,6 +34,7 @@ from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
+from gateway.engine.wire import IF_MATCH
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api
 
@@ -99,7 +103,8 @@ class UnifiedApi:
         """Return one job."""
         connection = self.services.directory.connection(request.path["connection"])
         job = await self.services.jobs.get(connection, request.path["jobId"], self._context(request))
-        return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"))
+        tag = {} if job.version is None else {"ETag": job.version}
+        return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"), headers=tag)
 
     async def act(self, request: Request) -> Reply:
         """Perform the operation's action, or return the request that would be sent.
@@ -250,7 +255,19 @@ def selection(request: Request) -> Selection | None:
 
 def decode(request: Request) -> JobAction:
     """The job action of a request to the unified API."""
-    return JobAction(request.operation.extensions["x-action"], request.path["jobId"], request.body or {})
+    action, job_id = request.operation.extensions["x-action"], request.path["jobId"]
+    return JobAction(action, job_id, request.body or {}, version_of(request))
+
+
+def version_of(request: Request) -> str | None:
+    """The version of the job that a request demands. Raises PreconditionNotSupported if it is not one entity tag."""
+    written: str | None = request.header.get("If-Match")
+    if written is None or is_entity_tag(written):
+        return written
+    raise PreconditionNotSupported(
+        "If-Match takes one entity tag: send the ETag of the job, in its quotes. * and lists of tags are not accepted.",
+        Explanation(errors=(FieldError(IF_MATCH, "is not one entity tag"),), outcome=Outcome.NOT_SENT),
+    )
 
 
 def key_of(request: Request) -> str | None:

@@ -73,5 +73,5 @@ def fits(read: ReadMapping, job: VendorJob) -> bool:
 
 
 def version(job: Job) -> str:
-    """A text that changes whenever the job changes, in the form of an entity tag (RFC 9110, 8.8.3)."""
-    return f'"{hashlib.sha256(dump(job.vendor_object)).hexdigest()[:32]}"'
+    """The job's version; without one, a text that changes whenever the job changes, in the same form."""
+    return job.version or f'"{hashlib.sha256(dump(job.vendor_object)).hexdigest()[:32]}"'

@@ -38,8 +38,8 @@ def _hooks(vendor: Vendor) -> Iterator[Hook]:
         yield f"`signing`: sends credentials of `{scheme}`", signing.sign
         yield f"`signing`: checks those of clients of the vendor's own API, `{scheme}`", signing.verify
     for action, mapping in vendor.specification.actions.items():
-        for parameter, name in mapping.find.items():
-            yield f"`find`: `{parameter}` of {action}, if it is left out", adapter.finders[name]
+        for parameter, finder in mapping.find.items():
+            yield f"`find`: `{parameter}` of {action}, if it is left out", adapter.finders[finder.by]
         if mapping.evidence is not None:
             yield f"`evidence`: whether {action} was carried out", adapter.evidence[mapping.evidence]
     if adapter.simulate is not None:

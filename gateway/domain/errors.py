@@ -23,12 +23,14 @@
     │   ├── ParameterNotSupported        422
     │   ├── ValueNotSupported            422
     │   ├── ListNotSupported             422
+    │   ├── PreconditionNotSupported     422
     │   ├── IdempotencyKeyReused         422
     │   ├── TooManyRequests              429
     │   └── HeaderFieldsTooLarge         431
     ├── VendorRejected               the vendor answered, and refused
     │   ├── UnknownJob                   404
     │   ├── WrongState                   409
+    │   ├── JobChanged                   412   it is not the version that the request named
     │   ├── VendorRefused                422
     │   ├── VendorThrottled              429
     │   ├── VendorDeniedAccess           502
@@ -39,12 +41,14 @@
     │   ├── VendorUnavailable            503   it answered that it cannot serve requests now
     │   ├── VendorReplyNotUnderstood     502   its answer cannot be understood
     │   └── VendorTimedOut               504   it did not answer in time
+    ├── NotConfirmed                 504   the vendor accepted the action, and has not reported its end
     ├── ConnectionSuspended          503   it failed so often that no requests are sent for a while
     ├── ConnectionBusy               503   the request waited too long for its turn
     ├── IssuerUnavailable            503   the issuer's keys could not be fetched
     ├── LedgerUnavailable            503   the ledger could not be written or read
     ├── LedgerOutdated               503   the ledger does not match its newest checkpoint
     ├── Interrupted                  503   the gateway stopped before anything was sent
+    ├── AdapterFailed                500   a function of the vendor's adapter broke its promise
     └── GatewayError                 500   a fault of Jobgate itself
 
 Each docstring of a problem has three paragraphs, which its page in docs/problems shows unchanged: what the problem
@@ -387,6 +391,19 @@ class ListNotSupported(CallerError):
     code, title, status = "list-not-supported", "List of jobs not supported by this vendor", 422
 
 
+class PreconditionNotSupported(CallerError):
+    """The vendor of this connection cannot check the precondition of the request with this action.
+
+    Nothing was sent to the vendor: without its precondition, the action would be carried out whatever has become of the
+    job.
+
+    If the detail asks for one entity tag, send the `ETag` of the job as `If-Match`. Otherwise leave the header field
+    out: the vendor still refuses the action if the job's status does not allow it.
+    """
+
+    code, title, status = "precondition-not-supported", "Precondition not supported by this vendor", 422
+
+
 class IdempotencyKeyReused(CallerError):
     """The idempotency key was used before, for another request.
 
@@ -450,6 +467,18 @@ class WrongState(VendorRejected):
 
     code, title, status = "wrong-state", "Job in the wrong status", 409
     meaning = Meaning.WRONG_STATE
+
+
+class JobChanged(VendorRejected):
+    """The job is no longer in the version that the request named in `If-Match`.
+
+    The vendor compared the versions and changed nothing.
+
+    Read the job, decide again, and send the action with the job's present `ETag` and a new idempotency key.
+    """
+
+    code, title, status = "job-changed", "Job changed", 412
+    meaning, replies = Meaning.CHANGED, frozenset({Meaning.CHANGED})
 
 
 class VendorRefused(VendorRejected):
@@ -564,6 +593,19 @@ class VendorTimedOut(VendorFailed):
     code, title, status = "vendor-timed-out", "Vendor timed out", 504
 
 
+class NotConfirmed(JobgateError):
+    """The vendor accepted the action, and has not reported yet that it was carried out.
+
+    Nothing failed. Such a vendor carries actions out after it has answered, so `outcome` says `unknown` until the job
+    shows the end.
+
+    Read the job action for its result, or send the same request again with the same idempotency key. Jobgate reads the
+    job until it shows what happened.
+    """
+
+    code, title, status, outcome = "not-confirmed", "Accepted, not confirmed yet", 504, Outcome.UNKNOWN
+
+
 class ConnectionSuspended(JobgateError):
     """The last requests of this connection all failed, so Jobgate sends no more of them for a while.
 
@@ -636,6 +678,18 @@ class Interrupted(JobgateError):
     """
 
     code, title, status, retryable = "interrupted", "Interrupted", 503, True
+
+
+class AdapterFailed(JobgateError):
+    """A function of the vendor's adapter failed, or returned something else than its interface promises.
+
+    If the answer has an `outcome`, it says whether something was sent to the vendor.
+
+    The detail names the adapter, the function and the kind of failure. The gateway's operator finds the place in the
+    adapter's code in the log, and reports it to the author of the adapter.
+    """
+
+    code, title, status = "adapter-failed", "Adapter failed", 500
 
 
 class GatewayError(JobgateError):

@@ -27,6 +27,18 @@ class Effect(StrEnum):
     ONCE = "once"
 
 
+class Result(StrEnum):
+    """The meaning of a vendor's reply of success to an action.
+
+    `done`: the action was carried out. `job`: so it was, and the reply is the job. `accepted`: the vendor will carry it
+    out, and the job shows when it has.
+    """
+
+    DONE = "done"
+    JOB = "job"
+    ACCEPTED = "accepted"
+
+
 class Outcome(StrEnum):
     """The known result of an action at the vendor; `unknown` if it may have happened."""
 
@@ -68,12 +80,14 @@ class Quota(Struct, frozen=True):
 class JobAction(Struct, frozen=True, omit_defaults=True):
     """A request to apply one action to one job; lenses encode and decode it.
 
-    `parameters` holds the caller's parameters by the names of the unified API (`note`, `closeAt`).
+    `parameters` holds the caller's parameters by the names of the unified API (`note`, `closeAt`). The action is
+    carried out only while the job has `version`, an entity tag; None: whatever its version.
     """
 
     action: str
     job_id: str
     parameters: Mapping[str, Any] = {}
+    version: str | None = None
 
 
 class VendorRequest(Struct, frozen=True):
@@ -129,7 +143,10 @@ class BlockedAction(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A vendor's job in the unified API. `vendor_object` is the vendor's own JSON."""
+    """A vendor's job in the unified API. `vendor_object` is the vendor's own JSON.
+
+    `version` is an entity tag (RFC 9110, 8.8.3), None if the vendor has none: it differs after each change of the job.
+    """
 
     id: str
     connection: str
@@ -140,6 +157,7 @@ class Job(Struct, frozen=True):
     blocked_actions: tuple[BlockedAction, ...]
     timestamps: Mapping[str, str]
     vendor_object: Mapping[str, Json]
+    version: str | None = None
 
 
 class VendorResponse(Struct, frozen=True, omit_defaults=True):

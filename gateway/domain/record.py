@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain.errors import Explanation, JobgateError, catalogue
 from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair, VendorResponse
@@ -190,7 +191,7 @@ class JobActionRecord(Struct, frozen=True):
         """The requested job action, with the parameters that Jobgate found."""
         asked = self.requested.job_action
         found = {name: value for event in self.sent for name, value in event.found.items()}
-        return JobAction(asked.action, asked.job_id, {**asked.parameters, **found}) if found else asked
+        return replace(asked, parameters={**asked.parameters, **found}) if found else asked
 
     @property
     def problem(self) -> ProblemNote | None:

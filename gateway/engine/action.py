@@ -8,7 +8,7 @@ import json
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from gateway.domain.model import JobAction
+from gateway.domain.model import Job, JobAction
 from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
@@ -41,19 +41,25 @@ class ActionRequest(Struct, frozen=True):
 
     @property
     def fingerprint(self) -> bytes:
-        """A hash of the connection, the job, the action or operation, and its parameters."""
+        """A hash of the connection, the job, the action or operation, its parameters and its precondition."""
         asked = self.job_action
-        whole = [self.connection.name, self.operation or asked.action, asked.job_id, dict(asked.parameters)]
+        action = self.operation or asked.action
+        whole: list[object] = [self.connection.name, action, asked.job_id, dict(asked.parameters)]
+        whole += [] if asked.version is None else [asked.version]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
 
 
 class ActionInProgress(Struct):
-    """A job action between its claim and its conclusion. `record` is the ledger's present state of it."""
+    """A job action between its claim and its conclusion. `record` is the ledger's present state of it.
+
+    `job` is the job after the action, if the vendor's reply showed it.
+    """
 
     request: ActionRequest
     mapping: ActionMapping
     record: JobActionRecord
     context: CallContext
+    job: Job | None = None
 
     @property
     def connection(self) -> Connection:
@@ -62,10 +68,14 @@ class ActionInProgress(Struct):
 
 
 class ActionResult(Struct, frozen=True):
-    """The record of a job action, from which it is answered. `is_replayed`: the same request was made before."""
+    """The record of a job action, from which it is answered. `is_replayed`: the same request was made before.
+
+    `job` is the job after the action, if the vendor has just shown it.
+    """
 
     record: JobActionRecord
     is_replayed: bool = False
+    job: Job | None = None
 
     @property
     def is_early(self) -> bool:

@@ -28,7 +28,14 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from gateway.domain.errors import Explanation, FieldError, IdempotencyKeyReused, LedgerUnavailable, ValueNotSupported
+from gateway.domain.errors import (
+    AdapterFailed,
+    Explanation,
+    FieldError,
+    IdempotencyKeyReused,
+    LedgerUnavailable,
+    ValueNotSupported,
+)
 from gateway.domain.model import DryRun, JobAction, Outcome
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Requested, Sent
@@ -36,6 +43,7 @@ from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.conclusions import of_error, of_success, refusal
+from gateway.engine.hooks import Guard
 from gateway.engine.jobs import Jobs
 from gateway.engine.parameters import completed, found_in
 from gateway.engine.reconciliation import Schedule, lease
@@ -70,7 +78,8 @@ class Actions:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
         action = ActionInProgress(request, plan.mapping, record, context)
         try:
-            return ActionResult(await self._conclude(action, await self._conclusion(action)))
+            record = await self._conclude(action, await self._conclusion(action))
+            return ActionResult(record, job=action.job)
         except Overtaken as overtaken:
             return ActionResult(overtaken.record)
 
@@ -131,12 +140,17 @@ class Actions:
     def _prepared(
         self, request: ActionRequest, mapping: ActionMapping, job_action: JobAction, context: CallContext
     ) -> Call:
-        """The call that carries the action. Raises ValueNotSupported, and what `Calls.prepare` raises."""
+        """The call that carries the action. Raises ValueNotSupported, and what `Calls.prepare` raises.
+
+        Raises AdapterFailed if a value does not fit that the adapter has found: the caller did not choose it.
+        """
         try:
             encoded = mapping.encode(job_action)
+            return self.calls.prepare(request.connection, mapping.operation, mapping.lens, encoded, context)
         except UnmappableValue as error:
             raise value_not_supported(request.connection.vendor.name, error) from None
-        return self.calls.prepare(request.connection, mapping.operation, mapping.lens, encoded, context)
+        except ValueNotSupported as error:
+            raise unfit(request, mapping, job_action, error) or error from None
 
     def _new_record(self, request: ActionRequest, plan: Plan) -> JobActionRecord:
         now = self.clock.now()
@@ -174,6 +188,18 @@ def record_of(holder: Holder, fingerprint: bytes) -> JobActionRecord:
             Explanation(outcome=Outcome.NOT_SENT),
         )
     return holder.record
+
+
+def unfit(
+    request: ActionRequest, mapping: ActionMapping, job_action: JobAction, error: ValueNotSupported
+) -> AdapterFailed | None:
+    """The problem with a value of the adapter that the vendor's document forbids; None if it is the caller's value."""
+    wrong = {each.pointer.removeprefix("/body/"): each.detail for each in error.explanation.errors}
+    name = next((name for name in found_in(request.job_action, job_action) if name in wrong), None)
+    if name is None:
+        return None
+    guard = Guard(request.connection.vendor.name)
+    return guard.failed(f"finder {mapping.find[name].by}", f"found a {name} that {wrong[name]}")
 
 
 def value_not_supported(vendor: str, error: UnmappableValue) -> ValueNotSupported:

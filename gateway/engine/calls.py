@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gateway.domain.errors import (
     Explanation,
+    JobChanged,
     JobgateError,
     UnknownJob,
     VendorDeniedAccess,
@@ -40,6 +41,7 @@ BY_STATUS: dict[int, type[JobgateError]] = {
     403: VendorDeniedAccess,
     404: UnknownJob,
     408: VendorTimedOut,
+    412: JobChanged,
     429: VendorThrottled,
     503: VendorUnavailable,
 }

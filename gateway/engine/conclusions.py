@@ -8,12 +8,21 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from gateway.domain.errors import Explanation, GatewayError, JobgateError, UnknownJob, VendorRefused, WrongState
-from gateway.domain.model import JobAction, Outcome
+from gateway.domain.errors import (
+    Explanation,
+    GatewayError,
+    JobChanged,
+    JobgateError,
+    NotConfirmed,
+    UnknownJob,
+    VendorRefused,
+    WrongState,
+)
+from gateway.domain.model import JobAction, Outcome, Result
 from gateway.domain.record import Concluded, JobActionRecord, ProblemNote, SettledBy
 from gateway.engine.action import ActionInProgress
 from gateway.engine.calls import Calls
-from gateway.engine.jobs import Jobs, job_state, not_understood
+from gateway.engine.jobs import Jobs, job_in_reply, job_state, not_understood
 from gateway.engine.support import status_after
 from gateway.engine.wire import VendorReply
 
@@ -34,10 +43,20 @@ EXPLAINED_BY_THE_JOB = (UnknownJob, VendorRefused)
 def of_success(
     calls: Calls, action: ActionInProgress, job_action: JobAction, reply: VendorReply, now: datetime
 ) -> Concluded:
-    """The conclusion from a reply of success. Raises VendorReplyNotUnderstood if the reply contradicts itself."""
+    """The conclusion from a reply of success; `action.job` is the job in it, if the reply to this action is the job.
+
+    Raises VendorReplyNotUnderstood if the reply contradicts itself, or should be this job and is not, and NotConfirmed
+    if the vendor has only accepted the action.
+    """
     response = calls.response(action.connection, reply)
-    if not reply.is_understood or response.code or response.message:
+    if not reply.is_understood(action.mapping.operation) or response.code or response.message:
         raise not_understood(action.connection, reply).explain(vendor=response)
+    if action.mapping.result is Result.ACCEPTED:
+        sentence = f"{response.vendor} accepted {action.mapping.action} and carries it out; the job will show the end."
+        raise NotConfirmed(sentence, Explanation(vendor=response))
+    if action.mapping.result is Result.JOB:
+        action.job = job_in_reply(action.connection, action.mapping, job_action.job_id, reply)
+        return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, action.job.status, response)
     after = status_after(action.connection.specification, action.mapping, job_action, now)
     return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, after, response)
 
@@ -60,6 +79,8 @@ def of_error(error: Exception, record: JobActionRecord, now: datetime) -> Conclu
 async def _explained(jobs: Jobs, action: ActionInProgress, job_action: JobAction, reply: VendorReply) -> JobgateError:
     connection, mapping = action.connection, action.mapping
     problem = jobs.calls.problem(connection, reply)
+    if isinstance(problem, JobChanged) and job_action.version is None:  # no version was named
+        problem = jobs.calls.of_kind(VendorRefused, connection, reply)
     if not isinstance(problem, EXPLAINED_BY_THE_JOB):
         return problem
     try:

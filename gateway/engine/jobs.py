@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from msgspec.structs import replace
 
+from gateway.domain.entity_tags import entity_tag
 from gateway.domain.errors import (
     Explanation,
     GatewayError,
@@ -18,7 +19,7 @@ from gateway.domain.errors import (
     VendorRefused,
     VendorReplyNotUnderstood,
 )
-from gateway.domain.model import BlockedAction, Job, Json, Page, VendorRequest, VendorResponse
+from gateway.domain.model import BlockedAction, Job, JobAction, Json, Page, VendorRequest, VendorResponse
 from gateway.domain.times import is_date_time
 from gateway.domain.vocabulary import LARGEST_PAGE, LONGEST_JOB_ID, LONGEST_STATUS, LONGEST_TIME, TIMESTAMP, Source
 from gateway.engine.calls import CallContext, Calls
@@ -27,7 +28,7 @@ from gateway.engine.paging import documented, first_page, link_cursor, next_curs
 from gateway.engine.wire import VendorReply, url
 from gateway.specs.job_shape import JobShape
 from gateway.specs.lens import Place
-from gateway.specs.vendor import ReadMapping
+from gateway.specs.vendor import ActionMapping, PartMapping, ReadMapping
 
 MOST_PAGES = 1_000
 """Most pages of a vendor's list that are searched for one job, if the vendor has no read of a single job."""
@@ -113,6 +114,14 @@ class Jobs:
         self._object(connection, reply)
         return reply
 
+    async def part(
+        self, connection: Connection, read: PartMapping, job_action: JobAction, context: CallContext
+    ) -> Mapping[str, Json]:
+        """Return the body of the reply to a read of something besides the job. Raises what any call raises."""
+        request = read.encode(job_action)
+        reply = await self.calls.send(self.calls.prepare(connection, read.operation, read.lens, request, context))
+        return self._object(connection, reply)
+
     async def vendor_page(
         self, connection: Connection, request: VendorRequest, cursor: str | None, context: CallContext
     ) -> VendorPage:
@@ -132,7 +141,7 @@ class Jobs:
         job = read.job_in(self._object(connection, reply))
         if not isinstance(job, Mapping):
             raise not_understood(connection, reply)
-        return normalise(connection, job, read.job)
+        return versioned(normalise(connection, job, read.job), read, reply)
 
     async def _find(self, connection: Connection, read: ReadMapping, job_id: str, context: CallContext) -> Job:
         request = first_page(connection.vendor, read, read.largest_page(), None, self.calls.clock.now())
@@ -204,8 +213,10 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json], shape: 
     job_id = word(values, Source.JOB_ID, LONGEST_JOB_ID)
     vendor_status = word(values, Source.JOB_VENDOR_STATUS, LONGEST_STATUS)
     if job_id is None or vendor_status is None:
+        missing = Source.JOB_ID if job_id is None else Source.JOB_VENDOR_STATUS
         raise VendorReplyNotUnderstood(
-            f"{vendor.name} sent a job without an id or a status.", Explanation(vendor=VendorResponse(vendor.name))
+            f"{vendor.name} sent a job without a usable {vendor.specification.job.place_of(missing)} ({missing}).",
+            Explanation(vendor=VendorResponse(vendor.name)),
         )
     status = vendor.specification.status(vendor_status)
     allowed = allowed_actions(vendor, status.pair.vendor_status)
@@ -223,7 +234,24 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json], shape: 
         ),
         timestamps=timestamps(values),
         vendor_object=vendor_object,
+        version=entity_tag(values.get(Source.JOB_VERSION)),
     )
+
+
+def versioned(job: Job, read: ReadMapping, reply: VendorReply) -> Job:
+    """The job with the version that a reply has beside it."""
+    version = entity_tag(read.reply.read(Source.JOB_VERSION, reply.parts))
+    return job if version is None else replace(job, version=version)
+
+
+def job_in_reply(connection: Connection, mapping: ActionMapping, job_id: str, reply: VendorReply) -> Job:
+    """The job with which a vendor answers an action. Raises VendorReplyNotUnderstood if it is not that job."""
+    if not isinstance(reply.body, Mapping):
+        raise not_understood(connection, reply)
+    job = normalise(connection, reply.body)
+    if job.id != job_id:
+        raise not_understood(connection, reply)
+    return versioned(job, connection.specification.reads[mapping.confirm], reply)
 
 
 def word(values: Mapping[str, Json], name: str, longest: int) -> str | None:

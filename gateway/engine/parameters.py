@@ -1,4 +1,4 @@
-"""Parameters that a request leaves out, found in the job."""
+"""Parameters that a request leaves out, found in the job or in something else of the vendor's."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from gateway.domain.errors import AmbiguousParameter, Explanation, WrongState
-from gateway.domain.model import JobAction, Json, Outcome
+from gateway.domain.model import Job, JobAction, Json, Outcome
 from gateway.engine.action import ActionRequest
 from gateway.engine.calls import CallContext
 from gateway.engine.jobs import Jobs, job_state
-from gateway.specs.vendor import ActionMapping
+from gateway.specs.vendor import ActionMapping, Finder
 
 
 async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, context: CallContext) -> JobAction:
-    """The job action with the parameters that were left out, found in the job by functions of the adapter.
+    """The job action with the parameters that were left out, found by functions of the adapter.
 
-    The job is read too if another action has the same request: the vendor would carry out whichever the job allows.
+    They are given the job, or the reply to another read. The job is read too if another action has the same request:
+    the vendor would carry out whichever the job allows.
 
-    Raises WrongState if the job does not allow the action, AmbiguousParameter if the job has none or several values,
-    and whatever reading the job raises.
+    Raises WrongState if the job does not allow the action, AmbiguousParameter if there are none or several values, and
+    whatever reading raises.
     """
     job_action = request.job_action
     missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
@@ -32,9 +33,21 @@ async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, 
             f"The job is {job.status.vendor_status}, which does not allow {job_action.action}.",
             Explanation(job=job_state(job), outcome=Outcome.NOT_SENT),
         )
-    finders = request.connection.vendor.adapter.finders
-    found = {name: _only(name, finders[finder](job.vendor_object)) for name, finder in missing.items()}
+    found = {}
+    for name, finder in missing.items():
+        looked_at = await _looked_at(jobs, request, finder, job, context)
+        found[name] = _only(name, request.connection.vendor.adapter.finders[finder.by](looked_at))
     return replace(job_action, parameters={**job_action.parameters, **found})
+
+
+async def _looked_at(
+    jobs: Jobs, request: ActionRequest, finder: Finder, job: Job, context: CallContext
+) -> Mapping[str, Json]:
+    """The vendor's object in which a parameter is to be found."""
+    if finder.read is None:
+        return job.vendor_object
+    read = request.connection.specification.parts[finder.read]
+    return await jobs.part(request.connection, read, request.job_action, context)
 
 
 def found_in(asked: JobAction, complete: JobAction) -> Mapping[str, Json]:

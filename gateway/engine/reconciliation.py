@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from gateway.domain.errors import (
+    AdapterFailed,
     Explanation,
     GatewayError,
     Interrupted,
@@ -23,8 +24,9 @@ from gateway.domain.errors import (
     LedgerUnavailable,
     NotCarriedOut,
     UnknownConnection,
+    UnknownJob,
 )
-from gateway.domain.model import Job, Outcome
+from gateway.domain.model import Job, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy
 from gateway.engine.connections import Connection, Directory
@@ -167,6 +169,8 @@ class Reconciler:
             read = connection.specification.reads[mapping.confirm]
             context = self.jobs.calls.context(record.requested.origin, caller=record.requested.caller)
             job = await self.jobs.get_by(connection, read, record.job_action.job_id, context)
+        except UnknownJob as error:
+            return await self._judge_gone(record, error)
         except JobgateError as error:
             return await self._go_on(record, Read(self.clock.now(), problem=error.code))
         except Exception:
@@ -189,12 +193,34 @@ class Reconciler:
         now = self.clock.now()
         earlier, later = await self._others(record)
         seen = Evidence(connection, mapping, record.job_action, earlier, job, now)
-        carried_out = None if later else seen.was_carried_out
-        is_early = seen.may_still_be_carried_out and not self.schedule.has_had_time(sent_at(record), now)
+        try:
+            carried_out = None if later else seen.was_carried_out
+        except AdapterFailed as failed:
+            return await self._go_on(record, Read(now, job.status, failed.code))
+        # What a vendor has only accepted may take it any time.
+        takes_long = mapping.result is Result.ACCEPTED or not self.schedule.has_had_time(sent_at(record), now)
+        is_early = seen.may_still_be_carried_out and takes_long
         if carried_out is None or (not carried_out and is_early):
             return await self._go_on(record, Read(now, job.status))
         record = await self.ledger.append(record, Read(now, job.status), now)
         return await self._conclude(record, applied(job, now) if carried_out else not_carried_out(job, now))
+
+    async def _judge_gone(self, record: JobActionRecord, unknown: UnknownJob) -> JobActionRecord:
+        """Conclude the action if the vendor has deleted the job, as it does some time after a job's end.
+
+        Nothing is concluded if another action can have ended the job.
+        """
+        shown = Read(self.clock.now(), problem=unknown.code)
+        connection, mapping = self._target(record)
+        vendor = connection.specification
+        earlier, later = await self._others(record)
+        others = [vendor.actions[name] for name in earlier if name in vendor.actions]
+        is_only_way = vendor.ends_jobs(mapping) and not later and not any(map(vendor.ends_jobs, others))
+        if not (vendor.deletes_ended_jobs and is_only_way and was_seen(record)):
+            return await self._go_on(record, shown)
+        record = await self.ledger.append(record, shown, shown.at)
+        pair = vendor.status(mapping.to_status).pair
+        return await self._conclude(record, Concluded(shown.at, Outcome.APPLIED, SettledBy.READING, pair))
 
     async def _others(self, record: JobActionRecord) -> tuple[list[str], bool]:
         """The earlier actions that may explain the state of the job, and whether there is a later action."""
@@ -229,6 +255,11 @@ def sent_at(record: JobActionRecord) -> datetime:
 def doubted_at(record: JobActionRecord) -> datetime:
     """The time from which the outcome is unknown."""
     return next((event.at for event in record.later if isinstance(event, Concluded)), sent_at(record))
+
+
+def was_seen(record: JobActionRecord) -> bool:
+    """True if the job was read since the action was requested: to find a parameter, or to find out what happened."""
+    return any(event.found for event in record.sent) or any(event.job for event in record.readings)
 
 
 def interrupted(outcome: Outcome, now: datetime) -> Concluded:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.domain.adapter import Adapter
 from gateway.engine.connections import Vendor
+from gateway.engine.hooks import Guard
 from gateway.specs.capabilities import ActionDefinition, capabilities
 from gateway.specs.document import SPECIFICATIONS, SpecificationError
 from gateway.specs.vendor import VendorSpecification
@@ -37,12 +38,13 @@ def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinit
         raise SpecificationError(f"entry point {entry_point} of {GROUP} is not an Adapter. Point it to an Adapter.")
     specification = VendorSpecification.load(adapter.specification)
     _check_functions(adapter, specification)
-    return Vendor(adapter, specification, capabilities(specification, actions))
+    guarded = Guard(specification.name).adapter(adapter)
+    return Vendor(guarded, specification, capabilities(specification, actions))
 
 
 def _check_functions(adapter: Adapter, specification: VendorSpecification) -> None:
     for action in specification.actions.values():
-        named = {*action.find.values(), *((action.evidence,) if action.evidence else ())}
+        named = {*(each.by for each in action.find.values()), *((action.evidence,) if action.evidence else ())}
         missing = named - adapter.finders.keys() - adapter.evidence.keys()
         if missing:
             raise SpecificationError(

@@ -5,10 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from gateway.domain.errors import ActionNotSupported, Explanation, FieldError, ParameterNotSupported
+from gateway.domain.errors import (
+    ActionNotSupported,
+    Explanation,
+    FieldError,
+    ParameterNotSupported,
+    PreconditionNotSupported,
+)
 from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair
 from gateway.domain.times import is_later
 from gateway.engine.action import ActionRequest
+from gateway.engine.wire import IF_MATCH
 from gateway.specs.capabilities import Capability, Support
 from gateway.specs.vendor import ActionMapping, VendorSpecification
 
@@ -23,7 +30,8 @@ class Plan(NamedTuple):
 def supported(request: ActionRequest) -> Plan:
     """The vendor's way to perform the action.
 
-    Raises ActionNotSupported if the vendor has no such action, ParameterNotSupported if it cannot carry a parameter.
+    Raises ActionNotSupported if the vendor has no such action, ParameterNotSupported if it cannot carry a parameter,
+    PreconditionNotSupported if it cannot compare the job's version.
     """
     vendor = request.connection.vendor
     capability = vendor.capabilities.get(request.job_action.action)
@@ -34,6 +42,7 @@ def supported(request: ActionRequest) -> Plan:
             Explanation(supported=actions, outcome=Outcome.NOT_SENT),
         )
     _check_parameters(request, capability)
+    _check_precondition(request, capability.mapping)
     recorded = [name for name in request.job_action.parameters if capability.parameters[name] is Support.RECORDED]
     mapping = request.connection.specification.actions[capability.mapping.action]
     return Plan(mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
@@ -61,6 +70,17 @@ def _check_parameters(request: ActionRequest, capability: Capability) -> None:
             supported=native,
             outcome=Outcome.NOT_SENT,
         ),
+    )
+
+
+def _check_precondition(request: ActionRequest, mapping: ActionMapping) -> None:
+    """Refuse a precondition that would be lost: the action would be done whatever has become of the job."""
+    if request.job_action.version is None or mapping.carries_version:
+        return
+    vendor = request.connection.vendor.name
+    raise PreconditionNotSupported(
+        f"{vendor} cannot compare the job's version with {mapping.action}: leave out If-Match.",
+        Explanation(errors=(FieldError(IF_MATCH, "is not supported by this vendor"),), outcome=Outcome.NOT_SENT),
     )
 
 

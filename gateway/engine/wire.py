@@ -19,6 +19,7 @@ from gateway.domain.encoding import FORM, dump, dump_form
 from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
 from gateway.domain.model import HttpReply, HttpRequest, Json, Outcome, VendorRequest
 from gateway.domain.record import NOBODY, Origin
+from gateway.domain.vocabulary import PARAMETER, Source
 from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, Parts
 from gateway.specs.operations import Operation
@@ -26,6 +27,8 @@ from gateway.specs.operations import Operation
 USER_AGENT = "jobgate/1"
 JOB_ID = "/path/jobId"
 """The place of a job's id in requests of the unified API."""
+IF_MATCH = "/header/If-Match"
+"""The place of a job's version in requests of the unified API."""
 
 _SUCCESS = 2
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -61,9 +64,11 @@ def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
 def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
     """The error at the place in the unified API where the value came from; None if it came from Jobgate."""
     location, _, rest = error.pointer.removeprefix("/").partition("/")
-    kind, _, name = (lens.source_at(location, rest.split("/")[0]) or "").partition(".")
-    places = {"job": JOB_ID, "parameters": f"/body/{name}"}
-    return FieldError(places[kind], error.detail) if kind in places else None
+    source = lens.source_at(location, rest.split("/")[0]) or ""
+    places = {Source.JOB_ID: JOB_ID, Source.JOB_VERSION: IF_MATCH}
+    if source.startswith(PARAMETER):
+        return FieldError(f"/body/{source.removeprefix(PARAMETER)}", error.detail)
+    return FieldError(places[Source(source)], error.detail) if source in places else None
 
 
 def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
@@ -182,10 +187,13 @@ class VendorReply(Struct, frozen=True):
         """True if the body is JSON."""
         return self.body is not None or self.http.content.strip() == b"null"
 
-    @property
-    def is_understood(self) -> bool:
-        """True if the body has the form that vendors use: no body, or a JSON object."""
-        return not self.http.content or isinstance(self.body, dict)
+    def is_understood(self, operation: Operation) -> bool:
+        """True if the body is what vendors send after an action: nothing, a JSON object, or what they document."""
+        if not self.http.content or isinstance(self.body, dict):
+            return True
+        response = operation.response(self.status)
+        documented = response.bodies.values() if response and self.is_json else ()
+        return any(body.is_valid(self.body) for body in documented)
 
     @property
     def parts(self) -> Parts:

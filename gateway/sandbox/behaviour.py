@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from gateway.domain.encoding import dump
-from gateway.domain.model import Json
+from gateway.domain.model import JobAction, Json, Result
 from gateway.domain.vocabulary import Meaning, Source
 from gateway.edge.exchange import RawReply
 from gateway.sandbox.examples import VendorJob
@@ -15,12 +14,14 @@ from gateway.sandbox.paging import Pages
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.request_log import Exchange
 from gateway.sandbox.simulator import Simulator
-from gateway.specs.lens import LensMismatch
+from gateway.specs.lens import Lens, LensMismatch
 from gateway.specs.operations import Operation
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 
 Parts = Mapping[str, Any]
 """The typed values of a request, `{path, query, header, body}`."""
+
+NO_HEADERS: Mapping[str, str] = {}
 
 Behave = Callable[[Operation, Parts, Exchange], RawReply]
 """Carry out one operation. Raises Refusal if the vendor would refuse it."""
@@ -80,34 +81,57 @@ class Behaviour:
             exchange.before = exchange.after = refusal.before
             raise
         exchange.before, exchange.after = change.before, change.after
-        return self._done(operation, job_action.job_id)
+        return self._done(operation, job_action)
 
-    def _done(self, operation: Operation, job_id: str) -> RawReply:
-        """The documented success reply: its example, or the present job if the example is a job."""
-        successes = (int(each) for each in operation.responses if each.isdigit() and each < "300")
-        status = min(successes, default=int(HTTPStatus.OK))
-        example = _example(self._specification, operation, status)
-        shows_job = example is None or Source.JOB_ID in self._specification.job.legible({"body": example})
-        return _reply(operation, status, self._simulator.job(job_id) if shows_job else example)
+    def _done(self, operation: Operation, job_action: JobAction) -> RawReply:
+        """The documented reply of success."""
+        mapping, job = self._specification.actions[job_action.action], self._simulator.job(job_action.job_id)
+        said = None if mapping.result is Result.JOB else self._said(operation, job)
+        if said is not None:
+            return _reply(operation, operation.success, said)
+        versions = self._versions(self._specification.reads[mapping.confirm], job_action.job_id)
+        return _reply(operation, operation.success, job, versions)
+
+    def _said(self, operation: Operation, job: VendorJob) -> Json:
+        """The body of a reply of success that is not the job: the document's example, or a text; else None."""
+        example = _example(self._specification, operation, operation.success)
+        if example is not None:
+            return None if Source.JOB_ID in self._specification.job.legible({"body": example}) else example
+        response = operation.response(operation.success)
+        bodies = response.bodies.values() if response else ()
+        return None if all(each.is_valid(job) for each in bodies) else ""
 
     def _read(self, operation: Operation, parts: Parts, exchange: Exchange) -> RawReply:
+        part = self._specification.parts.get(operation.operation_id)
+        if part is not None:
+            self._simulator.job(_job_id(part.lens, parts))
+            return _reply(operation, operation.success, _example(self._specification, operation, operation.success))
         read = self._specification.reads[operation.operation_id]
-        body = self._one(read, parts) if read.items is None else self._many(read, parts, exchange)
-        return _reply(operation, 200, body)
-
-    def _one(self, read: ReadMapping, parts: Parts) -> Mapping[str, Json]:
-        job_id = read.lens.decode(parts).get(Source.JOB_ID)
-        if job_id is None:
-            raise Refusal(Meaning.UNKNOWN_JOB)
-        return self._alone(read, self._simulator.job(str(job_id)))
+        if read.items is not None:
+            return _reply(operation, 200, self._many(read, parts, exchange))
+        job_id = _job_id(read.lens, parts)
+        return _reply(operation, 200, self._alone(read, self._simulator.job(job_id)), self._versions(read, job_id))
 
     def _alone(self, read: ReadMapping, job: VendorJob) -> Mapping[str, Json]:
         """The body of the reply to a read of one job."""
         return read.with_job(self._simulator.examples.shown(read, job))
 
+    def _versions(self, read: ReadMapping, job_id: str) -> Mapping[str, str]:
+        """The header fields with the version of a job."""
+        written = read.reply.encode({Source.JOB_VERSION: self._simulator.version(job_id)}).get("header", {})
+        return {name: str(value) for name, value in written.items()}
+
     def _many(self, read: ReadMapping, parts: Parts, exchange: Exchange) -> Mapping[str, Json]:
         pages = self._pages[read.operation.operation_id]
         return pages.body(self._simulator.jobs(), parts, exchange.url)
+
+
+def _job_id(lens: Lens, parts: Parts) -> str:
+    """The id of the job that a request names. Raises Refusal (unknown-job) if it names none."""
+    job_id = lens.decode(parts).get(Source.JOB_ID)
+    if job_id is None:
+        raise Refusal(Meaning.UNKNOWN_JOB)
+    return str(job_id)
 
 
 def _refuse(*_: object) -> RawReply:
@@ -123,8 +147,11 @@ def _example(specification: VendorSpecification, operation: Operation, status: i
     return next((each["value"] for each in found), None)
 
 
-def _reply(operation: Operation, status: int, body: Json) -> RawReply:
+def _reply(operation: Operation, status: int, body: Json, headers: Mapping[str, str] = NO_HEADERS) -> RawReply:
+    """A reply with the body and those header fields that the document has for it."""
     response = operation.response(status)
+    names = {name.lower() for name in response.headers} if response else set()
+    documented = {name: value for name, value in headers.items() if name.lower() in names}
     if response is None or not response.media_types:
-        return RawReply(status, {}, b"")
-    return RawReply(status, {"content-type": response.media_types[0]}, dump(body))
+        return RawReply(status, documented, b"")
+    return RawReply(status, {**documented, "content-type": response.media_types[0]}, dump(body))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -18,6 +19,7 @@ from gateway.specs.vendor import ReadMapping, VendorSpecification
 __all__ = ["Examples", "VendorJob"]
 
 _ABSENT = object()
+_NUMBER = re.compile(r"[0-9]+")
 
 
 class Examples:
@@ -28,6 +30,7 @@ class Examples:
         self._specification = specification
         self._job = specification.job
         self._id = _place(specification, Source.JOB_ID)
+        self._version = self._job.place_of(Source.JOB_VERSION)
         if self._job.derivation is None:
             self._status = _place(specification, Source.JOB_VENDOR_STATUS)
         else:
@@ -42,6 +45,14 @@ class Examples:
     def status_of(self, job: VendorJob) -> str:
         """The vendor status of a vendor's job."""
         return self._job.status_of(job)
+
+    def version_of(self, job: VendorJob) -> Json:
+        """The version in a vendor's job; None if it has none."""
+        return None if self._version is None else self._version.get({"body": job})
+
+    def with_version(self, job: VendorJob, version: Json) -> VendorJob:
+        """A copy of the job in another version; the job itself if the vendor's jobs have no place for one."""
+        return job if self._version is None else _with(self._version, job, version)
 
     def with_status(self, job: VendorJob, status: str) -> VendorJob:
         """A copy of the job in another status, otherwise unchanged."""
@@ -94,6 +105,17 @@ class Examples:
 
     def _of(self, status: str) -> VendorJob | None:
         return self._job.examples.get(status)
+
+
+def next_version(version: Json) -> Json:
+    """The version after this one, in the same form: its first number is one higher."""
+    if isinstance(version, int):
+        return version + 1
+    text = str(version)
+    number = _NUMBER.search(text)
+    if number is None:
+        return f"{text}1"
+    return f"{text[: number.start()]}{int(number[0]) + 1:0{len(number[0])}}{text[number.end() :]}"
 
 
 def _place(specification: VendorSpecification, source: str) -> Place:

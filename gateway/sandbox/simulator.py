@@ -13,11 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway.domain.adapter import Simulate
+from gateway.domain.entity_tags import entity_tag
 from gateway.domain.model import JobAction, Json
 from gateway.domain.vocabulary import Meaning
-from gateway.sandbox.examples import Examples, VendorJob
+from gateway.sandbox.examples import Examples, VendorJob, next_version
 from gateway.sandbox.refusal import Refusal
 from gateway.specs.vendor import VendorSpecification
+
+FIRST_VERSION = '"1"'
+"""The version of a new job, if the vendor's jobs have no place for one."""
+ANY_VERSION = "*"
+"""The precondition that each job fulfils (RFC 9110, 13.1.1)."""
 
 Now = Callable[[], datetime]
 """Returns the current time, with a time zone."""
@@ -33,10 +39,11 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Entry:
-    """A job, the time since which it has its status, and an action deferred to a later time."""
+    """A job, the time since which it has its status, its version, and an action deferred to a later time."""
 
     job: VendorJob
     since: datetime
+    version: Json = FIRST_VERSION
     deferred: Deferred | None = None
 
 
@@ -71,7 +78,7 @@ class Simulator:
         """Replace all jobs by these."""
         now = self._now()
         with self._lock:
-            self._entries = {self.examples.id_of(job): Entry(job, now) for job in jobs}
+            self._entries = {self.examples.id_of(job): self._new(job, now) for job in jobs}
 
     def restart_clock(self) -> None:
         """Count the time that jobs spend in their status from now."""
@@ -82,11 +89,16 @@ class Simulator:
     def jobs(self) -> tuple[VendorJob, ...]:
         """All jobs, oldest first."""
         with self._lock:
-            return tuple(self.job(job_id) for job_id in self._entries)
+            present = map(self._present, tuple(self._entries))
+            return tuple(entry.job for entry in present if entry is not None)
 
     def job(self, job_id: str) -> VendorJob:
         """One job. Raises Refusal (unknown-job)."""
         return self._settled(job_id).job
+
+    def version(self, job_id: str) -> Json:
+        """The version of a job, which every change makes another. Raises Refusal (unknown-job)."""
+        return self._settled(job_id).version
 
     def add(self, job: VendorJob) -> None:
         """Add a job. Raises ValueError if its id is taken."""
@@ -94,7 +106,7 @@ class Simulator:
         with self._lock:
             if job_id in self._entries:
                 raise ValueError("A job with this id already exists.")
-            self._entries[job_id] = Entry(job, self._now())
+            self._entries[job_id] = self._new(job, self._now())
 
     def move(self, job_id: str, status: str) -> VendorJob:
         """Put a job into a status, whatever its present one. Raises Refusal (unknown-job)."""
@@ -113,13 +125,15 @@ class Simulator:
     def perform(self, job_action: JobAction) -> Change:
         """Carry out a job action.
 
-        Raises Refusal: unknown-job if the job, or a part of it that the action names, does not exist; wrong-state if
-        the transition table does not allow the action.
+        Raises Refusal: unknown-job if the job, or a part of it that the action names, does not exist; changed if it has
+        another version than the action names; wrong-state if the transition table does not allow the action.
         """
         mapping = self._specification.actions[job_action.action]
         with self._lock:
             entry = self._settled(job_action.job_id)
             before = self.examples.status_of(entry.job)
+            if job_action.version not in {None, ANY_VERSION, entity_tag(entry.version)}:
+                raise Refusal(Meaning.CHANGED, before=before)
             if before not in mapping.from_statuses:
                 raise Refusal(Meaning.WRONG_STATE, before=before)
             # Done even if it is deferred, so that an impossible action is refused now.
@@ -133,12 +147,25 @@ class Simulator:
     def _settled(self, job_id: str) -> Entry:
         """The job after all changes that are due. Raises Refusal (unknown-job)."""
         with self._lock:
-            if job_id not in self._entries:
+            entry = self._present(job_id)
+            if entry is None:
                 raise Refusal(Meaning.UNKNOWN_JOB)
-            entry = self._after_deferred(self._entries[job_id])
-            entry = self._after_transitions(entry)
-            self._entries[job_id] = entry
             return entry
+
+    def _present(self, job_id: str) -> Entry | None:
+        """The job after all changes that are due; None if there is none, or it was deleted after its end."""
+        if job_id not in self._entries:
+            return None
+        entry = self._after_transitions(self._after_deferred(self._entries[job_id]))
+        self._entries[job_id] = entry
+        return None if self._is_gone(entry) else entry
+
+    def _is_gone(self, entry: Entry) -> bool:
+        """True if the vendor deletes ended jobs, and the clock has given this one its time."""
+        seconds = self._clock_seconds()
+        is_over = self._specification.status(self.examples.status_of(entry.job)).final
+        is_deleted = self._specification.deletes_ended_jobs and is_over and seconds is not None
+        return is_deleted and entry.since + timedelta(seconds=seconds or 0) <= self._now()
 
     def _after_deferred(self, entry: Entry) -> Entry:
         deferred = entry.deferred
@@ -166,7 +193,7 @@ class Simulator:
         return tuple(to for origin, to in self._specification.transitions if origin == status)
 
     def _moved(self, entry: Entry, status: str, at: datetime) -> Entry:
-        return replace(entry, job=self.examples.moved(entry.job, status), since=at)
+        return self._changed(entry, self.examples.moved(entry.job, status), at, entry.deferred)
 
     def _done(self, entry: Entry, job_action: JobAction, at: datetime) -> Entry:
         status = self._specification.actions[job_action.action].to_status
@@ -176,7 +203,15 @@ class Simulator:
         except LookupError as error:
             before = self.examples.status_of(entry.job)
             raise Refusal(Meaning.UNKNOWN_JOB, before=before) from error
-        return Entry(done, at)
+        return self._changed(entry, done, at)
+
+    def _new(self, job: VendorJob, at: datetime) -> Entry:
+        version = self.examples.version_of(job)
+        return Entry(job, at, FIRST_VERSION if version is None else version)
+
+    def _changed(self, entry: Entry, job: VendorJob, at: datetime, deferred: Deferred | None = None) -> Entry:
+        version = next_version(entry.version)
+        return Entry(self.examples.with_version(job, version), at, version, deferred)
 
 
 def _moment(value: Json) -> datetime | None:

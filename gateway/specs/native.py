@@ -20,7 +20,7 @@ from gateway.specs.document import METHODS, SPECIFICATIONS, Document, Specificat
 from gateway.specs.lens import Lens, Parts, Place
 from gateway.specs.operations import Api, Operation
 from gateway.specs.security import SIGNATURE, checked_schemes, name_schemes, token_flows
-from gateway.specs.vendor import VendorSpecification
+from gateway.specs.vendor import VendorSpecification, is_part
 
 NATIVE = "/native"
 CONNECTION = "connection"
@@ -30,7 +30,7 @@ GRANT = "grantToken"
 """The operationId of the token endpoint."""
 ACTION = "x-job-action"
 READ = "x-job-read"
-"""Operations with one of these extensions are served. Other operations of a vendor's document are left out."""
+"""Operations with one of these extensions are served, except reads of something besides jobs. Others are left out."""
 SCOPES = "scopes"
 """The security scheme of the unified API that authorises a caller. The vendors' schemes authenticate it."""
 READS = {"one": "getJob", "list": "listJobs"}
@@ -127,7 +127,7 @@ def _require_scopes(vendor: VendorSpecification, content: dict[str, Any], unifie
     own[SCOPES] = copy.deepcopy(unified.at(f"#/components/securitySchemes/{SCOPES}"))
     scopes = scopes_of(unified)
     for item in content["paths"].values():
-        for operation in (item[method] for method in METHODS if item.get(method, {}).keys() & {ACTION, READ}):
+        for operation in (item[method] for method in METHODS if is_served(item.get(method, {}))):
             required = operation.get("security", content.get("security", ()))
             if not all(required) or not required:
                 name = operation["operationId"]
@@ -136,13 +136,18 @@ def _require_scopes(vendor: VendorSpecification, content: dict[str, Any], unifie
             operation["security"] = [{**each, SCOPES: list(scopes[name])} for name in names for each in required]
 
 
+def is_served(operation: Mapping[str, Any]) -> bool:
+    """True if an operation of a vendor's document acts on jobs or reads them."""
+    return bool(operation.keys() & {ACTION, READ}) and not is_part(operation)
+
+
 def _paths(document: Document, content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The paths with served operations, and only those operations."""
     for path, item in content["paths"].items():
         if f"{{{CONNECTION}}}" in path:
             message = f"its path {path} has a parameter {CONNECTION}, which is also one of Jobgate's."
             raise SpecificationError(f"{document.path}: {message}")
-        kept = {key: each for key, each in item.items() if key not in METHODS or each.keys() & {ACTION, READ}}
+        kept = {key: each for key, each in item.items() if key not in METHODS or is_served(each)}
         if kept.keys() & set(METHODS):
             yield path, kept
 

@@ -10,7 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from gateway.domain.model import Effect, JobAction, Json, Quota, StatusPair, VendorRequest
+from msgspec import structs
+
+from gateway.domain.model import Effect, JobAction, Json, Quota, Result, StatusPair, VendorRequest
 from gateway.domain.vocabulary import CONNECTION, PARAMETER, Meaning, Source
 from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
@@ -27,6 +29,26 @@ UNKNOWN_STATUS = "unknown"
 
 
 @dataclass(frozen=True)
+class PartMapping:
+    """A vendor's way to read something besides a job: an `x-job-read` of kind `part`."""
+
+    operation: Operation
+    lens: Lens
+
+    def encode(self, job_action: JobAction) -> VendorRequest:
+        """The vendor's request for the part that an action needs."""
+        return vendor_request(self.operation, self.lens, values_for(job_action))
+
+
+@dataclass(frozen=True)
+class Finder:
+    """A way to find a parameter: the adapter's function `by`, given the reply to `read`, or the job if it is None."""
+
+    by: str
+    read: str | None = None
+
+
+@dataclass(frozen=True)
 class ActionMapping:
     """A vendor's way to perform one action: an entry of `x-job-action` with its names resolved."""
 
@@ -36,10 +58,11 @@ class ActionMapping:
     from_statuses: tuple[str, ...]
     to_status: str
     deferred_by: str | None
-    find: Mapping[str, str]
+    find: Mapping[str, Finder]
     confirm: str
     evidence: str | None
     lens: Lens
+    result: Result = Result.DONE
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -51,13 +74,17 @@ class ActionMapping:
         """True if both actions have the same request, so that the vendor cannot tell them apart."""
         return self.operation is other.operation and self.lens.constants == other.lens.constants
 
+    @property
+    def carries_version(self) -> bool:
+        """True if the vendor can be told to act on one version of the job only."""
+        return Source.JOB_VERSION in self.lens.sources
+
     def encode(self, job_action: JobAction) -> VendorRequest:
         """The vendor's request for a job action, without parameters that the vendor cannot carry.
 
         Raises UnmappableValue if the vendor has no counterpart for a value.
         """
-        values = {f"{PARAMETER}{name}": value for name, value in job_action.parameters.items()}
-        return vendor_request(self.operation, self.lens, {Source.JOB_ID: job_action.job_id, **values})
+        return vendor_request(self.operation, self.lens, values_for(job_action))
 
     def decode(self, parts: Parts) -> JobAction:
         """The job action of a request to this operation. Raises LensMismatch if it is another action."""
@@ -65,7 +92,8 @@ class ActionMapping:
         parameters = {
             name.removeprefix(PARAMETER): value for name, value in values.items() if name.startswith(PARAMETER)
         }
-        return JobAction(self.action, str(values[Source.JOB_ID]), parameters)
+        version = values.get(Source.JOB_VERSION)
+        return JobAction(self.action, str(values[Source.JOB_ID]), parameters, None if version is None else str(version))
 
 
 @dataclass(frozen=True)
@@ -250,6 +278,8 @@ class VendorSpecification:
     examples: tuple[VendorJob, ...] = field(repr=False)
     quota: Quota | None = None
     client_request: Place | None = None
+    parts: Mapping[str, PartMapping] = field(default_factory=dict, repr=False)
+    deletes_ended_jobs: bool = False
     forms: Mapping[str, Form] = field(default_factory=dict, repr=False)
     connection_values: Mapping[str, ConnectionValue] = field(default_factory=dict, repr=False)
 
@@ -282,6 +312,7 @@ class VendorSpecification:
             self,
             actions={name: replace(each, lens=each.lens.bound(constants)) for name, each in self.actions.items()},
             reads={name: each.bound(constants) for name, each in self.reads.items()},
+            parts={name: replace(each, lens=each.lens.bound(constants)) for name, each in self.parts.items()},
             job=self.job.bound(constants),
             request=self.request.bound(constants),
             reply=self.reply.bound(constants),
@@ -301,7 +332,7 @@ class VendorSpecification:
         parameters = job_action.parameters
         if any(f"{PARAMETER}{name}" in self.forms for name in parameters):
             parameters = {name: self._in_form(f"{PARAMETER}{name}", value) for name, value in parameters.items()}
-        return JobAction(job_action.action, self.job_id(job_action.job_id), parameters)
+        return structs.replace(job_action, job_id=self.job_id(job_action.job_id), parameters=parameters)
 
     def _in_form(self, name: str, value: Json) -> Json:
         form = self.forms.get(name)
@@ -326,6 +357,10 @@ class VendorSpecification:
     def lenses_of(self, operation_id: str) -> tuple[Lens, ...]:
         """The request lenses of the actions that an operation performs."""
         return tuple(each.lens for each in self.actions.values() if each.operation.operation_id == operation_id)
+
+    def ends_jobs(self, action: ActionMapping) -> bool:
+        """True if the action leads to a final status."""
+        return self.status(action.to_status).final
 
     def status(self, vendor_status: str) -> Status:
         """The meaning of a vendor's status; `unknown` if the document does not have it."""
@@ -413,6 +448,12 @@ class VendorSpecification:
                 yield from (JobAction(mapping.action, job_id) for job_id in statuses)
 
 
+def values_for(job_action: JobAction) -> dict[str, Json]:
+    """The values of a job action, by the names that lenses use."""
+    values: dict[str, Json] = {f"{PARAMETER}{name}": value for name, value in job_action.parameters.items()}
+    return values | {Source.JOB_ID: job_action.job_id, Source.JOB_VERSION: job_action.version}
+
+
 def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json]) -> VendorRequest:
     """A request of `operation` that carries the values."""
     parts = lens.encode(values)
@@ -428,11 +469,19 @@ def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json])
 def _compile(api: Api) -> VendorSpecification:
     vendor = api.document.content["x-job-vendor"]
     common = vendor.get("request", {})
+    readers = [operation for operation in api.operations.values() if "x-job-read" in operation.extensions]
     read_mappings = [
         _read(api.document, operation, vendor, operation.extensions["x-job-read"])
-        for operation in api.operations.values()
-        if "x-job-read" in operation.extensions
+        for operation in readers
+        if not is_part(operation.extensions)
     ]
+    parts = {
+        operation.operation_id: PartMapping(
+            operation, Lens.compile(common, operation.extensions["x-job-read"]["request"])
+        )
+        for operation in readers
+        if is_part(operation.extensions)
+    }
     examples = [job for read in read_mappings if not read.has_own_shape for job in _examples(api, read)]
     job = JobShape.compile(vendor, {}).with_examples(examples)
     reads = {read.operation.operation_id: _with_examples(api, read, job) for read in read_mappings}
@@ -455,9 +504,16 @@ def _compile(api: Api) -> VendorSpecification:
         examples=tuple(examples),
         quota=Quota(**vendor["quota"]) if "quota" in vendor else None,
         client_request=Place.parse(vendor["clientRequest"]) if "clientRequest" in vendor else None,
+        parts=parts,
+        deletes_ended_jobs="gone" in vendor,
         forms=_forms(api.document, [*reads.values(), *actions]),
         connection_values={name: ConnectionValue(**each) for name, each in vendor.get("connection", {}).items()},
     )
+
+
+def is_part(extensions: Mapping[str, Any]) -> bool:
+    """True if an operation with these extensions reads something besides the job."""
+    return bool(extensions.get("x-job-read", {}).get("kind") == "part")
 
 
 def _forms(document: Document, mappings: Iterable[ReadMapping | ActionMapping]) -> dict[str, Form]:
@@ -517,11 +573,16 @@ def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str,
         from_statuses=tuple(entry["from"]),
         to_status=entry["to"],
         deferred_by=entry.get("deferredBy"),
-        find=entry.get("find", {}),
+        find={name: _finder(each) for name, each in entry.get("find", {}).items()},
         confirm=entry["confirm"],
         evidence=entry.get("evidence"),
         lens=Lens.compile(common, entry["request"]),
+        result=Result(entry.get("result", Result.DONE)),
     )
+
+
+def _finder(entry: str | Mapping[str, str]) -> Finder:
+    return Finder(entry) if isinstance(entry, str) else Finder(entry["by"], entry["read"])
 
 
 def _error_reply(entry: Mapping[str, Any]) -> ErrorReply:

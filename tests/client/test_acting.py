@@ -144,6 +144,23 @@ def test_impossible_idempotency_keys(stub: Stub, client: Client, key: str) -> No
     assert stub.received == []
 
 
+@pytest.mark.parametrize(("tag", "header"), [('"7"', '"7"'), ('W/"a"', 'W/"a"'), (None, None)])
+def test_preconditions(stub: Stub, client: Client, tag: str | None, header: str | None) -> None:
+    """The version of a job is sent as If-Match, as it was read, and is no parameter of the action."""
+    stub.answers(DONE)
+    client.cancel("c", "j", if_match=tag)
+    (request,) = stub.received
+    assert (request.headers.get("if-match"), request.content) == (header, b"")
+
+
+@pytest.mark.parametrize("tag", ["", "7", "*", '"1", "2"', '"a\nb"'])
+def test_impossible_preconditions(stub: Stub, client: Client, tag: str) -> None:
+    """What is not the version of a job is refused before anything is sent."""
+    with pytest.raises(ValueError, match="if_match"):
+        client.cancel("c", "j", if_match=tag)
+    assert stub.received == []
+
+
 @pytest.mark.parametrize(("headers", "replayed"), [({}, False), ({"Idempotent-Replayed": "true"}, True)])
 def test_replays(stub: Stub, client: Client, headers: dict[str, str], replayed: bool) -> None:
     """The client tells a replayed answer from a new one, for a success and for a problem."""

@@ -88,6 +88,7 @@ JOB_JSON = {
     "allowedActions": ["restart"],
     "blockedActions": [{"action": "pause", "reason": "It is paused."}],
     "timestamps": {"enqueuedAt": "2026-01-05T09:30:00.1234567+00:00"},
+    "version": '"7"',
     "vendorObject": {"jobId": "job-1", "filters": [1, None]},
 }
 JOB = Job(
@@ -100,6 +101,7 @@ JOB = Job(
     allowed_actions=("restart",),
     blocked_actions=(BlockedAction("pause", "It is paused."),),
     timestamps={"enqueuedAt": datetime(2026, 1, 5, 9, 30, 0, 123456, tzinfo=UTC)},
+    version='"7"',
     vendor_object={"jobId": "job-1", "filters": [1, None]},
 )
 JOB_ACTION_JSON = {
@@ -110,6 +112,7 @@ JOB_ACTION_JSON = {
     "jobId": "job-1",
     "action": "restart",
     "parameters": {"note": "again"},
+    "version": '"7"',
     "idempotencyKey": "order-7",
     "origin": {"address": "127.0.0.1", "requestId": "request-1", "traceId": "0af7651916cd43dd8448eb211c80319c"},
     "status": "failed",
@@ -135,6 +138,7 @@ JOB_ACTION = JobAction(
     job_id="job-1",
     action="restart",
     parameters={"note": "again"},
+    version='"7"',
     idempotency_key="order-7",
     origin=Origin("127.0.0.1", "request-1", "0af7651916cd43dd8448eb211c80319c"),
     status="failed",

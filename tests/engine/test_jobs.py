@@ -65,6 +65,7 @@ async def test_a_job_of_azure(make_engine: MakeEngine) -> None:
         ),
         timestamps={"enqueuedAt": "2026-01-05T09:30:00.1234567+00:00"},
         vendor_object=vendors_own,
+        version='"1"',
     )
     (sent,) = made.sent
     assert (sent.method, sent.content) == ("GET", b"")

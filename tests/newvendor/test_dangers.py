@@ -119,6 +119,13 @@ def test_an_action_is_answered_with_the_job(desk: Running) -> None:
         assert done.headers.get("idempotent-replayed") == replayed
 
 
+def test_the_job_in_the_reply_is_not_read_again(desk: Running) -> None:
+    """If the vendor's reply to an action is the job, its client gets that job and its version without a read."""
+    done = asked(desk, "WT1", data={"AssignmentStatus": "canceled"})
+    assert (done.json()["age"], done.headers["ETag"]) == (1, '"2"')
+    assert [each.operation_id for each in arrived(desk)] == ["updateTask"]
+
+
 def test_an_action_on_another_vendors_job_is_answered_with_the_job(desk: Running) -> None:
     """The job of another vendor is shown in the words of the dialect."""
     job_id = desk.sandbox.vendor("azure-job-router").create_job("queued")
@@ -130,8 +137,10 @@ def test_an_action_on_another_vendors_job_is_answered_with_the_job(desk: Running
 def test_an_applied_action_is_a_success_though_the_job_cannot_be_read(desk: Running) -> None:
     """The record tells the job's id and status where reading it fails; never is an applied action told as an error."""
     vendor = desk.sandbox.vendor("form-desk")
+    cancel: dict[str, Any] = {"data": {"AssignmentStatus": "canceled"}, "headers": {"Idempotency-Key": "unread"}}
+    assert asked(desk, "WT1", **cancel).json()["age"] == 1
     vendor.script(Fault(FaultKind.STATUS, times=20, operation_id="fetchTask", status=500))
-    done = asked(desk, "WT1", data={"AssignmentStatus": "canceled"})
+    done = asked(desk, "WT1", **cancel)
     assert (done.status_code, done.json()) == (200, {"sid": "WT1", "assignment_status": "canceled"})
     vendor.clear_faults()
     assert status_of(desk, "WT1") == "canceled"
@@ -143,7 +152,11 @@ def test_an_applied_action_is_a_success_though_the_job_cannot_be_read(desk: Runn
 @pytest.mark.parametrize(
     ("more", "place"),
     [
-        ({"headers": {"If-Match": '"2"'}}, "header.If-Match"),
+        ({"headers": {"If-None-Match": '"2"'}}, "header.if-none-match"),
+        (
+            {"headers": {"If-Match": '"1"'}, "data": {"AssignmentStatus": "completed", "Priority": "3"}},
+            "header.If-Match",
+        ),
         ({"headers": {"If-Unmodified-Since": "Mon, 05 Jan 2026 09:30:00 GMT"}}, "header.if-unmodified-since"),
         ({"params": {"Notify": "false"}}, "query.Notify"),
         ({"data": {"AssignmentStatus": "canceled", "Priority": "3"}}, "body.Priority"),
@@ -163,7 +176,7 @@ def test_the_served_document_has_no_parameters_that_are_refused(desk: Running) -
     """What no action of an operation carries is not in the document that its clients read."""
     served = requests.get(f"{desk.url}/native/form-desk/openapi.json", timeout=20).json()
     operation = served["paths"]["/{connection}/Workspaces/{WorkspaceSid}/Tasks/{Sid}"]["post"]
-    assert [each["name"] for each in operation["parameters"]] == ["Idempotency-Key"]
+    assert [each["name"] for each in operation["parameters"]] == ["If-Match", "Idempotency-Key"]
     (media,) = operation["requestBody"]["content"].values()
     assert media["schema"]["properties"].keys() == {"AssignmentStatus", "Priority", "Reason"}
 
@@ -175,6 +188,83 @@ def test_what_crosses_is_not_lost_either(desk: Running) -> None:
     job_id = desk.sandbox.vendor("azure-job-router").create_job("queued")
     crossing = asked(desk, job_id, connection="azure-sandbox", method="GET", params={"Detail": "long"})
     assert crossing.status_code == 422
+
+
+# Preconditions
+
+
+def test_a_job_has_a_version_and_an_action_can_demand_it(client: Client, desk: Running) -> None:
+    """The version is the ETag of the read; the vendor gets it as If-Match, and the record keeps it."""
+    job = client.job(CONNECTION, "WT1")
+    assert job.version == '"1"'
+    url = f"{desk.url}/v1/connections/{CONNECTION}/jobs/WT1"
+    read = requests.get(url, headers={"Authorization": f"Bearer {desk.api_key}"}, timeout=20)
+    assert read.headers["ETag"] == job.version
+    preview = client.preview("cancel", CONNECTION, "WT1", if_match=job.version)
+    assert preview.vendor_request.headers["If-Match"] == job.version
+    done = client.cancel(CONNECTION, "WT1", if_match=job.version)
+    assert (done.outcome, done.version) == ("applied", job.version)
+    assert client.job(CONNECTION, "WT1").version == '"2"'
+
+
+def test_a_job_that_has_changed_is_left_alone(client: Client, desk: Running) -> None:
+    """The vendor compares the versions: 412, nothing was done, and its own words for its own clients."""
+    desk.sandbox.vendor("form-desk").set_status("WT1", "pending")
+    with pytest.raises(ProblemError) as changed:
+        client.cancel(CONNECTION, "WT1", if_match='"1"')
+    assert (changed.value.code, changed.value.status, changed.value.outcome) == ("job-changed", 412, "rejected")
+    assert changed.value.vendor is not None
+    assert changed.value.vendor.code == "20412"
+    own = asked(desk, "WT1", data={"AssignmentStatus": "canceled"}, headers={"If-Match": '"1"'})
+    said = {"code": "20412", "message": "The task is in another version"}
+    assert (own.status_code, own.json()) == (412, said)
+    assert status_of(desk, "WT1") == "pending"
+    done = asked(desk, "WT1", data={"AssignmentStatus": "canceled"}, headers={"If-Match": '"2"'})
+    assert (done.status_code, done.headers["ETag"]) == (200, '"3"')
+
+
+def test_any_version_will_do_for_the_vendors_client(desk: Running) -> None:
+    """`If-Match: *` is the vendor's to understand."""
+    done = asked(desk, "WT1", data={"AssignmentStatus": "canceled"}, headers={"If-Match": "*"})
+    assert done.status_code == 200
+
+
+def test_a_precondition_that_cannot_be_carried_is_refused(client: Client, desk: Running) -> None:
+    """An action without a place for the version is not sent with a precondition, whoever asks for it."""
+    with pytest.raises(ProblemError) as refused:
+        client.close(CONNECTION, "WT2", if_match='"1"')
+    assert (refused.value.code, refused.value.status) == ("precondition-not-supported", 422)
+    assert [each.pointer for each in refused.value.errors] == ["/header/If-Match"]
+    job_id = desk.sandbox.vendor("azure-job-router").create_job("queued")
+    crossing = asked(
+        desk, job_id, connection="azure-sandbox", data={"AssignmentStatus": "canceled"}, headers={"If-Match": '"1"'}
+    )
+    assert crossing.status_code == 422
+    assert not arrived(desk)
+    assert desk.sandbox.vendor("azure-job-router").job(job_id)["status"] == "queued"
+
+
+@pytest.mark.parametrize("written", ["*", '"1", "2"', "1", '"a b"'])
+def test_one_entity_tag_is_a_precondition(desk: Running, written: str) -> None:
+    """The unified API takes one entity tag; what it does not take is refused with the way to mend it."""
+    url = f"{desk.url}/v1/connections/{CONNECTION}/jobs/WT1/cancel"
+    headers = {"Authorization": f"Bearer {desk.api_key}", "If-Match": written}
+    refused = requests.post(url, headers=headers, timeout=20)
+    assert (refused.status_code, refused.json()["code"]) == (422, "precondition-not-supported")
+    (error,) = refused.json()["errors"]
+    assert error["pointer"] == "/header/If-Match"
+    assert "send the ETag of the job" in refused.json()["detail"]
+    assert not arrived(desk)
+
+
+def test_a_precondition_belongs_to_the_request(client: Client) -> None:
+    """The same key with another precondition is another request."""
+    client.cancel(CONNECTION, "WT1", if_match='"1"', idempotency_key="versioned")
+    again = client.cancel(CONNECTION, "WT1", if_match='"1"', idempotency_key="versioned")
+    assert (again.replayed, again.version) == (True, '"1"')
+    with pytest.raises(ProblemError) as reused:
+        client.cancel(CONNECTION, "WT1", idempotency_key="versioned")
+    assert reused.value.code == "idempotency-key-reused"
 
 
 # Constants

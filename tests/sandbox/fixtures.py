@@ -155,7 +155,7 @@ class VendorClient:
     def action_request(self, job_action: JobAction) -> HttpRequest:
         """The documented request for a job action; what must be found in the job is found, or made up."""
         mapping = self.specification.actions[job_action.action]
-        found = {name: self._found(finder, job_action.job_id) for name, finder in mapping.find.items()}
+        found = {name: self._found(finder.by, job_action.job_id) for name, finder in mapping.find.items()}
         complete = JobAction(job_action.action, job_action.job_id, {**found, **job_action.parameters})
         return http_request(mapping.operation, mapping.encode(complete), self.endpoint)
 

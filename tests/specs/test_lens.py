@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.domain.model import JobAction
 from gateway.domain.times import canonical_date_time
+from gateway.domain.vocabulary import PARAMETER
 from gateway.specs.capabilities import ActionDefinition
-from gateway.specs.lens import Lens, LensMismatch, Parts, Place, UnmappableValue
-from gateway.specs.vendor import ActionMapping
+from gateway.specs.lens import Lens, LensMismatch, Parts, Place, Rule, UnmappableValue
+from gateway.specs.vendor import ActionMapping, VendorSpecification
 from tests.support.documents import installed
 
 CATALOGUE = installed()
@@ -22,13 +24,28 @@ MAPPINGS = [
     for vendor in CATALOGUE.vendors.values()
     for mapping in vendor.specification.actions.values()
 ]
+IMAGINED = Path(__file__).parents[1] / "newvendor"
+MAPPINGS += [
+    pytest.param(mapping, CATALOGUE.actions[mapping.action], id=f"{path.stem}-{mapping.action}")
+    for path in sorted(IMAGINED.glob("*.yaml"))
+    for mapping in VendorSpecification.load(path).actions.values()
+]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 def job_actions(mapping: ActionMapping) -> st.SearchStrategy[JobAction]:
     """Every job action that a vendor can express."""
-    parameters = st.fixed_dictionaries({}, optional=dict.fromkeys(sorted(mapping.parameters), TEXT))
-    return st.builds(JobAction, st.just(mapping.action), TEXT, parameters)
+    named = {rule.source.removeprefix(PARAMETER): rule for rule in mapping.lens.rules if rule.source is not None}
+    parameters = st.fixed_dictionaries({}, optional={name: values(named[name]) for name in sorted(mapping.parameters)})
+    version = st.none() | TEXT if mapping.carries_version else st.none()
+    return st.builds(JobAction, st.just(mapping.action), TEXT, parameters, version)
+
+
+def values(rule: Rule) -> st.SearchStrategy[str]:
+    """Every value that a rule can carry; one that equals the default counts as left out."""
+    free = TEXT if rule.unit is None else MICROSECONDS
+    known = st.sampled_from(sorted(rule.mapping)) if rule.mapping else free
+    return known.filter(lambda value: value != rule.default)
 
 
 @pytest.mark.parametrize(("mapping", "definition"), MAPPINGS)

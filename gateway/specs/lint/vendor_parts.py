@@ -16,6 +16,7 @@ from gateway.specs.document import (
     pointer,
 )
 from gateway.specs.lint.parts import parts
+from gateway.specs.vendor import is_part
 
 NEEDED_OF_A_JOB = (Source.JOB_ID, Source.JOB_VENDOR_STATUS)
 """The values that a vendor's job object must contain."""
@@ -103,7 +104,16 @@ def actions(document: Document) -> Iterator[Call]:
 
 
 def reads(document: Document) -> Iterator[Call]:
-    """Every x-job-read."""
+    """Every x-job-read that reads jobs."""
+    yield from (call for call in _reads(document) if not is_part(call.operation.node))
+
+
+def part_reads(document: Document) -> Iterator[Call]:
+    """Every x-job-read that reads something besides the job."""
+    yield from (call for call in _reads(document) if is_part(call.operation.node))
+
+
+def _reads(document: Document) -> Iterator[Call]:
     for operation in job_operations(document):
         if operation.read:
             yield Call(f"{operation.place}/x-job-read", operation, operation.read)
@@ -112,7 +122,7 @@ def reads(document: Document) -> Iterator[Call]:
 def calls(document: Document) -> Iterator[Call]:
     """Every action and every read."""
     yield from actions(document)
-    yield from reads(document)
+    yield from _reads(document)
 
 
 def lenses(document: Document) -> Iterator[Lens]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.domain.vocabulary import PARAMETER
+from gateway.domain.model import Result
+from gateway.domain.vocabulary import CONNECTION, PARAMETER, Source
 from gateway.specs.document import (
     Document,
     pointer,
@@ -27,6 +28,7 @@ from gateway.specs.lint.vendor_parts import (
     job_operations,
     lenses,
     our_words,
+    part_reads,
     reads,
     selected,
     source,
@@ -81,6 +83,47 @@ def confirmations_that_read_nothing(document: Document) -> Iterator[Fault]:
             fix = "Name the operationId of an operation with x-job-read."
             message = f"{action.node['confirm']} is not an operation that reads jobs"
             yield Fault(f"{action.place}/confirm", message, fix)
+
+
+def finders_that_read_nothing(document: Document) -> Iterator[Fault]:
+    """The operation in whose reply a parameter is found reads something besides the job."""
+    readers = {read.operation.name for read in part_reads(document)}
+    for action in actions(document):
+        for name, finder in action.node.get("find", {}).items():
+            if isinstance(finder, Mapping) and finder["read"] not in readers:
+                fix = "Name the operationId of an operation with x-job-read of kind `part`, or leave `read` out."
+                message = f"{finder['read']} is not an operation that reads a part"
+                yield Fault(action.place + pointer("find", name, "read"), message, fix)
+
+
+def parts_of_other_values(document: Document) -> Iterator[Fault]:
+    """A read of something besides the job is made of what an action has: the job's id, parameters, the connection's."""
+    for read in part_reads(document):
+        for place, value in read.node["request"].items():
+            name = source(value)
+            if name not in {"", Source.JOB_ID} and not name.startswith((PARAMETER, CONNECTION)):
+                fix = f"Use {Source.JOB_ID}, a parameter, a value of the connection, or a constant."
+                yield Fault(f"{read.place}/request" + pointer(place), f"an action has no {name}", fix)
+
+
+def versions_outside_headers(document: Document) -> Iterator[Fault]:
+    """An action carries the job's version in a header field, since it is an entity tag."""
+    for action in actions(document):
+        for place, value in action.node["request"].items():
+            if source(value) == Source.JOB_VERSION and not place.startswith("header."):
+                where = f"{action.place}/request" + pointer(place)
+                yield Fault(where, "is not a header field", "Name one, as in header.If-Match.")
+
+
+def versions_that_no_read_shows(document: Document) -> Iterator[Fault]:
+    """If an action carries the job's version, a read of jobs shows it: else nobody could name one."""
+    shown = [vendor(document).get("job", {}), *(read.node.get("reply", {}) for read in reads(document))]
+    if any(source(value) == Source.JOB_VERSION for lens in shown for value in lens.values()):
+        return
+    for action in actions(document):
+        if Source.JOB_VERSION in action.sources:
+            fix = "Add job.version to x-job-vendor.job or to `reply` of the x-job-read, or remove it here."
+            yield Fault(f"{action.place}/request", "no read shows job.version", fix)
 
 
 def unknown_places_in_requests(document: Document) -> Iterator[Fault]:
@@ -141,15 +184,32 @@ def _required_members(document: Document, operation: JobOperation, filled: set[s
 
 
 def replies_that_show_no_job(document: Document) -> Iterator[Fault]:
-    """The vendor's clients are answered with nothing, or with the job: Jobgate can fill no other reply to an action."""
+    """Clients are answered with nothing, an empty text, or the job: Jobgate can fill no other reply to an action."""
     places = [place for place, value in vendor(document).get("job", {}).items() if source(value) in NEEDED_OF_A_JOB]
     for operation in {action.operation.place: action.operation for action in actions(document)}.values():
         for place, content in _first_reply(document, operation):
             schema = content.get("schema", {})
-            names = (each.partition(".")[2].split(".") for each in places)
-            if not is_valid(document, schema, {}) and not all(has_property(document, schema, each) for each in names):
+            is_text = document.resolve(schema).get("type") == "string"
+            is_empty = is_valid(document, schema, "" if is_text else {})
+            if not is_empty and not _shows(document, schema, places):
                 message = f"the reply to {operation.name} takes no empty object, and is not the job of x-job-vendor.job"
                 yield Fault(f"{place}/schema", message, "Describe it as the job, or require no members of it.")
+
+
+def results_that_are_not_the_job(document: Document) -> Iterator[Fault]:
+    """The reply to an action with `result: job` has the members of the job."""
+    places = [place for place, value in vendor(document).get("job", {}).items() if source(value) in NEEDED_OF_A_JOB]
+    for action in actions(document):
+        if action.node.get("result") == Result.JOB:
+            bodies = [content.get("schema", {}) for _, content in _first_reply(document, action.operation)]
+            if not bodies or not all(_shows(document, schema, places) for schema in bodies):
+                message = f"the first reply of success to {action.operation.name} is not the job of x-job-vendor.job"
+                yield Fault(f"{action.place}/result", message, "Describe it as the job, or remove `result`.")
+
+
+def _shows(document: Document, schema: Any, places: Sequence[str]) -> bool:
+    """True if an object of the schema can have members at all these places of a body."""
+    return all(has_property(document, schema, place.partition(".")[2].split(".")) for place in places)
 
 
 def _first_reply(document: Document, operation: JobOperation) -> Iterator[tuple[str, Any]]:
