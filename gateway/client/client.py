@@ -31,7 +31,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import UnionType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints, overload
 from urllib.parse import quote
 
 import requests
@@ -102,6 +102,15 @@ class ReadSupport:
 
 
 @dataclass(frozen=True)
+class WaysToEnd:
+    """The actions by which a job in a status is terminated, for each mode; None: the vendor documents no way."""
+
+    vendor_status: str
+    graceful: tuple[str, ...] | None = None
+    forced: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Vendor:
     """A vendor, with its row of the capability matrix. `documentation` is a URL."""
 
@@ -112,6 +121,7 @@ class Vendor:
     actions: tuple[Capability, ...]
     documentation: str | None = None
     reads: tuple[ReadSupport, ...] = ()
+    terminate: tuple[WaysToEnd, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,13 +220,23 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A step of a termination: the job action with this id."""
+
+    id: str
+    action: str
+    outcome: str | None = None
+
+
+@dataclass(frozen=True)
 class JobAction:
     """The record of a job action. `job` is the job's status afterwards, as the vendor documents it.
 
-    `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `rejected`, `not_sent` or
-    `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`, `reading`, or `gave-up`
-    if it did not. `version` is the one that the request named with `if_match`. `replayed`: this is the answer to an
-    earlier request with the same idempotency key.
+    `status` is `in_progress`, `succeeded`, `failed` or `unsettled`; `outcome` is `applied`, `partial`, `rejected`,
+    `not_sent` or `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`,
+    `reading`, or `gave-up` if it did not. `version` is the one that the request named with `if_match`. `replayed`:
+    this is the answer to an earlier request with the same idempotency key. A termination has `steps`, each a job action
+    whose `parent` it is; `already_so`: the job had ended before.
     """
 
     id: str
@@ -241,6 +261,9 @@ class JobAction:
     vendor_response: VendorResponse | None = None
     problem: JobActionProblem | None = None
     replayed: bool = False
+    parent: str | None = None
+    steps: tuple[Step, ...] = ()
+    already_so: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,6 +282,28 @@ class DryRun:
 
     vendor_request: VendorRequest
     warnings: tuple[ActionWarning, ...]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that a termination would take, and the status that it leads to.
+
+    `vendor_request` is None if the request depends on the reply to the step before.
+    """
+
+    action: str
+    to: StatusPair
+    warnings: tuple[ActionWarning, ...]
+    vendor_request: VendorRequest | None = None
+
+
+@dataclass(frozen=True)
+class TerminationPlan:
+    """The steps that would end a job in its present status; `already_so`: it has ended. `job` is None if it is gone."""
+
+    steps: tuple[PlannedStep, ...]
+    already_so: bool
+    job: StatusPair | None = None
 
 
 @dataclass(frozen=True)
@@ -365,7 +410,10 @@ ABOUT_THE_REQUEST = {"strict", "if_match", "idempotency_key", "wait"}
 
 
 class JobActionConditions(TypedDict, total=False):
-    """Conditions for job actions. `since` and `until`, with their time zones, limit the time of the request."""
+    """Conditions for job actions. `since` and `until`, with their time zones, limit the time of the request.
+
+    `parent` is the id of a termination, for its steps.
+    """
 
     connection: str | None
     job_id: str | None
@@ -374,6 +422,7 @@ class JobActionConditions(TypedDict, total=False):
     outcome: str | None
     since: datetime | None
     until: datetime | None
+    parent: str | None
 
 
 class AssignmentOptions(Options, total=False):
@@ -496,6 +545,40 @@ class Client:
         """Discard a job by the last means that its vendor has. Work and data can be lost."""
         return self.act("discard", connection, job_id, **options)
 
+    @overload
+    def terminate(
+        self,
+        connection: str,
+        job_id: str,
+        *,
+        mode: str = ...,
+        dry_run: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> JobAction: ...
+
+    @overload
+    def terminate(
+        self, connection: str, job_id: str, *, mode: str = ..., dry_run: Literal[True], **options: Unpack[Options]
+    ) -> TerminationPlan: ...
+
+    def terminate(
+        self,
+        connection: str,
+        job_id: str,
+        *,
+        mode: str = "graceful",
+        dry_run: bool = False,
+        **options: Unpack[Options],
+    ) -> JobAction | TerminationPlan:
+        """End a job, whatever its status, by the gentlest way that its vendor documents.
+
+        The mode `forced` can discard the job, with which work can be lost. With `dry_run`, return the steps instead.
+        """
+        path = _path("connections", connection, "jobs", job_id, "terminate")
+        if dry_run:
+            return self._post(TerminationPlan, path, options, {"mode": mode}, dryRun="true")
+        return self._post(JobAction, path, options, {"mode": mode})
+
     def act(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
         """Apply the action with this name in the capability matrix."""
         return self._post(JobAction, _path("connections", connection, "jobs", job_id, action), options)
@@ -521,11 +604,14 @@ class Client:
     def _get(self, kind: type[Kind], path: str, **query: str | None) -> Kind:
         return _converted(kind, self._call("GET", path, params=query))
 
-    def _post(self, kind: type[Kind], path: str, options: CloseOptions, **query: str) -> Kind:
+    def _post(
+        self, kind: type[Kind], path: str, options: Options, more: Mapping[str, object] | None = None, **query: str
+    ) -> Kind:
         wait = options.get("wait")
         headers = _prefer(strict=options.get("strict", False), wait=wait) | _key(options.get("idempotency_key"))
         headers |= _version(options.get("if_match"))
         parameters = _members({name: value for name, value in options.items() if name not in ABOUT_THE_REQUEST})
+        parameters |= more or {}
         # Without parameters there is no body, not an empty object.
         reply = self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
         return _converted(kind, reply)

@@ -17,9 +17,11 @@ from gateway.domain.model import (
     StatusPair,
     VendorResponse,
 )
-from gateway.domain.record import JobActionRecord, Origin, Read
+from gateway.domain.record import JobActionRecord, Origin, Read, Step
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
+from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.termination import PlannedStep, TerminationPlan
 from gateway.resilience.breaker import BreakerState
 from gateway.specs.capabilities import Capability, reads
 from gateway.specs.vendor import VendorSpecification
@@ -45,7 +47,14 @@ def vendor(known: Vendor) -> Members:
         statuses=[{**status_pair(each.pair), "final": each.final} for each in specification.statuses.values()],
         actions=[capability(specification, each) for each in known.capabilities.values()],
         reads=[{"read": name, "support": support} for name, support in reads(specification).items()],
+        terminate=[ways_to_end(known, status) for status in specification.statuses],
     )
+
+
+def ways_to_end(known: Vendor, status: str) -> Members:
+    """The steps that end a job in a status, for each mode that has a way."""
+    ways = {mode.value: way_to_end(known, status, mode) for mode in Mode}
+    return {"vendorStatus": status, **{mode: list(way) for mode, way in ways.items() if way is not None}}
 
 
 def capability(specification: VendorSpecification, known: Capability) -> Members:
@@ -171,7 +180,22 @@ def job_action(record: JobActionRecord) -> Members:
         completedAt=timestamp(record.completed_at) if record.completed_at else None,
         vendorResponse=vendor_response(record.vendor_response),
         problem={"code": problem.code, "detail": problem.detail} if problem else None,
+        parent=asked.parent,
+        **ending(record),
     )
+
+
+def ending(record: JobActionRecord) -> Members:
+    """What a termination did; nothing for other job actions, and while it is in progress."""
+    conclusion = record.conclusion
+    if conclusion is None or not record.requested.is_termination:
+        return {}
+    return {"steps": list(map(step, conclusion.steps)), "alreadySo": conclusion.already_so}
+
+
+def step(known: Step) -> Members:
+    """A step of a termination."""
+    return present(id=known.id, action=known.action, outcome=known.outcome)
 
 
 def origin(known: Origin) -> Members:
@@ -197,6 +221,23 @@ def dry_run(preview: DryRun) -> Members:
         ),
         "warnings": [warning(each) for each in preview.warnings],
     }
+
+
+def termination(plan: TerminationPlan) -> Members:
+    """The steps that would end a job."""
+    return present(
+        dryRun=True,
+        job=status_pair(plan.job) if plan.job else None,
+        alreadySo=not plan.steps,
+        steps=[planned_step(each) for each in plan.steps],
+    )
+
+
+def planned_step(known: PlannedStep) -> Members:
+    """A step that would be taken, with its request if that is known already."""
+    shown = {} if known.dry_run is None else dry_run(known.dry_run)
+    request, warnings = shown.get("vendorRequest"), shown.get("warnings", [])
+    return present(action=known.action, to=status_pair(known.to), vendorRequest=request, warnings=warnings)
 
 
 def warning(known: ActionWarning) -> Members:

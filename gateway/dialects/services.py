@@ -10,6 +10,7 @@ from gateway.engine.calls import Calls
 from gateway.engine.connections import Directory
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler
+from gateway.engine.termination import Terminations
 from gateway.security.access_tokens import AccessTokens
 
 
@@ -25,3 +26,8 @@ class Services:
     ledger: Ledger
     reconciler: Reconciler
     tokens: AccessTokens
+
+    @property
+    def terminations(self) -> Terminations:
+        """Terminations of jobs, which consist of actions."""
+        return Terminations(self.actions)

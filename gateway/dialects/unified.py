@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -29,17 +29,23 @@ from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.numbers import up_to
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
+from gateway.domain.vocabulary import DISCARD, TERMINATE
+from gateway.edge.authentication import check_scopes
 from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
+from gateway.engine.endings import Mode
+from gateway.engine.termination import MODE
 from gateway.engine.wire import IF_MATCH
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api
 
 BASE_PATH = "/v1"
 NO_RECORDS: Page[JobActionRecord] = Page(())
+ACTING = frozenset({"x-action", "x-intent"})
+"""The extensions of the operations that act on jobs."""
 LOOK_AGAIN_SECONDS = 1
 """Seconds in Retry-After for an unsettled job action."""
 MOST_WAIT_SECONDS = 60
@@ -64,6 +70,7 @@ class UnifiedApi:
             "getJob": self.get_job,
             "listJobActions": self.list_job_actions,
             "getJobAction": self.get_job_action,
+            "terminateJob": self.terminate,
         } | {definition.operation_id: self.act for definition in definitions.values()}
 
     async def list_vendors(self, _request: Request) -> Reply:
@@ -107,30 +114,48 @@ class UnifiedApi:
         return Reply(rendering.job(job, with_vendor=request.query.get("include") == "vendor"), headers=tag)
 
     async def act(self, request: Request) -> Reply:
-        """Perform the operation's action, or return the request that would be sent.
+        """Perform the operation's action, or return the request that would be sent. Raises as `_answer`."""
+        asked = self._asked(request, decode(request))
+        if request.query["dryRun"]:
+            preview = rendering.dry_run(await self.services.actions.preview(asked))
+            return Reply(preview, headers=preferences_of(request).applied)
+        return await self._answer(request, asked, self.services.actions.perform)
 
-        Raises the problem if the action failed, IdempotencyKeyMissing or IdempotencyKeyInUse if it was not begun.
-        """
+    async def terminate(self, request: Request) -> Reply:
+        """End a job by the steps that its status needs, or return these steps. Raises as `_answer`, and Forbidden."""
+        asked = self._asked(request, termination(request))
+        if asked.job_action.parameters[MODE] == Mode.FORCED:
+            check_scopes(request.caller, asked.connection.vendor.capabilities[DISCARD].definition.scopes, None)
+        if request.query["dryRun"]:
+            plan = rendering.termination(await self.services.terminations.preview(asked))
+            return Reply(plan, headers=preferences_of(request).applied)
+        return await self._answer(request, asked, self.services.terminations.perform)
+
+    def _asked(self, request: Request, job_action: JobAction) -> ActionRequest:
+        """The request for a job action."""
         preferences = preferences_of(request)
-        action_request = ActionRequest(
+        return ActionRequest(
             connection=self.services.directory.connection(request.path["connection"]),
-            job_action=decode(request),
+            job_action=job_action,
             caller=request.caller.name,
             strict=preferences.strict,
             key=key_of(request),
             origin=request.origin,
             seconds=shortest(timeout_of(request), preferences.wait or None),
         )
-        if request.query["dryRun"]:
-            return Reply(
-                rendering.dry_run(await self.services.actions.preview(action_request)), headers=preferences.applied
-            )
-        if action_request.key is None and action_request.connection.needs_key:
-            raise IdempotencyKeyMissing(
-                f"Actions on jobs of {action_request.connection.name} need an Idempotency-Key header."
-            )
+
+    async def _answer(
+        self, request: Request, asked: ActionRequest, perform: Callable[[ActionRequest], Awaitable[ActionResult]]
+    ) -> Reply:
+        """Perform a job action, and answer from its record.
+
+        Raises the problem if the action failed, IdempotencyKeyMissing or IdempotencyKeyInUse if it was not begun.
+        """
+        preferences = preferences_of(request)
+        if asked.key is None and asked.connection.needs_key:
+            raise IdempotencyKeyMissing(f"Actions on jobs of {asked.connection.name} need an Idempotency-Key header.")
         end = self.services.clock.monotonic() + preferences.wait
-        result = await self.services.actions.perform(action_request)
+        result = await perform(asked)
         if result.is_early:
             raise IdempotencyKeyInUse(
                 "A request with this key is under way.",
@@ -155,7 +180,10 @@ class UnifiedApi:
         query = request.query
         before = record_at(query["cursor"]) if "cursor" in query else None
         chosen = selection(request)
-        page = NO_RECORDS if chosen is None else await self._records(chosen, query["limit"], before)
+        if chosen is not None and "parent" in query:
+            page = await self._steps(query["parent"], chosen, query["limit"], before)
+        else:
+            page = NO_RECORDS if chosen is None else await self._records(chosen, query["limit"], before)
         cursor = cursor_of(page.next_cursor)
         items = [rendering.job_action(record) for record in page.items]
         headers = link_to_next(f"{request.address.prefix}{BASE_PATH}/job-actions", query, cursor)
@@ -166,6 +194,24 @@ class UnifiedApi:
         ids = self._ids_of(chosen.job_id, chosen.connection)
         pages = [await self.services.ledger.page(replace(chosen, job_id=each), limit, before) for each in ids]
         return merged(pages, limit)
+
+    async def _steps(self, parent: str, chosen: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
+        """A page of the steps of a termination. They are on its job, and began after it."""
+        record = await self.services.ledger.get(parent, chosen.caller)
+        if record is None:
+            return NO_RECORDS
+        asked = record.requested
+        page = await self._records(
+            replace(
+                chosen,
+                connection=chosen.connection or asked.connection,
+                job_id=chosen.job_id or asked.job_action.job_id,
+                since=max(filter(None, (chosen.since, asked.at))),
+            ),
+            limit,
+            before,
+        )
+        return Page(tuple(each for each in page.items if each.requested.parent == parent), page.next_cursor)
 
     def _ids_of(self, job_id: str | None, connection: str | None) -> Iterable[str | None]:
         """The ids of the jobs that a text can name: in the form of each vendor, and unchanged.
@@ -198,7 +244,7 @@ class Problems:
     def __call__(self, error: JobgateError, context: RequestContext) -> RawReply:
         """Render a problem as a reply. It has an outcome if the request was a job action, however early it failed."""
         operation = self.api.operation_at(context.method, context.path.removeprefix(BASE_PATH))
-        is_action = operation is not None and "x-action" in operation.extensions
+        is_action = operation is not None and not ACTING.isdisjoint(operation.extensions)
         outcome = (error.explanation.outcome or error.outcome) if is_action else None
         return render(error.explain(outcome=outcome), context)
 
@@ -268,6 +314,12 @@ def version_of(request: Request) -> str | None:
         "If-Match takes one entity tag: send the ETag of the job, in its quotes. * and lists of tags are not accepted.",
         Explanation(errors=(FieldError(IF_MATCH, "is not one entity tag"),), outcome=Outcome.NOT_SENT),
     )
+
+
+def termination(request: Request) -> JobAction:
+    """The job action of a request to terminate a job."""
+    given = request.body or {}
+    return JobAction(TERMINATE, request.path["jobId"], {MODE: given.get(MODE, Mode.GRACEFUL.value), **given})
 
 
 def key_of(request: Request) -> str | None:

@@ -18,6 +18,7 @@ from gateway.domain.model import Effect
 from gateway.edge.html_pages import problem_page
 from gateway.edge.limits import Limits
 from gateway.engine.connections import Vendor
+from gateway.engine.endings import Mode, way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
     CheckpointSettings,
@@ -257,15 +258,21 @@ def _vendor_section(vendor: Vendor) -> str:
         for name, support in each.parameters.items()
     ]
     statuses = [
-        (name, each.pair.status, "yes" if each.final else "") for name, each in vendor.specification.statuses.items()
+        (name, each.pair.status, "yes" if each.final else "", *(_way(vendor, name, mode) for mode in Mode))
+        for name, each in vendor.specification.statuses.items()
     ]
     return (
         f"\n## {vendor.name}\n\n{vendor.specification.api.info['title']}, version "
         f"{vendor.specification.api.info['version']}.\n\n"
         + table(("action", "effect", "parameter", "support"), parameters)
         + "\n"
-        + table(("vendor's status", "status", "final"), statuses)
+        + table(("vendor's status", "status", "final", "terminate", "terminate, forced"), statuses)
     )
+
+
+def _way(vendor: Vendor, status: str, mode: Mode) -> str:
+    way = way_to_end(vendor, status, mode)
+    return "no way" if way is None else ", then ".join(way) or "nothing to do"
 
 
 def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

@@ -47,6 +47,7 @@
     ├── IssuerUnavailable            503   the issuer's keys could not be fetched
     ├── LedgerUnavailable            503   the ledger could not be written or read
     ├── LedgerOutdated               503   the ledger does not match its newest checkpoint
+    ├── NotEnded                     409   a job was to be terminated, and no further step is taken
     ├── Interrupted                  503   the gateway stopped before anything was sent
     ├── AdapterFailed                500   a function of the vendor's adapter broke its promise
     └── GatewayError                 500   a fault of Jobgate itself
@@ -666,6 +667,19 @@ class LedgerOutdated(JobgateError):
     """
 
     code, title, status = "ledger-outdated", "Ledger outdated", 503
+
+
+class NotEnded(JobgateError):
+    """The job was to be terminated and has not ended, and Jobgate takes no further step.
+
+    `outcome` says what the steps did: `partial` if some of them were carried out, otherwise nothing was changed. The
+    record of the termination lists them.
+
+    If the vendor documents no way from the job's status to an end, the detail says so: wait until the status changes.
+    Otherwise terminate the job again, with a new idempotency key: the rest is planned from its present status.
+    """
+
+    code, title, status = "not-ended", "Job not ended", 409
 
 
 class Interrupted(JobgateError):

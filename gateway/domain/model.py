@@ -40,9 +40,13 @@ class Result(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The known result of an action at the vendor; `unknown` if it may have happened."""
+    """The known result of an action at the vendor; `unknown` if it may have happened.
+
+    `partial`: some steps towards the end of a job were carried out, and it has not ended.
+    """
 
     APPLIED = "applied"
+    PARTIAL = "partial"
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
@@ -179,10 +183,14 @@ class ActionWarning(Struct, frozen=True, omit_defaults=True):
 
 
 class DryRun(Struct, frozen=True):
-    """The request that an action would send. Credentials in its headers are redacted."""
+    """The request that an action would send. Credentials in its headers are redacted.
+
+    `found` holds the parameters that Jobgate found for the caller.
+    """
 
     request: HttpRequest
     warnings: tuple[ActionWarning, ...]
+    found: Mapping[str, Any] = {}
 
 
 class Page(Struct, Generic[Item], frozen=True):

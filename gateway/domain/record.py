@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gateway.domain.errors import Explanation, JobgateError, catalogue
 from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair, VendorResponse
+from gateway.domain.vocabulary import TERMINATE
 
 
 class JobActionStatus(StrEnum):
@@ -29,6 +30,7 @@ class JobActionStatus(StrEnum):
 STATUSES: Mapping[Outcome | None, JobActionStatus] = {
     None: JobActionStatus.IN_PROGRESS,
     Outcome.APPLIED: JobActionStatus.SUCCEEDED,
+    Outcome.PARTIAL: JobActionStatus.FAILED,
     Outcome.REJECTED: JobActionStatus.FAILED,
     Outcome.NOT_SENT: JobActionStatus.FAILED,
     Outcome.UNKNOWN: JobActionStatus.UNSETTLED,
@@ -77,7 +79,8 @@ class Requested(Struct, frozen=True, omit_defaults=True):
     """A caller requested a job action, and Jobgate accepted the request.
 
     `keeps_refusals`: the key is kept for the answer even if the action was refused. `signature` is the name made from
-    the request's signature; it is always kept for the answer.
+    the request's signature; it is always kept for the answer. `parent` is the id of the termination of which this
+    action is a step.
     """
 
     at: datetime
@@ -90,6 +93,12 @@ class Requested(Struct, frozen=True, omit_defaults=True):
     idempotency_key: str | None = None
     keeps_refusals: bool = True
     signature: str | None = None
+    parent: str | None = None
+
+    @property
+    def is_termination(self) -> bool:
+        """True if it stands for the steps that end a job, and is sent to no vendor itself."""
+        return self.job_action.action == TERMINATE
 
     @property
     def is_named(self) -> bool:
@@ -112,11 +121,20 @@ class Read(Struct, frozen=True, omit_defaults=True):
     problem: str | None = None
 
 
+class Step(Struct, frozen=True, omit_defaults=True):
+    """A step of a termination: the job action with this id. `outcome` is None while it is in progress."""
+
+    id: str
+    action: str
+    outcome: Outcome | None = None
+
+
 class Concluded(Struct, frozen=True, omit_defaults=True):
     """A conclusion about the outcome. A later conclusion replaces an earlier one.
 
     `settled_by` is None while the outcome is unknown and the job will be read again. `job` is the job's status
     afterwards, `vendor_response` the vendor's answer to the action; if the action failed, the problem holds both.
+    `steps` are those of a termination; `already_so`: the job had ended before, and nothing was done.
     """
 
     at: datetime
@@ -125,6 +143,8 @@ class Concluded(Struct, frozen=True, omit_defaults=True):
     job: StatusPair | None = None
     vendor_response: VendorResponse | None = None
     problem: ProblemNote | None = None
+    steps: tuple[Step, ...] = ()
+    already_so: bool = False
 
 
 Event: TypeAlias = Requested | Sent | Read | Concluded
@@ -192,6 +212,11 @@ class JobActionRecord(Struct, frozen=True):
         asked = self.requested.job_action
         found = {name: value for event in self.sent for name, value in event.found.items()}
         return replace(asked, parameters={**asked.parameters, **found}) if found else asked
+
+    @property
+    def step(self) -> Step:
+        """The record as a step of a termination."""
+        return Step(self.id, self.requested.job_action.action, self.outcome)
 
     @property
     def problem(self) -> ProblemNote | None:

@@ -66,6 +66,11 @@ CONNECTION: Final = "connection."
 TIMESTAMP: Final = "job.timestamps."
 """Prefix of the sources for times of a job: `job.timestamps.createdAt`."""
 
+TERMINATE: Final = "terminate"
+"""The action of a record that stands for several: the steps that end a job."""
+DISCARD: Final = "discard"
+"""The action with which work can be lost. A termination uses it only in the mode `forced`."""
+
 LONGEST_JOB_ID: Final = 1_024
 """Longest id of a job, in characters."""
 LONGEST_STATUS: Final = 256

@@ -21,7 +21,8 @@ class ActionRequest(Struct, frozen=True):
     `strict` refuses parameters that the vendor cannot carry, instead of recording them. The same request with the same
     `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
     take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
-    status chose the action: the same request is then the same, whatever the status is later.
+    status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
+    termination that it is a step of.
     """
 
     connection: Connection
@@ -34,6 +35,7 @@ class ActionRequest(Struct, frozen=True):
     origin: Origin = NOBODY
     seconds: float | None = None
     operation: str | None = None
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""

@@ -13,7 +13,7 @@
                                         transport      write the request, read the reply
                     classify            specs          read what the reply means; the policy says whether to send again
                  8. of_success, refusal engine       conclude from the last reply; if it leaves that open, read the job
-    _conclude    9. ledger.append       ledger       record the conclusion
+    conclude     9. ledger.append       ledger       record the conclusion
 
 Steps 4 to 8 can raise; `_conclusion` then makes a conclusion of the error. If the outcome is unknown, `reconciliation`
 finds it out.
@@ -36,7 +36,7 @@ from gateway.domain.errors import (
     LedgerUnavailable,
     ValueNotSupported,
 )
-from gateway.domain.model import DryRun, JobAction, Outcome
+from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Requested, Sent
 from gateway.domain.vocabulary import PARAMETER
@@ -47,7 +47,7 @@ from gateway.engine.hooks import Guard
 from gateway.engine.jobs import Jobs
 from gateway.engine.parameters import completed, found_in
 from gateway.engine.reconciliation import Schedule, lease
-from gateway.engine.support import Plan, supported
+from gateway.engine.support import supported
 from gateway.specs.lens import UnmappableValue
 from gateway.specs.vendor import ActionMapping
 
@@ -71,17 +71,24 @@ class Actions:
         """
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)
-        record = self._new_record(request, plan)
+        begun = await self.claim(request, plan.warnings)
+        if begun.is_replayed:
+            return begun
+        action = ActionInProgress(request, plan.mapping, begun.record, context)
+        try:
+            conclusion = await self._conclusion(action)
+            return ActionResult(await self.conclude(action.record, conclusion), job=action.job)
+        except Overtaken as overtaken:
+            return ActionResult(overtaken.record)
+
+    async def claim(self, request: ActionRequest, warnings: tuple[ActionWarning, ...] = ()) -> ActionResult:
+        """Record a request, or find the record of the same request, made before. Raises JobgateError."""
+        record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
         holder = await self.ledger.claim(record, due, self._held_by_key(request), held_by_signature(request))
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
-        action = ActionInProgress(request, plan.mapping, record, context)
-        try:
-            record = await self._conclude(action, await self._conclusion(action))
-            return ActionResult(record, job=action.job)
-        except Overtaken as overtaken:
-            return ActionResult(overtaken.record)
+        return ActionResult(record)
 
     async def preview(self, request: ActionRequest) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action. Raises as `perform`."""
@@ -90,7 +97,8 @@ class Actions:
         job_action = await completed(self.jobs, request, plan.mapping, context)
         prepared = self._prepared(request, plan.mapping, job_action, context).request
         redacted = request.connection.credentials.redacted(prepared)
-        return DryRun(replace(prepared, headers={**prepared.headers, **redacted}), plan.warnings)
+        shown = replace(prepared, headers={**prepared.headers, **redacted})
+        return DryRun(shown, plan.warnings, found_in(request.job_action, job_action))
 
     async def _conclusion(self, action: ActionInProgress) -> Concluded:
         """The conclusion of the action; an error is a conclusion too.
@@ -121,12 +129,12 @@ class Actions:
             raise await refusal(self.jobs, action, job_action, reply)
         return of_success(self.calls, action, job_action, reply, self.clock.now())
 
-    async def _conclude(self, action: ActionInProgress, conclusion: Concluded) -> JobActionRecord:
+    async def conclude(self, record: JobActionRecord, conclusion: Concluded) -> JobActionRecord:
         """Record the conclusion. If reconciliation was faster, the vendor's own reply outweighs what it read.
 
         Raises Overtaken if it was faster and the outcome is still unknown here.
         """
-        record, due = action.record, None
+        due = None
         if conclusion.outcome is Outcome.UNKNOWN:
             due = self.schedule.after(conclusion.at, conclusion.at)
         while True:
@@ -152,7 +160,7 @@ class Actions:
         except ValueNotSupported as error:
             raise unfit(request, mapping, job_action, error) or error from None
 
-    def _new_record(self, request: ActionRequest, plan: Plan) -> JobActionRecord:
+    def _new_record(self, request: ActionRequest, warnings: tuple[ActionWarning, ...]) -> JobActionRecord:
         now = self.clock.now()
         requested = Requested(
             at=now,
@@ -160,11 +168,12 @@ class Actions:
             connection=request.connection.name,
             vendor=request.connection.vendor.name,
             job_action=request.job_action,
-            warnings=plan.warnings,
+            warnings=warnings,
             origin=request.origin,
             idempotency_key=request.key,
             keeps_refusals=request.keeps_refusals,
             signature=None if request.signature is None else request.signature.name,
+            parent=request.parent,
         )
         return JobActionRecord(self.clock.new_id(now), requested)
 

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SETTLED_BY: Mapping[Outcome, SettledBy | None] = {
     Outcome.APPLIED: SettledBy.VENDOR_REPLY,
+    Outcome.PARTIAL: SettledBy.VENDOR_REPLY,
     Outcome.REJECTED: SettledBy.VENDOR_REPLY,
     Outcome.NOT_SENT: SettledBy.NOTHING_SENT,
     Outcome.UNKNOWN: None,
@@ -70,7 +71,7 @@ async def refusal(jobs: Jobs, action: ActionInProgress, job_action: JobAction, r
 
 def of_error(error: Exception, record: JobActionRecord, now: datetime) -> Concluded:
     """The conclusion from the error that an action ended in."""
-    problem = _as_problem(error, record)
+    problem = as_problem(error, record)
     outcome = (problem.explanation.outcome or problem.outcome) if record.sent else Outcome.NOT_SENT
     note = ProblemNote(problem.code, problem.detail, replace(problem.explanation, outcome=None))
     return Concluded(now, outcome, SETTLED_BY[outcome], problem=note)
@@ -96,7 +97,7 @@ async def _explained(jobs: Jobs, action: ActionInProgress, job_action: JobAction
     return WrongState(sentence, replace(problem.explanation, job=job_state(job)))
 
 
-def _as_problem(error: Exception, record: JobActionRecord) -> JobgateError:
+def as_problem(error: Exception, record: JobActionRecord) -> JobgateError:
     """An error as a problem. An error that nobody foresaw is logged, and leaves the outcome unknown."""
     if isinstance(error, JobgateError):
         return error

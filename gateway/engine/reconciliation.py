@@ -23,15 +23,17 @@ from gateway.domain.errors import (
     JobgateError,
     LedgerUnavailable,
     NotCarriedOut,
+    NotEnded,
     UnknownConnection,
     UnknownJob,
 )
 from gateway.domain.model import Job, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy
+from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy, Step
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs, job_state
+from gateway.engine.steps import ended_or_present, outcome_of, steps_of
 from gateway.specs.vendor import ActionMapping
 
 log = logging.getLogger(__name__)
@@ -149,7 +151,9 @@ class Reconciler:
     async def _reconciled(self, record: JobActionRecord) -> JobActionRecord:
         try:
             async with self.gates[record.requested.connection]:
-                return await self._reconcile(record)
+                settled = await self._reconcile(record)
+                await self._reconcile_parent(settled)
+                return settled
         except Overtaken as overtaken:
             return overtaken.record
         except JobgateError as error:
@@ -159,6 +163,8 @@ class Reconciler:
     async def _reconcile(self, record: JobActionRecord) -> JobActionRecord:
         if record.is_settled:  # by another process, after it was found to be due
             return record
+        if record.requested.is_termination:
+            return await self._reconcile_termination(record)
         if not record.sent:
             return await self._conclude(record, interrupted(Outcome.NOT_SENT, self.clock.now()))
         if record.conclusion is None:
@@ -177,6 +183,38 @@ class Reconciler:
             log.exception("the job of job action %s could not be read", record.id)
             return await self._go_on(record, Read(self.clock.now(), problem=GatewayError.code))
         return await self._judge(record, connection, mapping, job)
+
+    async def _reconcile_parent(self, step: JobActionRecord) -> None:
+        """Conclude the termination that waits for this step, if it is settled."""
+        if step.requested.parent is None or not step.is_settled:
+            return
+        parent = await self.ledger.get(step.requested.parent, None)
+        if parent is not None and parent.conclusion is not None and not parent.is_settled:
+            with suppress(Overtaken):
+                await self._reconcile_termination(parent)
+
+    async def _reconcile_termination(self, record: JobActionRecord) -> JobActionRecord:
+        """Conclude a termination from its job and the steps that were taken. No further step is begun."""
+        if record.conclusion is None:
+            soon = self.clock.now() + lease(self.jobs.calls.seconds)
+            record = await self.ledger.append(record, interrupted(Outcome.UNKNOWN, self.clock.now()), soon)
+        taken = await steps_of(self.ledger, record)
+        if not all(each.is_settled for each in taken):  # the last of them will come back to this record
+            return record
+        steps = tuple(each.step for each in taken)
+        try:
+            connection = self.directory.connection(record.requested.connection)
+            context = self.jobs.calls.context(record.requested.origin, caller=record.requested.caller)
+            job = await ended_or_present(self.jobs, self.ledger, connection, record.job_action.job_id, context)
+        except JobgateError as error:
+            return await self._go_on(record, Read(self.clock.now(), problem=error.code), steps)
+        except Exception:
+            log.exception("the job of job action %s could not be read", record.id)
+            return await self._go_on(record, Read(self.clock.now(), problem=GatewayError.code), steps)
+        status, now = None if job is None else job.status, self.clock.now()
+        if job is None or job.final:
+            return await self._conclude(record, Concluded(now, Outcome.APPLIED, SettledBy.READING, status, steps=steps))
+        return await self._conclude(record, stopped(record, job, steps, now))
 
     def _target(self, record: JobActionRecord) -> tuple[Connection, ActionMapping]:
         """The connection of a record, and the mapping of its action there. Raises UnknownConnection."""
@@ -231,11 +269,11 @@ class Reconciler:
         last = next((at for at, each in enumerate(before) if each.outcome is Outcome.APPLIED), len(before))
         return [each.job_action.action for each in before[: last + 1]], any(each.id > record.id for each in sent)
 
-    async def _go_on(self, record: JobActionRecord, shown: Read) -> JobActionRecord:
+    async def _go_on(self, record: JobActionRecord, shown: Read, steps: tuple[Step, ...] = ()) -> JobActionRecord:
         """Record what was read, and schedule the next read or give up."""
         following = self.schedule.after(doubted_at(record), shown.at)
         record = await self.ledger.append(record, shown, following or shown.at)
-        return record if following else await self._conclude(record, given_up(record, shown.at))
+        return record if following else await self._conclude(record, given_up(record, shown.at, steps))
 
     async def _conclude(self, record: JobActionRecord, conclusion: Concluded) -> JobActionRecord:
         return await self.ledger.append(record, conclusion, None)
@@ -254,7 +292,8 @@ def sent_at(record: JobActionRecord) -> datetime:
 
 def doubted_at(record: JobActionRecord) -> datetime:
     """The time from which the outcome is unknown."""
-    return next((event.at for event in record.later if isinstance(event, Concluded)), sent_at(record))
+    concluded = (event.at for event in record.later if isinstance(event, Concluded))
+    return next(concluded, None) or sent_at(record)
 
 
 def was_seen(record: JobActionRecord) -> bool:
@@ -281,6 +320,17 @@ def not_carried_out(job: Job, now: datetime) -> Concluded:
     return Concluded(now, Outcome.REJECTED, SettledBy.READING, problem=note)
 
 
-def given_up(record: JobActionRecord, now: datetime) -> Concluded:
+def stopped(record: JobActionRecord, job: Job, steps: tuple[Step, ...], now: datetime) -> Concluded:
+    """The conclusion of a termination that did not end its job: its last step was doubtful, or its gateway stopped."""
+    outcome = outcome_of(steps)
+    if outcome is Outcome.UNKNOWN:
+        return given_up(record, now, steps)
+    taken = ", ".join(f"{each.action} ({each.outcome})" for each in steps) or "none"
+    detail = f"The job is {job.status.vendor_status}. Steps that were taken: {taken}; no further one was begun."
+    note = ProblemNote(NotEnded.code, detail, Explanation(job=job_state(job)))
+    return Concluded(now, outcome, SettledBy.READING, job.status, problem=note, steps=steps)
+
+
+def given_up(record: JobActionRecord, now: datetime, steps: tuple[Step, ...] = ()) -> Concluded:
     """The conclusion if the outcome could not be found out. The first problem is kept."""
-    return Concluded(now, Outcome.UNKNOWN, SettledBy.GAVE_UP, problem=record.problem)
+    return Concluded(now, Outcome.UNKNOWN, SettledBy.GAVE_UP, problem=record.problem, steps=steps)

@@ -20,11 +20,16 @@ class Support(StrEnum):
 
 @dataclass(frozen=True)
 class ActionDefinition:
-    """An action of the unified API. `parameters` has True for each parameter that may be recorded only."""
+    """An action of the unified API. `parameters` has True for each parameter that may be recorded only.
+
+    `harm` says how much the action destroys; 0: nothing, so that it cannot end a job. `scopes` are what a caller needs.
+    """
 
     name: str
     operation_id: str
     parameters: Mapping[str, bool]
+    harm: int
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def _definition(api: Api, operation: Operation) -> ActionDefinition:
         name: bool(document.resolve(each).get("x-recorded-where-unsupported"))
         for name, each in schema["properties"].items()
     }
-    return ActionDefinition(operation.extensions["x-action"], operation.operation_id, recorded)
+    action, harm = operation.extensions["x-action"], operation.extensions["x-harm"]
+    return ActionDefinition(action, operation.operation_id, recorded, harm, operation.scopes)
 
 
 def _capability(mapping: ActionMapping | None, definition: ActionDefinition) -> Capability:

@@ -50,7 +50,10 @@ class Finder:
 
 @dataclass(frozen=True)
 class ActionMapping:
-    """A vendor's way to perform one action: an entry of `x-job-action` with its names resolved."""
+    """A vendor's way to perform one action: an entry of `x-job-action` with its names resolved.
+
+    `assumed` are those of `from_statuses` that no document of the vendor names.
+    """
 
     action: str
     operation: Operation
@@ -63,6 +66,7 @@ class ActionMapping:
     evidence: str | None
     lens: Lens
     result: Result = Result.DONE
+    assumed: frozenset[str] = frozenset()
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -339,6 +343,11 @@ class VendorSpecification:
         return value if form is None else form(value)
 
     @property
+    def gone_is_done(self) -> bool:
+        """True if the vendor deletes jobs some time after their end."""
+        return bool(self.api.document.content["x-job-vendor"].get("gone") == "done")
+
+    @property
     def job_read(self) -> ReadMapping | None:
         """The read of a single job; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is None), None)
@@ -578,6 +587,7 @@ def _action(operation: Operation, common: Mapping[str, Any], entry: Mapping[str,
         evidence=entry.get("evidence"),
         lens=Lens.compile(common, entry["request"]),
         result=Result(entry.get("result", Result.DONE)),
+        assumed=frozenset(entry.get("assumed", ())),
     )
 
 

@@ -16,7 +16,11 @@ from gateway.client import (
     DryRun,
     GatewayUnreachable,
     JobAction,
+    PlannedStep,
     ProblemError,
+    StatusPair,
+    Step,
+    TerminationPlan,
     VendorRequest,
 )
 from tests.client.stub import Reply, Stub
@@ -55,8 +59,38 @@ VERBS: dict[str, Callable[[Client], Act]] = {
     "close": lambda client: client.close,
     "pause": lambda client: client.pause,
     "restart": lambda client: client.restart,
+    "complete": lambda client: client.complete,
+    "unassign": lambda client: client.unassign,
+    "discard": lambda client: client.discard,
 }
 every_verb = pytest.mark.parametrize("verb", VERBS)
+
+
+def test_terminations(stub: Stub, client: Client) -> None:
+    """A termination says its mode; its answer has the steps, and a dry run the plan."""
+    step = {"id": "action-2", "action": "cancel", "outcome": "applied"}
+    pair = {"status": "cancelled", "vendorStatus": "Cancelled"}
+    request = {"method": "POST", "url": "https://v.example/j", "headers": {}}
+    planned = {"action": "cancel", "to": pair, "vendorRequest": request, "warnings": []}
+    stub.answers(
+        {**DONE, "steps": [step], "alreadySo": False}, {"dryRun": True, "alreadySo": False, "steps": [planned]}
+    )
+    done = client.terminate("c", "j", note="Over", idempotency_key="end-it")
+    plan = client.terminate("c", "j", mode="forced", dry_run=True)
+    first, second = stub.received
+    assert (first.target, json.loads(first.content)) == (
+        "/v1/connections/c/jobs/j/terminate",
+        {"mode": "graceful", "note": "Over"},
+    )
+    assert first.headers["idempotency-key"] == '"end-it"'
+    assert (second.target, json.loads(second.content)) == (
+        "/v1/connections/c/jobs/j/terminate?dryRun=true",
+        {"mode": "forced"},
+    )
+    assert (done.steps, done.already_so) == ((Step("action-2", "cancel", "applied"),), False)
+    cancelled = StatusPair("cancelled", "Cancelled")
+    sent = VendorRequest("POST", "https://v.example/j", {})
+    assert plan == TerminationPlan((PlannedStep("cancel", cancelled, (), sent),), already_so=False)
 
 
 @every_verb

@@ -87,6 +87,38 @@ def test_action_in_status(case: Case, client: Client, stack: Running) -> None:
     assert after.vendor_status == expected[1]
 
 
+STATUSES = [
+    pytest.param(vendor, status, id=f"{vendor.name}-{status}")
+    for vendor in CATALOGUE.vendors.values()
+    for status in vendor.specification.statuses
+]
+
+
+@pytest.mark.parametrize(("vendor", "status"), STATUSES)
+def test_a_job_in_any_status_is_terminated(vendor: Vendor, status: str, client: Client, stack: Running) -> None:
+    """The job ends by the steps of the capability matrix, which a dry run shows, or the answer says why not."""
+    sandbox, connection = stack.sandbox.vendor(vendor.name), sandbox_name(vendor.name)
+    job_id = sandbox.create_job(status)
+    (ways,) = (each for each in client.vendor(vendor.name).terminate if each.vendor_status == status)
+    if ways.graceful is None:
+        with pytest.raises(ProblemError) as refused:
+            client.terminate(connection, job_id)
+        assert (refused.value.code, refused.value.outcome) == ("not-ended", "not_sent")
+        expected: list[str] = []
+    else:
+        plan = client.terminate(connection, job_id, dry_run=True)
+        assert tuple(each.action for each in plan.steps) == ways.graceful
+        assert client.job(connection, job_id).vendor_status == status
+        done = client.terminate(connection, job_id, note="Over")
+        assert (done.outcome, done.already_so) == ("applied", not ways.graceful)
+        assert tuple(each.action for each in done.steps) == ways.graceful
+        steps = list(client.job_actions(parent=done.id))
+        assert [each.id for each in reversed(steps)] == [each.id for each in done.steps]
+        assert client.job(connection, job_id).final
+        expected = list(ways.graceful)
+    assert [entry.job_action.action for entry in sandbox.log() if entry.job_action] == expected
+
+
 @pytest.mark.parametrize("vendor", list(CATALOGUE.vendors.values()), ids=lambda vendor: vendor.name)
 def test_jobs_tell_what_may_be_done(vendor: Vendor, client: Client) -> None:
     """Every job of a vendor says its status in both words, which actions it allows, and why not the others."""

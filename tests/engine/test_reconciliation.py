@@ -225,7 +225,7 @@ async def test_a_job_that_cannot_be_read_is_read_again(make_engine: MakeEngine, 
 async def test_what_was_never_sent_is_known_not_to_be(make_engine: MakeEngine) -> None:
     """A gateway that stopped before it sent anything leaves a record that is settled without asking the vendor."""
     made = make_engine()
-    record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL))
+    record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL).warnings)
     await made.ledger.claim(record, NOW + lease(10), None)
     assert await looked_at(made, 14.9) is None
     settled = await looked_at(made, 0.2)
@@ -238,7 +238,7 @@ async def test_what_was_never_sent_is_known_not_to_be(make_engine: MakeEngine) -
 async def test_what_was_sent_when_a_gateway_stopped_is_read(make_engine: MakeEngine) -> None:
     """A gateway that stopped after it sent leaves a record that another one settles from the job."""
     made = make_engine()
-    record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL))
+    record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL).warnings)
     await made.ledger.claim(record, NOW + lease(10), None)
     await made.ledger.sent(record, Sent(NOW))
     settled = await looked_at(made, 15.1, CANCEL.job("cancelled"))

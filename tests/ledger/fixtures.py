@@ -38,6 +38,7 @@ Value = TypeVar("Value")
 
 SETTLED_BY = {
     Outcome.APPLIED: SettledBy.VENDOR_REPLY,
+    Outcome.PARTIAL: SettledBy.VENDOR_REPLY,
     Outcome.REJECTED: SettledBy.VENDOR_REPLY,
     Outcome.NOT_SENT: SettledBy.NOTHING_SENT,
     Outcome.UNKNOWN: None,

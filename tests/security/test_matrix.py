@@ -134,7 +134,7 @@ def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogu
     for operation in catalogue.api.operations.values():
         required = scopes_of(operation)
         assert bool(required) == ("connection" in operation.declared["path"]), operation.operation_id
-        action = operation.extensions.get("x-action")
+        action = operation.extensions.get("x-action") or operation.extensions.get("x-intent")
         assert required == ([f"jobs:{action}"] if action else ["jobs:read"] if required else [])
 
 
@@ -200,7 +200,7 @@ def requests_of(native: NativeApi) -> Iterator[tuple[str, Asked]]:
     vendor = native.vendor
     job = JOBS[vendor.name]
     for mapping in vendor.actions.values():
-        parameters = {"assignmentId": ASSIGNMENT} if mapping.action == "close" else {}
+        parameters = {"assignmentId": ASSIGNMENT} if "assignmentId" in mapping.parameters else {}
         encoded = mapping.encode(JobAction(mapping.action, job, parameters))
         yield mapping.action, asked(native, mapping.operation, encoded, f"jobs:{mapping.action}")
     for name, read in vendor.reads.items():

@@ -644,6 +644,7 @@ BREAKS = [
     vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/deferredBy", "note"),
     vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/find/note", "parts"),
     vendors(vendor_promises.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
+    vendors(vendor_promises.assumptions_about_nothing, f"{CLOSE}/assumed", ["Gone"], f"{CLOSE}/assumed/0"),
     vendors(vendor_promises.unknown_actions, f"{CANCEL}/action", "explode"),
     vendors(vendor_promises.repeated_actions, f"{CANCEL}/action", "close", f"{CLOSE}/action", f"{CANCEL}/action"),
     vendors(

@@ -259,6 +259,15 @@ def deferred_from_several_statuses(document: Document) -> Iterator[Fault]:
             yield Fault(f"{action.place}/from", message, fix)
 
 
+def assumptions_about_nothing(document: Document) -> Iterator[Fault]:
+    """Every status that an action only assumes is one from which it starts."""
+    for action in actions(document):
+        for index, status in enumerate(action.node.get("assumed", ())):
+            if status not in action.node["from"]:
+                fix = "Add it to `from`, or remove it."
+                yield Fault(f"{action.place}/assumed/{index}", f"the action does not start from {status}", fix)
+
+
 def unknown_actions(document: Document) -> Iterator[Fault]:
     """Every action of a vendor's document is one of the unified API."""
     for action in actions(document):
