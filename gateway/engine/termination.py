@@ -136,7 +136,7 @@ class Terminations:
         job = await self._read(request, self.actions.calls.context(request.origin, request.seconds).deadline)
         if job is None:
             return TerminationPlan(None, ())
-        specification = request.connection.vendor.specification
+        specification = request.connection.specification
         known: dict[str, Any] = {}
         steps: list[PlannedStep] = []
         for action in () if job.final else planned(request, job):
@@ -236,7 +236,7 @@ class Terminations:
 def step_request(request: ActionRequest, action: str, known: Mapping[str, Any]) -> ActionRequest:
     """The request for a step of a termination, with its note and disposition, and what is known of the job."""
     given = {name: value for name, value in request.job_action.parameters.items() if name != MODE}
-    found = request.connection.vendor.specification.actions[action].find.keys() & known.keys()
+    found = request.connection.specification.actions[action].find.keys() & known.keys()
     parameters = {**given, **{name: known[name] for name in found}}
     job_action = JobAction(action, request.job_action.job_id, parameters)
     return replace(request, job_action=job_action, key=None, signature=None)
@@ -260,7 +260,7 @@ def planned(request: ActionRequest, job: Job) -> Way:
 def is_refused(ending: Ending, problem: JobgateError) -> bool:
     """True if the last step was refused for the job's status, so that another way may exist."""
     refused = bool(ending.steps) and ending.steps[-1].status is JobActionStatus.FAILED
-    may_be_gone = problem.code == UnknownJob.code and ending.connection.vendor.specification.gone_is_done
+    may_be_gone = problem.code == UnknownJob.code and ending.connection.specification.gone_is_done
     return refused and (problem.code in REFUSALS or may_be_gone)
 
 
