@@ -8,10 +8,11 @@ from tests.support.edge import Edge
 from tests.support.vendors import AZURE_JOB, VONAGE_JOB
 
 JOB = f"/v1/connections/contoso-prod/jobs/{AZURE_JOB}"
+ACTIONS = "/cancel or /close or /complete or /discard or /pause or /restart or /terminate or /unassign"
 AZURE = "/native/azure-job-router"
 NEAR: dict[str, tuple[str, str, int, str]] = {
-    "an action that there is not": ("POST", f"{JOB}/stop", 404, "/cancel or /close or /pause or /restart"),
-    "an action written as Azure does": ("POST", f"{JOB}:cancel", 405, "/cancel or /close or /pause or /restart"),
+    "an action that there is not": ("POST", f"{JOB}/stop", 404, ACTIONS),
+    "an action written as Azure does": ("POST", f"{JOB}:cancel", 405, ACTIONS),
     "another version": (
         "POST",
         f"{JOB}/cancel".replace("/v1", "/v2"),
