@@ -319,7 +319,8 @@ def version_of(request: Request) -> str | None:
 def termination(request: Request) -> JobAction:
     """The job action of a request to terminate a job."""
     given = request.body or {}
-    return JobAction(TERMINATE, request.path["jobId"], {MODE: given.get(MODE, Mode.GRACEFUL.value), **given})
+    parameters = {MODE: given.get(MODE, Mode.GRACEFUL.value), **given}
+    return JobAction(TERMINATE, request.path["jobId"], parameters, version_of(request))
 
 
 def key_of(request: Request) -> str | None:

@@ -151,7 +151,8 @@ class Reconciler:
     async def _reconciled(self, record: JobActionRecord) -> JobActionRecord:
         try:
             async with self.gates[record.requested.connection]:
-                settled = await self._reconcile(record)
+                is_termination = record.requested.is_termination
+                settled = await (self._reconcile_termination if is_termination else self._reconcile)(record)
                 await self._reconcile_parent(settled)
                 return settled
         except Overtaken as overtaken:
@@ -163,8 +164,6 @@ class Reconciler:
     async def _reconcile(self, record: JobActionRecord) -> JobActionRecord:
         if record.is_settled:  # by another process, after it was found to be due
             return record
-        if record.requested.is_termination:
-            return await self._reconcile_termination(record)
         if not record.sent:
             return await self._conclude(record, interrupted(Outcome.NOT_SENT, self.clock.now()))
         if record.conclusion is None:
@@ -195,6 +194,8 @@ class Reconciler:
 
     async def _reconcile_termination(self, record: JobActionRecord) -> JobActionRecord:
         """Conclude a termination from its job and the steps that were taken. No further step is begun."""
+        if record.is_settled:
+            return record
         if record.conclusion is None:
             soon = self.clock.now() + lease(self.jobs.calls.seconds)
             record = await self.ledger.append(record, interrupted(Outcome.UNKNOWN, self.clock.now()), soon)

@@ -55,7 +55,7 @@ async def ended_or_present(
     try:
         return await jobs.get(connection, job_id, context)
     except UnknownJob:
-        if connection.specification.gone_is_done and await _was_seen(ledger, connection, job_id):
+        if connection.specification.deletes_ended_jobs and await _was_seen(ledger, connection, job_id):
             return None
         raise
 

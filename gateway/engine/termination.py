@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from gateway.domain.errors import (
     Explanation,
+    JobChanged,
     JobgateError,
     LedgerUnavailable,
     NotEnded,
@@ -109,7 +110,10 @@ class Ending(Struct):
         """The request for a step. What an earlier step found in the job, such as its assignment, is known to it."""
         earlier = (each.job_action.parameters for each in self.steps)
         known = {name: value for parameters in earlier for name, value in parameters.items()}
-        return step_request(replace(self.request, parent=self.record.id, seconds=seconds), action, known)
+        is_first = self.job is None
+        return step_request(
+            replace(self.request, parent=self.record.id, seconds=seconds), action, known, is_first=is_first
+        )
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ class Terminations:
         steps: list[PlannedStep] = []
         for action in () if job.final else planned(request, job):
             mapping = specification.actions[action]
-            asked = step_request(request, action, known)
+            asked = step_request(request, action, known, is_first=not steps)
             is_open = steps and not mapping.find.keys() <= asked.job_action.parameters.keys()
             dry_run = None if is_open else await self.actions.preview(asked)
             known |= {} if dry_run is None else dry_run.found
@@ -233,12 +237,16 @@ class Terminations:
         return Concluded(now, outcome, SETTLED_BY[outcome], ending.job, problem=note, steps=ending.summary)
 
 
-def step_request(request: ActionRequest, action: str, known: Mapping[str, Any]) -> ActionRequest:
-    """The request for a step of a termination, with its note and disposition, and what is known of the job."""
+def step_request(request: ActionRequest, action: str, known: Mapping[str, Any], *, is_first: bool) -> ActionRequest:
+    """The request for a step of a termination, with its note and disposition, and what is known of the job.
+
+    A precondition belongs to the first step, which changes the version of the job.
+    """
     given = {name: value for name, value in request.job_action.parameters.items() if name != MODE}
     found = request.connection.specification.actions[action].find.keys() & known.keys()
     parameters = {**given, **{name: known[name] for name in found}}
-    job_action = JobAction(action, request.job_action.job_id, parameters)
+    version = request.job_action.version if is_first else None
+    job_action = JobAction(action, request.job_action.job_id, parameters, version)
     return replace(request, job_action=job_action, key=None, signature=None)
 
 
@@ -260,7 +268,9 @@ def planned(request: ActionRequest, job: Job) -> Way:
 def is_refused(ending: Ending, problem: JobgateError) -> bool:
     """True if the last step was refused for the job's status, so that another way may exist."""
     refused = bool(ending.steps) and ending.steps[-1].status is JobActionStatus.FAILED
-    may_be_gone = problem.code == UnknownJob.code and ending.connection.specification.gone_is_done
+    if ending.request.job_action.version is not None and problem.code == JobChanged.code:
+        return False
+    may_be_gone = problem.code == UnknownJob.code and ending.connection.specification.deletes_ended_jobs
     return refused and (problem.code in REFUSALS or may_be_gone)
 
 

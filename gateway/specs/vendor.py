@@ -343,11 +343,6 @@ class VendorSpecification:
         return value if form is None else form(value)
 
     @property
-    def gone_is_done(self) -> bool:
-        """True if the vendor deletes jobs some time after their end."""
-        return bool(self.api.document.content["x-job-vendor"].get("gone") == "done")
-
-    @property
     def job_read(self) -> ReadMapping | None:
         """The read of a single job; None if the vendor has none."""
         return next((read for read in self.reads.values() if read.items is None), None)

@@ -26,7 +26,6 @@ from gateway.domain.vocabulary import TERMINATE
 from gateway.engine.reconciliation import lease
 from gateway.engine.termination import Terminations
 from gateway.settings.settings import CallerSettings
-from gateway.specs.vendor import VendorSpecification
 from tests.support.asgi import Answer, call
 from tests.support.clock import NOW
 from tests.support.scripted_engine import MakeEngine, ScriptedEngine
@@ -256,6 +255,14 @@ async def test_a_note_that_cannot_be_carried_is_refused_to_the_strict(make_engin
     assert urls(made) == []
 
 
+async def test_a_precondition_holds_for_the_first_step(make_engine: MakeEngine) -> None:
+    """Azure cannot compare versions, so a termination with If-Match is refused, and nothing is sent."""
+    made = make_engine(azure("queued"))
+    answer = await terminate(made, **{"if-match": '"1"'})
+    assert (answer.status, answer.json["code"]) == (422, "precondition-not-supported")
+    assert (answer.json["outcome"], urls(made)) == ("not_sent", [])
+
+
 async def begun(made: ScriptedEngine, taken: int) -> JobActionRecord:
     """A termination whose gateway died: its job was read, and so many steps were sent, the last without a reply."""
     made.clock.advance(1)
@@ -302,19 +309,14 @@ async def test_a_gateway_that_died_between_steps(
     assert urls(made) == []
 
 
-def forgetful(made: ScriptedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the vendor delete jobs some time after their end."""
-    monkeypatch.setattr(VendorSpecification, "gone_is_done", True)
-    assert made.connection("contoso-prod").vendor.specification.gone_is_done
-
-
 async def test_a_job_that_was_seen_and_is_gone_has_ended(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the vendor deletes ended jobs, one that was seen has ended if it is gone; others are unknown."""
     gone = azure_error(404, "NotFound")
     made = make_engine(gone)
-    forgetful(made, monkeypatch)
+    specification = vars(made.connection("contoso-prod").specification)
+    monkeypatch.setitem(specification, "deletes_ended_jobs", value=True)
     unseen = await terminate(made)
     assert (unseen.status, unseen.json["code"], unseen.json["outcome"]) == (404, "unknown-job", "not_sent")
     made.transport.script.extend([azure("queued"), DONE, gone])
@@ -322,7 +324,7 @@ async def test_a_job_that_was_seen_and_is_gone_has_ended(
     seen = await terminate(made)
     assert (seen.status, seen.json["outcome"], seen.json["alreadySo"]) == (200, "applied", True)
     assert "job" not in seen.json
-    monkeypatch.setattr(VendorSpecification, "gone_is_done", False)
+    monkeypatch.setitem(specification, "deletes_ended_jobs", value=False)
     made.transport.script.append(gone)
     assert (await terminate(made)).status == 404
 
