@@ -95,7 +95,7 @@ class Dialect:
         """Perform the job action of a request, and wait for its outcome. Raises the problem if it failed."""
         connection = self._connection(request)
         job_action = await self._job_action(request, connection)
-        is_chosen = self.native.vendor.shares_its_request(self.native.vendor.actions[job_action.action])
+        is_chosen = self.native.vendor.shares_its_request(job_action.action)
         asked = ActionRequest(
             connection,
             job_action,

@@ -25,7 +25,7 @@ async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, 
     """
     job_action = request.job_action
     missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
-    if not missing and not request.connection.vendor.specification.shares_its_request(mapping):
+    if not missing and not request.connection.vendor.specification.shares_its_request(job_action.action):
         return job_action
     job = await jobs.get(request.connection, job_action.job_id, context)
     if job_action.action not in job.allowed_actions:

@@ -429,9 +429,9 @@ class VendorSpecification:
                     found.append((mapping, mapping.decode(parts)))
         return tuple(job_action for mapping, job_action in found if mapping.is_alike(found[0][0]))
 
-    def shares_its_request(self, mapping: ActionMapping) -> bool:
+    def shares_its_request(self, action: str) -> bool:
         """True if other actions have the same request: only the job's status tells them apart."""
-        return sum(mapping.is_alike(each) for each in self.actions.values()) > 1
+        return sum(self.actions[action].is_alike(each) for each in self.actions.values()) > 1
 
     def samples(self) -> Iterator[tuple[Operation, JobAction]]:
         """A job action for each operation that performs actions, allowed on one of the example jobs.

@@ -57,7 +57,7 @@ def client(desk: Running) -> Iterator[Client]:
 
 def end(desk: Running, call: str, connection: str = CONNECTION, **headers: str) -> requests.Response:
     """A request of the vendor's own client to end a call."""
-    url = f"{desk.url}/native/{VENDOR}/{connection}/calls/{call}"
+    url = f"{desk.url}/native/{VENDOR}/{connection}/calls/{call}?office=main"
     return requests.delete(url, headers={"X-Bell-Key": desk.access_key, **headers}, timeout=20)
 
 
