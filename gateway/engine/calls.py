@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,7 +46,7 @@ BY_STATUS: dict[int, type[JobgateError]] = {
     429: VendorThrottled,
     503: VendorUnavailable,
 }
-"""Problems by HTTP status, for replies whose meaning the vendor's document does not define."""
+"""Problems by HTTP status, for replies to which the vendor's document does not give exactly one meaning."""
 
 
 class CallContext(NamedTuple):
@@ -124,7 +125,11 @@ class Calls:
             return AttemptResult.ANSWER
         code = self.response(call.connection, reply).code
         meanings = call.connection.specification.errors.meanings_of(reply.status, code)
-        return AttemptResult.TURNED_AWAY if meanings == {Meaning.THROTTLED} else attempt_result(reply.http)
+        if meanings == {Meaning.THROTTLED}:
+            return AttemptResult.TURNED_AWAY
+        result = attempt_result(reply.http)
+        is_refusal = result is AttemptResult.TOO_MANY_REQUESTS and meanings and Meaning.THROTTLED not in meanings
+        return AttemptResult.ANSWER if is_refusal else result
 
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """The parts of a reply that are recorded and shown."""
@@ -140,14 +145,21 @@ class Calls:
         """The problem for a reply other than success, judged by the reply alone."""
         code = self.response(connection, reply).code
         meanings = connection.specification.errors.meanings_of(reply.status, code)
-        certain = BY_MEANING.get(next(iter(meanings))) if len(meanings) == 1 else None
-        return self.of_kind(certain or BY_STATUS.get(reply.status) or _by_class(reply.status), connection, reply)
+        return self.of_kind(_kind(reply.status, meanings), connection, reply)
 
     def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
         """A problem of the given kind for a reply."""
         response = self.response(connection, reply)
         explanation = Explanation(vendor=response, retry_after=retry_after(reply.http, self.clock.now()))
         return kind(_sentence(response), explanation)
+
+
+def _kind(status: int, meanings: Collection[Meaning]) -> type[JobgateError]:
+    """The problem that a reply means, or that its status stands for if the document leaves the meaning open."""
+    if len(meanings) != 1:
+        return BY_STATUS.get(status) or _by_class(status)
+    (meaning,) = meanings
+    return BY_MEANING.get(meaning) or _by_class(status)
 
 
 def _by_class(status: int) -> type[JobgateError]:

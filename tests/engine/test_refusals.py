@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from gateway.domain.errors import VendorTimedOut
+from gateway.domain.errors import VendorRefused, VendorTimedOut
 from gateway.domain.model import HttpReply, Outcome
 from gateway.domain.vocabulary import Meaning
 from gateway.specs.vendor import ErrorReply
@@ -22,6 +22,7 @@ from tests.support.vendors import (
     VONAGE_JOB,
     Target,
     azure_error,
+    azure_job,
     vonage_error,
     vonage_page,
 )
@@ -206,3 +207,22 @@ async def test_what_the_vendors_document_says_comes_first(make_engine: MakeEngin
     connection = replace(question.connection, specification=replace(specification, errors=known))
     asked = structs.replace(question, connection=connection)
     assert (await made.failure_of(asked)).problem.code == code
+
+
+@pytest.mark.parametrize("is_action", [True, False])
+async def test_a_limit_that_waiting_does_not_mend_is_a_refusal(make_engine: MakeEngine, is_action: bool) -> None:
+    """A 429 to which the document gives another meaning is not throttling: nothing is sent again, nor told to be."""
+    full = azure_error(429, "TooManyPauses")
+    made = make_engine(full, reply(200, azure_job("queued"))) if is_action else make_engine(full)
+    question = made.ask(CANCEL)
+    errors = question.connection.specification.errors
+    listed = (*errors.meanings[Meaning.INVALID_REQUEST], ErrorReply(429, "Paused too often.", code="TooManyPauses"))
+    known = replace(errors, meanings={**errors.meanings, Meaning.INVALID_REQUEST: listed})
+    connection = replace(question.connection, specification=replace(question.connection.specification, errors=known))
+    if is_action:
+        problem = (await made.failure_of(structs.replace(question, connection=connection))).problem
+    else:
+        with pytest.raises(VendorRefused) as raised:
+            await made.jobs.get(connection, AZURE_JOB, made.calls.context())
+        problem = raised.value
+    assert (problem.code, len(made.sent)) == ("vendor-refused", 1 + is_action)
