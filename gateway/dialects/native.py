@@ -232,12 +232,14 @@ class Dialect:
     def _values(self, read: ReadMapping, asked: VendorRequest) -> Mapping[str, Json]:
         """The values that a read carries. The constants of the document hold for the vendor's own jobs too.
 
+        Those in the body do not: they are Jobgate's choice among what the vendor offers.
+
         Raises UnknownJob if the request names another account, MalformedRequest if another value does not fit.
         """
         if read.lens.is_for_another_account(asked.parts()):
             raise UnknownJob(NO_SUCH_JOB)
         try:
-            return read.lens.decode(asked.parts())
+            return read.clients_lens.decode(asked.parts())
         except LensMismatch as mismatch:
             error = FieldError(pointer_of(mismatch.place), str(mismatch).removeprefix(f"{mismatch.place} "))
             raise MalformedRequest(f"The request is not valid: {mismatch}.", Explanation(errors=(error,))) from None
@@ -362,7 +364,7 @@ class Dialect:
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
         """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs."""
-        refused = lost(read.operation, read.lens, asked)
+        refused = [*lost(read.operation, read.lens, asked), *read.lens.choices.contradicted(asked.parts())]
         if refused:
             vendor = connection.vendor.name
             names = ", ".join(".".join(each.keys) for each in refused)

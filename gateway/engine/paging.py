@@ -176,7 +176,7 @@ def page_at(connection: Connection, read: ReadMapping, request: VendorRequest, c
         raise unknown_cursor()
     at_cursor = with_written(read, request, where) if isinstance(where, str) else with_values(read, where)
     known = documented(read, at_cursor)
-    if read.operation.check(known.parts()) or not read.lens.may_fit(known.parts(), known.parts()):
+    if read.operation.check(known.parts()) or not read.clients_lens.may_fit(known.parts(), known.parts()):
         raise unknown_cursor()
     return at_cursor
 

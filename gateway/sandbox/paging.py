@@ -35,7 +35,7 @@ class Pages:
         Raises Refusal: unknown-job if its cursor is not that of a next page, invalid-request if its time range is not
         one.
         """
-        values = self._read.lens.decode(parts)
+        values = self._read.clients_lens.decode(parts)
         _check_window(values)
         query: Any = parts.get("query", {})
         limit = int(str(values.get(Source.PAGE_LIMIT, self._limit)))

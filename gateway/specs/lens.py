@@ -141,6 +141,11 @@ class Rule:
         """True for a constant that tells one account from another: a value of the connection, or a part of the path."""
         return self.source is None and (self.is_bound or self.place.location == "path")
 
+    @property
+    def is_a_choice(self) -> bool:
+        """True for a constant in the body that tells no account from another: in a read, it is Jobgate's choice."""
+        return self.source is None and self.place.location == "body" and not self.names_the_account
+
     def bound(self, values: Mapping[str, Json]) -> Rule:
         """The rule with a constant instead of its source, if that is one of the values. Raises UnmappableValue."""
         if self.source not in values:
@@ -234,6 +239,20 @@ class Lens:
     def is_for_another_account(self, parts: Parts) -> bool:
         """True if the message names another account: in its path, or by a value of the connection."""
         return any(rule.names_the_account and _contradicts(rule, parts) for rule in self.rules)
+
+    @property
+    def choices(self) -> Lens:
+        """The part of the lens that holds the constants in the body."""
+        return Lens(tuple(rule for rule in self.rules if rule.is_a_choice))
+
+    @property
+    def without_choices(self) -> Lens:
+        """The lens without the constants in the body."""
+        return Lens(tuple(rule for rule in self.rules if not rule.is_a_choice))
+
+    def contradicted(self, parts: Parts) -> list[Place]:
+        """The places at which the message has another value than a constant of the lens."""
+        return [rule.place for rule in self.rules if rule.source is None and _contradicts(rule, parts)]
 
     def bound(self, values: Mapping[str, Json]) -> Lens:
         """The lens with constants instead of these values. Raises UnmappableValue if a map does not have one."""

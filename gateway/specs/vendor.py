@@ -152,6 +152,11 @@ class ReadMapping:
         """The vendor's request for a read."""
         return vendor_request(self.operation, self.lens, values)
 
+    @cached_property
+    def clients_lens(self) -> Lens:
+        """The lens for requests of the vendor's own clients, which may choose what Jobgate's constants choose."""
+        return self.lens.without_choices
+
     @property
     def next_page(self) -> Place | None:
         """The place in a reply of what leads to the next page: a link or a token. None if the pages are numbered."""

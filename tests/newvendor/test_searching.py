@@ -42,6 +42,7 @@ def by_number(content: dict[str, Any]) -> None:
     del read["token"]
     read["request"] = {
         "body.Interval": "window.interval",
+        "body.Order": {"const": "OLDEST"},
         "body.States": "job.vendorStatus",
         "body.Paging.Size": "page.limit",
         "body.Paging.Number": "page.number",
@@ -239,8 +240,24 @@ def test_the_vendors_own_client_may_ask_for_what_only_the_vendor_knows(desk: Des
     assert desk.sent[-1]["Queues"] == ["a", "b"]
 
 
-def test_a_constant_in_the_body_of_a_list_holds(desk: Desk) -> None:
-    """A search without the constants of the document is the vendor's invalid request, and does not reach it."""
+@pytest.mark.parametrize("order", ["OLDEST", "NEWEST", None])
+def test_the_vendors_own_client_chooses_for_itself(desk: Desk, order: str | None) -> None:
+    """A constant in the body of a search is Jobgate's choice: the vendor's client may choose otherwise, or nothing."""
+    next(pages_of(desk, 1))
+    assert desk.sent.pop()["Order"] == "OLDEST"
+    assert len(list(desk.pages(**desk.by(3), Order=order))) > 1
+    assert {body.get("Order") for body in desk.sent} == {order}
+
+
+def test_a_choice_that_cannot_cross_is_refused(desk: Desk) -> None:
+    """The list of another vendor is Jobgate's: a client that asks for another one is told so, and gets no jobs."""
+    assert [desk.search(AZURE, Order=order).status_code for order in ("OLDEST", None)] == [200, 200]
+    refused = desk.search(AZURE, Order="NEWEST")
+    assert (refused.status_code, "Order" in refused.json()["Message"]) == (422, True)
+
+
+def test_a_search_without_its_range_is_refused(desk: Desk) -> None:
+    """A search without what the document requires is the vendor's invalid request, and does not reach it."""
     window = {"Interval": None} if desk.is_numbered else {"TimeRange": RANGE}
     refused = desk.search(**window)
     assert (refused.status_code, refused.json()["Type"]) == (400, "InvalidRequest")
