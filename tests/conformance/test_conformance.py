@@ -90,7 +90,7 @@ def test_action_in_status(case: Case, client: Client, stack: Running) -> None:
 STATUSES = [
     pytest.param(vendor, status, id=f"{vendor.name}-{status}")
     for vendor in CATALOGUE.vendors.values()
-    for status in vendor.specification.statuses
+    for status in vendor.specification.clear_statuses
 ]
 
 
@@ -122,9 +122,12 @@ def test_a_job_in_any_status_is_terminated(vendor: Vendor, status: str, client: 
 @pytest.mark.parametrize("vendor", list(CATALOGUE.vendors.values()), ids=lambda vendor: vendor.name)
 def test_jobs_tell_what_may_be_done(vendor: Vendor, client: Client) -> None:
     """Every job of a vendor says its status in both words, which actions it allows, and why not the others."""
-    jobs = list(client.jobs(sandbox_name(vendor.name)))
-    assert {job.vendor_status for job in jobs} == set(vendor.specification.statuses)
-    for job in jobs:
+    connection = sandbox_name(vendor.name)
+    rows = list(client.jobs(connection))
+    jobs = [client.job(connection, row.id) for row in rows]
+    assert {job.vendor_status for job in jobs} == set(vendor.specification.clear_statuses)
+    assert {row.vendor_status for row in rows} >= vendor.specification.vague_statuses
+    for job in [*rows, *jobs]:
         status = vendor.specification.statuses[job.vendor_status]
         assert (job.status, job.final) == (status.pair.status, status.final)
         allowed = {action for action in CATALOGUE.actions if vendor.specification.allows(action, job.vendor_status)}
