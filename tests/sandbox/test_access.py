@@ -146,7 +146,7 @@ def test_nobody_gets_in_without_credentials(client: VendorClient) -> None:
         for proof in ({}, {"Authorization": "Bearer made-up"}, {"Authorization": "Basic eA=="}, {"Authorization": ""}):
             answer = client.send(request, proof)
             assert answer.status == documented.status
-            assert "error.message" in envelope.decode({"body": answer.json})
+            assert "error.message" in envelope.decode({"header": answer.headers, "body": answer.json})
             assert departures(operation, answer) == []
 
 

@@ -33,7 +33,7 @@ def test_vendors(server: SandboxServer) -> None:
         specification = VENDORS[each["name"]][1]
         assert each["endpoint"] == server.endpoint(each["name"])
         assert each["tokenUrl"] == server.token_url(each["name"])
-        assert each["statuses"] == list(specification.statuses)
+        assert each["statuses"] == list(specification.clear_statuses)
         assert each["actions"] == list(specification.actions)
 
 
@@ -44,7 +44,7 @@ def test_jobs_are_listed(client: VendorClient) -> None:
 
 def test_jobs_are_made_in_any_status(client: VendorClient) -> None:
     """A job can be made in every status, with an id of one's own or a new one; a taken id is refused."""
-    for status in client.specification.statuses:
+    for status in client.specification.clear_statuses:
         made = control(client, "POST", "jobs", {"status": status})
         job_id = id_of(client, made.json)
         assert (made.status, client.status_of(job_id)) == (200, status)
@@ -57,7 +57,7 @@ def test_jobs_are_made_in_any_status(client: VendorClient) -> None:
 
 def test_a_job_that_the_document_forbids_is_not_made(client: VendorClient) -> None:
     """A job whose id the vendor's document would not allow is refused, and the answer says what is wrong with it."""
-    status = next(iter(client.specification.statuses))
+    status = next(iter(client.specification.clear_statuses))
     before = client.vendor.jobs()
     answer = control(client, "POST", "jobs", {"status": status, "id": "x" * 257})
     assert (answer.status, "the vendor's document: /" in answer.json["detail"]) == (400, True)
@@ -67,8 +67,8 @@ def test_a_job_that_the_document_forbids_is_not_made(client: VendorClient) -> No
 def test_a_job_is_read_and_set_by_hand(client: VendorClient) -> None:
     """A job can be put into any status, whatever it is in; the answer is the job."""
     job_id = id_of(client, client.vendor.jobs()[0])
-    assert client.specification.statuses
-    for status in client.specification.statuses:
+    assert client.specification.clear_statuses
+    for status in client.specification.clear_statuses:
         answer = control(client, "PUT", f"jobs/{job_id}", {"status": status})
         assert (answer.status, client.status_of(job_id)) == (200, status)
         assert control(client, "GET", f"jobs/{job_id}").json == answer.json == client.vendor.job(job_id)
@@ -173,8 +173,8 @@ def test_reset(client: VendorClient) -> None:
     client.send(client.some_request())
     (entry,) = client.vendor.log()
     for job in before:
-        client.vendor.set_status(id_of(client, job), next(iter(client.specification.statuses)))
-    control(client, "POST", "jobs", {"status": next(iter(client.specification.statuses))})
+        client.vendor.set_status(id_of(client, job), next(iter(client.specification.clear_statuses)))
+    control(client, "POST", "jobs", {"status": next(iter(client.specification.clear_statuses))})
     control(client, "POST", "faults", {"kind": "malformed"})
     control(client, "PATCH", "settings", {"tokenSeconds": 5})
     assert control(client, "POST", "reset").status == 204
@@ -253,7 +253,7 @@ def test_input_is_json(client: VendorClient) -> None:
 )
 def test_what_is_not_there(method: str, path: str, code: str, client: VendorClient) -> None:
     """A vendor, a job or an address that is not there is answered 404, and says which of them it is."""
-    status = next(iter(client.specification.statuses))
+    status = next(iter(client.specification.clear_statuses))
     body = json.dumps({"status": status}).encode() if method == "PUT" else None
     url = f"{client.server.url}/control/{path.format(vendor=client.specification.name)}"
     answer = call(url, method, [("Content-Type", "application/json")] if body else [], body)

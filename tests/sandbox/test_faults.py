@@ -111,7 +111,7 @@ def test_throttle(given: str | None, sent: str, client: VendorClient) -> None:
     answer = client.send(request)
     documented = client.specification.errors.meanings[Meaning.THROTTLED][0]
     assert (answer.status, answer.headers["retry-after"]) == (documented.status, sent)
-    said = client.specification.errors.read({"body": answer.json})
+    said = client.specification.errors.read({"header": answer.headers, "body": answer.json})
     assert (said["error.message"], said.get("error.code")) == (documented.message, documented.code)
     assert client.status_of(job_id) == before
 
