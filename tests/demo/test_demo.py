@@ -44,15 +44,19 @@ def paper_after_run(width: int, encoding: str = "utf-8", *, terminal: bool = Fal
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run of the first dozen steps only."""
+    """A run of the first dozen steps only, of the vendor with samples."""
     whole = demo.plan
-    monkeypatch.setattr(demo, "plan", lambda client: islice(whole(client), 12))
+
+    def dozen(client: Client) -> Iterator[demo.Step]:
+        return islice((step for step in whole(client) if step.vendor == demo.AZURE), 12)
+
+    monkeypatch.setattr(demo, "plan", dozen)
 
 
 def test_whole_run(catalogue: Catalogue) -> None:
     """A run tries every action in every status of every vendor and the samples, and finds nothing wrong."""
     code, paper = paper_after_run(80)
-    matrix = sum(len(each.specification.statuses) * len(each.capabilities) for each in catalogue.vendors.values())
+    matrix = sum(len(each.specification.clear_statuses) * len(each.capabilities) for each in catalogue.vendors.values())
     *_, summary = paper.text.splitlines()
     assert (code, summary) == (0, f"{matrix + 4} actions, 0 differences")
     assert max(map(len, paper.text.splitlines())) <= 80
@@ -65,9 +69,9 @@ def test_plan(stack: Running) -> None:
         steps, vendors = list(demo.plan(client)), client.vendors()
     tried = [(step.vendor, step.before, step.action) for step in steps if step.job_id is None]
     combinations = {
-        (vendor.name, status.vendor_status, capability.action)
+        (vendor.name, status, capability.action)
         for vendor in vendors
-        for status in vendor.statuses
+        for status in stack.gateway.directory.vendor(vendor.name).specification.clear_statuses
         for capability in vendor.actions
     }
     assert (len(tried), set(tried)) == (len(combinations), combinations)

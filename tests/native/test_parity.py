@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from gateway.domain.access import DEFAULT_CALLER
-from gateway.domain.model import HttpRequest, JobAction, Json, VendorRequest
+from gateway.domain.model import JobAction, Json, VendorRequest
 from gateway.domain.vocabulary import Source
 from gateway.engine.paging import next_number, next_token
 from gateway.engine.wire import url
@@ -24,6 +24,7 @@ from gateway.specs.vendor import ActionMapping, ReadMapping
 from gateway.specs.windows import Window
 from gateway.startup.serve import Running, sandbox_name
 from tests.support.documents import installed
+from tests.support.signatures import as_signed
 
 CATALOGUE = installed()
 VENDORS = list(CATALOGUE.vendors)
@@ -49,9 +50,7 @@ class Side:
         """The header fields that authenticate a request."""
         if self.scheme is None:
             return {"Authorization": f"Bearer {self.token}"}
-        content = request.body.encode() if isinstance(request.body, str) else request.body or b""
-        signed = HttpRequest(str(request.method), str(request.url), dict(request.headers), content)
-        return self.scheme.sign(signed, self.credentials.parts(self.scheme.kind), datetime.now(UTC))
+        return self.scheme.sign(as_signed(request), self.credentials.parts(self.scheme.kind), datetime.now(UTC))
 
 
 class Both:
@@ -161,7 +160,7 @@ def actions(both: Both, job_id: str) -> Iterator[tuple[ActionMapping, VendorRequ
 def page_values(read: ReadMapping) -> dict[str, Json]:
     """The values of a request for the first page of a list."""
     window = Window.last(read.window_days, datetime.now(UTC)).values if read.window_days else {}
-    numbered = {Source.PAGE_NUMBER: 1} if read.lens.place_of(Source.PAGE_NUMBER) else {}
+    numbered: dict[str, Json] = {Source.PAGE_NUMBER: 1} if read.lens.place_of(Source.PAGE_NUMBER) else {}
     return {Source.PAGE_LIMIT: 5, **window, **numbered}
 
 
