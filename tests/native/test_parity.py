@@ -31,6 +31,7 @@ VENDORS = list(CATALOGUE.vendors)
 COMPARED = ("content-type", "etag", "retry-after", "x-ms-error-code", "allow")
 UNTOLD = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4dff"
 """The id of a job that no vendor has."""
+INSTANCE = "aaaaaaaa-1111-2222-3333-bbbbbbbbbbbb"
 NOTES: Mapping[str, Json] = {"note": "Why", "dispositionCode": "Done"}
 
 
@@ -270,6 +271,14 @@ REFUSED: list[tuple[str, str, str, dict[str, Any]]] = [
     ("vonage-contact-center", "POST", "/interactions/jobs/7/cancel", {}),
     ("vonage-contact-center", "POST", f"/interactions/jobs/{UNTOLD}/cancel", {}),
     ("vonage-contact-center", "POST", f"/interactions/jobs/{UNTOLD}/explode", {}),
+    ("amazon-connect", "GET", f"/contacts/{INSTANCE}/{UNTOLD}", {}),
+    ("amazon-connect", "GET", f"/contacts/{UNTOLD}/{UNTOLD}", {}),
+    ("amazon-connect", "GET", f"/contacts/{INSTANCE}/{UNTOLD}", {"headers": {"Authorization": None}}),
+    ("amazon-connect", "POST", "/contact/stop", {"json": {"InstanceId": INSTANCE, "ContactId": UNTOLD}}),
+    ("amazon-connect", "POST", "/contact/pause", {"json": {"InstanceId": UNTOLD, "ContactId": UNTOLD}}),
+    ("amazon-connect", "POST", "/contact/stop", {"json": {"InstanceId": INSTANCE}}),
+    ("amazon-connect", "POST", "/search-contacts", {"json": {"InstanceId": INSTANCE}}),
+    ("amazon-connect", "DELETE", "/contact/stop", {}),
 ]
 
 

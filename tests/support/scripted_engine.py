@@ -15,6 +15,7 @@ from gateway.engine.actions import Actions
 from gateway.engine.connections import Connection
 from gateway.engine.support import Plan, supported
 from gateway.ledger.memory import MemoryLedger
+from gateway.settings.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.transport import FakeTransport, Line
 from tests.support.vendors import TOKEN_URL, Target, settings
@@ -50,12 +51,14 @@ class Failure:
 class ScriptedEngine:
     """The engine of a gateway whose vendor follows a script."""
 
-    def __init__(self, catalogue: Catalogue, script: Iterable[Line] = ()) -> None:
-        """Wire it."""
+    def __init__(self, catalogue: Catalogue, script: Iterable[Line] = (), configured: Settings | None = None) -> None:
+        """Wire it, by default with the connections of the tests."""
         self.clock = FakeClock()
         self.transport = FakeTransport(script)
         self.ledger = MemoryLedger()
-        self.gateway = Gateway(settings(), catalogue, clock=self.clock, transport=self.transport, ledger=self.ledger)
+        self.gateway = Gateway(
+            configured or settings(), catalogue, clock=self.clock, transport=self.transport, ledger=self.ledger
+        )
         self.reconciler = self.gateway.reconciler
         self.jobs = self.reconciler.jobs
         self.calls = self.jobs.calls

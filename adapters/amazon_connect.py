@@ -1,0 +1,35 @@
+"""Amazon Connect: the proof that a contact was stopped through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from gateway.domain.adapter import Adapter
+from gateway.domain.model import JobAction, Json
+
+BY_THE_API = "API"
+"""The DisconnectReason of chats, tasks and e-mails that StopContact ended (Admin guide, ctr-data-model)."""
+OTHER = "OTHER"
+"""The DisconnectReason of voice contacts that the API ended, and of some others (the same page)."""
+
+
+def was_stopped(contact: Mapping[str, Json], _: JobAction) -> bool | None:
+    """True if the API ended the contact, which can end by itself too; None if its DisconnectReason leaves that open."""
+    if "DisconnectTimestamp" not in contact:
+        return False
+    reason = contact.get("DisconnectReason")
+    return None if reason in {None, OTHER} else reason == BY_THE_API
+
+
+def simulate(contact: Mapping[str, Json], _: JobAction, __: datetime) -> Mapping[str, Json]:
+    """The contact with the reason of its end, after StopContact."""
+    return {**contact, "DisconnectReason": BY_THE_API} if "DisconnectTimestamp" in contact else contact
+
+
+ADAPTER = Adapter(
+    Path(__file__).parents[1] / "specs/vendors/amazon-connect.yaml",
+    evidence={"was_stopped": was_stopped},
+    simulate=simulate,
+)
