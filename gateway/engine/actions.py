@@ -90,11 +90,16 @@ class Actions:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
         return ActionResult(record)
 
-    async def preview(self, request: ActionRequest) -> DryRun:
-        """The exact request that `perform` would send, credentials redacted. Sends no action. Raises as `perform`."""
+    async def preview(self, request: ActionRequest, *, is_later: bool = False) -> DryRun:
+        """The exact request that `perform` would send, credentials redacted. Sends no action. Raises as `perform`.
+
+        An action that `is_later` follows others: it has all its parameters, and the job need not allow it yet.
+        """
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)
-        job_action = await completed(self.jobs, request, plan.mapping, context)
+        job_action = request.job_action
+        if not is_later:
+            job_action = await completed(self.jobs, request, plan.mapping, context)
         prepared = self._prepared(request, plan.mapping, job_action, context).request
         redacted = request.connection.credentials.redacted(prepared)
         shown = replace(prepared, headers={**prepared.headers, **redacted})

@@ -147,7 +147,7 @@ class Terminations:
             mapping = specification.actions[action]
             asked = step_request(request, action, known, is_first=not steps)
             is_open = steps and not mapping.find.keys() <= asked.job_action.parameters.keys()
-            dry_run = None if is_open else await self.actions.preview(asked)
+            dry_run = None if is_open else await self.actions.preview(asked, is_later=bool(steps))
             known |= {} if dry_run is None else dry_run.found
             steps.append(PlannedStep(action, specification.status(mapping.to_status).pair, dry_run))
         return TerminationPlan(job.status, tuple(steps))

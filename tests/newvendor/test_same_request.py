@@ -111,6 +111,15 @@ def test_a_repeated_request_is_the_same_action(desk: Running, named: dict[str, s
     assert acts(desk) == [("complete", "TALKING", "WRAPPING")]
 
 
+def test_the_steps_of_a_termination_share_the_request(desk: Running, client: Client) -> None:
+    """A dry run shows both steps with the same request, although the call does not allow the second one yet."""
+    plan = client.terminate(CONNECTION, "C2", dry_run=True)
+    assert [step.action for step in plan.steps] == ["complete", "close"]
+    assert acts(desk) == []
+    assert client.terminate(CONNECTION, "C2").outcome == "applied"
+    assert acts(desk) == [("complete", "TALKING", "WRAPPING"), ("close", "WRAPPING", "OVER")]
+
+
 def test_another_request_is_another_action(desk: Running) -> None:
     """The same request under another name ends the wrap-up."""
     ended = [end(desk, "C2", **{"X-Bell-Request": name}).status_code for name in ("r-2", "r-3")]
