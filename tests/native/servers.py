@@ -17,9 +17,10 @@ from gateway.serving.listening import in_background
 from gateway.serving.tls import self_signed
 from gateway.settings.settings import LedgerSettings, load
 from gateway.specs.native import base_path
-from gateway.startup.serve import simulators, with_sandbox
+from gateway.startup.serve import sandbox_name, simulators, with_sandbox
 from tests.support.documents import installed
 
+CLIENT_ID = "default"
 ACCESS_KEY = "YSBrZXkgdGhhdCBub2JvZHkgaGFzIGJ1dCB0ZXN0cyE="
 PATIENT = Policy(breaker_failures=1_000)
 """A vendor that fails in one test is not left alone in the next."""
@@ -44,10 +45,14 @@ class Servers:
         """The access key with which they sign there."""
         return self.sandbox.credentials(dialect).access_key if connection is None else ACCESS_KEY
 
-    def vendor(self, connection: str | None) -> VendorSandbox:
-        """The simulated vendor behind a connection."""
-        name = "vonage-contact-center" if connection == "vonage-sandbox" else "azure-job-router"
-        return self.sandbox.vendor(name)
+    def client_id(self, dialect: str, connection: str | None) -> str:
+        """The name of that access key."""
+        return self.sandbox.credentials(dialect).client_id if connection is None else CLIENT_ID
+
+    def vendor(self, connection: str | None, dialect: str = "azure-job-router") -> VendorSandbox:
+        """The simulated vendor behind a connection; without one, the dialect's own."""
+        vendors = self.sandbox.sandbox.vendors
+        return vendors[next((name for name in vendors if sandbox_name(name, vendors) == connection), dialect)]
 
 
 @contextmanager
