@@ -82,7 +82,8 @@ class Capability:
     """Support of an action by a vendor: `native` or `unsupported`.
 
     For a native action, `effect` says what sending it again does (`read`, `repeatable` or `once`), `from_statuses` in
-    which statuses it is allowed, and `to_status` to which status it leads.
+    which statuses it is allowed, and `to_status` to which status it leads. If it `deletes_job`, the job can be read no
+    more.
     """
 
     action: str
@@ -91,6 +92,7 @@ class Capability:
     effect: str | None = None
     from_statuses: tuple[StatusPair, ...] = field(default=(), metadata={"member": "from"})
     to_status: StatusPair | None = field(default=None, metadata={"member": "to"})
+    deletes_job: bool = False
 
 
 @dataclass(frozen=True)

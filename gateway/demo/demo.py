@@ -22,22 +22,27 @@ from rich.text import Text
 from gateway.client import Capability, Client, ClientError, CloseOptions, JobAction, ProblemError
 from gateway.startup.serve import running
 
+GONE = "gone"
 STYLES = {"applied": "green", "rejected": "yellow", "not_sent": "cyan"}
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """The expected result of a step: HTTP status, problem, possible outcomes, and the job's vendor status."""
+    """The expected result of a step: HTTP status, problem, possible outcomes, and the job's vendor status.
+
+    If the action `deletes_job`, nobody can read the job afterwards.
+    """
 
     status: int
     code: str | None
     outcomes: tuple[str, ...]
     after: str
+    deletes_job: bool = False
 
 
-def applied(to: str) -> Expectation:
+def applied(to: str, *, deletes_job: bool = False) -> Expectation:
     """The expectation of an action that the vendor carries out."""
-    return Expectation(200, None, ("applied",), to)
+    return Expectation(200, None, ("applied",), to, deletes_job)
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def expectation(capability: Capability, status: str) -> Expectation:
         return Expectation(422, "action-not-supported", ("not_sent",), status)
     if status not in {each.vendor_status for each in capability.from_statuses}:
         return Expectation(409, "wrong-state", ("rejected", "not_sent"), status)
-    return applied(capability.to_status.vendor_status)
+    return applied(capability.to_status.vendor_status, deletes_job=capability.deletes_job)
 
 
 def take(step: Step, connection: str, client: Client, control: Control) -> Row:
@@ -210,11 +215,11 @@ def refused(problem: ProblemError) -> Answer:
 
 
 def read_back(connection: str, job_id: str, client: Client) -> str:
-    """The job's vendor status, read through the gateway; or the error as text."""
+    """The job's vendor status, read through the gateway; `gone` if there is no such job, or another error as text."""
     try:
         return client.job(connection, job_id).vendor_status
     except ClientError as error:
-        return str(error)
+        return GONE if isinstance(error, ProblemError) and error.code == "unknown-job" else str(error)
 
 
 def differences(row: Row) -> Iterator[str]:
@@ -235,7 +240,7 @@ def comparisons(row: Row) -> Iterator[tuple[str, object, object]]:
     # If the vendor does not have the action, the job is not read.
     yield "job in the answer", None if expected.code == "action-not-supported" else expected.after, answer.after
     yield "the sandbox's log", calls_answered_for(row), row.calls
-    yield "job read back", expected.after, row.read_back
+    yield "job read back", GONE if expected.deletes_job else expected.after, row.read_back
 
 
 def calls_answered_for(row: Row) -> tuple[Call, ...]:

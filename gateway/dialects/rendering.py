@@ -14,6 +14,7 @@ from gateway.domain.model import (
     ActionWarning,
     DryRun,
     Job,
+    Result,
     StatusPair,
     VendorResponse,
 )
@@ -68,6 +69,7 @@ def capability(specification: VendorSpecification, known: Capability) -> Members
         "effect": known.mapping.effect,
         "from": [status_pair(specification.status(status).pair) for status in known.mapping.from_statuses],
         "to": status_pair(specification.status(known.mapping.to_status).pair),
+        **({"deletesJob": True} if known.mapping.result is Result.GONE else {}),
         "parameters": parameters,
     }
 

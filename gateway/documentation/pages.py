@@ -14,7 +14,7 @@ from gateway.app import Catalogue
 from gateway.documentation.crossing import action_rows, read_rows, status_rows
 from gateway.documentation.hooks import hook_rows
 from gateway.domain.errors import catalogue as problem_kinds
-from gateway.domain.model import Effect
+from gateway.domain.model import Effect, Result
 from gateway.edge.html_pages import problem_page
 from gateway.edge.limits import Limits
 from gateway.engine.connections import Vendor
@@ -247,7 +247,8 @@ def _default(value: object) -> str:
 def _support(capability: Capability) -> str:
     if capability.mapping is None:
         return "-"
-    return f"{', '.join(capability.mapping.from_statuses)} → {capability.mapping.to_status}"
+    deleted = ", deleted" if capability.mapping.result is Result.GONE else ""
+    return f"{', '.join(capability.mapping.from_statuses)} → {capability.mapping.to_status}{deleted}"
 
 
 def _vendor_section(vendor: Vendor) -> str:

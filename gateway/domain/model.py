@@ -31,12 +31,13 @@ class Result(StrEnum):
     """The meaning of a vendor's reply of success to an action.
 
     `done`: the action was carried out. `job`: so it was, and the reply is the job. `accepted`: the vendor will carry it
-    out, and the job shows when it has.
+    out, and the job shows when it has. `gone`: it was carried out, and the vendor has deleted the job.
     """
 
     DONE = "done"
     JOB = "job"
     ACCEPTED = "accepted"
+    GONE = "gone"
 
 
 class Outcome(StrEnum):

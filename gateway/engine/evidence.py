@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.domain.model import Job, JobAction
+from gateway.domain.model import Job, JobAction, Result
 from gateway.domain.times import is_later
 from gateway.engine.connections import Connection
 from gateway.specs.vendor import ActionMapping
@@ -30,6 +30,8 @@ class Evidence:
     @property
     def was_carried_out(self) -> bool | None:
         """True or False if the job shows whether the action was carried out; None if both are possible."""
+        if self.mapping.result is Result.GONE:  # the job is still there
+            return False
         shown = self._shown_by_status if self.mapping.evidence is None else self._shown_by(self.mapping.evidence)
         return None if shown is False and self._is_deferred else shown
 

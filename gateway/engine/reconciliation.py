@@ -245,7 +245,7 @@ class Reconciler:
         return await self._conclude(record, applied(job, now) if carried_out else not_carried_out(job, now))
 
     async def _judge_gone(self, record: JobActionRecord, unknown: UnknownJob) -> JobActionRecord:
-        """Conclude the action if the vendor has deleted the job, as it does some time after a job's end.
+        """Conclude the action if the vendor has deleted the job: by the action, or some time after the job's end.
 
         Nothing is concluded if another action can have ended the job.
         """

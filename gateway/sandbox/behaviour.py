@@ -81,14 +81,16 @@ class Behaviour:
             exchange.before = exchange.after = refusal.before
             raise
         exchange.before, exchange.after = change.before, change.after
-        return self._done(operation, job_action)
+        return self._done(operation, job_action, change.job)
 
-    def _done(self, operation: Operation, job_action: JobAction) -> RawReply:
-        """The documented reply of success."""
-        mapping, job = self._specification.actions[job_action.action], self._simulator.job(job_action.job_id)
+    def _done(self, operation: Operation, job_action: JobAction, job: VendorJob) -> RawReply:
+        """The documented reply of success; `job` is the job after the action."""
+        mapping = self._specification.actions[job_action.action]
         said = None if mapping.result is Result.JOB else self._said(operation, job)
         if said is not None:
             return _reply(operation, operation.success, said)
+        if mapping.result is Result.GONE:
+            return _reply(operation, operation.success, job)
         versions = self._versions(self._specification.reads[mapping.confirm], job_action.job_id)
         return _reply(operation, operation.success, job, versions)
 

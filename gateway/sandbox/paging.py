@@ -132,5 +132,5 @@ def _unsealed(token: str) -> str | None:
 
 def _with_query(url: str, name: str, value: str) -> str:
     parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True)) | {name: value}
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    others = [each for each in parse_qsl(parts.query, keep_blank_values=True) if each[0] != name]
+    return urlunsplit(parts._replace(query=urlencode([*others, (name, value)])))

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from gateway.domain.adapter import Simulate
 from gateway.domain.entity_tags import entity_tag
-from gateway.domain.model import JobAction, Json
+from gateway.domain.model import JobAction, Json, Result
 from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.examples import Examples, VendorJob, next_version
 from gateway.sandbox.refusal import Refusal
@@ -49,10 +49,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Change:
-    """The vendor statuses before and after a job action."""
+    """The vendor statuses before and after a job action, and the job after it."""
 
     before: str
     after: str
+    job: VendorJob
 
 
 class Simulator:
@@ -142,7 +143,9 @@ class Simulator:
             if at is not None and at > self._now():
                 done = replace(entry, deferred=Deferred(at, job_action))
             self._entries[job_action.job_id] = done
-            return Change(before, self.examples.status_of(done.job))
+            if mapping.result is Result.GONE:
+                del self._entries[job_action.job_id]
+            return Change(before, self.examples.status_of(done.job), done.job)
 
     def _settled(self, job_id: str) -> Entry:
         """The job after all changes that are due. Raises Refusal (unknown-job)."""

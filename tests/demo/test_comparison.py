@@ -28,6 +28,7 @@ REFUSED = Row(
     "Failed",
 )
 NOT_SENT = replace(REFUSED, answer=replace(REFUSED.answer, outcome="not_sent", vendor_status=None), calls=())
+DELETED = replace(HONEST, step=replace(HONEST.step, expected=applied("Cancelled", deletes_job=True)), read_back="gone")
 UNSUPPORTED = Row(
     Step("a part", "a-vendor", "close", "Failed", Expectation(422, "action-not-supported", ("not_sent",), "Failed")),
     JOB,
@@ -37,7 +38,7 @@ UNSUPPORTED = Row(
 )
 
 
-@pytest.mark.parametrize("row", [HONEST, REFUSED, NOT_SENT, UNSUPPORTED])
+@pytest.mark.parametrize("row", [HONEST, REFUSED, NOT_SENT, DELETED, UNSUPPORTED])
 def test_no_difference(row: Row) -> None:
     """What is as expected is no difference, whether a refusal was the vendor's or came before the sending."""
     assert list(differences(row)) == []

@@ -226,6 +226,16 @@ async def test_a_job_that_is_gone_proves_nothing_else(made_of: Make, variant: di
     assert not record.is_settled
 
 
+async def test_a_job_that_an_action_should_delete_shows_the_outcome(made_of: Make) -> None:
+    """A job that is still there shows that it was not deleted, whatever its status; one that is gone, that it was."""
+    kept, deleted = (made_of(Result.GONE, deletes_ended_jobs=True) for _ in range(2))
+    for made in (kept, deleted):
+        await performed(made, SILENCE)
+        assert (await looked_at(made, 0.5, reply(200, azure_job("queued")))).outcome is Outcome.UNKNOWN
+    assert (await looked_at(kept, 2.0, reply(200, azure_job("cancelled")))).outcome is Outcome.REJECTED
+    assert (await looked_at(deleted, 2.0, GONE)).outcome is Outcome.APPLIED
+
+
 async def test_another_action_may_have_ended_the_job(made_of: Make) -> None:
     """Of two actions that may have ended the job, none is told to be the one."""
     made = made_of(deletes_ended_jobs=True)

@@ -94,7 +94,7 @@ def for_one_connection(document: Any, name: str) -> Any:
     """The document of a vendor's own API as it is for a client with one connection."""
     for item in document["paths"].values():
         for parameter in item.get("parameters", ()):
-            if parameter["name"] == CONNECTION:
+            if parameter.get("name") == CONNECTION:  # the others can be references
                 parameter["schema"] = {"type": "string", "enum": [name]}
     return document
 

@@ -190,11 +190,19 @@ class VendorClient:
 
     def request(self, operation: Operation, **parts: Any) -> HttpRequest:
         """A request for an operation, with what every request to the vendor carries."""
-        common = self.specification.request.encode({}) | {"path": dict.fromkeys(operation.declared["path"], NOWHERE)}
+        common = self.specification.request.encode({})
+        common |= {"path": {**dict.fromkeys(operation.declared["path"], NOWHERE), **self.account(operation)}}
         merged: dict[str, Any] = {
             name: {**common.get(name, {}), **parts.get(name, {})} for name in ("path", "query", "header")
         }
         return http_request(operation, VendorRequest("", body=parts.get("body"), **merged), self.endpoint)
+
+    def account(self, operation: Operation) -> dict[str, Json]:
+        """The values of the account in the path of an operation."""
+        read = self.specification.reads.get(operation.operation_id)
+        lenses = (*self.specification.lenses_of(operation.operation_id), *((read.lens,) if read else ()))
+        bound = [rule for lens in lenses for rule in lens.rules if rule.is_bound and rule.place.location == "path"]
+        return {rule.place.keys[0]: rule.const for rule in bound}
 
     def _found(self, finder: str, job_id: str) -> Json:
         known = any(self._id(job) == job_id for job in self.vendor.jobs())

@@ -12,6 +12,8 @@ from gateway.engine.wire import http_request
 from gateway.specs.operations import Operation
 from tests.sandbox.fixtures import SPECIFICATIONS, Answer, VendorClient, call, departures
 
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+
 
 def said(client: VendorClient, answer: Answer) -> Any:
     """What an error says, in whichever shape it comes."""
@@ -110,7 +112,7 @@ def paged() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "operation_id", "parameter"), paged())
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "+1", "1e1", "0x1", "\u0661", "many", "", "9999999999"])
+@pytest.mark.parametrize("value", ["-1", "1.5", "+1", "1e1", "0x1", "\u0661", "many", "", "9999999999"])
 def test_numbers_that_are_none(
     name: str, operation_id: str, parameter: str, value: str, clients: dict[str, VendorClient]
 ) -> None:
@@ -122,6 +124,18 @@ def test_numbers_that_are_none(
 
 
 @pytest.mark.parametrize(("name", "operation_id", "parameter"), paged())
+def test_numbers_below_the_bounds(
+    name: str, operation_id: str, parameter: str, clients: dict[str, VendorClient]
+) -> None:
+    """Zero is an invalid request where the document does not allow it, and only there."""
+    client = clients[name]
+    operation = operation_of(client, operation_id)
+    (schema,) = (each.schema for each in operation.parameters if each.name == parameter)
+    answer = client.send(client.request(operation, query={parameter: 0}))
+    assert (answer.status == invalid(client)) is (schema.get("minimum", 0) > 0)
+
+
+@pytest.mark.parametrize(("name", "operation_id", "parameter"), paged())
 def test_a_parameter_comes_once(name: str, operation_id: str, parameter: str, clients: dict[str, VendorClient]) -> None:
     """A query parameter that comes twice is an invalid request, since nobody can say which one counts."""
     client = clients[name]
@@ -130,17 +144,17 @@ def test_a_parameter_comes_once(name: str, operation_id: str, parameter: str, cl
     assert answer.status == invalid(client)
 
 
-def bodies() -> list[Any]:
-    """The actions whose request has a body."""
+def bodies(media_type: str) -> list[Any]:
+    """The actions whose request has a body of this type."""
     return [
         pytest.param(vendor.name, action, id=f"{vendor.name}-{action}")
         for vendor in SPECIFICATIONS
         for action, mapping in vendor.actions.items()
-        if mapping.operation.media_types
+        if media_type in mapping.operation.media_types
     ]
 
 
-@pytest.mark.parametrize(("name", "action"), bodies())
+@pytest.mark.parametrize(("name", "action"), bodies(JSON))
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"{", b'{"a":1,"a":2}', b'{"a":NaN}', b"\xff", b"{}}"])
 def test_bodies_that_are_none(name: str, action: str, body: bytes, clients: dict[str, VendorClient]) -> None:
     """A body that is no JSON object is an invalid request and changes nothing."""
@@ -151,8 +165,25 @@ def test_bodies_that_are_none(name: str, action: str, body: bytes, clients: dict
     assert client.status_of(job_id) == before
 
 
-@pytest.mark.parametrize(("name", "action"), bodies())
-@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize(("name", "action"), bodies(FORM))
+@pytest.mark.parametrize("body", [b"a=%FF", b"\xff", b"a=1&a=2"])
+def test_forms_that_are_none(name: str, action: str, body: bytes, clients: dict[str, VendorClient]) -> None:
+    """A body that is no form, or has fields that the operation does not have, is invalid and changes nothing."""
+    client = clients[name]
+    answer, job_id, before = with_body(client, action, body, FORM)
+    assert answer.status == invalid(client)
+    assert client.status_of(job_id) == before
+
+
+OTHER_TYPES = [
+    pytest.param(*each.values, other, id=f"{each.id}-{other}")
+    for own, other in ((JSON, FORM), (FORM, JSON))
+    for each in bodies(own)
+    for other in ("text/plain", "application/xml", other, "")
+]
+
+
+@pytest.mark.parametrize(("name", "action", "media_type"), OTHER_TYPES)
 def test_bodies_of_another_media_type(
     name: str, action: str, media_type: str, clients: dict[str, VendorClient]
 ) -> None:

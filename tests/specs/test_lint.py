@@ -479,6 +479,17 @@ BREAKS = [
         f"{CANCEL}/request",
     ),
     vendors(vendor_promises.results_that_are_not_the_job, f"{CANCEL}/result", "job"),
+    vendors(vendor_promises.deletions_that_end_no_job, f"{CANCEL}/result", "gone"),
+    vendors(
+        vendor_promises.deletions_that_end_no_job, f"{RESTART}/result", "gone", f"{RESTART}/result", f"{RESTART}/to"
+    ),
+    vendors(
+        vendor_promises.deletions_that_end_no_job,
+        f"{CLOSE}/result",
+        "gone",
+        f"{CLOSE}/result",
+        f"{CLOSE}/deferredBy",
+    ),
     vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/path.no", "job.id"),
     vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/query.id", "job.id"),
     vendors(vendor_promises.unknown_places_in_requests, f"{CANCEL}/request/header.no", "job.id"),

@@ -96,6 +96,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.versions_that_no_read_shows,
         vendor_promises.replies_that_show_no_job,
         vendor_promises.results_that_are_not_the_job,
+        vendor_promises.deletions_that_end_no_job,
         vendor_bodies.bodies_of_other_media_types,
         vendor_bodies.replies_of_other_media_types,
         vendor_bodies.bodies_of_several_schemas,

@@ -207,6 +207,26 @@ def results_that_are_not_the_job(document: Document) -> Iterator[Fault]:
                 yield Fault(f"{action.place}/result", message, "Describe it as the job, or remove `result`.")
 
 
+def deletions_that_end_no_job(document: Document) -> Iterator[Fault]:
+    """An action with `result: gone` leads to a final status, at once, at a vendor whose jobs can be gone."""
+    statuses = vendor(document).get("statuses", {})
+    for action in actions(document):
+        if action.node.get("result") == Result.GONE:
+            if "gone" not in vendor(document):
+                message = (
+                    f"{action.node['action']} deletes the job, and x-job-vendor does not say what a missing job means"
+                )
+                yield Fault(f"{action.place}/result", message, "Add `gone: done` to x-job-vendor, or remove `result`.")
+            if not statuses.get(action.node["to"], {}).get("final"):
+                message = (
+                    f"{action.node['action']} deletes the job, and leads to {action.node['to']}, which is not final"
+                )
+                yield Fault(f"{action.place}/to", message, "Name a final status, or remove `result`.")
+            if "deferredBy" in action.node:
+                message = f"{action.node['action']} deletes the job, and can be deferred"
+                yield Fault(f"{action.place}/deferredBy", message, "Remove deferredBy or `result`.")
+
+
 def _shows(document: Document, schema: Any, places: Sequence[str]) -> bool:
     """True if an object of the schema can have members at all these places of a body."""
     return all(has_property(document, schema, place.partition(".")[2].split(".")) for place in places)
