@@ -17,7 +17,7 @@ Fields = Mapping[bytes, bytes]
 SINGLE = frozenset(
     {
         *(b"authorization", b"content-type", b"content-length", b"content-encoding", b"host"),
-        *(b"idempotency-key", b"request-timeout"),
+        *(b"idempotency-key", b"if-match", b"request-timeout"),
     }
 )
 """Header fields that are allowed once at most, since two would be ambiguous."""

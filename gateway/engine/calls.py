@@ -141,11 +141,17 @@ class Calls:
         code, message = _text(error.get(Source.ERROR_CODE)), _text(error.get(Source.ERROR_MESSAGE))
         return VendorResponse(specification.name, reply.status, code, message, request_id)
 
-    def problem(self, connection: Connection, reply: VendorReply) -> JobgateError:
-        """The problem for a reply other than success, judged by the reply alone."""
+    def problem(self, connection: Connection, reply: VendorReply, *, is_conditional: bool = False) -> JobgateError:
+        """The problem for a reply other than success, judged by the reply alone.
+
+        `is_conditional`: the request named a version of the job. Only such a request can be told that the job changed.
+        """
         code = self.response(connection, reply).code
         meanings = connection.specification.errors.meanings_of(reply.status, code)
-        return self.of_kind(_kind(reply.status, meanings), connection, reply)
+        kind = _kind(reply.status, meanings)
+        if kind is JobChanged and not is_conditional:
+            kind = VendorRefused
+        return self.of_kind(kind, connection, reply)
 
     def of_kind(self, kind: type[JobgateError], connection: Connection, reply: VendorReply) -> JobgateError:
         """A problem of the given kind for a reply."""

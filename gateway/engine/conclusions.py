@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from gateway.domain.errors import (
     Explanation,
     GatewayError,
-    JobChanged,
     JobgateError,
     NotConfirmed,
     UnknownJob,
@@ -79,9 +78,7 @@ def of_error(error: Exception, record: JobActionRecord, now: datetime) -> Conclu
 
 async def _explained(jobs: Jobs, action: ActionInProgress, job_action: JobAction, reply: VendorReply) -> JobgateError:
     connection, mapping = action.connection, action.mapping
-    problem = jobs.calls.problem(connection, reply)
-    if isinstance(problem, JobChanged) and job_action.version is None:  # no version was named
-        problem = jobs.calls.of_kind(VendorRefused, connection, reply)
+    problem = jobs.calls.problem(connection, reply, is_conditional=job_action.version is not None)
     if not isinstance(problem, EXPLAINED_BY_THE_JOB):
         return problem
     try:

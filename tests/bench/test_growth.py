@@ -74,7 +74,8 @@ async def test_they_are_job_actions(filled: Database) -> None:
     assert all(record.is_settled for record in records)
     outcomes = Counter(record.outcome for record in records)
     assert outcomes[Outcome.APPLIED] > 0.88 * SIZE
-    assert all(outcomes[outcome] > 2 for outcome in Outcome)
+    # Only a termination can be carried out in part, and none is filled in.
+    assert all(outcomes[outcome] > 2 for outcome in Outcome if outcome is not Outcome.PARTIAL)
     assert len({record.requested.job_action.job_id for record in records}) > 0.85 * SIZE
 
 

@@ -804,8 +804,8 @@ FRAMING = (
         actions=1,
         closes=True,
     ),
-    case("framing: a body for a read", READ + JSON + b"Content-Length: 2\r\n\r\n{}", 415, "C15"),
-    case("framing: a body in chunks for a read", READ + JSON + CHUNKED + b"2\r\n{}\r\n" + LAST, 415, "C15", "C3"),
+    case("framing: a body for a read", READ + JSON + b"Content-Length: 2\r\n\r\n[]", 415, "C15"),
+    case("framing: a body in chunks for a read", READ + JSON + CHUNKED + b"2\r\n[]\r\n" + LAST, 415, "C15", "C3"),
     case("framing: XML for a read", READ + b"Content-Type: text/xml\r\nContent-Length: 4\r\n\r\n<x/>", 415, "C15"),
     case(
         "framing: a form for a read",

@@ -488,7 +488,15 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "C20",
         "Of a header field that may come once the first counts.",
-        repeats("authorization", "content-type", "content-encoding", "host", "idempotency-key", "request-timeout"),
+        repeats(
+            "authorization",
+            "content-type",
+            "content-encoding",
+            "host",
+            "idempotency-key",
+            "if-match",
+            "request-timeout",
+        ),
         "headers",
         (REFUSED, ACCEPTED),
         "listVendors",
