@@ -195,6 +195,16 @@ def test_what_cannot_be_read_in_a_reply_is_left_out() -> None:
     assert lens.read("error.code", {"body": {"code": "Late"}}) == "Late"
 
 
+def test_a_default_can_be_a_value_of_the_account() -> None:
+    """The account's value is written if no other is there, and counts as left out when it is read."""
+    lens = Lens.compile({"body.code": {"from": "parameters.code", "default": "connection.code"}})
+    bound = lens.bound({"connection.code": "C1"})
+    assert bound.encode({}) == {"body": {"code": "C1"}}
+    assert bound.decode({"body": {"code": "C1"}}) == {}
+    assert bound.decode(bound.encode({"parameters.code": "C2"})) == {"parameters.code": "C2"}
+    assert not bound.is_for_another_account({"body": {"code": "C2"}})
+
+
 def test_a_bound_value_is_a_constant() -> None:
     """A value of the connection is written everywhere, and a message with another one is for another account."""
     lens = Lens.compile(

@@ -592,6 +592,7 @@ BREAKS = [
     vendors(vendor_lists.windows_that_do_not_fit, f"{CANCEL}/request/query.from", "window.start", f"{CANCEL}/request"),
     accounts(vendor_values.undeclared_values, f"{EXTENSION}/job/body.Workspace", "connection.workspce"),
     accounts(vendor_values.undeclared_values, f"{STOP}/query.Workspace", {"from": "connection.no", "default": "a"}),
+    accounts(vendor_values.undeclared_values, f"{STOP}/query.Workspace", {"from": "job.id", "default": "connection.a"}),
     accounts(vendor_values.values_that_nothing_uses, f"{VALUES}/zone", {"description": "A zone.", "example": "a"}),
     accounts(
         vendor_values.values_that_nothing_uses, "/servers/0/url", "https://accounts.example/v1", f"{VALUES}/region"

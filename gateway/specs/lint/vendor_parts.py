@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gateway.domain.vocabulary import Source
+from gateway.domain.vocabulary import CONNECTION, Source
 from gateway.specs.document import (
     METHODS,
     SPECIFICATIONS,
@@ -138,6 +138,12 @@ def lenses(document: Document) -> Iterator[Lens]:
 def source(value: Any) -> str:
     """The name of the value in an entry of a lens; empty for a constant."""
     return value if isinstance(value, str) else str(value.get("from", ""))
+
+
+def connection_values(value: Any) -> tuple[str, ...]:
+    """The values of the connection in an entry of a lens, without their prefix: its value, or its default."""
+    named = (source(value), "" if isinstance(value, str) else str(value.get("default", "")))
+    return tuple(each.removeprefix(CONNECTION) for each in named if each.startswith(CONNECTION))
 
 
 def departures(document: Document) -> Iterator[tuple[str, str]]:
