@@ -225,3 +225,14 @@ def our_words(schema: str) -> tuple[str, ...]:
     """The values of an enumeration in our own API: JobStatus, ActionName."""
     unified = load(SPECIFICATIONS / "gateway.yaml")
     return tuple(unified.at(f"#/components/schemas/{schema}/enum"))
+
+
+@cache
+def our_parameters(action: str) -> frozenset[str]:
+    """The parameters of an action of our own API; empty if it has no such action."""
+    unified = load(SPECIFICATIONS / "gateway.yaml")
+    operations = (operation for _, _, operation in unified.operations() if operation.get("x-action") == action)
+    contents = (unified.resolve(each["requestBody"])["content"].values() for each in operations)
+    return frozenset(
+        name for media in contents for each in media for name in unified.resolve(each["schema"])["properties"]
+    )
