@@ -71,7 +71,7 @@ def test_action_in_status(case: Case, client: Client, stack: Running) -> None:
     mapping = case.vendor.specification.actions.get(case.action)
     if case.allowed:
         assert mapping is not None
-        done = getattr(client, case.action)(connection, job_id)
+        done = getattr(client, case.action)(connection, job_id, wait=20)
         assert (done.status, done.outcome, done.job.vendor_status) == ("succeeded", "applied", mapping.to_status)
     else:
         with pytest.raises(ProblemError) as refused:
