@@ -68,6 +68,7 @@ class Answer:
     after: str | None = None
     vendor_status: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    is_settled_by_reading: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Row:
     read_back: str
 
 
+SECONDS = 20
+"""The longest wait for an outcome, since some vendors only accept an action, and a read shows its end."""
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 AZURE_JOB, VONAGE_JOB = "8780b28c-7079-4de1-9143-4d369289e958", "fe4b9c24-d305-492e-90e2-ddbdd7a36555"
 CLOSE_OPTIONS = CloseOptions(
@@ -191,7 +194,8 @@ def take(step: Step, connection: str, client: Client, control: Control) -> Row:
 def act(step: Step, connection: str, job_id: str, client: Client) -> Answer:
     """Apply the action through the unified API."""
     try:
-        return accepted(client.act(step.action, connection, job_id, **step.options))
+        options: CloseOptions = {**step.options, "wait": SECONDS}
+        return accepted(client.act(step.action, connection, job_id, **options))
     except ProblemError as problem:
         return refused(problem)
     except ClientError as error:
@@ -204,7 +208,7 @@ def accepted(done: JobAction) -> Answer:
     vendor_status = done.vendor_response.status if done.vendor_response else None
     status = 202 if done.outcome == "unknown" else 200
     code = done.problem.code if done.problem else None
-    return Answer(status, code, done.outcome, after, vendor_status, done.parameters)
+    return Answer(status, code, done.outcome, after, vendor_status, done.parameters, done.settled_by == "reading")
 
 
 def refused(problem: ProblemError) -> Answer:
@@ -249,7 +253,9 @@ def calls_answered_for(row: Row) -> tuple[Call, ...]:
     if answer.outcome == "not_sent":
         return ()
     job = row.job_id, answer.parameters, row.step.before, answer.after
-    return (Call(row.step.action, *job, answer.vendor_status),)
+    # If a read has settled the outcome, the answer does not have the vendor's reply.
+    replied = (call.status for call in row.calls) if answer.is_settled_by_reading else iter((answer.vendor_status,))
+    return (Call(row.step.action, *job, next(replied, None)),)
 
 
 def shown(value: object) -> str:

@@ -196,7 +196,7 @@ class Dialect:
             raise ValueNotSupported("The request asks for an action that does not exist.")
         chosen = possible[0] if len(possible) == 1 else await self._chosen(request, connection, possible)
         self._check_carried(request, asked, self.native.vendor.actions[chosen.action])
-        return chosen
+        return chosen if self._is_own(connection) else without_own_parameters(connection, chosen)
 
     async def _chosen(self, request: Request, connection: Connection, possible: Sequence[JobAction]) -> JobAction:
         """Of several actions with the same request, the first that the job allows now.
@@ -513,3 +513,14 @@ def documented_headers(operation: Operation, headers: Mapping[str, str]) -> dict
     response = operation.response(HTTPStatus.OK)
     names = response.headers if response else ()
     return {name: headers[name.lower()] for name in names if name.lower() in headers}
+
+
+def without_own_parameters(connection: Connection, job_action: JobAction) -> JobAction:
+    """The job action without parameters that only the dialect's vendor has, such as the medium of a conversation.
+
+    Like the values of an account, they say where the job is at that vendor, and nothing about a job of another one.
+    """
+    known = connection.vendor.capabilities[job_action.action].parameters
+    return replace(
+        job_action, parameters={each: job_action.parameters[each] for each in job_action.parameters if each in known}
+    )

@@ -30,4 +30,4 @@ class Services:
     @property
     def terminations(self) -> Terminations:
         """Terminations of jobs, which consist of actions."""
-        return Terminations(self.actions)
+        return Terminations(self.actions, self.reconciler)

@@ -17,7 +17,7 @@ class Evidence:
     """A job as it was read at a certain time, and what is needed to interpret its state.
 
     `earlier` names the actions that may have led to the state of the job before this one: the last that was certainly
-    carried out, and the later ones that may have been.
+    carried out, and the later ones that may have been. `is_accepted` if the vendor has said that it will carry it out.
     """
 
     connection: Connection
@@ -26,6 +26,7 @@ class Evidence:
     earlier: Sequence[str]
     job: Job
     at: datetime
+    is_accepted: bool = False
 
     @property
     def was_carried_out(self) -> bool | None:
@@ -42,10 +43,15 @@ class Evidence:
 
     @property
     def _shown_by_status(self) -> bool | None:
-        """True in a status that only this action leads to, False in one that a job only has without it, else None."""
+        """True in a status that only this action leads to, False in one that a job only has without it, else None.
+
+        The vendor does what it has accepted, so then it is enough that the job has a status that the action leads to.
+        """
         specification, status = self.connection.specification, self.job.status.vendor_status
         was = [specification.actions[name].to_status for name in self.earlier if name in specification.actions]
         after = status in specification.reachable([self.mapping.to_status])
+        if self.is_accepted and after and not self.may_still_be_carried_out:
+            return True
         without = status in specification.reachable([*self.mapping.from_statuses, *was])
         return None if after is without else after
 

@@ -23,6 +23,7 @@ from gateway.domain.errors import (
     JobgateError,
     LedgerUnavailable,
     NotCarriedOut,
+    NotConfirmed,
     NotEnded,
     UnknownConnection,
     UnknownJob,
@@ -231,14 +232,15 @@ class Reconciler:
         """Conclude the action if the job shows its outcome; otherwise schedule another read."""
         now = self.clock.now()
         earlier, later = await self._others(record)
-        seen = Evidence(connection, mapping, record.job_action, earlier, job, now)
+        seen = Evidence(connection, mapping, record.job_action, earlier, job, now, was_accepted(record))
         try:
             carried_out = None if later else seen.was_carried_out
         except AdapterFailed as failed:
             return await self._go_on(record, Read(now, job.status, failed.code))
-        # What a vendor has only accepted may take it any time.
-        takes_long = mapping.result is Result.ACCEPTED or not self.schedule.has_had_time(sent_at(record), now)
-        is_early = seen.may_still_be_carried_out and takes_long
+        # What a vendor has only accepted may take it any time, and come after other changes of the job.
+        is_slow = mapping.result is Result.ACCEPTED and not job.final
+        is_new = seen.may_still_be_carried_out and not self.schedule.has_had_time(sent_at(record), now)
+        is_early = is_slow or is_new
         if carried_out is None or (not carried_out and is_early):
             return await self._go_on(record, Read(now, job.status))
         record = await self.ledger.append(record, Read(now, job.status), now)
@@ -295,6 +297,12 @@ def doubted_at(record: JobActionRecord) -> datetime:
     """The time from which the outcome is unknown."""
     concluded = (event.at for event in record.later if isinstance(event, Concluded))
     return next(concluded, None) or sent_at(record)
+
+
+def was_accepted(record: JobActionRecord) -> bool:
+    """True if the vendor has answered that it will carry out the action."""
+    problems = (event.problem for event in record.later if isinstance(event, Concluded))
+    return any(each is not None and each.code == NotConfirmed.code for each in problems)
 
 
 def was_seen(record: JobActionRecord) -> bool:

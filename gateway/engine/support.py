@@ -43,7 +43,7 @@ def supported(request: ActionRequest) -> Plan:
         )
     _check_parameters(request, capability)
     _check_precondition(request, capability.mapping)
-    recorded = [name for name in request.job_action.parameters if capability.parameters[name] is Support.RECORDED]
+    recorded = [name for name in request.job_action.parameters if capability.support_of(name) is Support.RECORDED]
     mapping = request.connection.specification.actions[capability.mapping.action]
     return Plan(mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
 
@@ -58,7 +58,7 @@ def status_after(
 
 def _check_parameters(request: ActionRequest, capability: Capability) -> None:
     carried = {Support.NATIVE} if request.strict else {Support.NATIVE, Support.RECORDED}
-    refused = [name for name in request.job_action.parameters if capability.parameters[name] not in carried]
+    refused = [name for name in request.job_action.parameters if capability.support_of(name) not in carried]
     if not refused:
         return
     vendor = request.connection.vendor.name

@@ -7,7 +7,8 @@
                     again from 2        once at most, if the vendor refused a step for the job's status
                  5. actions.conclude    record the conclusion, with the steps
 
-After a step whose outcome is unknown, no other step is begun. `reconciliation` then finds out what became of both.
+The end of a step that the vendor only accepts is awaited. After a step whose outcome is unknown, no other step is
+begun. `reconciliation` then finds out what became of both.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from gateway.engine.conclusions import SETTLED_BY, as_problem
 from gateway.engine.connections import Connection
 from gateway.engine.endings import Mode, Way, way_to_end
 from gateway.engine.jobs import job_state
-from gateway.engine.reconciliation import lease
+from gateway.engine.reconciliation import Reconciler, lease, was_accepted
 from gateway.engine.steps import ended_or_present, outcome_of
 
 MODE = "mode"
@@ -118,9 +119,10 @@ class Ending(Struct):
 
 @dataclass(frozen=True)
 class Terminations:
-    """Performs terminations by means of job actions."""
+    """Performs terminations by means of job actions. What a vendor only accepts is waited for with the reconciler."""
 
     actions: Actions
+    reconciler: Reconciler
 
     async def perform(self, request: ActionRequest) -> ActionResult:
         """End the job, and record what came of it; the record says if it failed. Raises as `Actions.perform`."""
@@ -199,11 +201,18 @@ class Terminations:
             left = ending.deadline - self.actions.clock.monotonic()
             if left <= 0:
                 raise NotEnded(f"The time for this request ended before the step {action}.")
-            step = (await self.actions.perform(ending.step(action, left))).record
+            step = await self._taken(ending, action, left)
             ending.steps = (*ending.steps, step)
             if step.status is not JobActionStatus.SUCCEEDED:
                 raise problem_of(step) if step.problem else NotEnded(f"The result of {action} is not known yet.")
         return self._concluded(ending, SettledBy.VENDOR_REPLY, ending.job)
+
+    async def _taken(self, ending: Ending, action: str, seconds: float) -> JobActionRecord:
+        """The record of a step. If the vendor only accepts it, its end is awaited within the time that is left."""
+        step = (await self.actions.perform(ending.step(action, seconds))).record
+        if not was_accepted(step):
+            return step
+        return await self.reconciler.wait(step, ending.deadline - self.actions.clock.monotonic())
 
     async def _read(self, request: ActionRequest, deadline: float) -> Job | None:
         """The job as it is now; None if it has ended and is gone."""

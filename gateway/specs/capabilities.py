@@ -40,6 +40,11 @@ class Capability:
     mapping: ActionMapping | None
     parameters: Mapping[str, Support]
 
+    def support_of(self, parameter: str) -> Support:
+        """The vendor's support for a parameter, also for one that no action of the unified API has."""
+        is_own = self.mapping is not None and parameter in self.mapping.parameters
+        return self.parameters.get(parameter, Support.NATIVE if is_own else Support.UNSUPPORTED)
+
 
 def definitions(api: Api) -> Mapping[str, ActionDefinition]:
     """The actions that the unified API's document declares with `x-action`, by name."""

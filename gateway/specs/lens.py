@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.domain.model import Json
@@ -147,10 +147,15 @@ class Rule:
         return self.source is None and self.place.location == "body" and not self.names_the_account
 
     def bound(self, values: Mapping[str, Json]) -> Rule:
-        """The rule with a constant instead of its source, if that is one of the values. Raises UnmappableValue."""
-        if self.source not in values:
-            return self
-        return Rule(self.place, None, const=self.encode(values), is_bound=True)
+        """The rule with a constant instead of its source or its default, if that is one of the values.
+
+        Raises UnmappableValue.
+        """
+        if self.source in values:
+            return Rule(self.place, None, const=self.encode(values), is_bound=True)
+        if isinstance(self.default, str) and self.default in values:
+            return replace(self, default=values[self.default])
+        return self
 
     def allows(self, found: Json) -> bool:
         """True if `found` is the constant of this rule. Scalars are compared as texts, since a path has only texts."""

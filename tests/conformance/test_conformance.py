@@ -71,7 +71,7 @@ def test_action_in_status(case: Case, client: Client, stack: Running) -> None:
     mapping = case.vendor.specification.actions.get(case.action)
     if case.allowed:
         assert mapping is not None
-        done = getattr(client, case.action)(connection, job_id)
+        done = getattr(client, case.action)(connection, job_id, wait=20)
         assert (done.status, done.outcome, done.job.vendor_status) == ("succeeded", "applied", mapping.to_status)
     else:
         with pytest.raises(ProblemError) as refused:
@@ -113,7 +113,7 @@ def test_a_job_in_any_status_is_terminated(vendor: Vendor, status: str, client: 
         plan = client.terminate(connection, job_id, dry_run=True)
         assert tuple(each.action for each in plan.steps) == ways.graceful
         assert client.job(connection, job_id).vendor_status == status
-        done = client.terminate(connection, job_id, note="Over")
+        done = client.terminate(connection, job_id, note="Over", wait=20)
         assert (done.outcome, done.already_so) == ("applied", not ways.graceful)
         assert tuple(each.action for each in done.steps) == ways.graceful
         steps = list(client.job_actions(parent=done.id))

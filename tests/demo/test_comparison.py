@@ -29,6 +29,7 @@ REFUSED = Row(
 )
 NOT_SENT = replace(REFUSED, answer=replace(REFUSED.answer, outcome="not_sent", vendor_status=None), calls=())
 DELETED = replace(HONEST, step=replace(HONEST.step, expected=applied("Cancelled", deletes_job=True)), read_back="gone")
+READ = replace(HONEST, answer=replace(HONEST.answer, vendor_status=None, is_settled_by_reading=True))
 UNSUPPORTED = Row(
     Step("a part", "a-vendor", "close", "Failed", Expectation(422, "action-not-supported", ("not_sent",), "Failed")),
     JOB,
@@ -38,9 +39,9 @@ UNSUPPORTED = Row(
 )
 
 
-@pytest.mark.parametrize("row", [HONEST, REFUSED, NOT_SENT, DELETED, UNSUPPORTED])
+@pytest.mark.parametrize("row", [HONEST, REFUSED, NOT_SENT, DELETED, READ, UNSUPPORTED])
 def test_no_difference(row: Row) -> None:
-    """What is as expected is no difference, whether a refusal was the vendor's or came before the sending."""
+    """What is as expected is no difference, whether a reply or a read told, or a refusal came before the sending."""
     assert list(differences(row)) == []
 
 
@@ -54,6 +55,8 @@ def test_no_difference(row: Row) -> None:
         (HONEST, {"after": "Running"}, "job in the answer: expected Cancelled, found Running"),
         (HONEST, {"after": None}, "job in the answer: expected Cancelled, found nothing"),
         (HONEST, {"vendor_status": 200}, "the sandbox's log: expected cancel of"),
+        (READ, {"after": "Running"}, "the sandbox's log: expected cancel of"),
+        (READ, {"is_settled_by_reading": False}, "the sandbox's log: expected cancel of"),
         (REFUSED, {"outcome": "applied"}, "outcome: expected rejected or not_sent, found applied"),
         (REFUSED, {"code": "vendor-refused"}, "problem: expected wrong-state, found vendor-refused"),
         (NOT_SENT, {"outcome": "rejected"}, "the sandbox's log: expected cancel of"),

@@ -133,6 +133,27 @@ async def test_an_accepted_action_may_take_its_time(made_of: Make) -> None:
         assert record.conclusion.settled_by is None
 
 
+async def test_what_was_accepted_was_done_even_if_the_job_can_end_by_itself(made_of: Make) -> None:
+    """The vendor does what it accepts; without its word, the end of such a job shows nothing."""
+    by_itself = (("queued", "cancelled"),)
+    made = made_of(Result.ACCEPTED, transitions=by_itself)
+    await performed(made, reply(200, {}))
+    record = await looked_at(made, 0.5, reply(200, azure_job("cancelled")))
+    assert record.outcome is Outcome.APPLIED
+    silent = made_of(Result.ACCEPTED, transitions=by_itself)
+    await performed(silent, SILENCE)
+    record = await looked_at(silent, 0.5, reply(200, azure_job("cancelled")))
+    assert record.outcome is Outcome.UNKNOWN
+
+
+async def test_what_was_accepted_can_come_after_other_changes(made_of: Make) -> None:
+    """A job that has changed otherwise, and can still change, does not show that an accepted action is not done."""
+    made = made_of(Result.ACCEPTED, transitions=(("queued", "completed"), ("completed", "closed")))
+    await performed(made, reply(200, {}))
+    assert (await looked_at(made, 60.0, reply(200, azure_job("completed")))).outcome is Outcome.UNKNOWN
+    assert (await looked_at(made, 60.0, reply(200, azure_job("closed")))).outcome is Outcome.REJECTED
+
+
 # Replies that are no objects
 
 

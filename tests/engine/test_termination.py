@@ -341,7 +341,7 @@ async def test_the_time_of_a_request_holds_for_all_steps_together(make_engine: M
 
     made.ledger.append = slow  # type: ignore[method-assign]
     asked = made.request("contoso-prod", TERMINATE, AZURE_JOB, {"mode": "graceful"})
-    record = (await Terminations(made.actions).perform(asked)).record
+    record = (await Terminations(made.actions, made.reconciler).perform(asked)).record
     assert record.outcome is Outcome.PARTIAL
     assert record.problem is not None
     assert record.problem.code == "not-ended"

@@ -49,6 +49,10 @@ class Servers:
         """The name of that access key."""
         return self.sandbox.credentials(dialect).client_id if connection is None else CLIENT_ID
 
+    def client_secret(self, dialect: str, connection: str | None) -> str:
+        """The secret with which they get tokens there."""
+        return self.sandbox.credentials(dialect).client_secret if connection is None else ACCESS_KEY
+
     def vendor(self, connection: str | None, dialect: str = "azure-job-router") -> VendorSandbox:
         """The simulated vendor behind a connection; without one, the dialect's own."""
         vendors = self.sandbox.sandbox.vendors

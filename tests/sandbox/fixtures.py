@@ -22,8 +22,8 @@ from gateway.engine.wire import http_request
 from gateway.sandbox.server import SandboxServer
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs.operations import Operation
-from gateway.specs.security import checked_schemes
-from gateway.specs.vendor import VendorSpecification
+from gateway.specs.security import checked_schemes, token_flows
+from gateway.specs.vendor import ActionMapping, VendorSpecification
 from gateway.specs.windows import Window
 from tests.support.documents import installed
 
@@ -61,6 +61,8 @@ OAUTH = [
     if any(scheme["type"] == "oauth2" for scheme in each.api.document.content["components"]["securitySchemes"].values())
 ]
 """The vendors that grant tokens."""
+SCOPED = [each.name for each in SPECIFICATIONS if any(token_flows(each.api.document).values())]
+"""The vendors whose tokens have scopes."""
 
 
 class Clock:
@@ -155,7 +157,7 @@ class VendorClient:
     def action_request(self, job_action: JobAction) -> HttpRequest:
         """The documented request for a job action; what must be found in the job is found, or made up."""
         mapping = self.specification.actions[job_action.action]
-        found = {name: self._found(finder.by, job_action.job_id) for name, finder in mapping.find.items()}
+        found = {name: self._found(mapping, name, job_action.job_id) for name in mapping.find}
         complete = JobAction(job_action.action, job_action.job_id, {**found, **job_action.parameters})
         return http_request(mapping.operation, mapping.encode(complete), self.endpoint)
 
@@ -204,13 +206,20 @@ class VendorClient:
         bound = [rule for lens in lenses for rule in lens.rules if rule.is_bound and rule.place.location == "path"]
         return {rule.place.keys[0]: rule.const for rule in bound}
 
-    def _found(self, finder: str, job_id: str) -> Json:
+    def _found(self, mapping: ActionMapping, name: str, job_id: str) -> Json:
         known = any(self._id(job) == job_id for job in self.vendor.jobs())
-        values = self.adapter.finders[finder](self.vendor.job(job_id)) if known else ()
-        return next(iter(values), NOWHERE)
+        find = self.adapter.finders[mapping.find[name].by]
+        return next(iter(find(self.vendor.job(job_id)) if known else ()), made_up(mapping, name))
 
     def _id(self, job: Mapping[str, Json]) -> Json:
         return self.specification.job.decode({"body": job})["job.id"]
+
+
+def made_up(mapping: ActionMapping, parameter: str) -> str:
+    """A value of a parameter that no job has; if the document has a fixed choice, the first one."""
+    place = mapping.lens.place_of(f"parameters.{parameter}")
+    declared = mapping.operation.declared["path"].get(place.keys[0]) if place else None
+    return str(next(iter(declared.schema.get("enum", ())), NOWHERE)) if declared else NOWHERE
 
 
 def departures(operation: Operation, answer: Answer) -> list[str]:

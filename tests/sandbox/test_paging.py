@@ -12,6 +12,7 @@ from gateway.domain.model import HttpRequest, Json
 from gateway.domain.vocabulary import Meaning
 from gateway.engine.wire import http_request
 from gateway.sandbox.server import Sandbox, SandboxServer
+from gateway.specs.vendor import ReadMapping
 from tests.sandbox.fixtures import (
     SEARCH,
     SPECIFICATIONS,
@@ -44,7 +45,14 @@ def page(client: VendorClient, answer: Answer) -> list[str]:
     assert (answer.status, departures(read.operation, answer)) == (200, [])
     jobs = read.items.get({"body": answer.json})
     assert isinstance(jobs, list)
-    return [str(client.specification.job.decode({"body": job})["job.id"]) for job in jobs]
+    return [read.job.id_of(job) for job in jobs]
+
+
+def last_page(read: ReadMapping, answer: Answer, limit: int) -> int:
+    """The number of the last page, which the reply names or its total leads to."""
+    if read.last_page is not None:
+        return int(str(read.last_page.get({"body": answer.json})))
+    return -(-int(str(read.reply.decode({"body": answer.json})["page.total"])) // limit)
 
 
 def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterator[list[str]]:
@@ -68,10 +76,7 @@ def pages(client: VendorClient, limit: int, status: str | None = None) -> Iterat
                 return
             request = client.read_request(**chosen, cursor=token)[1]
         else:
-            assert read.last_page is not None
-            last = read.last_page.get({"body": answer.json})
-            assert isinstance(last, int)
-            if number >= last:
+            if number >= last_page(read, answer, limit):
                 return
             number += 1
             request = client.read_request(**chosen, number=number)[1]

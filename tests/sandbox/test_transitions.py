@@ -13,7 +13,7 @@ from gateway.domain.model import JobAction, Result
 from gateway.domain.vocabulary import Meaning
 from gateway.sandbox.refusal import Refusal
 from gateway.specs.vendor import ActionMapping, ErrorReply, VendorSpecification
-from tests.sandbox.fixtures import SPECIFICATIONS, Clock, VendorClient, departures
+from tests.sandbox.fixtures import SPECIFICATIONS, Clock, VendorClient, departures, made_up
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def test_an_unknown_part_of_a_job_is_refused(name: str, action: str, clients: di
     client = clients[name]
     mapping = client.specification.actions[action]
     job_id = client.vendor.create_job(mapping.from_statuses[0])
-    answer = client.perform(action, job_id, **dict.fromkeys(mapping.find, "no-such-part"))
+    answer = client.perform(action, job_id, **{name: made_up(mapping, name) for name in mapping.find})
     assert answer.status == client.specification.errors.meanings[Meaning.UNKNOWN_JOB][0].status
     assert client.status_of(job_id) == mapping.from_statuses[0]
 

@@ -57,7 +57,7 @@ def test_what_is_encoded_decodes_to_the_same(
     job_action = data.draw(job_actions(mapping))
     request = mapping.encode(job_action)
     assert mapping.decode(request.parts()) == job_action
-    assert mapping.parameters <= definition.parameters.keys()
+    assert mapping.parameters <= definition.parameters.keys() | mapping.find.keys()
 
 
 @pytest.mark.parametrize("vendor", list(CATALOGUE.vendors.values()), ids=lambda vendor: vendor.name)
@@ -193,6 +193,16 @@ def test_what_cannot_be_read_in_a_reply_is_left_out() -> None:
         "error.code": 5,
     }
     assert lens.read("error.code", {"body": {"code": "Late"}}) == "Late"
+
+
+def test_a_default_can_be_a_value_of_the_account() -> None:
+    """The account's value is written if no other is there, and counts as left out when it is read."""
+    lens = Lens.compile({"body.code": {"from": "parameters.code", "default": "connection.code"}})
+    bound = lens.bound({"connection.code": "C1"})
+    assert bound.encode({}) == {"body": {"code": "C1"}}
+    assert bound.decode({"body": {"code": "C1"}}) == {}
+    assert bound.decode(bound.encode({"parameters.code": "C2"})) == {"parameters.code": "C2"}
+    assert not bound.is_for_another_account({"body": {"code": "C2"}})
 
 
 def test_a_bound_value_is_a_constant() -> None:

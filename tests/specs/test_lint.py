@@ -592,6 +592,9 @@ BREAKS = [
     vendors(vendor_lists.windows_that_do_not_fit, f"{CANCEL}/request/query.from", "window.start", f"{CANCEL}/request"),
     accounts(vendor_values.undeclared_values, f"{EXTENSION}/job/body.Workspace", "connection.workspce"),
     accounts(vendor_values.undeclared_values, f"{STOP}/query.Workspace", {"from": "connection.no", "default": "a"}),
+    accounts(
+        vendor_values.undeclared_values, f"{STOP}/query.Workspace", {"from": "job.id", "default": "connection.no"}
+    ),
     accounts(vendor_values.values_that_nothing_uses, f"{VALUES}/zone", {"description": "A zone.", "example": "a"}),
     accounts(
         vendor_values.values_that_nothing_uses, "/servers/0/url", "https://accounts.example/v1", f"{VALUES}/region"
@@ -654,6 +657,7 @@ BREAKS = [
     ),
     vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/deferredBy", "note"),
     vendors(vendor_promises.parameters_that_no_request_carries, f"{CLOSE}/find/note", "parts"),
+    vendors(vendor_promises.parameters_that_nobody_gives, f"{CANCEL}/request/body.why.text", "parameters.medium"),
     vendors(vendor_promises.deferred_from_several_statuses, f"{CLOSE}/from", ["Waiting", "Held"]),
     vendors(vendor_promises.assumptions_about_nothing, f"{CLOSE}/assumed", ["Gone"], f"{CLOSE}/assumed/0"),
     vendors(vendor_promises.unknown_actions, f"{CANCEL}/action", "explode"),

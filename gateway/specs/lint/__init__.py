@@ -118,6 +118,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_promises.client_requests_outside_headers,
         vendor_promises.maps_with_two_ways_back,
         vendor_promises.parameters_that_no_request_carries,
+        vendor_promises.parameters_that_nobody_gives,
         vendor_promises.deferred_from_several_statuses,
         vendor_promises.assumptions_about_nothing,
         vendor_promises.unknown_actions,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from gateway.domain.vocabulary import Source
+from gateway.domain.vocabulary import CONNECTION, Source
 from gateway.specs.document import (
     METHODS,
     SPECIFICATIONS,
@@ -140,6 +140,12 @@ def source(value: Any) -> str:
     return value if isinstance(value, str) else str(value.get("from", ""))
 
 
+def connection_values(value: Any) -> tuple[str, ...]:
+    """The values of the connection in an entry of a lens, without their prefix: its value, or its default."""
+    named = (source(value), "" if isinstance(value, str) else str(value.get("default", "")))
+    return tuple(each.removeprefix(CONNECTION) for each in named if each.startswith(CONNECTION))
+
+
 def departures(document: Document) -> Iterator[tuple[str, str]]:
     """Every status that an action or a transition starts from, with the place that says so."""
     for action in actions(document):
@@ -219,3 +225,14 @@ def our_words(schema: str) -> tuple[str, ...]:
     """The values of an enumeration in our own API: JobStatus, ActionName."""
     unified = load(SPECIFICATIONS / "gateway.yaml")
     return tuple(unified.at(f"#/components/schemas/{schema}/enum"))
+
+
+@cache
+def our_parameters(action: str) -> frozenset[str]:
+    """The parameters of an action of our own API; empty if it has no such action."""
+    unified = load(SPECIFICATIONS / "gateway.yaml")
+    operations = (operation for _, _, operation in unified.operations() if operation.get("x-action") == action)
+    contents = (unified.resolve(each["requestBody"])["content"].values() for each in operations)
+    return frozenset(
+        name for media in contents for each in media for name in unified.resolve(each["schema"])["properties"]
+    )

@@ -27,6 +27,7 @@ from gateway.specs.lint.vendor_parts import (
     has_property,
     job_operations,
     lenses,
+    our_parameters,
     our_words,
     part_reads,
     reads,
@@ -268,6 +269,19 @@ def parameters_that_no_request_carries(document: Document) -> Iterator[Fault]:
             if f"{PARAMETER}{name}" not in action.sources:
                 fix = f"Add parameters.{name} to the request, or correct the name."
                 yield Fault(action.place + place, f"the request does not carry {name}", fix)
+
+
+def parameters_that_nobody_gives(document: Document) -> Iterator[Fault]:
+    """A parameter that the action does not have in our own API is found, since no caller of that API can give it."""
+    for action in actions(document):
+        named = action.node["action"]
+        for place, value in action.node["request"].items():
+            name = source(value).removeprefix(PARAMETER)
+            is_known = name in our_parameters(named) | action.node.get("find", {}).keys()
+            if source(value).startswith(PARAMETER) and named in our_words("ActionName") and not is_known:
+                where = f"{action.place}/request" + pointer(place)
+                fix = f"Correct the name, or find it: `find: {{{name}: …}}`."
+                yield Fault(where, f"{named} has no parameter {name}", fix)
 
 
 def deferred_from_several_statuses(document: Document) -> Iterator[Fault]:

@@ -10,7 +10,15 @@ from gateway.specs.document import Document, pointer
 from gateway.specs.forms import schema_at
 from gateway.specs.lint.findings import Fault
 from gateway.specs.lint.promises import is_valid
-from gateway.specs.lint.vendor_parts import JobOperation, calls, job_operations, lenses, source, spelling, vendor
+from gateway.specs.lint.vendor_parts import (
+    JobOperation,
+    calls,
+    connection_values,
+    job_operations,
+    lenses,
+    spelling,
+    vendor,
+)
 from gateway.specs.servers import variables
 
 
@@ -18,15 +26,15 @@ def undeclared_values(document: Document) -> Iterator[Fault]:
     """Every value of an account that a lens names is declared."""
     for lens in lenses(document):
         for place, value in lens.node.items():
-            name = source(value)
-            if name.startswith(CONNECTION) and name.removeprefix(CONNECTION) not in _declared(document):
-                fix = "Declare it in x-job-vendor.connection, or correct the name."
-                yield Fault(lens.place + pointer(place), f"no account has a value {name}", fix)
+            for name in connection_values(value):
+                if name not in _declared(document):
+                    fix = "Declare it in x-job-vendor.connection, or correct the name."
+                    yield Fault(lens.place + pointer(place), f"no account has a value {CONNECTION}{name}", fix)
 
 
 def values_that_nothing_uses(document: Document) -> Iterator[Fault]:
     """Every declared value is used: by a lens, in the server's URL, or for a signature."""
-    used = {source(value).removeprefix(CONNECTION) for lens in lenses(document) for value in lens.node.values()}
+    used = {name for lens in lenses(document) for value in lens.node.values() for name in connection_values(value)}
     used |= {*variables(document), *_of_signatures(document)}
     for name in _declared(document):
         if name not in used:
@@ -131,7 +139,8 @@ def _schemas_of(document: Document, name: str) -> Iterator[Mapping[str, Any]]:
     common = vendor(document).get("request", {})
     for call in calls(document):
         for place, value in {**common, **call.node["request"]}.items():
-            if value == f"{CONNECTION}{name}":
+            carried = value if isinstance(value, str) else value.get("default")
+            if carried == f"{CONNECTION}{name}":
                 yield _schema_of(document, call.operation, place)
 
 

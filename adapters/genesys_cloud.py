@@ -1,0 +1,60 @@
+"""Genesys Cloud: the participants and media of a conversation to which an action applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.domain.adapter import Adapter
+from gateway.domain.model import JobAction, Json
+
+Members = Mapping[str, Any]
+
+
+def agents_at_work(conversation: Mapping[str, Json]) -> tuple[str, ...]:
+    """The ids of the agents who are connected; if none is, of those who have not wrapped up."""
+    present = [each for each in _agents(conversation) if "connectedTime" in each]
+    connected = [each for each in present if each.get("endTime") is None]
+    return tuple(str(each["id"]) for each in connected or filter(_has_to_wrap_up, present))
+
+
+def parkable_media(conversation: Mapping[str, Json]) -> tuple[str, ...]:
+    """The media, as they are in the path, in which an agent writes or has parked; most paths have the medium."""
+    agents, states = _agents(conversation), {"connected", "parked"}
+    media = {name: [one for agent in agents for one in agent.get(name, ())] for name in ("emails", "messages")}
+    return tuple(name for name, found in media.items() if any(one.get("state") in states for one in found))
+
+
+def agent_has_left(conversation: Mapping[str, Json], job_action: JobAction) -> bool | None:
+    """True if the agent who was to be disconnected is so; None if the conversation does not have that participant."""
+    named = job_action.parameters.get("assignmentId")
+    left = (each.get("endTime") is not None for each in _agents(conversation) if each.get("id") == named)
+    return next(left, None)
+
+
+def simulate(conversation: Mapping[str, Json], job_action: JobAction, _: datetime) -> Mapping[str, Json]:
+    """The conversation as it is. Raises LookupError if the action names an agent whom it does not have."""
+    if job_action.parameters.keys() & {"assignmentId"} and agent_has_left(conversation, job_action) is None:
+        raise LookupError("assignmentId")
+    return conversation
+
+
+def _agents(conversation: Mapping[str, Json]) -> tuple[Members, ...]:
+    found = conversation.get("participants")
+    participants = (each for each in found if isinstance(each, Mapping)) if isinstance(found, list) else ()
+    return tuple(each for each in participants if each.get("purpose") in {"agent", "user"})
+
+
+def _has_to_wrap_up(agent: Members) -> bool:
+    is_over = agent.get("wrapup") or agent.get("wrapupSkipped") or agent.get("endAcwTime")
+    return bool(agent.get("wrapupRequired")) and not is_over
+
+
+ADAPTER = Adapter(
+    Path(__file__).parents[1] / "specs/vendors/genesys-cloud.yaml",
+    finders={"agents_at_work": agents_at_work, "parkable_media": parkable_media},
+    evidence={"agent_has_left": agent_has_left},
+    simulate=simulate,
+)
