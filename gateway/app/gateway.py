@@ -6,7 +6,7 @@ Server, storage and transport are imported where they are used, since most comma
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.app.databases import key_store_of, ledger_of
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
+from gateway.domain.adapter import Adapter
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota
@@ -67,11 +68,11 @@ class Catalogue:
     natives: Mapping[str, NativeApi]
 
     @classmethod
-    def load(cls) -> Catalogue:
-        """Read and compile the documents. Raises SpecificationError."""
+    def load(cls, more: Iterable[Adapter] = ()) -> Catalogue:
+        """Read and compile the documents, also those of `more` adapters. Raises SpecificationError."""
         api = Api.compile(load(SPECIFICATIONS / "gateway.yaml"))
         actions = definitions(api)
-        vendors = installed_vendors(actions)
+        vendors = installed_vendors(actions, more)
         natives = {
             name: NativeApi.make(each.specification, each.adapter, api.document) for name, each in vendors.items()
         }

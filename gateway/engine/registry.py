@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from importlib.metadata import entry_points
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from gateway.domain.adapter import Adapter
@@ -17,13 +17,35 @@ from gateway.specs.vendor import VendorSpecification
 GROUP = "jobgate.adapters"
 
 
-def installed_vendors(actions: Mapping[str, ActionDefinition]) -> dict[str, Vendor]:
-    """Every installed vendor by name, in the order of names. Raises SpecificationError if one cannot be used."""
+def installed_vendors(actions: Mapping[str, ActionDefinition], more: Iterable[Adapter] = ()) -> dict[str, Vendor]:
+    """Every installed vendor by name, in the order of names. `more` adapters replace installed ones of their vendors.
+
+    Raises SpecificationError if one cannot be used.
+    """
     found = [_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP)]
     for name, times in Counter(vendor.name for vendor in found).items():
         if times > 1:
             raise SpecificationError(f"{times} adapters of {GROUP} are for {name}. Uninstall all but one.")
-    return {vendor.name: vendor for vendor in sorted(found, key=lambda vendor: vendor.name)}
+    given = [_load(adapter, "given by hand", actions) for adapter in more]
+    replaced = {vendor.name for vendor in given}
+    all_of_them = [*given, *(vendor for vendor in found if vendor.name not in replaced)]
+    return {vendor.name: vendor for vendor in sorted(all_of_them, key=lambda vendor: vendor.name)}
+
+
+def adapter_at(place: str) -> Adapter:
+    """The adapter at a place, such as `package.module:ADAPTER`. Raises SpecificationError if there is none."""
+    try:
+        found = EntryPoint("adapter", place, GROUP).load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecificationError(f"{place} cannot be imported: {error}. Write it as module:NAME.") from error
+    if not isinstance(found, Adapter):
+        raise SpecificationError(f"{place} is not an Adapter. Name a gateway.domain.adapter.Adapter.")
+    return found
+
+
+def installed_adapters() -> dict[str, object]:
+    """Every installed adapter by the name of its entry point."""
+    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
 
 
 def installed_specifications() -> list[Path]:

@@ -96,19 +96,20 @@ def running(  # noqa: PLR0913 - each caller needs one or two of them
     certificate: Certificate | None = None,
     catalogue: Catalogue | None = None,
     state_folder: Path | None = None,
+    settings: Settings | None = None,
 ) -> Iterator[Running]:
     """Run a gateway with the sandbox of every installed vendor, on loopback, until the block ends.
 
-    Settings come from the environment, but the ledger is temporary unless there is a `state_folder` for it. With a
-    certificate, the gateway serves HTTPS. Without a catalogue, one is loaded.
+    Without settings, they come from the environment. The ledger is temporary unless there is a `state_folder` for it.
+    With a certificate, the gateway serves HTTPS. Without a catalogue, one is loaded.
     """
     catalogue = catalogue or Catalogue.load()
     keys = SandboxKeys(SecretStr(api_key or new_key().text), SecretStr(access_key or new_access_secret()))
-    kept = load().model_copy(update={"state_folder": state_folder, "database_url": None})
+    kept = (settings or load()).model_copy(update={"state_folder": state_folder, "database_url": None})
     ledger = with_temporary_ledger(kept) if state_folder is None else nullcontext(kept)
-    with simulators(catalogue) as sandbox, ledger as settings:
-        gateway = Gateway(with_sandbox(keys.given_to(settings), catalogue.vendors, sandbox), catalogue)
-        with in_background(gateway.application, port, settings.limits, certificate=certificate) as url:
+    with simulators(catalogue) as sandbox, ledger as used:
+        gateway = Gateway(with_sandbox(keys.given_to(used), catalogue.vendors, sandbox), catalogue)
+        with in_background(gateway.application, port, used.limits, certificate=certificate) as url:
             yield Running(url, *keys.shown, gateway, sandbox)
 
 
