@@ -10,6 +10,7 @@ import pytest
 
 from gateway.app import Catalogue
 from gateway.client import Client
+from gateway.kit.stand import Stand
 from gateway.startup.serve import Running, running
 from tests.support import documents
 from tests.support.canaries import Watch
@@ -81,3 +82,9 @@ def client(stack: Running) -> Iterator[Client]:
         stack.sandbox.vendor(vendor).reset()
     with Client(stack.url, stack.api_key) as made:
         yield made
+
+
+@pytest.fixture
+def stand(request: pytest.FixtureRequest, stack: Running, client: Client) -> Stand:
+    """The stand of the vendor that the test's `case` is about."""
+    return Stand(stack, client, stack.gateway.catalogue.vendors[request.getfixturevalue("case").vendor])

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, config, connections, docs, keys, serve, specs
+from gateway.cli import audit, config, connections, docs, keys, serve, specs, vendor
 from gateway.cli.shared import Commands, in_utf8
 
 application = typer.Typer(
@@ -29,6 +29,7 @@ application.add_typer(audit.audit, name="audit")
 application.add_typer(keys.keys, name="keys")
 application.add_typer(config.config, name="config")
 application.add_typer(connections.connections, name="connections")
+application.add_typer(vendor.vendor, name="vendor")
 
 
 def show_version(wanted: bool) -> None:

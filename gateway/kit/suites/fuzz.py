@@ -1,0 +1,122 @@
+"""Generated requests: valid and invalid ones, at the vendor's own API, at the simulator and at the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+import tomli_w
+
+from gateway.app import Catalogue
+from gateway.domain.model import Json
+from gateway.domain.vocabulary import Meaning
+from gateway.engine.connections import Vendor
+from gateway.kit import signing
+from gateway.kit.checks import Check, Departure
+from gateway.kit.own_client import SECONDS
+from gateway.kit.stand import Stand
+from gateway.specs.lens import Place as MessagePlace
+from gateway.specs.native import CONNECTION, base_path
+from gateway.specs.operations import Operation, request_schema_at
+from gateway.specs.vendor import VendorSpecification
+
+CONFIGURATION = Path(__file__).parents[1] / "schemathesis.toml"
+LONGEST_REPORT = 20_000
+"""Most characters of a report that are shown."""
+
+
+def checks(catalogue: Catalogue, vendor: Vendor) -> Iterator[Check]:
+    """The checks by generated requests."""
+    yield Check.of(simulator_never_departs_from_the_document, kind=vendor.name)
+    for target in catalogue.vendors:
+        yield Check.of(own_api_never_departs_from_the_document, target, kind=target == vendor.name)
+
+
+def simulator_never_departs_from_the_document(stand: Stand) -> None:
+    """No request, valid or not, makes the simulator depart from the vendor's document."""
+    # Where the documents leave the status of an illegal transition open, 409 is never taken for an invalid request.
+    stand.prefer_conflict()
+    run(stand, str(stand.vendor.adapter.specification), stand.simulated.endpoint, signing.at_simulator(stand))
+
+
+def own_api_never_departs_from_the_document(stand: Stand, target: str) -> None:
+    """No request of a vendor's clients is answered otherwise than its document says, whichever vendor it leads to."""
+    there = stand.at(target)
+    there.prefer_conflict()
+    here = f"{stand.running.url}{base_path(stand.vendor.name)}"
+    served = requests.get(f"{here}/openapi.json", timeout=SECONDS).json()
+    with tempfile.TemporaryDirectory() as folder:
+        document = Path(folder, "openapi.json")
+        document.write_text(json.dumps(for_one_connection(served, there.connection)), "utf-8")
+        run(stand, str(document), here, signing.at_gateway(stand))
+
+
+def for_one_connection(document: Any, name: str) -> Any:
+    """The document of a vendor's own API as it is for a client with one connection."""
+    for item in document["paths"].values():
+        for parameter in item.get("parameters", ()):
+            if parameter.get("name") == CONNECTION:
+                parameter["schema"] = {"type": "string", "enum": [name]}
+    return document
+
+
+def run(stand: Stand, document: str, url: str, credentials: Mapping[str, str]) -> None:
+    """Run Schemathesis, with all phases and checks. Raises Departure with its report if it finds anything."""
+    environment = os.environ | credentials | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryDirectory() as folder:
+        configuration = Path(folder, "schemathesis.toml")
+        configuration.write_text(tomli_w.dumps(configured(stand.specification)), "utf-8")
+        seed = () if stand.seed is None else ("--seed", str(stand.seed))
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration)),
+            *("run", document, "--url", url, "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
+            *("--max-examples", str(stand.examples), "--no-color", *seed),
+        ]
+        result = subprocess.run(  # noqa: S603 - this Python, with arguments that are written here
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+    if result.returncode:
+        report = result.stdout[-LONGEST_REPORT:] + result.stderr[-LONGEST_REPORT:]
+        mend = "Reproduce it by the curl line of the report, and correct the document."
+        raise Departure(f"{url}, by generated requests", report, mend)
+
+
+def configured(vendor: VendorSpecification) -> dict[str, Any]:
+    """The configuration of Schemathesis for a vendor: its refusals of requests that fit the document are right too."""
+    configuration = tomllib.loads(CONFIGURATION.read_text("utf-8"))
+    right = configuration["checks"]["positive_data_acceptance"]["expected-statuses"]
+    right += sorted({str(status) for status in refusals_of_valid_requests(vendor)} - {*right})
+    return configuration
+
+
+def refusals_of_valid_requests(vendor: VendorSpecification) -> Iterator[int]:
+    """The statuses with which a vendor refuses requests that fit its document: about the job, or about the action."""
+    meanings = [Meaning.UNKNOWN_JOB, Meaning.WRONG_STATE, Meaning.CHANGED]
+    if any(may_be_no_action(vendor, mapping.operation) for mapping in vendor.actions.values()):
+        meanings.append(Meaning.INVALID_REQUEST)
+    for meaning in meanings:
+        yield from (reply.status for reply in vendor.errors.meanings.get(meaning, ()))
+
+
+def may_be_no_action(vendor: VendorSpecification, operation: Operation) -> bool:
+    """True if a request can fit the schema of an operation and yet ask for none of its actions.
+
+    It cannot if one place tells all actions of the operation apart, and the schema allows only their words there.
+    """
+    constants: dict[MessagePlace, list[Json]] = {}
+    for lens in vendor.lenses_of(operation.operation_id):
+        for rule in lens.rules:
+            if rule.source is None and rule not in vendor.request.rules:
+                constants.setdefault(rule.place, []).append(rule.const)
+    schemas = {place: request_schema_at(vendor.api.document, operation, place) for place in constants}
+    return len(constants) > 1 or any(
+        set(map(str, schemas[place].get("enum", ()))) != set(map(str, words)) for place, words in constants.items()
+    )

@@ -1,0 +1,78 @@
+"""A trial of a vendor: every check of the chosen suites, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from time import monotonic
+
+from gateway.app import Catalogue
+from gateway.kit.checks import Check
+from gateway.kit.names import SUITES
+from gateway.kit.stand import stand_for
+from gateway.kit.suites import MAKERS
+from gateway.settings.settings import Settings
+from gateway.startup.serve import running
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a check. `failure` says where, what, and how to mend it; None if the check passed."""
+
+    suite: str
+    check: Check
+    seconds: float
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The results of a suite in numbers."""
+
+    suite: str
+    checks: int
+    passed: int
+    failed: int
+    seconds: float
+
+
+def checks_of(catalogue: Catalogue, vendor: str, suites: Collection[str]) -> list[tuple[str, Check]]:
+    """The checks of the chosen suites, each with the name of its suite."""
+    chosen = [name for name in SUITES if name in suites]
+    return [(name, check) for name in chosen for check in MAKERS[name](catalogue, catalogue.vendors[vendor])]
+
+
+def try_vendor(catalogue: Catalogue, vendor: str, suites: Collection[str], examples: int) -> Iterator[Result]:
+    """Run the checks one by one, on a gateway and a sandbox of their own. Each finds the vendors as at the start."""
+    settings = Settings.model_construct(rate_limit="none")  # the defaults, whatever this user's settings are
+    with running(catalogue=catalogue, settings=settings) as started, stand_for(started, vendor, examples) as stand:
+        for suite, check in checks_of(catalogue, vendor, suites):
+            stand.reset()
+            began = monotonic()
+            try:
+                check.run(stand)
+            except Exception as error:  # noqa: BLE001 - whatever an adapter raises is its failure, not the kit's
+                yield Result(suite, check, monotonic() - began, explained(error))
+            else:
+                yield Result(suite, check, monotonic() - began, None)
+
+
+def explained(error: Exception) -> str:
+    """What an error says. Hypothesis adds the smallest example that fails."""
+    said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    return "\n".join([said, *getattr(error, "__notes__", ())])
+
+
+def rows_of(results: Collection[Result]) -> list[Row]:
+    """The table of all suites with a result, and their sum."""
+    suites = [name for name in SUITES if any(each.suite == name for each in results)]
+    return [
+        *(row_of(name, [each for each in results if each.suite == name]) for name in suites),
+        row_of("all", results),
+    ]
+
+
+def row_of(name: str, results: Collection[Result]) -> Row:
+    """The row of a suite."""
+    failed = sum(each.failure is not None for each in results)
+    return Row(name, len(results), len(results) - failed, failed, round(sum(each.seconds for each in results), 1))
