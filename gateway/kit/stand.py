@@ -115,10 +115,15 @@ class Stand:
         headers = {name: value for name, value in shown.headers.items() if REDACTED not in value}
         return HttpRequest(shown.method, shown.url, headers, (shown.body or "").encode())
 
-    def read_request(self, read: ReadMapping, values: Mapping[str, Json]) -> HttpRequest:
-        """The request for a read, without credentials."""
+    def read_values(self, read: ReadMapping, job_id: str | None) -> dict[str, Json]:
+        """The values of a read: a job's id, and the time range that a list demands."""
         window = {} if read.window_days is None else Window.last(read.window_days, now()).values
-        return http_request(read.operation, read.encode({**window, **values}), self.simulated.endpoint)
+        return {**window, **({} if job_id is None else {Source.JOB_ID: job_id})}
+
+    def read_request(self, read: ReadMapping, job_id: str | None = None) -> HttpRequest:
+        """The request for a read, without credentials."""
+        request = read.encode(self.read_values(read, job_id))
+        return http_request(read.operation, request, self.simulated.endpoint)
 
     def to_gateway(self, request: HttpRequest, connection: str | None = None) -> HttpRequest:
         """A request to the simulator, sent to the vendor's own API at the gateway instead."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote
 
 from gateway.app import Catalogue
 from gateway.domain.model import HttpRequest, JobAction
@@ -12,8 +11,16 @@ from gateway.engine.connections import Vendor
 from gateway.engine.wire import http_request
 from gateway.kit.checks import Check, Place
 from gateway.kit.own_client import Answer, OwnClient
-from gateway.kit.stand import Stand, alike
-from gateway.kit.suites.simulator import about_nothing, expect_read, read_of, request_in
+from gateway.kit.stand import Stand
+from gateway.kit.suites.simulator import (
+    about_nothing,
+    expect_documented,
+    expect_meaning,
+    expect_read,
+    of_other_accounts,
+    read_of,
+    request_in,
+)
 from gateway.specs.operations import Operation
 
 OWN_API = "Compare the operation with its x-job-action or x-job-read: what they do not carry is lost."
@@ -55,7 +62,7 @@ def list_is_the_vendors(stand: Stand) -> None:
     read = stand.specification.list_read
     if read is None or read.items is None:
         return
-    request = stand.read_request(read, {})
+    request = stand.read_request(read)
     place = Place(f"x-job-read of {read.operation.operation_id}", OWN_API)
     vendors, ours = stand.simulated.send(request), stand.native.send(stand.to_gateway(request))
     place.expect("the status of the vendor's answer", vendors.status, 200)
@@ -94,13 +101,11 @@ def own_client_hears_of_an_unknown_job(stand: Stand, action: str) -> None:
 
 def every_scheme_opens(stand: Stand) -> None:
     """The vendor's clients prove who they are by any security scheme of the document."""
-    operation, request = read_of(stand)
+    _, request = read_of(stand)
     for name in stand.scheme_names:
-        client = OwnClient(stand.native.endpoint, stand.sign_for_gateway(name))
-        answer = client.send(stand.to_gateway(request))
+        answer = OwnClient(stand.native.endpoint, stand.sign_for_gateway(name)).send(stand.to_gateway(request))
         place = Place(f"components.securitySchemes.{name}", "Compare it with `signing` of the adapter.")
         place.require(answer.is_success, f"a request with it is answered {answer.status} {answer.json}")
-    del operation
 
 
 def wrong_credentials_are_refused(stand: Stand) -> None:
@@ -116,12 +121,11 @@ def wrong_credentials_are_refused(stand: Stand) -> None:
 
 def another_account_is_not_there(stand: Stand) -> None:
     """A request for another account, such as another workspace, gets the vendor's own answer for an unknown job."""
-    job_id = stand.job_ids()[0]
-    documented = {each.status for each in stand.specification.errors.meanings[Meaning.UNKNOWN_JOB]}
-    for operation, request in _of_other_accounts(stand, job_id):
+    for operation, request in of_other_accounts(stand):
         answer = stand.native.send(stand.to_gateway(request))
         place = Place(f"{operation.operation_id}, for another account", OWN_API)
-        place.require(answer.status in documented, f"the answer is {answer.status}, not one of {documented}")
+        expect_documented(place, operation, answer)
+        expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
         place.expect("the log of the vendor", list(stand.sandbox.log()), [])
 
 
@@ -134,7 +138,7 @@ def own_client_reads_jobs_of(stand: Stand, other: str) -> None:
         "Compare `shows` of the statuses, and the schema of a job.",
     )
     for job_id in there.job_ids() if read.items is None else [""]:
-        request = stand.to_gateway(stand.read_request(read, {Source.JOB_ID: job_id}), there.connection)
+        request = stand.to_gateway(stand.read_request(read, job_id), there.connection)
         answer = stand.native_on(there.connection).send(request)
         _expect_own_words(stand, place, operation, answer)
 
@@ -188,14 +192,3 @@ def _expect_same_refusal(stand: Stand, place: Place, action: str, request: HttpR
     for name in expected.keys() - own_sentence:
         place.expect(f"the {name} of the refusal", said.get(name), expected[name])
     place.require(not (found := ours.departures(mapping.operation)), f"the refusal departs from the document: {found}")
-
-
-def _of_other_accounts(stand: Stand, job_id: str) -> Iterator[tuple[Operation, HttpRequest]]:
-    """Requests that differ from good ones in a value of the account: each value of each read."""
-    for read in stand.specification.reads.values():
-        for rule in read.lens.rules:
-            if rule.source is None and rule.place.location == "path":
-                request = stand.read_request(read, {Source.JOB_ID: job_id})
-                other = next(alike(str(rule.const)))
-                url = request.url.replace(f"/{quote(str(rule.const))}", f"/{quote(other)}", 1)
-                yield read.operation, HttpRequest(request.method, url, request.headers, request.content)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.app import Catalogue
-from gateway.domain.model import HttpRequest, Json
+from gateway.domain.model import HttpRequest, Json, VendorRequest
 from gateway.domain.vocabulary import Meaning, Source
 from gateway.engine.connections import Vendor
+from gateway.engine.wire import http_request
 from gateway.kit.checks import Check, Place
 from gateway.kit.own_client import Answer, OwnClient, moved
-from gateway.kit.stand import Stand
+from gateway.kit.stand import Stand, alike
 from gateway.kit.suites.conformance import Case, cases
 from gateway.sandbox.faults import Fault, FaultKind
+from gateway.specs.lens import Lens
 from gateway.specs.operations import Operation
 
 SAMPLES = "Compare the examples and schemas of the replies with each other."
@@ -28,6 +30,7 @@ def checks(_catalogue: Catalogue, vendor: Vendor) -> Iterator[Check]:
     for action in vendor.supported_actions:
         yield Check.of(action_on_an_unknown_job_is_refused, action, kind=action)
     yield Check.of(there_is_a_job_in_every_status)
+    yield Check.of(another_account_is_unknown)
     for origin, to in specification.transitions:
         yield Check.of(system_transition_can_be_made, origin, to, kind=origin)
     if specification.job_read is not None:
@@ -48,12 +51,12 @@ def action_is_answered_as_documented(stand: Stand, case: Case) -> None:
     request, job_id = request_in(stand, case.action, case.status)
     stand.sandbox.configure(wrong_state_status=case.wrong_state_status, envelope=case.envelope)
     answer = stand.simulated.send(request)
-    _expect_documented(case.place, mapping.operation, answer)
+    expect_documented(case.place, mapping.operation, answer)
     case.place.expect("that it succeeds", answer.is_success, meant is not None)
     case.place.expect("the status afterwards", stand.status_of(job_id), meant.to_status if meant else case.status)
     if meant is None:
         case.place.expect("the HTTP status", answer.status, case.wrong_state_status)
-        _expect_meaning(stand, case.place, Meaning.WRONG_STATE, answer)
+        expect_meaning(stand, case.place, Meaning.WRONG_STATE, answer)
 
 
 def request_in(stand: Stand, action: str, status: str) -> tuple[HttpRequest, str]:
@@ -72,8 +75,8 @@ def action_on_an_unknown_job_is_refused(stand: Stand, action: str) -> None:
     request, before = about_nothing(stand, action), stand.sandbox.jobs()
     answer = stand.simulated.send(request)
     place = Place(f"x-job-action of {action}, on an unknown job", "Compare errors.meanings.unknown-job.")
-    _expect_documented(place, mapping.operation, answer)
-    _expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
+    expect_documented(place, mapping.operation, answer)
+    expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
     place.require(stand.sandbox.jobs() == before, "a job was changed")
 
 
@@ -112,10 +115,10 @@ def expect_read(stand: Stand, client: OwnClient, job_id: str) -> Answer:
     if read is None:
         raise TypeError("the vendor has no read of one job")
     place = Place(f"x-job-read of {read.operation.operation_id}", SAMPLES)
-    request = stand.read_request(read, {Source.JOB_ID: job_id})
+    request = stand.read_request(read, job_id)
     answer = client.send(moved(request, stand.simulated.endpoint, client.endpoint))
     place.expect(f"the status of the job {job_id}", answer.status, 200)
-    _expect_documented(place, read.operation, answer)
+    expect_documented(place, read.operation, answer)
     return answer
 
 
@@ -123,10 +126,42 @@ def unknown_job_cannot_be_read(stand: Stand) -> None:
     """A job that is not there gets the document's answer for that."""
     read = stand.specification.job_read
     if read is not None:
-        answer = stand.simulated.send(stand.read_request(read, {Source.JOB_ID: stand.unknown_id()}))
+        answer = stand.simulated.send(stand.read_request(read, stand.unknown_id()))
         place = Place(f"x-job-read of {read.operation.operation_id}, of an unknown job", "Compare errors.meanings.")
-        _expect_documented(place, read.operation, answer)
-        _expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
+        expect_documented(place, read.operation, answer)
+        expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
+
+
+def another_account_is_unknown(stand: Stand) -> None:
+    """A request for another account gets the document's answer for an unknown job."""
+    for operation, request in of_other_accounts(stand):
+        answer = stand.simulated.send(request)
+        place = Place(f"{operation.operation_id}, for another account", "Compare errors.meanings.unknown-job.")
+        expect_documented(place, operation, answer)
+        expect_meaning(stand, place, Meaning.UNKNOWN_JOB, answer)
+
+
+def of_other_accounts(stand: Stand) -> Iterator[tuple[Operation, HttpRequest]]:
+    """Requests that differ from good ones in one value of the account, wherever it stands."""
+    for operation, lens, values in _requests(stand, stand.job_ids()[0]):
+        for rule in lens.rules:
+            if rule.names_the_account:
+                parts = {"path": {}, "query": {}, "header": {}, "body": None, **lens.encode(values)}
+                rule.place.put(parts, next(alike(str(rule.const))))
+                request = VendorRequest(operation.operation_id, **parts)
+                if not operation.check(
+                    request.parts()
+                ):  # the word of an action, in a path, has no other
+                    yield operation, http_request(operation, request, stand.simulated.endpoint)
+
+
+def _requests(stand: Stand, job_id: str) -> Iterator[tuple[Operation, Lens, Mapping[str, Json]]]:
+    """The reads, and the actions that need no part of the job: each with the values of a request."""
+    for read in stand.specification.reads.values():
+        yield read.operation, read.lens, stand.read_values(read, job_id)
+    for mapping in stand.specification.actions.values():
+        if not mapping.find:
+            yield mapping.operation, mapping.lens, {Source.JOB_ID: job_id}
 
 
 def other_methods_are_refused(stand: Stand, operation_id: str) -> None:
@@ -150,8 +185,8 @@ def requests_without_credentials_are_refused(stand: Stand, envelope: str) -> Non
     operation, request = read_of(stand)
     answer = OwnClient(stand.simulated.endpoint, None).send(request)
     place = Place("errors.meanings.unauthenticated", "Compare it with the security of the document.")
-    _expect_documented(place, operation, answer)
-    _expect_meaning(stand, place, Meaning.UNAUTHENTICATED, answer)
+    expect_documented(place, operation, answer)
+    expect_meaning(stand, place, Meaning.UNAUTHENTICATED, answer)
 
 
 def undocumented_parameters_are_refused(stand: Stand, envelope: str) -> None:
@@ -161,8 +196,8 @@ def undocumented_parameters_are_refused(stand: Stand, envelope: str) -> None:
     url = f"{request.url}{'&' if '?' in request.url else '?'}nonsense=1"
     answer = stand.simulated.send(HttpRequest(request.method, url, request.headers, request.content))
     place = Place("errors.meanings.invalid-request", "Compare it with the responses of the operation.")
-    _expect_documented(place, operation, answer)
-    _expect_meaning(stand, place, Meaning.INVALID_REQUEST, answer)
+    expect_documented(place, operation, answer)
+    expect_meaning(stand, place, Meaning.INVALID_REQUEST, answer)
 
 
 def throttling_is_answered_as_documented(stand: Stand, envelope: str) -> None:
@@ -172,8 +207,8 @@ def throttling_is_answered_as_documented(stand: Stand, envelope: str) -> None:
     operation, request = read_of(stand)
     answer = stand.simulated.send(request)
     place = Place("errors.meanings.throttled", "Compare it with the responses of the operation.")
-    _expect_documented(place, operation, answer)
-    _expect_meaning(stand, place, Meaning.THROTTLED, answer)
+    expect_documented(place, operation, answer)
+    expect_meaning(stand, place, Meaning.THROTTLED, answer)
 
 
 def read_of(stand: Stand) -> tuple[Operation, HttpRequest]:
@@ -181,20 +216,20 @@ def read_of(stand: Stand) -> tuple[Operation, HttpRequest]:
     read = stand.specification.job_read or stand.specification.list_read
     if read is None:
         raise TypeError("the vendor has no read")
-    values: dict[str, Json] = {} if read.items is not None else {Source.JOB_ID: stand.job_ids()[0]}
-    return read.operation, stand.read_request(read, values)
+    return read.operation, stand.read_request(read, None if read.items is not None else stand.job_ids()[0])
 
 
 def some_request(stand: Stand, operation: Operation) -> HttpRequest:
     """A request to an operation that would be carried out."""
     read = stand.specification.reads.get(operation.operation_id)
     if read is not None:
-        return stand.read_request(read, {Source.JOB_ID: stand.job_ids()[0]})
+        return stand.read_request(read, stand.job_ids()[0])
     mapping = next(each for each in stand.specification.actions.values() if each.operation is operation)
     return stand.action_request(mapping.action, stand.sandbox.create_job(mapping.from_statuses[0]))
 
 
-def _expect_documented(place: Place, operation: Operation, answer: Answer) -> None:
+def expect_documented(place: Place, operation: Operation, answer: Answer) -> None:
+    """Raise Departure unless the document has such an answer."""
     departures = answer.departures(operation)
     place.require(not departures, f"the answer {answer.status} departs from the document: {'; '.join(departures)}")
 
@@ -203,7 +238,7 @@ def _said(stand: Stand, answer: Answer) -> Any:
     return stand.specification.errors.read(answer.parts).get(Source.ERROR_MESSAGE)
 
 
-def _expect_meaning(stand: Stand, place: Place, meaning: Meaning, answer: Answer) -> None:
+def expect_meaning(stand: Stand, place: Place, meaning: Meaning, answer: Answer) -> None:
     """Raise Departure unless a refusal is understood: by its status, its code, and its envelope."""
     errors = stand.specification.errors
     code = errors.read(answer.parts).get(Source.ERROR_CODE)
