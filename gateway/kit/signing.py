@@ -73,17 +73,18 @@ def signing_as(written: Mapping[str, Any]) -> Sign:
     return lambda request: scheme.sign(request, written["parts"], now())
 
 
-def has_no_control_characters(_context: object, path_parameters: Mapping[str, Any] | None) -> bool:
-    """True for paths that reach an operation. All others are refused before routing, which has tests of its own.
+def can_be_routed(_context: object, path_parameters: Mapping[str, Any] | None) -> bool:
+    """True for paths that reach an operation: a slash, a backslash and control characters are refused before.
 
-    Schemathesis leaves them out by itself, but only for servers that it knows.
+    Those refusals have tests of their own. Schemathesis leaves such paths out itself, but only for servers it knows.
     """
-    return all(unquote(str(value)).isprintable() for value in (path_parameters or {}).values())
+    texts = [unquote(str(value)) for value in (path_parameters or {}).values()]
+    return all(text.isprintable() and not {"/", "\\"} & {*text} for text in texts)
 
 
 if VARIABLE in os.environ:
     import schemathesis
     from schemathesis.auths import GLOBAL_AUTH_STORAGE
 
-    schemathesis.hook("filter_path_parameters")(has_no_control_characters)
+    schemathesis.hook("filter_path_parameters")(can_be_routed)
     GLOBAL_AUTH_STORAGE.set_from_requests(Signed(signing_as(json.loads(os.environ[VARIABLE]))))

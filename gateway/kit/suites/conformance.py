@@ -150,11 +150,14 @@ def _expect_ended(stand: Stand, place: Place, job_id: str, steps: tuple[str, ...
 def jobs_tell_what_may_be_done(stand: Stand) -> None:
     """Every job of a vendor says its status in both words, which actions it allows, and why not the others."""
     jobs = [stand.client.job(stand.connection, job_id) for job_id in stand.job_ids()]
+    rows = list(stand.client.jobs(stand.connection)) if stand.specification.list_read else []
     place = Place("x-job-vendor.statuses", "Show an example job in each status, in the replies of a read.")
     place.expect(
         "the set of statuses of the jobs", {job.vendor_status for job in jobs}, set(stand.specification.clear_statuses)
     )
-    for job in jobs:
+    vague = stand.specification.vague_statuses - {row.vendor_status for row in rows}
+    place.require(not vague, f"no row of the list is {', '.join(vague)}")
+    for job in [*rows, *jobs]:
         _expect_truth(stand, job)
 
 

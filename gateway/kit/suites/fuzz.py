@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,37 @@ def run(stand: Stand, document: str, url: str, credentials: Mapping[str, str]) -
 def configured(vendor: VendorSpecification) -> dict[str, Any]:
     """The configuration of Schemathesis for a vendor: its refusals of requests that fit the document are right too."""
     configuration = tomllib.loads(CONFIGURATION.read_text("utf-8"))
-    right = configuration["checks"]["positive_data_acceptance"]["expected-statuses"]
-    right += sorted({str(status) for status in refusals_of_valid_requests(vendor)} - {*right})
+    checks = configuration["checks"]
+    about_the_job = statuses_of(vendor, Meaning.UNKNOWN_JOB, Meaning.WRONG_STATE, Meaning.CHANGED)
+    right = sorted({*checks["positive_data_acceptance"]["expected-statuses"], *about_the_job})
+    checks["positive_data_acceptance"]["expected-statuses"] = right
+    if str(HTTPStatus.UNAUTHORIZED.value) not in statuses_of(vendor, Meaning.UNAUTHENTICATED):
+        # This check takes only 401 for missing credentials. The check `ignored_auth` takes 403 too.
+        checks["missing_required_header"] = {"enabled": False}
+    invalid = statuses_of(vendor, Meaning.INVALID_REQUEST)
+    configuration["operations"] = [
+        {
+            "include-name": [f"{each.method} {each.path}", f"{each.method} /{{{CONNECTION}}}{each.path}"],
+            "checks": {"positive_data_acceptance": {"expected-statuses": sorted({*right, *invalid})}},
+        }
+        for each in vendor.api.operations.values()
+        if has_more_rules_than_its_schema(vendor, each)
+    ]
     return configuration
 
 
-def refusals_of_valid_requests(vendor: VendorSpecification) -> Iterator[int]:
-    """The statuses with which a vendor refuses requests that fit its document: about the job, or about the action."""
-    meanings = [Meaning.UNKNOWN_JOB, Meaning.WRONG_STATE, Meaning.CHANGED]
-    if any(may_be_no_action(vendor, mapping.operation) for mapping in vendor.actions.values()):
-        meanings.append(Meaning.INVALID_REQUEST)
-    for meaning in meanings:
-        yield from (reply.status for reply in vendor.errors.meanings.get(meaning, ()))
+def statuses_of(vendor: VendorSpecification, *meanings: Meaning) -> set[str]:
+    """The HTTP statuses that the document has for these meanings."""
+    return {str(reply.status) for meaning in meanings for reply in vendor.errors.meanings.get(meaning, ())}
+
+
+def has_more_rules_than_its_schema(vendor: VendorSpecification, operation: Operation) -> bool:
+    """True if a request can fit the schema of an operation and yet be invalid.
+
+    A time range can end before it starts, and constants of actions can stand in combinations that no action has.
+    """
+    read = vendor.reads.get(operation.operation_id)
+    return (read is not None and read.window_days is not None) or may_be_no_action(vendor, operation)
 
 
 def may_be_no_action(vendor: VendorSpecification, operation: Operation) -> bool:

@@ -188,7 +188,7 @@ def _expect_same_refusal(stand: Stand, place: Place, action: str, request: HttpR
     vendors, ours = stand.simulated.send(request), stand.native.send(stand.to_gateway(request))
     place.expect("the HTTP status", ours.status, vendors.status)
     said, expected = errors.read(ours.parts), errors.read(vendors.parts)
-    own_sentence = {Source.ERROR_MESSAGE} if stand.specification.shares_its_request(mapping) else set()
+    own_sentence = {Source.ERROR_MESSAGE} if stand.specification.shares_its_request(action) else set()
     for name in expected.keys() - own_sentence:
         place.expect(f"the {name} of the refusal", said.get(name), expected[name])
     place.require(not (found := ours.departures(mapping.operation)), f"the refusal departs from the document: {found}")

@@ -149,9 +149,7 @@ def of_other_accounts(stand: Stand) -> Iterator[tuple[Operation, HttpRequest]]:
                 parts = {"path": {}, "query": {}, "header": {}, "body": None, **lens.encode(values)}
                 rule.place.put(parts, next(alike(str(rule.const))))
                 request = VendorRequest(operation.operation_id, **parts)
-                if not operation.check(
-                    request.parts()
-                ):  # the word of an action, in a path, has no other
+                if not operation.check(request.parts()):  # the word of an action, in a path, has no other
                     yield operation, http_request(operation, request, stand.simulated.endpoint)
 
 
