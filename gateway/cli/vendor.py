@@ -144,8 +144,11 @@ def _show(name: str, results: Sequence[Result], output: Output) -> None:
     rows = [vars(row) for row in rows_of(results)]
     failed = [each for each in results if each.failure]
     if output is Output.JSON:
-        members = ({"suite": each.suite, "check": each.check.name, "failure": each.failure} for each in failed)
-        show_rows([{"vendor": name, "passed": not failed, "suites": rows, "failures": [*members]}], as_json=True)
+        failures = [
+            {"suite": each.suite, "check": each.check.name, "promise": each.check.promise, "failure": each.failure}
+            for each in failed
+        ]
+        show_rows([{"vendor": name, "passed": not failed, "suites": rows, "failures": failures}], as_json=True)
         return
     show_rows(rows, as_json=False)
     for each in failed:

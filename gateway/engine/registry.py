@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from gateway.domain.adapter import Adapter
 from gateway.engine.connections import Vendor
@@ -22,7 +23,7 @@ def installed_vendors(actions: Mapping[str, ActionDefinition], more: Iterable[Ad
 
     Raises SpecificationError if one cannot be used.
     """
-    found = [_load(entry.load(), entry.name, actions) for entry in entry_points(group=GROUP)]
+    found = [_load(_imported(entry), entry.name, actions) for entry in entry_points(group=GROUP)]
     for name, times in Counter(vendor.name for vendor in found).items():
         if times > 1:
             raise SpecificationError(f"{times} adapters of {GROUP} are for {name}. Uninstall all but one.")
@@ -34,10 +35,7 @@ def installed_vendors(actions: Mapping[str, ActionDefinition], more: Iterable[Ad
 
 def adapter_at(place: str) -> Adapter:
     """The adapter at a place, such as `package.module:ADAPTER`. Raises SpecificationError if there is none."""
-    try:
-        found = EntryPoint("adapter", place, GROUP).load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SpecificationError(f"{place} cannot be imported: {error}. Write it as module:NAME.") from error
+    found = _imported(EntryPoint("given by hand", place, GROUP))
     if not isinstance(found, Adapter):
         raise SpecificationError(f"{place} is not an Adapter. Name a gateway.domain.adapter.Adapter.")
     return found
@@ -45,14 +43,26 @@ def adapter_at(place: str) -> Adapter:
 
 def installed_adapters() -> dict[str, object]:
     """Every installed adapter by the name of its entry point."""
-    return {entry.name: entry.load() for entry in entry_points(group=GROUP)}
+    return {entry.name: _imported(entry) for entry in entry_points(group=GROUP)}
 
 
 def installed_specifications() -> list[Path]:
     """The paths of our own documents, and of every installed vendor's document."""
-    adapters = (entry.load() for entry in entry_points(group=GROUP))
+    adapters: Iterable[Adapter] = map(_imported, entry_points(group=GROUP))
     own = [SPECIFICATIONS / "gateway.yaml", SPECIFICATIONS / "token-endpoint.yaml"]
     return [*own, *sorted(adapter.specification for adapter in adapters)]
+
+
+def _imported(entry: EntryPoint) -> Any:
+    """What an entry point names. Raises SpecificationError if it cannot be imported, for whatever reason."""
+    try:
+        return entry.load()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise SpecificationError(
+            f"adapter {entry.name}: {entry.value} cannot be imported: {reason}. Correct the module, or write the "
+            "place as module:NAME."
+        ) from error
 
 
 def _load(adapter: object, entry_point: str, actions: Mapping[str, ActionDefinition]) -> Vendor:

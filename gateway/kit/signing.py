@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 from urllib.parse import unquote
 
 from gateway.domain.access import DEFAULT_CALLER
@@ -73,13 +74,23 @@ def signing_as(written: Mapping[str, Any]) -> Sign:
     return lambda request: scheme.sign(request, written["parts"], now())
 
 
-def can_be_routed(_context: object, path_parameters: Mapping[str, Any] | None) -> bool:
-    """True for paths that reach an operation: a slash, a backslash and control characters are refused before.
+def is_unambiguous(_context: object, parameters: Mapping[str, Any] | None) -> bool:
+    """True for values that a URL can carry: a control character is refused before any operation is reached.
 
-    Those refusals have tests of their own. Schemathesis leaves such paths out itself, but only for servers it knows.
+    Those refusals have tests of their own. Schemathesis leaves such values out itself, but only for servers it knows.
     """
-    texts = [unquote(str(value)) for value in (path_parameters or {}).values()]
-    return all(text.isprintable() and not {"/", "\\"} & {*text} for text in texts)
+    return not any(category(each) == "Cc" for text in texts_of(parameters) for each in text)
+
+
+def can_be_routed(_context: object, parameters: Mapping[str, Any] | None) -> bool:
+    """True for values that a path can carry: no slash or backslash either."""
+    return is_unambiguous(_context, parameters) and not any({"/", "\\"} & {*text} for text in texts_of(parameters))
+
+
+def texts_of(parameters: Mapping[str, Any] | None) -> Iterator[str]:
+    """The values of parameters as texts, each element of a list by itself."""
+    for value in (parameters or {}).values():
+        yield from (unquote(str(each)) for each in (value if isinstance(value, list) else [value]))
 
 
 if VARIABLE in os.environ:
@@ -87,4 +98,5 @@ if VARIABLE in os.environ:
     from schemathesis.auths import GLOBAL_AUTH_STORAGE
 
     schemathesis.hook("filter_path_parameters")(can_be_routed)
+    schemathesis.hook("filter_query")(is_unambiguous)
     GLOBAL_AUTH_STORAGE.set_from_requests(Signed(signing_as(json.loads(os.environ[VARIABLE]))))

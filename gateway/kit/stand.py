@@ -77,11 +77,6 @@ class Stand:
         """Another vendor on the same stand."""
         return replace(self, vendor=self.running.gateway.catalogue.vendors[vendor])
 
-    @property
-    def others(self) -> list[Stand]:
-        """The other installed vendors."""
-        return [self.at(name) for name in self.running.gateway.catalogue.vendors if name != self.vendor.name]
-
     def reset(self) -> None:
         """Put every vendor into the state in which it started."""
         for name in self.running.gateway.catalogue.vendors:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
 from gateway.app import Catalogue
 from gateway.kit.checks import Check
 from gateway.kit.names import SUITES
-from gateway.kit.stand import stand_for
+from gateway.kit.stand import Stand, stand_for
 from gateway.kit.suites import MAKERS
 from gateway.settings.settings import Settings
 from gateway.startup.serve import running
@@ -49,18 +51,48 @@ def try_vendor(catalogue: Catalogue, vendor: str, suites: Collection[str], examp
         for suite, check in checks_of(catalogue, vendor, suites):
             stand.reset()
             began = monotonic()
-            try:
-                check.run(stand)
-            except Exception as error:  # noqa: BLE001 - whatever an adapter raises is its failure, not the kit's
-                yield Result(suite, check, monotonic() - began, explained(error))
-            else:
-                yield Result(suite, check, monotonic() - began, None)
+            failure = failure_of(check, stand)
+            yield Result(suite, check, monotonic() - began, failure)
+
+
+def failure_of(check: Check, stand: Stand) -> str | None:
+    """Run a check. Returns what failed, and what the gateway logged about it; None if the check passed."""
+    with logged() as lines:
+        try:
+            check.run(stand)
+        except Exception as error:  # noqa: BLE001 - whatever an adapter raises is its failure, not the kit's
+            return "\n".join([explained(error), *(f"logged: {line}" for line in dict.fromkeys(lines))])
+    return None
 
 
 def explained(error: Exception) -> str:
     """What an error says. Hypothesis adds the smallest example that fails."""
     said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     return "\n".join([said, *getattr(error, "__notes__", ())])
+
+
+class Lines(logging.Handler):
+    """Keeps the warnings and errors that are logged."""
+
+    def __init__(self) -> None:
+        """Start without lines."""
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record. The hook of an adapter that fails is named in one."""
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """The lines that the gateway logs until the block ends."""
+    handler = Lines()
+    logging.getLogger("gateway").addHandler(handler)
+    try:
+        yield handler.lines
+    finally:
+        logging.getLogger("gateway").removeHandler(handler)
 
 
 def rows_of(results: Collection[Result]) -> list[Row]:

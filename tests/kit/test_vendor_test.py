@@ -93,7 +93,7 @@ def test_mistakes_in_its_use(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for arguments, told in {
         ("toy-dosk",): "no adapter for toy-dosk is installed; did you mean toy-desk?",
         (TOY, "--suite", "documents"): "there is no suite documents; did you mean document?",
-        (TOY, "--adapter", "toy_desk:NOBODY"): "toy_desk:NOBODY cannot be imported",
+        (TOY, "--adapter", "toy_desk:NOBODY"): "toy_desk:NOBODY cannot be imported: AttributeError",
         (TOY, "--adapter", "toy_desk:Path"): "toy_desk:Path is not an Adapter",
     }.items():
         said = run(*arguments)
@@ -150,7 +150,8 @@ def test_a_hook_that_raises_is_named(desk: Path, monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("out of order")
 
     with_changed_adapter(monkeypatch, simulate=broken)
-    assert failures(TOY, ["simulator"])
+    failed = failures(TOY, ["simulator"])
+    assert any("toy-desk" in each and "simulate" in each and "RuntimeError" in each for each in failed), failed
 
 
 def test_a_lens_that_forgets_is_seen(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
