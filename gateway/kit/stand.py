@@ -11,11 +11,12 @@ from typing import Any
 
 from gateway.client import Client
 from gateway.domain.access import DEFAULT_CALLER
-from gateway.domain.model import HttpRequest, Json
+from gateway.domain.model import HttpRequest, Json, Result
 from gateway.domain.vocabulary import Meaning, Source
 from gateway.engine.connections import Vendor
 from gateway.engine.wire import http_request
 from gateway.kit.own_client import OwnClient, Sign, moved, now
+from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.security.redaction import REDACTED
@@ -25,6 +26,14 @@ from gateway.specs.security import checked_schemes, schemes
 from gateway.specs.vendor import ActionMapping, ReadMapping, VendorSpecification
 from gateway.specs.windows import Window
 from gateway.startup.serve import Running, sandbox_name
+
+GONE = "gone"
+"""The status of a job that the vendor has deleted."""
+
+
+def left_by(mapping: ActionMapping) -> str:
+    """The status in which an action leaves a job."""
+    return GONE if mapping.result is Result.GONE else mapping.to_status
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,12 @@ class Stand:
             self.running.sandbox.vendor(name).reset()
 
     def status_of(self, job_id: str) -> Json:
-        """The status of a job at the vendor."""
-        return self.specification.job.decode({"body": self.sandbox.job(job_id)})[Source.JOB_VENDOR_STATUS]
+        """The status of a job at the vendor; `GONE` if the vendor has deleted it."""
+        try:
+            job = self.sandbox.job(job_id)
+        except Refusal:
+            return GONE
+        return self.specification.job.decode({"body": job})[Source.JOB_VENDOR_STATUS]
 
     def meant_by(self, action: str, status: str) -> ActionMapping | None:
         """The action that the request for an action asks for on a job in this status; None if there is none.

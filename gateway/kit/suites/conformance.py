@@ -16,7 +16,7 @@ from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.kit.checks import Check, Place
 from gateway.kit.own_client import SECONDS
-from gateway.kit.stand import Stand
+from gateway.kit.stand import GONE, Stand, left_by
 from gateway.security.redaction import REDACTED
 
 PAGE = 5
@@ -86,7 +86,19 @@ def action_in_status(stand: Stand, case: Case) -> None:
         _expect_refused(stand, case, job_id, "action-not-supported" if mapping is None else "wrong-state")
     sent = [(each.before, each.after or each.before) for each in sandbox.log() if each.job_action]
     place.require(sent == [(case.status, after)] or (not is_allowed and not sent), f"the vendor saw the changes {sent}")
-    place.expect("the status afterwards", stand.client.job(stand.connection, job_id).vendor_status, after)
+    left = left_by(mapping) if mapping is not None and is_allowed else case.status
+    place.expect("the status at the vendor", stand.status_of(job_id), left)
+    place.expect("the status that is read", _read_status(stand, job_id), left)
+
+
+def _read_status(stand: Stand, job_id: str) -> str:
+    """The status of a job as the gateway reads it; `GONE` if it does not find the job."""
+    try:
+        return stand.client.job(stand.connection, job_id).vendor_status
+    except ProblemError as problem:
+        if problem.code == "unknown-job":
+            return GONE
+        raise
 
 
 def _expect_applied(stand: Stand, case: Case, job_id: str, after: str) -> None:

@@ -11,7 +11,7 @@ from gateway.engine.connections import Vendor
 from gateway.engine.wire import http_request
 from gateway.kit.checks import Check, Place
 from gateway.kit.own_client import Answer, OwnClient
-from gateway.kit.stand import Stand
+from gateway.kit.stand import Stand, left_by
 from gateway.kit.suites.simulator import (
     about_nothing,
     expect_documented,
@@ -80,7 +80,7 @@ def own_client_performs(stand: Stand, action: str) -> None:
         answer = stand.native.send(stand.to_gateway(stand.action_request(action, job_id)))
         place.expect(f"the HTTP status, for a job in {status},", answer.status, mapping.operation.success)
         place.require(not (found := answer.departures(mapping.operation)), f"the answer departs: {found}")
-        place.expect("the status afterwards", stand.status_of(job_id), mapping.to_status)
+        place.expect("the status afterwards", stand.status_of(job_id), left_by(mapping))
 
 
 def own_client_is_refused_as_by_the_vendor(stand: Stand, action: str) -> None:
@@ -166,7 +166,7 @@ def _expect_crossing(caller: Stand, target: Stand, action: str) -> None:
     answer = client.send(request)
     _expect_own_words(caller, place, mapping.operation, answer)
     alike = [name for name, each in caller.specification.actions.items() if each.is_alike(mapping)]
-    possible = {target.specification.actions[name].to_status for name in alike if name in target.specification.actions}
+    possible = {left_by(target.specification.actions[name]) for name in alike if name in target.specification.actions}
     after = possible if answer.is_success else {there.from_statuses[0]}
     place.require(target.status_of(job_id) in after, f"after {answer.status}, the job is {target.status_of(job_id)}")
 

@@ -12,7 +12,7 @@ from gateway.engine.connections import Vendor
 from gateway.engine.wire import http_request
 from gateway.kit.checks import Check, Place
 from gateway.kit.own_client import Answer, OwnClient, moved
-from gateway.kit.stand import Stand, alike
+from gateway.kit.stand import Stand, alike, left_by
 from gateway.kit.suites.conformance import Case, cases
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.specs.lens import Lens
@@ -53,7 +53,7 @@ def action_is_answered_as_documented(stand: Stand, case: Case) -> None:
     answer = stand.simulated.send(request)
     expect_documented(case.place, mapping.operation, answer)
     case.place.expect("that it succeeds", answer.is_success, meant is not None)
-    case.place.expect("the status afterwards", stand.status_of(job_id), meant.to_status if meant else case.status)
+    case.place.expect("the status afterwards", stand.status_of(job_id), left_by(meant) if meant else case.status)
     if meant is None:
         case.place.expect("the HTTP status", answer.status, case.wrong_state_status)
         expect_meaning(stand, case.place, Meaning.WRONG_STATE, answer)
