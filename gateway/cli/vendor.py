@@ -69,8 +69,7 @@ def test(
     from gateway.kit.trial import try_vendor
 
     catalogue = _catalogue(name, adapter)
-    logging.getLogger("gateway").addHandler(logging.NullHandler())  # the results say what goes wrong
-    logging.getLogger("connexion").setLevel(logging.ERROR)
+    logging.getLogger().addHandler(logging.NullHandler())  # the results say what goes wrong
     results = list(_with_progress(try_vendor(catalogue, name, suites, examples)))
     _show(name, results, output)
     raise typer.Exit(1 if any(each.failure for each in results) else 0)
