@@ -10,8 +10,7 @@ from urllib.parse import urlencode, urljoin
 import requests
 
 from gateway.app import Catalogue
-from gateway.client import Job, JobAction, ProblemError
-from gateway.domain.model import Result
+from gateway.client import Job, ProblemError
 from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.kit.checks import Check, Place
@@ -102,9 +101,7 @@ def _read_status(stand: Stand, job_id: str) -> str:
 
 
 def _expect_applied(stand: Stand, case: Case, job_id: str, after: str) -> None:
-    done: JobAction = getattr(stand.client, case.action)(stand.connection, job_id)
-    if stand.specification.actions[case.action].result is Result.ACCEPTED:
-        done = stand.client.job_action(done.id, wait=SECONDS)
+    done = getattr(stand.client, case.action)(stand.connection, job_id, wait=SECONDS)
     case.place.expect("the outcome", (done.status, done.outcome), ("succeeded", "applied"))
     case.place.expect("the reported status", done.job and done.job.vendor_status, after)
 
@@ -150,9 +147,7 @@ def _not_ended(stand: Stand, job_id: str) -> tuple[str, str | None] | None:
 def _expect_ended(stand: Stand, place: Place, job_id: str, steps: tuple[str, ...]) -> None:
     plan = stand.client.terminate(stand.connection, job_id, dry_run=True)
     place.expect("the plan", tuple(each.action for each in plan.steps), steps)
-    done: JobAction = stand.client.terminate(stand.connection, job_id)
-    if any(stand.specification.actions[each].result is Result.ACCEPTED for each in steps):
-        done = stand.client.job_action(done.id, wait=SECONDS)
+    done = stand.client.terminate(stand.connection, job_id, wait=SECONDS)
     place.expect("the outcome", (done.outcome, done.already_so), ("applied", not steps))
     kept = [each.action for each in stand.client.job_actions(parent=done.id)]
     place.expect("the recorded steps", kept, list(reversed(steps)))

@@ -49,10 +49,11 @@ def action_reads_back(stand: Stand, action: str) -> None:
 
 
 def action_has_only_parameters_of_the_unified_api(stand: Stand, action: str) -> None:
-    """The parameters of a request are those that the unified API has for the action."""
+    """The parameters of a request are those that the unified API has for the action, or that are found."""
     mapping = stand.specification.actions[action]
-    unknown = mapping.parameters - stand.running.gateway.catalogue.actions[action].parameters.keys()
-    place = Place(f"x-job-action of {action}", "Use the names of the action's parameters in the unified API.")
+    known = stand.running.gateway.catalogue.actions[action].parameters.keys() | mapping.find.keys()
+    unknown = mapping.parameters - known
+    place = Place(f"x-job-action of {action}", "Use the names of the unified API, or find the value by `find`.")
     place.require(not unknown, f"the unified API has no {', '.join(sorted(unknown))}")
 
 
