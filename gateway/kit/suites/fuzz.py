@@ -100,7 +100,7 @@ def configured(vendor: VendorSpecification) -> dict[str, Any]:
     right = sorted({*checks["positive_data_acceptance"]["expected-statuses"], *about_the_job})
     checks["positive_data_acceptance"]["expected-statuses"] = right
     invalid = statuses_of(vendor, Meaning.INVALID_REQUEST)
-    configuration["operations"] = [
+    configuration["operations"] += [
         {
             "include-name": [f"{each.method} {each.path}", f"{each.method} /{{{CONNECTION}}}{each.path}"],
             "checks": {"positive_data_acceptance": {"expected-statuses": sorted({*right, *invalid})}},
