@@ -8,8 +8,9 @@ from pathlib import Path
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
 from gateway.serving.listening import HOST, ServerOptions, accepting_sockets, listen, server
+from gateway.serving.logs import log_to_terminal
 from gateway.settings import settings as config
-from gateway.startup.serve import log_to_terminal, settle_in
+from gateway.startup.serve import settle_in
 
 
 def serve(settings: config.Settings, port: int) -> None:

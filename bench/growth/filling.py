@@ -35,7 +35,7 @@ from gateway.domain.record import (
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import combined
-from gateway.ledger.operations import Append, Claim, Operation, write
+from gateway.ledger.operations import Append, Claim, Operation, stored_form, write
 from gateway.ledger.tables import job_actions
 
 Advance = Callable[[int], object]
@@ -186,7 +186,7 @@ def write_all(connection: Connection, year: Year, advance: Advance) -> None:
     while batch := list(islice(records, AT_ONCE)):
         now = batch[-1].requested.at
         for operations in commits(batch):
-            segment, _ = write(connection, segment, operations, now)
+            segment, _ = write(connection, segment, [stored_form(each) for each in operations], now)
         done += len(batch)
         if done % (AT_ONCE * BATCHES) == 0:
             connection.commit()

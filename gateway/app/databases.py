@@ -86,13 +86,18 @@ def signer_of(key: Reference | None, key_file: Path) -> Signer:
     return Signer.in_file(key_file) if key is None else Signer.parse(key.get_secret_value())
 
 
-def ledger_of(settings: Settings, clock: Clock) -> SqlLedger:
-    """The ledger in the database that the settings name. Raises ConfigurationError."""
+def ledger_of(settings: Settings, clock: Clock, writer: Path | None = None) -> SqlLedger:
+    """The ledger in the database that the settings name. Raises ConfigurationError.
+
+    `writer` is the socket of the process that writes for all workers; None: the ledger writes itself.
+    """
     from gateway.ledger.ledger import SqlLedger
+    from gateway.ledger.stores import ProcessStore
 
     days, database = settings.ledger.retention_days, database_of(settings)
     retention_time = None if days is None else timedelta(days=days)
-    return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock))
+    store = None if writer is None else ProcessStore(writer)
+    return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock), store)
 
 
 def key_store_of(settings: Settings) -> KeyStore:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.app.databases import key_store_of, ledger_of
@@ -90,7 +91,7 @@ class Gateway:
     A given `transport` is used by every connection. Without one, each connection has its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each caller needs one or two of them
         self,
         settings: Settings,
         catalogue: Catalogue,
@@ -98,15 +99,19 @@ class Gateway:
         clock: Clock | None = None,
         transport: Transport | None = None,
         ledger: Ledger | None = None,
+        writer: Path | None = None,
     ) -> None:
-        """Wire a gateway. Raises ConfigurationError if the settings name something that does not exist."""
+        """Wire a gateway. Its ledger is written through the socket `writer`, if there is one.
+
+        Raises ConfigurationError if the settings name something that does not exist.
+        """
         self.settings = settings
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport
         self._transports: list[HttpTransport] = []
         self.key_store = None if ledger else key_store_of(settings)
-        self.ledger = ledger or ledger_of(settings, self.clock)
+        self.ledger = ledger or ledger_of(settings, self.clock, writer)
         self.directory = Directory(
             catalogue.vendors, {name: self._connection(name, each) for name, each in settings.connections.items()}
         )

@@ -20,7 +20,7 @@ from gateway.ledger.checkpoints import Checkpoint, CheckpointFile, SegmentState,
 from gateway.ledger.database import Database, storage_failures
 from gateway.ledger.events import Restored
 from gateway.ledger.notes import Signer, UnusableKey
-from gateway.ledger.operations import NewEvent, add_events
+from gateway.ledger.operations import add_events, event_row
 from gateway.ledger.tables import segments
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class Checkpoints:
         )
         now = self.clock.now()
         with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
-            add_events(connection, None, [NewEvent(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
+            add_events(connection, None, [event_row(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
         with self.database.snapshot() as connection:
             accepted = Checkpoint.of(states_in(connection), now, is_accepted=True)
         self.outdated = None

@@ -66,6 +66,11 @@ class Database:
         """The file, or the address without its password, for people."""
         return shown(self.url)
 
+    @property
+    def address(self) -> str:
+        """The address, with its password."""
+        return self.url.render_as_string(hide_password=False)
+
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection that reads the database's present state for the whole block. Raises LedgerUnavailable."""

@@ -19,7 +19,7 @@ from gateway.domain.model import Outcome
 from gateway.domain.times import milliseconds
 from gateway.ledger.database import Database, storage_failures
 from gateway.ledger.events import KeyChanged
-from gateway.ledger.operations import NewEvent, add_events
+from gateway.ledger.operations import add_events, event_row
 from gateway.ledger.tables import api_keys
 from gateway.security.keys import ApiKey, Keyring
 
@@ -106,7 +106,7 @@ def record(connection: Connection, key_id: str) -> None:
     row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one()
     clock = SystemClock()
     now = clock.now()
-    add_events(connection, None, [NewEvent(clock.new_id(now), 0, as_event(row, now))], now)
+    add_events(connection, None, [event_row(clock.new_id(now), 0, as_event(row, now))], now)
 
 
 def as_event(row: Row[Any], now: datetime) -> KeyChanged:

@@ -20,7 +20,8 @@ from gateway.ledger import queries, retention
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, storage_failures, unavailable
-from gateway.ledger.operations import Append, Claim, Operation, probe, take_due
+from gateway.ledger.operations import Append, Claim, Operation, Probe, TakeDue
+from gateway.ledger.stores import Store
 from gateway.ledger.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,9 @@ class SqlLedger:
         clock: Clock,
         retention_time: timedelta | None = None,
         checkpoints: Checkpoints | None = None,
+        store: Store | None = None,
     ) -> None:
-        """Keep records in `database` for at least `retention_time`; None: for ever.
+        """Keep records in `database` for at least `retention_time`; None: for ever. They are written by `store`.
 
         If the database is not the ledger of its newest checkpoint, records can be read, but claims are refused.
         """
@@ -49,7 +51,7 @@ class SqlLedger:
         self._database = database
         self._clock = clock
         self._retention_time = retention_time
-        self._writer = Writer(database, clock)
+        self._writer = Writer(database, clock, store)
         self._readers: ThreadPoolExecutor | None = None
         self._claims: dict[str, Claim] = {}
 
@@ -58,6 +60,7 @@ class SqlLedger:
         await asyncio.to_thread(self._database.migrate)
         if self.checkpoints is not None:
             await asyncio.to_thread(self.checkpoints.begin)
+        await asyncio.to_thread(self._open)
 
     async def close(self) -> None:
         """Finish pending writes, and close the database."""
@@ -83,7 +86,8 @@ class SqlLedger:
             self._claims[record.id] = claim
             return None
         row = await self._writer.submit(claim)
-        if row is None:
+        # After the loss of a writer process, the same claim may have been written before.
+        if row is None or row["job_action_id"] == record.id:
             return None
         held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]), Outcome.NOT_SENT)
         if held_by is None:  # past its retention, although the key has not expired
@@ -110,27 +114,39 @@ class SqlLedger:
         """Take the records whose time to be read again has come."""
         if not await self._read(lambda connection: queries.is_any_due(connection, now)):
             return ()
-        ids = await self._writer.submit(take_due(now, until, limit))
+        ids = await self._writer.submit(TakeDue(now, until, limit))
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tidy(self, now: datetime) -> None:
         """Delete expired keys, and records past their retention."""
-        await self._writer.submit(retention.delete_expired_keys(now))
+        await self._writer.submit(retention.DeleteExpiredKeys(now))
         if self._retention_time is None:
             return
         before = now - self._retention_time
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
-            await self._writer.submit(retention.delete_segment(number, now, self._state_deletion))
+            await self._delete(number, now)
 
     async def check(self) -> None:
         """Check that an action could be recorded, with a test write unless another write has just succeeded."""
         self._refuse_if_outdated()
         if not self._writer.has_just_written:
-            await self._writer.submit(probe(self._clock.now()))
+            await self._writer.submit(Probe(self._clock.now()))
 
     def _refuse_if_outdated(self) -> None:
         if self.checkpoints is not None and self.checkpoints.outdated is not None:
             raise LedgerOutdated("The gateway's ledger does not match its newest checkpoint.")
+
+    async def _delete(self, number: int, now: datetime) -> None:
+        """State that a segment is deleted, and delete it."""
+        state = await self._read(lambda connection: retention.segment_state(connection, number))
+        said = await asyncio.to_thread(self._state_deletion, state, now)
+        await self._writer.submit(retention.DeleteSegment(state, now, said))
+
+    def _open(self) -> None:
+        try:
+            self._writer.open()
+        except OSError as error:
+            raise unavailable(Outcome.NOT_SENT) from error
 
     def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
         return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)

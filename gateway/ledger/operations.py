@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from msgspec import Struct
 from sqlalchemy import Connection, Insert, Table, Update, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
-from gateway.ledger.events import Stored, beginning, written
-from gateway.ledger.tables import StoredId, events, idempotency_keys, job_actions, probes, segments, stored_by
+from gateway.ledger.events import Stored as StoredEvent
+from gateway.ledger.events import beginning, written
+from gateway.ledger.tables import events, idempotency_keys, job_actions, probes, segments, stored_by
 
 
 class Claim(NamedTuple):
@@ -36,17 +38,155 @@ class Append(NamedTuple):
     due: datetime | None = None
 
 
+class OtherWrite(Protocol):
+    """Any other write, made after all claims and appends of its batch."""
+
+    def run(self, connection: Connection) -> Any:
+        """Write within the connection's transaction, and return the result."""
+
+
 class CustomWrite(NamedTuple):
-    """Any other write. `run` is called within the transaction, and its return value is the result."""
+    """A write by a function, which cannot be sent to another process."""
 
     run: Callable[[Connection], Any]
 
 
-Operation: TypeAlias = Claim | Append | CustomWrite
+class Probe(Struct, frozen=True, array_like=True, tag="probe"):
+    """A test write, which shows whether the database can be written."""
+
+    now: datetime
+
+    def run(self, connection: Connection) -> None:
+        """Write the time."""
+        row = {"at": milliseconds(self.now)}
+        statement = insert_of(connection, probes).values(id=1, **row)
+        connection.execute(statement.on_conflict_do_update(index_elements=[probes.c.id], set_=row))
+
+
+class TakeDue(Struct, frozen=True, array_like=True, tag="take-due"):
+    """Postpone at most `limit` due records until `until`. The result is their ids."""
+
+    now: datetime
+    until: datetime
+    limit: int
+
+    def run(self, connection: Connection) -> list[str]:
+        """Postpone them."""
+        due = (
+            select(job_actions.c.id)
+            .where(job_actions.c.due_at <= milliseconds(self.now))
+            .order_by(job_actions.c.due_at)
+            .limit(self.limit)
+            .with_for_update(skip_locked=True)
+        )
+        statement = (
+            update(job_actions)
+            .where(job_actions.c.id.in_(due))
+            .values(due_at=milliseconds(self.until))
+            .returning(job_actions.c.id)
+        )
+        return list(connection.execute(statement).scalars())
+
+
+Operation: TypeAlias = Claim | Append | OtherWrite
 Row: TypeAlias = tuple[Any, ...]
 """The values of a row."""
 KeyRow: TypeAlias = Mapping[str, Any]
 """The row of a key that is held."""
+
+
+class EventRow(NamedTuple):
+    """An event in its stored form. One that belongs to no job action has its own id as `job_action_id`."""
+
+    job_action_id: str
+    sequence: int
+    kind: str
+    content: str
+
+
+class Searched(NamedTuple):
+    """The searched values of a new record."""
+
+    caller: str
+    connection: str
+    job_id: str
+    action: str
+    status: str
+    outcome: str | None
+    due_at: int
+
+
+class Change(NamedTuple):
+    """The searched values of a record that an event changes."""
+
+    status: str
+    outcome: str | None
+    due_at: int | None
+
+
+class StoredClaim(Struct, frozen=True, array_like=True, tag="claim"):
+    """A claim in its stored form."""
+
+    event: EventRow
+    searched: Searched
+    key: HeldKey | None
+    signature: HeldKey | None
+
+
+class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
+    """A later event in its stored form. `released` is the caller and the key that it releases."""
+
+    event: EventRow
+    change: Change | None
+    released: tuple[str, str] | None
+
+
+Stored: TypeAlias = StoredClaim | StoredAppend | OtherWrite
+"""An operation in its stored form, which needs little more work and can be sent to another process."""
+
+
+def stored_form(operation: Operation) -> Stored:
+    """The stored form of an operation."""
+    match operation:
+        case Claim(record, due, key, signature):
+            event = event_row(record.id, 0, beginning(record, key, signature))
+            return StoredClaim(event, searched(record, due), key, signature)
+        case Append(record, event, due):
+            row = event_row(record.id, len(record) - 1, event)
+            if isinstance(event, Sent):
+                return StoredAppend(row, None, None)
+            return StoredAppend(row, change(record, due), released_key(record))
+    return operation
+
+
+def event_row(job_action_id: str, sequence: int, event: StoredEvent) -> EventRow:
+    """The row of an event."""
+    return EventRow(job_action_id, sequence, *written(event))
+
+
+def searched(record: JobActionRecord, due: datetime) -> Searched:
+    """The searched values of a new record."""
+    asked = record.requested
+    status = JobActionStatus.IN_PROGRESS.value
+    job_action = asked.job_action
+    return Searched(
+        asked.caller, asked.connection, job_action.job_id, job_action.action, status, None, milliseconds(due)
+    )
+
+
+def change(record: JobActionRecord, due: datetime | None) -> Change:
+    """The searched values of a record after an event."""
+    outcome = record.outcome
+    at = None if due is None else milliseconds(due)
+    return Change(STATUSES[outcome].value, outcome.value if outcome else None, at)
+
+
+def released_key(record: JobActionRecord) -> tuple[str, str] | None:
+    """The caller and the key of a record, if `releases_key` says that it is released."""
+    asked = record.requested
+    if asked.idempotency_key is None or not record.releases_key:
+        return None
+    return asked.caller, asked.idempotency_key
 
 
 class BulkStatement:
@@ -91,45 +231,53 @@ _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
 
 
 def write(
-    connection: Connection, segment: Segment | None, batch: Sequence[Operation], now: datetime
+    connection: Connection, segment: Segment | None, batch: Sequence[Stored], now: datetime
 ) -> tuple[Segment | None, list[Any]]:
     """Write a batch in the connection's transaction. Returns the segment after it, and the result of each operation."""
-    claims = [operation for operation in batch if isinstance(operation, Claim)]
+    claims = [operation for operation in batch if isinstance(operation, StoredClaim)]
     held = hold_names(connection, claims, now)
-    kept = [claim for claim in claims if claim.record.id not in held]
-    appends = [operation for operation in batch if isinstance(operation, Append)]
-    changed = [append for append in appends if not isinstance(append.event, Sent)]
+    kept = [claim for claim in claims if claim.event.job_action_id not in held]
+    appends = [operation for operation in batch if isinstance(operation, StoredAppend)]
     stored = stored_by(connection.dialect)
     if kept:
-        _INSERT_JOB_ACTIONS.execute(connection, [job_action_row(stored, claim.record, claim.due) for claim in kept])
+        rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in kept]
+        _INSERT_JOB_ACTIONS.execute(connection, rows)
     if kept or appends:
-        segment = add_events(connection, segment, [*map(first_event, kept), *map(last_event, appends)], now)
+        new_events = [*(claim.event for claim in kept), *(append.event for append in appends)]
+        segment = add_events(connection, segment, new_events, now)
+    changed = [(*each.change, stored(each.event.job_action_id)) for each in appends if each.change]
     if changed:
-        _UPDATE_JOB_ACTIONS.execute(connection, [changed_row(stored, each.record, each.due) for each in changed])
-    for append in changed:
-        release_key(connection, append.record)
+        _UPDATE_JOB_ACTIONS.execute(connection, changed)
+    for append in appends:
+        if append.released:
+            release_key(connection, append.event.job_action_id, *append.released)
     return segment, [result_of(connection, operation, held) for operation in batch]
 
 
-def result_of(connection: Connection, operation: Operation, held: Mapping[str, KeyRow]) -> Any:
-    """The result of an operation. A custom write runs here, after all other operations of its batch."""
-    if isinstance(operation, CustomWrite):
-        return operation.run(connection)
-    return held.get(operation.record.id) if isinstance(operation, Claim) else None
+def result_of(connection: Connection, operation: Stored, held: Mapping[str, KeyRow]) -> Any:
+    """The result of an operation. Other writes run here, after the claims and appends of their batch."""
+    match operation:
+        case StoredClaim(event):
+            return held.get(event.job_action_id)
+        case StoredAppend():
+            return None
+    return operation.run(connection)
 
 
-def hold_names(connection: Connection, claims: Sequence[Claim], now: datetime) -> Mapping[str, KeyRow]:
+def hold_names(connection: Connection, claims: Sequence[StoredClaim], now: datetime) -> Mapping[str, KeyRow]:
     """Hold the keys and signatures of claims. Returns the conflicting row for the id of each claim that fails.
 
     Signatures come first. If a signature is new but its claim's key is held, it identifies the record of that key.
     """
-    repeated = hold_keys(connection, [(each.record.id, each.signature) for each in claims if each.signature], now)
-    new = [claim for claim in claims if claim.record.id not in repeated]
-    known = hold_keys(connection, [(each.record.id, each.key) for each in new if each.key], now)
-    for claim in new:
-        if claim.signature is not None and claim.record.id in known:
-            point_to_record_of(connection, claim.signature, known[claim.record.id])
-    return {record_id: known.get(row["job_action_id"], row) for record_id, row in repeated.items()} | known
+    ids = [claim.event.job_action_id for claim in claims]
+    named = list(zip(ids, claims, strict=True))
+    repeated = hold_keys(connection, [(each, claim.signature) for each, claim in named if claim.signature], now)
+    new = [(each, claim) for each, claim in named if each not in repeated]
+    known = hold_keys(connection, [(each, claim.key) for each, claim in new if claim.key], now)
+    for each, claim in new:
+        if claim.signature is not None and each in known:
+            point_to_record_of(connection, claim.signature, known[each])
+    return {each: known.get(row["job_action_id"], row) for each, row in repeated.items()} | known
 
 
 def hold_keys(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
@@ -167,35 +315,15 @@ def hold_key(connection: Connection, record_id: str, key: HeldKey, now: datetime
     return dict(found.one())
 
 
-def release_key(connection: Connection, record: JobActionRecord) -> None:
-    """Release the key of a record, if `releases_key` says so."""
-    requested = record.requested
-    if requested.idempotency_key is not None and record.releases_key:
-        table = idempotency_keys
-        its = (table.c.caller == requested.caller, table.c.key == requested.idempotency_key)
-        connection.execute(delete(table).where(*its, table.c.job_action_id == record.id))
-
-
-class NewEvent(NamedTuple):
-    """An event to be added to the chain. An event that belongs to no job action has its own id as `job_action_id`."""
-
-    job_action_id: str
-    sequence: int
-    event: Stored
-
-
-def first_event(claim: Claim) -> NewEvent:
-    """The first event of a new record."""
-    return NewEvent(claim.record.id, 0, beginning(claim.record, claim.key, claim.signature))
-
-
-def last_event(append: Append) -> NewEvent:
-    """The event that is added to a record."""
-    return NewEvent(append.record.id, len(append.record) - 1, append.event)
+def release_key(connection: Connection, job_action_id: str, caller: str, key: str) -> None:
+    """Release a key, if this job action holds it."""
+    table = idempotency_keys
+    its = (table.c.caller == caller, table.c.key == key, table.c.job_action_id == job_action_id)
+    connection.execute(delete(table).where(*its))
 
 
 def add_events(
-    connection: Connection, segment: Segment | None, new_events: Sequence[NewEvent], now: datetime
+    connection: Connection, segment: Segment | None, new_events: Sequence[EventRow], now: datetime
 ) -> Segment:
     """Add events to the chain. Returns the segment after them."""
     segment = segment if segment and not segment.is_complete(now) else open_segment(connection, now)
@@ -203,9 +331,8 @@ def add_events(
     rows: list[Row] = []
     head = segment.head
     for new in new_events:
-        kind, content = written(new.event)
-        head = hash_after(head, new.job_action_id, new.sequence, kind, content)
-        rows.append((segment.number, stored(new.job_action_id), new.sequence, kind, content, head))
+        head = hash_after(head, *new)
+        rows.append((segment.number, stored(new.job_action_id), *new[1:], head))
     _INSERT_EVENTS.execute(connection, rows)
     longer = Segment(segment.number, segment.opened_at, segment.length + len(rows), head)
     _UPDATE_SEGMENT.execute(connection, [(milliseconds(now), longer.length, longer.head, longer.number)])
@@ -227,58 +354,3 @@ def open_segment(connection: Connection, now: datetime) -> Segment:
 def insert_of(connection: Connection, table: Table) -> Any:
     """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-
-
-def job_action_row(stored: StoredId, record: JobActionRecord, due: datetime) -> Row:
-    """The row of a new record."""
-    asked = record.requested
-    return (
-        stored(record.id),
-        asked.caller,
-        asked.connection,
-        asked.job_action.job_id,
-        asked.job_action.action,
-        JobActionStatus.IN_PROGRESS.value,
-        None,
-        milliseconds(due),
-    )
-
-
-def changed_row(stored: StoredId, record: JobActionRecord, due: datetime | None) -> Row:
-    """The parameters that update the row of a record after an event."""
-    outcome = record.outcome
-    return (
-        STATUSES[outcome].value,
-        outcome.value if outcome else None,
-        None if due is None else milliseconds(due),
-        stored(record.id),
-    )
-
-
-def probe(now: datetime) -> CustomWrite:
-    """A test write, which shows whether the database can be written."""
-
-    def run(connection: Connection) -> None:
-        row = {"at": milliseconds(now)}
-        statement = insert_of(connection, probes).values(id=1, **row)
-        connection.execute(statement.on_conflict_do_update(index_elements=[probes.c.id], set_=row))
-
-    return CustomWrite(run)
-
-
-def take_due(now: datetime, until: datetime, limit: int) -> CustomWrite:
-    """Postpone at most `limit` due records until `until`. The result is their ids."""
-    due = (
-        select(job_actions.c.id)
-        .where(job_actions.c.due_at <= milliseconds(now))
-        .order_by(job_actions.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    statement = (
-        update(job_actions)
-        .where(job_actions.c.id.in_(due))
-        .values(due_at=milliseconds(until))
-        .returning(job_actions.c.id)
-    )
-    return CustomWrite(lambda connection: list(connection.execute(statement).scalars()))

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection, delete, select, update
 
 from gateway.domain.record import JobActionStatus
 from gateway.domain.times import milliseconds
 from gateway.ledger.checkpoints import SegmentState
 from gateway.ledger.events import KEPT
-from gateway.ledger.operations import CustomWrite
 from gateway.ledger.tables import events, idempotency_keys, job_actions, segments
 
 UNSETTLED = (JobActionStatus.IN_PROGRESS.value, JobActionStatus.UNSETTLED.value)
 
 
-def delete_expired_keys(now: datetime) -> CustomWrite:
-    """Delete the keys that have expired."""
-    expired = delete(idempotency_keys).where(idempotency_keys.c.expires_at <= milliseconds(now))
-    return CustomWrite(lambda connection: connection.execute(expired).rowcount)
+class DeleteExpiredKeys(Struct, frozen=True, array_like=True, tag="delete-expired-keys"):
+    """Delete the keys that have expired. The result is their number."""
+
+    now: datetime
+
+    def run(self, connection: Connection) -> int:
+        """Delete them."""
+        expired = idempotency_keys.c.expires_at <= milliseconds(self.now)
+        return connection.execute(delete(idempotency_keys).where(expired)).rowcount
 
 
-StateDeletion = Callable[[SegmentState, datetime], str]
-"""Make a statement that a segment is deleted, before it is, and return its text."""
+class DeleteSegment(Struct, frozen=True, array_like=True, tag="delete-segment"):
+    """Delete a segment's events, and the job actions that began in it, unless the segment is not in `state` any more.
+
+    Its number, length, last hash and `said`, the statement of its deletion, stay.
+    """
+
+    state: SegmentState
+    now: datetime
+    said: str
+
+    def run(self, connection: Connection) -> None:
+        """Delete it."""
+        number = self.state.number
+        if holds_what_stays(connection, number) or segment_state(connection, number) != self.state:
+            return
+        began = select(events.c.job_action_id).where(events.c.segment == number, events.c.sequence == 0)
+        connection.execute(delete(job_actions).where(job_actions.c.id.in_(began)))
+        connection.execute(delete(events).where(events.c.segment == number))
+        mark = update(segments).where(segments.c.number == number)
+        connection.execute(mark.values(deleted_at=milliseconds(self.now), deletion=self.said))
 
 
 def old_segments(connection: Connection, before: datetime) -> list[int]:
@@ -43,25 +65,6 @@ def holds_what_stays(connection: Connection, number: int) -> bool:
         .limit(1)
     )
     return any(connection.execute(each).first() is not None for each in (kept, unsettled))
-
-
-def delete_segment(number: int, now: datetime, state: StateDeletion) -> CustomWrite:
-    """Delete a segment's events, and the job actions that began in it.
-
-    Its number, length, last hash and the statement of its deletion stay.
-    """
-
-    def run(connection: Connection) -> None:
-        if holds_what_stays(connection, number):
-            return
-        said = state(segment_state(connection, number), now)
-        began = select(events.c.job_action_id).where(events.c.segment == number, events.c.sequence == 0)
-        connection.execute(delete(job_actions).where(job_actions.c.id.in_(began)))
-        connection.execute(delete(events).where(events.c.segment == number))
-        mark = update(segments).where(segments.c.number == number)
-        connection.execute(mark.values(deleted_at=milliseconds(now), deletion=said))
-
-    return CustomWrite(run)
 
 
 def segment_state(connection: Connection, number: int) -> SegmentState:

@@ -1,5 +1,8 @@
 """The group-committing writer: one thread writes the operations of many requests, with one commit for a batch.
 
+It commits to the database itself, or hands its batches to the process that writes for all workers (`stores.py`). What
+must not be lost stays here until it is written, whoever writes it.
+
 Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop and the next
 reach the thread together, since a commit costs as much as writing a dozen job actions.
 """
@@ -19,11 +22,11 @@ from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Sent
-from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database, is_passing, is_storage_failure, unavailable
 from gateway.ledger.diagnosis import reason
-from gateway.ledger.operations import Append, Operation, write
+from gateway.ledger.operations import Append, Operation, stored_form
 from gateway.ledger.queries import get
+from gateway.ledger.stores import DatabaseStore, Store
 
 log = logging.getLogger(__name__)
 
@@ -45,23 +48,26 @@ class Submitted(NamedTuple):
 class Writer:
     """Writes operations in the order of their submission. Its thread starts with the first of them."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        """Write to `database`."""
+    def __init__(self, database: Database, clock: Clock, store: Store | None = None) -> None:
+        """Write to `store`, by default to `database` itself."""
         self._database = database
         self._clock = clock
+        self._store = store or DatabaseStore(database, clock)
         self._queue: queue.SimpleQueue[Sequence[Submitted] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[Submitted]] = {}
         self._unwritten: list[Submitted] = []
-        self._segment: Segment | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._place: tuple[int, int] | None = None
         self._written_at: float | None = None
 
     @property
     def has_just_written(self) -> bool:
         """True if the last write succeeded, less than `PROOF_SECONDS` ago."""
         return self._written_at is not None and self._clock.monotonic() - self._written_at < PROOF_SECONDS
+
+    def open(self) -> None:
+        """Get ready to write. Raises OSError."""
+        self._store.open()
 
     def submit(self, *operations: Operation) -> asyncio.Future[Any]:
         """Write operations, all or none. The future has the result of the last one once they are on the storage.
@@ -100,6 +106,7 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        self._store.close()
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
@@ -137,8 +144,6 @@ class Writer:
         try:
             results = self._commit([operation for each in batch for operation in each.operations])
         except Exception as error:  # noqa: BLE001 - those who wait must get the error, whatever it is
-            # It is not known whether a failed commit took effect, so the next one opens a new segment.
-            self._segment = None
             if is_passing(error):
                 self._write(batch)
             elif is_storage_failure(error):
@@ -170,13 +175,7 @@ class Writer:
             self._write([late._replace(operations=(again,))])
 
     def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
-        place = self._database.place
-        if self._place not in {None, place}:
-            raise OSError("the file was replaced since the start; restore it, or restart the gateway")
-        self._place = place
-        with self._database.writing.begin() as connection:
-            segment, results = write(connection, self._segment, operations, self._clock.now())
-        self._segment = segment
+        results = self._store.commit([stored_form(operation) for operation in operations])
         self._written_at = self._clock.monotonic()
         return results
 

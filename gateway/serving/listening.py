@@ -17,7 +17,7 @@ from gateway.edge.limits import Limits
 from gateway.serving.protocol import EdgeProtocol
 from gateway.serving.sockets import HOST, accepting_sockets, address, listen
 from gateway.serving.stopping import STOP_SECONDS, StoppingServer
-from gateway.serving.supervisor import Patience, Supervisor
+from gateway.serving.supervisor import Companion, Patience, Supervisor
 from gateway.serving.tls import Certificate
 
 __all__ = (
@@ -49,7 +49,7 @@ class BannerServer(StoppingServer):
 class ServerOptions:
     """The options of a server. The banner is printed when it is ready; with a certificate it serves HTTPS.
 
-    `patience` has the time limits of a supervisor for its workers.
+    `patience` has the time limits of a supervisor for its workers, `companion` the process that these need.
     """
 
     access_log: bool = False
@@ -57,6 +57,7 @@ class ServerOptions:
     banner: str = ""
     certificate: Certificate | None = None
     patience: Patience = field(default_factory=Patience)
+    companion: Companion | None = None
 
 
 def server(application: Any, options: ServerOptions) -> BannerServer:
@@ -81,7 +82,8 @@ def supervisor(
     configuration = _configuration(make, options)
     configuration.factory = True
     print_banner = partial(print, options.banner, flush=True)
-    return Supervisor(configuration, accepting_sockets(listening), workers, options.patience, print_banner, check_again)
+    sockets = accepting_sockets(listening)
+    return Supervisor(configuration, sockets, workers, options.patience, print_banner, check_again, options.companion)
 
 
 def _configuration(application: Any, options: ServerOptions) -> uvicorn.Config:

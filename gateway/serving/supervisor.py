@@ -1,4 +1,4 @@
-"""Worker processes that share sockets, and their supervisor.
+"""Worker processes that share sockets, their companion if they need one, and their supervisor.
 
 Heartbeat: once a second, the event loop of a worker writes a byte into a pipe. The first beat means that the worker is
 ready; silence means that it hangs. The supervisor measures silence by its own checks rather than by the clock, so that
@@ -126,7 +126,7 @@ def work(pickled: bytes, sockets: list[socket], line: Connection) -> None:
 
 @dataclass(eq=False)
 class Worker:
-    """The supervisor's view of a worker process. `silence` has the seconds since its last beat, or since its start."""
+    """The supervisor's view of a process. `silence` has the seconds since its last beat, or since its start."""
 
     process: SpawnProcess
     line: Connection
@@ -134,12 +134,11 @@ class Worker:
     silence: float = 0.0
 
     @classmethod
-    def start(cls, configuration: uvicorn.Config, sockets: list[socket]) -> Worker:
-        """Start a worker process."""
-        line, its_line = multiprocessing.Pipe(duplex=False)
+    def start(cls, target: Callable[..., None], *given: object) -> Worker:
+        """Start a process that runs `target` with what is given and its end of the line."""
+        line, its_line = multiprocessing.Pipe()
         os.set_blocking(line.fileno(), False)
-        given = pickle.dumps(configuration), sockets, its_line
-        process = multiprocessing.get_context("spawn").Process(target=work, args=given)
+        process = multiprocessing.get_context("spawn").Process(target=target, args=(*given, its_line))
         process.start()
         its_line.close()
         return cls(process, line)
@@ -179,6 +178,11 @@ class Worker:
         if not self.has_ended:
             self.process.terminate()
 
+    def let_go(self, seconds: float) -> None:
+        """Close the line, which tells a companion to end, and wait for that."""
+        self.line.close()
+        self.process.join(seconds)
+
     def kill(self) -> None:
         """Kill it."""
         self.process.kill()
@@ -191,11 +195,25 @@ class Worker:
         return False
 
 
+@dataclass(frozen=True)
+class Companion:
+    """A process that all workers need. It starts with them, and ends after them, when its line is closed."""
+
+    title: str
+    target: Callable[..., None]
+    given: tuple[object, ...]
+
+    def start(self) -> Worker:
+        """Start it."""
+        return Worker.start(self.target, *self.given)
+
+
 @dataclass(eq=False)
 class Place:
-    """The slot of one worker. During a replacement it has the successor too."""
+    """The slot of one worker, or of the companion. During a replacement it has the successor too."""
 
     worker: Worker
+    companion: Companion | None = None
     successor: Worker | None = None
     failed_starts: int = 0
     pause: float = 0.0
@@ -205,12 +223,22 @@ class Place:
         """The worker, and its successor if there is one."""
         return [self.worker, *([self.successor] if self.successor else [])]
 
+    @property
+    def title(self) -> str:
+        """The name of its process in the log."""
+        return self.companion.title if self.companion else "worker"
+
+    @property
+    def whose(self) -> str:
+        """The same in a sentence."""
+        return self.title if self.companion else "a worker process"
+
 
 @dataclass
 class Supervisor:
-    """Keeps a number of workers serving.
+    """Keeps a number of workers serving, and their companion running.
 
-    `ready` is called once, when all of them are ready; `check_again` before they are replaced.
+    `ready` is called once, when all of them are ready; `check_again` before the workers are replaced.
     """
 
     configuration: uvicorn.Config
@@ -219,6 +247,8 @@ class Supervisor:
     patience: Patience = field(default_factory=Patience)
     ready: Callable[[], None] | None = None
     check_again: Callable[[], None] | None = None
+    companion: Companion | None = None
+    _beside: list[Place] = field(init=False, default_factory=list)
     _places: list[Place] = field(init=False, default_factory=list)
     _to_replace: deque[Place] = field(init=False, default_factory=deque)
     _leaving: list[Worker] = field(init=False, default_factory=list)
@@ -231,6 +261,8 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT. Raises ServingFailed if the workers cannot start."""
         for each in SIGNALS:
             signal.signal(each, self._take)
+        if self.companion is not None:
+            self._beside = [Place(self.companion.start(), self.companion)]
         self._places = [Place(self._started()) for _ in range(self.workers)]
         last = time.monotonic()
         while not self._stops:
@@ -265,11 +297,8 @@ class Supervisor:
         self._to_replace = deque([*list(self._to_replace)[:1], *self._places])
 
     def _check(self, seconds: float) -> None:
-        """Check all workers, `seconds` after the last check."""
-        for place in self._places:
-            for worker in place.workers:
-                worker.listen(seconds)
-                _log_slow_start(worker, seconds)
+        """Check all processes, `seconds` after the last check."""
+        for place in (*self._beside, *self._places):
             self._check_place(place, seconds)
         self._replace()
         self._reap(seconds)
@@ -279,14 +308,18 @@ class Supervisor:
                 self.ready()
 
     def _is_whole(self) -> bool:
-        return all(place.worker.is_ready and not place.worker.has_ended for place in self._places)
+        places = (*self._beside, *self._places)
+        return all(place.worker.is_ready and not place.worker.has_ended for place in places)
 
     def _check_place(self, place: Place, seconds: float) -> None:
-        """Replace a failed worker, immediately or after a pause."""
+        """Replace a failed process, immediately or after a pause."""
+        for worker in place.workers:
+            worker.listen(seconds)
+            _log_slow_start(place.title, worker, seconds)
         if place.pause > 0:
             place.pause -= seconds
             if place.pause <= 0:
-                place.worker = self._started()
+                place.worker = self._started_at(place)
             return
         if place.worker.is_ready:
             place.failed_starts = 0
@@ -295,22 +328,24 @@ class Supervisor:
             self._mend(place, reason)
 
     def _mend(self, place: Place, reason: str) -> None:
-        ended = place.worker
+        ended, title = place.worker, place.title
         ended.kill()
         if ended.is_ready:
-            place.worker = self._started()
-            log.error("worker %s %s; worker %s takes its place.", ended.pid, reason, place.worker.pid)
+            place.worker = self._started_at(place)
+            log.error("%s %s %s; %s %s takes its place.", title, ended.pid, reason, title, place.worker.pid)
             return
         place.failed_starts += 1
         if place.failed_starts >= MOST_FAILED_STARTS and not self._can_wait():
             self._failure = (
-                f"a worker process failed to start {place.failed_starts} times in a row; the last one {reason}. "
+                f"{place.whose} failed to start {place.failed_starts} times in a row; the last one {reason}. "
                 "See the log above."
             )
             self._stops = True
             return
         place.pause = min(2.0**place.failed_starts, LONGEST_PAUSE)
-        log.error("worker %s did not start: it %s. The next attempt is in %g seconds.", ended.pid, reason, place.pause)
+        log.error(
+            "%s %s did not start: it %s. The next attempt is in %g seconds.", title, ended.pid, reason, place.pause
+        )
 
     def _can_wait(self) -> bool:
         """True if another worker serves meanwhile. At the first start, all workers must start."""
@@ -354,7 +389,10 @@ class Supervisor:
             self._leaving.remove(worker)
 
     def _stop(self) -> None:
-        """Stop all workers. The SYN filter on the shared socket is attached here, once they all know."""
+        """Stop all workers, then the companion.
+
+        The SYN filter on the shared socket is attached here, once all workers know.
+        """
         for place in self._places:
             self._leaving.extend(place.workers)
         for worker in self._leaving:
@@ -366,11 +404,19 @@ class Supervisor:
         while self._leaving:
             time.sleep(LOOK_SECONDS)
             self._reap(LOOK_SECONDS)
+            for place in self._beside:
+                self._check_place(place, LOOK_SECONDS)
+        for place in self._beside:
+            place.worker.let_go(LEAVE_SECONDS)
+            place.worker.kill()
 
     def _started(self) -> Worker:
-        return Worker.start(self.configuration, self.sockets)
+        return Worker.start(work, pickle.dumps(self.configuration), self.sockets)
+
+    def _started_at(self, place: Place) -> Worker:
+        return self._started() if place.companion is None else place.companion.start()
 
 
-def _log_slow_start(worker: Worker, seconds: float) -> None:
+def _log_slow_start(title: str, worker: Worker, seconds: float) -> None:
     if not worker.is_ready and not worker.has_ended and worker.silence % TOLD_SECONDS < seconds < worker.silence:
-        log.warning("worker %s is still starting after %.0f seconds.", worker.pid, worker.silence)
+        log.warning("%s %s is still starting after %.0f seconds.", title, worker.pid, worker.silence)

@@ -34,10 +34,12 @@ from gateway.serving.listening import (
     server,
     supervisor,
 )
+from gateway.serving.logs import log_to_terminal
 from gateway.serving.reloading import Reloadable, require_unchanged_fixed_settings
 from gateway.serving.supervisor import Patience
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
+from gateway.serving.writing import CommonWriter, common_writer
 from gateway.settings.files import sources
 from gateway.settings.settings import (
     ConfigurationError,
@@ -235,18 +237,13 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
     return ConnectionSettings.model_validate(written)
 
 
-def log_to_terminal() -> None:
-    """Log to the terminal, without routine messages of Connexion, uvicorn and Alembic."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("connexion").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+def application(settings: Settings, source: Source | None, writer: Path | None) -> Application:
+    """Make the gateway's ASGI application in a worker process, from the current settings.
 
-
-def application(settings: Settings, source: Source | None) -> Application:
-    """Make the gateway's ASGI application in a worker process, from the current settings."""
+    `writer` is the socket of the process that writes for all workers, if there is one.
+    """
     log_to_terminal()
-    made = Gateway(settings if source is None else source.read(), Catalogue.load()).application
+    made = Gateway(settings if source is None else source.read(), Catalogue.load(), writer=writer).application
     settle_in()
     return made
 
@@ -330,14 +327,41 @@ def _serve(
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
         options = ServerOptions(settings.server.access_log, settings.limits, banner, made, patience)
         if settings.server.workers > 1:
-            workers = settings.server.workers
-            reread = None if source is None else partial(check_again, source, settings)
-            supervisor(partial(application, settings, source), options, workers, listening, reread).run()
+            with writer_of(settings) as writer:
+                _supervise(settings, options, listening, source, writer)
             return
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), options)
         settle_in()
         served.run(sockets=accepting_sockets(listening))
+
+
+def _supervise(
+    settings: Settings,
+    options: ServerOptions,
+    listening: socket.socket,
+    source: Source | None,
+    writer: CommonWriter | None,
+) -> None:
+    """Serve with several workers, and with the process that writes for them, if there is one."""
+    path, companion = (writer.path, writer.companion) if writer else (None, None)
+    make = partial(application, settings, source, path)
+    reread = None if source is None else partial(check_again, source, settings)
+    supervisor(make, replace(options, companion=companion), settings.server.workers, listening, reread).run()
+
+
+@contextmanager
+def writer_of(settings: Settings) -> Iterator[CommonWriter | None]:
+    """The process that writes to a SQLite ledger for all workers, not yet started. None: they write themselves.
+
+    Raises ConfigurationError.
+    """
+    database = database_of(settings)
+    if database.file is None:
+        yield None
+        return
+    with common_writer(database.address) as writer:
+        yield writer
 
 
 def not_of_the_sandbox(_settings: Settings) -> Settings:

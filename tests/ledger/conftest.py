@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from gateway.domain.ports import Ledger
 from gateway.ledger.database import Database
 from tests.ledger.fixtures import Ledgers
+from tests.ledger.writers import writing
 from tests.support.clock import FakeClock
 from tests.support.databases import KINDS, new_address
+
+WRITER = "sqlite by a writer process"
 
 
 @pytest.fixture
@@ -33,13 +37,16 @@ def database(address: str) -> Iterator[Database]:
     opened.dispose()
 
 
-@pytest.fixture(params=["memory", *KINDS])
+@pytest.fixture(params=["memory", *KINDS, WRITER])
 async def ledgers(request: pytest.FixtureRequest, clock: FakeClock) -> AsyncIterator[Ledgers]:
-    """Ledgers on one storage, over each storage that there is."""
-    address = None if request.param == "memory" else new_address(request.param, request)
-    made = Ledgers(address, clock)
-    yield made
-    await made.close()
+    """Ledgers on one storage, over each storage that there is, and in SQLite by a process that writes for all."""
+    kind = request.param
+    address = None if kind == "memory" else new_address("sqlite" if kind == WRITER else kind, request)
+    with ExitStack() as stack:
+        writer = stack.enter_context(writing(str(address), clock)).path if kind == WRITER else None
+        made = Ledgers(address, clock, writer)
+        yield made
+        await made.close()
 
 
 @pytest.fixture

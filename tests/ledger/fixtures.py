@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from gateway.domain.record import (
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.memory import MemoryLedger
+from gateway.ledger.stores import ProcessStore
 from gateway.ledger.tables import events, segments
 from tests.support.patience import PATIENCE
 
@@ -46,11 +48,15 @@ SETTLED_BY = {
 
 
 class Ledgers:
-    """Ledgers that share one storage, as those of several gateways do. `address` None: the memory."""
+    """Ledgers that share one storage, as those of several gateways do. `address` None: the memory.
 
-    def __init__(self, address: str | None, clock: Clock) -> None:
+    `writer`: the socket of the process that writes for all of them.
+    """
+
+    def __init__(self, address: str | None, clock: Clock, writer: Path | None = None) -> None:
         """Keep everything at `address`."""
         self._address = address
+        self._writer = writer
         self._clock = clock
         self._memory = MemoryLedger()
         self._opened: list[Ledger] = []
@@ -59,7 +65,8 @@ class Ledgers:
         """One more ledger on the storage. The memory is always the same one."""
         if self._address is None:
             return self._memory
-        opened = SqlLedger(Database.at(self._address), self._clock, retention_time)
+        store = None if self._writer is None else ProcessStore(self._writer)
+        opened = SqlLedger(Database.at(self._address), self._clock, retention_time, store=store)
         self._opened.append(opened)
         return opened
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.serving.writing import NAME
 from tests.support.mortal import mortal
 from tests.support.patience import PATIENCE
 from tests.support.served import url_of
@@ -47,8 +48,18 @@ def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
-    """The workers of a server: the processes below it that serve, not the one that watches over shared resources."""
-    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    """The workers of a server: the processes below it that serve."""
+    return [pid for pid, name in processes(process) if name != NAME]
+
+
+def writers(process: subprocess.Popen[str]) -> list[int]:
+    """The processes below a server that write the ledger for its workers: one, or none."""
+    return [pid for pid, name in processes(process) if name == NAME]
+
+
+def processes(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
+    """The processes below a server, with their names, without the one that watches over shared resources."""
+    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,ppid=,comm=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in listed.splitlines()]
-    return [int(pid) for pid, parent, args in rows if int(parent) == process.pid and "spawn_main" in args]
+    rows = [line.split(None, 3) for line in listed.splitlines()]
+    return [(int(pid), name) for pid, parent, name, args in rows if int(parent) == process.pid and "spawn_main" in args]

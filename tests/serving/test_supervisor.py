@@ -16,9 +16,17 @@ import pytest
 
 from gateway.serving import supervisor as supervising
 from gateway.serving.listening import HOST, ServerOptions, listen, supervisor
-from gateway.serving.supervisor import LEAVE_SECONDS, MOST_FAILED_STARTS, Patience, ServingFailed, Supervisor, Worker
+from gateway.serving.supervisor import (
+    LEAVE_SECONDS,
+    MOST_FAILED_STARTS,
+    Companion,
+    Patience,
+    ServingFailed,
+    Supervisor,
+    Worker,
+)
 from gateway.settings.settings import ConfigurationError
-from tests.serving.process import KEY, SECONDS, children, served
+from tests.serving.process import KEY, SECONDS, children, served, writers
 
 PATIENCE = Patience(start_seconds=300, health_seconds=60)
 
@@ -41,7 +49,7 @@ class Process:
         if self.exitcode is None:
             self.exitcode = -signal.SIGKILL
 
-    def join(self) -> None:
+    def join(self, seconds: float | None = None) -> None:
         """It never takes long."""
 
 
@@ -235,6 +243,85 @@ def test_whoever_does_not_leave_is_killed(
     assert "worker 1" not in caplog.text
 
 
+@pytest.fixture
+def accompanied(stage: Stage) -> Stage:
+    """The same with a companion, process 3."""
+    companion = Assistant("the assistant", cast("Any", stage._started), ())
+    stage._beside = [supervising.Place(companion.start(), companion)]
+    return stage
+
+
+@dataclass(frozen=True)
+class Assistant(Companion):
+    """A companion that is no process."""
+
+    def start(self) -> Worker:
+        """Start it."""
+        made: Worker = cast("Any", self.target)()
+        return made
+
+
+def test_a_companion_is_needed_and_replaced(accompanied: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """The greeting waits for the companion; one that ends or hangs is replaced, and the workers stay."""
+    greetings: list[str] = []
+    accompanied.ready = lambda: greetings.append("ready")
+    accompanied.wait(2, 1, 2)
+    assert greetings == []
+    accompanied.wait(1, 1, 2, 3)
+    assert greetings == ["ready"]
+    accompanied.process(3).exitcode = -signal.SIGKILL
+    accompanied.wait(1, 1, 2)
+    assert "the assistant 3 was ended by SIGKILL; the assistant 4 takes its place." in caplog.text
+    accompanied.wait(1, 1, 2, 4)
+    accompanied.wait(61, 1, 2)
+    assert "the assistant 4 gave no sign of life for 60 seconds" in caplog.text
+    assert [place.worker.pid for place in accompanied._places] == [1, 2]
+
+
+def test_a_companion_that_never_starts_is_given_up(accompanied: Stage) -> None:
+    """At the first start, all have to start, the companion too."""
+    accompanied.wait(1, 1, 2)
+    for _ in range(MOST_FAILED_STARTS):
+        accompanied.process(len(accompanied.started)).exitcode = 3
+        accompanied.wait(10, 1, 2)
+    assert accompanied._failure is not None
+    assert "the assistant failed to start 3 times in a row; the last one ended with exit code 3" in accompanied._failure
+
+
+def test_a_companion_stops_last_and_is_replaced_until_then(
+    accompanied: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While workers drain, their companion is kept; its line is closed when the last of them has left."""
+    accompanied.wait(1, 1, 2, 3)
+    accompanied.process(3).exitcode = -signal.SIGKILL
+    turns = iter(range(100))
+
+    def sleep(_: float) -> None:
+        if next(turns) == 3:
+            assert not accompanied._beside[0].worker.line.closed
+            accompanied.process(1).exitcode = accompanied.process(2).exitcode = 0
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with socket.socket() as listening:
+        accompanied.sockets = [listening]
+        accompanied._stop()
+    assert "the assistant 4 takes its place" in caplog.text
+    assert accompanied._beside[0].worker.line.closed
+    assert not accompanied.process(4).was_told
+
+
+def test_a_reload_leaves_the_companion(accompanied: Stage) -> None:
+    """New settings replace the workers, not what they write through."""
+    accompanied.wait(1, 1, 2, 3)
+    accompanied._signals.append(signal.SIGHUP)
+    accompanied._handle_signals()
+    accompanied.wait(1, 1, 2, 3)
+    accompanied.wait(2, 1, 2, 3, 4)
+    accompanied.wait(2, 2, 3, 4, 5)
+    assert [place.worker.pid for place in accompanied._places] == [4, 5]
+    assert accompanied._beside[0].worker.pid == 3
+
+
 def useless() -> object:
     """An application that cannot be made."""
     raise ConfigurationError("nothing is as it should be")
@@ -273,7 +360,8 @@ def test_workers_end_with_their_supervisor() -> None:
     """After `kill -9` of the supervisor, what was begun is answered, then its workers are gone and the port is free."""
     with served("--workers", "2", "--no-access-log") as (process, url):
         host, port = url.removeprefix("http://").split(":")
-        workers = children(process)
+        workers = [*children(process), *writers(process)]
+        assert len(workers) == 3
         with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
             connection.sendall(b"GET /v1/connections HTTP/1.1\r\nHost: localhost\r\n")
             # A second one is answered, so the first has been taken too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.serving.process import KEY, SECONDS, children, served
+from tests.serving.process import KEY, SECONDS, children, processes, served, writers
+from tests.support.patience import wait_until
 
 
 def status(url: str) -> int:
@@ -39,6 +41,36 @@ def test_workers_share_a_port_and_are_replaced() -> None:
         assert process.returncode == 0
         assert "Traceback" not in said
         assert children(process) == []
+
+
+@pytest.mark.timeout(5 * SECONDS)
+def test_one_process_writes_for_all_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several workers share a writer, reached by its user only; it is replaced when it dies, and leaves nothing."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served("--workers", "2", "--no-access-log") as (process, url):
+        (writer,) = writers(process)
+        (place,) = tmp_path.glob("jobgate-writer-*")
+        assert stat.S_IMODE(place.stat().st_mode) == 0o700
+        assert stat.S_IMODE((place / "socket").stat().st_mode) == 0o600
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(writer, number)
+        assert requests.get(f"{url}/readyz", timeout=SECONDS).status_code == 200
+        assert writers(process) == [writer]
+        os.kill(writer, signal.SIGKILL)
+        assert requests.get(f"{url}/readyz", timeout=SECONDS).status_code == 200
+        wait_until(lambda: writers(process) not in ([], [writer]))
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+    assert "the ledger's writer" in said
+    assert list(tmp_path.glob("jobgate-writer-*")) == []
+
+
+def test_a_lone_worker_writes_itself() -> None:
+    """With one worker there is no other process."""
+    with served("--no-access-log") as (process, url):
+        assert status(url) == 200
+        assert processes(process) == []
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--sandbox"]], ids=str)

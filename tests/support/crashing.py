@@ -37,8 +37,9 @@ from gateway.engine import reconciliation
 from gateway.ledger.ledger import SqlLedger
 from gateway.sandbox.server import SandboxServer
 from gateway.serving.listening import HOST, ServerOptions, address, listen, server
+from gateway.serving.logs import log_to_terminal
 from gateway.settings.settings import Settings, load
-from gateway.startup.serve import log_to_terminal, with_sandbox
+from gateway.startup.serve import with_sandbox
 from gateway.transport.http import HttpTransport
 from tests.support.patience import PATIENCE
 
