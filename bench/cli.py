@@ -27,6 +27,8 @@ from bench.processes import BenchError
 from bench.resilience import measuring as failing
 from bench.resilience import page as failing_page
 from bench.results import Measurement, Results
+from bench.workers import measuring as working
+from bench.workers import page as workers_page
 
 DOCS = Path("docs")
 NAMES = {each.name for each in CONTENDERS}
@@ -131,6 +133,28 @@ def startup(
     made = starting.page(measured, with_ledgers())
     (output / starting.PAGE).write_text(made, encoding="utf-8")
     console.print(Markdown(made))
+
+
+@application.command()
+def workers(
+    seconds: Annotated[int, typer.Option(help="Seconds of each measurement.", min=1)] = 4,
+    rounds: Annotated[int, typer.Option(help="Number of rounds; each makes every measurement once.", min=1)] = 5,
+    output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
+) -> None:
+    """Measure one, two and four workers in five minutes, and write the section of the page about them."""
+    console = Console()
+    try:
+        with sharing_cores() as cores, bar(console) as progress:
+            task = progress.add_task("starting")
+            extent = working.Extent(rounds, seconds, cores)
+            made = working.measure(
+                extent, command(), with_ledgers(), lambda text: progress.update(task, description=text)
+            )
+    except BenchError as error:
+        fail(error)
+    for path in reporting.publish_workers(output, made):
+        typer.echo(f"wrote {path}")
+    console.print(Markdown("\n\n".join(workers_page.part(made, reporting.FOLDER))))
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:

@@ -14,16 +14,16 @@ from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
 from bench.results import NotMeasured, Place, Results, busy, latency, read, slowest, throughput, write
 from bench.targets import judge
+from bench.workers import page as workers_page
+from bench.workers import results as workers_results
 
 PAGE = "benchmarks.md"
 FOLDER = "benchmarks"
 RESULTS = "results.json"
 LEDGER = "ledger.json"
+WORKERS = "workers.json"
 
-NOTICE = (
-    "<!-- Made by `python -m bench report` from benchmarks/results.json and benchmarks/ledger.json; "
-    "edit what it is made from. -->"
-)
+NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
 WORK = """\
 Every contender does the same work: the client requests to cancel a job, with a note and a disposition code. The
 contender validates the request against its document, if it validates at all, translates it to the vendor's documented
@@ -61,19 +61,22 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
-    results, growth = kept(folder)
-    made = {folder / PAGE: page(results, growth).encode()}
+    results, growth, workers = kept(folder)
+    made = {folder / PAGE: page(results, growth, workers).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
+    if workers is not None:
+        made[folder / FOLDER / workers_page.PLOT] = plots.svg(workers_page.plot, workers)
     for path, content in made.items():
         path.write_bytes(content)
     return list(made)
 
 
-def kept(folder: Path) -> tuple[Results, Growth | None]:
+def kept(folder: Path) -> tuple[Results, Growth | None, workers_results.Results | None]:
     """The stored results."""
-    return read(folder / FOLDER / RESULTS), growth_results.read(folder / FOLDER / LEDGER)
+    place = folder / FOLDER
+    return read(place / RESULTS), growth_results.read(place / LEDGER), workers_results.read(place / WORKERS)
 
 
 def publish(folder: Path, results: Results | None, growth: Growth | None) -> list[Path]:
@@ -87,9 +90,17 @@ def publish(folder: Path, results: Results | None, growth: Growth | None) -> lis
     return [*written, *regenerate(folder)] if files[0].exists() else written
 
 
-def page(results: Results, growth: Growth | None) -> str:
+def publish_workers(folder: Path, workers: workers_results.Results) -> list[Path]:
+    """Store the results of workers, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / WORKERS
+    file.parent.mkdir(parents=True, exist_ok=True)
+    workers_results.write(file, workers)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
+def page(results: Results, growth: Growth | None, workers: workers_results.Results | None = None) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -97,7 +108,7 @@ def growth_part(growth: Growth) -> str:
     return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
 
 
-def _body(results: Results, growth: Growth | None) -> Iterator[str]:
+def _body(results: Results, growth: Growth | None, workers: workers_results.Results | None) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
     yield from _left_out(results)
@@ -113,6 +124,7 @@ def _body(results: Results, growth: Growth | None) -> Iterator[str]:
     yield f"![Latency at 1, 16 and 64 connections]({FOLDER}/latency.svg)"
     for section in SECTIONS:
         yield from _section(section, results)
+    yield from workers_page.part(workers, FOLDER)
     yield from growth_page.part(growth, FOLDER)
     yield "## The contenders"
     yield contenders_table(results)

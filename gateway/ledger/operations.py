@@ -213,7 +213,9 @@ class BulkStatement:
         return self._compiled.setdefault(connection.dialect.name, str(compiled))
 
 
-_INSERT_EVENTS = BulkStatement(insert(events), ("segment", "job_action_id", "sequence", "kind", "content", "hash"))
+_INSERT_EVENTS = BulkStatement(
+    insert(events).inline(), ("segment", "job_action_id", "sequence", "kind", "content", "hash")
+)
 _INSERT_JOB_ACTIONS = BulkStatement(insert(job_actions), job_actions.c.keys())
 _UPDATE_JOB_ACTIONS = BulkStatement(
     update(job_actions)

@@ -1,0 +1,99 @@
+"""The section about workers in the page of the benchmarks, and its plot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from matplotlib.figure import Figure
+
+from bench.markdown import counted, milliseconds, table
+from bench.plots import FLOOR, OTHERS, OURS, plain
+from bench.workers.results import AIMS, NUMBERS, STORAGES, Results, throughput
+
+PLOT = "workers.svg"
+ABOUT = """\
+One, two and four workers, each on a ledger of its own. Both cores are the gateway's, and one of them is shared with
+vendor and load, so four workers cannot do more than two. On SQLite, several workers hand what they write to one
+process, which commits for all of them; on PostgreSQL each writes itself. PostgreSQL's own CPU is not counted. The
+vendor answers immediately. *CPU* is in microseconds for each request, by the scheduler's accounting. The ratio is that
+of the throughput to that of one worker in the same round: the median, and the lowest and the highest."""
+
+
+def part(results: Results | None, folder: str) -> Iterator[str]:
+    """The section, as paragraphs."""
+    if results is None:
+        return
+    yield "## Workers"
+    yield ABOUT
+    length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
+    yield f"Made with `{results.command}` on {results.machine['Date']}: {length}, {results.connections} connections."
+    others = median(each.others for each in results.measurements)
+    most = max(each.others for each in results.measurements)
+    yield f"Before the measurements, other programs kept {others:.2f} cores busy in the median, and at most {most:.2f}."
+    yield table(("storage", "workers", "target", "reached", ""), targets(results))
+    kinds = results.kinds()
+    head = ("storage", "workers", "req/s", "to one worker", "median", "99 %", "cores", *(f"CPU: {k}" for k in kinds))
+    yield table(head, rows(results, kinds), "::" + "-" * (len(head) - 2))
+    yield f"![Throughput and CPU by process]({folder}/{PLOT})"
+
+
+def targets(results: Results) -> Iterator[tuple[str, ...]]:
+    """The targets with the figures reached."""
+    for storage, aim in AIMS.items():
+        reached = median(results.ratios(storage, 2))
+        verdict = "met" if reached >= aim else "**missed**"
+        yield STORAGES[storage], "2", f"at least {aim:.2f} times one", f"{reached:.2f} times", verdict
+
+
+def rows(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """A row for each storage and number of workers."""
+    for storage, title in STORAGES.items():
+        for workers in NUMBERS:
+            ratios = results.ratios(storage, workers)
+            to_one = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})" if workers > 1 else "-"
+            yield (
+                title,
+                str(workers),
+                f"{results.median(storage, workers, throughput):,.0f}",
+                to_one,
+                milliseconds(results.median(storage, workers, lambda each: each.load.p50)),
+                milliseconds(results.median(storage, workers, lambda each: each.load.p99)),
+                f"{results.median(storage, workers, lambda each: each.cores):.2f}",
+                *(cpu(results, storage, workers, kind) for kind in kinds),
+            )
+
+
+def cpu(results: Results, storage: str, workers: int, kind: str) -> str:
+    """The CPU of a kind of process, `-` if there is none."""
+    spent = spent_by(results, storage, workers, kind)
+    return f"{spent:.0f} µs" if spent else "-"
+
+
+def spent_by(results: Results, storage: str, workers: int, kind: str) -> float:
+    """The microseconds of CPU of a kind of process for each request."""
+    return results.median(storage, workers, lambda each: each.cpu.get(kind, 0.0))
+
+
+def plot(results: Results) -> Figure:
+    """Two panels: the throughput, and the CPU for each request by kind of process."""
+    figure = Figure(figsize=(8.6, 3.2), layout="constrained")
+    panels = figure.subplots(1, 2)
+    names = [f"{STORAGES[storage]}\n{workers}" for storage in STORAGES for workers in NUMBERS]
+    places = [(storage, workers) for storage in STORAGES for workers in NUMBERS]
+    heights = [results.median(*place, throughput) for place in places]
+    bars = panels[0].bar(names, heights, color=OURS)
+    panels[0].bar_label(bars, [f"{height:,.0f}" for height in heights], padding=2, fontsize=8)
+    panels[0].set_ylabel("requests per second")
+    beneath = [0.0] * len(places)
+    for kind, colour in zip(results.kinds(), (OURS, OTHERS, FLOOR), strict=False):
+        used = [spent_by(results, *place, kind) for place in places]
+        panels[1].bar(names, used, bottom=beneath, color=colour, label=kind)
+        beneath = [low + more for low, more in zip(beneath, used, strict=True)]
+    panels[1].set_ylabel("µs of CPU for each request")
+    panels[1].legend(frameon=False, fontsize=8)
+    for axes in panels:
+        axes.tick_params(axis="x", labelsize=8)
+        plain(axes)
+        axes.grid(visible=False, axis="x")
+    return figure

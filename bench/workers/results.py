@@ -1,0 +1,86 @@
+"""The results, and the figures made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from pydantic import TypeAdapter
+
+from bench.load import Load
+
+NUMBERS = (1, 2, 4)
+"""Numbers of workers."""
+STORAGES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+AIMS = {"sqlite": 1.5, "postgresql": 1.4}
+"""Throughput of two workers to that of one, at least."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement. `cpu` has the microseconds of CPU for each request, by kind of process.
+
+    `others` is the number of cores that other programs kept busy in the second before it.
+    """
+
+    storage: str
+    workers: int
+    round: int
+    load: Load
+    cpu: Mapping[str, float]
+    cores: float
+    others: float
+
+
+Figure = Callable[[Measured], float]
+
+
+def throughput(measured: Measured) -> float:
+    """Successful answers in a second."""
+    return measured.load.good
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a run."""
+
+    command: str
+    seconds: int
+    rounds: int
+    connections: int
+    machine: Mapping[str, str]
+    measurements: tuple[Measured, ...]
+
+    def at(self, storage: str, workers: int) -> list[Measured]:
+        """All rounds of a number of workers, in order."""
+        found = [each for each in self.measurements if (each.storage, each.workers) == (storage, workers)]
+        return sorted(found, key=lambda each: each.round)
+
+    def median(self, storage: str, workers: int, figure: Figure) -> float:
+        """The median over the rounds."""
+        return median(map(figure, self.at(storage, workers)))
+
+    def ratios(self, storage: str, workers: int) -> list[float]:
+        """The ratio of the throughput to that of one worker, in each round, sorted."""
+        pairs = zip(self.at(storage, workers), self.at(storage, 1), strict=True)
+        return sorted(throughput(many) / throughput(one) for many, one in pairs)
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of processes, in the order in which they are shown."""
+        found = {kind for each in self.measurements for kind in each.cpu}
+        return tuple(kind for kind in ("workers", "writer", "supervisor") if kind in found)
+
+
+_RESULTS = TypeAdapter(Results)
+
+
+def read(file: Path) -> Results | None:
+    """Read results from a file, None if there are none."""
+    return _RESULTS.validate_json(file.read_bytes()) if file.exists() else None
+
+
+def write(file: Path, results: Results) -> None:
+    """Write results to a file."""
+    file.write_bytes(_RESULTS.dump_json(results, indent=1) + b"\n")
