@@ -17,14 +17,12 @@ from bench.plan import rotated
 from bench.processes import Program
 from bench.servers import Server, running_vendor
 from bench.verify import verify
-from bench.workers.results import NUMBERS, STORAGES, Measured, Results
+from bench.workers.results import NUMBERS, QUIET, STORAGES, Measured, Results
 from gateway.serving.writing import NAME
 
 CONNECTIONS = 64
-QUIET = 0.1
-"""Most cores that other programs may keep busy before a measurement, if they ever leave it at that."""
 TRIES = 10
-"""Seconds to wait for that."""
+"""Seconds to wait for a quiet moment before a measurement."""
 Tell = Callable[[str], None]
 """Called with a description of the present step."""
 Point = tuple[str, int]

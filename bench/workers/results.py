@@ -16,6 +16,8 @@ NUMBERS = (1, 2, 4)
 STORAGES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 AIMS = {"sqlite": 1.5, "postgresql": 1.4}
 """Throughput of two workers to that of one, at least."""
+QUIET = 0.1
+"""Most cores that other programs may keep busy where targets are judged."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Results:
         """The ratio of the throughput to that of one worker, in each round, sorted."""
         pairs = zip(self.at(storage, workers), self.at(storage, 1), strict=True)
         return sorted(throughput(many) / throughput(one) for many, one in pairs)
+
+    @property
+    def others(self) -> float:
+        """The cores that other programs kept busy, in the median. Above `QUIET`, ratios show who got more of them."""
+        return median(each.others for each in self.measurements)
 
     def kinds(self) -> tuple[str, ...]:
         """The kinds of processes, in the order in which they are shown."""

@@ -60,6 +60,12 @@ def test_targets_are_judged(speed: int, verdict: str) -> None:
     assert target[-1] == verdict
 
 
+def test_a_busy_machine_judges_nothing() -> None:
+    """Where other programs had the cores, a ratio says nothing of the gateway, good or bad."""
+    busy = replace(RESULTS, measurements=tuple(replace(each, others=1.9) for each in RESULTS.measurements))
+    assert {target[-1] for target in page.targets(busy)} == {"not judged: other programs had the cores"}
+
+
 def test_the_section_has_every_process() -> None:
     """The table tells the CPU of workers, writer and supervisor, and the noise of the machine."""
     said = "\n\n".join(page.part(RESULTS, "benchmarks"))
