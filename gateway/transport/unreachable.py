@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.domain.errors import VendorUnreachable
@@ -19,35 +18,28 @@ _ERRNOS = {
 }
 
 
-def unreachable(url: str, error: BaseException, *, is_late: bool) -> VendorUnreachable:
+def unreachable(url: str, error: Exception) -> VendorUnreachable:
     """Problem for a URL to which no connection could be made because of `error`."""
-    cause, more = cause_of(error, is_late=is_late)
+    cause, more = cause_of(error)
     problem = VendorUnreachable(f"No connection to the vendor could be made: {cause}.")
     problem.diagnosis = f"{_place(url)}: {cause}{f' ({more})' if more else ''}"
     return problem
 
 
-def cause_of(error: BaseException, *, is_late: bool = False) -> tuple[str, str]:
+def cause_of(error: Exception) -> tuple[str, str]:
     """The cause in general words, and further details from the system. Neither contains anything of a request."""
-    for each in reversed([*_causes(error)]):
-        match each:
-            case ssl.SSLCertVerificationError():
-                return "its certificate is not trusted", each.verify_message
-            case ssl.SSLError():
-                return "TLS could not be agreed on", (each.reason or "").replace("_", " ").lower()
-            case socket.gaierror() | UnicodeError():
-                return "its name was not found", ""
-            case OSError() if each.errno in _ERRNOS:
-                return _ERRNOS[each.errno], ""
-    return ("it took too long", "") if is_late else ("it ended before anything was sent", "")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it wraps: aiohttp keeps the system's error as a cause, or in a field of its own."""
-    while error is not None:
-        yield error
-        inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-        error = inner if isinstance(inner, BaseException) else error.__cause__
+    match error:
+        case ssl.SSLCertVerificationError():
+            return "its certificate is not trusted", error.verify_message
+        case ssl.SSLError():
+            return "TLS could not be agreed on", (error.reason or "").replace("_", " ").lower()
+        case socket.gaierror() | UnicodeError():
+            return "its name was not found", ""
+        case TimeoutError():
+            return "it took too long", ""
+        case OSError() if error.errno in _ERRNOS:
+            return _ERRNOS[error.errno], ""
+    return "it ended before anything was sent", ""
 
 
 def _place(url: str) -> str:

@@ -15,7 +15,7 @@ SERVING = ("connexion", "flask", "jinja2", "werkzeug", "jsonschema", "openapi_sp
 """The packages that serve, and those that come with them. `lark` stands for the grammar of `rfc3987_syntax`."""
 STORING = ("sqlalchemy", "psycopg")
 MIGRATING = ("alembic", "mako")
-SENDING = ("aiohttp",)
+SENDING = ("aiohappyeyeballs",)
 CALLING = ("requests", "urllib3")
 SETTINGS = ("pydantic_settings", "yaml", "msgspec", "gateway.settings.settings")
 EVERYTHING = (*SERVING, *STORING, *MIGRATING, *SENDING, *CALLING, *SETTINGS, "uvicorn", "cryptography")

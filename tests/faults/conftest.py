@@ -61,7 +61,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
         monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", sock_connect)
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         trusting = ssl.create_default_context(cafile=CERTIFICATES / "authority.pem")
-        monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
+        monkeypatch.setattr("gateway.transport.connections.trusting", lambda: trusting)
         yield started
         assert connected
         assert {*connected} <= {(LOOPBACK, port) for port in started.sites}

@@ -21,7 +21,7 @@ BREACHES = {
         "gateway/app/gateway.py",
         "adapters.azure_job_router",
     ),
-    "Only the transport speaks aiohttp": ("gateway/security/openid.py", "aiohttp"),
+    "Only the transport and the server parse HTTP": ("gateway/security/openid.py", "httptools"),
     "Only the ledger speaks SQLAlchemy": ("gateway/dialects/unified.py", "sqlalchemy"),
     "Only the outside of the gateway knows a web framework": ("gateway/engine/jobs.py", "starlette.requests"),
 }

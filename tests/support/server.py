@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,7 +34,9 @@ class RawServer:
 
 
 @asynccontextmanager
-async def raw_server(serve: Serve, *, each_request: bool = False) -> AsyncIterator[RawServer]:
+async def raw_server(
+    serve: Serve, *, each_request: bool = False, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[RawServer]:
     """Listen on loopback. `serve` is called once a connection, or once a request where `each_request`."""
     started = RawServer()
     tasks: set[asyncio.Task[None]] = set()
@@ -57,7 +60,7 @@ async def raw_server(serve: Serve, *, each_request: bool = False) -> AsyncIterat
     def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.add(asyncio.ensure_future(accept(reader, writer)))
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
     started.port = server.sockets[0].getsockname()[1]
     try:
         yield started

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from aiohttp import TCPConnector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,12 +89,10 @@ async def test_the_host_is_the_one_that_is_signed(
     """The Host header is the authority of the URL, also where its port is the usual one: signatures cover it."""
     async with raw_server(OK) as server:
 
-        async def resolve(*_: object, **__: object) -> list[dict[str, Any]]:
-            return [
-                {"hostname": "127.0.0.1", "host": "127.0.0.1", "port": server.port, "family": 2, "proto": 0, "flags": 4}
-            ]
+        def look_up(*_: object, **__: object) -> list[tuple[Any, ...]]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", server.port))]
 
-        monkeypatch.setattr(TCPConnector, "_resolve_host", resolve)
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
         await send(f"http://{authority}/")
     assert f"\r\nHost: {host}\r\n".encode() in server.requests[0]
     assert server.requests[0].lower().count(b"\r\nhost:") == 1

@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from gateway.domain.errors import VendorFailed, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
-from gateway.transport.http import LARGEST_REPLY
+from gateway.transport.replies import LARGEST_REPLY
 from tests.support.patience import PATIENCE, given_time
 from tests.support.sender import NONE, Headers, Sender
 from tests.support.server import Serve, answer, drip, endlessly, raw_server, reset_after, silence
