@@ -495,8 +495,8 @@ def window_of(values: Mapping[str, Json]) -> Window | None:
     """The time range of a list that a client asks for. Raises MalformedRequest if it is not one."""
     try:
         return Window.of(values)
-    except ValueError:
-        raise MalformedRequest("The request is not valid: its time range has a time that is not one.") from None
+    except ValueError as error:
+        raise MalformedRequest(f"The request is not valid: {error}.") from None
 
 
 def is_within(window: Window | None, job: Job) -> bool:
