@@ -17,10 +17,10 @@ OTHER = "OTHER"
 
 def was_stopped(contact: Mapping[str, Json], _: JobAction) -> bool | None:
     """True if the API ended the contact, which can end by itself too; None if its DisconnectReason leaves that open."""
-    if "DisconnectTimestamp" not in contact:
+    if contact.get("DisconnectTimestamp") is None:
         return False
     reason = contact.get("DisconnectReason")
-    return None if reason in {None, OTHER} else reason == BY_THE_API
+    return None if reason in [None, OTHER] else reason == BY_THE_API
 
 
 def simulate(contact: Mapping[str, Json], _: JobAction, __: datetime) -> Mapping[str, Json]:

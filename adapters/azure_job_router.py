@@ -148,8 +148,9 @@ def _assigned(job: Mapping[str, Json], job_action: JobAction) -> Mapping[str, An
 
 
 def _assignments(job: Mapping[str, Json]) -> Mapping[str, Mapping[str, Any]]:
-    assignments = job.get("assignments")
-    return assignments if isinstance(assignments, Mapping) else {}  # type: ignore[return-value]
+    found = job.get("assignments")
+    assignments = found.items() if isinstance(found, Mapping) else ()
+    return {name: each for name, each in assignments if isinstance(each, Mapping)}
 
 
 def _address(url: str) -> tuple[str, str]:

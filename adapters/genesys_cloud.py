@@ -10,20 +10,18 @@ from typing import Any
 from gateway.domain.adapter import Adapter
 from gateway.domain.model import JobAction, Json
 
-Members = Mapping[str, Any]
-
 
 def agents_at_work(conversation: Mapping[str, Json]) -> tuple[str, ...]:
     """The ids of the agents who are connected; if none is, of those who have not wrapped up."""
-    present = [each for each in _agents(conversation) if "connectedTime" in each]
+    present = [each for each in _agents(conversation) if each.get("connectedTime") is not None]
     connected = [each for each in present if each.get("endTime") is None]
-    return tuple(str(each["id"]) for each in connected or filter(_has_to_wrap_up, present))
+    return tuple(each["id"] for each in connected or filter(_has_to_wrap_up, present))
 
 
 def parkable_media(conversation: Mapping[str, Json]) -> tuple[str, ...]:
     """The media, as they are in the path, in which an agent writes or has parked; most paths have the medium."""
-    agents, states = _agents(conversation), {"connected", "parked"}
-    media = {name: [one for agent in agents for one in agent.get(name, ())] for name in ("emails", "messages")}
+    agents, states = _agents(conversation), ["connected", "parked"]
+    media = {name: [one for agent in agents for one in _objects(agent.get(name))] for name in ("emails", "messages")}
     return tuple(name for name, found in media.items() if any(one.get("state") in states for one in found))
 
 
@@ -41,15 +39,17 @@ def simulate(conversation: Mapping[str, Json], job_action: JobAction, _: datetim
     return conversation
 
 
-def _agents(conversation: Mapping[str, Json]) -> tuple[Members, ...]:
-    found = conversation.get("participants")
-    participants = (each for each in found if isinstance(each, Mapping)) if isinstance(found, list) else ()
-    return tuple(each for each in participants if each.get("purpose") in {"agent", "user"})
+def _agents(conversation: Mapping[str, Json]) -> tuple[Mapping[str, Any], ...]:
+    participants = (each for each in _objects(conversation.get("participants")) if isinstance(each.get("id"), str))
+    return tuple(each for each in participants if each.get("purpose") in ["agent", "user"])
 
 
-def _has_to_wrap_up(agent: Members) -> bool:
-    is_over = agent.get("wrapup") or agent.get("wrapupSkipped") or agent.get("endAcwTime")
-    return bool(agent.get("wrapupRequired")) and not is_over
+def _objects(value: object) -> tuple[Mapping[str, Any], ...]:
+    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, list) else ()
+
+
+def _has_to_wrap_up(agent: Mapping[str, Any]) -> bool:
+    return bool(agent.get("wrapupRequired")) and not any(map(agent.get, ("wrapup", "wrapupSkipped", "endAcwTime")))
 
 
 ADAPTER = Adapter(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from gateway.dialects import rendering
 from gateway.dialects.refusals import JOB_ACTION
 from gateway.dialects.services import Services
 from gateway.dialects.unified import key_of
@@ -34,7 +35,7 @@ from gateway.domain.errors import (
     ValueNotSupported,
     VendorTimedOut,
 )
-from gateway.domain.model import Job, JobAction, Json, Result, VendorRequest, VendorResponse
+from gateway.domain.model import Job, JobAction, Json, Page, Result, VendorRequest, VendorResponse
 from gateway.domain.record import JobActionRecord, JobActionStatus, problem_of
 from gateway.domain.vocabulary import CONNECTION as ACCOUNT
 from gateway.domain.vocabulary import LARGEST_PAGE, Source
@@ -44,7 +45,7 @@ from gateway.edge.validation import header_values
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
-from gateway.engine.jobs import MOST_PAGES
+from gateway.engine.jobs import MOST_PAGES, is_unclear
 from gateway.engine.wire import path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
@@ -57,9 +58,6 @@ from gateway.specs.vendor import ActionMapping, ReadMapping, VendorSpecification
 from gateway.specs.windows import CREATED_AT, Window
 
 log = logging.getLogger(__name__)
-
-LEFT_OUT = "jobgate-left-out"
-"""Header field with the number of jobs that are not in a list because the vendor's words cannot express them."""
 
 NO_SUCH_JOB = "There is no such job in this connection."
 
@@ -384,7 +382,7 @@ class Dialect:
         limit, cursor = int(str(values.get(Source.PAGE_LIMIT, read.usual_page()))), values.get(Source.PAGE_CURSOR)
 
         def is_wanted(job: Job) -> bool:
-            return is_within(window, job) and (not wanted or self.words.status(job) in wanted)
+            return is_within(window, job) and (is_unclear(job) or self._is_in(wanted, job))
 
         page = await self.services.jobs.page(
             connection,
@@ -399,7 +397,8 @@ class Dialect:
         if following is not None and read.next_link is not None:
             following = self._link(read, request, following)
         counts: dict[str, Json] = {Source.PAGE_LIMIT: limit, Source.PAGE_COUNT: len(shown)}
-        return Reply(page_body(read, shown, counts, {read.next_page: following}), headers=left_out)
+        headers = rendering.left_out(page.left_out + left_out)
+        return Reply(page_body(read, shown, counts, {read.next_page: following}), headers=headers)
 
     async def _numbered(
         self, read: ReadMapping, request: Request, connection: Connection, values: Mapping[str, Json]
@@ -407,23 +406,27 @@ class Dialect:
         """A page of another vendor's jobs, by its number. All jobs are read, since the page has their count."""
         wanted, status = self._wanted(read, values)
         window = window_of(values)
-        jobs = await self._all(connection, status, self._context(request))
-        asked_for = (job for job in jobs if is_within(window, job))
-        shown, left_out = self._shown(read, asked_for, wanted, account_of(values))
+        jobs = await self._all(connection, status, self._context(request), lambda job: is_within(window, job))
+        shown, left_out = self._shown(read, jobs.items, wanted, account_of(values))
         limit = int(str(values.get(Source.PAGE_LIMIT, read.usual_page())))
         number = int(str(values.get(Source.PAGE_NUMBER, 1)))
         part = Part(shown[(number - 1) * limit : number * limit], number, limit, len(shown))
-        return Reply(numbered_page(read, part), headers=left_out)
+        return Reply(numbered_page(read, part), headers=rendering.left_out(jobs.left_out + left_out))
 
-    async def _all(self, connection: Connection, status: str | None, context: CallContext) -> list[Job]:
+    async def _all(
+        self, connection: Connection, status: str | None, context: CallContext, is_wanted: Callable[[Job], bool]
+    ) -> Page[Job]:
+        """All wanted jobs that are in a status, as one page. Raises ValueNotSupported if they are too many."""
         jobs: list[Job] = []
+        left_out = 0
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            page = await self.services.jobs.page(connection, LARGEST_PAGE, cursor, status, context)
+            page = await self.services.jobs.page(connection, LARGEST_PAGE, cursor, status, context, is_wanted=is_wanted)
             jobs += page.items
+            left_out += page.left_out
             cursor = page.next_cursor
             if cursor is None:
-                return jobs
+                return Page(tuple(jobs), left_out=left_out)
         raise self._no_words(connection, f"more than {len(jobs)} jobs")
 
     def _wanted(self, read: ReadMapping, values: Mapping[str, Json]) -> tuple[frozenset[str], str | None]:
@@ -439,13 +442,17 @@ class Dialect:
             yield from known.shows or (known.pair.status,)
 
     def _shown(
-        self, read: ReadMapping, jobs: Iterable[Job], wanted: frozenset[str], account: Mapping[str, Json]
-    ) -> tuple[list[Mapping[str, Json]], dict[str, str]]:
-        """The wanted jobs in this vendor's words, and the header with the number of jobs that they cannot express."""
-        chosen = [job for job in jobs if not wanted or self.words.status(job) in wanted]
+        self, read: ReadMapping, jobs: Sequence[Job], wanted: frozenset[str], account: Mapping[str, Json]
+    ) -> tuple[list[Mapping[str, Json]], int]:
+        """The wanted jobs in this vendor's words, and the number of jobs that may be wanted, but cannot be shown so."""
+        chosen = [job for job in jobs if self._is_in(wanted, job)]
         shown = [each for each in (self.words.job(job, account, read) for job in chosen) if each is not None]
-        missing = len(chosen) - len(shown)
-        return shown, {LEFT_OUT: str(missing)} if missing else {}
+        unclear = sum(is_unclear(job) and not self._is_in(wanted, job) for job in jobs)
+        return shown, len(chosen) - len(shown) + unclear
+
+    def _is_in(self, wanted: frozenset[str], job: Job) -> bool:
+        """True if the job is in one of these statuses, in this vendor's words. Without any, every job is."""
+        return not wanted or self.words.status(job) in wanted
 
     def _link(self, read: ReadMapping, request: Request, cursor: str) -> str:
         """The URL of the next page: the same request with the cursor."""
@@ -488,8 +495,8 @@ def window_of(values: Mapping[str, Json]) -> Window | None:
     """The time range of a list that a client asks for. Raises MalformedRequest if it is not one."""
     try:
         return Window.of(values)
-    except ValueError:
-        raise MalformedRequest("The request is not valid: its time range has a time that is not one.") from None
+    except ValueError as error:
+        raise MalformedRequest(f"The request is not valid: {error}.") from None
 
 
 def is_within(window: Window | None, job: Job) -> bool:

@@ -62,7 +62,8 @@ class Refusals:
             reply, self._target(error, context), self.native.vendor.errors.envelopes
         )
         headers = {"content-type": self.native.vendor.error_media_type(operation, reply.status)}
-        headers |= {name: str(value) for name, value in written["header"].items()} | problem_headers(error)
+        headers |= {name: str(value) for name, value in written["header"].items()}
+        headers |= problem_headers(error, self.native.challenge)
         if is_doubtful:
             headers.pop("retry-after", None)
         if error.explanation.job_action is not None:

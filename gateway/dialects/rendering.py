@@ -27,8 +27,16 @@ from gateway.resilience.breaker import BreakerState
 from gateway.specs.capabilities import Capability, reads
 from gateway.specs.vendor import VendorSpecification
 
+LEFT_OUT = "Jobgate-Left-Out"
+"""Header field of a list with the number of jobs whose status is not known, or for which the vendor has no words."""
+
 Members = dict[str, Any]
 _MILLISECONDS = len("2026-01-01T00:00:00.000")
+
+
+def left_out(jobs: int) -> dict[str, str]:
+    """The header field with the number of jobs that are not in a list although they may be wanted; none for 0."""
+    return {LEFT_OUT: str(jobs)} if jobs else {}
 
 
 def whole_list(items: Iterable[Members]) -> Members:

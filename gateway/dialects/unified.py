@@ -104,6 +104,7 @@ class UnifiedApi:
         headers = link_to_next(
             f"{request.address.prefix}{BASE_PATH}/connections/{connection.name}/jobs", query, page.next_cursor
         )
+        headers |= rendering.left_out(page.left_out)
         return Reply({"items": items, "nextCursor": page.next_cursor}, headers=headers)
 
     async def get_job(self, request: Request) -> Reply:

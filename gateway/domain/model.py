@@ -195,7 +195,11 @@ class DryRun(Struct, frozen=True):
 
 
 class Page(Struct, Generic[Item], frozen=True):
-    """A part of a list, and the cursor of the next part; None on the last one."""
+    """A part of a list, and the cursor of the next part; None on the last one.
+
+    `left_out` is the number of items that may be wanted, but do not tell.
+    """
 
     items: tuple[Item, ...]
     next_cursor: str | None = None
+    left_out: int = 0

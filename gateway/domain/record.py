@@ -114,7 +114,7 @@ class Sent(Struct, frozen=True, omit_defaults=True):
 
 
 class Read(Struct, frozen=True, omit_defaults=True):
-    """The job was read to find out what happened: its status, or the code of the problem if the read failed."""
+    """The job was read, to find out what happened or before it is deleted: its status, or the code of the problem."""
 
     at: datetime
     job: StatusPair | None = None
@@ -172,7 +172,7 @@ class JobActionRecord(Struct, frozen=True):
 
     @property
     def readings(self) -> tuple[Read, ...]:
-        """The readings of the job that reconciliation made, oldest first."""
+        """The readings of the job, oldest first."""
         return tuple(event for event in self.later if isinstance(event, Read))
 
     @property

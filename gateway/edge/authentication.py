@@ -28,7 +28,7 @@ from gateway.edge.validation import form_values
 from gateway.security.callers import Callers
 from gateway.security.schemes import Scheme
 from gateway.specs.native import NativeApi
-from gateway.specs.security import NAME, kind_of, schemes
+from gateway.specs.security import BEARER, NAME, TOKENS, kind_of, schemes
 
 TokenInfo = Mapping[str, str]
 """The result of a check that succeeded, by Connexion's name."""
@@ -39,9 +39,7 @@ SecurityMap = Mapping[str, type[AbstractSecurityHandler]]
 Needed = Callable[["SecurityCheck", frozenset[str]], frozenset[str]]
 """Returns the scopes that a request needs, given those that a security requirement names."""
 
-_BEARER = "bearer"
-TOKENS = ("oauth2", _BEARER)
-"""The kinds of security schemes whose clients send bearer tokens."""
+_BEARER = BEARER.lower()
 
 
 class SecurityCheck(Struct, frozen=True):
@@ -156,13 +154,11 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
             return NO_VALUE
         return await authenticator.by_token(check)
 
-    takes_tokens = any(kind_of(each) in TOKENS for each in schemes(native.api.document).values())
-
     def signed(written: Mapping[str, Any], _scopes: list[str]) -> Check:
         scheme = native.schemes[written[NAME]]
 
         def by_signature(check: SecurityCheck) -> TokenInfo | Any:
-            if _is_bearer(check.request) and not takes_tokens:
+            if _is_bearer(check.request) and not native.takes_tokens:
                 raise Unauthenticated(
                     f"The API of {native.vendor.name} has no bearer tokens. Its clients send an access key as "
                     f"{written[NAME]}; `jobgate keys create --access-key` makes one."

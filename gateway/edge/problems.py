@@ -10,6 +10,7 @@ from gateway.domain.encoding import dump_line
 from gateway.domain.errors import Explanation, JobgateError
 from gateway.domain.model import VendorResponse
 from gateway.edge.exchange import RawReply, RequestContext
+from gateway.specs.security import BEARER
 
 MEDIA_TYPE = "application/problem+json"
 LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
@@ -53,8 +54,8 @@ def sentence(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
-def problem_headers(error: JobgateError) -> dict[str, str]:
-    """The header fields of a problem."""
+def problem_headers(error: JobgateError, challenge: str = BEARER) -> dict[str, str]:
+    """The header fields of a problem. `challenge` names the credentials that are wanted (RFC 9110, 11.6.1)."""
     headers = {}
     if error.explanation.allow:
         headers["allow"] = ", ".join(error.explanation.allow)
@@ -67,7 +68,7 @@ def problem_headers(error: JobgateError) -> dict[str, str]:
     if error.explanation.replayed:
         headers["idempotent-replayed"] = "true"
     if error.status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
+        headers["www-authenticate"] = challenge
     return headers
 
 

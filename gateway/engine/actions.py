@@ -4,6 +4,7 @@
                  2. calls.context       engine       until when may calls to the vendor last?
                  3. ledger.claim        ledger       record the request; with a key, find the earlier answer
     _carry_out   4. completed           adapters     find parameters that were left out, in the job
+                    _note_presence      ledger       record the status of a job that the action deletes
                  5. mapping.encode      specs        the job action becomes the vendor's request
                  6. calls.prepare       specs        hold the request against the vendor's document, and build it
                  7. calls.send          resilience   attempt by attempt, as breaker and policy allow:
@@ -36,9 +37,9 @@ from gateway.domain.errors import (
     LedgerUnavailable,
     ValueNotSupported,
 )
-from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome
+from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Requested, Sent
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent
 from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls
@@ -123,6 +124,8 @@ class Actions:
     async def _carry_out(self, action: ActionInProgress) -> Concluded:
         """Send the action, once, and conclude from the reply. Raises the problem of steps 4 to 8."""
         job_action = await completed(self.jobs, action.request, action.mapping, action.context)
+        if action.mapping.result is Result.GONE:
+            await self._note_presence(action)
         call = self._prepared(action.request, action.mapping, job_action, action.context)
 
         async def before_send() -> None:
@@ -133,6 +136,16 @@ class Actions:
         if not reply.is_success:
             raise await refusal(self.jobs, action, job_action, reply)
         return of_success(self.calls, action, job_action, reply, self.clock.now())
+
+    async def _note_presence(self, action: ActionInProgress) -> None:
+        """Record the status of a job that the action deletes.
+
+        If the reply is lost, the absence of the job proves the action only if the job was there before.
+        """
+        job = await self.jobs.get(action.connection, action.request.job_action.job_id, action.context)
+        now = self.clock.now()
+        due = now + lease(self.calls.seconds)
+        action.record = await self.ledger.append(action.record, Read(now, job.status), due)
 
     async def conclude(self, record: JobActionRecord, conclusion: Concluded) -> JobActionRecord:
         """Record the conclusion. If reconciliation was faster, the vendor's own reply outweighs what it read.

@@ -28,7 +28,7 @@ from gateway.engine.paging import documented, first_page, link_cursor, next_curs
 from gateway.engine.wire import VendorReply, url
 from gateway.specs.job_shape import JobShape
 from gateway.specs.lens import Place
-from gateway.specs.vendor import ActionMapping, PartMapping, ReadMapping
+from gateway.specs.vendor import UNKNOWN_STATUS, ActionMapping, PartMapping, ReadMapping
 
 MOST_PAGES = 1_000
 """Most pages of a vendor's list that are searched for one job, if the vendor has no read of a single job."""
@@ -85,26 +85,25 @@ class Jobs:
     ) -> Page[Job]:
         """Return a page of the connection's jobs that are in `status` and wanted. `cursor` is from an earlier page.
 
-        Pages of the vendor without such jobs are skipped, up to a limit in number and time. Raises UnknownCursor, and
-        ListNotSupported if the vendor has no list.
+        Pages of the vendor without such jobs are skipped, up to a limit in number and time. Wanted jobs of unknown
+        status, which may be in `status`, are left out and counted. Raises UnknownCursor, and ListNotSupported if the
+        vendor has no list.
         """
         read = connection.specification.list_read
         if read is None:
             raise ListNotSupported(f"{connection.vendor.name} has no list of jobs. Read each job by its id.")
 
-        def is_asked_for(job: Job) -> bool:
-            return status in {None, job.status.status} and is_wanted(job)
-
         request = first_page(connection.vendor, read, limit, status, self.calls.clock.now())
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
         enough = (self.calls.clock.monotonic() + context.deadline) / 2
-        page = await self._page(connection, read, request, context, is_asked_for)
+        page = in_status(status, await self._page(connection, read, request, context, is_wanted))
         for _ in range(MOST_PASSED_OVER):
             if page.items or page.next_cursor is None or self.calls.clock.monotonic() >= enough:
                 break
             request = page_at(connection, read, request, page.next_cursor)
-            page = await self._page(connection, read, request, context, is_asked_for)
+            following = in_status(status, await self._page(connection, read, request, context, is_wanted))
+            page = replace(following, left_out=page.left_out + following.left_out)
         return page
 
     async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
@@ -193,6 +192,19 @@ class Jobs:
         if not isinstance(reply.body, Mapping):
             raise not_understood(connection, reply)
         return reply.body
+
+
+def in_status(status: str | None, page: Page[Job]) -> Page[Job]:
+    """The jobs of a page that are in a status; None: in any. Those of unknown status are left out and counted."""
+    if status is None:
+        return page
+    items = tuple(job for job in page.items if job.status.status == status)
+    return replace(page, items=items, left_out=0 if status == UNKNOWN_STATUS else sum(map(is_unclear, page.items)))
+
+
+def is_unclear(job: Job) -> bool:
+    """True if the status of a job is not known: it may be any."""
+    return job.status.status == UNKNOWN_STATUS
 
 
 def not_understood(connection: Connection, reply: VendorReply) -> VendorReplyNotUnderstood:

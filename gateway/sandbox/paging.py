@@ -112,11 +112,9 @@ def _check_window(values: Mapping[str, Json]) -> None:
     Raises Refusal (invalid-request).
     """
     try:
-        window = Window.of(values)
+        Window.of(values)
     except ValueError as error:
-        raise Refusal(Meaning.INVALID_REQUEST, "The time range has a time that is not one.") from error
-    if window is not None and window.start > window.end:
-        raise Refusal(Meaning.INVALID_REQUEST, "The time range ends before it starts.")
+        raise Refusal(Meaning.INVALID_REQUEST, f"The request is not valid: {error}.") from error
 
 
 def _sealed(text: str) -> str:

@@ -62,6 +62,11 @@ class Scheme:
     public: frozenset[str] = frozenset()
     lasts: timedelta | None = None
 
+    @property
+    def challenge(self) -> str:
+        """The scheme in `WWW-Authenticate` (RFC 9110, 11.6.1): its name, or that of its header if it has none."""
+        return f'{self.prefix.strip() or self.header} realm="jobgate"'
+
     def is_used_by(self, headers: Mapping[str, str]) -> bool:
         """True if these headers, with names in lower case, have credentials of this scheme."""
         return self.header in headers and headers[self.header].lower().startswith(self.prefix.lower())

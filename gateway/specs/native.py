@@ -19,7 +19,16 @@ from gateway.security.schemes import Scheme
 from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
 from gateway.specs.lens import Lens, Parts, Place
 from gateway.specs.operations import Api, Operation
-from gateway.specs.security import SIGNATURE, checked_schemes, name_schemes, token_flows
+from gateway.specs.security import (
+    BEARER,
+    SIGNATURE,
+    TOKENS,
+    checked_schemes,
+    kind_of,
+    name_schemes,
+    schemes,
+    token_flows,
+)
 from gateway.specs.vendor import VendorSpecification, is_part
 
 NATIVE = "/native"
@@ -58,6 +67,17 @@ class NativeApi:
     def base_path(self) -> str:
         """The path below which it is served."""
         return base_path(self.vendor.name)
+
+    @cached_property
+    def takes_tokens(self) -> bool:
+        """True if the vendor's clients can send a bearer token, such as an API key of the gateway."""
+        return any(kind_of(each) in TOKENS for each in schemes(self.vendor.api.document).values())
+
+    @property
+    def challenge(self) -> str:
+        """The credentials that a client lacks, for `WWW-Authenticate` (RFC 9110, 11.6.1)."""
+        own = (each.challenge for each in self.schemes.values())
+        return BEARER if self.takes_tokens else next(own, BEARER)
 
     @cached_property
     def token_scopes(self) -> frozenset[str]:

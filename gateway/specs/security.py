@@ -14,6 +14,10 @@ from gateway.security.basic import BASIC
 from gateway.security.schemes import Scheme, of_adapter
 from gateway.specs.document import Document, SpecificationError
 
+BEARER = "Bearer"
+"""The scheme of bearer tokens in header fields (RFC 6750)."""
+TOKENS = ("oauth2", BEARER.lower())
+"""The kinds of security schemes whose clients send bearer tokens."""
 NAME = "x-scheme-name"
 """Member of a security scheme with the scheme's own name, which Connexion does not pass on."""
 SIGNATURE = "x-job-signature"

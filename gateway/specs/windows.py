@@ -28,11 +28,22 @@ class Window:
 
     @classmethod
     def of(cls, values: Mapping[str, Json]) -> Window | None:
-        """The time range among the values of a request; None if it has none. Raises ValueError if it is not one."""
+        """The time range among the values of a request; None if it has none.
+
+        Raises ValueError with the reason if it is not one.
+        """
         start, end = values.get(Source.WINDOW_START), values.get(Source.WINDOW_END)
         if Source.WINDOW_INTERVAL in values:
             start, _, end = str(values[Source.WINDOW_INTERVAL]).partition("/")
-        return None if start is None or end is None else cls(parse_date_time(str(start)), parse_date_time(str(end)))
+        if start is None or end is None:
+            return None
+        try:
+            window = cls(parse_date_time(str(start)), parse_date_time(str(end)))
+        except ValueError:
+            raise ValueError("the time range has a time that is not one") from None
+        if window.start > window.end:
+            raise ValueError("the time range ends before it starts")
+        return window
 
     @property
     def values(self) -> dict[str, Json]:

@@ -16,6 +16,7 @@ from gateway.app import Catalogue
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpReply, Outcome
 from gateway.settings.settings import AwsSignatureAuthentication, ConnectionSettings
+from tests.support.asgi import call
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import Line, reply
 from tests.support.vendors import settings
@@ -121,3 +122,21 @@ async def test_the_reason_of_the_end_settles_a_lost_reply(
     made.clock.advance(0.5)
     (record,) = await made.reconciler.reconcile_due()
     assert record.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "left_out"),
+    [("?status=queued", ["c-1"], "2"), ("?status=unknown", ["c-2"], None), ("", ["c-2"], None)],
+)
+async def test_what_a_filter_leaves_open_is_counted(
+    catalogue: Catalogue, query: str, found: list[str], left_out: str | None
+) -> None:
+    """A filter by status says how many contacts it leaves out because their rows do not tell it, on all pages read."""
+    queued: Any = {"QueueInfo": {"EnqueueTimestamp": 1767605400}}
+    task, call_in_queue = {"Channel": "TASK", **queued}, {"Channel": "VOICE", **queued}
+    first = reply(200, {"Contacts": [{"Id": "c-2", **task}], "NextToken": "more"})
+    last = reply(200, {"Contacts": [{"Id": "c-3", **task}, {"Id": "c-1", **call_in_queue}]})
+    made = engine(catalogue, first, last)
+    listed = await call(made.gateway.application, "GET", f"/v1/connections/connect-prod/jobs{query}")
+    assert [each["id"] for each in listed.json["items"]] == found
+    assert listed.headers.get("jobgate-left-out") == left_out

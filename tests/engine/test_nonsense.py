@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -12,12 +14,25 @@ from hypothesis import strategies as st
 
 from gateway.app import Catalogue
 from gateway.domain.model import HttpReply, HttpRequest
+from gateway.sandbox.settings import Credentials
+from gateway.settings.settings import ConnectionSettings
+from gateway.specs.security import kind_of_settings
 from tests.support.asgi import Answer, call
+from tests.support.documents import installed
 from tests.support.problems import Problems
 from tests.support.sampling import amount
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.transport import reply
-from tests.support.vendors import AZURE, AZURE_JOB, VONAGE_JOB, azure_job, token, vonage_job
+from tests.support.vendors import (
+    AZURE,
+    AZURE_JOB,
+    TOKEN_URL,
+    VONAGE_JOB,
+    azure_job,
+    token,
+    vonage_job,
+)
+from tests.support.vendors import settings as usual_settings
 
 NAMES = [
     "id", "jobId", "status", "value", "jobs", "paging", "count", "nextLink", "error", "communicationError", "code",
@@ -128,3 +143,106 @@ async def test_a_job_of_any_depth(engine_of_all: ScriptedEngine, target: str, le
     answer = await ask(engine_of_all, "GET", target, [reply(200, body)])
     assert answer.status in {200, 502}
     assert levels > 250 or answer.status == 200
+
+
+# Every installed vendor, with the examples of its document as they never should be
+
+VENDORS = installed().vendors
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, vendor: str) -> HttpReply:
+    """An example of a reply in a vendor's document, in which some values are others, or missing."""
+    body = deepcopy(draw(st.sampled_from(examples_of(vendor))))
+    for _ in range(draw(st.integers(0, 4))):
+        around, key = draw(st.sampled_from([*slots_of(body)] or [([None], 0)]))
+        if draw(st.booleans()):
+            around[key] = draw(values)
+        elif isinstance(around, dict):
+            del around[key]
+    return reply(draw(st.sampled_from([200, 200, 200, 202, 204, 404, 410])), json.dumps(body).encode())
+
+
+def examples_of(vendor: str) -> list[Any]:
+    """The bodies of all documented replies of success that have examples."""
+    document = VENDORS[vendor].specification.api.document
+    operations = [each for item in document.content["paths"].values() for each in item.values() if "responses" in each]
+    replies = [document.resolve(reply) for each in operations for reply in each["responses"].values()]
+    media = [kind for each in replies for kind in each.get("content", {}).values()]
+    return [document.resolve(each)["value"] for kind in media for each in kind.get("examples", {}).values()]
+
+
+def slots_of(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a body: the object or list around it, and its name or number there."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield value, key
+        yield from slots_of(member)
+
+
+def connection_to(vendor: str) -> ConnectionSettings:
+    """A connection to a vendor's account, with credentials that nobody checks."""
+    known = VENDORS[vendor]
+    document = known.specification.api.document
+    scheme = next(iter(document.content["security"][0]))
+    kind = str(kind_of_settings(known.adapter, document, scheme))
+    written = {"kind": kind, "scheme": scheme, **Credentials().parts(kind)}
+    if kind == "client-credentials":
+        written["token_url"] = TOKEN_URL
+    return ConnectionSettings.model_validate(
+        {
+            "vendor": vendor,
+            "endpoint": "https://vendor.example",
+            "values": known.specification.example_values,
+            "authentication": written,
+            "quota": "none",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def engine_of_vendors(catalogue: Catalogue) -> ScriptedEngine:
+    """One engine for all vendors, whose connections have the vendors' names."""
+    connections = {name: connection_to(name) for name in VENDORS}
+    made = ScriptedEngine(catalogue, (), usual_settings().model_copy(update={"connections": connections}))
+    made.reconciler.stopping.set()  # nobody waits for the end of what a vendor accepts, while the clock stands still
+    return made
+
+
+def asked_of(vendor: str) -> list[tuple[str, str]]:
+    """Every read, every action and a termination, on the unified API; and the reads of other vendors' clients."""
+    specification = VENDORS[vendor].specification
+    job = specification.job.id_of(specification.examples[0])
+    root = f"/v1/connections/{vendor}/jobs"
+    acts = [*specification.actions, "terminate", "terminate?dryRun=true"]
+    # The vendor's own clients get its replies as they are.
+    other = "vonage-contact-center/{}/interactions" if vendor == "azure-job-router" else "azure-job-router/{}/routing"
+    natively = f"/native/{other.format(vendor)}/jobs"
+    return [
+        *(("GET", f"{root}{query}") for query in ("", "?status=queued", f"/{job}?include=vendor")),
+        *(("POST", f"{root}/{job}/{action}") for action in acts),
+        ("GET", f"{natively}?api-version=2023-11-01&status=active"),
+        ("GET", f"{natively}/{job}?api-version=2023-11-01"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "method", "target"), [(vendor, *asked) for vendor in VENDORS for asked in asked_of(vendor)]
+)
+@settings(max_examples=amount(whole=60, sample=8), deadline=None)
+@given(data=st.data())
+async def test_whatever_any_vendor_answers(
+    engine_of_vendors: ScriptedEngine, vendor: str, method: str, target: str, data: st.DataObject
+) -> None:
+    """Neither the gateway nor an adapter fails at a reply that is almost as the vendor's document says.
+
+    That what an adapter has found in a job cannot be sent is said to be its fault.
+    """
+    answers = iter(data.draw(st.lists(spoiled(vendor), min_size=1, max_size=4)))
+
+    def answer(request: HttpRequest) -> HttpReply:
+        return token(seconds=1_000_000) if request.url == TOKEN_URL else next(answers, reply(503))
+
+    engine_of_vendors.transport.otherwise = answer
+    found = await call(engine_of_vendors.gateway.application, method, target)
+    assert found.status != 500 or b" found a" in found.body, found.body

@@ -251,10 +251,19 @@ async def test_a_job_that_an_action_should_delete_shows_the_outcome(made_of: Mak
     """A job that is still there shows that it was not deleted, whatever its status; one that is gone, that it was."""
     kept, deleted = (made_of(Result.GONE, deletes_ended_jobs=True) for _ in range(2))
     for made in (kept, deleted):
-        await performed(made, SILENCE)
-        assert (await looked_at(made, 0.5, reply(200, azure_job("queued")))).outcome is Outcome.UNKNOWN
+        record = await performed(made, reply(200, azure_job("queued")), SILENCE)
+        assert (record.outcome, [each.job is not None for each in record.readings]) == (Outcome.UNKNOWN, [True])
+    assert (await looked_at(deleted, 0.5, GONE)).outcome is Outcome.APPLIED
+    assert (await looked_at(kept, 0.5, reply(200, azure_job("queued")))).outcome is Outcome.UNKNOWN
     assert (await looked_at(kept, 2.0, reply(200, azure_job("cancelled")))).outcome is Outcome.REJECTED
-    assert (await looked_at(deleted, 2.0, GONE)).outcome is Outcome.APPLIED
+
+
+async def test_a_job_that_is_not_there_is_not_deleted(made_of: Make) -> None:
+    """An action that deletes a job is not sent if the job is not there, so that a later absence proves it."""
+    made = made_of(Result.GONE, deletes_ended_jobs=True)
+    record = await performed(made, GONE)
+    assert record.problem is not None
+    assert (record.outcome, record.problem.code, made.actions_sent) == (Outcome.NOT_SENT, "unknown-job", [])
 
 
 async def test_another_action_may_have_ended_the_job(made_of: Make) -> None:

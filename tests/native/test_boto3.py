@@ -174,6 +174,13 @@ def test_it_searches_as_it_likes_at_home(running: Servers) -> None:
 
 
 @pytest.mark.parametrize("connection", EVERYWHERE)
+def test_a_time_range_does_not_end_before_it_starts(running: Servers, connection: str | None) -> None:
+    """Such a range is the vendor's invalid request, wherever the jobs are."""
+    asked: Any = {"InstanceId": INSTANCE, "TimeRange": {**YEARS, "EndTime": datetime(2019, 1, 1, tzinfo=UTC)}}
+    assert refused(client(running, connection).search_contacts, **asked) == ("InvalidRequestException", 400)
+
+
+@pytest.mark.parametrize("connection", EVERYWHERE)
 def test_errors_are_its_own_exceptions(running: Servers, connection: str | None) -> None:
     """Each error has the code and status of the vendor's model, and nothing was done."""
     sdk = client(running, connection)
@@ -181,6 +188,9 @@ def test_errors_are_its_own_exceptions(running: Servers, connection: str | None)
         assert refused(ask, **contact(UNKNOWN)) == ("ResourceNotFoundException", 404)
     with pytest.raises(sdk.exceptions.ResourceNotFoundException):
         sdk.describe_contact(**contact(UNKNOWN))
+    if connection in {OWN, None}:
+        for ask in (sdk.pause_contact, sdk.resume_contact):
+            assert refused(ask, **contact(UNKNOWN)) == ("ResourceNotFoundException", 404)
     closed = job_in(running, connection, "closed")
     assert refused(sdk.stop_contact, **contact(closed)) == ("ConflictException", 409)
     stranger = client(running, connection, secret="another secret")

@@ -156,6 +156,16 @@ async def test_a_status_that_nobody_knows_is_not_told() -> None:
     assert (listed.json["jobs"], listed.headers["jobgate-left-out"]) == ([], "1")
 
 
+@pytest.mark.parametrize("status", ["assigned", "active", "closed"])
+async def test_a_filter_counts_what_it_leaves_open(status: str) -> None:
+    """A job in a status that nobody knows may be in the one that is asked for."""
+    clients = with_jobs(vonage_job("Running"), vonage_job("Dreaming", uuid(1)))
+    path = f"{VERSION}&status={status}"
+    listed = await clients.azure("GET", "/routing/jobs", connection="vonage-emea", query=path)
+    assert [job["status"] for job in listed.json["value"]] == ["assigned"] * (status != "closed")
+    assert listed.headers["jobgate-left-out"] == "1"
+
+
 async def test_ids_without_a_form_in_the_dialect_are_left_out() -> None:
     """Vonage's clients know ids as UUIDs; the others are counted, so that nothing is lost silently."""
     clients = with_jobs(azure_job("queued"), azure_job("queued", "order-7"), azure_job("queued", "a:b"))

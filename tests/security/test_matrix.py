@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,17 +14,19 @@ from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
 from gateway.domain.access import Caller
-from gateway.domain.model import JobAction, VendorRequest
-from gateway.engine.wire import url
+from gateway.domain.model import HttpRequest, JobAction, VendorRequest
+from gateway.domain.vocabulary import Meaning
+from gateway.engine.wire import http_request
 from gateway.ledger.memory import MemoryLedger
+from gateway.sandbox.settings import Credentials
 from gateway.security.keys import ApiKey, digest_of
 from gateway.settings.settings import CallerSettings
 from gateway.specs.native import GRANT, NativeApi
 from gateway.specs.operations import Operation
-from gateway.specs.security import kind_of, schemes
-from gateway.specs.vendor import vendor_request
+from gateway.specs.security import checked_schemes
+from gateway.specs.windows import Window
 from tests.support.asgi import Answer, call
-from tests.support.clock import FakeClock
+from tests.support.clock import NOW, FakeClock
 from tests.support.documents import installed
 from tests.support.transport import FakeTransport
 from tests.support.vendors import ASSIGNMENT, AZURE_JOB, VONAGE_JOB, obedient, settings
@@ -70,7 +73,12 @@ class GuardedGateway:
 def guarded(catalogue: Catalogue) -> GuardedGateway:
     """A gateway with all these callers, and a key that has ended."""
     clock = FakeClock()
-    callers = {name: CallerSettings(key=SecretStr(f"{name}-key"), scopes=scopes) for name, scopes in SCOPES.items()}
+    callers = {
+        name: CallerSettings(
+            key=SecretStr(f"{name}-key"), scopes=scopes, access_key=SecretStr(access_key_of(f"{name}-key"))
+        )
+        for name, scopes in SCOPES.items()
+    }
     wired = settings().model_copy(update={"callers": callers})
     made = Gateway(wired, catalogue, clock=clock, transport=FakeTransport(otherwise=obedient), ledger=MemoryLedger())
     everything = Caller("ended", frozenset({"*"}))
@@ -180,11 +188,11 @@ async def test_an_auditor_asks_for_one_caller(guarded: GuardedGateway) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request of a vendor's client, and the scopes that the served document names for it."""
+    """A request of a vendor's client, and the scopes that it needs."""
 
     method: str
     target: str
-    body: Any
+    content: bytes
     headers: tuple[tuple[str, str], ...]
     scopes: tuple[str, ...]
 
@@ -193,55 +201,77 @@ class Asked:
         return self.target.replace("{connection}", connection)
 
 
-CONNECTIONS = {"azure-job-router": "contoso-prod", "vonage-contact-center": "vonage-emea"}
-JOBS = {"azure-job-router": AZURE_JOB, "vonage-contact-center": VONAGE_JOB}
+CONNECTIONS = {"vonage-contact-center": "vonage-emea"}
+"""The connections at which the vendors' clients ask; the others have none of their own, and ask at that of Azure."""
+JOBS = {"vonage-contact-center": VONAGE_JOB, "twilio-taskrouter": "WTaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
 
 
 def requests_of(native: NativeApi) -> Iterator[tuple[str, Asked]]:
     """A request for each operation of a vendor's own API, and for each action that it performs."""
-    vendor = native.vendor
+    vendor = native.vendor.bound(native.vendor.example_values)
     job = JOBS.get(vendor.name, AZURE_JOB)
     for mapping in vendor.actions.values():
-        parameters = {"assignmentId": ASSIGNMENT} if "assignmentId" in mapping.parameters else {}
+        known = {"assignmentId": ASSIGNMENT, "medium": "emails"}
+        parameters = {name: value for name, value in known.items() if name in mapping.parameters}
         encoded = mapping.encode(JobAction(mapping.action, job, parameters))
-        yield mapping.action, asked(native, mapping.operation, encoded, f"jobs:{mapping.action}")
+        alike = [each.action for each in vendor.actions.values() if each.is_alike(mapping)]
+        yield mapping.action, asked(native, mapping.operation, encoded, *(f"jobs:{each}" for each in alike))
     for name, read in vendor.reads.items():
-        encoded = vendor_request(read.operation, read.lens, {"job.id": job, "page.limit": 10})
+        window = {} if read.window_days is None else Window.last(read.window_days, NOW).values
+        encoded = read.encode({"job.id": job, "page.limit": 10, "page.number": 1, **window})
         yield name, asked(native, read.operation, encoded, "jobs:read")
 
 
-def asked(native: NativeApi, operation: Operation, encoded: VendorRequest, scope: str) -> Asked:
-    """A request of the vendor's document, as it is here; the document here has the scope for it."""
+def asked(native: NativeApi, operation: Operation, encoded: VendorRequest, *scopes: str) -> Asked:
+    """A request of the vendor's document, as it is here; the document here has the scopes for it."""
     served = native.api.operations[operation.operation_id]
     node = native.api.document.content["paths"][served.path][served.method.lower()]
     named = [tuple(each["scopes"]) for each in node["security"]]
-    assert (scope,) in named
-    target = url(operation, encoded, f"{native.base_path}/{{connection}}")
-    headers = tuple((name.lower(), str(value)) for name, value in encoded.header.items())
-    return Asked(operation.method, target, encoded.body, headers, (scope,))
-
-
-def takes_keys(native: NativeApi) -> bool:
-    """True if clients of the vendor can send a bearer token."""
-    known = schemes(native.vendor.api.document).values()
-    return any(kind_of(each) in {"oauth2", "bearer"} for each in known)
+    assert all((scope,) in named for scope in scopes)
+    made = http_request(operation, encoded, f"{native.base_path}/{{connection}}")
+    headers = {name.lower(): value for name, value in made.headers.items()}
+    return Asked(made.method, made.url, made.content, tuple(headers.items()), scopes)
 
 
 NATIVE = [
     pytest.param(native, each, id=f"{native.vendor.name} {name}")
     for native in Catalogue.load().natives.values()
-    if takes_keys(native)
     for name, each in requests_of(native)
 ]
-"""The surfaces that take API keys as bearer tokens; tests/newvendor/test_schemes.py is about the others."""
 
 
 async def ask(
     guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str | None, connection: str = ""
 ) -> Answer:
-    """Ask for it, at the vendor's own connection unless another is named."""
-    target = asked.at(connection or CONNECTIONS[native.vendor.name])
-    return await call(guarded.gateway.application, asked.method, target, asked.body, asked.headers, key=key)
+    """Ask for it, at the vendor's own connection unless another is named.
+
+    The key is a bearer token, or where the vendor has none, the name and the access key that a client signs with.
+    """
+    target = asked.at(connection or CONNECTIONS.get(native.vendor.name, CONNECTION))
+    credentials = {} if key is None else {"authorization": f"Bearer {key}"}
+    if key is not None and not native.takes_tokens:
+        credentials = signed(guarded, native, replace(asked, target=target), key)
+    fields = [*asked.headers, *credentials.items()]
+    return await call(guarded.gateway.application, asked.method, target, asked.content, fields, key=None)
+
+
+def signed(guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str) -> dict[str, str]:
+    """The header fields with which a client proves its access key."""
+    adapter, document = guarded.gateway.catalogue.vendors[native.vendor.name].adapter, native.vendor.api.document
+    (scheme,) = checked_schemes(adapter, document, native.vendor.example_values).values()
+    parts = Credentials(access_key_of(key), key.removesuffix("-key")).parts(scheme.kind)
+    request = HttpRequest(asked.method, f"http://gateway.test{asked.target}", dict(asked.headers), asked.content)
+    now = guarded.gateway.clock.now()
+    return {name.lower(): value for name, value in scheme.sign(request, parts, now).items()}
+
+
+def access_key_of(key: str) -> str:
+    """The access key of the caller with this key."""
+    return base64.b64encode(key.encode().ljust(32)).decode()
+
+
+CHALLENGES = {"twilio-taskrouter": "Basic", "amazon-connect": "AWS4-HMAC-SHA256"}
+"""The credentials that clients without bearer tokens are asked for."""
 
 
 def said(native: NativeApi, answer: Answer) -> str:
@@ -264,11 +294,14 @@ def test_every_operation_of_every_surface_is_asked_for() -> None:
 async def test_nobody_gets_into_a_vendors_api(
     guarded: GuardedGateway, native: NativeApi, asked: Asked, key: str | None
 ) -> None:
-    """Without a valid key no operation of a vendor's API does anything, and the refusal has the vendor's shape."""
+    """Without a valid key no operation of a vendor's API does anything, and the refusal has the vendor's shape.
+
+    It names the credentials that the vendor's clients have.
+    """
     answer = await ask(guarded, native, asked, key)
-    assert answer.status == 401
+    assert answer.status == native.vendor.errors.meanings[Meaning.UNAUTHENTICATED][0].status
     assert "scope" not in said(native, answer)
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"].split()[0] == CHALLENGES.get(native.vendor.name, "Bearer")
 
 
 @pytest.mark.parametrize(("native", "asked"), NATIVE)
@@ -302,6 +335,6 @@ async def test_a_refusal_comes_before_the_request_is_looked_at(
     wrong = replace(asked, target=f"{asked.target}{'&' if '?' in asked.target else '?'}colour=red")
     answer = await ask(guarded, native, wrong, "nothing-key", "contoso-prod")
     assert answer.status == 404  # to a caller without any connection
-    if asked.method == "POST":
+    if asked.scopes != ("jobs:read",):
         assert (await ask(guarded, native, wrong, "reader-key")).status == 403
     assert len(transport.requests) == before

@@ -39,8 +39,16 @@ def test_a_request_without_a_range_has_none(values: dict[str, Json]) -> None:
 @pytest.mark.parametrize("interval", ["", "/", "now", "2026-11-28T19:15:30Z", "2026-11-28/2026-11-29", 5, ["x"]])
 def test_a_text_that_is_no_range_is_an_error(interval: Json) -> None:
     """Whatever else stands at the place of a range is told from one."""
-    with pytest.raises(ValueError, match="RFC 3339"):
+    with pytest.raises(ValueError, match="is not one"):
         Window.of({"window.interval": interval})
+
+
+def test_a_range_does_not_end_before_it_starts() -> None:
+    """Nothing is in such a range; one of a single moment has that moment."""
+    early, late = "2026-11-28T19:15:30Z", "2026-11-28T20:15:30.001+01:00"
+    with pytest.raises(ValueError, match="ends before it starts"):
+        Window.of({"window.start": late, "window.end": early})
+    assert Window.of({"window.start": early, "window.end": early}) is not None
 
 
 @pytest.mark.parametrize(
