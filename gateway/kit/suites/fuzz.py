@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import requests
 import tomli_w
 
 from gateway.app import Catalogue
-from gateway.domain.model import Json
+from gateway.domain.model import Json, Result
 from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.kit import signing
@@ -112,12 +112,26 @@ def configured(vendor: VendorSpecification) -> dict[str, Any]:
 
 
 def unfit(vendor: VendorSpecification) -> tuple[str, ...]:
-    """The option that leaves out a check that takes only 401 for missing credentials, for vendors that answer 403.
+    """The option that leaves out checks that expect what the document does not say; empty if there are none."""
+    left_out = [name for name, is_unfit in UNFIT.items() if is_unfit(vendor)]
+    return ("--exclude-checks", ",".join(left_out)) if left_out else ()
 
-    The check `ignored_auth` takes both.
-    """
-    has_401 = str(HTTPStatus.UNAUTHORIZED.value) in statuses_of(vendor, Meaning.UNAUTHENTICATED)
-    return () if has_401 else ("--exclude-checks", "missing_required_header")
+
+def answers_403_without_credentials(vendor: VendorSpecification) -> bool:
+    """True if missing credentials are not answered with 401. The check `ignored_auth` takes both."""
+    return str(HTTPStatus.UNAUTHORIZED.value) not in statuses_of(vendor, Meaning.UNAUTHENTICATED)
+
+
+def shows_jobs_after_a_delete(vendor: VendorSpecification) -> bool:
+    """True if a DELETE ends a job without deleting it, so that it can still be read."""
+    return any(each.operation.method == "DELETE" and each.result is not Result.GONE for each in vendor.actions.values())
+
+
+UNFIT: Mapping[str, Callable[[VendorSpecification], bool]] = {
+    "missing_required_header": answers_403_without_credentials,
+    "use_after_free": shows_jobs_after_a_delete,
+}
+"""Schemathesis' checks that do not fit every vendor, each with the vendors that it does not fit."""
 
 
 def statuses_of(vendor: VendorSpecification, *meanings: Meaning) -> set[str]:
