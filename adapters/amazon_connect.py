@@ -16,7 +16,7 @@ OTHER = "OTHER"
 
 
 def was_stopped(contact: Mapping[str, Json], _: JobAction) -> bool | None:
-    """True if the API ended the contact, which can end by itself too; None if its DisconnectReason leaves that open."""
+    """A contact can end by itself too: True if the API ended it; None if its DisconnectReason leaves that open."""
     if contact.get("DisconnectTimestamp") is None:
         return False
     reason = contact.get("DisconnectReason")
@@ -24,7 +24,7 @@ def was_stopped(contact: Mapping[str, Json], _: JobAction) -> bool | None:
 
 
 def simulate(contact: Mapping[str, Json], _: JobAction, __: datetime) -> Mapping[str, Json]:
-    """The contact with the reason of its end, after StopContact."""
+    """StopContact writes the reason of the end, too: the contact with its DisconnectReason."""
     return {**contact, "DisconnectReason": BY_THE_API} if "DisconnectTimestamp" in contact else contact
 
 

@@ -28,7 +28,7 @@ _SIGNED = re.compile(re.escape(f"{_SIGNED_HEADERS}Signature="), re.IGNORECASE)
 
 
 def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, str]:
-    """The headers of the HMAC-SHA256 scheme (Azure Communication Services, "Sign an HTTP request").
+    """The signature is Azure's own: the headers of its HMAC-SHA256 scheme ("Sign an HTTP request").
 
     `access_key` is the key in Base64 or the connection string, as the portal shows them. Raises ValueError if it is
     neither.
@@ -44,7 +44,7 @@ def sign(request: HttpRequest, access_key: str, now: datetime) -> Mapping[str, s
 
 
 def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
-    """Check a request's signature as the service does. Raises PermissionError with the reason.
+    """Azure's clients sign their requests: check it as the service does. Raises PermissionError with the reason.
 
     Two variants of Microsoft's SDKs are accepted too. The SDK for Python signs the whole endpoint of its connection
     string as the host, including a path (azure-communication-jobrouter 1.0.0, `HMACCredentialsPolicy.__init__`). Those
@@ -73,7 +73,7 @@ def verify(request: HttpRequest, now: datetime, endpoint: str) -> Signed:
 
 
 def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
-    """The ids of the assignments that can be closed: completed, and not closed yet."""
+    """Close Job names an assignment: the ids of those that can be closed, completed and not closed yet."""
     return tuple(
         str(identifier)
         for identifier, assignment in _assignments(job).items()
@@ -82,18 +82,18 @@ def closable_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
 
 
 def open_assignments(job: Mapping[str, Json]) -> tuple[str, ...]:
-    """The ids of the assignments that are being worked on: not completed yet."""
+    """Complete and Unassign Job name an assignment: the ids of those that are not completed yet."""
     return tuple(each for each, assignment in _assignments(job).items() if not assignment.get("completedAt"))
 
 
 def assignment_is_completed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
-    """True if the assignment of a complete action is completed; None if the job has no such assignment."""
+    """Workers complete jobs too: True if the assignment of the action is completed; None if the job lacks it."""
     assignment = _assigned(job, job_action)
     return None if assignment is None else bool(assignment.get("completedAt"))
 
 
 def assignment_is_returned(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
-    """True if the job waits in a queue or lacks the assignment of an unassign action; None if it has others too.
+    """The job may be with another worker: True if it is queued or lacks the assignment; None if it has others too.
 
     No document and no recording shows whether the service keeps the assignment in the job.
     """
@@ -103,13 +103,13 @@ def assignment_is_returned(job: Mapping[str, Json], job_action: JobAction) -> bo
 
 
 def assignment_is_closed(job: Mapping[str, Json], job_action: JobAction) -> bool | None:
-    """True if the assignment of a close action is closed; None if the job has no such assignment."""
+    """A job stays completed until its last assignment is closed: True if the action's is; None if it is not there."""
     assignment = _assigned(job, job_action)
     return None if assignment is None else bool(assignment.get("closedAt"))
 
 
 def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> Mapping[str, Json]:
-    """The job with the changes that an action makes beside the status: disposition, note and assignment.
+    """Actions change more than the status: the job with its disposition, note and assignment after an action.
 
     The default dispositions and the form of the times are those of Microsoft's recordings.
     """

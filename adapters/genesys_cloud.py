@@ -12,28 +12,28 @@ from gateway.domain.model import JobAction, Json
 
 
 def agents_at_work(conversation: Mapping[str, Json]) -> tuple[str, ...]:
-    """The ids of the agents who are connected; if none is, of those who have not wrapped up."""
+    """Paths have the agent: the ids of those who are connected; if none is, of those who have not wrapped up."""
     present = [each for each in _agents(conversation) if each.get("connectedTime") is not None]
     connected = [each for each in present if each.get("endTime") is None]
     return tuple(each["id"] for each in connected or filter(_has_to_wrap_up, present))
 
 
 def parkable_media(conversation: Mapping[str, Json]) -> tuple[str, ...]:
-    """The media, as they are in the path, in which an agent writes or has parked; most paths have the medium."""
+    """Paths have the medium: those in which an agent writes or has parked, as the path has them."""
     agents, states = _agents(conversation), ["connected", "parked"]
     media = {name: [one for agent in agents for one in _objects(agent.get(name))] for name in ("emails", "messages")}
     return tuple(name for name, found in media.items() if any(one.get("state") in states for one in found))
 
 
 def agent_has_left(conversation: Mapping[str, Json], job_action: JobAction) -> bool | None:
-    """True if the agent who was to be disconnected is so; None if the conversation does not have that participant."""
+    """The customer can stay: True if the agent of the action has left; None if there is no such participant."""
     named = job_action.parameters.get("assignmentId")
     left = (each.get("endTime") is not None for each in _agents(conversation) if each.get("id") == named)
     return next(left, None)
 
 
 def simulate(conversation: Mapping[str, Json], job_action: JobAction, _: datetime) -> Mapping[str, Json]:
-    """The conversation as it is. Raises LookupError if the action names an agent whom it does not have."""
+    """The path can have an agent who is not there: the conversation as it is. Raises LookupError for such an agent."""
     if job_action.parameters.keys() & {"assignmentId"} and agent_has_left(conversation, job_action) is None:
         raise LookupError("assignmentId")
     return conversation

@@ -11,7 +11,7 @@ from gateway.domain.model import JobAction, Json
 
 
 def simulate(job: Mapping[str, Json], job_action: JobAction, now: datetime) -> Mapping[str, Json]:
-    """The job with the changes that an action makes beside the status: the reason, and the time in whole seconds."""
+    """An update changes more than the status: the task with the reason, and its time in whole seconds."""
     reason = job_action.parameters.get("note", job.get("reason"))
     return {**job, "reason": reason, "date_updated": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
 

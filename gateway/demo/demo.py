@@ -6,7 +6,6 @@ with the capability matrix, with the sandbox's own log, and with the job as the 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gateway.client import Capability, Client, ClientError, CloseOptions, JobAction, ProblemError
+from gateway.sandbox.server import SandboxServer
 from gateway.startup.serve import running
 
 GONE = "gone"
@@ -113,9 +113,9 @@ SAMPLES = (
 class Control:
     """The sandbox's control API. Raises requests.RequestException."""
 
-    def __init__(self, url: str) -> None:
-        """Call the sandbox at `url`."""
-        self._url = url
+    def __init__(self, sandbox: SandboxServer) -> None:
+        """Call this sandbox. It makes the ids of jobs, in the form of each vendor's."""
+        self._sandbox = sandbox
         self._session = requests.Session()
         self._session.trust_env = False
         self._seen: dict[str, int] = {}
@@ -129,9 +129,7 @@ class Control:
         if step.job_id is not None:
             self._call("PUT", step.vendor, f"jobs/{step.job_id}", {"status": step.before})
             return step.job_id
-        job_id = str(uuid.uuid4())
-        self._call("POST", step.vendor, "jobs", {"status": step.before, "id": job_id})
-        return job_id
+        return self._sandbox.vendor(step.vendor).create_job(step.before)
 
     def new_calls(self, vendor: str) -> Iterator[Call]:
         """Yield the actions that the vendor received since the last call."""
@@ -143,7 +141,7 @@ class Control:
                 yield Call(*sent, entry["before"], entry["after"], entry["status"])
 
     def _call(self, method: str, vendor: str, path: str, body: Mapping[str, str] | None = None) -> Any:
-        url = f"{self._url}/control/{vendor}/{path}"
+        url = f"{self._sandbox.url}/control/{vendor}/{path}"
         reply = self._session.request(method, url, json=body, timeout=10)
         reply.raise_for_status()
         return reply.json()
@@ -151,7 +149,7 @@ class Control:
 
 def run(console: Console) -> int:
     """Take every step and show the results. Return the exit code: 0 without differences, else 1."""
-    with running() as stack, Client(stack.url, stack.api_key) as client, closing(Control(stack.sandbox.url)) as control:
+    with running() as stack, Client(stack.url, stack.api_key) as client, closing(Control(stack.sandbox)) as control:
         # Only the connections to the sandbox, not others in the settings.
         simulated = [each for each in client.connections() if each.endpoint == stack.sandbox.endpoint(each.vendor)]
         names = {each.vendor: each.name for each in simulated}

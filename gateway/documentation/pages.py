@@ -12,7 +12,8 @@ from pydantic_core import PydanticUndefined
 
 from gateway.app import Catalogue
 from gateway.documentation.crossing import action_rows, read_rows, status_rows
-from gateway.documentation.hooks import hook_rows
+from gateway.documentation.hooks import hook_page
+from gateway.documentation.tables import table
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect, Result
 from gateway.edge.html_pages import problem_page
@@ -49,6 +50,7 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
     made = problems | {
         "problems/README.md": problem_index(),
         "capabilities.md": capability_page(catalogue.vendors.values()),
+        "hooks.md": hook_page(catalogue.vendors.values()),
         "limits.md": limits_page(),
     }
     return {path: f"{NOTICE}\n{text}" for path, text in made.items()} | {"settings.schema.json": settings_schema()}
@@ -194,11 +196,6 @@ def crossing_reads(catalogue: Catalogue) -> str:
     )
 
 
-def hook_table(catalogue: Catalogue) -> str:
-    """Every function of every adapter that Jobgate calls, with its reason."""
-    return table(("vendor", "used for", "function", "reason"), hook_rows(catalogue.vendors.values()))
-
-
 def _rule_rows() -> Iterable[Iterable[object]]:
     for seen, rule in RULES.items():
         again = ("sent again" if effect in rule.sent_again else "-" for effect in Effect)
@@ -276,16 +273,8 @@ def _way(vendor: Vendor, status: str, mode: Mode) -> str:
     return "no way" if way is None else ", then ".join(way) or "nothing to do"
 
 
-def table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """A Markdown table."""
-    columns = list(head)
-    lines: list[Iterable[object]] = [columns, ["---"] * len(columns), *rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
-
-
 PARTS: Mapping[str, Mapping[str, Part]] = {
     "architecture.md": {"packages": package_tree},
-    "mapping.md": {"hooks": hook_table},
     "resilience.md": {"rules": rule_table, "figures": figure_table},
     "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }

@@ -8,21 +8,23 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from unicodedata import category
 from urllib.parse import unquote
 
-from gateway.domain.access import DEFAULT_CALLER
 from gateway.domain.adapter import Adapter
 from gateway.kit.own_client import Sign, Signed, now
-from gateway.sandbox.settings import Credentials
+from gateway.security.schemes import Scheme
 from gateway.specs.document import load
 from gateway.specs.security import checked_schemes
 
 if TYPE_CHECKING:
     from gateway.kit.stand import Stand
+
+PartsOf = Callable[[Scheme], Mapping[str, str]]
+"""Returns the parts of a credential for a scheme."""
 
 VARIABLE = "JOBGATE_KIT_CREDENTIALS"
 """Environment variable with the credentials of a sandbox, as JSON."""
@@ -30,20 +32,19 @@ VARIABLE = "JOBGATE_KIT_CREDENTIALS"
 
 def at_simulator(stand: Stand) -> Mapping[str, str]:
     """The environment for requests to the simulator."""
-    return _environment(stand, stand.sandbox.credentials, stand.simulated_token)
+    return _environment(stand, lambda scheme: stand.sandbox.credentials.parts(scheme.kind), stand.simulated_token)
 
 
 def at_gateway(stand: Stand) -> Mapping[str, str]:
     """The environment for requests to the vendor's own API at the gateway."""
-    credentials = Credentials(stand.running.access_key, DEFAULT_CALLER)
-    return _environment(stand, credentials, stand.running.api_key)
+    return _environment(stand, stand.own_credentials, stand.running.api_key)
 
 
-def _environment(stand: Stand, credentials: Credentials, token: str) -> Mapping[str, str]:
+def _environment(stand: Stand, parts_of: PartsOf, token: str) -> Mapping[str, str]:
     scheme = stand.schemes.get(stand.scheme)
     written: dict[str, Any] = {"token": token}
     if scheme is not None:
-        parts = dict(credentials.parts(scheme.kind))
+        parts = dict(parts_of(scheme))
         values = stand.specification.example_values
         written = {
             "adapter": place_of(stand.vendor.adapter),

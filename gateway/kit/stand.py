@@ -19,6 +19,7 @@ from gateway.kit.own_client import OwnClient, Sign, moved, now
 from gateway.sandbox.refusal import Refusal
 from gateway.sandbox.settings import Credentials
 from gateway.sandbox.vendor import VendorSandbox
+from gateway.security.bearer import BEARER_TOKEN
 from gateway.security.redaction import REDACTED
 from gateway.security.schemes import Scheme
 from gateway.specs.native import base_path
@@ -149,8 +150,13 @@ class Stand:
         scheme, running = self.schemes.get(name), self.running
         if scheme is None:
             return lambda _: {"Authorization": f"Bearer {running.api_key}"}
-        parts = Credentials(running.access_key, DEFAULT_CALLER).parts(scheme.kind)
+        parts = self.own_credentials(scheme)
         return lambda request: scheme.sign(request, parts, now())
+
+    def own_credentials(self, scheme: Scheme) -> Mapping[str, str]:
+        """The parts of a credential of the gateway's own: the API key as a bearer token, an access key otherwise."""
+        secret = self.running.api_key if scheme is BEARER_TOKEN else self.running.access_key
+        return Credentials(secret, DEFAULT_CALLER).parts(scheme.kind)
 
     @property
     def simulated_token(self) -> str:

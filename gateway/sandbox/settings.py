@@ -45,8 +45,8 @@ class Credentials:
     """The credentials that one simulated vendor accepts; those that are not given are generated.
 
     `client_id` and `client_secret` are OAuth 2.0 client credentials. `access_key` is the secret of every other scheme,
-    32 bytes in Base64: the password of HTTP Basic, the API key, the secret access key. Its user name or access key id
-    is the `client_id`.
+    32 bytes in Base64: the password of HTTP Basic, the bearer token, the API key, the secret access key. Its user name
+    or access key id is the `client_id`.
     """
 
     access_key: str = field(default_factory=_access_key, repr=False)
@@ -58,6 +58,7 @@ class Credentials:
         return {
             "signature": {"secret": self.access_key},
             "basic": {"username": self.client_id, "password": self.access_key},
+            "bearer": {"token": self.access_key},
             "api-key": {"key": self.access_key},
             "aws-signature": {"access_key_id": self.client_id, "secret_access_key": self.access_key},
             "client-credentials": {"client_id": self.client_id, "client_secret": self.client_secret},

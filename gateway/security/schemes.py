@@ -17,6 +17,7 @@ Parts = Mapping[str, str]
 _IN_HEADERS = re.compile(r"[\x21-\x7e]+")
 _FORMS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "username": (re.compile(r"[^:\x00-\x1f\x7f]+"), "has a colon or a control character, which HTTP Basic forbids"),
+    "token": (_IN_HEADERS, "has a blank, or a character that no header field can contain"),
     "key": (_IN_HEADERS, "has a blank, or a character that no header field can contain"),
     "access_key_id": (re.compile(r"[\w.-]+", re.ASCII), "is no access key id, such as AKIAIOSFODNN7EXAMPLE"),
     "secret_access_key": (_IN_HEADERS, "has a blank, or a character that is not ASCII"),

@@ -18,7 +18,7 @@ _TEXT = "write a string in quotes"
 _NUMBER = "write a number"
 _WHOLE = "write a whole number"
 _BOOLEAN = "write true or false"
-KINDS = 'write kind = "client-credentials", "basic", "api-key", "aws-signature" or "signature"'
+KINDS = 'write kind = "client-credentials", "basic", "bearer", "api-key", "aws-signature" or "signature"'
 _TABLE = "write a table, such as [server]; in an environment variable, write a JSON object"
 
 WORDS: Mapping[str, str] = {

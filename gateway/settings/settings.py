@@ -185,6 +185,13 @@ class BasicAuthentication(_Authentication):
     password: Secret
 
 
+class BearerAuthentication(_Authentication):
+    """Authentication by a bearer token that the vendor gives out once, and that lives until it is revoked."""
+
+    kind: Literal["bearer"]
+    token: Annotated[Secret, AfterValidator(_part("token"))]
+
+
 class ApiKeyAuthentication(_Authentication):
     """Authentication by a key in the header that the vendor's document names."""
 
@@ -220,6 +227,7 @@ class ClientCredentialsAuthentication(_Authentication):
 Authentication = (
     SignedAuthentication
     | BasicAuthentication
+    | BearerAuthentication
     | ApiKeyAuthentication
     | AwsSignatureAuthentication
     | ClientCredentialsAuthentication

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from gateway.domain.model import Json
@@ -29,6 +30,8 @@ Parts = Mapping[str, Json]
 
 UNITS: Mapping[str, int] = {"epoch-seconds": 1_000_000, "epoch-milliseconds": 1_000}
 """The forms of a time as a number (`as`), each with the microseconds in its unit."""
+FIRST = "0"
+"""The key of the first element of a list. A list that is written has no other: vendors put one error into a list."""
 
 
 class LensMismatch(Exception):
@@ -52,7 +55,7 @@ class UnmappableValue(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a value in a message: `body.error.code`."""
+    """The place of a value in a message: `body.error.code`. In `body.errors.0.code`, `0` is the first of a list."""
 
     location: str
     keys: tuple[str, ...]
@@ -72,8 +75,9 @@ class Place:
         node: Any = parts.get(self.location)
         for key in self.keys:
             if not isinstance(node, dict) and not isinstance(node, Mapping):
-                return None
-            node = _header(node, key) if self.location == "header" else node.get(key)
+                node = node[0] if isinstance(node, list) and node and key == FIRST else None
+            else:
+                node = _header(node, key) if self.location == "header" else node.get(key)
         return node  # type: ignore[no-any-return]
 
     def is_within(self, other: Place) -> bool:
@@ -85,15 +89,26 @@ class Place:
         return tuple(key.lower() for key in self.keys) if self.location == "header" else self.keys
 
     def put(self, parts: dict[str, Any], value: Json) -> None:
-        """Set the value at this place, and add the objects around it."""
-        node = parts.setdefault(self.location, {})
-        for key in self.keys[:-1]:
-            node = node.setdefault(key, {})
-        node[self.keys[-1]] = value
+        """Set the value at this place, and add the objects and lists around it."""
+        node: Any = parts.setdefault(self.location, {})
+        for key, inner in pairwise(self.keys):
+            around: Any = [] if inner == FIRST else {}
+            node = _only(node, around) if isinstance(node, list) else node.setdefault(key, around)
+        if isinstance(node, list):
+            node[:] = [value]
+        else:
+            node[self.keys[-1]] = value
 
     def remove(self, parts: dict[str, Any]) -> None:
         """Remove the value at this place, which is in an object of its own."""
         del Place(self.location, self.keys[:-1]).get(parts)[self.keys[-1]]  # type: ignore[union-attr]
+
+
+def _only(elements: list[Any], otherwise: Any) -> Any:
+    """The only element of a list, which is added if the list is empty."""
+    if not elements:
+        elements.append(otherwise)
+    return elements[0]
 
 
 def _header(headers: Mapping[str, Json], name: str) -> Json:

@@ -11,6 +11,7 @@ from gateway.domain.vocabulary import CONNECTION
 from gateway.security.api_key import api_key
 from gateway.security.aws_signature import aws_signature
 from gateway.security.basic import BASIC
+from gateway.security.bearer import BEARER_TOKEN
 from gateway.security.schemes import Scheme, of_adapter
 from gateway.specs.document import Document, SpecificationError
 
@@ -57,11 +58,13 @@ def _scheme(adapter: Adapter, document: Document, name: str, values: Mapping[str
     match written:
         case {"type": "http", "scheme": str(scheme)} if scheme.lower() == "basic":
             return BASIC
+        case {"type": "http", "scheme": str(scheme)} if scheme.lower() == "bearer":
+            return BEARER_TOKEN
         case {"type": "apiKey", "in": "header", "x-job-signature": signature}:
             return aws_signature(signature["service"], _region(written, values))
         case {"type": "apiKey", "in": "header", "name": header}:
             return api_key(header)
-    message = "neither OAuth 2.0, `basic` nor an API key in a header, and not in the adapter's `signing`."
+    message = "neither OAuth 2.0, `basic`, `bearer` nor an API key in a header, and not in the adapter's `signing`."
     raise SpecificationError(f"{document.path}: security scheme {name}: {message}")
 
 

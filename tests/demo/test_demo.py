@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -78,9 +79,17 @@ def test_plan(stack: Running) -> None:
     assert [step for step in steps if step.job_id is not None] == list(demo.SAMPLES)
 
 
+def test_jobs_have_ids_in_the_form_of_their_vendor(stack: Running) -> None:
+    """A vendor whose ids are not UUIDs gets jobs that fit its document."""
+    control = Control(stack.sandbox)
+    step = replace(demo.SAMPLES[1], vendor="twilio-taskrouter", before="pending", job_id=None)
+    assert re.fullmatch("WT[0-9a-f]{32}", control.prepare(step))
+    control.close()
+
+
 def test_samples(stack: Running) -> None:
     """The samples arrive at the vendors as the pages show them, the fields of the body included."""
-    control = Control(stack.sandbox.url)
+    control = Control(stack.sandbox)
     for vendor in stack.gateway.directory.vendors:
         stack.sandbox.vendor(vendor).reset()
     with Client(stack.url, stack.api_key) as client:
@@ -211,7 +220,7 @@ def test_gateway_that_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gateway_that_is_gone(stack: Running) -> None:
     """Where there is no answer at all, the step shows that."""
     step = demo.SAMPLES[1]
-    control = Control(stack.sandbox.url)
+    control = Control(stack.sandbox)
     with Client("http://127.0.0.1:9", "key") as client:
         row = demo.take(step, "azure-sandbox", client, control)
     control.close()

@@ -19,6 +19,7 @@ from gateway.dialects.refusals import Refusals
 from gateway.domain.adapter import Adapter
 from gateway.domain.model import JobAction, Json
 from gateway.kit import failures
+from gateway.kit.suites.fuzz import LONGEST_LINE, LONGEST_REPORT, readable
 from gateway.sandbox.errors import Errors
 from gateway.specs.lens import Rule
 from gateway.specs.vendor import ErrorReply
@@ -176,3 +177,11 @@ def test_undocumented_answers_are_found_by_generated_requests(desk: Path, monkey
     monkeypatch.setattr(Errors, "_media_type", lambda *_: "text/plain")
     failed = failures(TOY, ["fuzz"], examples=1)
     assert any("simulator never departs" in each and "curl -X" in each for each in failed)
+
+
+def test_a_report_of_generated_requests_can_be_read() -> None:
+    """A generated URL that fills pages is cut, and what stands beside it stays."""
+    url = f"curl http://127.0.0.1/?after={'%85' * LONGEST_LINE}"
+    report = readable(f"- Undocumented Content-Type\n{url}\n")
+    assert report == f"- Undocumented Content-Type\n{url[:LONGEST_LINE]}…"
+    assert len(readable("a\n" * LONGEST_REPORT)) == LONGEST_REPORT

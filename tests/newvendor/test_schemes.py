@@ -30,6 +30,7 @@ REGION = "eu-central-1"
 SIGNATURE = {"algorithm": "AWS4-HMAC-SHA256", "service": "tasks", "region": "connection.region"}
 SCHEMES: Mapping[str, Mapping[str, Any]] = {
     "basic": {"type": "http", "scheme": "basic"},
+    "bearer": {"type": "http", "scheme": "bearer"},
     "api-key": {"type": "apiKey", "in": "header", "name": "X-Desk-Key"},
     "aws-signature": {"type": "apiKey", "in": "header", "name": "Authorization", "x-job-signature": SIGNATURE},
     "client-credentials": {
@@ -55,6 +56,7 @@ class Desk:
         """The answer to a request by curl, with the options that it has for each scheme."""
         options = {
             "basic": ["-u", f"{name}:{secret}"],
+            "bearer": ["-H", f"Authorization: bearer  {secret}"],
             "api-key": ["-H", f"X-Desk-Key: {secret}"],
             "aws-signature": ["--aws-sigv4", f"aws:amz:{REGION}:tasks", "-u", f"{name}:{secret}"],
         }[self.kind]
@@ -163,6 +165,17 @@ def test_an_api_key_is_as_good_as_an_access_key_where_it_is_sent_itself(desk: De
     """HTTP Basic and a key in a header carry the secret itself, so an API key of the gateway does; a signature no."""
     status, _ = desk.curl("GET", "WT1", "any", desk.running.api_key)
     assert status == (401 if desk.kind == "aws-signature" else 200)
+
+
+@pytest.mark.parametrize("desk", ["bearer"], indirect=True)
+def test_a_vendors_bearer_token_is_an_api_key_here(desk: Desk) -> None:
+    """A client that sends a bearer token sends an API key of the gateway instead, at the simulator the vendor's."""
+    status, task = desk.curl("POST", "WT1", "any", desk.running.api_key)
+    assert (status, task["assignment_status"]) == (200, "canceled")
+    assert desk.curl("GET", "WT1", "any", desk.running.api_key.swapcase())[0] == 401
+    token = desk.vendor.credentials.access_key
+    assert desk.curl("GET", "WT1", "any", token, base=desk.simulated)[0] == 200
+    assert desk.curl("GET", "WT1", "any", token.swapcase(), base=desk.simulated)[0] == 401
 
 
 def test_no_credentials_are_refused_in_the_vendors_words(desk: Desk) -> None:

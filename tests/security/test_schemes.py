@@ -1,4 +1,4 @@
-"""HTTP Basic and API keys: read back as they are made, and never from anything else."""
+"""HTTP Basic, bearer tokens and API keys: read back as they are made, and never from anything else."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from requests.auth import _basic_auth_str
 from gateway.domain.model import HttpRequest
 from gateway.security.api_key import api_key
 from gateway.security.basic import BASIC
+from gateway.security.bearer import BEARER_TOKEN
 from gateway.security.schemes import Parts, Scheme, lower
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -52,6 +53,23 @@ def test_what_is_no_basic_is_refused(credentials: str) -> None:
     with pytest.raises(PermissionError, match="user name and a password") as caught:
         BASIC.verify(replace(REQUEST, headers={"authorization": f"Basic {credentials}"}), NOW, "")
     assert not credentials or credentials not in str(caught.value)
+
+
+@given(KEYS)
+def test_a_bearer_token_is_read_back(token: str) -> None:
+    """The token comes back, and no other fits; the name of the scheme may be in any case (RFC 9110, 11.1)."""
+    sent = signed(BEARER_TOKEN, {"token": token})
+    for header in (sent.headers["Authorization"], sent.headers["Authorization"].replace("Bearer", "bearer ", 1)):
+        claim = BEARER_TOKEN.verify(replace(sent, headers={"authorization": header}), NOW, "")
+        assert (claim.client_id, claim.presented, claim.proof(token)) == (None, token, token)
+        assert claim.proof(f"{token}-") is None
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Basic YTpi"])
+def test_what_is_no_bearer_token_proves_nothing(header: str) -> None:
+    """Another scheme, or no token, fits no secret."""
+    claim = BEARER_TOKEN.verify(replace(REQUEST, headers={"authorization": header}), NOW, "")
+    assert claim.proof("YTpi") is None
 
 
 @given(KEYS)

@@ -15,6 +15,7 @@ from gateway.domain.model import HttpRequest
 from gateway.security.api_key import api_key
 from gateway.security.aws_signature import aws_signature
 from gateway.security.basic import BASIC
+from gateway.security.bearer import BEARER_TOKEN
 from gateway.security.credentials import Signature
 from gateway.security.redaction import REDACTED
 from gateway.security.references import Reference
@@ -28,11 +29,13 @@ from tests.support.vendors import PART
 
 KINDS: Mapping[str, Mapping[str, str]] = {
     "basic": {"username": "desk", "password": PART},
+    "bearer": {"token": PART},
     "api-key": {"key": PART},
     "aws-signature": {"access_key_id": "AKIDEXAMPLE", "secret_access_key": PART, "session_token": PART},
 }
 SCHEMES: Mapping[str, Scheme] = {
     "basic": BASIC,
+    "bearer": BEARER_TOKEN,
     "api-key": api_key("X-Key"),
     "aws-signature": aws_signature("connect", "eu-central-1"),
 }

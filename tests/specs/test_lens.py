@@ -25,6 +25,8 @@ EVERY_OPERATOR = Lens.compile(
         "body.task.end": {"from": "parameters.closeAt", "as": "epoch-seconds"},
         "body.task.began": {"from": "job.timestamps.createdAt", "as": "epoch-milliseconds", "default": 0},
         "body.task.kind": {"from": "error.code", "until": ":", "map": {"late": "L"}},
+        "body.errors.0.text": "error.message",
+        "body.errors.0.at.0": "error.target",
     }
 )
 MICROSECONDS = st.integers(1, 2**52).map(
@@ -43,6 +45,8 @@ MICROSECONDS = st.integers(1, 2**52).map(
             "parameters.closeAt": MICROSECONDS,
             "job.timestamps.createdAt": MICROSECONDS,
             "error.code": st.just("late"),
+            "error.message": TEXT,
+            "error.target": TEXT,
         },
     )
 )
@@ -162,6 +166,20 @@ def test_a_bound_value_is_a_constant() -> None:
     assert bound.is_for_another_account({"body": {"zone": "U"}})
     with pytest.raises(UnmappableValue):
         lens.bound({"connection.region": "asia"})
+
+
+def test_the_first_element_of_a_list_is_a_place() -> None:
+    """A list is written with one element, and its first is read; an object may have a member of that name."""
+    lens = Lens.compile({"body.errors.0.code": "error.code", "body.errors.0.message": "error.message"})
+    message = lens.encode({"error.code": "late", "error.message": "Too late."})
+    assert message == {"body": {"errors": [{"code": "late", "message": "Too late."}]}}
+    assert lens.decode({"body": {"errors": [{"code": "late"}, {"code": "early"}]}}) == {"error.code": "late"}
+    assert lens.decode({"body": {"errors": {"0": {"code": "late"}}}}) == {"error.code": "late"}
+    assert lens.decode({"body": {"errors": []}}) == {}
+    message["body"]["errors"] = ["late"]
+    assert Place.parse("body.errors.0").get(message) == "late"
+    Place.parse("body.errors.0").put(message, "early")
+    assert message == {"body": {"errors": ["early"]}}
 
 
 def test_a_place_looks_into_nothing_but_objects() -> None:

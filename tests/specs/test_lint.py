@@ -218,7 +218,9 @@ components:
     Error:
       description: An error.
       content:
-        application/json: {schema: {type: object}, example: {id: not-a-job}}
+        application/json:
+          schema: {type: object, properties: {message: {type: string, maxLength: 9}}}
+          example: {id: not-a-job}
   schemas:
     Change:
       allOf:
@@ -577,6 +579,9 @@ BREAKS = [
         f"{READ}/request/path.x",
     ),
     vendors(vendor_lists.windows_that_do_not_fit, f"{READ}/window", {"days": 3}, f"{READ}/request"),
+    vendors(vendor_lists.members_that_nothing_fills, "/components/schemas/Page/required", ["page", "kind"], READ),
+    vendors(vendor_promises.envelopes_of_no_reply, f"{EXTENSION}/errors/envelopes/plain/body.why", "error.code"),
+    vendors(vendor_promises.envelopes_of_no_reply, f"{EXTENSION}/errors/envelopes/plain/body.0.code", "error.code"),
     vendors(vendor_lists.windows_that_do_not_fit, f"{READ}/request/query.from", "window.start", f"{READ}/request"),
     vendors(
         vendor_lists.windows_that_do_not_fit,

@@ -34,6 +34,7 @@ def adapter(**signing: Signing) -> Adapter:
     ("scheme", "kind"),
     [
         ({"type": "http", "scheme": "Basic"}, "basic"),
+        ({"type": "http", "scheme": "Bearer"}, "bearer"),
         (KEY, "api-key"),
         (AWS, "aws-signature"),
         (OAUTH, "client-credentials"),
@@ -50,8 +51,8 @@ def test_the_document_decides_the_kind_of_settings(scheme: dict[str, Any], kind:
 
 @pytest.mark.parametrize(
     "scheme",
-    [{"type": "http", "scheme": "bearer"}, {"type": "apiKey", "in": "query", "name": "key"}],
-    ids=["bearer", "query"],
+    [{"type": "http", "scheme": "digest"}, {"type": "apiKey", "in": "query", "name": "key"}],
+    ids=["digest", "query"],
 )
 def test_other_schemes_need_the_adapters_functions(scheme: dict[str, Any]) -> None:
     """Without code for its scheme, a vendor is refused at the start, by the names of document and scheme."""

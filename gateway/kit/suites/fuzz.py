@@ -32,6 +32,8 @@ from gateway.specs.vendor import VendorSpecification
 CONFIGURATION = Path(__file__).parents[1] / "schemathesis.toml"
 LONGEST_REPORT = 20_000
 """Most characters of a report that are shown."""
+LONGEST_LINE = 300
+"""Longest line of a report, in characters."""
 
 
 def checks(catalogue: Catalogue, vendor: Vendor) -> Iterator[Check]:
@@ -85,9 +87,15 @@ def run(stand: Stand, document: str, url: str, credentials: Mapping[str, str]) -
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
     if result.returncode:
-        report = result.stdout[-LONGEST_REPORT:] + result.stderr[-LONGEST_REPORT:]
+        report = readable(result.stdout) + readable(result.stderr)
         mend = "Reproduce it by the curl line of the report, and correct the document."
         raise Departure(f"{url}, by generated requests", report, mend)
+
+
+def readable(report: str) -> str:
+    """The end of a report, with long lines cut: a generated URL can fill pages."""
+    lines = (line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in report.splitlines())
+    return "\n".join(lines)[-LONGEST_REPORT:]
 
 
 def configured(vendor: VendorSpecification) -> dict[str, Any]:

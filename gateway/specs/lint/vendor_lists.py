@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from gateway.domain.vocabulary import Source
 from gateway.specs.document import Document, pointer
 from gateway.specs.lint.findings import Fault
-from gateway.specs.lint.vendor_parts import Call, calls, reads, source
+from gateway.specs.lint.vendor_parts import Call, calls, reads, source, vendor
 
 WINDOW = frozenset({Source.WINDOW_START, Source.WINDOW_END, Source.WINDOW_INTERVAL})
 WHOLE_WINDOWS = (frozenset({Source.WINDOW_START, Source.WINDOW_END}), frozenset({Source.WINDOW_INTERVAL}))
 """The sources that say a whole time range."""
+PLACES = ("items", "next", "token", "pages")
+"""Members of the `x-job-read` of a list that are places in its reply."""
 ONLY_WITH = {"pages": "page.number in the request", "links": "next"}
 """Members of `x-job-read` that say nothing without another."""
 
@@ -58,6 +60,29 @@ def windows_that_do_not_fit(document: Document) -> Iterator[Fault]:
         elif "window" not in call.node and carried:
             fix = "Add `window: {days: 14}` to the x-job-read of a list, or remove it."
             yield Fault(f"{call.place}/request", f"{', '.join(sorted(carried))} has no window", fix)
+
+
+def members_that_nothing_fills(document: Document) -> Iterator[Fault]:
+    """Every required member of a page is filled: by the jobs, by what leads to the next page, or by `reply`."""
+    common = vendor(document).get("reply", {})
+    for read in _lists(document):
+        places = [*(read.node.get(name, "") for name in PLACES), *read.node.get("links", ())]
+        filled = {place.split(".")[1] for place in (*places, *common, *read.node.get("reply", {})) if "." in place}
+        for name in sorted(_required_of_a_page(document, read) - filled):
+            fix = f"Add body.{name} to `reply`, as in `body.{name}: {{const: page}}`, or do not require it."
+            yield Fault(read.place, f"nothing fills the required body.{name} of the reply", fix)
+
+
+def _required_of_a_page(document: Document, read: Call) -> set[str]:
+    """The members that every page has, as the schema of the reply says."""
+    replies = [
+        document.resolve(written) for status, written in read.operation.node["responses"].items() if status[0] == "2"
+    ]
+    schemas = [
+        document.resolve(content.get("schema", {})) for each in replies for content in each.get("content", {}).values()
+    ]
+    combined = [document.resolve(each) for schema in schemas for each in (schema, *schema.get("allOf", ()))]
+    return {name for schema in combined for name in schema.get("required", ())}
 
 
 def _lists(document: Document) -> Iterator[Call]:

@@ -15,6 +15,7 @@ from gateway.specs.document import (
     load,
     pointer,
 )
+from gateway.specs.lens import FIRST
 from gateway.specs.lint.parts import parts
 from gateway.specs.vendor import is_part
 
@@ -194,6 +195,15 @@ def derivations(document: Document) -> Iterator[Rules]:
 def has_property(document: Document, schema: Any, names: Sequence[str]) -> bool:
     """True if a schema has the property at the end of these names."""
     return any(True for _ in schemas_at(document, schema, names))
+
+
+def has_element(document: Document, schema: Any, names: Sequence[str]) -> bool:
+    """True if a schema has the property at the end of these names, of which `0` is the first element of a list."""
+    if FIRST not in names:
+        return has_property(document, schema, names)
+    index = names.index(FIRST)
+    lists = (each for each in schemas_at(document, schema, names[:index]) if "items" in each)
+    return any(has_element(document, each["items"], names[index + 1 :]) for each in lists)
 
 
 def schemas_at(document: Document, schema: Any, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:

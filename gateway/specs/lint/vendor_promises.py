@@ -24,6 +24,7 @@ from gateway.specs.lint.vendor_parts import (
     calls,
     departures,
     derived,
+    has_element,
     has_property,
     job_operations,
     lenses,
@@ -333,6 +334,26 @@ def actions_with_the_same_request(document: Document) -> Iterator[Fault]:
                 fix = f"Keep {status} in one of them, or tell them apart by a constant in the request."
                 yield Fault(f"{action.place}/from", message, fix)
         earlier.append(action)
+
+
+def envelopes_of_no_reply(document: Document) -> Iterator[Fault]:
+    """Each place of an envelope stands in an error of some operation, as its schema says."""
+    schemas = list(_schemas_of_errors(document))
+    for name, envelope in vendor(document).get("errors", {}).get("envelopes", {}).items():
+        for place in envelope:
+            part, *names = place.split(".")
+            if part == "body" and not any(has_element(document, schema, names) for schema in schemas):
+                where = pointer("x-job-vendor", "errors", "envelopes", name, place)
+                fix = "Correct the place, or add it to the schema of the errors. `0` is the first element of a list."
+                yield Fault(where, f"no error has {place}", fix)
+
+
+def _schemas_of_errors(document: Document) -> Iterator[Any]:
+    for operation in job_operations(document):
+        for status, written in operation.node["responses"].items():
+            if not status.startswith("2"):
+                contents = document.resolve(written).get("content", {}).values()
+                yield from (content.get("schema", {}) for content in contents)
 
 
 def unknown_envelopes(document: Document) -> Iterator[Fault]:

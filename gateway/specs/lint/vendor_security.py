@@ -15,7 +15,8 @@ def schemes_that_nothing_can_use(document: Document) -> Iterator[Fault]:
     """Credentials are sent in header fields, and tokens come from the client credentials grant."""
     for name, scheme in schemes(document).items():
         if vendor(document) and not _can_be_used(scheme):
-            fix = "Remove it, or describe OAuth 2.0 with clientCredentials, `basic`, or an API key in a header."
+            ways = "OAuth 2.0 with clientCredentials, `basic`, `bearer`, or an API key in a header"
+            fix = f"Remove it, or describe {ways}."
             yield Fault(pointer("components", "securitySchemes", name), "Jobgate cannot use this scheme", fix)
 
 
