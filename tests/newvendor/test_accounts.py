@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,43 +17,13 @@ from gateway.ledger.memory import MemoryLedger
 from gateway.sandbox.request_log import LogEntry
 from gateway.settings.settings import ConfigurationError, Settings
 from gateway.startup.checks import checked
-from gateway.startup.serve import Running, running
+from gateway.startup.serve import Running
 from tests.support.commands import write
 
-HERE = Path(__file__).parent
-FILES = ("account_desk.py", "account_desk.yaml", "account_desk-1.0.dist-info")
+INSTALLED = "account_desk"
 CONNECTION = "account-sandbox"
 STEPS = ["tidy", "close"]
 MORE = "https://accounts.example/errors"
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A gateway and sandbox with the account desk installed."""
-    folder = tmp_path_factory.mktemp("account-desk")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in FILES:
-            copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
-            copy(HERE / name, folder / name)
-        monkeypatch.syspath_prepend(folder)
-        monkeypatch.delitem(sys.modules, "account_desk", raising=False)
-        with running() as it:
-            yield it
-
-
-@pytest.fixture
-def desk(started: Running) -> Running:
-    """The same, its vendors as they were at the start."""
-    for name in started.gateway.catalogue.vendors:
-        started.sandbox.vendor(name).reset()
-    return started
-
-
-@pytest.fixture
-def client(desk: Running) -> Iterator[Client]:
-    """A client of the unified API."""
-    with Client(desk.url, desk.api_key) as made:
-        yield made
 
 
 def asked(desk: Running, method: str, path: str, connection: str = CONNECTION, **more: Any) -> requests.Response:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,40 +14,10 @@ from gateway.edge.authentication import body_of
 from gateway.edge.exchange import RequestContext
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.sandbox.request_log import LogEntry
-from gateway.startup.serve import Running, running
+from gateway.startup.serve import Running
 
-HERE = Path(__file__).parent
-FILES = ("form_desk.py", "form_desk.yaml", "form_desk-1.0.dist-info")
+INSTALLED = "form_desk"
 CONNECTION = "form-sandbox"
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A gateway and sandbox with the form desk installed."""
-    folder = tmp_path_factory.mktemp("form-desk")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in FILES:
-            copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
-            copy(HERE / name, folder / name)
-        monkeypatch.syspath_prepend(folder)
-        monkeypatch.delitem(sys.modules, "form_desk", raising=False)
-        with running() as it:
-            yield it
-
-
-@pytest.fixture
-def desk(started: Running) -> Running:
-    """The same, its vendors as they were at the start."""
-    for name in started.gateway.catalogue.vendors:
-        started.sandbox.vendor(name).reset()
-    return started
-
-
-@pytest.fixture
-def client(desk: Running) -> Iterator[Client]:
-    """A client of the unified API."""
-    with Client(desk.url, desk.api_key) as made:
-        yield made
 
 
 def asked(

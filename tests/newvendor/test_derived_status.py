@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,43 +16,14 @@ from gateway.dialects.words import Words
 from gateway.domain.model import Job, StatusPair
 from gateway.sandbox.vendor import VendorSandbox
 from gateway.specs import lint
-from gateway.startup.serve import Running, running
+from gateway.startup.serve import Running
 
 HERE = Path(__file__).parent
-FILES = ("phone_desk.py", "phone_desk.yaml", "phone_desk-1.0.dist-info")
+INSTALLED = "phone_desk"
 CONNECTION = "phone-sandbox"
 CLEAR = ("NEW", "QUEUED", "TALKING", "HELD", "WRAPPING", "ENDED")
 IN_ROWS = {"NEW": "NEW", "QUEUED": "QUEUED", "TALKING": "LIVE", "HELD": "LIVE", "WRAPPING": "OVER", "ENDED": "OVER"}
 """What a row of the list tells of a job in each status."""
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A gateway and sandbox with the phone desk installed."""
-    folder = tmp_path_factory.mktemp("phone-desk")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in FILES:
-            copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
-            copy(HERE / name, folder / name)
-        monkeypatch.syspath_prepend(folder)
-        monkeypatch.delitem(sys.modules, "phone_desk", raising=False)
-        with running() as it:
-            yield it
-
-
-@pytest.fixture
-def desk(started: Running) -> Running:
-    """The same, its vendors as they were at the start."""
-    for name in started.gateway.catalogue.vendors:
-        started.sandbox.vendor(name).reset()
-    return started
-
-
-@pytest.fixture
-def client(desk: Running) -> Iterator[Client]:
-    """A client of the unified API."""
-    with Client(desk.url, desk.api_key) as made:
-        yield made
 
 
 @pytest.fixture

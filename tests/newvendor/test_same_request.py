@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +9,9 @@ import requests
 
 from gateway.client import Client, ProblemError
 from gateway.sandbox.faults import Fault, FaultKind
-from gateway.startup.serve import Running, running
+from gateway.startup.serve import Running
 
-HERE = Path(__file__).parent
-FILES = ("bell_desk.py", "bell_desk.yaml", "bell_desk-1.0.dist-info")
+INSTALLED = "bell_desk"
 VENDOR, CONNECTION = "bell-desk", "bell-sandbox"
 MEANT = [
     pytest.param("C1", "RINGING", "cancel", "OVER", id="cancel"),
@@ -24,35 +19,6 @@ MEANT = [
     pytest.param("C3", "WRAPPING", "close", "OVER", id="close"),
 ]
 """The call, its state, the action that its state makes of the request, and the state after it."""
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A gateway and sandbox with the bell desk installed."""
-    folder = tmp_path_factory.mktemp("bell-desk")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name in FILES:
-            copy = shutil.copytree if (HERE / name).is_dir() else shutil.copy
-            copy(HERE / name, folder / name)
-        monkeypatch.syspath_prepend(folder)
-        monkeypatch.delitem(sys.modules, "bell_desk", raising=False)
-        with running() as it:
-            yield it
-
-
-@pytest.fixture
-def desk(started: Running) -> Running:
-    """The same, its vendors as they were at the start."""
-    for name in started.gateway.catalogue.vendors:
-        started.sandbox.vendor(name).reset()
-    return started
-
-
-@pytest.fixture
-def client(desk: Running) -> Iterator[Client]:
-    """A client of the unified API."""
-    with Client(desk.url, desk.api_key) as made:
-        yield made
 
 
 def end(desk: Running, call: str, connection: str = CONNECTION, **headers: str) -> requests.Response:

@@ -50,13 +50,6 @@ def desk(install: Callable[[], Any]) -> Iterator[Running]:
         yield it
 
 
-@pytest.fixture
-def client(desk: Running) -> Iterator[Client]:
-    """A client of the unified API."""
-    with Client(desk.url, desk.api_key) as made:
-        yield made
-
-
 def asked(desk: Running, method: str, path: str, **more: Any) -> requests.Response:
     """A request by the vendor's own client."""
     headers = {"X-Desk-Token": desk.access_key, **more.pop("headers", {})}
