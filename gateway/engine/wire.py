@@ -42,7 +42,7 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
     Raises UnknownJob if the vendor has no ids of this form, ValueNotSupported if the document does not allow another
     value of the caller's, and GatewayError if our own mapping is wrong.
     """
-    errors = operation.check(request.parts()) + path_errors(request)
+    errors = operation.check(request.parts()) + path_errors(request) + header_errors(request)
     if not errors:
         return
     mended = [_caller_error(lens, error) for error in errors]
@@ -59,6 +59,12 @@ def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
     """Errors for path parameters that would turn the path into that of another operation."""
     unfit = [name for name, value in request.path.items() if value in {"", ".", ".."} or "/" in str(value)]
     return tuple(FieldError(pointer("path", name), "cannot be part of a path") for name in unfit)
+
+
+def header_errors(request: VendorRequest) -> tuple[FieldError, ...]:
+    """Errors for header fields that cannot be written: only printable ASCII can."""
+    unfit = [name for name, value in request.header.items() if not _HEADER_VALUE.fullmatch(_text(value))]
+    return tuple(FieldError(pointer("header", name), "is not printable ASCII") for name in unfit)
 
 
 def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:

@@ -51,7 +51,7 @@ def forged_cursor(connection: Connection, values: Any) -> str:
 
 def test_the_first_page_carries_everything(connection: Connection, read: ReadMapping) -> None:
     """Constants, time range, size, and all words for a status; no more jobs than the document allows in the body."""
-    every = {"TimeRange": RANGE, "MaxResults": 5}
+    every = {"TimeRange": RANGE, "MaxResults": 5, "Order": "OLDEST"}
     assert first(connection, read, limit=1_000).body == every
     assert first(connection, read, "queued", 5).body == {**every, "States": ["NEW", "RINGING"]}
     assert first(connection, read, "running", 5).body == {**every, "States": ["TALKING"]}
@@ -122,7 +122,7 @@ def test_a_forged_cursor_keeps_the_constants(connection: Connection, read: ReadM
     found = page_at(connection, held, asked, forged_cursor(connection, {**WINDOW, "page.cursor": "x"}))
     assert found.path == {"account": "ours"}
     assert (found.query, found.header) == ({}, {"X-Desk-Version": "1"})
-    assert found.body == {"TimeRange": RANGE, "NextToken": "x"}
+    assert found.body == {"TimeRange": RANGE, "NextToken": "x", "Order": "OLDEST"}
 
 
 @pytest.mark.parametrize("name", ["connection.account", "job.id", "parameters.note"])

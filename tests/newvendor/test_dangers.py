@@ -195,6 +195,13 @@ def test_any_version_will_do_for_the_vendors_client(desk: Running) -> None:
     assert done.status_code == 200
 
 
+def test_a_version_that_no_header_field_can_hold_is_refused(desk: Running) -> None:
+    """A tab in an entity tag is the client's mistake, not the gateway's, and nothing is sent."""
+    refused = asked(desk, "WT1", data={"AssignmentStatus": "canceled"}, headers={"If-Match": '"1\t2"'})
+    assert refused.status_code == 422
+    assert not arrived(desk)
+
+
 def test_a_precondition_that_cannot_be_carried_is_refused(client: Client, desk: Running) -> None:
     """An action without a place for the version is not sent with a precondition, whoever asks for it."""
     with pytest.raises(ProblemError) as refused:

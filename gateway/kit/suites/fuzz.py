@@ -47,7 +47,7 @@ def simulator_never_departs_from_the_document(stand: Stand) -> None:
     """No request, valid or not, makes the simulator depart from the vendor's document."""
     # Where the documents leave the status of an illegal transition open, 409 is never taken for an invalid request.
     stand.prefer_conflict()
-    run(stand, str(stand.vendor.adapter.specification), stand.simulated.endpoint, signing.at_simulator(stand))
+    run(stand, stand, str(stand.vendor.adapter.specification), stand.simulated.endpoint, signing.at_simulator(stand))
 
 
 def own_api_never_departs_from_the_document(stand: Stand, target: str) -> None:
@@ -59,7 +59,7 @@ def own_api_never_departs_from_the_document(stand: Stand, target: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder, "openapi.json")
         document.write_text(json.dumps(for_one_connection(served, there.connection)), "utf-8")
-        run(stand, str(document), here, signing.at_gateway(stand))
+        run(stand, there, str(document), here, signing.at_gateway(stand))
 
 
 def for_one_connection(document: Any, name: str) -> Any:
@@ -71,17 +71,21 @@ def for_one_connection(document: Any, name: str) -> Any:
     return document
 
 
-def run(stand: Stand, document: str, url: str, credentials: Mapping[str, str]) -> None:
-    """Run Schemathesis, with all phases and checks. Raises Departure with its report if it finds anything."""
+def run(stand: Stand, there: Stand, document: str, url: str, credentials: Mapping[str, str]) -> None:
+    """Run Schemathesis, with all phases and checks, on jobs of the vendor `there`.
+
+    Raises Departure with its report if it finds anything.
+    """
     environment = os.environ | credentials | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "schemathesis.toml")
         configuration.write_text(tomli_w.dumps(configured(stand.specification)), "utf-8")
         seed = () if stand.seed is None else ("--seed", str(stand.seed))
+        left_out = unfit(stand.specification, there.specification)
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration)),
             *("run", document, "--url", url, "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all"),
-            *("--max-examples", str(stand.examples), "--no-color", *seed, *unfit(stand.specification)),
+            *("--max-examples", str(stand.examples), "--no-color", *seed, *left_out),
         ]
         result = subprocess.run(  # noqa: S603 - this Python, with arguments that are written here
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -119,27 +123,28 @@ def configured(vendor: VendorSpecification) -> dict[str, Any]:
     return configuration
 
 
-def unfit(vendor: VendorSpecification) -> tuple[str, ...]:
-    """The option that leaves out checks that expect what the document does not say; empty if there are none."""
-    left_out = [name for name, is_unfit in UNFIT.items() if is_unfit(vendor)]
+def unfit(vendor: VendorSpecification, target: VendorSpecification) -> tuple[str, ...]:
+    """The option that leaves out checks that expect what the documents do not say; empty if there are none."""
+    left_out = [name for name, is_unfit in UNFIT.items() if is_unfit(vendor, target)]
     return ("--exclude-checks", ",".join(left_out)) if left_out else ()
 
 
-def answers_403_without_credentials(vendor: VendorSpecification) -> bool:
+def answers_403_without_credentials(vendor: VendorSpecification, _: VendorSpecification) -> bool:
     """True if missing credentials are not answered with 401. The check `ignored_auth` takes both."""
     return str(HTTPStatus.UNAUTHORIZED.value) not in statuses_of(vendor, Meaning.UNAUTHENTICATED)
 
 
-def shows_jobs_after_a_delete(vendor: VendorSpecification) -> bool:
-    """True if a DELETE ends a job without deleting it, so that it can still be read."""
-    return any(each.operation.method == "DELETE" and each.result is not Result.GONE for each in vendor.actions.values())
+def shows_jobs_after_a_delete(vendor: VendorSpecification, target: VendorSpecification) -> bool:
+    """True if a DELETE of the vendor's API only ends a job at the target, where it can still be read."""
+    deletes = {name for name, each in vendor.actions.items() if each.operation.method == "DELETE"}
+    return any(name in deletes and each.result is not Result.GONE for name, each in target.actions.items())
 
 
-UNFIT: Mapping[str, Callable[[VendorSpecification], bool]] = {
+UNFIT: Mapping[str, Callable[[VendorSpecification, VendorSpecification], bool]] = {
     "missing_required_header": answers_403_without_credentials,
     "use_after_free": shows_jobs_after_a_delete,
 }
-"""Schemathesis' checks that do not fit every vendor, each with the vendors that it does not fit."""
+"""Schemathesis' checks that do not fit every vendor, each with the test for those that it does not fit."""
 
 
 def statuses_of(vendor: VendorSpecification, *meanings: Meaning) -> set[str]:
