@@ -196,7 +196,7 @@ def job_action(record: JobActionRecord) -> Members:
 
 
 def ending(record: JobActionRecord) -> Members:
-    """What a termination did; nothing for other job actions, and while it is in progress."""
+    """The steps of a termination and its end; nothing for other job actions, and while it is in progress."""
     conclusion = record.conclusion
     if conclusion is None or not record.requested.is_termination:
         return {}

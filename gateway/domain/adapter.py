@@ -47,7 +47,7 @@ The given object has the new status already. Raises LookupError if the action na
 
 @dataclass(frozen=True)
 class Signing:
-    """How to sign and verify requests, for a security scheme of the vendor's document other than OAuth 2.0.
+    """The signing and verification of requests, for a security scheme of the vendor's document other than OAuth 2.0.
 
     `public` names the headers that can be shown: their values do not depend on the secret. `lasts` is how long after a
     request was accepted `verify` can accept it again. During that time the signature identifies the request, and a

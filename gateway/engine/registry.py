@@ -54,7 +54,7 @@ def installed_specifications() -> list[Path]:
 
 
 def _imported(entry: EntryPoint) -> Any:
-    """What an entry point names. Raises SpecificationError if it cannot be imported, for whatever reason."""
+    """The object that an entry point names. Raises SpecificationError if it cannot be imported, for whatever reason."""
     try:
         return entry.load()
     except Exception as error:

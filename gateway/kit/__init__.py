@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 
 def failures(vendor: str, suites: Collection[str] | None = None, examples: int = 10) -> list[str]:
-    """What fails when an installed vendor is tried, by all suites unless some are named: where, what, the remedy."""
+    """The failures of an installed vendor, tried by all suites unless some are named: where, what, the remedy."""
     from gateway.app import Catalogue
     from gateway.kit.names import SUITES
     from gateway.kit.trial import try_vendor

@@ -31,7 +31,7 @@ class Place:
             raise self.departure(what)
 
     def departure(self, what: str) -> Departure:
-        """What is raised if `what` happened."""
+        """The departure to raise if `what` happened."""
         return Departure(self.where, what, self.mend)
 
     def expect(self, name: str, found: object, expected: object) -> None:

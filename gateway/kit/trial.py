@@ -66,7 +66,7 @@ def failure_of(check: Check, stand: Stand) -> str | None:
 
 
 def explained(error: Exception) -> str:
-    """What an error says. Hypothesis adds the smallest example that fails."""
+    """The text of an error. Hypothesis adds the smallest example that fails."""
     said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
     return "\n".join([said, *getattr(error, "__notes__", ())])
 

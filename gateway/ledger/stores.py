@@ -102,7 +102,7 @@ class Unfit(Struct, frozen=True, array_like=True, tag="unfit"):
 
 Reply: TypeAlias = Written | Conflict | StorageFailed | Unfit
 Sendable: TypeAlias = StoredClaim | StoredAppend | Probe | TakeDue | DeleteExpiredKeys | DeleteSegment
-"""What a worker can send."""
+"""The messages of a worker."""
 
 ENCODER = Encoder()
 BATCHES = Decoder(list[Sendable])

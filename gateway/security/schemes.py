@@ -47,7 +47,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Scheme:
-    """How requests are authenticated by one security scheme of a vendor's document.
+    """The authentication of requests by one security scheme of a vendor's document.
 
     `kind` is the kind of settings that fits. `sign(request, parts, now)` returns the headers to add; it raises
     ValueError if a part is malformed. `verify(request, now, endpoint)` reads them back; it raises PermissionError with

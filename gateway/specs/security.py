@@ -38,7 +38,7 @@ def name_schemes(content: Mapping[str, Any]) -> None:
 
 
 def checked_schemes(adapter: Adapter, document: Document, values: Mapping[str, str] | None = None) -> dict[str, Scheme]:
-    """How requests are authenticated by each scheme other than OAuth 2.0: by the adapter's functions, or by ours.
+    """The authentication of requests by each scheme other than OAuth 2.0: by the adapter's functions, or by ours.
 
     `values` are those of a connection. Raises SpecificationError if there is no way, or the adapter has functions for
     a scheme that the document does not have.

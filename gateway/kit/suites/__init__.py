@@ -20,4 +20,4 @@ MAKERS: Mapping[str, Suite] = {
     "native": native.checks,
     "fuzz": fuzz.checks,
 }
-"""What makes the checks of each suite."""
+"""The function that makes the checks of each suite."""

@@ -1,4 +1,4 @@
-"""What every vendor must do, tried through the gateway's own API against the simulator."""
+"""The behaviour that every vendor must have, tried through the gateway's own API against the simulator."""
 
 from __future__ import annotations
 

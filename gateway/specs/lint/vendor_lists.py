@@ -90,7 +90,7 @@ def _lists(document: Document) -> Iterator[Call]:
 
 
 def _ways(read: Call) -> list[str]:
-    """What leads to the next page of a list."""
+    """The ways to the next page of a list."""
     numbered = ["page.number in the request"] if Source.PAGE_NUMBER in read.sources else []
     return [name for name in ("next", "token") if name in read.node] + numbered
 
