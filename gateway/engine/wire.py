@@ -80,7 +80,7 @@ def _caller_error(lens: Lens, error: FieldError) -> FieldError | None:
 def http_request(operation: Operation, request: VendorRequest, endpoint: str, origin: Origin = NOBODY) -> HttpRequest:
     """The HTTP request without credentials, with the ids by which it can be traced.
 
-    Raises GatewayError if a header field cannot be written.
+    `check_contract` has seen that its header fields can be written.
     """
     content = b"" if request.body is None else encoded_body(operation, request.body)
     headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
@@ -88,7 +88,7 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str, or
         headers["X-Request-Id"] = origin.request_id
     if origin.trace_parent is not None:
         headers["traceparent"] = origin.trace_parent
-    headers |= {name: _header_value(name, value) for name, value in request.header.items()}
+    headers |= {name: _text(value) for name, value in request.header.items()}
     if content:
         headers["Content-Type"] = operation.media_types[0]
     return HttpRequest(operation.method, url(operation, request, endpoint), headers, content)
@@ -129,13 +129,6 @@ def _encoded(value: str) -> str:
 
 def _text(value: Json) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _header_value(name: str, value: Json) -> str:
-    text = _text(value)
-    if not _HEADER_VALUE.fullmatch(text):
-        raise GatewayError(f"Jobgate made a {name} header that is not printable ASCII.")
-    return text
 
 
 def json_value(content: bytes) -> Json:
