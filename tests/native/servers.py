@@ -53,6 +53,11 @@ class Servers:
         """The secret with which they get tokens there."""
         return self.sandbox.credentials(dialect).client_secret if connection is None else ACCESS_KEY
 
+    def reset(self) -> None:
+        """Make every job as at the start, with no fault to come."""
+        for vendor in self.sandbox.sandbox.vendors.values():
+            vendor.reset()
+
     def vendor(self, connection: str | None, dialect: str = "azure-job-router") -> VendorSandbox:
         """The simulated vendor behind a connection; without one, the dialect's own."""
         vendors = self.sandbox.sandbox.vendors

@@ -47,8 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def reset_vendors(running: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every job is as at the start, no fault is to come, and the SDK finds no settings of this machine."""
-    for vendor in running.sandbox.sandbox.vendors.values():
-        vendor.reset()
+    running.reset()
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
 

@@ -60,8 +60,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def reset_vendors(running: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every job is as at the start, no fault is to come, and the SDK trusts the certificate."""
-    for vendor in running.sandbox.sandbox.vendors.values():
-        vendor.reset()
+    running.reset()
     monkeypatch.setattr(Configuration(), "live_reload_config", False)
     monkeypatch.setattr(Configuration(), "ssl_ca_cert", running.certificate)
     monkeypatch.setattr(Configuration(), "ssl_context", None)

@@ -32,8 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def reset_vendors(running: Servers) -> None:
     """Every job is as at the start."""
-    for vendor in running.sandbox.sandbox.vendors.values():
-        vendor.reset()
+    running.reset()
 
 
 def ask(running: Servers, connection: str | None, *calls: dict[str, Any], access_key: str = "") -> list[dict[str, Any]]:

@@ -37,8 +37,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def reset_vendors(running: Servers) -> None:
     """Every job is as at the start, and no fault is to come."""
-    for vendor in running.sandbox.sandbox.vendors.values():
-        vendor.reset()
+    running.reset()
 
 
 def client(running: Servers, connection: str | None, access_key: str = "") -> JobRouterClient:
