@@ -75,7 +75,7 @@ def test_whether_an_agent_has_left(named: str | None, left: bool | None) -> None
     "strange", [{}, {"participants": None}, {"participants": {}}, {"participants": [None, 1, "a"]}]
 )
 def test_a_strange_conversation_has_no_agents(strange: dict[str, Any]) -> None:
-    """What is no list of participants has none."""
+    """Anything but a list of participants has none."""
     assert agents_at_work(strange) == ()
     assert parkable_media(strange) == ()
 

@@ -76,7 +76,7 @@ def test_the_section_has_every_process() -> None:
 
 
 def test_results_are_kept(tmp_path: Path) -> None:
-    """What is written can be read again; a folder without a page gets none."""
+    """A page that is written can be read again; a folder without a page gets none."""
     (written,) = publish_workers(tmp_path, RESULTS)
     assert read(written) == RESULTS
     assert read(tmp_path / "nothing.json") is None

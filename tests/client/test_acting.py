@@ -189,7 +189,7 @@ def test_preconditions(stub: Stub, client: Client, tag: str | None, header: str 
 
 @pytest.mark.parametrize("tag", ["", "7", "*", '"1", "2"', '"a\nb"'])
 def test_impossible_preconditions(stub: Stub, client: Client, tag: str) -> None:
-    """What is not the version of a job is refused before anything is sent."""
+    """Anything but the version of a job is refused before it is sent."""
     with pytest.raises(ValueError, match="if_match"):
         client.cancel("c", "j", if_match=tag)
     assert stub.received == []

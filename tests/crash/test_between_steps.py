@@ -17,7 +17,7 @@ AFTERWARDS: Mapping[tuple[Point, int], tuple[str, list[tuple[str, str | None]]]]
     (Point.AFTER_SENT, 2): ("partial", [("complete", "applied"), ("close", "rejected")]),
     (Point.AFTER_REPLY, 2): ("applied", [("complete", "applied"), ("close", "applied")]),
 }
-"""What is known of a termination and of its steps once it is settled, by the point, and which time it was reached."""
+"""The outcome of a termination and of its steps once settled, by the point, and which time it was reached."""
 
 
 def test_an_end_between_steps_is_told_truly(deployment: Deployment, address: str) -> None:

@@ -41,7 +41,7 @@ UNSUPPORTED = Row(
 
 @pytest.mark.parametrize("row", [HONEST, REFUSED, NOT_SENT, DELETED, READ, UNSUPPORTED])
 def test_no_difference(row: Row) -> None:
-    """What is as expected is no difference, whether a reply or a read told, or a refusal came before the sending."""
+    """Anything as expected is no difference, whether a reply or a read told, or a refusal came before the sending."""
     assert list(differences(row)) == []
 
 

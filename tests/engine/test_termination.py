@@ -132,7 +132,7 @@ async def test_a_refusal_leads_to_another_way_from_the_present_status(make_engin
 
 
 async def test_a_refusal_in_the_same_status_excludes_the_action(make_engine: MakeEngine) -> None:
-    """What the vendor has just refused, although the status allows it, is not sent again; another way is."""
+    """An action that the vendor has just refused, although the status allows it, is not sent again; another is."""
     made = make_engine(ASSIGNED, ASSIGNED, CONFLICT, ASSIGNED, ASSIGNED, DONE)
     answer = await terminate(made)
     assert (answer.status, urls(made)) == (200, [COMPLETE, CANCEL])

@@ -53,7 +53,7 @@ async def ledger(writer: Writing) -> AsyncIterator[SqlLedger]:
 
 
 async def test_workers_share_a_commit(writer: Writing, ledger: SqlLedger, clock: FakeClock) -> None:
-    """What several workers send while a commit is under way is written with the next one."""
+    """All that several workers send during a commit is written with the next one."""
     begins, goes_on = threading.Event(), threading.Event()
 
     def hold() -> None:

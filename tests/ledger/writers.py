@@ -42,7 +42,7 @@ class ObservedStore(DatabaseStore):
 
 
 class Killed(BaseException):
-    """What ends a writer at once, as `kill -9` does."""
+    """The ways to end a writer at once, as `kill -9` does."""
 
 
 @dataclass
