@@ -32,11 +32,13 @@ YARDSTICK = (PYTHON, "-c", "import sqlalchemy")
 JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"
 SETTINGS = """
+api_key = "only-for-the-benchmark"
+
 [connections.contoso]
 vendor = "azure-job-router"
 endpoint = "http://127.0.0.1:1"
 plain_http = true
-authentication = { kind = "signature", scheme = "accessKey", secret = "b25seS1mb3ItdHJ5aW5nLW91dA==" }
+authentication = { kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" }
 """
 
 
