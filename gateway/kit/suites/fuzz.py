@@ -38,7 +38,7 @@ LONGEST_LINE = 300
 
 def checks(catalogue: Catalogue, vendor: Vendor) -> Iterator[Check]:
     """The checks by generated requests."""
-    yield Check.of(simulator_never_departs_from_the_document)
+    yield Check.of(simulator_never_departs_from_the_document, kind=vendor.name)
     yield Check.of(own_api_never_departs_from_the_document)
     if len(catalogue.vendors) > 1:
         yield Check.of(own_api_never_departs_at_other_vendors)
