@@ -8,6 +8,7 @@ from gateway.domain.ports import Clock, Ledger
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Directory
+from gateway.engine.finding import Finder
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler
 from gateway.engine.termination import Terminations
@@ -26,6 +27,11 @@ class Services:
     ledger: Ledger
     reconciler: Reconciler
     tokens: AccessTokens
+
+    @property
+    def finder(self) -> Finder:
+        """The search for jobs of several connections."""
+        return Finder(self.jobs, self.directory)
 
     @property
     def terminations(self) -> Terminations:

@@ -15,7 +15,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored as StoredEvent
 from gateway.ledger.events import beginning, written
-from gateway.ledger.tables import events, idempotency_keys, job_actions, probes, segments, stored_by
+from gateway.ledger.tables import events, idempotency_keys, job_actions, labels, probes, segments, stored_by
 
 
 class Claim(NamedTuple):
@@ -125,12 +125,13 @@ class Change(NamedTuple):
 
 
 class StoredClaim(Struct, frozen=True, array_like=True, tag="claim"):
-    """A claim in its stored form."""
+    """A claim in its stored form. `labels` are the names and values of its labels."""
 
     event: EventRow
     searched: Searched
     key: HeldKey | None
     signature: HeldKey | None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
@@ -150,7 +151,7 @@ def stored_form(operation: Operation) -> Stored:
     match operation:
         case Claim(record, due, key, signature):
             event = event_row(record.id, 0, beginning(record, key, signature))
-            return StoredClaim(event, searched(record, due), key, signature)
+            return StoredClaim(event, searched(record, due), key, signature, tuple(record.requested.labels.items()))
         case Append(record, event, due):
             row = event_row(record.id, len(record) - 1, event)
             if isinstance(event, Sent):
@@ -217,6 +218,7 @@ _INSERT_EVENTS = BulkStatement(
     insert(events).inline(), ("segment", "job_action_id", "sequence", "kind", "content", "hash")
 )
 _INSERT_JOB_ACTIONS = BulkStatement(insert(job_actions), job_actions.c.keys())
+_INSERT_LABELS = BulkStatement(insert(labels), labels.c.keys())
 _UPDATE_JOB_ACTIONS = BulkStatement(
     update(job_actions)
     .where(job_actions.c.id == bindparam("of"))
@@ -244,6 +246,9 @@ def write(
     if kept:
         rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in kept]
         _INSERT_JOB_ACTIONS.execute(connection, rows)
+    labelled = [(*label, stored(claim.event.job_action_id)) for claim in kept for label in claim.labels]
+    if labelled:
+        _INSERT_LABELS.execute(connection, labelled)
     if kept or appends:
         new_events = [*(claim.event for claim in kept), *(append.event for append in appends)]
         segment = add_events(connection, segment, new_events, now)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.vocabulary import LABELS
 from gateway.specs.operations import Api, Operation
 from gateway.specs.vendor import ActionMapping, VendorSpecification
 
@@ -72,6 +73,7 @@ def _definition(api: Api, operation: Operation) -> ActionDefinition:
     recorded = {
         name: bool(document.resolve(each).get("x-recorded-where-unsupported"))
         for name, each in schema["properties"].items()
+        if name != LABELS
     }
     action, harm = operation.extensions["x-action"], operation.extensions["x-harm"]
     return ActionDefinition(action, operation.operation_id, recorded, harm, operation.scopes)
