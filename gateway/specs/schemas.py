@@ -35,8 +35,8 @@ _VALUES = {"enum", "default", "required"}
 _TRUE_OR_FALSE = {"additionalProperties", "uniqueItems"}
 _ONLY_OPENAPI = {"nullable", "example", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated"}
 
-OUR_EXTENSIONS = {"x-propertyNames": "propertyNames"}
-"""Our extensions of schemas, with the keywords of JSON Schema that OpenAPI 3.0 does not have."""
+PROPERTY_NAMES = "x-propertyNames"
+"""Our extension of schemas of objects: the `propertyNames` of JSON Schema, as a `pattern`."""
 
 _PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
@@ -141,8 +141,8 @@ def _rewritten(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield (_BOUNDS[key] if schema.get(_BOUNDS[key]) is True else key), value
         elif key in _VALUES:
             yield key, value
-        elif key in OUR_EXTENSIONS:
-            yield OUR_EXTENSIONS[key], json_schema(value)
+        elif key == PROPERTY_NAMES:
+            yield "propertyNames", json_schema(value)
         elif key not in _ONLY_OPENAPI and not key.startswith("x-") and not isinstance(value, bool):
             yield key, json_schema(value)
         elif key in _TRUE_OR_FALSE:
