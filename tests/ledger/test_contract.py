@@ -271,7 +271,7 @@ def expected(records: list[JobActionRecord], selection: Selection) -> list[str]:
 
 async def populated(ledger: Ledger, clock: FakeClock) -> list[JobActionRecord]:
     """Records of every kind, oldest first."""
-    records = []
+    records: list[JobActionRecord] = []
     for connection, job_id, action, outcome, caller in POPULATION:
         clock.advance(60)
         labels = {"incident": f"INC-{len(records) % 3}", "team": "night"} if len(records) % 4 != 3 else {}
