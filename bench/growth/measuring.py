@@ -28,7 +28,6 @@ from gateway.startup.serve import settle_in
 CLIENTS = 64
 """Number of concurrent writers."""
 _CLOCK = SystemClock()
-_CANCEL = JobAction("cancel", "8780b28c-7079-4de1-9143-4d369289e958", {"note": "Closing job"})
 
 Show = Callable[[str, int, int], None]
 """Called with a description of the present step, its progress and its total."""
@@ -49,7 +48,7 @@ class Extent:
         return Extent(kept or self.sizes[:1], self.rounds, self.pages, self.job_actions)
 
 
-WHOLE = Extent((5_000, 50_000, 500_000, 5_000_000), rounds=5, pages=100, job_actions=20 * CLIENTS)
+WHOLE = Extent((5_000, 50_000, 500_000, 5_000_000), rounds=5, pages=200, job_actions=100 * CLIENTS)
 QUICK = Extent((5_000, 50_000), rounds=1, pages=50, job_actions=10 * CLIENTS)
 
 
@@ -169,20 +168,30 @@ def percentile(times: Sequence[float]) -> float:
 
 async def write(subject: Subject, number: int, job_actions: int) -> Writing:
     """Write `job_actions` job actions with `CLIENTS` concurrent clients."""
+    times: list[float] = []
     cpu, start = cpu_seconds(), time.perf_counter()
-    await asyncio.gather(*(client(subject.ledger, job_actions // CLIENTS) for _ in range(CLIENTS)))
+    await asyncio.gather(*(client(subject.ledger, job_actions // CLIENTS, times) for _ in range(CLIENTS)))
     seconds = time.perf_counter() - start
-    return Writing(subject.size, number, job_actions / seconds, (cpu_seconds() - cpu) / job_actions * 1_000)
+    used = (cpu_seconds() - cpu) / job_actions * 1_000
+    return Writing(subject.size, number, job_actions / seconds, used, median(times), percentile(times))
 
 
-async def client(ledger: SqlLedger, job_actions: int) -> None:
-    """Write job actions as the engine does: the claim, the sending, and the conclusion."""
+async def client(ledger: SqlLedger, job_actions: int, times: list[float]) -> None:
+    """Write job actions as the engine does: the claim with the sending, and the conclusion.
+
+    The milliseconds of each are added to `times`.
+    """
     for _ in range(job_actions):
         now = _CLOCK.now()
-        record = JobActionRecord(_CLOCK.new_id(now), Requested(now, CALLER, "emea", VENDOR, _CANCEL))
+        job = JobAction("cancel", _CLOCK.new_id(now), {"note": "Closing job"})
+        record = JobActionRecord(_CLOCK.new_id(now), Requested(now, CALLER, "emea", VENDOR, job))
         sent, concluded = applied(now)
+        start = time.perf_counter()
         await ledger.claim(record, now + SOON, None)
-        await ledger.append(await ledger.sent(record, sent), concluded, None)
+        longer = await ledger.sent(record, sent)
+        middle = time.perf_counter()
+        await ledger.append(longer, concluded, None)
+        times += [(middle - start) * 1_000, (time.perf_counter() - middle) * 1_000]
 
 
 def cpu_seconds() -> float:

@@ -35,12 +35,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Writing:
-    """Job actions by 64 concurrent clients: the number per second, and the CPU milliseconds of each."""
+    """Job actions by 64 concurrent clients: the number per second, and the CPU milliseconds of each.
+
+    `p50` and `p99` are milliseconds of a write: of a claim with its sending, or of a conclusion.
+    """
 
     size: int
     round: int
     per_second: float
     cpu: float
+    p50: float
+    p99: float
 
 
 Measured: TypeAlias = Sequence[Reading] | Sequence[Writing]

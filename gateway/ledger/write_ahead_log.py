@@ -10,7 +10,8 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
+
+from gateway.ledger.sqlite_files import connect
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def move(file: Path) -> None:
     somebody still reads from the log, it is tried again next time.
     """
     # A file that was moved away must not be created anew.
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", CUT_SECONDS, uri=True)) as connection:
+    with closing(connect(file, CUT_SECONDS)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if length(file) > LONGEST:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -41,7 +41,7 @@ def write(database: Database, pages: int) -> None:
     """Write into the log, as a ledger's writer is set up to."""
     with database.writing.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS filler (content BLOB)")
-        connection.exec_driver_sql(f"INSERT INTO filler VALUES (zeroblob({pages * PAGE}))")
+        connection.exec_driver_sql("INSERT INTO filler VALUES (zeroblob(?))", (pages * PAGE,))
 
 
 def test_no_commit_moves_the_log(database: Database) -> None:
