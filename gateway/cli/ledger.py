@@ -97,7 +97,7 @@ def restore(
         if has_events(database) and not force:
             raise Failure(f"{target} has events. Keep it, or replace it with --force.")
         database.dispose()
-        aside = target.with_name(f"{target.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        aside = target.with_name(f"{target.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
         is_replaced = target.exists()
         try:
             with progress() as shown:
