@@ -120,7 +120,7 @@ def record(connection: Connection, key_id: str) -> None:
     row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one()
     clock = SystemClock()
     now = clock.now()
-    add_events(connection, None, [event_row(clock.new_id(now), 0, as_event(row, now))], now)
+    add_events(connection, [event_row(clock.new_id(now), 0, as_event(row, now))], now)
 
 
 def as_event(row: Row[Any], now: datetime) -> KeyChanged:
