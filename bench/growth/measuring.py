@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 from bench.growth.filling import SOON, VENDOR, Year, applied, fill
 from bench.growth.questions import CALLER, LIMIT, QUESTIONS, QuestionMaker, plan, question_maker
 from bench.growth.results import Filled, Growth, Reading, Writing
+from bench.machine import Cores
 from bench.plan import rotated
 from gateway.domain.clock import SystemClock
 from gateway.domain.model import JobAction
@@ -74,10 +76,22 @@ def measure(extent: Extent, command: str, machine: dict[str, str], show: Show) -
     with TemporaryDirectory(prefix="jobgate-bench-") as folder:
         subjects = [filled(Path(folder) / str(size), size, show) for size in extent.sizes]
         plans = {name: plan_of(name, subjects) for name in QUESTIONS}
-        with settled_in():
+        with settled_in(), busy_otherwise() as others:
             readings, writings = asyncio.run(side_by_side(subjects, extent, show))
         sizes = tuple(grown(each, extent) for each in subjects)
-    return Growth(command, extent.rounds, extent.pages, machine, sizes, plans, tuple(readings), tuple(writings))
+    made = tuple(readings), tuple(writings)
+    return Growth(command, extent.rounds, extent.pages, machine, sizes, plans, *made, others())
+
+
+@contextmanager
+def busy_otherwise() -> Iterator[Callable[[], float]]:
+    """A function that returns, after the block, how many cores other programs kept busy within it."""
+    cores = Cores(tuple(sorted(os.sched_getaffinity(0))), ())
+    busy, own, start = cores.busy_seconds(), cpu_seconds(), time.monotonic()
+    found: list[float] = []
+    yield lambda: found[0]
+    spent = (cores.busy_seconds() - busy) - (cpu_seconds() - own)
+    found.append(max(spent, 0.0) / (time.monotonic() - start))
 
 
 @contextmanager
