@@ -32,6 +32,8 @@ from gateway.serving.protocol import EdgeProtocol
 from gateway.startup.serve import settle_in
 
 CONNECTIONS = 64
+KEPT_SECONDS = 86_400
+"""Seconds for which the server keeps a connection, so that a rung can wait for its next turn."""
 Tell = Callable[[str], None]
 """Called with a description of the present step."""
 
@@ -87,8 +89,8 @@ class Client(asyncio.Transport):
         return 0
 
     def close(self) -> None:
-        """End the connection."""
-        self._protocol.connection_lost(None)
+        """Fail: the server closes no connection before it has answered as often as it was asked."""
+        raise BenchError("the server closed a connection")
 
 
 class Server:
@@ -96,7 +98,9 @@ class Server:
 
     def __init__(self, rung: Rung, application: Application) -> None:
         """Serve."""
-        configuration = uvicorn.Config(application, ws="none", log_config=None, proxy_headers=False)
+        configuration = uvicorn.Config(
+            application, ws="none", log_config=None, proxy_headers=False, timeout_keep_alive=KEPT_SECONDS
+        )
         self.rung = rung
         self._clients = [Client(configuration, asyncio.get_running_loop()) for _ in range(CONNECTIONS)]
 

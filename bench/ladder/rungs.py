@@ -50,8 +50,11 @@ class Rung:
 
 def ground(folder: Path) -> Ground:
     """The ground, by the settings in the folder of a running vendor."""
-    settings = load(folder / "jobgate.toml").model_copy(update={"state_folder": folder / "state"})
-    return Ground(Catalogue.load(), settings)
+    settings = load(folder / "jobgate.toml")
+    # A busy machine must not count as a vendor that cannot be reached.
+    policy = settings.policy.model_copy(update={"connect_seconds": 60.0})
+    mine = {"state_folder": folder / "state", "policy": policy}
+    return Ground(Catalogue.load(), settings.model_copy(update=mine))
 
 
 class AtOnce:

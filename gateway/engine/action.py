@@ -13,7 +13,7 @@ from gateway.domain.model import Job, JobAction
 from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
-from gateway.specs.vendor import ActionMapping
+from gateway.engine.plans import Plan
 
 
 class ActionRequest(Struct, frozen=True):
@@ -61,7 +61,7 @@ class ActionInProgress(Struct):
     """
 
     request: ActionRequest
-    mapping: ActionMapping
+    plan: Plan
     record: JobActionRecord
     context: CallContext
     job: Job | None = None

@@ -134,7 +134,8 @@ class Calls:
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """The parts of a reply that are recorded and shown."""
         specification = connection.specification
-        request_id = _text(specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts))
+        found = specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts)
+        request_id = None if found is None else _text(found)
         if reply.is_success and not reply.body:
             return VendorResponse(specification.name, reply.status, request_id=request_id)
         error = specification.errors.read(reply.parts)

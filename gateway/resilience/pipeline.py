@@ -109,6 +109,8 @@ class Pipeline:
         while True:
             result = attempt.result
             seen = self._classified(outbound, attempt, is_renewed=is_renewed)
+            if outbound.effect not in RULES[seen].sent_again:
+                break
             pause = self._pause(outbound, seen, result, number)
             if pause is None:
                 break
@@ -141,7 +143,8 @@ class Pipeline:
             credentials = await outbound.credentials.headers(outbound.request, outbound.deadline)
             await self.slots.acquire(outbound.caller, outbound.deadline)
             try:
-                await self._keep_pace(outbound)
+                if self._pace is not None:
+                    await self._keep_pace(outbound, self._pace)
                 await outbound.before_send()
                 begun = self._clock.monotonic()
                 result = await self._exchange(outbound, credentials)
@@ -151,22 +154,20 @@ class Pipeline:
             self._judge(outbound, result, begun, is_trial=is_trial)
         return Attempt(credentials, result)
 
-    async def _keep_pace(self, outbound: OutboundRequest) -> None:
+    async def _keep_pace(self, outbound: OutboundRequest, pace: TokenBucket) -> None:
         """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""
-        if self._pace is None:
-            return
-        wait = self._pace.wait(self._next.turns_before(outbound.caller))
+        wait = pace.wait(self._next.turns_before(outbound.caller))
         if self._clock.monotonic() + wait >= outbound.deadline:
             raise used_up(wait)
         try:
             await self._next.acquire(outbound.caller, outbound.deadline)
         except ConnectionBusy:
-            raise used_up(self._pace.wait()) from None
+            raise used_up(pace.wait()) from None
         try:
-            wait = self._pace.wait()
+            wait = pace.wait()
             if self._clock.monotonic() + wait >= outbound.deadline:
                 raise used_up(wait)
-            self._pace.take()
+            pace.take()
             if wait:
                 await self._clock.sleep(wait)
         finally:
@@ -213,8 +214,6 @@ class Pipeline:
         self, outbound: OutboundRequest, seen: AttemptResult, result: HttpReply | JobgateError, number: int
     ) -> float | None:
         """Seconds to wait after attempt `number`, counted from 0, before the next one; None if there is none."""
-        if outbound.effect not in RULES[seen].sent_again:
-            return None
         if seen is AttemptResult.TOKEN_ENDED:
             return 0.0
         policy = self._policy

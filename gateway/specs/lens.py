@@ -17,8 +17,8 @@ function of the adapter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -116,10 +116,13 @@ def _header(headers: Mapping[str, Json], name: str) -> Json:
     name = name.lower()
     if name in headers:
         return headers[name]
-    return next((value for key, value in headers.items() if key.lower() == name), None)
+    for key, value in headers.items():
+        if key.lower() == name:
+            return value
+    return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """One place in a message, and the value that belongs there.
 
@@ -150,6 +153,11 @@ class Rule:
             UNITS.get(source.get("as", "")),
             source.get("until"),
         )
+
+    @cached_property
+    def is_copy(self) -> bool:
+        """True if the value is written as it is, and nothing without one."""
+        return self.unit is None and not self.mapping and self.default is None
 
     @property
     def names_the_account(self) -> bool:
@@ -227,11 +235,22 @@ class Rule:
         return names[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lens:
     """A mapping between values, by their names, and a message."""
 
     rules: tuple[Rule, ...]
+
+    @cached_property
+    def _steps(self) -> tuple[tuple[str, str | None, Rule], ...]:
+        """The rules in the order of writing: the location, the only key in it (None: there are several), the rule."""
+        places = ((rule.place.location, rule.place.keys, rule) for rule in self.rules)
+        return tuple((location, keys[0] if len(keys) == 1 else None, rule) for location, keys, rule in places)
+
+    @cached_property
+    def _rules_by_source(self) -> Mapping[str, Lens]:
+        """The lens of each single value."""
+        return {source: Lens(tuple(each for each in self.rules if each.source == source)) for source in self.sources}
 
     @classmethod
     def compile(cls, *mappings: Mapping[str, Any]) -> Lens:
@@ -249,7 +268,8 @@ class Lens:
 
     def read(self, source: str, parts: Parts) -> Json:
         """One value of a vendor's reply; None if it is not there or cannot be read, or the lens does not carry it."""
-        return self.legible(parts).get(source)
+        lens = self._rules_by_source.get(source)
+        return None if lens is None else lens.legible(parts).get(source)
 
     def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
         """True if no constant of the lens at these locations contradicts the message. Missing values do not count."""
@@ -307,10 +327,21 @@ class Lens:
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
         """The message that carries the values. Raises UnmappableValue if a map does not have one of them."""
         parts: dict[str, Any] = {}
-        for rule in self.rules:
-            written = rule.encode(values)
-            if written is not None:
+        for location, key, rule in self._steps:
+            if rule.source is None:
+                written = rule.const
+            elif rule.is_copy:
+                written = values.get(rule.source)
+            else:
+                written = rule.encode(values)
+            if written is None:
+                continue
+            if key is None:
                 rule.place.put(parts, written)
+            elif location in parts:
+                parts[location][key] = written
+            else:
+                parts[location] = {key: written}
         return parts
 
     def decode(self, parts: Parts) -> dict[str, Json]:
@@ -322,10 +353,12 @@ class Lens:
         """The values of a vendor's reply that can be read. What does not fit its rule is left out, and never fails."""
         found: dict[str, Json] = {}
         for rule in self.rules:
-            with suppress(LensMismatch):
+            try:
                 value = rule.decode(rule.place.get(parts))
-                if rule.source is not None and value is not None:
-                    found[rule.source] = value
+            except LensMismatch:
+                continue
+            if rule.source is not None and value is not None:
+                found[rule.source] = value
         return found
 
 
