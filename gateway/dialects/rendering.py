@@ -263,7 +263,8 @@ def step(known: Step) -> Members:
 
 def origin(known: Origin) -> Members:
     """The origin of a request."""
-    return present(address=known.address, requestId=known.request_id, traceId=known.trace_id)
+    members = {"address": known.address, "requestId": known.request_id, "traceId": known.trace_id}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def reading(event: Read) -> Members:

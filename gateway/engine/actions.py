@@ -39,7 +39,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent, SignedName
 from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls
@@ -91,7 +91,9 @@ class Actions:
         """Record a request, or find the record of the same request, made before. Raises JobgateError."""
         record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
-        holder = await self.ledger.claim(record, due, self._held_by_key(request), held_by_signature(request))
+        key = None if request.key is None else self._held_by_key(request, request.key)
+        signature = None if request.signature is None else held_by_signature(request, request.signature)
+        holder = await self.ledger.claim(record, due, key, signature)
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
         return ActionResult(record)
@@ -189,10 +191,8 @@ class Actions:
         )
         return JobActionRecord(self.clock.new_id(now), requested)
 
-    def _held_by_key(self, request: ActionRequest) -> HeldKey | None:
-        if request.key is None:
-            return None
-        return HeldKey(request.caller, request.key, request.fingerprint, self.clock.now() + self.key_time)
+    def _held_by_key(self, request: ActionRequest, key: str) -> HeldKey:
+        return HeldKey(request.caller, key, request.fingerprint, self.clock.now() + self.key_time)
 
 
 def is_conclusive(error: Exception, action: ActionInProgress) -> bool:
@@ -207,10 +207,9 @@ def is_conclusive(error: Exception, action: ActionInProgress) -> bool:
     return not isinstance(error, LedgerUnavailable) or action.record.requested.is_named
 
 
-def held_by_signature(request: ActionRequest) -> HeldKey | None:
+def held_by_signature(request: ActionRequest, signed: SignedName) -> HeldKey:
     """The key that the signature of a request is, for as long as the signature is good."""
-    signed = request.signature
-    return None if signed is None else HeldKey(request.caller, signed.name, request.fingerprint, signed.expires_at)
+    return HeldKey(request.caller, signed.name, request.fingerprint, signed.expires_at)
 
 
 def record_of(holder: Holder, fingerprint: bytes) -> JobActionRecord:

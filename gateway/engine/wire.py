@@ -119,14 +119,17 @@ def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
         path += _encoded(str(request.path[name])) + text
     query = request.written_query
     if query is None:
-        query = "&".join(filter(None, [_written(operation, name, value) for name, value in request.query.items()]))
+        query = ""
+        for name, value in request.query.items():
+            pair = _pair(name, value) if isinstance(value, str) else _written(operation, name, value)
+            query = f"{query}&{pair}" if query and pair else query or pair
     return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
 
 
 def _written(operation: Operation, name: str, value: Json) -> str:
     """A query parameter; an array in the style of the document. Of an empty array nothing is written."""
     if not isinstance(value, list):
-        return _pair(name, value if isinstance(value, str) else json.dumps(value))
+        return _pair(name, _text(value))
     written = [_encoded(_text(each)) for each in value]
     declared = operation.declared["query"].get(name)
     if declared is None or declared.is_exploded:

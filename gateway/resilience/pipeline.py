@@ -20,6 +20,8 @@ from http import HTTPStatus
 from random import Random
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gateway.domain.errors import ConnectionBusy, ConnectionSuspended, JobgateError, VendorFailed
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome, Quota
 from gateway.domain.ports import Clock, Transport, VendorCredentials
@@ -29,6 +31,9 @@ from gateway.resilience.bucket import TokenBucket
 from gateway.resilience.policy import RULES, AttemptResult, Policy, attempt_result
 from gateway.resilience.slots import Slots, busy
 from gateway.security.redaction import without_credentials
+
+UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+"""Looked up once: in Python 3.11, each lookup of a member of HTTPStatus is a call."""
 
 BeforeSend = Callable[[], Awaitable[None]]
 """Called before each attempt is sent. If it raises, the attempt is not sent."""
@@ -56,14 +61,14 @@ class OutboundRequest(NamedTuple):
     caller: str = ""
 
 
-class Attempt(NamedTuple):
+class Attempt(Struct, frozen=True):
     """One attempt to send a request: the credentials that it carried, and the reply or error that ended it."""
 
     credentials: Mapping[str, str]
     result: HttpReply | JobgateError
 
 
-class FinalReply(NamedTuple):
+class FinalReply(Struct, frozen=True):
     """The last reply to a request. `is_doubtful`: the outcome of an earlier attempt is unknown."""
 
     reply: HttpReply
@@ -137,7 +142,8 @@ class Pipeline:
 
     async def _attempt(self, outbound: OutboundRequest) -> Attempt:
         """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
-        result, begun = None, 0.0
+        result: HttpReply | JobgateError | None = None
+        begun = 0.0
         is_trial = self.breaker.admit()
         try:
             credentials = await outbound.credentials.headers(outbound.request, outbound.deadline)
@@ -147,7 +153,13 @@ class Pipeline:
                     await self._keep_pace(outbound, self._pace)
                 await outbound.before_send()
                 begun = self._clock.monotonic()
-                result = await self._exchange(outbound, credentials)
+                asked = outbound.request
+                signed = HttpRequest(asked.method, asked.url, {**asked.headers, **credentials}, asked.content)
+                try:
+                    reply = await self._transport.send(signed, outbound.deadline)
+                    result = without_credentials(reply, credentials)
+                except VendorFailed as error:
+                    result = error
             finally:
                 self.slots.release(outbound.caller)
         finally:
@@ -173,21 +185,12 @@ class Pipeline:
         finally:
             self._next.release(outbound.caller)
 
-    async def _exchange(self, outbound: OutboundRequest, credentials: Mapping[str, str]) -> HttpReply | JobgateError:
-        """Add the credentials to the request and send it; return the reply, or the error of the transport."""
-        asked = outbound.request
-        signed = HttpRequest(asked.method, asked.url, {**asked.headers, **credentials}, asked.content)
-        try:
-            reply = await self._transport.send(signed, outbound.deadline)
-        except VendorFailed as error:
-            return error
-        return without_credentials(reply, credentials)
-
     def _judge(
         self, outbound: OutboundRequest, result: HttpReply | JobgateError | None, begun: float, *, is_trial: bool
     ) -> None:
         """Report the result to the breaker, if the vendor is responsible for it."""
-        if result is None or self._had_no_chance(outbound, result, begun):
+        is_error = isinstance(result, JobgateError)
+        if result is None or (is_error and self._had_no_chance(outbound, begun)):
             self.breaker.nothing_learned(is_trial=is_trial)
         elif RULES[attempt_result(result)].is_failure:
             self.breaker.failed(is_trial=is_trial)
@@ -195,18 +198,18 @@ class Pipeline:
             self.breaker.succeeded(is_trial=is_trial)
             self.last_success = self._clock.now()
 
-    def _had_no_chance(self, outbound: OutboundRequest, result: HttpReply | JobgateError, begun: float) -> bool:
+    def _had_no_chance(self, outbound: OutboundRequest, begun: float) -> bool:
         """True if the attempt ran into a deadline that was shorter than the time a vendor may need."""
-        is_late = isinstance(result, JobgateError) and self._clock.monotonic() >= outbound.deadline
+        is_late = self._clock.monotonic() >= outbound.deadline
         return is_late and outbound.deadline - begun < self._policy.fair_seconds
 
     def _classified(self, outbound: OutboundRequest, attempt: Attempt, *, is_renewed: bool) -> AttemptResult:
-        credentials, result = attempt
+        result = attempt.result
         if isinstance(result, JobgateError):
             return attempt_result(result)
         seen = outbound.classify(result)
-        is_refused = result.status == HTTPStatus.UNAUTHORIZED
-        if is_refused and not is_renewed and outbound.credentials.renew(credentials):
+        is_refused = result.status == UNAUTHORIZED
+        if is_refused and not is_renewed and outbound.credentials.renew(attempt.credentials):
             return AttemptResult.TOKEN_ENDED
         return seen
 

@@ -17,6 +17,7 @@ function of the adapter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -248,9 +249,9 @@ class Lens:
         return tuple((location, keys[0] if len(keys) == 1 else None, rule) for location, keys, rule in places)
 
     @cached_property
-    def _rules_by_source(self) -> Mapping[str, Lens]:
-        """The lens of each single value."""
-        return {source: Lens(tuple(each for each in self.rules if each.source == source)) for source in self.sources}
+    def _rules_by_source(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The rules of each value."""
+        return {source: tuple(each for each in self.rules if each.source == source) for source in self.sources}
 
     @classmethod
     def compile(cls, *mappings: Mapping[str, Any]) -> Lens:
@@ -268,8 +269,14 @@ class Lens:
 
     def read(self, source: str, parts: Parts) -> Json:
         """One value of a vendor's reply; None if it is not there or cannot be read, or the lens does not carry it."""
-        lens = self._rules_by_source.get(source)
-        return None if lens is None else lens.legible(parts).get(source)
+        value = None
+        for rule in self._rules_by_source.get(source, ()):
+            written = rule.place.get(parts)
+            if written is not None:
+                with suppress(LensMismatch):
+                    found = rule.decode(written)
+                    value = value if found is None else found
+        return value
 
     def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
         """True if no constant of the lens at these locations contradicts the message. Missing values do not count."""

@@ -342,7 +342,8 @@ class VendorSpecification:
 
     def canonical(self, job_action: JobAction) -> JobAction:
         """The job action with the canonical forms of its job id and parameters at this vendor."""
-        job_id, parameters = self.job_id(job_action.job_id), job_action.parameters
+        form, parameters = self.forms.get(Source.JOB_ID), job_action.parameters
+        job_id = job_action.job_id if form is None else str(form(job_action.job_id))
         if not self._parameter_forms.keys().isdisjoint(parameters):
             parameters = {name: self._in_form(f"{PARAMETER}{name}", value) for name, value in parameters.items()}
         elif job_id == job_action.job_id:
