@@ -7,10 +7,11 @@ socket is measured. Everything runs in one process; what the kernel does for a c
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,6 +45,15 @@ REQUEST = "\r\n".join(
 """The work's request as bytes."""
 GOOD = b"HTTP/1.1 200 "
 _ENDS = {"sockname": (HOST, 80), "peername": (HOST, 50_000)}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The number of rounds, the requests on each rung of a round, and the cores."""
+
+    rounds: int
+    requests: int
+    cores: Cores
 
 
 class Client(asyncio.Transport):
@@ -112,14 +122,15 @@ class Server:
         return (time.process_time_ns() - before) / each / CONNECTIONS / 1e3
 
 
-def measure(rounds: int, requests: int, cores: Cores, command: str, machine: dict[str, str], tell: Tell) -> Results:
-    """Climb the ladder `rounds` times, with `requests` on each rung. Raises BenchError."""
-    with TemporaryDirectory() as folder, running_vendor(Path(folder), 0.0, load=cores.load) as place:
-        climbed = uvloop.run(climb(RUNGS, ground(Path(folder)), rounds, requests, tell))
-    return Results(command, rounds, requests, CONNECTIONS, machine, climbed)
+def measure(extent: Extent, command: str, machine: dict[str, str], tell: Tell) -> Results:
+    """Climb the ladder. Raises BenchError."""
+    os.sched_setaffinity(0, extent.cores.contender)
+    with TemporaryDirectory() as folder, running_vendor(Path(folder), 0.0, load=extent.cores.load):
+        climbed = uvloop.run(climb(RUNGS, ground(Path(folder)), extent, tell))
+    return Results(command, extent.rounds, extent.requests, CONNECTIONS, machine, climbed)
 
 
-async def climb(rungs: Sequence[Rung], base: Ground, rounds: int, requests: int, tell: Tell) -> tuple[Measured, ...]:
+async def climb(rungs: Sequence[Rung], base: Ground, extent: Extent, tell: Tell) -> tuple[Measured, ...]:
     """Measure every rung in each round, each time beginning with another one."""
     made: list[Measured] = []
     async with AsyncExitStack() as stack:
@@ -127,9 +138,9 @@ async def climb(rungs: Sequence[Rung], base: Ground, rounds: int, requests: int,
         settle_in()
         for server in servers:
             tell(f"warming up {server.rung.name}")
-            await server.cpu(requests)
-        for number in range(rounds):
+            await server.cpu(extent.requests)
+        for number in range(extent.rounds):
             for server in rotated(servers, number % len(servers)):
                 tell(f"round {number + 1}: {server.rung.name}")
-                made.append(Measured(server.rung.name, number, await server.cpu(requests)))
+                made.append(Measured(server.rung.name, number, await server.cpu(extent.requests)))
     return tuple(made)

@@ -39,7 +39,17 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent, SignedName
+from gateway.domain.record import (
+    Concluded,
+    HeldKey,
+    Holder,
+    JobActionRecord,
+    Overtaken,
+    Read,
+    Requested,
+    Sent,
+    SignedName,
+)
 from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls

@@ -3,8 +3,9 @@
 It commits to the database itself, or hands its batches to the process that writes for all workers (`stores.py`). What
 must not be lost stays here until it is written, whoever writes it.
 
-Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop and the next
-reach the thread together, since a commit costs as much as writing a dozen job actions.
+Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop reach the
+thread together, and no later: requests that came apart are to stay apart. Results go back in slices, for the same
+reason: whoever is answered together sends the next request together, and waits for all the others' turns.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from gateway.ledger.stores import DatabaseStore, Store
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
+SLICE = 8
+"""Results that are handed back in one turn of the event loop."""
 RETRY_SECONDS = 0.25
 """Seconds between two attempts to write operations that must not be lost."""
 PROOF_SECONDS = 1.0
@@ -79,7 +82,7 @@ class Writer:
         gathered = self._gathered.get(loop)
         if gathered is None:
             gathered = self._gathered[loop] = []
-            loop.call_soon(loop.call_soon, self.hand_over, loop)
+            loop.call_soon(self.hand_over, loop)
         gathered.append(submitted)
         return submitted.future
 
@@ -194,8 +197,12 @@ def _answer(results: Sequence[tuple[Submitted, Any]]) -> None:
             loop.call_soon_threadsafe(_resolve, list(those))
 
 
-def _resolve(results: Sequence[tuple[Submitted, Any]]) -> None:
-    for submitted, result in results:
+def _resolve(results: Sequence[tuple[Submitted, Any]], start: int = 0) -> None:
+    """Resolve a slice of the futures now, and the others in the next turns of the loop, which reads in between."""
+    end = start + SLICE
+    if end < len(results):
+        results[0][0].loop.call_soon(_resolve, results, end)
+    for submitted, result in results[start:end]:
         if submitted.future.done():
             continue
         if isinstance(result, Exception):
