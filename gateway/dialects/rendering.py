@@ -313,7 +313,8 @@ def vendor_response(response: VendorResponse | None) -> Members | None:
     """The vendor's answer."""
     if response is None:
         return None
-    return present(status=response.status, code=response.code, requestId=response.request_id)
+    members = {"status": response.status, "code": response.code, "requestId": response.request_id}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def status_pair(pair: StatusPair) -> Members:

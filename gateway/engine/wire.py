@@ -114,8 +114,8 @@ def encoded_body(operation: Operation, body: Json) -> bytes:
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     """The URL with every part percent-encoded, so that a `:` in an id is not taken for the one before a verb."""
-    path, *pieces = operation.path_pieces
-    for name, text in zip(pieces[::2], pieces[1::2], strict=True):
+    path = endpoint + operation.path_pieces[0]
+    for name, text in operation.path_parameters:
         path += _encoded(str(request.path[name])) + text
     query = request.written_query
     if query is None:
@@ -123,7 +123,7 @@ def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
         for name, value in request.query.items():
             pair = _pair(name, value) if isinstance(value, str) else _written(operation, name, value)
             query = f"{query}&{pair}" if query and pair else query or pair
-    return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
+    return f"{path}?{query}" if query else path
 
 
 def _written(operation: Operation, name: str, value: Json) -> str:

@@ -118,11 +118,12 @@ class MemoryLedger:
                 yield self._records[record_id]
 
     def _forget_oldest(self) -> None:
-        oldest = next((key for key, each in self._records.items() if each.is_settled), None)
-        if oldest is not None:
-            del self._records[oldest]
-            if self._keys:
-                self._keys = {name: held for name, held in self._keys.items() if held[1] != oldest}
+        for oldest, record in self._records.items():
+            if record.is_settled:
+                del self._records[oldest]
+                if self._keys:
+                    self._keys = {name: held for name, held in self._keys.items() if held[1] != oldest}
+                return
 
 
 def is_selected(record: JobActionRecord, selection: Selection) -> bool:

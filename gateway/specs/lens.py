@@ -123,7 +123,7 @@ def _header(headers: Mapping[str, Json], name: str) -> Json:
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One place in a message, and the value that belongs there.
 
@@ -154,11 +154,6 @@ class Rule:
             UNITS.get(source.get("as", "")),
             source.get("until"),
         )
-
-    @cached_property
-    def is_copy(self) -> bool:
-        """True if the value is written as it is, and nothing without one."""
-        return self.unit is None and not self.mapping and self.default is None
 
     @property
     def names_the_account(self) -> bool:
@@ -243,10 +238,9 @@ class Lens:
     rules: tuple[Rule, ...]
 
     @cached_property
-    def _steps(self) -> tuple[tuple[str, str | None, Rule], ...]:
-        """The rules in the order of writing: the location, the only key in it (None: there are several), the rule."""
-        places = ((rule.place.location, rule.place.keys, rule) for rule in self.rules)
-        return tuple((location, keys[0] if len(keys) == 1 else None, rule) for location, keys, rule in places)
+    def _steps(self) -> tuple[_Step, ...]:
+        """The rules as steps of writing."""
+        return tuple(map(_step, self.rules))
 
     @cached_property
     def _rules_by_source(self) -> Mapping[str, tuple[Rule, ...]]:
@@ -334,17 +328,12 @@ class Lens:
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
         """The message that carries the values. Raises UnmappableValue if a map does not have one of them."""
         parts: dict[str, Any] = {}
-        for location, key, rule in self._steps:
-            if rule.source is None:
-                written = rule.const
-            elif rule.is_copy:
-                written = values.get(rule.source)
-            else:
-                written = rule.encode(values)
+        for location, key, source, const, rule in self._steps:
+            written = const if source is None else values.get(source) if rule is None else rule.encode(values)
             if written is None:
                 continue
-            if key is None:
-                rule.place.put(parts, written)
+            if not isinstance(key, str):
+                key.put(parts, written)
             elif location in parts:
                 parts[location][key] = written
             else:
@@ -367,6 +356,17 @@ class Lens:
             if rule.source is not None and value is not None:
                 found[rule.source] = value
         return found
+
+
+_Step = tuple[str, str | Place, str | None, Json, Rule | None]
+"""The location, the only key in it or else the place, the source or else the constant, the rule of converted values."""
+
+
+def _step(rule: Rule) -> _Step:
+    """A rule as a step of writing. A value that is written as it is needs no rule."""
+    key = rule.place.keys[0] if len(rule.place.keys) == 1 else rule.place
+    is_copy = rule.unit is None and not rule.mapping and rule.default is None
+    return rule.place.location, key, rule.source, rule.const, None if is_copy else rule
 
 
 def _contradicts(rule: Rule, parts: Parts) -> bool:
