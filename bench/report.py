@@ -9,6 +9,8 @@ from bench import plots
 from bench.growth import page as growth_page
 from bench.growth import results as growth_results
 from bench.growth.results import Growth
+from bench.ladder import page as ladder_page
+from bench.ladder import results as ladder_results
 from bench.markdown import counted, milliseconds, table
 from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
@@ -22,6 +24,7 @@ FOLDER = "benchmarks"
 RESULTS = "results.json"
 LEDGER = "ledger.json"
 WORKERS = "workers.json"
+LADDER = "ladder.json"
 
 NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
 WORK = """\
@@ -62,7 +65,7 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth, workers = kept(folder)
-    made = {folder / PAGE: page(results, growth, workers).encode()}
+    made = {folder / PAGE: page(results, growth, workers, ladder_results.read(folder / FOLDER / LADDER)).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
@@ -98,9 +101,22 @@ def publish_workers(folder: Path, workers: workers_results.Results) -> list[Path
     return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
 
 
-def page(results: Results, growth: Growth | None, workers: workers_results.Results | None = None) -> str:
+def publish_ladder(folder: Path, ladder: ladder_results.Results) -> list[Path]:
+    """Store the results of the ladder, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / LADDER
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ladder_results.write(file, ladder)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
+def page(
+    results: Results,
+    growth: Growth | None,
+    workers: workers_results.Results | None = None,
+    ladder: ladder_results.Results | None = None,
+) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -108,7 +124,12 @@ def growth_part(growth: Growth) -> str:
     return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
 
 
-def _body(results: Results, growth: Growth | None, workers: workers_results.Results | None) -> Iterator[str]:
+def _body(
+    results: Results,
+    growth: Growth | None,
+    workers: workers_results.Results | None,
+    ladder: ladder_results.Results | None,
+) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
     yield from _left_out(results)
@@ -124,6 +145,7 @@ def _body(results: Results, growth: Growth | None, workers: workers_results.Resu
     yield f"![Latency at 1, 16 and 64 connections]({FOLDER}/latency.svg)"
     for section in SECTIONS:
         yield from _section(section, results)
+    yield from ladder_page.part(ladder)
     yield from workers_page.part(workers, FOLDER)
     yield from growth_page.part(growth, FOLDER)
     yield "## The contenders"

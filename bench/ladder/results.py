@@ -9,9 +9,6 @@ from statistics import quantiles
 
 from pydantic import TypeAdapter
 
-AIM = ("engine", 150.0)
-"""The rung that has a target, and the most microseconds of CPU that it may add."""
-
 
 @dataclass(frozen=True)
 class Measured:

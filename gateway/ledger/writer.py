@@ -3,9 +3,10 @@
 It commits to the database itself, or hands its batches to the process that writes for all workers (`stores.py`). What
 must not be lost stays here until it is written, whoever writes it.
 
-Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop reach the
-thread together, and no later: requests that came apart are to stay apart. Results go back in slices, for the same
-reason: whoever is answered together sends the next request together, and waits for all the others' turns.
+Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop and the next
+reach the thread together, since a commit costs as much as writing a dozen job actions. Results go back in slices, so
+that clients fall out of step: those who are answered together send their next requests together, and each then waits
+for the CPU time of all the others.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class Writer:
         gathered = self._gathered.get(loop)
         if gathered is None:
             gathered = self._gathered[loop] = []
-            loop.call_soon(self.hand_over, loop)
+            loop.call_soon(loop.call_soon, self.hand_over, loop)
         gathered.append(submitted)
         return submitted.future
 
