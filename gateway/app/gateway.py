@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.app.databases import key_store_of, ledger_of
+from gateway.app.gauges import connection_gauges
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
@@ -47,12 +48,14 @@ from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
 from gateway.specs.security import checked_schemes, kind_of_settings, schemes
+from gateway.telemetry.metrics import measured_by
 
 if TYPE_CHECKING:
     from gateway.edge.exchange import Application
     from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
+    from gateway.telemetry.gathering import Metrics
     from gateway.transport.http import HttpTransport
 
 
@@ -101,8 +104,11 @@ class Gateway:
         transport: Transport | None = None,
         ledger: Ledger | None = None,
         writer: Path | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Wire a gateway. Its ledger is written through the socket `writer`, if there is one.
+
+        `metrics` gathers them and shows them, if somebody wants to see them.
 
         Raises ConfigurationError if the settings name something that does not exist.
         """
@@ -110,6 +116,7 @@ class Gateway:
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport
+        self.metrics = metrics
         self._transports: list[HttpTransport] = []
         self.key_store = None if ledger else key_store_of(settings)
         self.ledger = ledger or ledger_of(settings, self.clock, writer)
@@ -168,8 +175,10 @@ class Gateway:
         if watch is not None:
             await watch.refresh()
             tasks.append(asyncio.create_task(watch.run()))
+        reporting = nullcontext() if self.metrics is None else self.metrics.reporting()
         try:
-            yield {STOPPING: self.reconciler.stopping}
+            with measured_by(partial(connection_gauges, self.directory.connections)), reporting:
+                yield {STOPPING: self.reconciler.stopping}
         finally:
             for task in tasks:
                 task.cancel()
@@ -274,7 +283,7 @@ class Gateway:
             endpoint,
             settings.authentication.scheme,
             self._credentials(name, vendor, settings.authentication, transport, values),
-            Pipeline(self.clock, transport, self.settings.policy, quota),
+            Pipeline(self.clock, transport, self.settings.policy, quota, name),
             Drift(name),
             quota,
             settings.require_idempotency_key,
@@ -323,7 +332,7 @@ class Gateway:
             token_url=settings.token_url,
             scopes=tuple(known[settings.scheme]["flows"]["clientCredentials"]["scopes"]),
             # The token endpoint is a separate service, and can fail independently of the API.
-            transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
+            transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy, name=name)),
             clock=self.clock,
             basic=settings.client_authentication == "basic",
         )

@@ -15,7 +15,8 @@ from gateway.edge.addresses import Addresses
 from gateway.edge.authentication import Authenticator, unified_security, vendor_security
 from gateway.edge.exchange import Application
 from gateway.edge.hosts import TrustedHosts
-from gateway.edge.html_pages import Pages
+from gateway.edge.html_pages import Pages, Show
+from gateway.edge.metrics_page import protected_metrics
 from gateway.edge.rates import Rates
 from gateway.edge.surface import Surface, application
 from gateway.engine.actions import Actions
@@ -52,12 +53,21 @@ def serving(gateway: Gateway, surfaces: Sequence[Surface]) -> Application:
     settings, catalogue = gateway.settings, gateway.catalogue
     return application(
         surfaces,
-        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
+        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness, metrics_page(gateway)),
         limits=settings.limits,
         addresses=addresses(settings.server),
         response_validation=gateway.response_validation,
         names={*gateway.directory.vendors, *gateway.directory.connections},
     )
+
+
+def metrics_page(gateway: Gateway) -> Show | None:
+    """The page with the metrics, if the settings want it on the main port."""
+    if gateway.metrics is None or not gateway.settings.server.metrics:
+        return None
+    callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
+    authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
+    return protected_metrics(gateway.metrics.scrape, gateway.metrics.media_type, authenticator)
 
 
 def addresses(served: ServerSettings) -> Addresses:

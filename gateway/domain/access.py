@@ -10,6 +10,8 @@ CONNECTION = "connections:"
 """Prefix of the scopes that name connections."""
 AUDIT = "audit:read"
 """The scope that shows the job actions of all callers."""
+METRICS = "metrics:read"
+"""The scope that shows the metrics."""
 DEFAULT_CALLER = "default"
 """The name of the caller that authenticates with the setting `api_key` or `access_key`."""
 EVERYTHING = frozenset({"*"})

@@ -56,6 +56,7 @@ from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.conclusions import of_error, of_success, refusal
 from gateway.engine.hooks import Guard
 from gateway.engine.jobs import Jobs
+from gateway.engine.observation import observed
 from gateway.engine.parameters import completed, found_in, is_complete
 from gateway.engine.reconciliation import Schedule, lease
 from gateway.engine.support import supported
@@ -74,6 +75,7 @@ class Actions:
     schedule: Schedule
     key_time: timedelta
 
+    @observed
     async def perform(self, request: ActionRequest) -> ActionResult:
         """Apply the action at the vendor, once, and record what came of it; the record says if it failed.
 

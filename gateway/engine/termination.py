@@ -49,6 +49,7 @@ from gateway.engine.conclusions import SETTLED_BY, as_problem
 from gateway.engine.connections import Connection
 from gateway.engine.endings import Mode, Way, way_to_end
 from gateway.engine.jobs import job_state
+from gateway.engine.observation import observed
 from gateway.engine.reconciliation import Reconciler, lease, was_accepted
 from gateway.engine.steps import ended_or_present, outcome_of
 
@@ -124,6 +125,7 @@ class Terminations:
     actions: Actions
     reconciler: Reconciler
 
+    @observed
     async def perform(self, request: ActionRequest) -> ActionResult:
         """End the job, and record what came of it; the record says if it failed. Raises as `Actions.perform`."""
         deadline = self.actions.calls.context(request.origin, request.seconds, request.caller).deadline

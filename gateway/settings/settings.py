@@ -298,6 +298,24 @@ class ServerSettings(Section):
         60, gt=1, description="Seconds without a sign of life from a worker, after which it is replaced."
     )
     access_log: bool = Field(default=True, description="Log each request.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe messages in the log: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="The form of the log: `text`, or `json`, one object a line ([logs.md](logs.md))."
+    )
+    admin_host: ListeningHost = Field(
+        "127.0.0.1", description="The IP address or host name on which `admin_port` listens. It asks for no key."
+    )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="The port for administration, with [/metrics](metrics.md); 0 chooses a free port. Default: none.",
+    )
+    metrics: bool = Field(
+        default=False, description="Serve `/metrics` on `port` too, to callers with the scope `metrics:read`."
+    )
     trusted_hosts: tuple[HostName, ...] | None = Field(
         None,
         description="The host names in requests that the gateway accepts, without port. A request with another name "
@@ -435,6 +453,16 @@ class LedgerSettings(Section):
         return self
 
 
+class TraceSettings(Section):
+    """Traces, which need the extra `jobgate[otel]`."""
+
+    endpoint: Endpoint | None = Field(
+        None,
+        description="The collector to which traces are sent by OTLP over HTTP, such as `http://127.0.0.1:4318`. "
+        "Default: `OTEL_EXPORTER_OTLP_ENDPOINT`; without it there are no traces.",
+    )
+
+
 class Environment(EnvSettingsSource):
     """The environment variables. Invalid JSON is reported like any other mistake."""
 
@@ -495,6 +523,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ledger: LedgerSettings = LedgerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    traces: TraceSettings = TraceSettings()
     state_folder: Path | None = Field(
         None,
         description="The folder of the ledger's SQLite database, if `database_url` is not set. Default: the state "

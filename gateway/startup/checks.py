@@ -26,6 +26,7 @@ from gateway.serving.sockets import listen
 from gateway.settings.reading import Reading, read, refuse
 from gateway.settings.scopes import scope_mistakes, scope_warnings
 from gateway.settings.settings import ConfigurationError, Settings
+from gateway.startup.telemetry import REMEDY, is_asked, is_installed
 
 SANDBOX_KEY = "only-for-trying-out"
 SANDBOX_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
@@ -77,6 +78,8 @@ def warnings_of(settings: Settings) -> Iterator[str]:
     for name, caller in settings.callers.items():
         for warning in scope_warnings(caller.scopes, settings.connections):
             yield f"callers.{name}.scopes: {warning}"
+    if is_asked(settings) and not is_installed():
+        yield f"no traces are sent, although the environment names a collector; {REMEDY}"
 
 
 def _key(mistake: str) -> str:
@@ -180,6 +183,12 @@ def _can_be_made(file: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
+def traces_can_be_sent(subject: Subject) -> Iterator[str]:
+    """Yield a mistake if the settings ask for traces, and the libraries for them are missing."""
+    if subject.settings.traces.endpoint is not None and not is_installed():
+        yield f"traces.endpoint: the libraries that send traces are missing; {REMEDY}"
+
+
 Rule = Callable[[Subject], Iterable[str]]
 RULES: tuple[Rule, ...] = (
     connections_can_work,
@@ -190,6 +199,7 @@ RULES: tuple[Rule, ...] = (
     address_is_local,
     ledger_can_be_used,
     checkpoints_can_be_kept,
+    traces_can_be_sent,
 )
 """All rules, in the order in which mistakes are reported."""
 
