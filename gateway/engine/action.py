@@ -8,6 +8,7 @@ import json
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from gateway.domain.leases import Lease
 from gateway.domain.model import Job, JobAction
 from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
 from gateway.engine.calls import CallContext
@@ -22,7 +23,7 @@ class ActionRequest(Struct, frozen=True):
     `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
     take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
     status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
-    termination that it is a step of.
+    termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost.
     """
 
     connection: Connection
@@ -36,6 +37,7 @@ class ActionRequest(Struct, frozen=True):
     seconds: float | None = None
     operation: str | None = None
     parent: str | None = None
+    lease: Lease | None = None
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""

@@ -37,6 +37,7 @@ from gateway.domain.errors import (
     LedgerUnavailable,
     ValueNotSupported,
 )
+from gateway.domain.leases import LeaseLost
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent
@@ -68,7 +69,7 @@ class Actions:
         """Apply the action at the vendor, once, and record what came of it; the record says if it failed.
 
         Raises JobgateError if there is no record of it: the vendor has no such action, the key was used for something
-        else, or the ledger cannot be written.
+        else, or the ledger cannot be written. Raises LeaseLost if the request's lease is lost before it is sent.
         """
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)
@@ -86,7 +87,8 @@ class Actions:
         """Record a request, or find the record of the same request, made before. Raises JobgateError."""
         record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
-        holder = await self.ledger.claim(record, due, self._held_by_key(request), held_by_signature(request))
+        key, signature = self._held_by_key(request), held_by_signature(request)
+        holder = await self.ledger.claim(record, due, key, signature, request.lease)
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
         return ActionResult(record)
@@ -109,12 +111,12 @@ class Actions:
     async def _conclusion(self, action: ActionInProgress) -> Concluded:
         """The conclusion of the action; an error is a conclusion too.
 
-        Raises Overtaken, and LedgerUnavailable if the request has neither key nor signature by which somebody could ask
-        for its record. If it has, the conclusion is written as soon as the ledger can be written.
+        Raises Overtaken, LeaseLost, and LedgerUnavailable if the request has neither key nor signature by which
+        somebody could ask for its record. If it has, the conclusion is written as soon as the ledger can be written.
         """
         try:
             return await self._carry_out(action)
-        except Overtaken:
+        except (Overtaken, LeaseLost):
             raise
         except Exception as error:
             if isinstance(error, LedgerUnavailable) and not action.record.requested.is_named:
@@ -130,7 +132,7 @@ class Actions:
 
         async def before_send() -> None:
             sent = Sent(self.clock.now(), found_in(action.request.job_action, job_action))
-            action.record = await self.ledger.sent(action.record, sent)
+            action.record = await self.ledger.sent(action.record, sent, action.request.lease)
 
         reply = await self.calls.send(call, action.mapping.effect, before_send)
         if not reply.is_success:

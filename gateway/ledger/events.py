@@ -15,23 +15,25 @@ from msgspec.json import Decoder, Encoder
 from gateway.domain.record import Concluded, Event, HeldKey, JobActionRecord, Read, Requested, Sent
 
 
-class Dispatched(Struct, frozen=True, omit_defaults=True):
-    """A job action was requested, and is about to be sent."""
-
-    requested: Requested
-    sent: Sent
-
-    @property
-    def at(self) -> datetime:
-        """The time of the sending."""
-        return self.sent.at
-
-
 class KeyTerms(Struct, frozen=True):
     """The fingerprint of the request that a key or a signature identifies, and the expiry."""
 
     fingerprint: bytes
     expires_at: datetime
+
+
+class Dispatched(Struct, frozen=True, omit_defaults=True):
+    """A job action was requested, and is about to be sent; its idempotency key and signature, if any, are held."""
+
+    requested: Requested
+    sent: Sent
+    key: KeyTerms | None = None
+    signature: KeyTerms | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The time of the sending."""
+        return self.sent.at
 
 
 class Claimed(Struct, frozen=True, omit_defaults=True):
@@ -97,7 +99,7 @@ def beginning(
     """The first row of a new record, which has no event after its request, or only its sending."""
     match record.later:
         case (Sent() as sent,):
-            return Dispatched(record.requested, sent)
+            return Dispatched(record.requested, sent, terms_of(key), terms_of(signature))
     if key is None and signature is None:
         return record.requested
     return Claimed(record.requested, terms_of(key), terms_of(signature))

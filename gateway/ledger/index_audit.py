@@ -19,6 +19,7 @@ from gateway.ledger.events import (
     KEPT,
     UNREADABLE,
     Claimed,
+    Dispatched,
     KeyChanged,
     KeyTerms,
     Stored,
@@ -192,7 +193,7 @@ def _wrong_keys_of(record: JobActionRecord, beginning: Stored, keys: list[Row[An
     # A later request with the same key has its own signature, which also points to this job action.
     if any(row.caller != asked.caller or not is_signature(row.key) for row in held.values()):
         return "an idempotency key that is not its own points to it"
-    if not isinstance(beginning, Claimed):
+    if not isinstance(beginning, Claimed | Dispatched):
         return None
     return _wrong_name("idempotency key", key, beginning.key, now, is_free=has_released_key(record)) or _wrong_name(
         "signature", signature, beginning.signature, now, is_free=False

@@ -7,42 +7,55 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, Insert, Table, Update, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, update
 
+from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored as StoredEvent
 from gateway.ledger.events import beginning, written
-from gateway.ledger.tables import events, idempotency_keys, job_actions, probes, segments, stored_by
+from gateway.ledger.tables import events, idempotency_keys, insert_of, job_actions, probes, segments, stored_by
+from gateway.ledger.tasks import lost
 
 
 class Claim(NamedTuple):
     """Store a new record, which may have been sent already.
 
-    The result is the row of its key or signature if another record holds it, otherwise None.
+    The result is the row of its key or signature if another record holds it, otherwise None; or LeaseLost.
     """
 
     record: JobActionRecord
     due: datetime
     key: HeldKey | None
     signature: HeldKey | None = None
+    lease: Lease | None = None
 
 
 class Append(NamedTuple):
-    """Add the last event of a record."""
+    """Add the last event of a record. The result is that of the record's claim if it is written with it."""
 
     record: JobActionRecord
     event: Event
     due: datetime | None = None
+    lease: Lease | None = None
 
 
 class OtherWrite(Protocol):
     """Any other write, made after all claims and appends of its batch."""
 
     def run(self, connection: Connection) -> Any:
-        """Write within the connection's transaction, and return the result."""
+        """Write within the connection's transaction, and return the result.
+
+        It can be `Chained`, and LeaseLost if nothing was written, since a lease is lost.
+        """
+
+
+class Chained(NamedTuple):
+    """The result of a write that also adds events to the chain."""
+
+    result: Any
+    events: Sequence[EventRow]
 
 
 class CustomWrite(NamedTuple):
@@ -93,6 +106,8 @@ Row: TypeAlias = tuple[Any, ...]
 """The values of a row."""
 KeyRow: TypeAlias = Mapping[str, Any]
 """The row of a key that is held."""
+Refusal: TypeAlias = KeyRow | LeaseLost
+"""The reason why nothing of a job action was written: another record holds its key, or its lease is lost."""
 
 
 class EventRow(NamedTuple):
@@ -131,6 +146,7 @@ class StoredClaim(Struct, frozen=True, array_like=True, tag="claim"):
     searched: Searched
     key: HeldKey | None
     signature: HeldKey | None
+    lease: Lease | None = None
 
 
 class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
@@ -139,6 +155,7 @@ class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
     event: EventRow
     change: Change | None
     released: tuple[str, str] | None
+    lease: Lease | None = None
 
 
 Stored: TypeAlias = StoredClaim | StoredAppend | OtherWrite
@@ -148,14 +165,14 @@ Stored: TypeAlias = StoredClaim | StoredAppend | OtherWrite
 def stored_form(operation: Operation) -> Stored:
     """The stored form of an operation."""
     match operation:
-        case Claim(record, due, key, signature):
+        case Claim(record, due, key, signature, lease):
             event = event_row(record.id, 0, beginning(record, key, signature))
-            return StoredClaim(event, searched(record, due), key, signature)
-        case Append(record, event, due):
+            return StoredClaim(event, searched(record, due), key, signature, lease)
+        case Append(record, event, due, lease):
             row = event_row(record.id, len(record) - 1, event)
             if isinstance(event, Sent):
-                return StoredAppend(row, None, None)
-            return StoredAppend(row, change(record, due), released_key(record))
+                return StoredAppend(row, None, None, lease)
+            return StoredAppend(row, change(record, due), released_key(record), lease)
     return operation
 
 
@@ -236,10 +253,11 @@ def write(
     connection: Connection, segment: Segment | None, batch: Sequence[Stored], now: datetime
 ) -> tuple[Segment | None, list[Any]]:
     """Write a batch in the connection's transaction. Returns the segment after it, and the result of each operation."""
-    claims = [operation for operation in batch if isinstance(operation, StoredClaim)]
-    held = hold_names(connection, claims, now)
-    kept = [claim for claim in claims if claim.event.job_action_id not in held]
-    appends = [operation for operation in batch if isinstance(operation, StoredAppend)]
+    refused: dict[str, Refusal] = without_lease(connection, batch, now)
+    claims = [each for each in batch if isinstance(each, StoredClaim) and each.event.job_action_id not in refused]
+    refused |= hold_names(connection, claims, now)
+    kept = [claim for claim in claims if claim.event.job_action_id not in refused]
+    appends = [each for each in batch if isinstance(each, StoredAppend) and each.event.job_action_id not in refused]
     stored = stored_by(connection.dialect)
     if kept:
         rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in kept]
@@ -253,16 +271,26 @@ def write(
     for append in appends:
         if append.released:
             release_key(connection, append.event.job_action_id, *append.released)
-    return segment, [result_of(connection, operation, held) for operation in batch]
+    results = [result_of(connection, operation, refused) for operation in batch]
+    chained = [event for each in results if isinstance(each, Chained) for event in each.events]
+    if chained:
+        segment = add_events(connection, segment, chained, now)
+    return segment, [each.result if isinstance(each, Chained) else each for each in results]
 
 
-def result_of(connection: Connection, operation: Stored, held: Mapping[str, KeyRow]) -> Any:
+def without_lease(connection: Connection, batch: Sequence[Stored], now: datetime) -> dict[str, Refusal]:
+    """Renew the leases of a batch, each once. Returns the error for each job action under a lost one, by its id."""
+    leased = [each for each in batch if isinstance(each, StoredClaim | StoredAppend) and each.lease is not None]
+    if not leased:
+        return {}
+    errors = lost(connection, {each.lease for each in leased if each.lease is not None}, now)
+    return {each.event.job_action_id: errors[each.lease] for each in leased if each.lease in errors}
+
+
+def result_of(connection: Connection, operation: Stored, refused: Mapping[str, Refusal]) -> Any:
     """The result of an operation. Other writes run here, after the claims and appends of their batch."""
-    match operation:
-        case StoredClaim(event):
-            return held.get(event.job_action_id)
-        case StoredAppend():
-            return None
+    if isinstance(operation, StoredClaim | StoredAppend):
+        return refused.get(operation.event.job_action_id)
     return operation.run(connection)
 
 
@@ -351,8 +379,3 @@ def open_segment(connection: Connection, now: datetime) -> Segment:
         # Another process may have opened the same segment in the meantime.
         if connection.execute(opened).first() is not None:
             return segment
-
-
-def insert_of(connection: Connection, table: Table) -> Any:
-    """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
