@@ -157,6 +157,8 @@ def job(known: Job, *, with_vendor: bool) -> Members:
         vendor=known.vendor,
         **status_pair(known.status),
         final=known.final,
+        queue=known.queue,
+        type=known.type,
         version=known.version,
         allowedActions=list(known.allowed_actions),
         blockedActions=[{"action": each.action, "reason": each.reason} for each in known.blocked_actions],

@@ -151,6 +151,7 @@ class Job(Struct, frozen=True):
     """A vendor's job in the unified API. `vendor_object` is the vendor's own JSON.
 
     `version` is an entity tag (RFC 9110, 8.8.3), None if the vendor has none: it differs after each change of the job.
+    `queue` and `type` are the vendor's id of its queue, and the vendor's word for its type or channel.
     """
 
     id: str
@@ -163,6 +164,8 @@ class Job(Struct, frozen=True):
     timestamps: Mapping[str, str]
     vendor_object: Mapping[str, Json]
     version: str | None = None
+    queue: str | None = None
+    type: str | None = None
 
 
 class VendorResponse(Struct, frozen=True, omit_defaults=True):

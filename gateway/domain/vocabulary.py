@@ -44,6 +44,8 @@ class Source(StrEnum):
     JOB_ID = "job.id"
     JOB_VENDOR_STATUS = "job.vendorStatus"
     JOB_VERSION = "job.version"
+    JOB_QUEUE = "job.queue"
+    JOB_TYPE = "job.type"
     ERROR_CODE = "error.code"
     ERROR_MESSAGE = "error.message"
     ERROR_TARGET = "error.target"
@@ -66,6 +68,8 @@ CONNECTION: Final = "connection."
 TIMESTAMP: Final = "job.timestamps."
 """Prefix of the sources for times of a job: `job.timestamps.createdAt`."""
 
+UNKNOWN_STATUS: Final = "unknown"
+"""The common status of a job whose status is not documented, or not told."""
 TERMINATE: Final = "terminate"
 """The action of a record that stands for several: the steps that end a job."""
 DISCARD: Final = "discard"
@@ -75,6 +79,8 @@ LONGEST_JOB_ID: Final = 1_024
 """Longest id of a job, in characters."""
 LONGEST_STATUS: Final = 256
 """Longest vendor status, in characters."""
+LONGEST_GROUP: Final = 1_024
+"""Longest queue or type of a job, in characters."""
 LONGEST_TIME: Final = 64
 """Longest time, in characters."""
 LONGEST_TEXT: Final = 1_024

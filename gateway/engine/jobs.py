@@ -21,14 +21,23 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import BlockedAction, Job, JobAction, Json, Page, VendorRequest, VendorResponse
 from gateway.domain.times import is_date_time
-from gateway.domain.vocabulary import LARGEST_PAGE, LONGEST_JOB_ID, LONGEST_STATUS, LONGEST_TIME, TIMESTAMP, Source
+from gateway.domain.vocabulary import (
+    LARGEST_PAGE,
+    LONGEST_GROUP,
+    LONGEST_JOB_ID,
+    LONGEST_STATUS,
+    LONGEST_TIME,
+    TIMESTAMP,
+    UNKNOWN_STATUS,
+    Source,
+)
 from gateway.engine.calls import CallContext, Calls
 from gateway.engine.connections import Connection, Vendor
-from gateway.engine.paging import documented, first_page, link_cursor, next_cursor, other_links, page_at
+from gateway.engine.paging import beginning, documented, first_page, link_cursor, next_cursor, other_links, page_at
 from gateway.engine.wire import VendorReply, url
 from gateway.specs.job_shape import JobShape
 from gateway.specs.lens import Place
-from gateway.specs.vendor import UNKNOWN_STATUS, ActionMapping, PartMapping, ReadMapping
+from gateway.specs.vendor import ActionMapping, PartMapping, ReadMapping
 
 MOST_PAGES = 1_000
 """Most pages of a vendor's list that are searched for one job, if the vendor has no read of a single job."""
@@ -89,10 +98,7 @@ class Jobs:
         status, which may be in `status`, are left out and counted. Raises UnknownCursor, and ListNotSupported if the
         vendor has no list.
         """
-        read = connection.specification.list_read
-        if read is None:
-            raise ListNotSupported(f"{connection.vendor.name} has no list of jobs. Read each job by its id.")
-
+        read = list_of(connection)
         request = first_page(connection.vendor, read, limit, status, self.calls.clock.now())
         if cursor is not None:
             request = page_at(connection, read, request, cursor)
@@ -105,6 +111,19 @@ class Jobs:
             following = in_status(status, await self._page(connection, read, request, context, is_wanted))
             page = replace(following, left_out=page.left_out + following.left_out)
         return page
+
+    async def listed(
+        self, connection: Connection, filters: Mapping[str, Json], limit: int, cursor: str | None, context: CallContext
+    ) -> Page[Job]:
+        """Return one page of the vendor's list. `filters`, by their sources, narrow it where the vendor has them.
+
+        Raises UnknownCursor, ListNotSupported if the vendor has no list, and what any call raises.
+        """
+        read = list_of(connection)
+        request = beginning(read, limit, filters, self.calls.clock.now())
+        if cursor is not None:
+            request = page_at(connection, read, request, cursor)
+        return await self._page(connection, read, request, context)
 
     async def read(self, connection: Connection, request: VendorRequest, context: CallContext) -> VendorReply:
         """Return the vendor's own reply to a read of one job. Raises what any call raises."""
@@ -194,6 +213,14 @@ class Jobs:
         return reply.body
 
 
+def list_of(connection: Connection) -> ReadMapping:
+    """The vendor's list of jobs. Raises ListNotSupported if it has none."""
+    read = connection.specification.list_read
+    if read is None:
+        raise ListNotSupported(f"{connection.vendor.name} has no list of jobs. Read each job by its id.")
+    return read
+
+
 def in_status(status: str | None, page: Page[Job]) -> Page[Job]:
     """The jobs of a page that are in a status; None: in any. Those of unknown status are left out and counted."""
     if status is None:
@@ -247,6 +274,8 @@ def normalise(connection: Connection, vendor_object: Mapping[str, Json], shape: 
         timestamps=timestamps(values),
         vendor_object=vendor_object,
         version=entity_tag(values.get(Source.JOB_VERSION)),
+        queue=word(values, Source.JOB_QUEUE, LONGEST_GROUP),
+        type=word(values, Source.JOB_TYPE, LONGEST_GROUP),
     )
 
 

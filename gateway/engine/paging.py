@@ -35,6 +35,8 @@ IN_A_CURSOR = frozenset(
         Source.PAGE_CURSOR,
         Source.PAGE_LIMIT,
         Source.JOB_VENDOR_STATUS,
+        Source.JOB_QUEUE,
+        Source.JOB_TYPE,
         Source.WINDOW_START,
         Source.WINDOW_END,
         Source.WINDOW_INTERVAL,
@@ -46,15 +48,23 @@ IN_A_CURSOR = frozenset(
 def first_page(vendor: Vendor, read: ReadMapping, limit: int, status: str | None, now: datetime) -> VendorRequest:
     """The request for the first page.
 
-    It filters by status if the vendor's filter takes several words, or if the vendor has exactly one for it. A time
-    range that the list demands ends now.
+    It filters by status if the vendor's filter takes several words, or if the vendor has exactly one for it.
     """
-    values: dict[str, Json] = {Source.PAGE_LIMIT: min(limit, read.largest_page()), Source.PAGE_NUMBER: 1}
+    filters: dict[str, Json] = {}
     words = list(vendor.specification.vendor_statuses(status)) if status else []
     if words and read.takes_several_statuses:
-        values[Source.JOB_VENDOR_STATUS] = words
+        filters[Source.JOB_VENDOR_STATUS] = words
     elif len(words) == 1:
-        values[Source.JOB_VENDOR_STATUS] = words[0]
+        filters[Source.JOB_VENDOR_STATUS] = words[0]
+    return beginning(read, limit, filters, now)
+
+
+def beginning(read: ReadMapping, limit: int, filters: Mapping[str, Json], now: datetime) -> VendorRequest:
+    """The request for the first page, with those of the filters that the list takes.
+
+    A time range that the list demands ends now.
+    """
+    values: dict[str, Json] = {Source.PAGE_LIMIT: min(limit, read.largest_page()), Source.PAGE_NUMBER: 1, **filters}
     if read.window_days is not None:
         values |= Window.last(read.window_days, now).values
     return read.encode(values)

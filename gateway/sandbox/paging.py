@@ -17,6 +17,9 @@ from gateway.specs.numbered_pages import Part, numbered_page, page_body
 from gateway.specs.vendor import ReadMapping, VendorSpecification
 from gateway.specs.windows import Window
 
+GROUPS = (Source.JOB_QUEUE, Source.JOB_TYPE)
+"""The values of a job, beside its status, by which lists are filtered."""
+
 
 class Pages:
     """The pages of one list operation."""
@@ -53,7 +56,7 @@ class Pages:
     def _wanted(
         self, jobs: Sequence[VendorJob], values: Mapping[str, Json], query: Mapping[str, Json]
     ) -> list[VendorJob]:
-        """The jobs with the requested status, and with the members that the query requires."""
+        """The jobs with the requested status, queue and type, and with the members that the query requires."""
         read = {rule.place.keys[0] for rule in self._read.lens.rules}
         named = {name for job in jobs for name in job} - read
         members = [(name, each) for name, each in query.items() if name in named]
@@ -61,6 +64,9 @@ class Pages:
             job
             for job in jobs
             if self._selected(job, values.get(Source.JOB_VENDOR_STATUS))
+            and all(
+                values.get(name) in {None, self._specification.job.lens.read(name, {"body": job})} for name in GROUPS
+            )
             and all(job.get(name) == each for name, each in members)
         ]
 

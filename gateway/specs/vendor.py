@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import structs
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, Result, StatusPair, VendorRequest
-from gateway.domain.vocabulary import CONNECTION, PARAMETER, Meaning, Source
+from gateway.domain.vocabulary import CONNECTION, PARAMETER, UNKNOWN_STATUS, Meaning, Source
 from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
 from gateway.specs.job_shape import DERIVED, JobShape, VendorJob
@@ -24,8 +24,6 @@ from gateway.specs.servers import own_server
 NO_LENS = Lens(())
 USUAL_PAGE = 100
 """Jobs on a page if the request does not say, and the document allows that many."""
-UNKNOWN_STATUS = "unknown"
-"""The common status of a job if the vendor uses a word that its document does not have."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ DEPARTURE = f"{SCHEMAS}/ConnectionHealth/properties/contractDrift/properties/kin
 BOUNDS = {
     "LONGEST_JOB_ID": [f"{SCHEMAS}/Job/properties/id/maxLength"],
     "LONGEST_STATUS": [f"{SCHEMAS}/VendorStatus/maxLength"],
+    "LONGEST_GROUP": [f"{SCHEMAS}/JobGroup/maxLength"],
     "LONGEST_TIME": [f"{SCHEMAS}/Job/properties/timestamps/additionalProperties/maxLength"],
     "LONGEST_TEXT": [
         f"{PROBLEM}/{place}/maxLength" for place in ("errors/items/properties/detail", "vendor/properties/code")

@@ -41,7 +41,9 @@ async def fails(made: ScriptedEngine, connection: str = "contoso-prod", job_id: 
 
 async def test_a_job_of_azure(make_engine: MakeEngine) -> None:
     """The job in common words, beside the vendor's own object, from one signed GET."""
-    vendors_own = azure_job("completed", enqueuedAt="2026-01-05T09:30:00.1234567+00:00", queueId="support")
+    vendors_own = azure_job(
+        "completed", enqueuedAt="2026-01-05T09:30:00.1234567+00:00", queueId="support", channelId="chat"
+    )
     made = make_engine(reply(200, vendors_own))
     job = await read(made)
     assert job == Job(
@@ -66,6 +68,8 @@ async def test_a_job_of_azure(make_engine: MakeEngine) -> None:
         timestamps={"enqueuedAt": "2026-01-05T09:30:00.1234567+00:00"},
         vendor_object=vendors_own,
         version='"1"',
+        queue="support",
+        type="chat",
     )
     (sent,) = made.sent
     assert (sent.method, sent.content) == ("GET", b"")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gateway.domain.vocabulary import Source
+from gateway.domain.vocabulary import UNKNOWN_STATUS, Source
 from gateway.specs.document import Document, pointer
 from gateway.specs.job_shape import DERIVED, JobShape
 from gateway.specs.lens import Place, UnmappableValue
@@ -26,7 +26,6 @@ from gateway.specs.lint.vendor_parts import (
     source,
     vendor,
 )
-from gateway.specs.vendor import UNKNOWN_STATUS
 
 SOME_TIME = "2026-01-05T09:30:00Z"
 """A time of reading, for jobs that are written to see whether they can be read again."""
