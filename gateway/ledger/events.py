@@ -69,7 +69,22 @@ class Restored(Struct, frozen=True):
     reason: str
 
 
-Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored
+class StateChanged(Struct, frozen=True, omit_defaults=True):
+    """Durable work, such as a batch, has got another state.
+
+    `of` is its kind and `id` its own id. `by` is the caller whose doing it was, None if it went on by itself. `facts`
+    are what was known or decided then, such as the digest of a manifest.
+    """
+
+    at: datetime
+    of: str
+    id: str
+    state: str
+    by: str | None = None
+    facts: Mapping[str, Any] = {}
+
+
+Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored | StateChanged
 """The content of a row of the table `events`."""
 
 UNREADABLE = (DecodeError, KeyError)
@@ -84,13 +99,16 @@ _KINDS = {
     Concluded: "concluded",
     KeyChanged: "api-key",
     Restored: "restored",
+    StateChanged: "state",
 }
 _ENCODER = Encoder()
 _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
 BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
 """The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
 KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
-"""The kinds of events that belong to no job action; retention keeps them."""
+"""The kinds of events that retention keeps."""
+OF_NO_JOB_ACTION = (*KEPT, _KINDS[StateChanged])
+"""The kinds of events that belong to no job action."""
 
 
 def beginning(
@@ -139,6 +157,6 @@ def events_of(stored: Stored) -> tuple[Event, ...]:
             return stored.requested, stored.sent
         case Claimed():
             return (stored.requested,)
-        case KeyChanged() | Restored():
+        case KeyChanged() | Restored() | StateChanged():
             return ()
     return (stored,)

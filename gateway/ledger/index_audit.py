@@ -16,7 +16,7 @@ from gateway.ledger.checkpointing import BEFORE_STATEMENTS
 from gateway.ledger.checkpoints import DELETION, NoCheckpoint, SegmentState, deleted_segment
 from gateway.ledger.events import (
     BEGINNINGS,
-    KEPT,
+    OF_NO_JOB_ACTION,
     UNREADABLE,
     Claimed,
     Dispatched,
@@ -144,7 +144,7 @@ def _rows_of_records() -> Select[Any]:
     return (
         select(events, *searched)
         .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
-        .where(events.c.kind.not_in(KEPT))
+        .where(events.c.kind.not_in(OF_NO_JOB_ACTION))
         .order_by(events.c.job_action_id, events.c.sequence)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )

@@ -19,6 +19,16 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.leases import LeaseLost
 from gateway.domain.ports import Clock
+from gateway.ledger.batches import (
+    AddItems,
+    CloseItems,
+    CreateBatch,
+    DeleteOldBatches,
+    PutItems,
+    RenumberItems,
+    SaveBatch,
+    SettleItems,
+)
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database, is_storage_failure
 from gateway.ledger.diagnosis import reason
@@ -128,6 +138,14 @@ Sendable: TypeAlias = (
     | TakeTasks
     | PostponeTask
     | EndTask
+    | CreateBatch
+    | SaveBatch
+    | AddItems
+    | RenumberItems
+    | PutItems
+    | SettleItems
+    | CloseItems
+    | DeleteOldBatches
 )
 """The messages of a worker."""
 

@@ -41,12 +41,9 @@ class TakeTasks(Struct, frozen=True, array_like=True, tag="take-tasks"):
 
     def run(self, connection: Connection) -> list[tuple[str, int]]:
         """Take them."""
-        due = tasks.c.due_at <= milliseconds(self.now)
-        if self.beyond is not None:
-            due = or_(due, tasks.c.due_at > milliseconds(self.beyond))
         chosen = (
             select(tasks.c.key, tasks.c.fence)
-            .where(tasks.c.kind == self.kind, due)
+            .where(*is_due(self.kind, self.now, self.beyond))
             .order_by(tasks.c.due_at)
             .limit(self.limit)
             .with_for_update(skip_locked=True)
@@ -76,6 +73,19 @@ class EndTask(Struct, frozen=True, array_like=True, tag="end-task"):
     def run(self, connection: Connection) -> bool:
         """Delete it."""
         return connection.execute(delete(tasks).where(*held_by(self.lease))).rowcount == 1
+
+
+def is_due(kind: str, now: datetime, beyond: datetime | None) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for a task of a kind that is due."""
+    due = tasks.c.due_at <= milliseconds(now)
+    if beyond is not None:
+        due = or_(due, tasks.c.due_at > milliseconds(beyond))
+    return tasks.c.kind == kind, due
+
+
+def is_any_due(connection: Connection, kind: str, now: datetime, beyond: datetime | None = None) -> bool:
+    """True if a task of a kind is due: a look that writes nothing."""
+    return connection.execute(select(tasks.c.key).where(*is_due(kind, now, beyond)).limit(1)).first() is not None
 
 
 def put_task(connection: Connection, due: Due) -> None:
