@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
+from gateway.domain.finding import JobFilter
 from gateway.domain.model import Outcome, StatusPair
 
 LARGEST_BATCH = 100_000
@@ -41,12 +42,12 @@ class BatchState(StrEnum):
 
 _S = BatchState
 TRANSITIONS: Mapping[BatchState, tuple[BatchState, ...]] = {
-    _S.COLLECTING: (_S.PREPARING, _S.ABORTED, _S.EXPIRED),
-    _S.PREPARING: (_S.AWAITING_CONFIRMATION, _S.AWAITING_APPROVAL, _S.READY, _S.COMPLETED, _S.ABORTED, _S.EXPIRED),
-    _S.AWAITING_CONFIRMATION: (_S.AWAITING_APPROVAL, _S.READY, _S.ABORTED, _S.EXPIRED),
-    _S.AWAITING_APPROVAL: (_S.READY, _S.ABORTED, _S.EXPIRED),
-    _S.READY: (_S.RUNNING, _S.PAUSED, _S.STOPPED, _S.ABORTED, _S.EXPIRED),
-    _S.RUNNING: (_S.READY, _S.PAUSING, _S.STOPPED, _S.ABORTING, _S.FINISHING, _S.EXPIRED),
+    _S.COLLECTING: (_S.PREPARING, _S.ABORTING, _S.EXPIRED),
+    _S.PREPARING: (_S.AWAITING_CONFIRMATION, _S.AWAITING_APPROVAL, _S.READY, _S.COMPLETED, _S.ABORTING, _S.EXPIRED),
+    _S.AWAITING_CONFIRMATION: (_S.AWAITING_APPROVAL, _S.READY, _S.ABORTING, _S.EXPIRED),
+    _S.AWAITING_APPROVAL: (_S.READY, _S.ABORTING, _S.EXPIRED),
+    _S.READY: (_S.RUNNING, _S.PAUSED, _S.STOPPED, _S.ABORTING, _S.EXPIRED),
+    _S.RUNNING: (_S.READY, _S.PAUSING, _S.STOPPED, _S.ABORTING, _S.FINISHING, _S.COMPLETED, _S.EXPIRED),
     _S.PAUSING: (_S.PAUSED, _S.ABORTING),
     _S.PAUSED: (_S.READY, _S.ABORTING, _S.EXPIRED),
     _S.STOPPED: (_S.READY, _S.ABORTING, _S.EXPIRED),
@@ -57,6 +58,10 @@ TRANSITIONS: Mapping[BatchState, tuple[BatchState, ...]] = {
     _S.EXPIRED: (),
 }
 """The states that can follow each state."""
+BEFORE: Mapping[BatchState, tuple[BatchState, ...]] = {
+    state: tuple(each for each, following in TRANSITIONS.items() if state in following) for state in BatchState
+}
+"""The states that each state can follow."""
 ENDED = frozenset(state for state, following in TRANSITIONS.items() if not following)
 """The states that no other one follows."""
 HOLDING = frozenset({_S.AWAITING_APPROVAL, _S.READY, _S.RUNNING, _S.PAUSING, _S.PAUSED, _S.STOPPED})
@@ -180,15 +185,22 @@ class Progress(Struct, frozen=True, omit_defaults=True):
         return sum(self.outcomes.values())
 
     @property
-    def open(self) -> int:
-        """The number of items that are not acted on yet."""
-        return self.outcomes.get(ItemOutcome.PENDING, 0)
+    def rate(self) -> float | None:
+        """The number of items that got an outcome each second of late; None if that is not known."""
+        if not self.recent:
+            return None
+        (begun, before), (ended, done) = self.recent[0], self.recent[-1]
+        return max(0, done - before) / (ended - begun) if ended > begun else None
+
+    def count(self, *outcomes: ItemOutcome) -> int:
+        """The number of items with one of these outcomes."""
+        return sum(self.outcomes.get(each, 0) for each in outcomes)
 
 
 class Batch(Struct, frozen=True):
     """A batch as it is stored. `version` rises with each change except those of `progress`.
 
-    `scopes` are the caller's at the time of the confirmation, for the scopes of `terminate` by force.
+    `forgiven` are the outcomes that there were when somebody resumed it: the guard rails count from there.
     """
 
     id: str
@@ -207,6 +219,7 @@ class Batch(Struct, frozen=True):
     why: Why | None = None
     report: Report | None = None
     connections: tuple[str, ...] = ()
+    forgiven: Mapping[str, int] = {}
     progress: Progress = Progress()
 
     @property
@@ -231,3 +244,29 @@ class Item(Struct, frozen=True, omit_defaults=True):
     status_seen: StatusPair | None = None
     problem: str | None = None
     detail: str | None = None
+
+
+def key_of(batch: str, position: int) -> str:
+    """The idempotency key of an item's job action."""
+    return f"batch:{batch}:{position}"
+
+
+def filter_of(members: Mapping[str, Any]) -> JobFilter:
+    """The filter that the API's members describe. Raises ValueError if an age is too long for Python."""
+    age = members.get("olderThan")
+    return JobFilter(
+        connections=tuple(members["connections"]),
+        statuses=tuple(members.get("statuses", ())),
+        vendor_statuses=tuple(members.get("vendorStatuses", ())),
+        older_than=None if age is None else convert(age, timedelta),
+        queue=members.get("queue"),
+        type=members.get("type"),
+    )
+
+
+def end_of(progress: Progress) -> str:
+    """The outcome of a batch that has ended: whether the jobs to be acted on are as they should be."""
+    applied = progress.count(ItemOutcome.APPLIED)
+    if applied == progress.items - progress.count(ItemOutcome.SKIPPED):
+        return "all_applied"
+    return "some_applied" if applied else "none_applied"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -57,12 +57,14 @@ class Reply(Struct, frozen=True):
     """A handler's reply: a JSON value, which is left out where the document has no body for the status.
 
     `is_makeshift`: no reply that fits the document can be made. It is sent unchecked, since the action was carried out.
+    With a `stream`, its pieces are sent instead of the body, in the media type that the headers name.
     """
 
     body: Json
     status: int = 200
     headers: Mapping[str, str] = {}
     is_makeshift: bool = False
+    stream: AsyncIterator[bytes] | None = None
 
 
 _TRACE_PARENT = re.compile(
@@ -136,6 +138,9 @@ class Dispatcher:
         base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
         handle, write = self._handlers[base_path, operation.operation_id]
         reply = await handle(request)
+        if reply.stream is not None:
+            await context.stream(reply.status, reply.headers, reply.stream)
+            return
         if not reply.is_makeshift:
             self._check(operation, reply.status, reply.body)
         await context.reply(raw_reply(operation, reply, write))

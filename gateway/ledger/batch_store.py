@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.domain.batches import Batch, Item, JobReference, Progress
-from gateway.domain.clock import SystemClock
 from gateway.domain.leases import LEASE_TIME, Lease, TaskKind
 from gateway.domain.model import Page
 from gateway.domain.ports import Clock
@@ -27,12 +26,12 @@ class BatchStore:
     """Stores batches and their items, and hands out leases of them."""
 
     ledger: SqlLedger
-    clock: Clock = SystemClock()
+    clock: Clock
 
     async def create(
         self, batch: Batch, items: Sequence[Item], event: StateChanged, key: HeldKey | None = None
     ) -> tuple[str, bytes] | None:
-        """Store a new batch. Returns the id and the fingerprint of the batch that holds the key already, if one does."""
+        """Store a new batch. Returns the id and the fingerprint of the batch that holds its key, if one does."""
         now = self.clock.now()
         held = await self.ledger.write(batches.CreateBatch(batch, list(items), event, now, now, key))
         return None if held is None else (held[0], held[1])
@@ -48,7 +47,8 @@ class BatchStore:
         frees: bool = False,
     ) -> str:
         """Store a change of a batch's head, as `SaveBatch` says. Raises LeaseLost."""
-        saved: str = await self.ledger.write(batches.SaveBatch(batch, event, due, lease, takes, frees))
+        soon = None if due is None else min(due, self.clock.now() + LEASE_TIME)
+        saved: str = await self.ledger.write(batches.SaveBatch(batch, event, soon, lease, takes, frees))
         return saved
 
     async def add(self, batch: str, items: Sequence[Item], most: int) -> str:

@@ -34,7 +34,7 @@ from gateway.ledger.tables import (
 from gateway.ledger.tasks import end_task, lost, moved, put_task
 
 SAVED, CHANGED, BUSY, TOO_MANY = "saved", "changed", "busy", "too-many"
-"""Results of a write: done; somebody has changed the batch before; another batch runs on a connection; too many jobs."""
+"""Results of a write: done; somebody has changed the batch; another batch runs on a connection; too many jobs."""
 RECENT_SECONDS = 60.0
 """The time over which the rate of a batch is measured."""
 
@@ -153,6 +153,11 @@ class AddItems(Struct, frozen=True, array_like=True, tag="add-items"):
         if found.progress.items + len(new) > self.most:
             return TOO_MANY
         add_items(connection, self.batch, new)
+        names = tuple(dict.fromkeys((*found.connections, *(each.connection for each in new))))
+        if names != found.connections:
+            wider = replace(found, connections=names)
+            connection.execute(update(batches).where(batches.c.id == wider.id).values(row_of(wider)))
+            add_terms(connection, wider)
         store_progress(connection, self.batch, counted(found.progress, Counter({str(ItemOutcome.PENDING): len(new)})))
         return SAVED
 
