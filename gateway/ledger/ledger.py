@@ -176,9 +176,17 @@ class SqlLedger:
             row = await self._writer.submit(*([append] if claim is None else combined(claim, append)))
         except IntegrityError:
             return await self._settle_conflict(longer, event)
-        if row is not None and row["job_action_id"] != record.id:
+        except LedgerUnavailable:
+            # The conclusion of a keyed action is written later, and needs its claim.
+            if claim is not None and claim.key is not None and not isinstance(event, Concluded):
+                self._claims[record.id] = claim
+            raise
+        if row is None:
+            return longer
+        if row["job_action_id"] != record.id:
             raise Overtaken(await self._holder(row))
-        return longer
+        # The claim was written before, although its first result was lost.
+        return longer if isinstance(event, Sent) else await self._settle_conflict(longer, event)
 
     async def _holder(self, row: KeyRow) -> JobActionRecord:
         """The record that holds a key."""
