@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -286,28 +287,47 @@ class Run:
         self._paces: dict[str, Pace] = {}
         self._is_stale = batch.prepared_at is not None and self._clock.now() - batch.prepared_at > STALE
         self._trouble: JobgateError | None = None
+        self._begun = 0.0
+        self._settling: asyncio.Task[Mapping[str, int]] | None = None
 
     async def send(self) -> Why | Pause:
         """Send the items that are left, until a guard rail or somebody stops it. Raises LeaseLost."""
-        begun = self._clock.monotonic()
-        async for group in self._groups():
-            ending = self._ending()
-            if ending is not None:
-                return ending
-            results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
-            done = [each for each in results if isinstance(each, Item)]
-            now = self._clock.monotonic()
-            if done:
-                outcomes = await self._runner.store.settle(self._batch.id, done, now - begun)
-                self.progress = replace(self.progress, outcomes=outcomes)
-            begun = now
-            for error in results:
-                if isinstance(error, BaseException):
-                    raise error
-            why = await self._hit()
-            if why is not None:
-                return why
-        return Pause.DONE
+        self._begun = self._clock.monotonic()
+        try:
+            async for group in self._groups():
+                ending = self._ending()
+                if ending is not None:
+                    return ending
+                results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
+                await self._settle([each for each in results if isinstance(each, Item)])
+                for error in results:
+                    if isinstance(error, BaseException):
+                        raise error
+                why = await self._hit()
+                if why is not None:
+                    return why
+            return Pause.DONE
+        finally:
+            await self._settled()
+
+    async def _settle(self, done: list[Item]) -> None:
+        """Store what has become of a group while the next one is sent, and count it at once for the guard rails."""
+        await self._settled()
+        now = self._clock.monotonic()
+        outcomes = Counter(self.progress.outcomes)
+        outcomes.update(each.outcome for each in done)
+        outcomes[ItemOutcome.PENDING] -= len(done)
+        self.progress = replace(self.progress, outcomes=dict(outcomes))
+        if done:
+            storing = self._runner.store.settle(self._batch.id, done, now - self._begun)
+            self._settling = asyncio.create_task(storing)
+        self._begun = now
+
+    async def _settled(self) -> None:
+        """Wait until the last group is stored. Raises LedgerUnavailable."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            self.progress = replace(self.progress, outcomes=await settling)
 
     def _ending(self) -> Pause | None:
         """The reason to send no more, None to go on."""
@@ -325,6 +345,7 @@ class Run:
         if why is None or why.code != "maxUnknown":
             return why
         # Outcomes may have been found out in the meantime.
+        await self._settled()
         await runner.refresh(batch)
         found = await runner.store.get(batch.id)
         if found is not None:

@@ -22,7 +22,7 @@ from gateway.domain.model import Page, StatusPair
 from gateway.domain.record import HeldKey
 from gateway.domain.times import milliseconds
 from gateway.ledger.events import StateChanged
-from gateway.ledger.operations import Chained, event_row, hold_key
+from gateway.ledger.operations import BulkStatement, Chained, event_row, hold_key
 from gateway.ledger.tables import (
     batch_items,
     batch_terms,
@@ -30,6 +30,7 @@ from gateway.ledger.tables import (
     idempotency_keys,
     insert_of,
     running_batches,
+    stored_by,
 )
 from gateway.ledger.tasks import end_task, lost, moved, put_task
 
@@ -239,10 +240,16 @@ class SettleItems(Struct, frozen=True, array_like=True, tag="settle-items"):
         chosen = select(batch_items.c.position, batch_items.c.outcome).where(
             batch_items.c.batch == self.batch, batch_items.c.position.in_(places)
         )
-        before = dict(connection.execute(chosen).tuples().all())
+        before = {each[0]: each[1] for each in connection.execute(chosen)}
         changed = [each for each in self.items if before.get(each.position) in OPEN]
         if changed:
-            connection.execute(_SETTLE, [{"of": self.batch, **_settled(each)} for each in changed])
+            stored = stored_by(connection.dialect)
+            its = stored(self.batch)
+            rows = [
+                (each.outcome, each.job_action and stored(each.job_action), _rest_of(each), its, each.position)
+                for each in changed
+            ]
+            _SETTLE.execute(connection, rows)
         change: Counter[str] = Counter(each.outcome for each in changed)
         change.subtract(before[each.position] for each in changed)
         progress = counted(found.progress, change, self.seconds, self.now)
@@ -336,15 +343,12 @@ def add_items(connection: Connection, batch: str, items: Iterable[Item]) -> None
         connection.execute(insert(batch_items), rows)
 
 
-_SETTLE = (
+_SETTLE = BulkStatement(
     update(batch_items)
     .where(batch_items.c.batch == bindparam("of"), batch_items.c.position == bindparam("at"))
-    .values(outcome=bindparam("outcome_"), job_action_id=bindparam("by"), content=bindparam("content_"))
+    .values(outcome=bindparam("outcome_"), job_action_id=bindparam("by"), content=bindparam("content_")),
+    ("outcome_", "by", "content_", "of", "at"),
 )
-
-
-def _settled(item: Item) -> dict[str, Any]:
-    return {"at": item.position, "outcome_": item.outcome, "by": item.job_action, "content_": _rest_of(item)}
 
 
 def _rest_of(item: Item) -> str:
@@ -523,11 +527,11 @@ def verdicts(connection: Connection, batch: str) -> dict[str, int]:
         .where(batch_items.c.batch == batch, batch_items.c.verdict.is_not(None))
         .group_by(batch_items.c.verdict)
     )
-    return dict(connection.execute(chosen).tuples().all())
+    return {each[0]: each[1] for each in connection.execute(chosen)}
 
 
 def key_holders(connection: Connection, caller: str, keys: Sequence[str]) -> dict[str, str]:
     """The ids of the job actions that hold these keys of a caller, by key."""
     table = idempotency_keys.c
     chosen = select(table.key, table.job_action_id).where(table.caller == caller, table.key.in_(keys))
-    return dict(connection.execute(chosen).tuples().all())
+    return {each[0]: each[1] for each in connection.execute(chosen)}

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
@@ -246,6 +247,24 @@ _UPDATE_SEGMENT = BulkStatement(
     .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_")),
     ("now", "length_", "head_", "of"),
 )
+MANY_KEYS = 3
+"""Number of keys from which they are held together."""
+
+
+def _holding(statement: Any) -> Any:
+    """The statement that holds a key, unless another record holds it."""
+    columns = ("fingerprint", "job_action_id", "expires_at")
+    return statement.on_conflict_do_update(
+        index_elements=[idempotency_keys.c.caller, idempotency_keys.c.key],
+        set_={name: getattr(statement.excluded, name) for name in columns},
+        where=idempotency_keys.c.expires_at <= bindparam("now", type_=idempotency_keys.c.expires_at.type),
+    )
+
+
+_HOLD_KEYS = {
+    name: BulkStatement(_holding(kind.insert(idempotency_keys)), (*idempotency_keys.c.keys(), "now"))
+    for name, kind in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
 
 
@@ -313,11 +332,36 @@ def hold_names(connection: Connection, claims: Sequence[StoredClaim], now: datet
 def hold_keys(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
     """Hold each key for the record with the id beside it. Returns the conflicting row for the id of each that fails.
 
-    They are held in the order of the keys, so that two processes never deadlock.
+    They are held in the order of the keys, so that two processes never deadlock. Several are held by one statement.
     """
     ordered = sorted(wanted, key=lambda each: (each[1].caller, each[1].key))
-    held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
-    return {record_id: row for record_id, row in held.items() if row is not None}
+    if len(ordered) != len({(key.caller, key.key) for _, key in ordered}) or len(ordered) < MANY_KEYS:
+        held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
+        return {record_id: row for record_id, row in held.items() if row is not None}
+    before = holders_of(connection, ordered, now)
+    free = [(record_id, key) for record_id, key in ordered if record_id not in before]
+    if not free:
+        return before
+    stored, at = stored_by(connection.dialect), milliseconds(now)
+    rows = [
+        (key.caller, key.key, key.fingerprint, stored(record_id), milliseconds(key.expires_at), at)
+        for record_id, key in free
+    ]
+    _HOLD_KEYS[connection.dialect.name].execute(connection, rows)
+    if connection.dialect.name == "sqlite":  # nobody else writes meanwhile
+        return before
+    others = holders_of(connection, free, now)
+    return before | {each: row for each, row in others.items() if row["job_action_id"] != each}
+
+
+def holders_of(connection: Connection, wanted: Sequence[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
+    """The rows that hold these keys, by the ids beside the keys."""
+    table = idempotency_keys
+    is_wanted = tuple_(table.c.caller, table.c.key).in_([(key.caller, key.key) for _, key in wanted])
+    found = connection.execute(select(table).where(is_wanted, table.c.expires_at > milliseconds(now))).mappings()
+    rows = {(row["caller"], row["key"]): dict(row) for row in found}
+    named = ((record_id, rows.get((key.caller, key.key))) for record_id, key in wanted)
+    return {record_id: row for record_id, row in named if row is not None}
 
 
 def point_to_record_of(connection: Connection, name: HeldKey, row: KeyRow) -> None:
