@@ -18,6 +18,7 @@ CREATED := $(VENV)/created.stamp
 RUNTIME := $(VENV)/runtime.stamp
 DEVELOPMENT := $(VENV)/development.stamp
 NODE := bench/contenders/node
+SERVED := $(VENV)/served/installed.stamp
 NODE_MODULES := $(NODE)/node_modules/installed.stamp
 
 # Doubly quiet: single quiet still repeats, per package, warnings about the machine's own pip
@@ -59,7 +60,7 @@ chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (C
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
 		$(BIN)/pytest tests/crash tests/faults tests/serving -n $(WORKERS) -rP
 
-bench: $(DEVELOPMENT) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
+bench: $(DEVELOPMENT) $(SERVED) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
 
 audit: $(DEVELOPMENT) ## Look the locked packages up among known weaknesses (needs the internet)
@@ -113,6 +114,13 @@ $(RUNTIME): pyproject.toml requirements/runtime.txt | $(CREATED)
 	@echo "Installing Jobgate into $(VENV) (about a minute, once)"
 	@$(PIP_INSTALL) --require-hashes -r requirements/runtime.txt
 	@$(INSTALL_JOBGATE)
+	@touch $@
+
+# What production serves, without the tools of development: the benchmark measures Jobgate with it.
+$(SERVED): pyproject.toml requirements/runtime.txt | $(CREATED)
+	@$(PYTHON) -m venv --clear $(VENV)/served
+	@$(VENV)/served/bin/python -m pip install --disable-pip-version-check -qq --require-hashes -r requirements/runtime.txt
+	@$(VENV)/served/bin/python -m pip install --disable-pip-version-check -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Touches the runtime stamp too: this lock holds everything that one does.

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from bench import memory
 from bench import report as reporting
 from bench import startup as starting
 from bench.contenders import CONTENDERS, node_is_missing
@@ -120,17 +121,19 @@ def resilience(
 @application.command()
 def startup(
     rounds: Annotated[int, typer.Option(help="Number of starts of each command.", min=1)] = 5,
+    requests: Annotated[int, typer.Option(help="Number of requests by which memory may grow.", min=0)] = 50_000,
     output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
 ) -> None:
-    """Measure the start time of commands, in one minute, and write the page about it."""
+    """Measure the start time of commands and the memory of workers, and write the page about them."""
     console = Console()
     try:
         with bar(console) as progress:
             task = progress.add_task("starting")
             measured = starting.measure(rounds, (), lambda text: progress.update(task, description=text))
+            used = memory.measure(requests, lambda text: progress.update(task, description=text))
     except BenchError as error:
         fail(error)
-    made = starting.page(measured, with_ledgers())
+    made = starting.page(measured, used, with_ledgers())
     (output / starting.PAGE).write_text(made, encoding="utf-8")
     console.print(Markdown(made))
 

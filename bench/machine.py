@@ -18,7 +18,7 @@ from sqlite3 import sqlite_version
 from tempfile import gettempdir
 
 from bench.contenders import MODULES, node_is_missing
-from bench.processes import TICKS, BenchError
+from bench.processes import SERVED, TICKS, BenchError, served_from
 
 FILES = 20_000
 """Largest number of open files of the vendor: a thousand for each contender, and some more."""
@@ -92,6 +92,8 @@ def _with_ledgers() -> Iterator[tuple[str, str]]:
     yield "Ledgers on", file_system(Path(gettempdir()), Path("/proc/mounts").read_text("utf-8"))
     yield "Python", f"{platform.python_implementation()} {platform.python_version()}"
     yield "SQLite", sqlite_version
+    is_as_in_production = served_from() == SERVED
+    yield "Jobgate runs with", "the packages of production" if is_as_in_production else "the packages of development"
 
 
 def file_system(folder: Path, mounts: str) -> str:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+SERVED = ROOT / ".venv" / "served" / "bin"
+"""The environment with what is served in production, and nothing else."""
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -28,6 +31,11 @@ _SESSION, _USER, _SYSTEM = 3, 11, 12
 
 class BenchError(Exception):
     """The benchmark cannot continue. The message says why."""
+
+
+def served_from() -> Path:
+    """The folder of the Python that serves Jobgate: with the locked packages of production, if `make bench` made it."""
+    return SERVED if (SERVED / "jobgate").exists() else Path(sys.executable).parent
 
 
 @dataclass(frozen=True)

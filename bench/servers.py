@@ -13,7 +13,7 @@ import yaml
 
 from bench.contenders import NODE, Contender
 from bench.postgresql import postgresql
-from bench.processes import HOST, ROOT, BenchError, Program, free_port, program
+from bench.processes import HOST, ROOT, BenchError, Program, free_port, program, served_from
 from bench.work import CONNECTION, KEY
 
 SETTINGS = """\
@@ -99,8 +99,14 @@ class RunningVendor:
             yield {"JOBGATE_DATABASE_URL": address}
 
     def _filled(self, text: str, port: int) -> str:
-        bin_folder = Path(sys.executable).parent
-        return text.format(port=port, upstream=self.upstream, bin=bin_folder, node=NODE, folder=self.folder)
+        return text.format(
+            port=port,
+            upstream=self.upstream,
+            bin=Path(sys.executable).parent,
+            served=served_from(),
+            node=NODE,
+            folder=self.folder,
+        )
 
 
 @contextmanager

@@ -9,32 +9,36 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from bench import memory
 from bench.markdown import table
-from bench.processes import ROOT, BenchError, pinned, surroundings
+from bench.memory import Memory
+from bench.processes import ROOT, BenchError, Program, pinned, served_from, surroundings
 
 PAGE = "startup.md"
 NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
 ABOUT = """\
 The CPU time of commands, user and system, with everything that they start; for `serve`, until it says that it is ready.
 A target is a ratio to the time that Python takes to import SQLAlchemy on the same machine. `python -m bench startup`
-measures for a minute and writes this page. `tests/cli/test_light_commands.py` names what each command must not
+measures for some minutes and writes this page. `tests/cli/test_light_commands.py` names what each command must not
 load."""
-YARDSTICK = (sys.executable, "-c", "import sqlalchemy")
-JOBGATE = str(Path(sys.executable).with_name("jobgate"))
+PYTHON = str(served_from() / "python")
+YARDSTICK = (PYTHON, "-c", "import sqlalchemy")
+JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"
 SETTINGS = """
+api_key = "only-for-the-benchmark"
+
 [connections.contoso]
 vendor = "azure-job-router"
 endpoint = "http://127.0.0.1:1"
 plain_http = true
-authentication = { kind = "signature", scheme = "accessKey", secret = "b25seS1mb3ItdHJ5aW5nLW91dA==" }
+authentication = { kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" }
 """
 
 
@@ -54,7 +58,8 @@ STARTS = (
     Start("jobgate keys list", (JOBGATE, "keys", "list"), 3),
     Start("jobgate connections test", (JOBGATE, "connections", "test", "contoso"), 3),
     Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, serves=True),
-    Start("import gateway.client", (sys.executable, "-c", "import gateway.client"), 1),
+    Start("jobgate serve --workers 2", (JOBGATE, "serve", "--workers", "2", "--port", "0"), 10, serves=True),
+    Start("import gateway.client", (PYTHON, "-c", "import gateway.client"), 1),
 )
 
 
@@ -122,12 +127,13 @@ def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> f
         start_new_session=True,
     ) as process:
         said = _read(process, start)
-        # Killed, so that stopping is not measured.
+        # Read before the end, since nobody waits for all of them; killed, so that stopping is not measured.
+        used = Program(process, Path(os.devnull)).busy_seconds() if start.serves else None
         if start.serves and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     if b"Traceback" in said or (start.serves and READY not in said):
         raise BenchError(f"{start.name} did not start:\n{said.decode('utf-8', 'replace')}")
-    return _of_children() - before
+    return _of_children() - before if used is None else used
 
 
 def _read(process: subprocess.Popen[bytes], start: Start) -> bytes:
@@ -144,10 +150,11 @@ def _of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def page(measured: Sequence[Started], machine: Mapping[str, str]) -> str:
+def page(measured: Sequence[Started], used: Memory, machine: Mapping[str, str]) -> str:
     """The page."""
     head = ("", "CPU", "to the yardstick", "target", "")
-    return "\n\n".join([NOTICE, "# Starting", ABOUT, table(head, map(_row, measured), ":---:")]) + (
+    starts = table(head, map(_row, measured), ":---:")
+    return "\n\n".join([NOTICE, "# Starting, and memory", ABOUT, starts, memory.part(used)]) + (
         "\n\n## Where it was measured\n\n" + table(("", ""), machine.items()) + "\n"
     )
 

@@ -32,8 +32,9 @@ class Contender:
     """One way to do the work.
 
     In `command` and `environment`, {port} is the port to listen on, {upstream} the vendor's URL, {bin} the folder of
-    this Python, {node} the folder of node's programs, and {folder} that of the files made for the run. Without a
-    command, requests go to the vendor itself. `with_keys`: each request has its own idempotency key.
+    this Python, {served} that of the Python that serves Jobgate, {node} the folder of node's programs, and {folder}
+    that of the files made for the run. Without a command, requests go to the vendor itself. `with_keys`: each request
+    has its own idempotency key.
     """
 
     name: str
@@ -62,7 +63,7 @@ def connexion(module: str) -> dict[str, str]:
 
 def jobgate(*options: str, settings: str = "jobgate.toml") -> tuple[str, ...]:
     """The command that serves Jobgate."""
-    return ("{bin}/jobgate", "serve", "--config", f"{{folder}}/{settings}", "--port", "{port}", *options)
+    return ("{served}/jobgate", "serve", "--config", f"{{folder}}/{settings}", "--port", "{port}", *options)
 
 
 CONTENDERS = (

@@ -392,6 +392,7 @@ class Run:
             batch.caller,
             key=key_of(batch.id, item.position),
             lease=self._lease,
+            labels=batch.plan.labels,
         )
         perform = runner.terminations.perform if batch.plan.action == TERMINATE else runner.actions.perform
         record = (await perform(request)).record

@@ -26,7 +26,7 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -157,7 +157,8 @@ class BlockedAction:
 class Job:
     """A job. `vendor_object` is the vendor's own JSON, if it was requested.
 
-    `version` differs after each change of the job. None: the vendor's jobs have no version.
+    `version` differs after each change of the job. None: the vendor's jobs have no version. `queue` and `type` are the
+    vendor's id of its queue, and the vendor's word for its type or channel.
     """
 
     id: str
@@ -171,6 +172,51 @@ class Job:
     timestamps: Mapping[str, datetime]
     version: str | None = None
     vendor_object: Mapping[str, Any] | None = None
+    queue: str | None = None
+    type: str | None = None
+
+
+@dataclass(frozen=True)
+class UnreadConnection:
+    """A connection that could not be read, or not to the end: the code of the problem, and its detail."""
+
+    connection: str
+    problem: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class FoundJobs:
+    """A page of the jobs of several connections; `incomplete` names those that could not be read.
+
+    `next_cursor` leads to the next page; None on the last. `left_out` jobs may be wanted, but do not show it.
+    """
+
+    items: tuple[Job, ...]
+    incomplete: tuple[UnreadConnection, ...] = ()
+    next_cursor: str | None = None
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class ConnectionCount:
+    """The number of jobs of a connection, in all and by status. `left_out` jobs may be wanted, but do not show it."""
+
+    connection: str
+    count: int
+    statuses: Mapping[str, int]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class JobCount:
+    """The number of jobs of several connections. `is_complete`: every list was read, and no job was left out."""
+
+    count: int
+    is_complete: bool
+    left_out: int
+    connections: tuple[ConnectionCount, ...]
+    incomplete: tuple[UnreadConnection, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,6 +317,7 @@ class JobAction:
     parent: str | None = None
     steps: tuple[Step, ...] = ()
     already_so: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -525,11 +572,13 @@ class Options(TypedDict, total=False):
     `if_match`, the `version` of the job as you have read it, the vendor refuses the action if the job has changed. An
     `idempotency_key`, such as `str(uuid.uuid4())`, makes it safe to send the action again: with the same key it gets
     the same answer and reaches the vendor once. If the result is not known immediately, the gateway waits for it for up
-    to `wait` seconds, at most 60.
+    to `wait` seconds, at most 60. `labels` are words of your own, such as `{"incident": "INC-43"}`, by which
+    `job_actions` finds the record.
     """
 
     disposition_code: str | None
     note: str | None
+    labels: Mapping[str, str] | None
     strict: bool
     if_match: str | None
     idempotency_key: str | None
@@ -543,7 +592,7 @@ ABOUT_THE_REQUEST = {"strict", "if_match", "idempotency_key", "wait"}
 class JobActionConditions(TypedDict, total=False):
     """Conditions for job actions. `since` and `until`, with their time zones, limit the time of the request.
 
-    `parent` is the id of a termination, for its steps.
+    `parent` is the id of a termination, for its steps; `label` is a label as `name=value`.
     """
 
     connection: str | None
@@ -554,6 +603,26 @@ class JobActionConditions(TypedDict, total=False):
     since: datetime | None
     until: datetime | None
     parent: str | None
+    label: str | None
+
+
+class JobConditions(TypedDict, total=False):
+    """Conditions for jobs of several connections; all must be met, and of several words one. None counts as left out.
+
+    `connections` default to all that the key may use. `statuses` are words of the unified API; `vendor_statuses`,
+    `queue` and `type` are the vendors' own. Jobs are `older_than` a time if they have at least this age.
+    """
+
+    connections: Sequence[str] | None
+    statuses: Sequence[str] | None
+    vendor_statuses: Sequence[str] | None
+    older_than: timedelta | None
+    queue: str | None
+    type: str | None
+
+
+JOB_CONDITIONS = {"connections": "connection", "statuses": "status", "vendor_statuses": "vendorStatus"}
+"""The API's names of conditions that can have several values."""
 
 
 class AssignmentOptions(Options, total=False):
@@ -642,6 +711,23 @@ class Client:
     def jobs(self, connection: str, *, status: str | None = None, limit: int | None = None) -> Iterator[Job]:
         """The jobs of a connection, or those in one status; at most `limit`. Pages are requested while you iterate."""
         return self._list(Job, _path("connections", connection, "jobs"), limit, status=status)
+
+    def find_jobs(self, *, limit: int | None = None, **conditions: Unpack[JobConditions]) -> Iterator[FoundJobs]:
+        """The pages of jobs of several connections that meet all `conditions`, with at most `limit` jobs each.
+
+        Pages are requested while you iterate. Look at `incomplete` of each: a connection that fails does not raise.
+        """
+        query = {**_conditions(conditions), "limit": limit}
+        more = True
+        while more:
+            page = self._get(FoundJobs, _path("jobs"), **query)
+            yield page
+            more = page.next_cursor is not None
+            query["cursor"] = page.next_cursor
+
+    def count_jobs(self, **conditions: Unpack[JobConditions]) -> JobCount:
+        """The number of jobs of several connections that meet all `conditions`, by connection and status."""
+        return self._get(JobCount, _path("jobs", "count"), **_conditions(conditions))
 
     def job(self, connection: str, job_id: str, *, include_vendor: bool = False) -> Job:
         """One job; with `include_vendor`, the vendor's own object too."""
@@ -819,7 +905,7 @@ class Client:
         path = _path("batches", batch_id, verb)
         return _converted(Batch, self._call("POST", path, json=body or None, headers=headers))
 
-    def _get(self, kind: type[Kind], path: str, **query: str | None) -> Kind:
+    def _get(self, kind: type[Kind], path: str, **query: Any) -> Kind:
         return _converted(kind, self._call("GET", path, params=query))
 
     def _post(
@@ -961,11 +1047,20 @@ def _members(given: Mapping[str, object]) -> dict[str, object]:
 
 def _member(value: object) -> object:
     """A parameter as a JSON value. Raises ValueError for a time without a time zone."""
+    if isinstance(value, timedelta):
+        return f"PT{round(value.total_seconds())}S"
     if not isinstance(value, datetime):
         return value
     if value.tzinfo is None:
         raise ValueError("A time needs a time zone, as in datetime(2030, 1, 1, tzinfo=UTC).")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _conditions(given: JobConditions) -> dict[str, Any]:
+    """The conditions for jobs as a query."""
+    return {
+        JOB_CONDITIONS.get(name, _camel(name)): _member(value) for name, value in given.items() if value is not None
+    }
 
 
 def _camel(name: str) -> str:
@@ -984,7 +1079,8 @@ def _json(reply: requests.Response) -> dict[str, Any]:
 def _from_headers(reply: requests.Response) -> dict[str, int | bool]:
     seconds = reply.headers.get("Retry-After", "")
     retry_after = {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
-    return {**retry_after, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
+    left_out = {"leftOut": int(reply.headers["Jobgate-Left-Out"])} if "Jobgate-Left-Out" in reply.headers else {}
+    return {**retry_after, **left_out, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
 
 
 def _unreachable(url: str, error: Exception) -> GatewayUnreachable:

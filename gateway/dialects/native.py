@@ -361,15 +361,11 @@ class Dialect:
         return Reply(parts["body"])
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
-        """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs.
-
-        Queues and types are those of one vendor: the ids of one mean nothing to another.
-        """
-        own = filter(None, map(read.lens.place_of, (Source.JOB_QUEUE, Source.JOB_TYPE)))
+        """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs."""
         refused = [
             *lost(read.operation, read.lens, asked),
             *read.lens.choices.contradicted(asked.parts()),
-            *(place for place in own if place.get(asked.parts()) is not None),
+            *(place for place in read.filters_of_its_own if place.get(asked.parts()) is not None),
         ]
         if refused:
             vendor = connection.vendor.name

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import to_builtins
 
 from gateway.domain.batches import Batch, BatchPlan, BatchState, ItemOutcome, Manifest, Progress, end_of
+from gateway.domain.errors import JobgateError
 from gateway.domain.model import (
     ActionWarning,
     DryRun,
@@ -23,6 +24,7 @@ from gateway.domain.record import JobActionRecord, Origin, Read, Step
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
 from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.finding import Counted
 from gateway.engine.termination import PlannedStep, TerminationPlan
 from gateway.resilience.breaker import BreakerState
 from gateway.specs.capabilities import Capability, reads
@@ -168,6 +170,35 @@ def job(known: Job, *, with_vendor: bool) -> Members:
     )
 
 
+def incomplete(problems: Mapping[str, JobgateError]) -> list[Members]:
+    """The connections that could not be read, with their problems."""
+    return [
+        {"connection": name, "problem": problem.code, "detail": problem.detail} for name, problem in problems.items()
+    ]
+
+
+def job_count(counted: Sequence[Counted]) -> Members:
+    """The numbers of jobs of several connections."""
+    problems = {each.connection: each.problem for each in counted if each.problem is not None}
+    left = sum(each.left_out for each in counted)
+    connections = [
+        {
+            "connection": each.connection,
+            "count": sum(each.statuses.values()),
+            "statuses": dict(each.statuses),
+            "leftOut": each.left_out,
+        }
+        for each in counted
+    ]
+    return {
+        "count": sum(each["count"] for each in connections),
+        "isComplete": not problems and not left,
+        "leftOut": left,
+        "connections": connections,
+        "incomplete": incomplete(problems),
+    }
+
+
 def job_action(record: JobActionRecord) -> Members:
     """A job action's record."""
     asked, problem = record.requested, record.problem
@@ -193,6 +224,7 @@ def job_action(record: JobActionRecord) -> Members:
         completedAt=timestamp(record.completed_at) if record.completed_at else None,
         vendorResponse=vendor_response(record.vendor_response),
         problem={"code": problem.code, "detail": problem.detail} if problem else None,
+        labels=dict(asked.labels) or None,
         parent=asked.parent,
         **ending(record),
     )

@@ -9,6 +9,7 @@ from gateway.domain.ports import Clock, Ledger
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Directory
+from gateway.engine.finding import Finder
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler
 from gateway.engine.termination import Terminations
@@ -31,6 +32,11 @@ class Services:
     reconciler: Reconciler
     tokens: AccessTokens
     batches: Batches | None = None
+
+    @property
+    def finder(self) -> Finder:
+        """The search for jobs of several connections."""
+        return Finder(self.jobs, self.directory)
 
     @property
     def terminations(self) -> Terminations:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from gateway.dialects import rendering
@@ -23,13 +24,15 @@ from gateway.domain.errors import (
     JobgateError,
     PreconditionNotSupported,
     UnknownJobAction,
+    no_such_connection,
 )
 from gateway.domain.fields import members, named, parts, unquoted
+from gateway.domain.finding import JobFilter
 from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.numbers import up_to
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
-from gateway.domain.vocabulary import DISCARD, TERMINATE
+from gateway.domain.vocabulary import DISCARD, LABELS, TERMINATE
 from gateway.edge.authentication import check_scopes
 from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
@@ -67,6 +70,8 @@ class UnifiedApi:
             "getConnection": self.get_connection,
             "getConnectionHealth": self.get_connection_health,
             "listJobs": self.list_jobs,
+            "findJobs": self.find_jobs,
+            "countJobs": self.count_jobs,
             "getJob": self.get_job,
             "listJobActions": self.list_job_actions,
             "getJobAction": self.get_job_action,
@@ -107,6 +112,41 @@ class UnifiedApi:
         headers |= rendering.left_out(page.left_out)
         return Reply({"items": items, "nextCursor": page.next_cursor}, headers=headers)
 
+    async def find_jobs(self, request: Request) -> Reply:
+        """Return a page of the jobs of several connections. Raises UnknownConnection."""
+        query = request.query
+        wanted = self._job_filter(request)
+        found = await self.services.finder.page(wanted, self._context(request), query.get("cursor"), query["limit"])
+        with_vendor = query.get("include") == "vendor"
+        body = {
+            "items": [rendering.job(job, with_vendor=with_vendor) for job in found.jobs],
+            "nextCursor": found.next_cursor,
+            "incomplete": rendering.incomplete(found.problems),
+        }
+        headers = link_to_next(f"{request.address.prefix}{BASE_PATH}/jobs", query, found.next_cursor)
+        return Reply(body, headers=headers | rendering.left_out(found.left_out))
+
+    async def count_jobs(self, request: Request) -> Reply:
+        """Return the number of jobs of several connections. Raises UnknownConnection."""
+        counted = await self.services.finder.count(self._job_filter(request), self._context(request))
+        return Reply(rendering.job_count(counted))
+
+    def _job_filter(self, request: Request) -> JobFilter:
+        """The filter of a request, by default for all connections of the caller. Raises UnknownConnection."""
+        query, may_use = request.query, request.caller.may_use
+        named = query.get("connection")
+        if named is not None and not all(map(may_use, named)):
+            raise no_such_connection()
+        older_than = query.get("olderThan")
+        return JobFilter(
+            connections=tuple(filter(may_use, self.services.directory.connections)) if named is None else tuple(named),
+            statuses=tuple(query.get("status", ())),
+            vendor_statuses=tuple(query.get("vendorStatus", ())),
+            older_than=None if older_than is None else convert(older_than, timedelta),
+            queue=query.get("queue"),
+            type=query.get("type"),
+        )
+
     async def get_job(self, request: Request) -> Reply:
         """Return one job."""
         connection = self.services.directory.connection(request.path["connection"])
@@ -143,6 +183,7 @@ class UnifiedApi:
             key=key_of(request),
             origin=request.origin,
             seconds=shortest(timeout_of(request), preferences.wait or None),
+            labels=(request.body or {}).get(LABELS, {}),
         )
 
     async def _answer(
@@ -297,13 +338,25 @@ def selection(request: Request) -> Selection | None:
         outcome=Outcome(query["outcome"]) if "outcome" in query else None,
         since=parse_date_time(query["since"]) if "since" in query else None,
         until=parse_date_time(query["until"]) if "until" in query else None,
+        label=label_of(query["label"]) if "label" in query else None,
     )
+
+
+def label_of(written: str) -> tuple[str, str]:
+    """The name and value of a label that is written as `name=value`."""
+    name, _, value = written.partition("=")
+    return name, value
 
 
 def decode(request: Request) -> JobAction:
     """The job action of a request to the unified API."""
     action, job_id = request.operation.extensions["x-action"], request.path["jobId"]
-    return JobAction(action, job_id, request.body or {}, version_of(request))
+    return JobAction(action, job_id, parameters_of(request), version_of(request))
+
+
+def parameters_of(request: Request) -> dict[str, Json]:
+    """The parameters of the action in the body of a request: all of it but the labels."""
+    return {name: value for name, value in (request.body or {}).items() if name != LABELS}
 
 
 def version_of(request: Request) -> str | None:
@@ -319,7 +372,7 @@ def version_of(request: Request) -> str | None:
 
 def termination(request: Request) -> JobAction:
     """The job action of a request to terminate a job."""
-    given = request.body or {}
+    given = parameters_of(request)
     parameters = {MODE: given.get(MODE, Mode.GRACEFUL.value), **given}
     return JobAction(TERMINATE, request.path["jobId"], parameters, version_of(request))
 
@@ -375,7 +428,7 @@ def link_to_next(path: str, query: Mapping[str, Json], cursor: str | None) -> di
     """The Link header (RFC 8288) of a page; none on the last page."""
     if cursor is None:
         return {}
-    following = urlencode({**query, "cursor": cursor})
+    following = urlencode({**query, "cursor": cursor}, doseq=True)
     return {"Link": f'<{path}?{following}>; rel="next"'}
 
 

@@ -60,7 +60,7 @@ def read_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
         for read in dialect.specification.reads.values():
             asked = f"{read.operation.method} {read.operation.path}"
             own = filters(dialect, read)
-            crossing = [place for place in own if read.lens.carries_of(place)]
+            crossing = [place for place in own if read.lens.carries_of(place) and place not in read.filters_of_its_own]
             yield dialect.name, f"`{asked}`", *(listed(place.keys[0] for place in places) for places in (own, crossing))
 
 

@@ -30,7 +30,7 @@ from gateway.settings.settings import (
     ServerSettings,
     Settings,
 )
-from gateway.specs.capabilities import Capability, reads
+from gateway.specs.capabilities import Capability, filters, reads
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 """The settings of a connection that have a row of their own. docs/going-live.md shows the others by example."""
@@ -108,12 +108,16 @@ def capability_page(vendors: Iterable[Vendor]) -> str:
     actions = list(known[0].capabilities)
     matrix = [(action, *(_support(each.capabilities[action]) for each in known)) for action in actions]
     supported = [reads(each.specification) for each in known]
+    filtered = [filters(each.specification) for each in known]
+    filter_matrix = [(name, *(each[name] for each in filtered)) for name in filtered[0]]
     read_matrix = [(name, *(each[name] for each in supported)) for name in supported[0]]
     parts = [
         "# Capabilities\n\n`GET /v1/vendors` returns the same matrix as data.\n\n",
         table(("action", *(each.name for each in known)), matrix),
         "\n",
         table(("read", *(each.name for each in known)), read_matrix),
+        "\nWho filters when [jobs are found](finding.md):\n\n",
+        table(("filter", *(each.name for each in known)), filter_matrix),
         *(_vendor_section(each) for each in known),
     ]
     return "".join(parts)

@@ -80,7 +80,7 @@ class Requested(Struct, frozen=True, omit_defaults=True):
 
     `keeps_refusals`: the key is kept for the answer even if the action was refused. `signature` is the name made from
     the request's signature; it is always kept for the answer. `parent` is the id of the termination of which this
-    action is a step.
+    action is a step. `labels` are the caller's own words by their names, such as the number of an incident.
     """
 
     at: datetime
@@ -94,6 +94,7 @@ class Requested(Struct, frozen=True, omit_defaults=True):
     keeps_refusals: bool = True
     signature: str | None = None
     parent: str | None = None
+    labels: Mapping[str, str] = {}
 
     @property
     def is_termination(self) -> bool:
@@ -286,7 +287,10 @@ class Holder(Struct, frozen=True):
 
 
 class Selection(Struct, frozen=True):
-    """The conditions that wanted records meet; None: any value. `since` and `until` are inclusive."""
+    """The conditions that wanted records meet; None: any value. `since` and `until` are inclusive.
+
+    `label` is the name and the value of one of their labels.
+    """
 
     caller: str | None = None
     connection: str | None = None
@@ -296,6 +300,7 @@ class Selection(Struct, frozen=True):
     outcome: Outcome | None = None
     since: datetime | None = None
     until: datetime | None = None
+    label: tuple[str, str] | None = None
 
 
 class Overtaken(Exception):

@@ -75,6 +75,9 @@ TERMINATE: Final = "terminate"
 DISCARD: Final = "discard"
 """The action with which work can be lost. A termination uses it only in the mode `forced`."""
 
+LABELS: Final = "labels"
+"""The member of a request for an action with the caller's labels. It is no parameter, and no vendor gets it."""
+
 LONGEST_JOB_ID: Final = 1_024
 """Longest id of a job, in characters."""
 LONGEST_STATUS: Final = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -23,7 +24,8 @@ class ActionRequest(Struct, frozen=True):
     `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
     take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
     status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
-    termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost.
+    termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost. `labels` are the caller's
+    own words, which only the record has.
     """
 
     connection: Connection
@@ -38,6 +40,7 @@ class ActionRequest(Struct, frozen=True):
     operation: str | None = None
     parent: str | None = None
     lease: Lease | None = None
+    labels: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""
@@ -45,11 +48,12 @@ class ActionRequest(Struct, frozen=True):
 
     @property
     def fingerprint(self) -> bytes:
-        """A hash of the connection, the job, the action or operation, its parameters and its precondition."""
+        """A hash of connection, job, action or operation, parameters, precondition and labels."""
         asked = self.job_action
         action = self.operation or asked.action
         whole: list[object] = [self.connection.name, action, asked.job_id, dict(asked.parameters)]
         whole += [] if asked.version is None else [asked.version]
+        whole += [dict(self.labels)] if self.labels else []
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
 
 

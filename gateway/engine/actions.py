@@ -194,6 +194,7 @@ class Actions:
             keeps_refusals=request.keeps_refusals,
             signature=None if request.signature is None else request.signature.name,
             parent=request.parent,
+            labels=request.labels,
         )
         return JobActionRecord(self.clock.new_id(now), requested)
 

@@ -207,7 +207,7 @@ def walks_of(connection: Connection, wanted: JobFilter) -> tuple[Walk, ...]:
     shape = specification.job if read is None else read.job
     groups = {Source.JOB_QUEUE: wanted.queue, Source.JOB_TYPE: wanted.type}
     common: Walk = {name.value: value for name, value in groups.items() if value is not None}
-    if common.keys() - shape.lens.sources:
+    if common.keys() - shape.values:
         return ()
     if not (wanted.statuses or wanted.vendor_statuses) or UNKNOWN_STATUS in wanted.statuses:
         return (common,)

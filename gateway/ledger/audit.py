@@ -251,5 +251,6 @@ def _who(asked: Requested) -> Mapping[str, Any]:
         "action": action.action,
         "parameters": dict(action.parameters),
         "idempotencyKey": asked.idempotency_key,
+        "labels": dict(asked.labels) or None,
     }
     return {name: value for name, value in known.items() if value is not None}

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, Table, select
 
 from gateway.domain.record import STATUSES, JobActionRecord
 from gateway.domain.times import milliseconds
@@ -29,7 +29,7 @@ from gateway.ledger.events import (
 from gateway.ledger.findings import Finding
 from gateway.ledger.keys import as_event
 from gateway.ledger.notes import Note, Verifier, notes_in
-from gateway.ledger.tables import api_keys, events, idempotency_keys, job_actions, segments
+from gateway.ledger.tables import api_keys, events, idempotency_keys, job_actions, labels, segments
 
 ROWS_AT_ONCE = 1_000
 
@@ -95,21 +95,28 @@ def incomplete(connection: Connection) -> Finding | None:
 
 
 def wrong_record(connection: Connection, now: datetime) -> Finding | None:
-    """The first job action whose row or keys do not agree with its events."""
-    finding = _key_of_nothing(connection)
+    """The first job action whose row, labels or keys do not agree with its events."""
+    finding = _key_of_nothing(connection) or _label_of_nothing(connection)
     if finding is not None:
         return finding
-    in_order = select(idempotency_keys).order_by(idempotency_keys.c.job_action_id)
-    with connection.execute(in_order.execution_options(yield_per=ROWS_AT_ONCE)) as held:
-        keys = Keys(held)
-        with connection.execute(_rows_of_records()) as found:
-            records = groupby(found, attrgetter("job_action_id"))
-            wrong = (_finding_of(each, list(rows), keys.of(each), now) for each, rows in records)
-            return next((finding for finding in wrong if finding is not None), None)
+    with (
+        connection.execute(_in_order(idempotency_keys)) as held,
+        connection.execute(_in_order(labels)) as put,
+        connection.execute(_rows_of_records()) as found,
+    ):
+        keys, its_labels = RowsOfJobActions(held), RowsOfJobActions(put)
+        records = groupby(found, attrgetter("job_action_id"))
+        wrong = (_finding_of(each, list(rows), keys.of(each), its_labels.of(each), now) for each, rows in records)
+        return next((finding for finding in wrong if finding is not None), None)
 
 
-class Keys:
-    """The idempotency keys and signatures, in the order of their job actions."""
+def _in_order(table: Table) -> Select[Any]:
+    """The query for all rows of a table, in the order of their job actions, read in batches."""
+    return select(table).order_by(table.c.job_action_id).execution_options(yield_per=ROWS_AT_ONCE)
+
+
+class RowsOfJobActions:
+    """The rows of a table, in the order of their job actions."""
 
     def __init__(self, rows: Iterable[Row[Any]]) -> None:
         """Read them from rows in this order."""
@@ -117,7 +124,7 @@ class Keys:
         self._next = next(self._groups, None)
 
     def of(self, job_action_id: str) -> list[Row[Any]]:
-        """The keys of a job action. Calls must follow the order of the job actions."""
+        """The rows of a job action. Calls must follow the order of the job actions."""
         while self._next is not None and self._next[0] < job_action_id:
             self._next = next(self._groups, None)
         return self._next[1] if self._next is not None and self._next[0] == job_action_id else []
@@ -138,6 +145,20 @@ def _key_of_nothing(connection: Connection) -> Finding | None:
     return Finding(None, f"idempotency key of {row.caller}: it points to job action {row.job_action_id}, not its own")
 
 
+def _label_of_nothing(connection: Connection) -> Finding | None:
+    """The first label of a missing job action."""
+    nothing = (
+        select(labels.c.name, labels.c.job_action_id)
+        .outerjoin(events, (events.c.job_action_id == labels.c.job_action_id) & (events.c.sequence == 0))
+        .where(events.c.id.is_(None))
+        .limit(1)
+    )
+    row = connection.execute(nothing).first()
+    if row is None:
+        return None
+    return Finding(None, f"label {row.name}: it is one of job action {row.job_action_id}, which is missing")
+
+
 def _rows_of_records() -> Select[Any]:
     """The query for the events of all job actions with their rows, read in batches."""
     searched = [column.label(f"row_{column.name}") for column in job_actions.c]
@@ -150,7 +171,9 @@ def _rows_of_records() -> Select[Any]:
     )
 
 
-def _finding_of(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], now: datetime) -> Finding | None:
+def _finding_of(
+    job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], its_labels: list[Row[Any]], now: datetime
+) -> Finding | None:
     """The finding for one job action. One that began in a deleted segment has neither row nor key."""
     first = rows[0]
     if first.kind not in BEGINNINGS:
@@ -164,6 +187,8 @@ def _finding_of(job_action_id: str, rows: list[Row[Any]], keys: list[Row[Any]], 
     if different:
         what = f"its search row has another {different} than its events"
         return Finding(first.segment, what, first.id, job_action_id)
+    if {row.name: row.value for row in its_labels} != record.requested.labels:
+        return Finding(first.segment, "its labels are not those of its request", first.id, job_action_id)
     wrong = _wrong_keys_of(record, beginning, keys, now)
     return None if wrong is None else Finding(first.segment, wrong, first.id, job_action_id)
 

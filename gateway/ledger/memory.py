@@ -146,6 +146,7 @@ def is_selected(record: JobActionRecord, selection: Selection) -> bool:
     wanted = {name: getattr(selection, name) for name in values}
     return (
         all(value is None or values[name] == value for name, value in wanted.items())
+        and (selection.label is None or selection.label in asked.labels.items())
         and (selection.since is None or at >= milliseconds(selection.since))
         and (selection.until is None or at <= milliseconds(selection.until))
     )

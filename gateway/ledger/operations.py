@@ -16,7 +16,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored as StoredEvent
 from gateway.ledger.events import beginning, written
-from gateway.ledger.tables import events, idempotency_keys, insert_of, job_actions, probes, segments, stored_by
+from gateway.ledger.tables import events, idempotency_keys, insert_of, job_actions, labels, probes, segments, stored_by
 from gateway.ledger.tasks import lost
 
 
@@ -141,13 +141,14 @@ class Change(NamedTuple):
 
 
 class StoredClaim(Struct, frozen=True, array_like=True, tag="claim"):
-    """A claim in its stored form."""
+    """A claim in its stored form. `labels` are the names and values of its labels."""
 
     event: EventRow
     searched: Searched
     key: HeldKey | None
     signature: HeldKey | None
     lease: Lease | None = None
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
@@ -168,7 +169,8 @@ def stored_form(operation: Operation) -> Stored:
     match operation:
         case Claim(record, due, key, signature, lease):
             event = event_row(record.id, 0, beginning(record, key, signature))
-            return StoredClaim(event, searched(record, due), key, signature, lease)
+            marks = tuple(record.requested.labels.items())
+            return StoredClaim(event, searched(record, due), key, signature, lease, marks)
         case Append(record, event, due, lease):
             row = event_row(record.id, len(record) - 1, event)
             if isinstance(event, Sent):
@@ -235,6 +237,7 @@ _INSERT_EVENTS = BulkStatement(
     insert(events).inline(), ("segment", "job_action_id", "sequence", "kind", "content", "hash")
 )
 _INSERT_JOB_ACTIONS = BulkStatement(insert(job_actions), job_actions.c.keys())
+_INSERT_LABELS = BulkStatement(insert(labels), labels.c.keys())
 _UPDATE_JOB_ACTIONS = BulkStatement(
     update(job_actions)
     .where(job_actions.c.id == bindparam("of"))
@@ -281,6 +284,9 @@ def write(
     if kept:
         rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in kept]
         _INSERT_JOB_ACTIONS.execute(connection, rows)
+    labelled = [(*label, stored(claim.event.job_action_id)) for claim in kept for label in claim.labels]
+    if labelled:
+        _INSERT_LABELS.execute(connection, labelled)
     if kept or appends:
         new_events = [*(claim.event for claim in kept), *(append.event for append in appends)]
         segment = add_events(connection, segment, new_events, now)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, literal, select, tuple_
 
 from gateway.domain.model import Page
 from gateway.domain.record import JobActionRecord, Selection
 from gateway.domain.times import LAST_MILLISECOND, first_id_at, milliseconds
 from gateway.ledger.events import BEGINNINGS, record_of
-from gateway.ledger.tables import SEARCHED, events, job_actions
+from gateway.ledger.tables import SEARCHED, events, job_actions, labels
 
 MOST_LOOKED_AT = 2_000
 """Largest number of records that one page examines, by the index of its most selective condition."""
+
+
+class Index(NamedTuple):
+    """An index by which records are found: the columns before the id, their values, and the column of the id."""
+
+    columns: tuple[Column[Any], ...]
+    values: tuple[Any, ...]
+    id: Column[Any]
 
 
 def get(connection: Connection, record_id: str, caller: str | None = None) -> JobActionRecord | None:
@@ -43,46 +51,62 @@ def is_whole(stored: Sequence[tuple[str, str]]) -> bool:
 
 def page(connection: Connection, selection: Selection, limit: int, before: str | None) -> Page[JobActionRecord]:
     """A page of records, newest first. It ends when enough are found, or enough have been examined."""
-    asked, within = conditions(selection), bounds(selection, before)
-    chosen = candidates(asked, within) if len(asked) <= 1 else filtered(asked, within)
+    index, others = index_of(selection)
+    within = bounds(selection, before)
+    chosen = filtered(index, others, within) if others else candidates(index, within)
     ids = connection.execute(chosen.limit(limit + 1)).scalars().all()
     items = records(connection, ids[:limit])
     if len(ids) > limit:
         return Page(items, ids[limit - 1])
-    return Page(items, connection.execute(last_looked_at(asked, within)).scalar() if len(asked) > 1 else None)
+    return Page(items, connection.execute(last_looked_at(index, within)).scalar() if others else None)
 
 
-def filtered(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
-    """The candidates that meet all conditions, in their order.
+def index_of(selection: Selection) -> tuple[Index, Sequence[tuple[str, Any]]]:
+    """The index for the most selective condition of a selection, and the columns and values of the other conditions."""
+    asked = conditions(selection)
+    if selection.label is not None:
+        return Index((labels.c.name, labels.c.value), selection.label, labels.c.job_action_id), asked
+    names, values = [name for name, _ in asked[:1]], [value for _, value in asked[:1]]
+    return Index(tuple(job_actions.c[name] for name in names), tuple(values), job_actions.c.id), asked[1:]
+
+
+def filtered(index: Index, others: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+    """The candidates that meet the other conditions too, in their order.
 
     Both databases keep the order of a subquery's rows. With an ORDER BY, SQLite would read all of them before it
     returns the first.
     """
-    looked_at = candidates(asked[:1], within).limit(MOST_LOOKED_AT).subquery()
-    others = (looked_at.c[name] == value for name, value in asked[1:])
-    return select(looked_at.c.id).where(*others)
+    looked_at = candidates(index, within).limit(MOST_LOOKED_AT).subquery()
+    return select(looked_at.c.id).where(*(searched_value(looked_at, name) == value for name, value in others))
 
 
-def last_looked_at(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+def searched_value(looked_at: Subquery, name: str) -> ColumnElement[Any]:
+    """A searched value of a candidate. One of another table is looked up, since a join can change the order."""
+    if name in looked_at.c:
+        return looked_at.c[name]
+    return select(job_actions.c[name]).where(job_actions.c.id == looked_at.c.id).scalar_subquery()
+
+
+def last_looked_at(index: Index, within: tuple[str, str]) -> Select[Any]:
     """The id of the last examined candidate, if the limit was reached."""
-    return candidates(asked[:1], within).offset(MOST_LOOKED_AT - 1).limit(1)
+    return candidates(index, within).offset(MOST_LOOKED_AT - 1).limit(1)
 
 
-def candidates(asked: Sequence[tuple[str, Any]], within: tuple[str, str]) -> Select[Any]:
+def candidates(index: Index, within: tuple[str, str]) -> Select[Any]:
     """The newest records that may belong on a page, found by one index alone.
 
     Conditions and order use all columns of the index. Otherwise a planner can choose to read all newer records
     (PostgreSQL 18 does).
     """
-    columns = job_actions.c
-    index = [*(columns[name] for name, _ in asked), columns.id]
+    columns = [*index.columns, index.id]
     lowest, beyond = (
-        tuple_(*(literal(value, column.type) for value, column in zip([*dict(asked).values(), at], index, strict=True)))
+        tuple_(*(literal(value, column.type) for value, column in zip([*index.values, at], columns, strict=True)))
         for at in within
     )
-    place = tuple_(*index)
-    statement = select(columns.id, *(columns[each] for each in SEARCHED)).where(place >= lowest, place < beyond)
-    return statement.order_by(*(column.desc() for column in index))
+    place = tuple_(*columns)
+    searched = [each for each in index.id.table.c if each.name in SEARCHED]
+    statement = select(index.id.label("id"), *searched).where(place >= lowest, place < beyond)
+    return statement.order_by(*(column.desc() for column in columns))
 
 
 def conditions(selection: Selection) -> list[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from gateway.domain.record import JobActionStatus
 from gateway.domain.times import milliseconds
 from gateway.ledger.checkpoints import SegmentState
 from gateway.ledger.events import KEPT
-from gateway.ledger.tables import events, idempotency_keys, job_actions, segments
+from gateway.ledger.tables import events, idempotency_keys, job_actions, labels, segments
 
 UNSETTLED = (JobActionStatus.IN_PROGRESS.value, JobActionStatus.UNSETTLED.value)
 
@@ -43,6 +43,7 @@ class DeleteSegment(Struct, frozen=True, array_like=True, tag="delete-segment"):
         if holds_what_stays(connection, number) or segment_state(connection, number) != self.state:
             return
         began = select(events.c.job_action_id).where(events.c.segment == number, events.c.sequence == 0)
+        connection.execute(delete(labels).where(labels.c.job_action_id.in_(began)))
         connection.execute(delete(job_actions).where(job_actions.c.id.in_(began)))
         connection.execute(delete(events).where(events.c.segment == number))
         mark = update(segments).where(segments.c.number == number)

@@ -106,6 +106,16 @@ events = Table(
     sqlite_autoincrement=True,
 )
 
+labels = Table(
+    "labels",
+    metadata,
+    Column("name", NAME, primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("job_action_id", Id, primary_key=True, index=True),
+    # Searched in the order of its primary key, which is all that it holds.
+    sqlite_with_rowid=False,
+)
+
 segments = Table(
     "segments",
     metadata,

@@ -23,7 +23,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
+from multiprocessing.forkserver import ensure_running
+from pathlib import Path
 from socket import socket
 from types import FrameType
 
@@ -52,6 +54,10 @@ LONGEST_PAUSE = 60.0
 """Longest wait before another start, in seconds, if the supervisor does not give up."""
 LEAVE_SECONDS = STOP_SECONDS + 7.0
 """Seconds after which a stopping worker is killed."""
+UNREAD = 255
+"""The exit code that `multiprocessing` gives a process if the one that it was forked from has ended."""
+WORKER = "jobgate-worker"
+"""The name that the system shows for a worker."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -107,11 +113,41 @@ class Ending:
         os._exit(STARTUP_FAILURE)
 
 
+def preload(module: str) -> None:
+    """Begin to import a module, and this program, in the process that workers will be forked from.
+
+    That process has one thread and nothing of this one's state, so its copies are safe. It ends with this process.
+    """
+    multiprocessing.set_forkserver_preload(["__main__", module])
+    ensure_running()
+
+
+def hold_signals() -> None:
+    """Block the signals that a service manager sends to every process, in the process that workers are forked from.
+
+    They must not end it. Those for a worker that has just been forked wait until it calls `release_signals`.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+
+
+def release_signals() -> None:
+    """Take the signals that `hold_signals` blocks."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
+
+
+def show_as(name: str) -> None:
+    """Let the system show this process by a name of at most 15 characters."""
+    with suppress(OSError):  # only Linux has it
+        Path("/proc/self/comm").write_text(name, encoding="ascii")
+
+
 def work(pickled: bytes, sockets: list[socket], line: Connection) -> None:
     """Serve with a pickled configuration, in a worker process, until told to stop or the supervisor has ended.
 
-    Unpickling loads all server modules, which takes a while. The supervisor is watched during that time too.
+    Making the application takes a while. The supervisor is watched during that time too.
     """
+    release_signals()
+    show_as(WORKER)
     ending = Ending()
     threading.Thread(target=ending.follow_supervisor, daemon=True).start()
     try:
@@ -128,7 +164,7 @@ def work(pickled: bytes, sockets: list[socket], line: Connection) -> None:
 class Worker:
     """The supervisor's view of a process. `silence` has the seconds since its last beat, or since its start."""
 
-    process: SpawnProcess
+    process: ForkServerProcess
     line: Connection
     is_ready: bool = False
     silence: float = 0.0
@@ -138,7 +174,7 @@ class Worker:
         """Start a process that runs `target` with what is given and its end of the line."""
         line, its_line = multiprocessing.Pipe()
         os.set_blocking(line.fileno(), False)
-        process = multiprocessing.get_context("spawn").Process(target=target, args=(*given, its_line))
+        process = multiprocessing.get_context("forkserver").Process(target=target, args=(*given, its_line))
         process.start()
         its_line.close()
         return cls(process, line)
@@ -184,7 +220,10 @@ class Worker:
         self.process.join(seconds)
 
     def kill(self) -> None:
-        """Kill it."""
+        """Kill it, even if `multiprocessing` takes it for ended since the process that it was forked from has ended."""
+        if self.process.exitcode == UNREAD and self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
         self.line.close()

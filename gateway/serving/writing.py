@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from gateway.serving.logs import log_to_terminal
-from gateway.serving.supervisor import SIGNALS, Companion
+from gateway.serving.supervisor import SIGNALS, Companion, release_signals, show_as
 from gateway.serving.temporary import temporary_folder
 from gateway.settings.settings import ConfigurationError
 
@@ -57,8 +57,8 @@ def write_for_all(address: str, listening: socket.socket, line: Connection) -> N
     """
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
-    with suppress(OSError):  # only Linux has it
-        Path("/proc/self/comm").write_text(NAME, encoding="ascii")
+    release_signals()
+    show_as(NAME)
     log_to_terminal()
 
     from gateway.domain.clock import SystemClock  # noqa: PLC0415 - first the signals

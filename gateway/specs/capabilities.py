@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.domain.finding import AGE_SINCE
+from gateway.domain.vocabulary import LABELS, TIMESTAMP, Source
 from gateway.specs.operations import Api, Operation
 from gateway.specs.vendor import ActionMapping, VendorSpecification
+
+FILTERS = {"status": Source.JOB_VENDOR_STATUS, "queue": Source.JOB_QUEUE, "type": Source.JOB_TYPE}
+"""The filters of jobs that a vendor's list can have, and the sources that they name."""
 
 
 class Support(StrEnum):
@@ -64,6 +69,19 @@ def reads(vendor: VendorSpecification) -> Mapping[str, Support]:
     return {name: Support.NATIVE if supported else Support.UNSUPPORTED for name, supported in found.items()}
 
 
+def filters(vendor: VendorSpecification) -> Mapping[str, str]:
+    """The way in which jobs of the vendor are filtered: by the vendor itself, by Jobgate, or not at all."""
+    read = vendor.list_read
+    if read is None:
+        return dict.fromkeys(("status", "queue", "type", "age"), "-")
+    found = {
+        name: "vendor" if source in read.lens.sources else "Jobgate" if source in read.job.values else "-"
+        for name, source in FILTERS.items()
+    }
+    since = next((name for name in AGE_SINCE if f"{TIMESTAMP}{name}" in read.job.values), None)
+    return {**found, "age": "-" if since is None else f"Jobgate, from {since}"}
+
+
 def _definition(api: Api, operation: Operation) -> ActionDefinition:
     document = api.document
     node = document.content["paths"][operation.path][operation.method.lower()]
@@ -72,6 +90,7 @@ def _definition(api: Api, operation: Operation) -> ActionDefinition:
     recorded = {
         name: bool(document.resolve(each).get("x-recorded-where-unsupported"))
         for name, each in schema["properties"].items()
+        if name != LABELS
     }
     action, harm = operation.extensions["x-action"], operation.extensions["x-harm"]
     return ActionDefinition(action, operation.operation_id, recorded, harm, operation.scopes)

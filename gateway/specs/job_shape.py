@@ -44,6 +44,11 @@ class JobShape:
         """The statuses that the rules can give; empty if a member holds the status."""
         return frozenset(self.derivation.statuses if self.derivation else ())
 
+    @property
+    def values(self) -> frozenset[str]:
+        """The sources of all values that the job object shows."""
+        return frozenset(self.lens.sources) | ({Source.JOB_VENDOR_STATUS} if self.derivation else set())
+
     def bound(self, values: Mapping[str, Json]) -> JobShape:
         """The shape with constants instead of these values. Raises UnmappableValue if a map does not have one."""
         return replace(self, lens=self.lens.bound(values))

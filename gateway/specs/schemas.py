@@ -1,7 +1,8 @@
 """OpenAPI 3.0 schemas as compiled validators.
 
 The schema object of OpenAPI 3.0 is not JSON Schema: it has `nullable` and a boolean `exclusiveMinimum`, and ignores
-members beside `$ref`. Schemas are rewritten to JSON Schema 2020-12 and compiled once.
+members beside `$ref`. Schemas are rewritten to JSON Schema 2020-12 and compiled once. It has no `propertyNames`
+either: our extension `x-propertyNames` has its place.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ _BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
 _VALUES = {"enum", "default", "required"}
 _TRUE_OR_FALSE = {"additionalProperties", "uniqueItems"}
 _ONLY_OPENAPI = {"nullable", "example", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated"}
+
+PROPERTY_NAMES = "x-propertyNames"
+"""Our extension of schemas of objects: the `propertyNames` of JSON Schema, as a `pattern`."""
 
 _PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
@@ -70,6 +74,8 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
         names = [name if _PRINTABLE_NAME.fullmatch(name) else "a name" for name in kind.unexpected[:MOST_NAMES]]
         more = f" (and {len(kind.unexpected) - MOST_NAMES} more)" if len(kind.unexpected) > MOST_NAMES else ""
         return FieldError(pointer(*keys), f"{', '.join(names)}{more} is not known here")
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.PropertyNames):
+        return FieldError(pointer(*keys), f"has a name that {field_error(kind.error).detail}")
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Enum):
         return FieldError(pointer(*keys), not_one_of(kind.options, error.instance))
     return FieldError(pointer(*keys), error.message.removeprefix("the value "))
@@ -135,6 +141,8 @@ def _rewritten(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield (_BOUNDS[key] if schema.get(_BOUNDS[key]) is True else key), value
         elif key in _VALUES:
             yield key, value
+        elif key == PROPERTY_NAMES:
+            yield "propertyNames", json_schema(value)
         elif key not in _ONLY_OPENAPI and not key.startswith("x-") and not isinstance(value, bool):
             yield key, json_schema(value)
         elif key in _TRUE_OR_FALSE:

@@ -156,6 +156,12 @@ class ReadMapping:
         return self.lens.without_choices
 
     @property
+    def filters_of_its_own(self) -> tuple[Place, ...]:
+        """The places of filters by queue and type, which are those of one vendor: their ids mean nothing to another."""
+        places = map(self.lens.place_of, (Source.JOB_QUEUE, Source.JOB_TYPE))
+        return tuple(place for place in places if place is not None)
+
+    @property
     def next_page(self) -> Place | None:
         """The place in a reply of what leads to the next page: a link or a token. None if the pages are numbered."""
         return self.next_link or self.token

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ from gateway.serving.listening import (
 )
 from gateway.serving.logs import log_to_terminal
 from gateway.serving.reloading import Reloadable, require_unchanged_fixed_settings
-from gateway.serving.supervisor import Patience
+from gateway.serving.supervisor import Patience, preload
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
 from gateway.serving.writing import CommonWriter, common_writer
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PRELOADED = "gateway.startup.preloaded"
+"""The module that is imported once for all workers."""
 MOST_FILES = 65_536
 """Most open connections and files of one process."""
 
@@ -135,14 +137,22 @@ class Source:
         return checked(self.file, self.options, catalogue, is_offline=True)
 
 
+@cache
+def installed() -> Catalogue:
+    """The catalogue of this process, loaded once. Raises SpecificationError."""
+    return Catalogue.load()
+
+
 def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: bool = False) -> None:
     """Serve in the foreground until told to stop; without simulators if `sandbox_port` is None.
 
     Without `accept_restored_ledger`, a ledger that is older than its newest checkpoint is only read.
     """
     log_to_terminal()
-    catalogue = Catalogue.load()
+    catalogue = installed()
     settings = source.checked(catalogue, is_sandbox=sandbox_port is not None)
+    if settings.server.workers > 1:
+        preload(PRELOADED)
     for warning in warnings_of(settings):
         log.warning("%s", warning)
     with listen(settings.server.host, settings.server.port) as listening:
@@ -243,7 +253,7 @@ def application(settings: Settings, source: Source | None, writer: Path | None) 
     `writer` is the socket of the process that writes for all workers, if there is one.
     """
     log_to_terminal()
-    made = Gateway(settings if source is None else source.read(), Catalogue.load(), writer=writer).application
+    made = Gateway(settings if source is None else source.read(), installed(), writer=writer).application
     settle_in()
     return made
 
@@ -371,4 +381,4 @@ def not_of_the_sandbox(_settings: Settings) -> Settings:
 
 def check_again(source: Source, settings: Settings) -> None:
     """Check that new workers can use the current settings. Raises ConfigurationError."""
-    require_unchanged_fixed_settings(settings, source.checked_again(Catalogue.load()))
+    require_unchanged_fixed_settings(settings, source.checked_again(installed()))

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.memory import Memory
 from bench.processes import BenchError, surroundings
 from bench.startup import JOBGATE, STARTS, Start, Started, cpu, page, prepared
 
+USED = Memory(50, 60, 70, 71, 1_000)
 PAGE = Path(__file__).parents[2] / "docs" / "startup.md"
 
 
@@ -19,7 +21,7 @@ def test_a_ratio_is_judged_within_its_round() -> None:
     quick = Started(Start("quick", ("a",), 3), (2.0, 20.0, 3.0), (1.0, 10.0, 1.0))
     slow = Started(Start("slow", ("a",), 3), (4.0, 40.0, 3.0), (1.0, 10.0, 1.0))
     assert (quick.ratio, slow.ratio) == (2.0, 4.0)
-    made = page([quick, slow], {"Processor": "A processor"})
+    made = page([quick, slow], USED, {"Processor": "A processor"})
     assert "| `quick` | 3.00 s | 2.0 times | at most 3 times | met |" in made
     assert "| `slow` | 4.00 s | 4.0 times | at most 3 times | **missed** |" in made
 
@@ -43,7 +45,7 @@ def test_what_does_not_start_is_told() -> None:
 
 def test_a_served_sandbox_is_measured_until_it_is_ready(tmp_path: Path) -> None:
     """The sandbox is stopped once it is ready, and its CPU time is above zero."""
-    (served,) = (each for each in STARTS if each.serves)
+    served = next(each for each in STARTS if each.serves)
     assert cpu(served, (), prepared(tmp_path)) > 0.1
 
 

@@ -98,6 +98,26 @@ def test_serving_without_the_sandbox_loads_no_sandbox(tmp_path: Path) -> None:
     assert [each for each in (*SERVING, *MIGRATING, *SENDING, *CALLING) if each in modules] == []
 
 
+WORKER = """
+import sys
+import gateway.startup.preloaded
+before = set(sys.modules)
+from gateway.settings.settings import load
+from gateway.startup.serve import application
+application(load(), None, None)
+print("new", *sorted(set(sys.modules) - before))
+print("loaded", "")
+"""
+
+
+def test_a_worker_loads_no_code(tmp_path: Path) -> None:
+    """The process that workers are forked from has loaded all that a worker needs, and no simulator."""
+    said, _ = loaded(tmp_path, WORKER)
+    assert "new\n" in said
+    _, modules = loaded(tmp_path, "import sys, gateway.startup.preloaded; print('loaded', *sys.modules)")
+    assert [each for each in modules if each.startswith(("gateway.sandbox", "gateway.kit", "rich", "typer"))] == []
+
+
 GRAMMAR = """
 import sys
 import gateway.app.surfaces

@@ -50,8 +50,9 @@ PROBLEM = {
     "retryable": False,
     "requestId": "request-1",
 }
-NOTES = {"disposition_code": "Hung up", "note": "Called back"}
-NOTES_JSON = {"dispositionCode": "Hung up", "note": "Called back"}
+LABELS = {"incident": "INC-43"}
+NOTES = {"disposition_code": "Hung up", "note": "Called back", "labels": LABELS}
+NOTES_JSON = {"dispositionCode": "Hung up", "note": "Called back", "labels": LABELS}
 
 Act = Callable[..., JobAction]
 VERBS: dict[str, Callable[[Client], Act]] = {

@@ -17,19 +17,23 @@ from gateway.client import (
     Capability,
     Client,
     Connection,
+    ConnectionCount,
+    FoundJobs,
     Job,
     JobAction,
     JobActionProblem,
+    JobCount,
     Origin,
     ParameterSupport,
     Reading,
     ReadSupport,
     StatusPair,
+    UnreadConnection,
     Vendor,
     VendorResponse,
     VendorStatus,
 )
-from tests.client.stub import KEY, Stub
+from tests.client.stub import KEY, Reply, Stub
 
 PAUSED = {"status": "paused", "vendorStatus": "Paused"}
 SCHEDULED = {"status": "scheduled", "vendorStatus": "Scheduled"}
@@ -89,6 +93,8 @@ JOB_JSON = {
     "blockedActions": [{"action": "pause", "reason": "It is paused."}],
     "timestamps": {"enqueuedAt": "2026-01-05T09:30:00.1234567+00:00"},
     "version": '"7"',
+    "queue": "support",
+    "type": "voice",
     "vendorObject": {"jobId": "job-1", "filters": [1, None]},
 }
 JOB = Job(
@@ -103,7 +109,19 @@ JOB = Job(
     timestamps={"enqueuedAt": datetime(2026, 1, 5, 9, 30, 0, 123456, tzinfo=UTC)},
     version='"7"',
     vendor_object={"jobId": "job-1", "filters": [1, None]},
+    queue="support",
+    type="voice",
 )
+UNREAD_JSON = {"connection": "d", "problem": "vendor-timed-out", "detail": "Too slow."}
+UNREAD = UnreadConnection("d", "vendor-timed-out", "Too slow.")
+COUNT_JSON = {
+    "count": 2,
+    "isComplete": False,
+    "leftOut": 1,
+    "connections": [{"connection": "c", "count": 2, "statuses": {"queued": 2}, "leftOut": 1}],
+    "incomplete": [UNREAD_JSON],
+}
+COUNT = JobCount(2, False, 1, (ConnectionCount("c", 2, {"queued": 2}, 1),), (UNREAD,))  # noqa: FBT003 - a member
 JOB_ACTION_JSON = {
     "id": "action-1",
     "caller": "somebody",
@@ -157,7 +175,7 @@ JOB_ACTION = JobAction(
     problem=JobActionProblem("wrong-state", "It is Running."),
 )
 
-FREE = {"parameters", "timestamps", "vendorObject"}
+FREE = {"parameters", "timestamps", "vendorObject", "labels", "statuses"}
 """Objects whose members have no fixed names."""
 
 CONDITIONS = (
@@ -202,6 +220,20 @@ READS: list[tuple[str, Call, Any, Any]] = [
         ),
         [JOB_ACTION_JSON],
         (JOB_ACTION,),
+    ),
+    ("/v1/job-actions?label=a%3Db", lambda client: tuple(client.job_actions(label="a=b")), [], ()),
+    (
+        "/v1/jobs/count?connection=c&connection=d&status=queued&vendorStatus=Odd&olderThan=PT5400S&queue=q&type=t",
+        lambda client: client.count_jobs(
+            connections=["c", "d"],
+            statuses=["queued"],
+            vendor_statuses=["Odd"],
+            older_than=timedelta(minutes=90),
+            queue="q",
+            type="t",
+        ),
+        COUNT_JSON,
+        COUNT,
     ),
     ("/v1/job-actions/action-1", lambda client: client.job_action("action-1"), JOB_ACTION_JSON, JOB_ACTION),
 ]
@@ -264,6 +296,16 @@ def test_times_without_zone(stub: Stub, client: Client) -> None:
     with pytest.raises(ValueError, match="zone"):
         client.job_actions(since=datetime(2026, 1, 5))  # noqa: DTZ001 - the mistake that is tried
     assert stub.received == []
+
+
+def test_pages_of_found_jobs(stub: Stub, client: Client) -> None:
+    """Each page says which connections could not be read, and how many jobs were left out."""
+    first = {**page([JOB_JSON], "a"), "incomplete": [UNREAD_JSON]}
+    stub.answers(Reply(first, headers={"Jobgate-Left-Out": "3"}), {**page([]), "incomplete": []})
+    found = list(client.find_jobs(statuses=["queued"], limit=7))
+    assert found == [FoundJobs((JOB,), (UNREAD,), "a", 3), FoundJobs(())]
+    targets = [request.target for request in stub.received]
+    assert targets == ["/v1/jobs?status=queued&limit=7", "/v1/jobs?status=queued&limit=7&cursor=a"]
 
 
 def test_pages(stub: Stub, client: Client) -> None:

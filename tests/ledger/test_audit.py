@@ -11,9 +11,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 from typer.testing import CliRunner
 
 from gateway.cli import application
@@ -21,6 +22,7 @@ from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, Origin
 from gateway.ledger import audit, chain
 from gateway.ledger.database import Database
+from gateway.ledger.tables import labels
 from tests.ledger.fixtures import Ledgers, begun, done, new_record
 from tests.support.clock import FakeClock
 
@@ -36,7 +38,7 @@ async def lived(stored: Ledgers, clock: FakeClock, actions: int = 4) -> list[Job
         clock.advance(1)
         key = f"key-{number}" if number % 2 else None
         origin = Origin("192.0.2.7", "request-1", f"00-{'a' * 32}-{'b' * 16}-01")
-        record = new_record(clock, key, parameters={"note": SECRET_NOTE}, origin=origin)
+        record = new_record(clock, key, parameters={"note": SECRET_NOTE}, origin=origin, labels={"incident": "INC-43"})
         records.append(await done(first if number % 2 else second, clock, record))
     return records
 
@@ -69,6 +71,18 @@ TAMPERED = {
             "DELETE FROM events WHERE id = 8",
         )
     ],
+    "a label that no search finds": statement(
+        "DELETE FROM labels WHERE job_action_id = (SELECT id FROM job_actions ORDER BY id DESC LIMIT 1)"
+    ),
+    "another label": statement(
+        "UPDATE labels SET value = 'INC-44' WHERE job_action_id = (SELECT id FROM job_actions ORDER BY id DESC LIMIT 1)"
+    ),
+    "a label that nobody gave": statement(
+        "INSERT INTO labels SELECT 'team', 'night', id FROM job_actions ORDER BY id LIMIT 1"
+    ),
+    "a label of nothing": lambda connection: connection.execute(
+        insert(labels), {"name": "team", "value": "night", "job_action_id": str(UUID(int=1))}
+    ),
     "a job action that no search finds": statement(
         "DELETE FROM job_actions WHERE id = (SELECT job_action_id FROM events WHERE id = 4)"
     ),
@@ -145,6 +159,7 @@ async def test_every_event_is_exported_with_who_asked_for_what(
             assert (each["jobAction"], each["caller"], each["jobId"]) == (record.id, record.requested.caller, "job-1")
             assert (each["connection"], each["action"]) == ("contoso-prod", "cancel")
             assert each["parameters"] == {"note": SECRET_NOTE}
+            assert each["labels"] == {"incident": "INC-43"}
             assert (each["address"], each["requestId"], each["traceId"]) == ("192.0.2.7", "request-1", "a" * 32)
         assert set(events[-2]["told"]) == {"at"}
         assert events[-1]["told"]["outcome"] == "applied"
@@ -154,7 +169,7 @@ async def test_every_event_is_exported_with_who_asked_for_what(
 async def test_retention_deletes_what_is_old_and_settled(stored: Ledgers, database: Database, clock: FakeClock) -> None:
     """Retention deletes whole old segments; the chain stays intact and accounts for them."""
     ledger = stored.open(timedelta(days=30))
-    old = await done(ledger, clock, new_record(clock))
+    old = await done(ledger, clock, new_record(clock, labels={"incident": "INC-43"}))
     clock.advance(31 * 86_400)
     new = await done(ledger, clock, new_record(clock))
     await ledger.tidy(clock.now())

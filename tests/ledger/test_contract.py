@@ -251,6 +251,7 @@ FIELDS: dict[str, Callable[[JobActionRecord], object]] = {
     "action": lambda record: record.requested.job_action.action,
     "status": lambda record: record.status,
     "outcome": lambda record: record.outcome,
+    "label": lambda record: next(iter(record.requested.labels.items()), None),
 }
 """What each filter but those of time compares."""
 
@@ -270,10 +271,11 @@ def expected(records: list[JobActionRecord], selection: Selection) -> list[str]:
 
 async def populated(ledger: Ledger, clock: FakeClock) -> list[JobActionRecord]:
     """Records of every kind, oldest first."""
-    records = []
+    records: list[JobActionRecord] = []
     for connection, job_id, action, outcome, caller in POPULATION:
         clock.advance(60)
-        asked = new_record(clock, connection=connection, job_id=job_id, action=action, caller=caller)
+        labels = {"incident": f"INC-{len(records) % 3}", "team": "night"} if len(records) % 4 != 3 else {}
+        asked = new_record(clock, connection=connection, job_id=job_id, action=action, caller=caller, labels=labels)
         records.append(await done(ledger, clock, asked, outcome))
     return records
 
@@ -304,6 +306,7 @@ async def test_each_filter_and_all_together(ledger: Ledger, clock: FakeClock) ->
         page = await ledger.page(selection, 200, None)
         assert [record.id for record in page.items] == expected(records, selection), given
         assert page.next_cursor is None
+    assert target.requested.labels
     assert set(Selection.__struct_fields__) == set(values), "a filter is not tested"
 
 
@@ -316,8 +319,18 @@ async def test_each_value_of_a_filter(name: str, ledger: Ledger, clock: FakeCloc
     for value in values:
         selection = Selection(**{name: value})  # type: ignore[arg-type]
         assert await walk(ledger, selection, 200) == expected(records, selection) != []
-    if name not in {"status", "outcome"}:
+    if name not in {"status", "outcome", "label"}:
         assert await walk(ledger, Selection(**{name: "%"}), 200) == []  # type: ignore[arg-type]
+
+
+async def test_a_label_is_found_by_its_name_and_value(ledger: Ledger, clock: FakeClock) -> None:
+    """Every label of a record finds it, page by page; its name with another value, or its value by itself, does not."""
+    records = await populated(ledger, clock)
+    labelled = [record.id for record in reversed(records) if record.requested.labels]
+    assert len(labelled) > 2
+    assert await walk(ledger, Selection(label=("team", "night")), 2) == labelled
+    for label in (("team", "nigh"), ("team", "night "), ("incident", "night"), ("Team", "night"), ("team", "%")):
+        assert await walk(ledger, Selection(label=label), 200) == []
 
 
 async def test_records_are_given_whole(ledger: Ledger, clock: FakeClock) -> None:

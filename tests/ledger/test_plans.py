@@ -18,7 +18,7 @@ from gateway.ledger.database import Database
 from gateway.ledger.events import written
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.queries import MOST_LOOKED_AT
-from gateway.ledger.tables import events, job_actions
+from gateway.ledger.tables import events, job_actions, labels
 from tests.ledger.fixtures import CALLER, new_record
 from tests.support.clock import NOW, FakeClock
 from tests.support.databases import KINDS, PostgreSQL, sqlite_address
@@ -49,6 +49,14 @@ def rows() -> Iterator[dict[str, Any]]:
         }
 
 
+def labels_of(number: int, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The labels of a row: one that nearly all have, and a rare one."""
+    if number >= FORMER:
+        yield {"name": "team", "value": "night", "job_action_id": row["id"]}
+    if number % 500 == 1:
+        yield {"name": "incident", "value": "INC-43", "job_action_id": row["id"]}
+
+
 def fill(database: Database) -> None:
     """Put records into a database, and let it take its statistics."""
     kind, content = written(new_record(FakeClock()).requested)
@@ -56,6 +64,9 @@ def fill(database: Database) -> None:
     with database.writing.begin() as connection:
         made = [*rows()]
         connection.execute(insert(job_actions), made)
+        connection.execute(
+            insert(labels), [label for number, row in enumerate(made) for label in labels_of(number, row)]
+        )
         connection.execute(insert(events), [{"job_action_id": row["id"], **same} for row in made])
     with database.writing.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
@@ -112,7 +123,7 @@ def check_sqlite(connection: Connection, statement: Statement) -> None:
     text, parameters = statement
     steps = [row[1:] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)]
     shown = "\n".join(detail for *_, detail in steps)
-    tables = [detail for *_, detail in steps if "job_actions" in detail or "events" in detail]
+    tables = [detail for *_, detail in steps if any(name in detail for name in ("job_actions", "events", "labels"))]
     assert tables, shown
     assert all("SEARCH" in detail and ("INDEX" in detail or "PRIMARY KEY" in detail) for detail in tables), shown
     sorts = [parent for parent, _, detail in steps if "TEMP B-TREE" in detail]
@@ -162,6 +173,10 @@ SELECTIONS = {
     "outcome": Selection(CALLER, outcome=Outcome.APPLIED),
     "rare outcome": Selection(CALLER, outcome=Outcome.REJECTED),
     "no outcome": Selection(CALLER, outcome=Outcome.UNKNOWN),
+    "label": Selection(label=("team", "night")),
+    "rare label": Selection(CALLER, label=("incident", "INC-43")),
+    "no label": Selection(CALLER, label=("incident", "INC-44")),
+    "label and others": Selection(CALLER, "connection-1", action="cancel", label=("team", "night")),
     "everything": Selection(
         CALLER, "connection-1", "hot", "cancel", JobActionStatus.SUCCEEDED, Outcome.APPLIED, EARLY, LATE
     ),

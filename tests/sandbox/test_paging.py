@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.domain.model import HttpRequest, Json
-from gateway.domain.vocabulary import Meaning
+from gateway.domain.vocabulary import Meaning, Source
 from gateway.engine.wire import http_request
 from gateway.sandbox.server import Sandbox, SandboxServer
 from gateway.specs.vendor import ReadMapping
@@ -287,3 +287,26 @@ def test_one_job_is_read_as_it_is(name: str, clients: dict[str, VendorClient]) -
         assert read.job_in(answer.json) == client.vendor.job(job_id)
     request = http_request(read.operation, read.encode({"job.id": "nobody"}), client.endpoint)
     assert client.send(request).status == client.specification.errors.meanings[Meaning.UNKNOWN_JOB][0].status
+
+
+FILTERS = [
+    pytest.param(vendor.name, source, id=f"{vendor.name}-{source}")
+    for vendor in SPECIFICATIONS
+    if vendor.list_read
+    for source in (Source.JOB_QUEUE, Source.JOB_TYPE)
+    if vendor.list_read.lens.place_of(source)
+]
+
+
+@pytest.mark.parametrize(("name", "source"), FILTERS)
+def test_lists_by_queue_and_type(name: str, source: Source, clients: dict[str, VendorClient]) -> None:
+    """A list that the vendor filters by queue or type shows the jobs of that queue or type, and no others."""
+    client = clients[name]
+    read, shape = client.specification.list_read, client.specification.job
+    assert read is not None
+    found = [shape.lens.read(source, {"body": job}) for job in client.vendor.jobs()]
+    values = sorted({str(each) for each in found if each is not None})
+    assert values
+    for value in (*values, "WQ" + "f" * 32):
+        request = http_request(read.operation, read.encode({source: value}), client.endpoint)
+        assert len(page(client, client.send(request))) == sum(each == value for each in found)

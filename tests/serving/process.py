@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.serving.supervisor import WORKER
 from gateway.serving.writing import NAME
 from tests.support.mortal import mortal
 from tests.support.patience import PATIENCE
@@ -48,18 +49,36 @@ def served(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
-    """The workers of a server: the processes below it that serve."""
-    return [pid for pid, name in processes(process) if name != NAME]
+    """The workers of a server: the processes of its group that serve."""
+    return [pid for pid, name in processes(process) if name == WORKER]
 
 
 def writers(process: subprocess.Popen[str]) -> list[int]:
-    """The processes below a server that write the ledger for its workers: one, or none."""
+    """The processes of a server that write the ledger for its workers: one, or none."""
     return [pid for pid, name in processes(process) if name == NAME]
 
 
+def origins(process: subprocess.Popen[str]) -> list[int]:
+    """The process from which the workers of a server are forked: one, or none."""
+    return [pid for pid, name, started in group(process) if "forkserver" in started and name not in {NAME, WORKER}]
+
+
 def processes(process: subprocess.Popen[str]) -> list[tuple[int, str]]:
-    """The processes below a server, with their names, without the one that watches over shared resources."""
-    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,ppid=,comm=,args="]
+    """The other processes of a server, with their names, without those that only start and watch others."""
+    return [
+        (pid, name)
+        for pid, name, started in group(process)
+        if name in {NAME, WORKER} or "multiprocessing." not in started
+    ]
+
+
+def group(process: subprocess.Popen[str]) -> list[tuple[int, str, str]]:
+    """All other processes of a server, with their names and the commands that they began with."""
+    command = [shutil.which("ps") or "ps", "-A", "-ww", "-o", "pid=,pgid=,comm=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 3) for line in listed.splitlines()]
-    return [(int(pid), name) for pid, parent, name, args in rows if int(parent) == process.pid and "spawn_main" in args]
+    return [
+        (int(pid), name, "".join(started))
+        for pid, leader, name, *started in rows
+        if int(leader) == process.pid != int(pid)
+    ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.serving.process import KEY, SECONDS, children, processes, served, writers
+from tests.serving.process import KEY, SECONDS, children, origins, processes, served, writers
 from tests.support.patience import wait_until
 
 
@@ -66,6 +66,25 @@ def test_one_process_writes_for_all_workers(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.glob("jobgate-writer-*")) == []
 
 
+@pytest.mark.timeout(5 * SECONDS)
+def test_the_process_that_workers_are_forked_from() -> None:
+    """SIGTERM, which service managers send to every process, does not end it; if it ends, all it forked is replaced."""
+    with served("--workers", "2", "--no-access-log") as (process, url):
+        workers, (origin,) = children(process), origins(process)
+        os.kill(origin, signal.SIGTERM)
+        os.kill(workers[0], signal.SIGKILL)
+        wait_until(lambda: len(children(process)) == 2 and workers[0] not in children(process))
+        assert origins(process) == [origin]
+        workers = children(process)
+        os.kill(origin, signal.SIGKILL)
+        wait_until(lambda: len(children(process)) == 2 and not set(workers) & set(children(process)))
+        assert {status(url) for _ in range(20)} == {200}
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0
+        assert "Traceback" not in said
+
+
 def test_a_lone_worker_writes_itself() -> None:
     """With one worker there is no other process."""
     with served("--no-access-log") as (process, url):
@@ -82,6 +101,17 @@ def test_ctrl_c_stops_everything_quietly(options: list[str]) -> None:
         said, _ = process.communicate(timeout=SECONDS)
     assert "Traceback" not in said
     assert "Exception" not in said
+
+
+def test_a_signal_to_every_process_stops_everything_quietly() -> None:
+    """SIGTERM to every process, as of a service manager, stops the server as SIGTERM to itself does."""
+    with served("--workers", "2") as (process, url):
+        assert status(url) == 200
+        os.killpg(process.pid, signal.SIGTERM)
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    assert "failed" not in said
 
 
 def test_the_access_log_can_be_switched_off() -> None:

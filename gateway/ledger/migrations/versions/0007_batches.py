@@ -7,8 +7,8 @@ from alembic import op
 
 from gateway.ledger.tables import CALLER, Id
 
-revision = "0010"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 NAME = sa.String(64)
 
