@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import plots
+from bench.batches import measuring as batching
+from bench.batches import page as batches_page
 from bench.growth import page as growth_page
 from bench.growth import results as growth_results
 from bench.growth.results import Growth
@@ -22,6 +24,7 @@ FOLDER = "benchmarks"
 RESULTS = "results.json"
 LEDGER = "ledger.json"
 WORKERS = "workers.json"
+BATCHES = "batches.json"
 
 NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
 WORK = """\
@@ -62,7 +65,8 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth, workers = kept(folder)
-    made = {folder / PAGE: page(results, growth, workers).encode()}
+    batches = batching.read(folder / FOLDER / BATCHES)
+    made = {folder / PAGE: page(results, growth, workers, batches).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
@@ -98,9 +102,22 @@ def publish_workers(folder: Path, workers: workers_results.Results) -> list[Path
     return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
 
 
-def page(results: Results, growth: Growth | None, workers: workers_results.Results | None = None) -> str:
+def publish_batches(folder: Path, batches: batching.Results) -> list[Path]:
+    """Store the results of batches, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / BATCHES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    batching.write(file, batches)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
+def page(
+    results: Results,
+    growth: Growth | None,
+    workers: workers_results.Results | None = None,
+    batches: batching.Results | None = None,
+) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, batches)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -108,7 +125,12 @@ def growth_part(growth: Growth) -> str:
     return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
 
 
-def _body(results: Results, growth: Growth | None, workers: workers_results.Results | None) -> Iterator[str]:
+def _body(
+    results: Results,
+    growth: Growth | None,
+    workers: workers_results.Results | None,
+    batches: batching.Results | None,
+) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
     yield from _left_out(results)
@@ -125,6 +147,7 @@ def _body(results: Results, growth: Growth | None, workers: workers_results.Resu
     for section in SECTIONS:
         yield from _section(section, results)
     yield from workers_page.part(workers, FOLDER)
+    yield from batches_page.part(batches)
     yield from growth_page.part(growth, FOLDER)
     yield "## The contenders"
     yield contenders_table(results)

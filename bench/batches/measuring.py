@@ -110,7 +110,7 @@ def contender(storage: str) -> Contender:
     )
 
 
-def measure(  # noqa: PLR0913 - the extent of a run
+def measure(  # noqa: PLR0913, PLR0917 - the extent of a run
     items: int,
     rounds: int,
     cores: Cores,
@@ -144,7 +144,7 @@ def measure(  # noqa: PLR0913 - the extent of a run
     return Results(command, items, machine, tuple(made), tuple(memory))
 
 
-def once(  # noqa: PLR0913 - one round
+def once(  # noqa: PLR0913, PLR0917 - one round
     place: RunningVendor, server: Server, storage: str, number: int, items: int, cores: Cores
 ) -> Measured:
     """Measure the bare client, single actions and a batch."""
