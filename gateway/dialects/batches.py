@@ -28,6 +28,7 @@ from gateway.domain.errors import (
     FieldError,
     LedgerUnavailable,
     MalformedRequest,
+    ParameterNotSupported,
     WrongBatchState,
 )
 from gateway.domain.model import JobAction, Json, Outcome
@@ -208,7 +209,7 @@ class BatchApi:
     def check(self, request: Request, plan: BatchPlan, connections: Iterable[str]) -> None:
         """Check that the caller may act on these connections, and that their vendors have the action.
 
-        Raises Forbidden, UnknownConnection, MalformedRequest, ActionNotSupported and ParameterNotSupported.
+        Raises Forbidden, UnknownConnection, ActionNotSupported and ParameterNotSupported.
         """
         operation = self._operation_of(plan.action)
         check_scopes(request.caller, operation.scopes, None)
@@ -224,15 +225,16 @@ class BatchApi:
                 supported(ActionRequest(connection, action, request.caller.name))
 
     def _check_parameters(self, operation: Operation, plan: BatchPlan) -> None:
-        """Hold the parameters against the schema of the action. Raises MalformedRequest."""
+        """Hold the parameters against the schema of the action. Raises ParameterNotSupported."""
         parts = {**operation.example, "query": {}, "header": {}, "body": dict(plan.parameters)}
         wrong = [each for each in operation.check(parts) if each.pointer.startswith("/body")]
         if wrong:
             errors = tuple(
                 FieldError(each.pointer.replace("/body", "/body/parameters", 1), each.detail) for each in wrong
             )
-            raise MalformedRequest(
-                f"The parameters are not valid: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
+            raise ParameterNotSupported(
+                f"{plan.action} does not take these parameters: {errors[0].pointer} {errors[0].detail}.",
+                Explanation(errors=errors, outcome=Outcome.NOT_SENT),
             )
 
     def _operation_of(self, action: str) -> Operation:

@@ -27,11 +27,15 @@ CONNECTION = "contoso-prod"
 
 @dataclass
 class Vendor:
-    """A vendor of queued jobs, which it cancels. Some are gone, and some make trouble."""
+    """A vendor of queued jobs, which it cancels. Some are gone, and some make trouble.
+
+    If it `acts_first`, it has acted before its answer is awaited.
+    """
 
     jobs: dict[str, str] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     trouble: dict[str, HttpReply | Exception] = field(default_factory=dict)
+    acts_first: bool = False
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -45,7 +49,8 @@ class Vendor:
         if request.method == "GET":
             return reply(200, vendors.azure_job(self.jobs[job], job)) if job in self.jobs else reply(404, {})
         self.is_asked.set()
-        await self.may_answer.wait()
+        if not self.acts_first:
+            await self.may_answer.wait()
         self.asked[job] += 1
         trouble = self.trouble.get(job)
         if isinstance(trouble, Exception):
@@ -53,6 +58,7 @@ class Vendor:
         if trouble is not None:
             return trouble
         self.jobs[job] = "cancelled"
+        await self.may_answer.wait()
         return reply(200, {})
 
 

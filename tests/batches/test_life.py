@@ -240,7 +240,7 @@ async def test_what_no_vendor_could_do_is_refused_at_once(house: House) -> None:
     body: dict[str, Any] = {"action": "cancel", "reason": "a test", "select": {"jobs": refs([job])}}
     wrong = {
         "action-not-supported": {**body, "action": "pause"},
-        "malformed-request": {**body, "parameters": {"colour": "red"}},
+        "parameter-not-supported": {**body, "parameters": {"colour": "red"}},
         "unknown-connection": {**body, "select": {"jobs": [{"connection": "nowhere", "jobId": job}]}},
     }
     for code, each in wrong.items():

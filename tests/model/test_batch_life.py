@@ -45,9 +45,9 @@ def followers(state: BatchState) -> set[BatchState]:
 class BatchMachine(RuleBasedStateMachine):
     """One batch, its caller, and processes that come and go; the vendor's count is the oracle."""
 
-    @initialize()
-    def begin(self) -> None:
-        """A new batch, in a new database."""
+    @initialize(is_expected=st.booleans())
+    def begin(self, is_expected: bool) -> None:
+        """A new batch, in a new database; one whose count is expected is prepared, and needs no confirmation."""
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp(prefix="jobgate-batch-", dir=MEMORY))
         self.address = sqlite_address(self.folder)
@@ -55,10 +55,12 @@ class BatchMachine(RuleBasedStateMachine):
         self.vendor.jobs = {f"job-{each}": "queued" for each in range(JOBS)}
         self.gone: list[House] = []
         self.house = self.run(self.started())
-        plan = BatchPlan(action="cancel", reason="the model")
+        plan = BatchPlan(action="cancel", reason="the model", expected_count=JOBS if is_expected else None)
         jobs = [JobReference(CONNECTION, each) for each in self.vendor.jobs]
         batch, _ = self.run(self.batches.create(plan, jobs, CALLER))
         self.id, self.seen = batch.id, batch.state
+        if is_expected:
+            self.run(self.house.go_on())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine to its end."""
@@ -99,9 +101,10 @@ class BatchMachine(RuleBasedStateMachine):
         with suppress(JobgateError):
             self.run(getattr(self.batches, verb)(self.id, CALLER, None))
 
-    @rule(at=st.integers(0, 40), verb=st.sampled_from(["pause", "abort", None]))
-    def end_in_the_middle(self, at: int, verb: str | None) -> None:
+    @rule(at=st.integers(0, 40), verb=st.sampled_from(["pause", "abort", None]), acts_first=st.booleans())
+    def end_in_the_middle(self, at: int, verb: str | None, acts_first: bool) -> None:
         """The process ends while it runs the batch, perhaps just after the caller wanted something."""
+        self.vendor.acts_first = acts_first
         self.run(self._end(at, verb))
         self.gone.append(self.house)
         self.house = self.run(self.started())
