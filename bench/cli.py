@@ -165,6 +165,7 @@ def workers(
 @application.command()
 def batches(
     items: Annotated[int, typer.Option(help="Items of each batch.", min=100)] = 20_000,
+    largest: Annotated[int, typer.Option(help="Largest batch whose memory is measured.", min=0)] = batching.SIZES[-1],
     rounds: Annotated[int, typer.Option(help="Number of rounds; each makes every measurement once.", min=1)] = 3,
     output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
 ) -> None:
@@ -180,6 +181,7 @@ def batches(
                 command(),
                 with_ledgers(),
                 lambda text: progress.update(task, description=text),
+                sizes=tuple(each for each in batching.SIZES if each <= largest),
             )
     except BenchError as error:
         fail(error)
