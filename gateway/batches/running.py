@@ -109,9 +109,13 @@ class Runner:
             task.add_done_callback(self.under_way.discard)
 
     async def finish(self, seconds: float) -> None:
-        """Wait until the groups that are under way are finished, at most so long."""
-        if self.under_way:
-            await asyncio.wait(self.under_way, timeout=seconds)
+        """Wait until what is under way is finished, at most so long, and then end it."""
+        left = tuple(self.under_way)
+        if left:
+            await asyncio.wait(left, timeout=seconds)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def work(self, lease: Lease) -> None:
         """Let a batch go on from its state."""

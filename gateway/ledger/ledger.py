@@ -18,6 +18,7 @@ from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.ledger import queries, retention
+from gateway.ledger.batches import DeleteOldBatches
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, storage_failures, unavailable
@@ -122,11 +123,13 @@ class SqlLedger:
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tidy(self, now: datetime) -> None:
-        """Delete expired keys, and records past their retention."""
+        """Delete expired keys, and records and batches past their retention."""
         await self._writer.submit(retention.DeleteExpiredKeys(now))
         if self._retention_time is None:
             return
         before = now - self._retention_time
+        while await self._writer.submit(DeleteOldBatches(before)):
+            pass
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
 

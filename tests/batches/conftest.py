@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gateway.app import Catalogue, Gateway
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
+from gateway.ledger.stores import Store
 from gateway.settings.settings import BatchSettings
 from tests.support import vendors
 from tests.support.asgi import Answer, call
@@ -125,11 +127,17 @@ async def house(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[House]:
     await made.gateway.close()
 
 
-def house_at(catalogue: Catalogue, database: Database, clock: FakeClock, vendor: Vendor | None = None) -> House:
-    """A gateway over a database."""
+def house_at(
+    catalogue: Catalogue,
+    database: Database,
+    clock: FakeClock,
+    vendor: Vendor | None = None,
+    store: Store | None = None,
+) -> House:
+    """A gateway over a database, which is written by `store`."""
     vendor = vendor or Vendor()
     vendor.may_answer.set()
-    ledger = SqlLedger(database, clock)
+    ledger = SqlLedger(database, clock, timedelta(days=7), store=store)
     wired = vendors.settings(batches=BatchSettings(max_items=60))
     gateway = Gateway(wired, catalogue, clock=clock, transport=vendor, ledger=ledger)
     return House(gateway, vendor, clock)

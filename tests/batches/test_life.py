@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
+from gateway.app import Catalogue
 from gateway.domain.errors import VendorTimedOut
 from gateway.ledger.audit import export, verify
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
-from tests.batches.conftest import CONNECTION, House
+from gateway.ledger.stores import ProcessStore
+from tests.batches.conftest import CONNECTION, House, house_at
+from tests.ledger.writers import writing
+from tests.support.clock import FakeClock
+from tests.support.databases import sqlite_address
 from tests.support.transport import reply
 
 
@@ -246,6 +252,75 @@ async def test_what_no_vendor_could_do_is_refused_at_once(house: House) -> None:
     for code, each in wrong.items():
         assert (await house.ask("POST", "/batches", each)).json["code"] == code
     assert (await house.ask("GET", "/batches")).json["items"] == []
+
+
+async def test_another_process_can_write_batches(catalogue: Catalogue, tmp_path: Path) -> None:
+    """Everything that a batch writes can be written by the process that writes for all workers."""
+    clock, address = FakeClock(), sqlite_address(tmp_path)
+    with writing(address, clock) as writer:
+        house = house_at(catalogue, Database.at(address), clock, store=ProcessStore(writer.path))
+        await house.gateway.ledger.start()
+        jobs = queued(house, 40)
+        batch = await house.create(select={"pages": True}, labels={"incident": "INC-43"}, limits={"maxErrors": 3})
+        await house.ask("POST", f"/batches/{batch['id']}/items?page=7", refs(jobs))
+        await house.ask("POST", f"/batches/{batch['id']}/prepare")
+        await house.confirm(await house.go_on_until(batch, "awaiting_confirmation"))
+        await house.go_on_until(batch, "completed")
+        assert (len(house.vendor.asked), set(house.vendor.asked.values())) == (40, {1})
+        found = await house.ask("GET", "/batches?label=incident=INC-43&connection=contoso-prod&state=completed")
+        assert [each["id"] for each in found.json["items"]] == [batch["id"]]
+        assert len((await house.ask("GET", "/job-actions?label=incident=INC-43")).json["items"]) == 40
+        await house.gateway.close()
+
+
+async def test_old_batches_are_deleted(house: House) -> None:
+    """A batch that ended before the retention time is deleted; one that has not ended stays."""
+    first, second = queued(house, 2)
+    old = await house.go_on_until(await house.create(first, confirm={"expectedCount": 1}), "completed")
+    new = await house.go_on_until(await house.create(second, notBefore="2027-01-01T00:00:00Z"), "awaiting_confirmation")
+    await house.confirm(new)
+    house.clock.advance(8 * 24 * 3_600)
+    await house.gateway.ledger.tidy(house.clock.now())
+    assert (await house.ask("GET", f"/batches/{old['id']}")).json["code"] == "unknown-batch"
+    assert (await house.ask("GET", f"/batches/{new['id']}")).json["state"] == "ready"
+    assert verify(database_of(house)).finding is None
+
+
+async def test_a_gateway_that_stops_finishes_its_group(house: House) -> None:
+    """A stopping gateway sends no further group, and the next one goes on at once."""
+    batch = await house.go_on_until(await house.create(*queued(house, 50)), "awaiting_confirmation")
+    await house.confirm(batch)
+    house.vendor.may_answer.clear()
+    going = asyncio.create_task(house.go_on())
+    await house.vendor.is_asked.wait()
+    house.gateway.stopping.set()
+    house.vendor.may_answer.set()
+    await going
+    assert sum(house.vendor.asked.values()) == 20
+    house.gateway.stopping.clear()
+    await house.go_on()
+    assert (await house.ask("GET", f"/batches/{batch['id']}")).json["state"] == "completed"
+
+
+async def test_a_node_that_ends_in_the_middle_is_followed_by_another(house: House) -> None:
+    """What a node has sent when it ends is found out by the next one, which sends only the rest."""
+    batch = await house.go_on_until(await house.create(*queued(house, 50)), "awaiting_confirmation")
+    await house.confirm(batch)
+    house.vendor.acts_first = True
+    house.vendor.may_answer.clear()
+    going = asyncio.create_task(house.go_on())
+    await house.vendor.is_asked.wait()
+    runner = house.gateway.batch_runner
+    assert runner is not None
+    for task in (going, *runner.under_way):
+        task.cancel()
+    await asyncio.gather(going, *runner.under_way, return_exceptions=True)
+    assert 0 < sum(house.vendor.asked.values()) < 50
+    house.vendor.may_answer.set()
+    house.clock.advance(31)
+    ended = await house.go_on_until(batch, "completed")
+    assert ended["progress"]["outcomes"] == {"applied": 50}
+    assert (len(house.vendor.asked), set(house.vendor.asked.values())) == (50, {1})
 
 
 def refs(jobs: list[str]) -> list[dict[str, str]]:
