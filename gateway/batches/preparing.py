@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import to_builtins
 from msgspec.structs import replace
@@ -54,6 +54,13 @@ READS_AT_ONCE = 16
 AT_ONCE = timedelta()
 
 
+class Shown(NamedTuple):
+    """What the lists show: the share of the jobs that a batch acts on, and how many others may be wanted, but hide it."""
+
+    share: float | None = None
+    left_out: int = 0
+
+
 @dataclass(frozen=True)
 class Preparation:
     """Prepares batches."""
@@ -71,23 +78,23 @@ class Preparation:
         Raises LeaseLost, and LedgerUnavailable.
         """
         if batch.plan.filter is not None:
-            share = await self._find(batch, lease, filter_of(batch.plan.filter))
-            if isinstance(share, Why):
-                await self.changes.go_on(batch, lease, BatchState.ABORTING, share, after=AT_ONCE)
+            shown = await self._find(batch, lease, filter_of(batch.plan.filter))
+            if isinstance(shown, Why):
+                await self.changes.go_on(batch, lease, BatchState.ABORTING, shown, after=AT_ONCE)
             else:
-                await self._freeze(batch, lease, share)
+                await self._freeze(batch, lease, shown)
             return
         if batch.plan.is_paged:
             await self.store.renumber(batch.id, lease)
         await self._judge_named(batch, lease)
-        await self._freeze(batch, lease, None)
+        await self._freeze(batch, lease, Shown())
 
-    async def _freeze(self, batch: Batch, lease: Lease, share: float | None) -> None:
+    async def _freeze(self, batch: Batch, lease: Lease, shown: Shown) -> None:
         """Freeze the manifest, and give the batch its next state."""
         now = self.changes.clock.now()
         verdicts = await self.store.verdicts(batch.id)
         count = verdicts.get(Verdict.WILL_ACT, 0)
-        manifest = Manifest(await self._digest(batch), count, verdicts, share)
+        manifest = Manifest(await self._digest(batch), count, verdicts, shown.share, shown.left_out)
         batch = replace(batch, manifest=manifest, prepared_at=now)
         why = too_many(self.rails, batch.plan.limits, count)
         if why is not None:
@@ -178,42 +185,48 @@ class Preparation:
                 judged[job_id] = with_verdict(item, verdict, None if problem is None else problem.code)
         return [judged[each.job_id] for each in items]
 
-    async def _find(self, batch: Batch, lease: Lease, wanted: JobFilter) -> float | Why:
-        """Make items of the jobs that the filter finds. Returns their share of the jobs in the filter's statuses.
+    async def _find(self, batch: Batch, lease: Lease, wanted: JobFilter) -> Shown | Why:
+        """Make items of the jobs that the filter finds. Returns what the lists show, or why the manifest is not whole.
 
-        A reason is returned if the manifest would not be whole.
+        The jobs in the filter's statuses are counted beside those that are wanted.
         """
         everything = JobFilter(wanted.connections, wanted.statuses)
         progress: Counter[str] = Counter()
-        position, inspected, clears = 0, 0, True
+        position, inspected, left_out, clears = 0, 0, 0, True
         now = self.changes.clock.now()
         async for found in self.finder.found(everything, lambda: self._context(batch)):
             if found.problem is not None:
-                return Why(
-                    f"The list could not be read whole: {found.problem.detail}",
-                    found.problem.code,
-                    connection=found.connection,
-                )
-            connection = self.directory.connection(found.connection)
+                why = f"The list could not be read whole: {found.problem.detail}"
+                return Why(why, found.problem.code, connection=found.connection)
+            answers = [(job, wanted.fits(job, now)) for job in found.jobs]
+            chosen = [job for job, fits in answers if fits]
             inspected += len(found.jobs)
-            chosen = [job for job in found.jobs if wanted.fits(job, now)]
-            items = [
-                judge(batch, connection, job, Item(position + at, connection.name, job.id))
-                for at, job in enumerate(chosen, 1)
-            ]
+            left_out += found.left_out + sum(fits is None for _, fits in answers)
+            items = await self._judged_jobs(batch, self.directory.connection(found.connection), chosen, position)
             position += len(items)
             if position > LARGEST_BATCH:
                 return Why(f"The filter finds more than {LARGEST_BATCH} jobs.", "maxItems")
-            items = await self._without_held(batch, items)
             progress.update(each.outcome for each in items)
-            for begin in range(0, max(len(items), 1), ITEMS_AT_ONCE):
+            for begin in range(0, len(items), ITEMS_AT_ONCE):
                 part = items[begin : begin + ITEMS_AT_ONCE]
                 await self.store.put(batch.id, lease, part, Progress(dict(progress)), clears=clears)
                 clears = False
         if clears:
             await self.store.put(batch.id, lease, [], Progress(), clears=True)
         acting = progress[ItemOutcome.PENDING]
-        return acting / inspected if inspected else 0.0
+        return Shown(acting / inspected if inspected else 0.0, left_out)
+
+    async def _judged_jobs(self, batch: Batch, connection: Connection, jobs: list[Job], after: int) -> list[Item]:
+        """The items of jobs from a list, with positions after `after`. A job whose status the list hides is read."""
+        vague = connection.specification.vague_statuses
+        items = [Item(position, connection.name, job.id) for position, job in enumerate(jobs, after + 1)]
+        hidden = [item for item, job in zip(items, jobs, strict=True) if job.status.vendor_status in vague]
+        read = {each.position: each for each in await self._read(batch, connection.name, hidden)} if hidden else {}
+        judged = [
+            read.get(item.position) or judge(batch, connection, job, item)
+            for item, job in zip(items, jobs, strict=True)
+        ]
+        return await self._without_held(batch, judged)
 
     async def _without_held(self, batch: Batch, items: list[Item]) -> list[Item]:
         """The items, of which those that another batch holds, or that were found before, are not acted on."""

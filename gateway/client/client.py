@@ -444,13 +444,15 @@ class GatewayUnreachable(ClientError):
 class Manifest:
     """The frozen list of a batch's jobs: its digest, the number to be acted on, and the number by verdict.
 
-    `share` is the part of the connections' jobs that will be acted on, for a batch made by a filter.
+    For a batch made by a filter, `share` is the part of the connections' jobs that will be acted on, and `left_out` the
+    number of jobs that may be wanted, but do not show it.
     """
 
     digest: str
     count: int
     verdicts: Mapping[str, int]
     share: float | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -366,7 +366,8 @@ def limits(plan: BatchPlan) -> Members:
 
 def manifest(known: Manifest) -> Members:
     """The manifest of a batch."""
-    return present(digest=known.digest, count=known.count, verdicts=dict(known.verdicts), share=known.share)
+    members = present(digest=known.digest, count=known.count, verdicts=dict(known.verdicts), share=known.share)
+    return {**members, **({"leftOut": known.left_out} if known.left_out else {})}
 
 
 def batch_progress(known: Progress) -> Members:

@@ -143,13 +143,15 @@ class BatchPlan(Struct, frozen=True, omit_defaults=True):
 class Manifest(Struct, frozen=True, omit_defaults=True):
     """The frozen list of jobs: its digest, the number of jobs to act on, and the number of items by verdict.
 
-    `share` is the part of the connections' jobs in the filter's statuses that will be acted on.
+    `share` is the part of the connections' jobs in the filter's statuses that will be acted on. `left_out` is the
+    number of jobs that may be wanted, but whose status or age a list does not show.
     """
 
     digest: str
     count: int
     verdicts: Mapping[str, int]
     share: float | None = None
+    left_out: int = 0
 
 
 class Why(Struct, frozen=True, omit_defaults=True):

@@ -206,6 +206,14 @@ async def test_a_filter_is_frozen_when_it_is_prepared(house: House) -> None:
     assert sorted(house.vendor.asked) == ["job-0", "job-1", "job-2"]
 
 
+async def test_a_job_that_hides_its_age_is_counted_and_left_alone(house: House) -> None:
+    """A filter by age leaves a job alone that does not show its age, and the manifest says how many there are."""
+    queued(house, 3)
+    select = {"filter": {"connections": [CONNECTION], "olderThan": "PT1H"}}
+    batch = await house.go_on_until(await house.create(select=select), "completed")
+    assert (batch["manifest"]["count"], batch["manifest"]["leftOut"], batch["manifest"]["verdicts"]) == (0, 3, {})
+
+
 async def test_jobs_come_in_pages_in_any_order(house: House) -> None:
     """Pages count once, whatever their order, and as JSON Lines too; the items have the order of the pages."""
     jobs = queued(house, 4)
