@@ -55,7 +55,7 @@ AT_ONCE = timedelta()
 
 
 class Shown(NamedTuple):
-    """What the lists show: the share of the jobs that a batch acts on, and how many others may be wanted, but hide it."""
+    """What the lists show: the share of the jobs that are acted on, and how many others may be wanted, but hide it."""
 
     share: float | None = None
     left_out: int = 0
