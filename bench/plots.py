@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.growth.page import slowest_of_pages
+from bench.growth.page import p99
 from bench.growth.results import Growth
 from bench.measure import BY_NAME
 from bench.plan import AT_ONCE, EVERYONE
@@ -93,10 +93,7 @@ def growth_plot(growth: Growth) -> Figure:
     """A line for each kind of page: the 99th percentile of its time, by the size of the ledger."""
     figure = Figure(figsize=(8.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    lines = {
-        name: [growth.median(growth.pages_of(name), size, slowest_of_pages) for size in growth.sizes]
-        for name in growth.plans
-    }
+    lines = {name: [growth.median(growth.pages_of(name), size, p99) for size in growth.sizes] for name in growth.plans}
     colours = mpl.color_sequences["tab20"]
     for (name, values), colour in zip(lines.items(), colours, strict=False):
         axes.plot(growth.sizes, values, label=name.replace("`", ""), color=colour, marker="o", markersize=4)

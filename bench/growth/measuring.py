@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 from bench.growth.filling import SOON, VENDOR, Year, applied, fill
 from bench.growth.questions import CALLER, LIMIT, QUESTIONS, QuestionMaker, plan, question_maker
 from bench.growth.results import Filled, Growth, Reading, Writing
+from bench.machine import Cores
 from bench.plan import rotated
 from gateway.domain.clock import SystemClock
 from gateway.domain.model import JobAction
@@ -28,7 +30,6 @@ from gateway.startup.serve import settle_in
 CLIENTS = 64
 """Number of concurrent writers."""
 _CLOCK = SystemClock()
-_CANCEL = JobAction("cancel", "8780b28c-7079-4de1-9143-4d369289e958", {"note": "Closing job"})
 
 Show = Callable[[str, int, int], None]
 """Called with a description of the present step, its progress and its total."""
@@ -49,7 +50,7 @@ class Extent:
         return Extent(kept or self.sizes[:1], self.rounds, self.pages, self.job_actions)
 
 
-WHOLE = Extent((5_000, 50_000, 500_000, 5_000_000), rounds=5, pages=100, job_actions=20 * CLIENTS)
+WHOLE = Extent((5_000, 50_000, 500_000, 5_000_000), rounds=5, pages=200, job_actions=100 * CLIENTS)
 QUICK = Extent((5_000, 50_000), rounds=1, pages=50, job_actions=10 * CLIENTS)
 
 
@@ -75,10 +76,22 @@ def measure(extent: Extent, command: str, machine: dict[str, str], show: Show) -
     with TemporaryDirectory(prefix="jobgate-bench-") as folder:
         subjects = [filled(Path(folder) / str(size), size, show) for size in extent.sizes]
         plans = {name: plan_of(name, subjects) for name in QUESTIONS}
-        with settled_in():
+        with settled_in(), busy_otherwise() as others:
             readings, writings = asyncio.run(side_by_side(subjects, extent, show))
         sizes = tuple(grown(each, extent) for each in subjects)
-    return Growth(command, extent.rounds, extent.pages, machine, sizes, plans, tuple(readings), tuple(writings))
+    made = tuple(readings), tuple(writings)
+    return Growth(command, extent.rounds, extent.pages, machine, sizes, plans, *made, others())
+
+
+@contextmanager
+def busy_otherwise() -> Iterator[Callable[[], float]]:
+    """A function that returns, after the block, how many cores other programs kept busy within it."""
+    cores = Cores(tuple(sorted(os.sched_getaffinity(0))), ())
+    busy, own, start = cores.busy_seconds(), cpu_seconds(), time.monotonic()
+    found: list[float] = []
+    yield lambda: found[0]
+    spent = (cores.busy_seconds() - busy) - (cpu_seconds() - own)
+    found.append(max(spent, 0.0) / (time.monotonic() - start))
 
 
 @contextmanager
@@ -169,20 +182,30 @@ def percentile(times: Sequence[float]) -> float:
 
 async def write(subject: Subject, number: int, job_actions: int) -> Writing:
     """Write `job_actions` job actions with `CLIENTS` concurrent clients."""
+    times: list[float] = []
     cpu, start = cpu_seconds(), time.perf_counter()
-    await asyncio.gather(*(client(subject.ledger, job_actions // CLIENTS) for _ in range(CLIENTS)))
+    await asyncio.gather(*(client(subject.ledger, job_actions // CLIENTS, times) for _ in range(CLIENTS)))
     seconds = time.perf_counter() - start
-    return Writing(subject.size, number, job_actions / seconds, (cpu_seconds() - cpu) / job_actions * 1_000)
+    used = (cpu_seconds() - cpu) / job_actions * 1_000
+    return Writing(subject.size, number, job_actions / seconds, used, median(times), percentile(times))
 
 
-async def client(ledger: SqlLedger, job_actions: int) -> None:
-    """Write job actions as the engine does: the claim, the sending, and the conclusion."""
+async def client(ledger: SqlLedger, job_actions: int, times: list[float]) -> None:
+    """Write job actions as the engine does: the claim with the sending, and the conclusion.
+
+    The milliseconds of each are added to `times`.
+    """
     for _ in range(job_actions):
         now = _CLOCK.now()
-        record = JobActionRecord(_CLOCK.new_id(now), Requested(now, CALLER, "emea", VENDOR, _CANCEL))
+        job = JobAction("cancel", _CLOCK.new_id(now), {"note": "Closing job"})
+        record = JobActionRecord(_CLOCK.new_id(now), Requested(now, CALLER, "emea", VENDOR, job))
         sent, concluded = applied(now)
+        start = time.perf_counter()
         await ledger.claim(record, now + SOON, None)
-        await ledger.append(await ledger.sent(record, sent), concluded, None)
+        longer = await ledger.sent(record, sent)
+        middle = time.perf_counter()
+        await ledger.append(longer, concluded, None)
+        times += [(middle - start) * 1_000, (time.perf_counter() - middle) * 1_000]
 
 
 def cpu_seconds() -> float:

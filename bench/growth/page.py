@@ -22,17 +22,22 @@ No figure includes HTTP."""
 COSTS = """\
 *bytes* is the size of a file divided by the number of its job actions. *one more* is the size of each further job
 action: 64 concurrent clients wrote them afterwards, with claim, sending and outcome, in commits that wait for the disk.
-Ratios are to the smallest file."""
+*a write* is the median time until a claim with its sending, or an outcome, is on the disk. Ratios are to the smallest
+file."""
 PAGES = f"""\
 Pages of {LIMIT}, newest first, by the filters of `GET /v1/job-actions`. A caller sees only its own job actions, so each
 query has the filter `caller` too. The search for `pause` is on a connection without paused jobs. The rare outcome is
 that of about a hundred job actions, whatever the size. *found by* is from SQLite's query plan."""
+AIM = 1.5
+"""Largest ratio of the 99th percentile in a larger ledger to that in the smallest."""
+QUIET = 0.2
+"""Number of cores that other programs may keep busy. With more, all sizes wait, and a ratio says little."""
 READ_BY = "The events of the job actions on a page are read by {}."
 
 _PLAN = re.compile(r"(?:SEARCH|SCAN) (?P<table>\w+)(?: USING (?:COVERING )?(?:INDEX )?(?P<by>.+))?")
 
-median_of_pages = attrgetter("p50")
-slowest_of_pages = attrgetter("p99")
+p50 = attrgetter("p50")
+p99 = attrgetter("p99")
 
 
 def part(growth: Growth | None, folder: str) -> Iterator[str]:
@@ -44,22 +49,42 @@ def part(growth: Growth | None, folder: str) -> Iterator[str]:
     yield ABOUT
     length = f"{counted(growth.rounds, 'round')}, in each {counted(growth.pages, 'page')} of every kind"
     yield f"Made with `{growth.command}`: {length}."
+    yield f"Meanwhile, other programs kept {growth.others:.2f} cores busy."
+    yield table(("99th percentile of", "target", "reached", ""), targets(growth))
     yield costs_table(growth)
     yield COSTS
     yield f"![Pages as the ledger grows]({folder}/{PLOT})"
     yield summary(growth)
     yield "99th percentile:"
-    yield pages_table(growth, slowest_of_pages)
+    yield pages_table(growth, p99)
     yield "The median:"
-    yield pages_table(growth, median_of_pages)
+    yield pages_table(growth, p50)
     yield f"{PAGES}\n{READ_BY.format(listed(found_by(growth, 'events', growth.plans)))}"
     yield table(("", ""), growth.machine.items())
+
+
+def targets(growth: Growth) -> Iterator[tuple[str, ...]]:
+    """The targets with the figures reached, as ratios of the larger ledgers to the smallest."""
+    first, *larger = growth.sizes
+    for size in larger:
+        pages = [growth.ratio(growth.pages_of(name), size, p99) for name in growth.plans]
+        yield target(growth, f"a write: {size:,} to {first:,}", growth.ratio(growth.writings, size, p99))
+        yield target(growth, f"a page, in the median of all kinds: {size:,} to {first:,}", median(pages))
+        yield target(growth, f"a page of the worst kind: {size:,} to {first:,}", max(pages))
+
+
+def target(growth: Growth, what: str, ratio: float) -> tuple[str, ...]:
+    """A row of the targets. A ratio of 0 was not measured."""
+    if not ratio:
+        return what, f"at most {AIM}", "-", "not measured"
+    met = "met" if ratio <= AIM else "**missed**"
+    return what, f"at most {AIM}", f"{ratio:.2f}", met if growth.others < QUIET else "not judged"
 
 
 def summary(growth: Growth) -> str:
     """A sentence that compares the largest ledger with the smallest."""
     first, last = growth.sizes[0], growth.sizes[-1]
-    ratios = {name: growth.ratio(growth.pages_of(name), last, slowest_of_pages) for name in growth.plans}
+    ratios = {name: growth.ratio(growth.pages_of(name), last, p99) for name in growth.plans}
     worst = max(ratios, key=lambda name: ratios[name])
     return (
         f"From {first:,} to {last:,} job actions, the 99th percentile of a page's time grew to at most "
@@ -69,7 +94,10 @@ def summary(growth: Growth) -> str:
 
 def costs_table(growth: Growth) -> str:
     """The cost of a job action at each size."""
-    head = ("job actions", "file", "bytes", "one more", "job actions/s", "ratio", "CPU of each", "ratio")
+    head = (
+        *("job actions", "file", "bytes", "one more", "job actions/s", "ratio", "CPU of each", "ratio"),
+        *("a write", "99 %", "ratio"),
+    )
     return table(head, (_costs(growth, each) for each in growth.filled), "-" * len(head))
 
 
@@ -83,6 +111,9 @@ def _costs(growth: Growth, filled: Filled) -> Iterator[str]:
     yield f"{growth.ratio(growth.writings, size, attrgetter('per_second')):.2f}"
     yield milliseconds(growth.median(growth.writings, size, attrgetter("cpu")))
     yield f"{growth.ratio(growth.writings, size, attrgetter('cpu')):.2f}"
+    yield milliseconds(growth.median(growth.writings, size, p50))
+    yield milliseconds(growth.median(growth.writings, size, p99))
+    yield f"{growth.ratio(growth.writings, size, p99):.2f}"
 
 
 def pages_table(growth: Growth, figure: Figure) -> str:

@@ -35,12 +35,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Writing:
-    """Job actions by 64 concurrent clients: the number per second, and the CPU milliseconds of each."""
+    """Job actions by 64 concurrent clients: the number per second, and the CPU milliseconds of each.
+
+    `p50` and `p99` are milliseconds of a write: of a claim with its sending, or of a conclusion. 0: not measured.
+    """
 
     size: int
     round: int
     per_second: float
     cpu: float
+    p50: float = 0.0
+    p99: float = 0.0
 
 
 Measured: TypeAlias = Sequence[Reading] | Sequence[Writing]
@@ -49,7 +54,10 @@ Figure: TypeAlias = Callable[[Any], float]
 
 @dataclass(frozen=True)
 class Growth:
-    """The results of a run. `plans` has the database's query plan for each question."""
+    """The results of a run. `plans` has the database's query plan for each question.
+
+    `others` is the number of cores that other programs kept busy meanwhile.
+    """
 
     command: str
     rounds: int
@@ -59,6 +67,7 @@ class Growth:
     plans: dict[str, tuple[str, ...]]
     readings: tuple[Reading, ...]
     writings: tuple[Writing, ...]
+    others: float = 0.0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -74,9 +83,9 @@ class Growth:
         return median(map(figure, rounds(made, size)))
 
     def ratio(self, made: Measured, size: int, figure: Figure) -> float:
-        """The median of the ratios of a figure to that of the smallest size in the same round."""
+        """The median of the ratios of a figure to that of the smallest size in the same round; 0: not measured."""
         pairs = zip(rounds(made, size), rounds(made, self.sizes[0]), strict=True)
-        return median(figure(one) / figure(smallest) for one, smallest in pairs)
+        return median(figure(one) / figure(smallest) if figure(smallest) else 0.0 for one, smallest in pairs)
 
 
 def rounds(made: Measured, size: int) -> list[Any]:

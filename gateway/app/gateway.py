@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from gateway.batches.running import Runner
     from gateway.edge.exchange import Application
     from gateway.ledger.batch_store import BatchStore
+    from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
     from gateway.transport.http import HttpTransport
@@ -220,10 +221,8 @@ class Gateway:
         publisher = self._publisher()
         if publisher is not None:
             tasks.append(asyncio.create_task(publisher.run()))
-        if self.key_store is not None:
-            from gateway.ledger.keys import KeyWatch
-
-            watch = KeyWatch(self.keyring, self.key_store)
+        watch = self._key_watch()
+        if watch is not None:
             await watch.refresh()
             tasks.append(asyncio.create_task(watch.run()))
         try:
@@ -271,6 +270,17 @@ class Gateway:
             whole[settings.api_key.get_secret_value()] = default
         keys = [AccessKey(caller.name, caller, secret.get_secret_value()) for caller, secret in access if secret]
         return Keyring(whole, access_keys=keys)
+
+    def _key_watch(self) -> KeyWatch | None:
+        """The task that keeps the keyring up to date, or None without a key store."""
+        if self.key_store is None:
+            return None
+        from gateway.ledger.keys import KeyWatch
+        from gateway.ledger.ledger import SqlLedger
+
+        if not isinstance(self.ledger, SqlLedger):
+            return None
+        return KeyWatch(self.keyring, self.key_store, self.ledger.note_used)
 
     def _publisher(self) -> Publisher | None:
         """The task that writes checkpoints, or None without checkpoints."""

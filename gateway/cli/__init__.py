@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, config, connections, docs, keys, serve, specs, vendor
+from gateway.cli import audit, config, connections, docs, keys, ledger, serve, specs, vendor
 from gateway.cli.shared import Commands, in_utf8
 
 application = typer.Typer(
@@ -26,6 +26,7 @@ application.command()(serve.demo)
 application.command(hidden=True)(docs.docs)
 application.add_typer(specs.specs, name="specs")
 application.add_typer(audit.audit, name="audit")
+application.add_typer(ledger.ledger, name="ledger")
 application.add_typer(keys.keys, name="keys")
 application.add_typer(config.config, name="config")
 application.add_typer(connections.connections, name="connections")

@@ -45,7 +45,7 @@ PRIVATE_KEY = "checkpoints.key:"
 _file: ContextVar[Path | None] = ContextVar("file", default=None)
 """The settings file of this command."""
 
-_ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|connections)\b[^`]*`")
+_ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|connections|ledger)\b[^`]*`")
 """Commands in a message that accept `--config`."""
 
 

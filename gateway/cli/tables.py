@@ -23,6 +23,16 @@ def show_rows(rows: Sequence[Row], *, as_json: bool) -> None:
             typer.echo(line.rstrip())
 
 
+def show_row(row: Row, *, as_json: bool) -> None:
+    """Print one row: as JSON, or each value on a line of its own."""
+    if as_json:
+        typer.echo(json.dumps(row, indent=2, default=_as_json))
+        return
+    widest = max(map(len, row)) + 2
+    for name, value in row.items():
+        typer.echo(f"{name.replace('_', ' '):<{widest}}{_as_text(value)}")
+
+
 def _lines(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) + 2 for name in names]

@@ -169,7 +169,7 @@ class Checkpoints:
         )
         now = self.clock.now()
         with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
-            add_events(connection, None, [event_row(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
+            add_events(connection, [event_row(self.clock.new_id(now), 0, Restored(now, self.outdated))], now)
         with self.database.snapshot() as connection:
             accepted = Checkpoint.of(states_in(connection), now, is_accepted=True)
         self.outdated = None

@@ -241,9 +241,14 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver does not begin transactions
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1_000)}")
+    if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+        # A new file can give back the space of what was deleted.
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
     _use_write_ahead_log(cursor)
     # Commits survive a power failure, not only a crash of the process.
     cursor.execute("PRAGMA synchronous = FULL")
+    # No commit moves the write-ahead log into the file: `write_ahead_log.py` does.
+    cursor.execute("PRAGMA wal_autocheckpoint = 0")
     cursor.close()
 
 

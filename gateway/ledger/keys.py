@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from msgspec import Struct
+from sqlalchemy import Connection, Row, Update, insert, select, update
 
 from gateway.domain.access import Caller
 from gateway.domain.clock import SystemClock
@@ -58,31 +59,44 @@ class KeyStore:
 
     def set_expiry(self, key_id: str, at: datetime) -> None:
         """Set the time at which a key expires."""
-        self._update(key_id, "expires_at", at, is_change=True)
+        self._update(key_id, "expires_at", at)
 
     def revoke(self, key_id: str, at: datetime) -> None:
         """Revoke a key from `at` on."""
-        self._update(key_id, "revoked_at", at, is_change=True)
+        self._update(key_id, "revoked_at", at)
 
-    def note_used(self, used: Mapping[str, datetime]) -> None:
-        """Store the times at which keys were last used."""
-        for key_id, at in used.items():
-            self._update(key_id, "last_used_at", at, is_change=False)
-
-    def _update(self, key_id: str, column: str, at: datetime, *, is_change: bool) -> None:
-        chosen = update(api_keys).where(api_keys.c.id == key_id)
+    def _update(self, key_id: str, column: str, at: datetime) -> None:
         with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
-            found = connection.execute(chosen.values({column: milliseconds(at)})).rowcount
-            if is_change and found:
+            if connection.execute(change(key_id, column, milliseconds(at))).rowcount:
                 record(connection, key_id)
+
+
+class NoteUsed(Struct, frozen=True, array_like=True, tag="note-used"):
+    """Store when keys were last used, by their ids, in milliseconds. It is no event."""
+
+    used: dict[str, int]
+
+    def run(self, connection: Connection) -> None:
+        """Store it."""
+        for key_id, at in self.used.items():
+            connection.execute(change(key_id, "last_used_at", at))
+
+
+def change(key_id: str, column: str, value: int) -> Update:
+    """The statement that changes a key."""
+    return update(api_keys).where(api_keys.c.id == key_id).values({column: value})
 
 
 @dataclass(frozen=True)
 class KeyWatch:
-    """Keeps a keyring up to date with the key store: changes by `jobgate keys` take effect after some seconds."""
+    """Keeps a keyring up to date with the key store: changes by `jobgate keys` take effect after some seconds.
+
+    `note_used` stores when keys were last used.
+    """
 
     keyring: Keyring
     store: KeyStore
+    note_used: Callable[[Mapping[str, datetime]], Awaitable[object]]
 
     async def run(self) -> None:
         """Refresh the keyring regularly, until cancelled."""
@@ -91,14 +105,14 @@ class KeyWatch:
             try:
                 await self.refresh()
             except LedgerUnavailable as error:
-                log.warning("API keys could not be refreshed: %s", error.__cause__)
+                log.warning("API keys could not be refreshed: %s", error.__cause__ or error)
 
     async def refresh(self) -> None:
         """Load the stored keys, and store when keys were last used. Raises LedgerUnavailable."""
         self.keyring.replace(await asyncio.to_thread(self.store.all))
         used = self.keyring.take_used()
         if used:
-            await asyncio.to_thread(self.store.note_used, used)
+            await self.note_used(used)
 
 
 def record(connection: Connection, key_id: str) -> None:
@@ -106,7 +120,7 @@ def record(connection: Connection, key_id: str) -> None:
     row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).one()
     clock = SystemClock()
     now = clock.now()
-    add_events(connection, None, [event_row(clock.new_id(now), 0, as_event(row, now))], now)
+    add_events(connection, [event_row(clock.new_id(now), 0, as_event(row, now))], now)
 
 
 def as_event(row: Row[Any], now: datetime) -> KeyChanged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -17,11 +17,13 @@ from gateway.domain.leases import Lease
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.times import milliseconds
 from gateway.ledger import queries, retention
 from gateway.ledger.batches import DeleteOldBatches
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, storage_failures, unavailable
+from gateway.ledger.keys import NoteUsed
 from gateway.ledger.operations import Append, Claim, KeyRow, Operation, OtherWrite, Probe, TakeDue
 from gateway.ledger.stores import Store
 from gateway.ledger.writer import Writer
@@ -123,7 +125,7 @@ class SqlLedger:
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tidy(self, now: datetime) -> None:
-        """Delete expired keys, and records and batches past their retention."""
+        """Delete expired keys, and records and batches past their retention, and give their space back."""
         await self._writer.submit(retention.DeleteExpiredKeys(now))
         if self._retention_time is None:
             return
@@ -132,6 +134,13 @@ class SqlLedger:
             pass
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
+        slice_of_space = retention.GiveBackSpace(retention.SLICE_PAGES, retention.KEPT_FREE)
+        while await self._writer.submit(slice_of_space):
+            pass
+
+    async def note_used(self, used: Mapping[str, datetime]) -> None:
+        """Store when API keys were last used, by their ids."""
+        await self._writer.submit(NoteUsed({key_id: milliseconds(at) for key_id, at in used.items()}))
 
     async def check(self) -> None:
         """Check that an action could be recorded, with a test write unless another write has just succeeded."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
@@ -280,26 +282,15 @@ def write(
     refused |= hold_names(connection, claims, now)
     kept = [claim for claim in claims if claim.event.job_action_id not in refused]
     appends = [each for each in batch if isinstance(each, StoredAppend) and each.event.job_action_id not in refused]
-    stored = stored_by(connection.dialect)
-    if kept:
-        rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in kept]
-        _INSERT_JOB_ACTIONS.execute(connection, rows)
-    labelled = [(*label, stored(claim.event.job_action_id)) for claim in kept for label in claim.labels]
-    if labelled:
-        _INSERT_LABELS.execute(connection, labelled)
     if kept or appends:
-        new_events = [*(claim.event for claim in kept), *(append.event for append in appends)]
-        segment = add_events(connection, segment, new_events, now)
-    changed = [(*each.change, stored(each.event.job_action_id)) for each in appends if each.change]
-    if changed:
-        _UPDATE_JOB_ACTIONS.execute(connection, changed)
+        segment = write_rows(connection, open_segment(connection, segment, now), kept, appends, now)
     for append in appends:
         if append.released:
             release_key(connection, append.event.job_action_id, *append.released)
     results = [result_of(connection, operation, refused) for operation in batch]
     chained = [event for each in results if isinstance(each, Chained) for event in each.events]
     if chained:
-        segment = add_events(connection, segment, chained, now)
+        segment = add_to_segment(connection, open_segment(connection, segment, now), chained, now)
     return segment, [each.result if isinstance(each, Chained) else each for each in results]
 
 
@@ -310,6 +301,30 @@ def without_lease(connection: Connection, batch: Sequence[Stored], now: datetime
         return {}
     errors = lost(connection, {each.lease for each in leased if each.lease is not None}, now)
     return {each.event.job_action_id: errors[each.lease] for each in leased if each.lease in errors}
+
+
+def write_rows(
+    connection: Connection,
+    segment: Segment,
+    claims: Sequence[StoredClaim],
+    appends: Sequence[StoredAppend],
+    now: datetime,
+) -> Segment:
+    """Write the rows of claims and later events, by statements that have no result. Returns the segment after them."""
+    stored = stored_by(connection.dialect)
+    new_events = [*(claim.event for claim in claims), *(append.event for append in appends)]
+    changed = [(*each.change, stored(each.event.job_action_id)) for each in appends if each.change]
+    labelled = [(*label, stored(claim.event.job_action_id)) for claim in claims for label in claim.labels]
+    with pipelined(connection):
+        if claims:
+            rows = [(stored(claim.event.job_action_id), *claim.searched) for claim in claims]
+            _INSERT_JOB_ACTIONS.execute(connection, rows)
+        if labelled:
+            _INSERT_LABELS.execute(connection, labelled)
+        segment = add_to_segment(connection, segment, new_events, now)
+        if changed:
+            _UPDATE_JOB_ACTIONS.execute(connection, changed)
+    return segment
 
 
 def result_of(connection: Connection, operation: Stored, refused: Mapping[str, Refusal]) -> Any:
@@ -402,11 +417,13 @@ def release_key(connection: Connection, job_action_id: str, caller: str, key: st
     connection.execute(delete(table).where(*its))
 
 
-def add_events(
-    connection: Connection, segment: Segment | None, new_events: Sequence[EventRow], now: datetime
-) -> Segment:
-    """Add events to the chain. Returns the segment after them."""
-    segment = segment if segment and not segment.is_complete(now) else open_segment(connection, now)
+def add_events(connection: Connection, new_events: Sequence[EventRow], now: datetime) -> Segment:
+    """Add events to the chain, in a new segment. Returns the segment after them."""
+    return add_to_segment(connection, open_segment(connection, None, now), new_events, now)
+
+
+def add_to_segment(connection: Connection, segment: Segment, new_events: Sequence[EventRow], now: datetime) -> Segment:
+    """Add events to a segment. Returns the segment after them."""
     stored = stored_by(connection.dialect)
     rows: list[Row] = []
     head = segment.head
@@ -419,8 +436,10 @@ def add_events(
     return longer
 
 
-def open_segment(connection: Connection, now: datetime) -> Segment:
-    """Open a new segment of the chain, for this writer alone."""
+def open_segment(connection: Connection, segment: Segment | None, now: datetime) -> Segment:
+    """The segment for the next events: `segment`, or a new one, for this writer alone, if that is complete."""
+    if segment and not segment.is_complete(now):
+        return segment
     at = milliseconds(now)
     while True:
         segment = Segment.new(connection.execute(_LAST_SEGMENT).scalar_one() + 1, now)
@@ -429,3 +448,22 @@ def open_segment(connection: Connection, now: datetime) -> Segment:
         # Another process may have opened the same segment in the meantime.
         if connection.execute(opened).first() is not None:
             return segment
+
+
+@contextmanager
+def pipelined(connection: Connection) -> Iterator[None]:
+    """Let PostgreSQL take the block's statements without waiting for the reply to each. They must have no result.
+
+    An error of any of them is raised at the end of the block, as SQLAlchemy raises it.
+    """
+    driver = connection.connection.driver_connection
+    if connection.dialect.name != "postgresql" or driver is None:
+        yield
+        return
+    from psycopg import Error  # noqa: PLC0415 - it is loaded only if PostgreSQL is used
+
+    try:
+        with driver.pipeline():
+            yield
+    except Error as error:
+        raise DBAPIError.instance(None, None, error, Error, dialect=connection.dialect) from error

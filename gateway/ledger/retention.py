@@ -1,4 +1,7 @@
-"""Retention: deletion of expired keys and of whole old segments. Unsettled job actions are never deleted."""
+"""Retention: deletion of expired keys and of whole old segments. Unsettled job actions are never deleted.
+
+PostgreSQL uses the space of what was deleted again. SQLite gives it back, slice by slice.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ from gateway.ledger.checkpoints import SegmentState
 from gateway.ledger.events import KEPT
 from gateway.ledger.tables import events, idempotency_keys, job_actions, labels, segments
 
+INCREMENTAL = 2
+"""SQLite's number for files that can be made shorter in steps."""
 UNSETTLED = (JobActionStatus.IN_PROGRESS.value, JobActionStatus.UNSETTLED.value)
+
+SLICE_PAGES = 256
+"""Number of a file's pages that are given back with one commit, which takes some milliseconds."""
+KEPT_FREE = 0.1
+"""Share of a file's pages that stay free, for what is written next."""
 
 
 class DeleteExpiredKeys(Struct, frozen=True, array_like=True, tag="delete-expired-keys"):
@@ -48,6 +58,28 @@ class DeleteSegment(Struct, frozen=True, array_like=True, tag="delete-segment"):
         connection.execute(delete(events).where(events.c.segment == number))
         mark = update(segments).where(segments.c.number == number)
         connection.execute(mark.values(deleted_at=milliseconds(self.now), deletion=self.said))
+
+
+class GiveBackSpace(Struct, frozen=True, array_like=True, tag="give-back-space"):
+    """Make a SQLite file at most `pages` shorter, but leave `kept_free` of it free. The result: how many it was."""
+
+    pages: int
+    kept_free: float
+
+    def run(self, connection: Connection) -> int:
+        """Make it shorter."""
+        if connection.dialect.name != "sqlite":
+            return 0
+        free, all_pages = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("freelist_count", "page_count")
+        )
+        surplus = min(self.pages, int((free - all_pages * self.kept_free) / (1 - self.kept_free)))
+        if surplus <= 0 or connection.exec_driver_sql("PRAGMA auto_vacuum").scalar_one() != INCREMENTAL:
+            return 0
+        for _ in range(surplus):
+            # The driver takes only the first of its steps, each of which frees a page.
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+        return surplus
 
 
 def old_segments(connection: Connection, before: datetime) -> list[int]:

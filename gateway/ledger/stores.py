@@ -32,9 +32,11 @@ from gateway.ledger.batches import (
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database, is_storage_failure
 from gateway.ledger.diagnosis import reason
+from gateway.ledger.keys import NoteUsed
 from gateway.ledger.operations import Probe, Stored, StoredAppend, StoredClaim, TakeDue, write
-from gateway.ledger.retention import DeleteExpiredKeys, DeleteSegment
+from gateway.ledger.retention import DeleteExpiredKeys, DeleteSegment, GiveBackSpace
 from gateway.ledger.tasks import EndTask, PostponeTask, PutTask, TakeTasks
+from gateway.ledger.write_ahead_log import WriteAheadLog
 
 REPLY_SECONDS = 10.0
 """Longest wait for the writer process, in seconds. It includes the start of a new one."""
@@ -67,6 +69,7 @@ class DatabaseStore:
         self._clock = clock
         self._segment: Segment | None = None
         self._place: tuple[int, int] | None = None
+        self._log = None if database.file is None else WriteAheadLog(database.file)
 
     def open(self) -> None:
         """Do nothing: the first commit connects."""
@@ -82,10 +85,14 @@ class DatabaseStore:
         with self._database.writing.begin() as connection:
             segment, results = write(connection, segment, batch, self._clock.now())
         self._segment = segment
+        if self._log is not None:
+            self._log.note_written(len(batch))
         return results
 
     def close(self) -> None:
-        """Do nothing: whoever made the database disposes of it."""
+        """Leave the write-ahead log alone. Whoever made the database disposes of it."""
+        if self._log is not None:
+            self._log.close()
 
 
 class Written(Struct, frozen=True, array_like=True, tag="written"):
@@ -134,6 +141,8 @@ Sendable: TypeAlias = (
     | TakeDue
     | DeleteExpiredKeys
     | DeleteSegment
+    | GiveBackSpace
+    | NoteUsed
     | PutTask
     | TakeTasks
     | PostponeTask

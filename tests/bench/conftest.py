@@ -103,7 +103,7 @@ def growth() -> Growth:
             for factor in [factors.get((question, size), 1.0)]
         ),
         writings=tuple(
-            Writing(size, number, 4_000 / slow / factor, 0.1 * slow * factor)
+            Writing(size, number, 4_000 / slow / factor, 0.1 * slow * factor, slow * factor, 3 * slow * factor)
             for number, slow in enumerate((0.5, 1.0, 4.0))
             for size, factor in zip(SIZES, (1.0, 2.0), strict=True)
         ),

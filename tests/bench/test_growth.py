@@ -128,6 +128,8 @@ def test_measured(measured: tuple[Growth, list[tuple[str, int, int]]]) -> None:
     assert Counter(each.size for each in growth.writings) == {400: 2, 800: 2}
     assert all(0 < each.p50 <= each.p99 < 5_000 for each in growth.readings)
     assert all(each.per_second > 1 and 0 < each.cpu < 100 for each in growth.writings)
+    assert all(0 < each.p50 <= each.p99 < 5_000 for each in growth.writings)
+    assert 0 <= growth.others < 1_000
     assert all(800 < each.bytes / each.size < 3_000 and 500 < each.added < 3_000 for each in growth.filled)
 
 

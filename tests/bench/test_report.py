@@ -117,14 +117,27 @@ def test_publish_one_after_the_other(results: Results, growth: Growth, tmp_path:
 def test_growth(growth: Growth) -> None:
     """What a page and a job action cost at each size, what that is to the smallest, and by which index it is found."""
     part = report.growth_part(growth)
-    assert "| 5,000 | 7 MB | 1,400 | 1,200 | 4,000 | 1.00 | 0.10 ms | 1.00 |" in part
-    assert "| 5,000,000 | 7,000 MB | 1,400 | 1,200 | 2,000 | 0.50 | 0.20 ms | 2.00 |" in part
+    assert "| 5,000 | 7 MB | 1,400 | 1,200 | 4,000 | 1.00 | 0.10 ms | 1.00 | 1.00 ms | 3.00 ms | 1.00 |" in part
+    assert "| 5,000,000 | 7,000 MB | 1,400 | 1,200 | 2,000 | 0.50 | 0.20 ms | 2.00 | 2.00 ms | 6.00 ms | 2.00 |" in part
     slowest, _, medians = part.partition("The median:")
     assert "| `jobId` | 3.00 ms | 6.00 ms | 2.00 | `job_actions_job_id (job_id=?)` |" in slowest
     assert "| `jobId` | 1.00 ms | 2.00 ms | 2.00 | `job_actions_job_id (job_id=?)` |" in medians
     assert "| `action` | 3.00 ms | 3.00 ms | 1.00 | `no index` |" in slowest
     assert "grew to at most 2.00 times (`jobId`), and to 1.50 times in the median of all kinds." in part
     assert "are read by `sqlite_autoindex_events_1 (job_action_id=?)`." in part
+
+
+def test_targets_of_growth(growth: Growth) -> None:
+    """Each larger ledger is judged by its 99th percentiles, unless they were not measured or others had the cores."""
+    part = report.growth_part(growth)
+    assert "| a write: 5,000,000 to 5,000 | at most 1.5 | 2.00 | **missed** |" in part
+    assert "| a page, in the median of all kinds: 5,000,000 to 5,000 | at most 1.5 | 1.50 | met |" in part
+    assert "| a page of the worst kind: 5,000,000 to 5,000 | at most 1.5 | 2.00 | **missed** |" in part
+    disturbed = report.growth_part(replace(growth, others=1.2))
+    assert "other programs kept 1.20 cores busy" in disturbed
+    assert (disturbed.count("| not judged |"), "met |" in disturbed) == (3, False)
+    older = replace(growth, writings=tuple(replace(each, p99=0.0) for each in growth.writings))
+    assert "| a write: 5,000,000 to 5,000 | at most 1.5 | - | not measured |" in report.growth_part(older)
 
 
 def test_growth_plot(growth: Growth) -> None:

@@ -86,17 +86,18 @@ async def test_gateways_work_behind_it(address: str, clock: FakeClock) -> None:
     databases[0].dispose()
 
 
-def test_keys_are_kept_behind_it(address: str) -> None:
+async def test_keys_are_kept_behind_it(address: str, clock: FakeClock) -> None:
     """API keys are made, read, noted and revoked through it."""
     store = KeyStore(Database.at(address))
     store.database.migrate()
+    ledger = SqlLedger(store.database, clock)
     for _ in range(ROUNDS):
         key = issued(Caller("desk", EVERYTHING), NOW, None, with_access_key=True).key
         store.add(key)
-        store.note_used({key.id: NOW})
+        await ledger.note_used({key.id: NOW})
         store.revoke(key.id, NOW)
         assert next(each for each in store.all() if each.id == key.id).revoked_at == NOW
-    store.database.dispose()
+    await ledger.close()
 
 
 @pytest.mark.parametrize("kind", ["direct", "pooled"])

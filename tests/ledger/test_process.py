@@ -13,17 +13,21 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from gateway.domain.access import EVERYTHING, Caller
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
 from gateway.domain.record import Overtaken, Sent
 from gateway.ledger import stores
+from gateway.ledger.audit import verify
 from gateway.ledger.database import Database
+from gateway.ledger.keys import KeyStore
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.operations import Probe
 from gateway.ledger.stores import ENCODER, LENGTH, ProcessStore, UnfitForWriter
+from gateway.security.keys import issued
 from tests.ledger.fixtures import CALLER, LEASE, begun, check_chain, concluded, done, eventually, held, new_record
 from tests.ledger.writers import Writing, writing
-from tests.support.clock import FakeClock
+from tests.support.clock import NOW, FakeClock
 from tests.support.databases import sqlite_address
 from tests.support.patience import PATIENCE, wait_until
 
@@ -247,3 +251,14 @@ async def test_a_message_in_parts(writer: Writing) -> None:
             line.sendall(message[position : position + 1])
         assert line.recv(100)[LENGTH.size :] == ENCODER.encode(stores.Written([None]))
     store.close()
+
+
+async def test_the_use_of_keys_is_noted_by_it(writer: Writing, ledger: SqlLedger) -> None:
+    """When API keys were last used is written by the process, with the commits of everybody."""
+    store = KeyStore(writer.database)
+    key = issued(Caller("desk", EVERYTHING), NOW, None, with_access_key=False).key
+    store.add(key)
+    before = len(writer.store.batches)
+    await ledger.note_used({key.id: NOW})
+    assert (store.all()[0].last_used_at, len(writer.store.batches)) == (NOW, before + 1)
+    assert verify(writer.database).finding is None
