@@ -51,7 +51,7 @@ from gateway.resilience.pacing import Pace
 log = logging.getLogger(__name__)
 
 GROUP = 32
-"""Items that are under way at once: the most whose outcome can be in doubt after a crash."""
+"""Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
 LOOK_SECONDS = 0.25
 """Seconds between two looks for batches that somebody should look after."""
 SOON = timedelta(seconds=1)
@@ -293,29 +293,52 @@ class Run:
         self._trouble: JobgateError | None = None
         self._begun = 0.0
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
+        self._storing = asyncio.Lock()
 
     async def send(self) -> Why | Pause:
         """Send the items that are left, until a guard rail or somebody stops it. Raises LeaseLost."""
         self._begun = self._clock.monotonic()
+        under_way: asyncio.Task[Why | None] | None = None
+        is_first = True
         try:
             async for group in self._groups():
                 ending = self._ending()
                 if ending is not None:
                     return ending
-                results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
-                await self._settle([each for each in results if isinstance(each, Item)])
-                for error in results:
-                    if isinstance(error, BaseException):
-                        raise error
-                why = await self._hit()
+                before, under_way = under_way, asyncio.create_task(self._group(group))
+                if is_first:  # it is judged alone; later ones are sent while the one before is finished
+                    is_first, before, under_way = False, under_way, None
+                why = None if before is None else await before
                 if why is not None:
                     return why
-            return Pause.DONE
+            why = None if under_way is None else await under_way
+        except asyncio.CancelledError:
+            if under_way is not None:
+                under_way.cancel()
+            raise
+        else:
+            return why or Pause.DONE
         finally:
+            if under_way is not None:
+                await asyncio.gather(under_way, return_exceptions=True)
             await self._settled()
+
+    async def _group(self, group: list[Item]) -> Why | None:
+        """Send a group. Returns the guard rail that it has hit. Raises LeaseLost, and LedgerUnavailable."""
+        results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
+        await self._settle([each for each in results if isinstance(each, Item)])
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
+        return await self._hit()
 
     async def _settle(self, done: list[Item]) -> None:
         """Store what has become of a group while the next one is sent, and count it at once for the guard rails."""
+        async with self._storing:
+            await self._store(done)
+
+    async def _store(self, done: list[Item]) -> None:
+        """Begin to store them, once those before are stored."""
         await self._settled()
         now = self._clock.monotonic()
         outcomes = Counter(self.progress.outcomes)
