@@ -23,6 +23,8 @@ from bench.batches import page as batches_page
 from bench.contenders import CONTENDERS, node_is_missing
 from bench.growth import measuring as growing
 from bench.growth.results import Growth
+from bench.ladder import measuring as climbing
+from bench.ladder import page as ladder_page
 from bench.machine import Cores, described, prepare, with_ledgers
 from bench.measure import measure
 from bench.plan import AFTER_50_MS, SECTIONS, Plan, chosen
@@ -188,6 +190,28 @@ def batches(
     for path in reporting.publish_batches(output, made):
         typer.echo(f"wrote {path}")
     console.print(Markdown("\n\n".join(batches_page.part(made))))
+
+
+@application.command()
+def ladder(
+    rounds: Annotated[int, typer.Option(help="Number of rounds; each climbs the ladder once.", min=1)] = 15,
+    requests: Annotated[int, typer.Option(help="Requests on each rung of a round.", min=climbing.CONNECTIONS)] = 2_560,
+    output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
+) -> None:
+    """Measure the CPU of each layer of a request in one minute, and write the section of the page about it."""
+    console = Console()
+    try:
+        with sharing_cores() as cores, bar(console) as progress:
+            task = progress.add_task("starting")
+            extent = climbing.Extent(rounds, requests, cores)
+            made = climbing.measure(
+                extent, command(), with_ledgers(), lambda text: progress.update(task, description=text)
+            )
+    except BenchError as error:
+        fail(error)
+    for path in reporting.publish_ladder(output, made):
+        typer.echo(f"wrote {path}")
+    console.print(Markdown("\n\n".join(ladder_page.part(made))))
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:

@@ -11,6 +11,8 @@ from bench.batches import page as batches_page
 from bench.growth import page as growth_page
 from bench.growth import results as growth_results
 from bench.growth.results import Growth
+from bench.ladder import page as ladder_page
+from bench.ladder import results as ladder_results
 from bench.markdown import counted, milliseconds, table
 from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
@@ -25,6 +27,7 @@ RESULTS = "results.json"
 LEDGER = "ledger.json"
 WORKERS = "workers.json"
 BATCHES = "batches.json"
+LADDER = "ladder.json"
 
 NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
 WORK = """\
@@ -65,8 +68,8 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth, workers = kept(folder)
-    batches = batching.read(folder / FOLDER / BATCHES)
-    made = {folder / PAGE: page(results, growth, workers, batches).encode()}
+    ladder, batches = ladder_results.read(folder / FOLDER / LADDER), batching.read(folder / FOLDER / BATCHES)
+    made = {folder / PAGE: page(results, growth, workers, ladder, batches).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
@@ -110,14 +113,23 @@ def publish_batches(folder: Path, batches: batching.Results) -> list[Path]:
     return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
 
 
+def publish_ladder(folder: Path, ladder: ladder_results.Results) -> list[Path]:
+    """Store the results of the ladder, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / LADDER
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ladder_results.write(file, ladder)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
 def page(
     results: Results,
     growth: Growth | None,
     workers: workers_results.Results | None = None,
+    ladder: ladder_results.Results | None = None,
     batches: batching.Results | None = None,
 ) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, batches)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder, batches)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -129,6 +141,7 @@ def _body(
     results: Results,
     growth: Growth | None,
     workers: workers_results.Results | None,
+    ladder: ladder_results.Results | None,
     batches: batching.Results | None,
 ) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
@@ -146,6 +159,7 @@ def _body(
     yield f"![Latency at 1, 16 and 64 connections]({FOLDER}/latency.svg)"
     for section in SECTIONS:
         yield from _section(section, results)
+    yield from ladder_page.part(ladder)
     yield from workers_page.part(workers, FOLDER)
     yield from batches_page.part(batches)
     yield from growth_page.part(growth, FOLDER)

@@ -18,8 +18,8 @@ import uvloop
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
 ANSWER = REPLY % (2, b"{}")
 """The answer in Job Router's documented examples of Cancel Job."""
-_GRANT = b'{"access_token": "a-token-of-the-benchmark", "expires_in": 86400, "token_type": "Bearer"}'
-TOKEN = REPLY % (len(_GRANT), _GRANT)
+GRANT = b'{"access_token": "a-token-of-the-benchmark", "expires_in": 86400, "token_type": "Bearer"}'
+TOKEN = REPLY % (len(GRANT), GRANT)
 """The answer of a token endpoint (RFC 6749, 5.1)."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)

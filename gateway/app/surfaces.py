@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.app import Gateway
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
@@ -23,21 +25,32 @@ from gateway.specs.native import NativeApi
 
 def application_of(gateway: Gateway) -> Application:
     """The ASGI application of a gateway."""
-    settings, catalogue = gateway.settings, gateway.catalogue
+    return serving(gateway, surfaces_of(gateway))
+
+
+def surfaces_of(gateway: Gateway) -> list[Surface]:
+    """The APIs of a gateway: the unified one, and those of the vendors."""
+    catalogue = gateway.catalogue
     callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
     authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
     services = services_of(gateway, callers)
+    return [
+        Surface(
+            catalogue.api,
+            BASE_PATH,
+            UnifiedApi(services).handlers(catalogue.actions) | BatchApi(services, catalogue.api).handlers(),
+            unified_security(authenticator),
+            Problems(catalogue.api),
+        ),
+        *(native_surface(each, services, authenticator) for each in catalogue.natives.values()),
+    ]
+
+
+def serving(gateway: Gateway, surfaces: Sequence[Surface]) -> Application:
+    """The ASGI application that serves these surfaces, and the pages of a gateway, by its settings."""
+    settings, catalogue = gateway.settings, gateway.catalogue
     return application(
-        [
-            Surface(
-                catalogue.api,
-                BASE_PATH,
-                UnifiedApi(services).handlers(catalogue.actions) | BatchApi(services, catalogue.api).handlers(),
-                unified_security(authenticator),
-                Problems(catalogue.api),
-            ),
-            *(native_surface(each, services, authenticator) for each in catalogue.natives.values()),
-        ],
+        surfaces,
         pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
         limits=settings.limits,
         addresses=addresses(settings.server),

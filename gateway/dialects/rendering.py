@@ -20,7 +20,7 @@ from gateway.domain.model import (
     StatusPair,
     VendorResponse,
 )
-from gateway.domain.record import JobActionRecord, Origin, Read, Step
+from gateway.domain.record import STATUSES, Concluded, JobActionRecord, Origin, Read, Sent, Step
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
 from gateway.engine.endings import Mode, way_to_end
@@ -201,41 +201,60 @@ def job_count(counted: Sequence[Counted]) -> Members:
 
 def job_action(record: JobActionRecord) -> Members:
     """A job action's record."""
-    asked, problem = record.requested, record.problem
-    return present(
-        id=record.id,
-        caller=asked.caller,
-        connection=asked.connection,
-        vendor=asked.vendor,
-        jobId=asked.job_action.job_id,
-        action=asked.job_action.action,
-        parameters=dict(record.job_action.parameters),
-        version=asked.job_action.version,
-        idempotencyKey=asked.idempotency_key,
-        origin=origin(asked.origin),
-        status=record.status,
-        outcome=record.outcome,
-        job=status_pair(record.job) if record.job else None,
-        warnings=[warning(each) for each in asked.warnings],
-        requestedAt=timestamp(asked.at),
-        attempts=[{"sentAt": timestamp(each.at)} for each in record.sent],
-        readings=[reading(each) for each in record.readings],
-        settledBy=record.conclusion.settled_by if record.conclusion else None,
-        completedAt=timestamp(record.completed_at) if record.completed_at else None,
-        vendorResponse=vendor_response(record.vendor_response),
-        problem={"code": problem.code, "detail": problem.detail} if problem else None,
-        labels=dict(asked.labels) or None,
-        parent=asked.parent,
-        **ending(record),
-    )
+    asked, action = record.requested, record.requested.job_action
+    parameters, attempts, readings = dict(action.parameters), [], []
+    end: Members = NO_END
+    for event in record.later:
+        if isinstance(event, Sent):
+            attempts.append({"sentAt": timestamp(event.at)})
+            parameters |= event.found
+        elif isinstance(event, Read):
+            readings.append(reading(event))
+        elif isinstance(event, Concluded):
+            end = ending(event)
+    members: Members = {
+        "id": record.id,
+        "caller": asked.caller,
+        "connection": asked.connection,
+        "vendor": asked.vendor,
+        "jobId": action.job_id,
+        "action": action.action,
+        "parameters": parameters,
+        "version": action.version,
+        "idempotencyKey": asked.idempotency_key,
+        "origin": origin(asked.origin),
+        "status": end["status"],
+        "outcome": end["outcome"],
+        "job": end["job"],
+        "warnings": [warning(each) for each in asked.warnings] if asked.warnings else [],
+        "requestedAt": timestamp(asked.at),
+        "attempts": attempts,
+        "readings": readings,
+        **end,
+        "labels": dict(asked.labels) or None,
+        "parent": asked.parent,
+    }
+    if asked.is_termination and record.conclusion is not None:
+        members |= {"steps": list(map(step, record.conclusion.steps)), "alreadySo": record.conclusion.already_so}
+    return {name: value for name, value in members.items() if value is not None}
 
 
-def ending(record: JobActionRecord) -> Members:
-    """The steps of a termination and its end; nothing for other job actions, and while it is in progress."""
-    conclusion = record.conclusion
-    if conclusion is None or not record.requested.is_termination:
-        return {}
-    return {"steps": list(map(step, conclusion.steps)), "alreadySo": conclusion.already_so}
+def ending(conclusion: Concluded) -> Members:
+    """A conclusion, as a part of a record: the later one of two replaces the earlier one."""
+    problem, settled_by, after = conclusion.problem, conclusion.settled_by, conclusion.job_afterwards
+    return {
+        "status": STATUSES[conclusion.outcome],
+        "outcome": conclusion.outcome,
+        "job": status_pair(after) if after else None,
+        "settledBy": settled_by,
+        "completedAt": timestamp(conclusion.at) if settled_by else None,
+        "vendorResponse": vendor_response(conclusion.answer),
+        "problem": {"code": problem.code, "detail": problem.detail} if problem else None,
+    }
+
+
+NO_END: Members = {"status": STATUSES[None], "outcome": None, "job": None}
+"""The part of a record that a conclusion will replace."""
 
 
 def step(known: Step) -> Members:
@@ -245,7 +264,8 @@ def step(known: Step) -> Members:
 
 def origin(known: Origin) -> Members:
     """The origin of a request."""
-    return present(address=known.address, requestId=known.request_id, traceId=known.trace_id)
+    members = {"address": known.address, "requestId": known.request_id, "traceId": known.trace_id}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def reading(event: Read) -> Members:
@@ -294,7 +314,8 @@ def vendor_response(response: VendorResponse | None) -> Members | None:
     """The vendor's answer."""
     if response is None:
         return None
-    return present(status=response.status, code=response.code, requestId=response.request_id)
+    members = {"status": response.status, "code": response.code, "requestId": response.request_id}
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def status_pair(pair: StatusPair) -> Members:

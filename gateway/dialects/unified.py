@@ -156,25 +156,26 @@ class UnifiedApi:
 
     async def act(self, request: Request) -> Reply:
         """Perform the operation's action, or return the request that would be sent. Raises as `_answer`."""
-        asked = self._asked(request, decode(request))
+        preferences = preferences_of(request)
+        asked = self._asked(request, decode(request), preferences)
         if request.query["dryRun"]:
             preview = rendering.dry_run(await self.services.actions.preview(asked))
-            return Reply(preview, headers=preferences_of(request).applied)
-        return await self._answer(request, asked, self.services.actions.perform)
+            return Reply(preview, headers=preferences.applied)
+        return await self._answer(request, asked, preferences, self.services.actions.perform)
 
     async def terminate(self, request: Request) -> Reply:
         """End a job by the steps that its status needs, or return these steps. Raises as `_answer`, and Forbidden."""
-        asked = self._asked(request, termination(request))
+        preferences = preferences_of(request)
+        asked = self._asked(request, termination(request), preferences)
         if asked.job_action.parameters[MODE] == Mode.FORCED:
             check_scopes(request.caller, asked.connection.vendor.capabilities[DISCARD].definition.scopes, None)
         if request.query["dryRun"]:
             plan = rendering.termination(await self.services.terminations.preview(asked))
-            return Reply(plan, headers=preferences_of(request).applied)
-        return await self._answer(request, asked, self.services.terminations.perform)
+            return Reply(plan, headers=preferences.applied)
+        return await self._answer(request, asked, preferences, self.services.terminations.perform)
 
-    def _asked(self, request: Request, job_action: JobAction) -> ActionRequest:
+    def _asked(self, request: Request, job_action: JobAction, preferences: Preferences) -> ActionRequest:
         """The request for a job action."""
-        preferences = preferences_of(request)
         return ActionRequest(
             connection=self.services.directory.connection(request.path["connection"]),
             job_action=job_action,
@@ -187,13 +188,16 @@ class UnifiedApi:
         )
 
     async def _answer(
-        self, request: Request, asked: ActionRequest, perform: Callable[[ActionRequest], Awaitable[ActionResult]]
+        self,
+        request: Request,
+        asked: ActionRequest,
+        preferences: Preferences,
+        perform: Callable[[ActionRequest], Awaitable[ActionResult]],
     ) -> Reply:
         """Perform a job action, and answer from its record.
 
         Raises the problem if the action failed, IdempotencyKeyMissing or IdempotencyKeyInUse if it was not begun.
         """
-        preferences = preferences_of(request)
         if asked.key is None and asked.connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {asked.connection.name} need an Idempotency-Key header.")
         end = self.services.clock.monotonic() + preferences.wait
@@ -203,7 +207,7 @@ class UnifiedApi:
                 "A request with this key is under way.",
                 Explanation(outcome=Outcome.NOT_SENT, retry_after=1, job_action=result.record.id),
             )
-        if not result.record.is_settled and preferences.wait:
+        if preferences.wait and not result.record.is_settled:
             left = end - self.services.clock.monotonic()
             result = replace(result, record=await self.services.reconciler.wait(result.record, left))
         return reply_with(result, request.address.prefix, preferences.applied)
@@ -299,7 +303,8 @@ def timeout_of(request: Request) -> float | None:
 
 def shortest(*seconds: float | None) -> float | None:
     """The shortest of these times; None means no limit."""
-    return min((each for each in seconds if each is not None), default=None)
+    known = [each for each in seconds if each is not None]
+    return min(known) if known else None
 
 
 def reply_with(result: ActionResult, prefix: str, headers: Mapping[str, str]) -> Reply:
@@ -307,12 +312,12 @@ def reply_with(result: ActionResult, prefix: str, headers: Mapping[str, str]) ->
 
     `prefix` comes before every path of this gateway in the client's URLs.
     """
-    record = result.record
-    if record.status is JobActionStatus.FAILED:
+    record, status = result.record, result.record.status
+    if status is JobActionStatus.FAILED:
         raise problem_of(record).explain(replayed=result.is_replayed)
     replayed = {"Idempotent-Replayed": "true"} if result.is_replayed else {}
     at = f"{prefix}{BASE_PATH}/job-actions/{record.id}"
-    if record.status is JobActionStatus.SUCCEEDED:
+    if status is JobActionStatus.SUCCEEDED:
         return Reply(rendering.job_action(record), headers={**headers, **replayed, "Content-Location": at})
     headers = {**headers, **replayed, "Location": at, **until_settled(record)}
     return Reply(rendering.job_action(record), HTTPStatus.ACCEPTED, headers)

@@ -113,7 +113,9 @@ class VendorRequest(Struct, frozen=True):
     def parts(self) -> dict[str, Json]:
         """The request as one value `{path, query, header, body}`, for lenses and schemas."""
         parts: dict[str, Json] = {"path": self.path, "query": self.query, "header": self.header}
-        return parts if self.body is None else parts | {"body": self.body}
+        if self.body is not None:
+            parts["body"] = self.body
+        return parts
 
 
 class HttpRequest(Struct, frozen=True):

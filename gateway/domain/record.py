@@ -147,6 +147,18 @@ class Concluded(Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...] = ()
     already_so: bool = False
 
+    @property
+    def answer(self) -> VendorResponse | None:
+        """The vendor's answer to the action, None if there was none."""
+        response = self.problem.explanation.vendor if self.problem else self.vendor_response
+        return response if response and response.status else None
+
+    @property
+    def job_afterwards(self) -> StatusPair | None:
+        """The job's status afterwards, None if it is not known."""
+        state = self.problem.explanation.job if self.problem else None
+        return state.status if state else self.job
+
 
 Event: TypeAlias = Requested | Sent | Read | Concluded
 
@@ -229,21 +241,13 @@ class JobActionRecord(Struct, frozen=True):
     def vendor_response(self) -> VendorResponse | None:
         """The vendor's answer to the action, None if there was none."""
         conclusion = self.conclusion
-        if conclusion is None:
-            return None
-        problem = conclusion.problem
-        response = problem.explanation.vendor if problem else conclusion.vendor_response
-        return response if response and response.status else None
+        return conclusion.answer if conclusion else None
 
     @property
     def job(self) -> StatusPair | None:
         """The job's status afterwards, None if it is not known."""
         conclusion = self.conclusion
-        if conclusion is None:
-            return None
-        problem = conclusion.problem
-        state = problem.explanation.job if problem else None
-        return state.status if state else conclusion.job
+        return conclusion.job_afterwards if conclusion else None
 
     @property
     def releases_key(self) -> bool:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from inspect import isawaitable
 from typing import Any
 
+from connexion.exceptions import OAuthProblem
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
@@ -69,11 +72,34 @@ class SecurityCheck(Struct, frozen=True):
 class Secured(SecurityOperation):
     """Connexion's check of one operation, without making a new request object from the scope."""
 
+    def _get_verification_fn(self) -> Callable[[SecurityCheck], Awaitable[None]]:
+        """The check of one requirement, if the document has one: its schemes in turn, as Connexion does.
+
+        Connexion's own check tries several requirements, and keeps the errors of all of them.
+        """
+        several: Callable[[SecurityCheck], Awaitable[None]] = super()._get_verification_fn()  # type: ignore[no-untyped-call]
+        if len(self.security) != 1:
+            return several
+        factory, required = self.security_handler_factory, self.security[0]
+        found = [factory.parse_security_scheme(self.security_schemes[name], each) for name, each in required.items()]
+        checks = tuple(each for each in found if each is not None)
+        return partial(verify_all, checks) if checks and len(checks) == len(found) else several
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
         if self.security:
             await self.verification_fn(SecurityCheck(scope))
         await self.next_app(scope, receive, send)
+
+
+async def verify_all(checks: Iterable[Check], check: SecurityCheck) -> None:
+    """Make all checks of one security requirement. Raises the refusal, OAuthProblem if the requirement is not met."""
+    for each in checks:
+        result = each(check)
+        if isawaitable(result):
+            result = await result
+        if result is NO_VALUE:
+            raise OAuthProblem(detail="The request has no credentials of this kind.")
 
 
 class SecuredApi(SecurityAPI):

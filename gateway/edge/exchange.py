@@ -29,6 +29,9 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 HeaderFields = list[tuple[bytes, bytes]]
 
+# Looked up once: in Python 3.11, each lookup of a member of HTTPStatus is a call.
+ACCEPTED, NO_CONTENT, BAD_REQUEST = HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.BAD_REQUEST
+
 CONTEXT = "jobgate"
 """The extension of an ASGI scope that holds the request's context."""
 
@@ -91,7 +94,7 @@ class Wire:
     def cut_target(self, status: int, *, is_api: bool) -> None:
         """Leave in the server's own scope, from which it logs, only what may be logged."""
         query = self._scope["query_string"]
-        is_answered = self._is_proof and status < HTTPStatus.BAD_REQUEST and status != HTTPStatus.ACCEPTED
+        is_answered = self._is_proof and status < BAD_REQUEST and status != ACCEPTED
         if self._logged is not None and (query or not is_answered):
             cut = self._logged(self._scope["path"], query, is_answered=is_answered, is_api=is_api)
             self._scope["path"], self._scope["query_string"] = cut
@@ -171,7 +174,7 @@ def context_of(scope: Mapping[str, Any]) -> RequestContext:
 def fields_of(reply: RawReply, request_id: str | None = None) -> HeaderFields:
     """The header fields of a reply as they go out, with its length and the id of the request."""
     fields = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-    if reply.status != HTTPStatus.NO_CONTENT:  # RFC 9110, 8.6
+    if reply.status != NO_CONTENT:  # RFC 9110, 8.6
         fields.append((b"content-length", b"%d" % len(reply.content)))
     if request_id is not None:
         fields.append((b"x-request-id", request_id.encode()))

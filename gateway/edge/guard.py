@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -54,6 +54,9 @@ Render = Callable[[JobgateError, RequestContext], RawReply]
 AllowedMethods = Callable[[str], tuple[str, ...]]
 """The methods that the API has at a path; none where it has no such path."""
 
+Routes = Callable[[Scope, RequestContext], Awaitable[bool]]
+"""Serves a request whose context is complete, if it is for an operation. Returns False if it is for none."""
+
 PAGE_METHODS = ("GET", "HEAD", "OPTIONS")
 """The methods of every page outside the API."""
 
@@ -70,10 +73,12 @@ class Guard:
         *,
         addresses: Addresses = ANY_ADDRESS,
         logged: LoggedTargets | None = None,
+        routes: Routes | None = None,
     ) -> None:
         """Guard `app`. `render` shows refusals, `allow` tells 404 from 405; `addresses` are those to answer for.
 
-        `logged` says how much of a target stands in the access log, None that all does.
+        `logged` says how much of a target stands in the access log, None that all does. What `routes` does not serve is
+        for `app`.
         """
         self.app = app
         self.limits = limits
@@ -81,6 +86,7 @@ class Guard:
         self.logged = logged
         self.render = render
         self.allow = allow
+        self.routes = routes
         self._json = StrictJson(limits)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,7 +128,8 @@ class Guard:
                 context.body = parse_body(context.content, self._json)
             elif is_json_lines(context.media_type):
                 context.body = parse_lines(context.content, self._json)
-        await self.app(canonical_scope(scope, context), replay(context.content, receive), context.send)
+        if self.routes is None or not await self.routes(scope, context):
+            await self.app(canonical_scope(scope, context), replay(context.content, receive), context.send)
 
     async def _refuse(self, problem: JobgateError, context: RequestContext) -> None:
         if context.is_answered:

@@ -64,18 +64,27 @@ class Routing(RoutingMiddleware):
         """Route one request."""
         if scope["type"] == "http":
             path = template_path(scope)
-            for each in self._short_cuts.get((scope["method"], path.count("/")), ()):
-                match = each.pattern.fullmatch(path)
-                if match is not None:
-                    if any(other.fullmatch(path) for other in each.hidden_by):
-                        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
-                    # No copy needed: the guard made this scope for this request alone.
-                    scope["path_params"] = match.groupdict() if path == scope["path"] else decoded(match.groupdict())
-                    scope["extensions"][ROUTING_CONTEXT] = each.found
-                    await self.app(scope, receive, send)
-                    return
+            found = self.find(scope["method"], path, scope["path"])
+            if found is not None:
+                # No copy needed: the guard made this scope for this request alone.
+                scope["extensions"][ROUTING_CONTEXT], scope["path_params"] = found
+                await self.app(scope, receive, send)
+                return
             scope["path"] = path
         await super().__call__(scope, receive, send)
+
+    def find(self, method: str, path: str, whole: str) -> tuple[Mapping[str, str], Mapping[str, str]] | None:
+        """Connexion's routing context for a request, and its path parameters; None: Connexion itself has to route it.
+
+        `path` is the path of `template_path`, `whole` the decoded one. Raises HTTPException for a 405.
+        """
+        for each in self._short_cuts.get((method, path.count("/")), ()):
+            match = each.pattern.fullmatch(path)
+            if match is not None:
+                if each.hidden_by and any(other.fullmatch(path) for other in each.hidden_by):
+                    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
+                return each.found, match.groupdict() if path == whole else decoded(match.groupdict())
+        return None
 
 
 def decoded(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -27,10 +27,11 @@ from gateway.edge.exchange import Application, RawReply, Receive, RequestContext
 from gateway.edge.guard import Guard, Render
 from gateway.edge.limits import Limits
 from gateway.edge.near_misses import near
+from gateway.edge.precompiled import PrecompiledRoutes
 from gateway.edge.problems import render
 from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
-from gateway.edge.validation import ValidationMiddleware
+from gateway.edge.validation import validate
 from gateway.specs.operations import Api, Operation
 
 
@@ -100,28 +101,43 @@ class Surface:
         return (*documented, "OPTIONS") if documented else ()
 
 
+class Endpoint(Struct, frozen=True):
+    """An operation of a surface with its handler. `write` serializes replies; `is_lenient` as in the surface."""
+
+    operation: Operation
+    handle: Handler
+    write: Callable[[Json], bytes]
+    is_lenient: bool
+
+
 class Dispatcher:
-    """The application behind the edge: the operation's handler, or the pages outside the APIs."""
+    """The application behind routing and security: validation and handlers, or the pages outside the APIs."""
 
     def __init__(
         self, surfaces: Sequence[Surface], pages: Application, response_validation: ResponseValidation
     ) -> None:
         """Dispatch by operationId. Raises KeyError where an operation has no handler."""
-        self._handlers = {
-            (each.base_path, name): (each.handlers[name], each.write)
+        self.endpoints = {
+            (each.base_path, name): Endpoint(operation, each.handlers[name], each.write, each.lenient)
             for each in surfaces
-            for name in each.api.operations
+            for name, operation in each.api.operations.items()
         }
         self._pages = pages
         self._check = CHECKS[response_validation]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        context = context_of(scope) if scope["type"] == "http" else RequestContext()
-        operation = context.operation
-        if operation is None:
+        """Answer a request that Connexion has routed."""
+        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
+        endpoint = self.endpoints.get((routing.get("api_base_path") or "", routing.get("operation_id") or ""))
+        if endpoint is None:
             await self._pages(scope, receive, send)
-            return
+        else:
+            await self.answer(endpoint, scope, context_of(scope))
+
+    async def answer(self, endpoint: Endpoint, scope: Scope, context: RequestContext) -> None:
+        """Validate and answer a request for an operation. Raises the problem."""
+        operation = endpoint.operation
+        validate(operation, scope, context, is_lenient=endpoint.is_lenient)
         parts = context.parts
         request = Request(
             operation=operation,
@@ -135,15 +151,13 @@ class Dispatcher:
             address=context.address,
             signature=context.signature,
         )
-        base_path = scope["extensions"][ROUTING_CONTEXT]["api_base_path"]
-        handle, write = self._handlers[base_path, operation.operation_id]
-        reply = await handle(request)
+        reply = await endpoint.handle(request)
         if reply.stream is not None:
             await context.stream(reply.status, reply.headers, reply.stream)
             return
         if not reply.is_makeshift:
             self._check(operation, reply.status, reply.body)
-        await context.reply(raw_reply(operation, reply, write))
+        await context.reply(raw_reply(operation, reply, endpoint.write))
 
 
 def raw_reply(operation: Operation, reply: Reply, write: Callable[[Json], bytes]) -> RawReply:
@@ -159,8 +173,8 @@ def origin_of(scope: Scope, context: RequestContext) -> Origin:
 
     Members that later versions of the standard may append to it are left out.
     """
-    trace = _TRACE_PARENT.fullmatch(context.fields.get(b"traceparent", b""))
-    client = scope.get("client")
+    written, client = context.fields.get(b"traceparent"), scope.get("client")
+    trace = None if written is None else _TRACE_PARENT.fullmatch(written)
     return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
 
 
@@ -175,10 +189,7 @@ def application(  # noqa: PLR0913 - what serving takes
 ) -> Application:
     """The ASGI application that serves these surfaces, and `pages` everywhere else. `names` may be logged."""
     dispatcher = Dispatcher(surfaces, pages, response_validation)
-    apis = {each.base_path: each.api for each in surfaces}
-    lenient = {each.base_path for each in surfaces if each.lenient}
-    validation = partial(ValidationMiddleware, apis=apis, lenient=lenient)
-    layers: list[Any] = [Routing, Security, validation]
+    layers: list[Any] = [Routing, Security]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
     for each in surfaces:
         connexion.add_api(
@@ -196,6 +207,7 @@ def application(  # noqa: PLR0913 - what serving takes
         partial(methods_at, surfaces),
         addresses=addresses,
         logged=logged,
+        routes=PrecompiledRoutes.of(connexion, dispatcher).serve,
     )
 
 

@@ -1,7 +1,7 @@
-"""Validation of requests by compiled schemas, behind Connexion's routing and security.
+"""Validation of requests by compiled schemas, behind routing and security.
 
-Connexion finds the operation of a request. Its compiled schema then checks parameters and body in one pass, so that all
-errors of a request are reported together.
+The compiled schema of an operation checks parameters and body in one pass, so that all errors of a request are reported
+together.
 """
 
 from __future__ import annotations
@@ -11,46 +11,28 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from connexion.middleware.abstract import ROUTING_CONTEXT
-
 from gateway.domain.encoding import FORM
 from gateway.domain.errors import Explanation, FieldError, MalformedRequest, UnsupportedMediaType
 from gateway.domain.model import Json
 from gateway.edge.canonical import Fields, malformed
 from gateway.edge.content import is_json
-from gateway.edge.exchange import Application, Receive, RequestContext, Scope, Send, context_of
+from gateway.edge.exchange import RequestContext, Scope
 from gateway.specs.document import pointer
-from gateway.specs.operations import Api, Operation
+from gateway.specs.operations import Operation
 
 NO_QUERY: tuple[dict[str, Json], tuple[FieldError, ...]] = ({}, ())
 
 
-class ValidationMiddleware:
-    """Validates each routed request, and keeps the typed values in its context."""
+def validate(operation: Operation, scope: Scope, context: RequestContext, *, is_lenient: bool) -> None:
+    """Validate a request for an operation, and keep its typed values. If lenient, an empty body is ignored.
 
-    def __init__(self, app: Application, apis: Mapping[str, Api], lenient: Collection[str] = ()) -> None:
-        """Validate requests to `apis`, which are given by base path. Those in `lenient` ignore empty bodies."""
-        self.app = app
-        self._apis = apis
-        self._lenient = lenient
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Validate one request. Raises MalformedRequest or UnsupportedMediaType."""
-        operation = self._operation_of(scope)
-        if operation is not None:
-            context = context_of(scope)
-            if scope["extensions"][ROUTING_CONTEXT]["api_base_path"] in self._lenient:
-                ignore_empty_body(operation, context)
-            check_media_type(operation, context)
-            context.operation = operation
-            context.parts = operation.with_defaults(check_parts(operation, scope, context))
-        await self.app(scope, receive, send)
-
-    def _operation_of(self, scope: Scope) -> Operation | None:
-        """The operation to which Connexion routed a request; None outside the APIs."""
-        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
-        api = self._apis.get(routing.get("api_base_path") or "")
-        return api.operations.get(routing.get("operation_id") or "") if api else None
+    Raises MalformedRequest or UnsupportedMediaType.
+    """
+    if is_lenient:
+        ignore_empty_body(operation, context)
+    check_media_type(operation, context)
+    context.operation = operation
+    context.parts = operation.with_defaults(check_parts(operation, scope, context))
 
 
 def ignore_empty_body(operation: Operation, context: RequestContext) -> None:

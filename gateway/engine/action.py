@@ -14,7 +14,7 @@ from gateway.domain.model import Job, JobAction
 from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
-from gateway.specs.vendor import ActionMapping
+from gateway.engine.plans import Plan
 
 
 class ActionRequest(Struct, frozen=True):
@@ -64,7 +64,7 @@ class ActionInProgress(Struct):
     """
 
     request: ActionRequest
-    mapping: ActionMapping
+    plan: Plan
     record: JobActionRecord
     context: CallContext
     job: Job | None = None

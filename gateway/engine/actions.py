@@ -1,6 +1,6 @@
 """Job actions: the path of one action from its request to its record, on one page.
 
-    perform      1. supported           specs        does the vendor's document have this action, and these parameters?
+    perform      1. supported           specs        the plan of this action, and does it have these parameters?
                  2. calls.context       engine       until when may calls to the vendor last?
                  3. ledger.claim        ledger       record the request; with a key, find the earlier answer
     _carry_out   4. completed           adapters     find parameters that were left out, in the job
@@ -16,8 +16,8 @@
                  8. of_success, refusal engine       conclude from the last reply; if it leaves that open, read the job
     conclude     9. ledger.append       ledger       record the conclusion
 
-Steps 4 to 8 can raise; `_conclusion` then makes a conclusion of the error. If the outcome is unknown, `reconciliation`
-finds it out.
+Steps 4 to 8 can raise; `perform` then makes a conclusion of the error. If the outcome is unknown, `reconciliation`
+finds it out. What the steps need to know of an action before it is asked for is in its plan (`engine/plans.py`).
 
 `before_send` and `classify` are the only callbacks: `resilience.pipeline` explains them.
 """
@@ -40,14 +40,24 @@ from gateway.domain.errors import (
 from gateway.domain.leases import LeaseLost
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Requested, Sent
+from gateway.domain.record import (
+    Concluded,
+    HeldKey,
+    Holder,
+    JobActionRecord,
+    Overtaken,
+    Read,
+    Requested,
+    Sent,
+    SignedName,
+)
 from gateway.domain.vocabulary import PARAMETER
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.conclusions import of_error, of_success, refusal
 from gateway.engine.hooks import Guard
 from gateway.engine.jobs import Jobs
-from gateway.engine.parameters import completed, found_in
+from gateway.engine.parameters import completed, found_in, is_complete
 from gateway.engine.reconciliation import Schedule, lease
 from gateway.engine.support import supported
 from gateway.specs.lens import UnmappableValue
@@ -76,9 +86,14 @@ class Actions:
         begun = await self.claim(request, plan.warnings)
         if begun.is_replayed:
             return begun
-        action = ActionInProgress(request, plan.mapping, begun.record, context)
+        action = ActionInProgress(request, plan, begun.record, context)
         try:
-            conclusion = await self._conclusion(action)
+            try:
+                conclusion = await self._carry_out(action)
+            except Exception as error:
+                if not is_conclusive(error, action):
+                    raise
+                conclusion = of_error(error, action.record, self.clock.now())
             return ActionResult(await self.conclude(action.record, conclusion), job=action.job)
         except Overtaken as overtaken:
             return ActionResult(overtaken.record)
@@ -87,7 +102,8 @@ class Actions:
         """Record a request, or find the record of the same request, made before. Raises JobgateError."""
         record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
-        key, signature = self._held_by_key(request), held_by_signature(request)
+        key = None if request.key is None else self._held_by_key(request, request.key)
+        signature = None if request.signature is None else held_by_signature(request, request.signature)
         holder = await self.ledger.claim(record, due, key, signature, request.lease)
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
@@ -102,39 +118,27 @@ class Actions:
         context = self.calls.context(request.origin, request.seconds, request.caller)
         job_action = request.job_action
         if not is_later:
-            job_action = await completed(self.jobs, request, plan.mapping, context)
+            job_action = await completed(self.jobs, request, plan, context)
         prepared = self._prepared(request, plan.mapping, job_action, context).request
         redacted = request.connection.credentials.redacted(prepared)
         shown = replace(prepared, headers={**prepared.headers, **redacted})
         return DryRun(shown, plan.warnings, found_in(request.job_action, job_action))
 
-    async def _conclusion(self, action: ActionInProgress) -> Concluded:
-        """The conclusion of the action; an error is a conclusion too.
-
-        Raises Overtaken, LeaseLost, and LedgerUnavailable if the request has neither key nor signature by which
-        somebody could ask for its record. If it has, the conclusion is written as soon as the ledger can be written.
-        """
-        try:
-            return await self._carry_out(action)
-        except (Overtaken, LeaseLost):
-            raise
-        except Exception as error:
-            if isinstance(error, LedgerUnavailable) and not action.record.requested.is_named:
-                raise
-            return of_error(error, action.record, self.clock.now())
-
     async def _carry_out(self, action: ActionInProgress) -> Concluded:
         """Send the action, once, and conclude from the reply. Raises the problem of steps 4 to 8."""
-        job_action = await completed(self.jobs, action.request, action.mapping, action.context)
-        if action.mapping.result is Result.GONE:
+        request, mapping = action.request, action.plan.mapping
+        job_action = request.job_action
+        if not is_complete(action.plan, job_action):
+            job_action = await completed(self.jobs, request, action.plan, action.context)
+        if mapping.result is Result.GONE:
             await self._note_presence(action)
-        call = self._prepared(action.request, action.mapping, job_action, action.context)
+        call = self._prepared(request, mapping, job_action, action.context)
 
         async def before_send() -> None:
-            sent = Sent(self.clock.now(), found_in(action.request.job_action, job_action))
-            action.record = await self.ledger.sent(action.record, sent, action.request.lease)
+            sent = Sent(self.clock.now(), found_in(request.job_action, job_action))
+            action.record = await self.ledger.sent(action.record, sent, request.lease)
 
-        reply = await self.calls.send(call, action.mapping.effect, before_send)
+        reply = await self.calls.send(call, mapping.effect, before_send)
         if not reply.is_success:
             raise await refusal(self.jobs, action, job_action, reply)
         return of_success(self.calls, action, job_action, reply, self.clock.now())
@@ -198,16 +202,25 @@ class Actions:
         )
         return JobActionRecord(self.clock.new_id(now), requested)
 
-    def _held_by_key(self, request: ActionRequest) -> HeldKey | None:
-        if request.key is None:
-            return None
-        return HeldKey(request.caller, request.key, request.fingerprint, self.clock.now() + self.key_time)
+    def _held_by_key(self, request: ActionRequest, key: str) -> HeldKey:
+        return HeldKey(request.caller, key, request.fingerprint, self.clock.now() + self.key_time)
 
 
-def held_by_signature(request: ActionRequest) -> HeldKey | None:
+def is_conclusive(error: Exception, action: ActionInProgress) -> bool:
+    """True if the error that an action ended in is to be its conclusion.
+
+    It is not if another process has written one, nor if the ledger fails and the request has neither key nor signature
+    by which somebody could ask for its record. If it has, the conclusion is written as soon as the ledger can be
+    written.
+    """
+    if isinstance(error, Overtaken | LeaseLost):
+        return False
+    return not isinstance(error, LedgerUnavailable) or action.record.requested.is_named
+
+
+def held_by_signature(request: ActionRequest, signed: SignedName) -> HeldKey:
     """The key that the signature of a request is, for as long as the signature is good."""
-    signed = request.signature
-    return None if signed is None else HeldKey(request.caller, signed.name, request.fingerprint, signed.expires_at)
+    return HeldKey(request.caller, signed.name, request.fingerprint, signed.expires_at)
 
 
 def record_of(holder: Holder, fingerprint: bytes) -> JobActionRecord:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.domain.errors import (
@@ -49,7 +49,7 @@ BY_STATUS: dict[int, type[JobgateError]] = {
 """Problems by HTTP status, for replies to which the vendor's document does not give exactly one meaning."""
 
 
-class CallContext(NamedTuple):
+class CallContext(Struct, frozen=True):
     """The deadline of a call, on the monotonic clock, and the origin of the request that it serves.
 
     `caller` is the name of the caller. Calls for several callers take turns.
@@ -60,7 +60,7 @@ class CallContext(NamedTuple):
     caller: str = ""
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """A call of one documented operation, ready to be sent except for the credentials."""
 
     connection: Connection
@@ -134,7 +134,8 @@ class Calls:
     def response(self, connection: Connection, reply: VendorReply) -> VendorResponse:
         """The parts of a reply that are recorded and shown."""
         specification = connection.specification
-        request_id = _text(specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts))
+        found = specification.reply.read(Source.REPLY_REQUEST_ID, reply.parts)
+        request_id = None if found is None else _text(found)
         if reply.is_success and not reply.body:
             return VendorResponse(specification.name, reply.status, request_id=request_id)
         error = specification.errors.read(reply.parts)

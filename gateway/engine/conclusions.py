@@ -48,16 +48,17 @@ def of_success(
     Raises VendorReplyNotUnderstood if the reply contradicts itself, or should be this job and is not, and NotConfirmed
     if the vendor has only accepted the action.
     """
-    response = calls.response(action.connection, reply)
-    if not reply.is_understood(action.mapping.operation) or response.code or response.message:
-        raise not_understood(action.connection, reply).explain(vendor=response)
-    if action.mapping.result is Result.ACCEPTED:
-        sentence = f"{response.vendor} accepted {action.mapping.action} and carries it out; the job will show the end."
+    mapping, connection = action.plan.mapping, action.request.connection
+    response = calls.response(connection, reply)
+    if not reply.is_understood(mapping.operation) or response.code or response.message:
+        raise not_understood(connection, reply).explain(vendor=response)
+    if mapping.result is Result.ACCEPTED:
+        sentence = f"{response.vendor} accepted {mapping.action} and carries it out; the job will show the end."
         raise NotConfirmed(sentence, Explanation(vendor=response))
-    if action.mapping.result is Result.JOB:
-        action.job = job_in_reply(action.connection, action.mapping, job_action.job_id, reply)
+    if mapping.result is Result.JOB:
+        action.job = job_in_reply(connection, mapping, job_action.job_id, reply)
         return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, action.job.status, response)
-    after = status_after(action.connection.specification, action.mapping, job_action, now)
+    after = status_after(action.plan, job_action, now)
     return Concluded(now, Outcome.APPLIED, SettledBy.VENDOR_REPLY, after, response)
 
 
@@ -77,7 +78,7 @@ def of_error(error: Exception, record: JobActionRecord, now: datetime) -> Conclu
 
 
 async def _explained(jobs: Jobs, action: ActionInProgress, job_action: JobAction, reply: VendorReply) -> JobgateError:
-    connection, mapping = action.connection, action.mapping
+    connection, mapping = action.connection, action.plan.mapping
     problem = jobs.calls.problem(connection, reply, is_conditional=job_action.version is not None)
     if not isinstance(problem, EXPLAINED_BY_THE_JOB):
         return problem

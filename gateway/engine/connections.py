@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gateway.domain.adapter import Adapter
 from gateway.domain.errors import UnknownVendor, no_such_connection
 from gateway.domain.model import Quota
 from gateway.domain.ports import VendorCredentials
 from gateway.engine.drift import Drift
+from gateway.engine.plans import Plan, plans
 from gateway.resilience.pipeline import Pipeline
 from gateway.specs.capabilities import Capability
 from gateway.specs.vendor import VendorSpecification
@@ -23,7 +25,7 @@ class Vendor:
     specification: VendorSpecification
     capabilities: Mapping[str, Capability] = field(repr=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The vendor's name in its document."""
         return self.specification.name
@@ -54,6 +56,11 @@ class Connection:
     drift: Drift = field(repr=False)
     quota: Quota | None = None
     needs_key: bool = False
+
+    @cached_property
+    def plans(self) -> Mapping[str, Plan]:
+        """The plans of all actions that the vendor performs, by action."""
+        return plans(self.specification, self.vendor.capabilities)
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class Jobs:
     ) -> VendorPage:
         call = self.calls.prepare(connection, read.operation, read.lens, documented(read, request), context)
         whole = replace(call.request, url=url(read.operation, request, connection.endpoint))
-        reply = await self.calls.send(call._replace(request=whole))
+        reply = await self.calls.send(replace(call, request=whole))
         try:
             body = self._object(connection, reply)
         except UnknownJob:  # the request named no job

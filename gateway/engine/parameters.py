@@ -11,22 +11,30 @@ from gateway.domain.model import Job, JobAction, Json, Outcome
 from gateway.engine.action import ActionRequest
 from gateway.engine.calls import CallContext
 from gateway.engine.jobs import Jobs, job_state
-from gateway.specs.vendor import ActionMapping, Finder
+from gateway.engine.plans import Plan
+from gateway.specs.vendor import Finder
 
 
-async def completed(jobs: Jobs, request: ActionRequest, mapping: ActionMapping, context: CallContext) -> JobAction:
+def is_complete(plan: Plan, job_action: JobAction) -> bool:
+    """True if nothing need be found, and the job need not be read.
+
+    It is read if another action has the same request: the vendor would carry out whichever the job allows.
+    """
+    return not plan.is_ambiguous and plan.mapping.find.keys() <= job_action.parameters.keys()
+
+
+async def completed(jobs: Jobs, request: ActionRequest, plan: Plan, context: CallContext) -> JobAction:
     """The job action with the parameters that were left out, found by functions of the adapter.
 
-    They are given the job, or the reply to another read. The job is read too if another action has the same request:
-    the vendor would carry out whichever the job allows.
+    They are given the job, or the reply to another read.
 
     Raises WrongState if the job does not allow the action, AmbiguousParameter if there are none or several values, and
     whatever reading raises.
     """
     job_action = request.job_action
-    missing = {name: finder for name, finder in mapping.find.items() if name not in job_action.parameters}
-    if not missing and not request.connection.vendor.specification.shares_its_request(job_action.action):
+    if is_complete(plan, job_action):
         return job_action
+    missing = {name: finder for name, finder in plan.mapping.find.items() if name not in job_action.parameters}
     job = await jobs.get(request.connection, job_action.job_id, context)
     if job_action.action not in job.allowed_actions:
         raise WrongState(
@@ -52,6 +60,8 @@ async def _looked_at(
 
 def found_in(asked: JobAction, complete: JobAction) -> Mapping[str, Json]:
     """The parameters that were found, beside those that were asked for."""
+    if complete is asked:
+        return {}
     return {name: value for name, value in complete.parameters.items() if name not in asked.parameters}
 
 

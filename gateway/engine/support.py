@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from gateway.domain.errors import (
     ActionNotSupported,
@@ -12,77 +13,73 @@ from gateway.domain.errors import (
     ParameterNotSupported,
     PreconditionNotSupported,
 )
-from gateway.domain.model import ActionWarning, JobAction, Outcome, StatusPair
+from gateway.domain.model import JobAction, Outcome, StatusPair
 from gateway.domain.times import is_later
 from gateway.engine.action import ActionRequest
+from gateway.engine.plans import Plan
 from gateway.engine.wire import IF_MATCH
-from gateway.specs.capabilities import Capability, Support
-from gateway.specs.vendor import ActionMapping, VendorSpecification
-
-
-class Plan(NamedTuple):
-    """A vendor's way to perform an action, and the warnings for the caller."""
-
-    mapping: ActionMapping
-    warnings: tuple[ActionWarning, ...]
+from gateway.specs.capabilities import Support
 
 
 def supported(request: ActionRequest) -> Plan:
-    """The vendor's way to perform the action.
+    """The vendor's way to perform the action, with the warnings for the caller.
 
     Raises ActionNotSupported if the vendor has no such action, ParameterNotSupported if it cannot carry a parameter,
     PreconditionNotSupported if it cannot compare the job's version.
     """
-    vendor = request.connection.vendor
-    capability = vendor.capabilities.get(request.job_action.action)
-    if capability is None or capability.mapping is None:
-        actions = vendor.supported_actions
-        raise ActionNotSupported(
-            f"{vendor.name} has no {request.job_action.action}; it has {', '.join(actions)}.",
-            Explanation(supported=actions, outcome=Outcome.NOT_SENT),
-        )
-    _check_parameters(request, capability)
-    _check_precondition(request, capability.mapping)
-    recorded = [name for name in request.job_action.parameters if capability.support_of(name) is Support.RECORDED]
-    mapping = request.connection.specification.actions[capability.mapping.action]
-    return Plan(mapping, tuple(_recorded_only(vendor.name, name) for name in recorded))
+    asked = request.job_action
+    plan = request.connection.plans.get(asked.action)
+    if plan is None:
+        raise _no_such_action(request)
+    if not asked.parameters.keys() <= plan.carried:
+        plan = _with_warnings(request, plan)
+    if asked.version is not None and not plan.carries_version:
+        raise _no_precondition(request)
+    return plan
 
 
-def status_after(
-    vendor: VendorSpecification, mapping: ActionMapping, job_action: JobAction, now: datetime
-) -> StatusPair:
+def status_after(plan: Plan, job_action: JobAction, now: datetime) -> StatusPair:
     """The job's status after the action, according to the vendor's document."""
-    deferred = mapping.deferred_by is not None and is_later(job_action.parameters.get(mapping.deferred_by), now)
-    return vendor.status(mapping.from_statuses[0] if deferred else mapping.to_status).pair
+    by = plan.mapping.deferred_by
+    is_deferred = by is not None and is_later(job_action.parameters.get(by), now)
+    return plan.before if is_deferred else plan.after
 
 
-def _check_parameters(request: ActionRequest, capability: Capability) -> None:
-    carried = {Support.NATIVE} if request.strict else {Support.NATIVE, Support.RECORDED}
-    refused = [name for name in request.job_action.parameters if capability.support_of(name) not in carried]
-    if not refused:
-        return
-    vendor = request.connection.vendor.name
-    native = tuple(name for name, support in capability.parameters.items() if support is Support.NATIVE)
-    raise ParameterNotSupported(
-        f"{vendor} cannot carry {', '.join(refused)} with {request.job_action.action}.",
+def _with_warnings(request: ActionRequest, plan: Plan) -> Plan:
+    """The plan with a warning for each parameter that is only recorded. Raises ParameterNotSupported."""
+    others = [name for name in request.job_action.parameters if name not in plan.carried]
+    refused = others if request.strict else [name for name in others if name not in plan.recorded]
+    if refused:
+        raise _not_carried(request, refused)
+    return replace(plan, warnings=tuple(plan.recorded[name] for name in others))
+
+
+def _no_such_action(request: ActionRequest) -> ActionNotSupported:
+    vendor = request.connection.vendor
+    actions = vendor.supported_actions
+    return ActionNotSupported(
+        f"{vendor.name} has no {request.job_action.action}; it has {', '.join(actions)}.",
+        Explanation(supported=actions, outcome=Outcome.NOT_SENT),
+    )
+
+
+def _not_carried(request: ActionRequest, refused: list[str]) -> ParameterNotSupported:
+    vendor, action = request.connection.vendor, request.job_action.action
+    capability = vendor.capabilities[action]
+    return ParameterNotSupported(
+        f"{vendor.name} cannot carry {', '.join(refused)} with {action}.",
         Explanation(
             errors=tuple(FieldError(f"/body/{name}", "is not supported by this vendor") for name in refused),
-            supported=native,
+            supported=tuple(name for name, support in capability.parameters.items() if support is Support.NATIVE),
             outcome=Outcome.NOT_SENT,
         ),
     )
 
 
-def _check_precondition(request: ActionRequest, mapping: ActionMapping) -> None:
+def _no_precondition(request: ActionRequest) -> PreconditionNotSupported:
     """Refuse a precondition that would be lost: the action would be done whatever has become of the job."""
-    if request.job_action.version is None or mapping.carries_version:
-        return
     vendor = request.connection.vendor.name
-    raise PreconditionNotSupported(
-        f"{vendor} cannot compare the job's version with {mapping.action}: leave out If-Match.",
+    return PreconditionNotSupported(
+        f"{vendor} cannot compare the job's version with {request.job_action.action}: leave out If-Match.",
         Explanation(errors=(FieldError(IF_MATCH, "is not supported by this vendor"),), outcome=Outcome.NOT_SENT),
     )
-
-
-def _recorded_only(vendor: str, parameter: str) -> ActionWarning:
-    return ActionWarning("recorded-only", parameter, f"{vendor} has no place for it: it is kept in this record only.")

@@ -219,7 +219,7 @@ class Terminations:
     async def _read(self, request: ActionRequest, deadline: float) -> Job | None:
         """The job as it is now; None if it has ended and is gone."""
         context = self.actions.calls.context(request.origin, request.seconds, request.caller)
-        context = context._replace(deadline=deadline)
+        context = replace(context, deadline=deadline)
         jobs, ledger = self.actions.jobs, self.actions.ledger
         return await ended_or_present(jobs, ledger, request.connection, request.job_action.job_id, context)
 

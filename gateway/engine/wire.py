@@ -11,6 +11,7 @@ import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -31,6 +32,7 @@ IF_MATCH = "/header/If-Match"
 """The place of a job's version in requests of the unified API."""
 
 _SUCCESS = 2
+_NO_SEGMENTS = frozenset({"", ".", ".."})
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
@@ -42,9 +44,10 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
     Raises UnknownJob if the vendor has no ids of this form, ValueNotSupported if the document does not allow another
     value of the caller's, and GatewayError if our own mapping is wrong.
     """
-    errors = operation.check(request.parts()) + path_errors(request) + header_errors(request)
-    if not errors:
+    parts = request.parts()
+    if operation.request.is_valid(parts) and is_writable(request):
         return
+    errors = operation.check(parts) + path_errors(request) + header_errors(request)
     mended = [_caller_error(lens, error) for error in errors]
     if any(each is None for each in mended):
         raise GatewayError(f"Jobgate made a {operation.operation_id} request that the vendor's document forbids.")
@@ -55,9 +58,17 @@ def check_contract(operation: Operation, lens: Lens, request: VendorRequest) -> 
     raise kind(f"The vendor does not allow a value: {detail}.", Explanation(errors=listed, outcome=Outcome.NOT_SENT))
 
 
+def is_writable(request: VendorRequest) -> bool:
+    """True if neither path nor header fields have a value of the kind that the next two functions tell of."""
+    for value in request.path.values():
+        if value in _NO_SEGMENTS or "/" in str(value):
+            return False
+    return all(_HEADER_VALUE.fullmatch(_text(value)) for value in request.header.values()) if request.header else True
+
+
 def path_errors(request: VendorRequest) -> tuple[FieldError, ...]:
     """Errors for path parameters that would turn the path into that of another operation."""
-    unfit = [name for name, value in request.path.items() if value in {"", ".", ".."} or "/" in str(value)]
+    unfit = [name for name, value in request.path.items() if value in _NO_SEGMENTS or "/" in str(value)]
     return tuple(FieldError(pointer("path", name), "cannot be part of a path") for name in unfit)
 
 
@@ -88,7 +99,8 @@ def http_request(operation: Operation, request: VendorRequest, endpoint: str, or
         headers["X-Request-Id"] = origin.request_id
     if origin.trace_parent is not None:
         headers["traceparent"] = origin.trace_parent
-    headers |= {name: _text(value) for name, value in request.header.items()}
+    for name, value in request.header.items():
+        headers[name] = _text(value)
     if content:
         headers["Content-Type"] = operation.media_types[0]
     return HttpRequest(operation.method, url(operation, request, endpoint), headers, content)
@@ -102,25 +114,33 @@ def encoded_body(operation: Operation, body: Json) -> bytes:
 
 def url(operation: Operation, request: VendorRequest, endpoint: str) -> str:
     """The URL with every part percent-encoded, so that a `:` in an id is not taken for the one before a verb."""
-    pieces = list(operation.path_pieces)
-    pieces[1::2] = [_encoded(str(request.path[name])) for name in pieces[1::2]]
-    path = "".join(pieces)
+    path = endpoint + operation.path_pieces[0]
+    for name, text in operation.path_parameters:
+        path += _encoded(str(request.path[name])) + text
     query = request.written_query
     if query is None:
-        written = (_written(operation, name, value) for name, value in request.query.items())
-        query = "&".join(filter(None, written))
-    return f"{endpoint}{path}?{query}" if query else f"{endpoint}{path}"
+        query = ""
+        for name, value in request.query.items():
+            pair = _pair(name, value) if isinstance(value, str) else _written(operation, name, value)
+            query = f"{query}&{pair}" if query and pair else query or pair
+    return f"{path}?{query}" if query else path
 
 
 def _written(operation: Operation, name: str, value: Json) -> str:
     """A query parameter; an array in the style of the document. Of an empty array nothing is written."""
     if not isinstance(value, list):
-        return f"{_encoded(name)}={_encoded(_text(value))}"
+        return _pair(name, _text(value))
     written = [_encoded(_text(each)) for each in value]
     declared = operation.declared["query"].get(name)
     if declared is None or declared.is_exploded:
         return "&".join(f"{_encoded(name)}={each}" for each in written)
     return f"{_encoded(name)}={','.join(written)}" if written else ""
+
+
+@lru_cache(maxsize=256)
+def _pair(name: str, value: str) -> str:
+    """A query parameter, from a cache: most are the same in each request, such as the version of the API."""
+    return f"{_encoded(name)}={_encoded(value)}"
 
 
 def _encoded(value: str) -> str:
@@ -136,8 +156,11 @@ def json_value(content: bytes) -> Json:
 
     Numbers that are not finite are errors. Half of a surrogate pair (a text cut in two) becomes a question mark.
     """
-    text = content.removeprefix(BOM_UTF8).decode("utf-8")
-    value: Json = _DECODER.decode(text)
+    text = content.removeprefix(BOM_UTF8).decode("utf-8").strip(_WHITE_SPACE)
+    value: Json
+    value, end = _DECODER.raw_decode(text)
+    if end != len(text):
+        raise ValueError("there is more after the JSON value")
     if _SURROGATE.search(text):
         value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     return value
@@ -150,6 +173,8 @@ def _finite(text: str) -> float:
     return number
 
 
+_WHITE_SPACE = " \t\n\r"
+"""White space of JSON (RFC 8259, 2)."""
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
@@ -179,7 +204,7 @@ class VendorReply(Struct, frozen=True):
     @property
     def is_success(self) -> bool:
         """True if the vendor says that it did what was asked."""
-        return self.status // 100 == _SUCCESS
+        return self.http.status // 100 == _SUCCESS
 
     @property
     def is_json(self) -> bool:

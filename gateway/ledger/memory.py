@@ -43,8 +43,10 @@ class MemoryLedger:
     ) -> Holder | None:
         """Store a new record and hold its key and signature. If one is held already, return its holder instead."""
         now = record.requested.at
-        names = [name for name in (signature, key) if name is not None]
-        holder = next((found for found in (self._holder(name, now) for name in names) if found is not None), None)
+        names = [] if key is signature is None else [name for name in (signature, key) if name is not None]
+        holder = None
+        for name in names:
+            holder = holder or self._holder(name, now)
         if holder is not None:
             if signature is not None and self._holder(signature, now) is None:
                 same = replace(signature, fingerprint=holder.fingerprint)
@@ -112,9 +114,10 @@ class MemoryLedger:
 
     def _add(self, record: JobActionRecord, event: Event) -> JobActionRecord:
         present = self._records[record.id]
-        if len(present) == len(record) + 1 and present.later[-1] == event:
+        more = len(present.later) - len(record.later)
+        if more == 1 and present.later[-1] == event:
             return present
-        if len(present) != len(record):
+        if more:
             raise Overtaken(present)
         longer = record.with_event(event)
         self._records[record.id] = longer
@@ -126,10 +129,12 @@ class MemoryLedger:
                 yield self._records[record_id]
 
     def _forget_oldest(self) -> None:
-        oldest = next((key for key, each in self._records.items() if each.is_settled), None)
-        if oldest is not None:
-            del self._records[oldest]
-            self._keys = {name: held for name, held in self._keys.items() if held[1] != oldest}
+        for oldest, record in self._records.items():
+            if record.is_settled:
+                del self._records[oldest]
+                if self._keys:
+                    self._keys = {name: held for name, held in self._keys.items() if held[1] != oldest}
+                return
 
 
 def is_selected(record: JobActionRecord, selection: Selection) -> bool:

@@ -4,7 +4,9 @@ It commits to the database itself, or hands its batches to the process that writ
 must not be lost stays here until it is written, whoever writes it.
 
 Operations that arrive during a commit form the next batch. Those submitted in one turn of the event loop and the next
-reach the thread together, since a commit costs as much as writing a dozen job actions.
+reach the thread together, since a commit costs as much as writing a dozen job actions. Results go back in slices, so
+that clients fall out of step: those who are answered together send their next requests together, and each then waits
+for the CPU time of all the others.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from gateway.ledger.stores import DatabaseStore, Store
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 512
+SLICE = 8
+"""Results that are handed back in one turn of the event loop."""
 RETRY_SECONDS = 0.25
 """Seconds between two attempts to write operations that must not be lost."""
 PROOF_SECONDS = 1.0
@@ -194,8 +198,12 @@ def _answer(results: Sequence[tuple[Submitted, Any]]) -> None:
             loop.call_soon_threadsafe(_resolve, list(those))
 
 
-def _resolve(results: Sequence[tuple[Submitted, Any]]) -> None:
-    for submitted, result in results:
+def _resolve(results: Sequence[tuple[Submitted, Any]], start: int = 0) -> None:
+    """Resolve a slice of the futures now, and the others in the next turns of the loop, which reads in between."""
+    end = start + SLICE
+    if end < len(results):
+        results[0][0].loop.call_soon(_resolve, results, end)
+    for submitted, result in results[start:end]:
         if submitted.future.done():
             continue
         if isinstance(result, Exception):

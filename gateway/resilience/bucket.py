@@ -25,7 +25,9 @@ class TokenBucket:
 
     def add(self, tokens: float) -> None:
         """Add tokens beside those that are added each second."""
-        self._kept = min(self._capacity, self.left + tokens)
+        now = self._clock.monotonic()
+        self._kept = min(self._capacity, self._kept + (now - self._at) * self._rate + tokens)
+        self._at = now
 
     def wait(self, before: int = 0) -> float:
         """Seconds until a token is available after `before` others were taken."""

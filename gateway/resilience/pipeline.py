@@ -20,6 +20,8 @@ from http import HTTPStatus
 from random import Random
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from gateway.domain.errors import ConnectionBusy, ConnectionSuspended, JobgateError, VendorFailed
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome, Quota
 from gateway.domain.ports import Clock, Transport, VendorCredentials
@@ -29,6 +31,9 @@ from gateway.resilience.bucket import TokenBucket
 from gateway.resilience.policy import RULES, AttemptResult, Policy, attempt_result
 from gateway.resilience.slots import Slots, busy
 from gateway.security.redaction import without_credentials
+
+UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
+"""Looked up once: in Python 3.11, each lookup of a member of HTTPStatus is a call."""
 
 BeforeSend = Callable[[], Awaitable[None]]
 """Called before each attempt is sent. If it raises, the attempt is not sent."""
@@ -56,14 +61,14 @@ class OutboundRequest(NamedTuple):
     caller: str = ""
 
 
-class Attempt(NamedTuple):
+class Attempt(Struct, frozen=True):
     """One attempt to send a request: the credentials that it carried, and the reply or error that ended it."""
 
     credentials: Mapping[str, str]
     result: HttpReply | JobgateError
 
 
-class FinalReply(NamedTuple):
+class FinalReply(Struct, frozen=True):
     """The last reply to a request. `is_doubtful`: the outcome of an earlier attempt is unknown."""
 
     reply: HttpReply
@@ -109,6 +114,8 @@ class Pipeline:
         while True:
             result = attempt.result
             seen = self._classified(outbound, attempt, is_renewed=is_renewed)
+            if outbound.effect not in RULES[seen].sent_again:
+                break
             pause = self._pause(outbound, seen, result, number)
             if pause is None:
                 break
@@ -135,58 +142,55 @@ class Pipeline:
 
     async def _attempt(self, outbound: OutboundRequest) -> Attempt:
         """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
-        result, begun = None, 0.0
+        result: HttpReply | JobgateError | None = None
+        begun = 0.0
         is_trial = self.breaker.admit()
         try:
             credentials = await outbound.credentials.headers(outbound.request, outbound.deadline)
             await self.slots.acquire(outbound.caller, outbound.deadline)
             try:
-                await self._keep_pace(outbound)
+                if self._pace is not None:
+                    await self._keep_pace(outbound, self._pace)
                 await outbound.before_send()
                 begun = self._clock.monotonic()
-                result = await self._exchange(outbound, credentials)
+                asked = outbound.request
+                signed = HttpRequest(asked.method, asked.url, {**asked.headers, **credentials}, asked.content)
+                try:
+                    reply = await self._transport.send(signed, outbound.deadline)
+                    result = without_credentials(reply, credentials)
+                except VendorFailed as error:
+                    result = error
             finally:
                 self.slots.release(outbound.caller)
         finally:
             self._judge(outbound, result, begun, is_trial=is_trial)
         return Attempt(credentials, result)
 
-    async def _keep_pace(self, outbound: OutboundRequest) -> None:
+    async def _keep_pace(self, outbound: OutboundRequest, pace: TokenBucket) -> None:
         """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""
-        if self._pace is None:
-            return
-        wait = self._pace.wait(self._next.turns_before(outbound.caller))
+        wait = pace.wait(self._next.turns_before(outbound.caller))
         if self._clock.monotonic() + wait >= outbound.deadline:
             raise used_up(wait)
         try:
             await self._next.acquire(outbound.caller, outbound.deadline)
         except ConnectionBusy:
-            raise used_up(self._pace.wait()) from None
+            raise used_up(pace.wait()) from None
         try:
-            wait = self._pace.wait()
+            wait = pace.wait()
             if self._clock.monotonic() + wait >= outbound.deadline:
                 raise used_up(wait)
-            self._pace.take()
+            pace.take()
             if wait:
                 await self._clock.sleep(wait)
         finally:
             self._next.release(outbound.caller)
 
-    async def _exchange(self, outbound: OutboundRequest, credentials: Mapping[str, str]) -> HttpReply | JobgateError:
-        """Add the credentials to the request and send it; return the reply, or the error of the transport."""
-        asked = outbound.request
-        signed = HttpRequest(asked.method, asked.url, {**asked.headers, **credentials}, asked.content)
-        try:
-            reply = await self._transport.send(signed, outbound.deadline)
-        except VendorFailed as error:
-            return error
-        return without_credentials(reply, credentials)
-
     def _judge(
         self, outbound: OutboundRequest, result: HttpReply | JobgateError | None, begun: float, *, is_trial: bool
     ) -> None:
         """Report the result to the breaker, if the vendor is responsible for it."""
-        if result is None or self._had_no_chance(outbound, result, begun):
+        is_error = isinstance(result, JobgateError)
+        if result is None or (is_error and self._had_no_chance(outbound, begun)):
             self.breaker.nothing_learned(is_trial=is_trial)
         elif RULES[attempt_result(result)].is_failure:
             self.breaker.failed(is_trial=is_trial)
@@ -194,18 +198,18 @@ class Pipeline:
             self.breaker.succeeded(is_trial=is_trial)
             self.last_success = self._clock.now()
 
-    def _had_no_chance(self, outbound: OutboundRequest, result: HttpReply | JobgateError, begun: float) -> bool:
+    def _had_no_chance(self, outbound: OutboundRequest, begun: float) -> bool:
         """True if the attempt ran into a deadline that was shorter than the time a vendor may need."""
-        is_late = isinstance(result, JobgateError) and self._clock.monotonic() >= outbound.deadline
+        is_late = self._clock.monotonic() >= outbound.deadline
         return is_late and outbound.deadline - begun < self._policy.fair_seconds
 
     def _classified(self, outbound: OutboundRequest, attempt: Attempt, *, is_renewed: bool) -> AttemptResult:
-        credentials, result = attempt
+        result = attempt.result
         if isinstance(result, JobgateError):
             return attempt_result(result)
         seen = outbound.classify(result)
-        is_refused = result.status == HTTPStatus.UNAUTHORIZED
-        if is_refused and not is_renewed and outbound.credentials.renew(credentials):
+        is_refused = result.status == UNAUTHORIZED
+        if is_refused and not is_renewed and outbound.credentials.renew(attempt.credentials):
             return AttemptResult.TOKEN_ENDED
         return seen
 
@@ -213,8 +217,6 @@ class Pipeline:
         self, outbound: OutboundRequest, seen: AttemptResult, result: HttpReply | JobgateError, number: int
     ) -> float | None:
         """Seconds to wait after attempt `number`, counted from 0, before the next one; None if there is none."""
-        if outbound.effect not in RULES[seen].sent_again:
-            return None
         if seen is AttemptResult.TOKEN_ENDED:
             return 0.0
         policy = self._policy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import defaultdict, deque
 
 from gateway.domain.errors import ConnectionBusy, Explanation
 from gateway.domain.ports import Clock
@@ -27,7 +27,7 @@ class Slots:
         """Start with all slots free."""
         self._clock = clock
         self._most_waiting = waiting
-        self._used: Counter[str] = Counter()
+        self._used: defaultdict[str, int] = defaultdict(int)
         self._queues: dict[str, deque[Waiter]] = {}
         self.at_once = at_once
         self.in_use = 0
@@ -47,7 +47,8 @@ class Slots:
 
     def release(self, caller: str) -> None:
         """Give a slot back. It goes to the next waiting request, if there is one."""
-        self._hand_on()
+        if self._queues:
+            self._hand_on()
         self.in_use -= 1
         self._used[caller] -= 1
         if not self._used[caller]:
@@ -56,7 +57,7 @@ class Slots:
     def _hand_on(self) -> None:
         """Give a slot to the next request. It still counts for its last caller, so that other callers go first."""
         while self._queues:
-            following = min(self._queues, key=self._used.__getitem__)
+            following = min(self._queues, key=self._used_by)
             waiter = self._queues[following].popleft()
             self._left_queue(following)
             if following in self._queues:
@@ -103,7 +104,10 @@ class Slots:
             waiter.set_result(False)
 
     def _requests_of(self, caller: str) -> int:
-        return self._used[caller] + len(self._queues.get(caller, ()))
+        return self._used_by(caller) + len(self._queues.get(caller, ()))
+
+    def _used_by(self, caller: str) -> int:
+        return self._used.get(caller, 0)
 
     def _give_up(self, caller: str, waiter: Waiter) -> None:
         """Leave the queue, or give back the slot that was assigned at the same moment."""

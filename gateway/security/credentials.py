@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from http import HTTPStatus
 from urllib.parse import quote_plus, urlencode
 
@@ -85,7 +86,7 @@ class Token:
     used_until: float
     renew_at: float
 
-    @property
+    @cached_property
     def headers(self) -> Mapping[str, str]:
         """The header that presents the token."""
         return {"Authorization": f"Bearer {self.value.get_secret_value()}"}

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -116,7 +117,10 @@ def _header(headers: Mapping[str, Json], name: str) -> Json:
     name = name.lower()
     if name in headers:
         return headers[name]
-    return next((value for key, value in headers.items() if key.lower() == name), None)
+    for key, value in headers.items():
+        if key.lower() == name:
+            return value
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +231,21 @@ class Rule:
         return names[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lens:
     """A mapping between values, by their names, and a message."""
 
     rules: tuple[Rule, ...]
+
+    @cached_property
+    def _steps(self) -> tuple[_Step, ...]:
+        """The rules as steps of writing."""
+        return tuple(map(_step, self.rules))
+
+    @cached_property
+    def _rules_by_source(self) -> Mapping[str, tuple[Rule, ...]]:
+        """The rules of each value."""
+        return {source: tuple(each for each in self.rules if each.source == source) for source in self.sources}
 
     @classmethod
     def compile(cls, *mappings: Mapping[str, Any]) -> Lens:
@@ -249,7 +263,14 @@ class Lens:
 
     def read(self, source: str, parts: Parts) -> Json:
         """One value of a vendor's reply; None if it is not there or cannot be read, or the lens does not carry it."""
-        return self.legible(parts).get(source)
+        value = None
+        for rule in self._rules_by_source.get(source, ()):
+            written = rule.place.get(parts)
+            if written is not None:
+                with suppress(LensMismatch):
+                    found = rule.decode(written)
+                    value = value if found is None else found
+        return value
 
     def may_fit(self, parts: Parts, locations: Collection[str]) -> bool:
         """True if no constant of the lens at these locations contradicts the message. Missing values do not count."""
@@ -307,10 +328,16 @@ class Lens:
     def encode(self, values: Mapping[str, Json]) -> dict[str, Any]:
         """The message that carries the values. Raises UnmappableValue if a map does not have one of them."""
         parts: dict[str, Any] = {}
-        for rule in self.rules:
-            written = rule.encode(values)
-            if written is not None:
-                rule.place.put(parts, written)
+        for location, key, source, const, rule in self._steps:
+            written = const if source is None else values.get(source) if rule is None else rule.encode(values)
+            if written is None:
+                continue
+            if not isinstance(key, str):
+                key.put(parts, written)
+            elif location in parts:
+                parts[location][key] = written
+            else:
+                parts[location] = {key: written}
         return parts
 
     def decode(self, parts: Parts) -> dict[str, Json]:
@@ -322,11 +349,24 @@ class Lens:
         """The values of a vendor's reply that can be read. What does not fit its rule is left out, and never fails."""
         found: dict[str, Json] = {}
         for rule in self.rules:
-            with suppress(LensMismatch):
+            try:
                 value = rule.decode(rule.place.get(parts))
-                if rule.source is not None and value is not None:
-                    found[rule.source] = value
+            except LensMismatch:
+                continue
+            if rule.source is not None and value is not None:
+                found[rule.source] = value
         return found
+
+
+_Step = tuple[str, str | Place, str | None, Json, Rule | None]
+"""The location, the only key in it or else the place, the source or else the constant, the rule of converted values."""
+
+
+def _step(rule: Rule) -> _Step:
+    """A rule as a step of writing. A value that is written as it is needs no rule."""
+    key = rule.place.keys[0] if len(rule.place.keys) == 1 else rule.place
+    is_copy = rule.unit is None and not rule.mapping and rule.default is None
+    return rule.place.location, key, rule.source, rule.const, None if is_copy else rule
 
 
 def _contradicts(rule: Rule, parts: Parts) -> bool:

@@ -149,6 +149,11 @@ class Operation:
         return tuple(_PARAMETER.split(self.path))
 
     @cached_property
+    def path_parameters(self) -> tuple[tuple[str, str], ...]:
+        """The parameter names of the path, each with the fixed text after it."""
+        return tuple(zip(self.path_pieces[1::2], self.path_pieces[2::2], strict=True))
+
+    @cached_property
     def success(self) -> int:
         """The lowest documented 2xx status; 200 if there is none."""
         return min((int(status) for status in self.responses if status.isdigit() and status < "300"), default=200)

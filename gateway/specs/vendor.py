@@ -22,6 +22,8 @@ from gateway.specs.operations import Api, Operation, request_schema_at
 from gateway.specs.servers import own_server
 
 NO_LENS = Lens(())
+_JOB_ID, _JOB_VERSION = Source.JOB_ID.value, Source.JOB_VERSION.value
+"""Plain texts: a dictionary finds them faster than members of an enumeration."""
 USUAL_PAGE = 100
 """Jobs on a page if the request does not say, and the document allows that many."""
 
@@ -342,10 +344,18 @@ class VendorSpecification:
 
     def canonical(self, job_action: JobAction) -> JobAction:
         """The job action with the canonical forms of its job id and parameters at this vendor."""
-        parameters = job_action.parameters
-        if any(f"{PARAMETER}{name}" in self.forms for name in parameters):
+        form, parameters = self.forms.get(Source.JOB_ID), job_action.parameters
+        job_id = job_action.job_id if form is None else str(form(job_action.job_id))
+        if not self._parameter_forms.keys().isdisjoint(parameters):
             parameters = {name: self._in_form(f"{PARAMETER}{name}", value) for name, value in parameters.items()}
-        return structs.replace(job_action, job_id=self.job_id(job_action.job_id), parameters=parameters)
+        elif job_id == job_action.job_id:
+            return job_action
+        return structs.replace(job_action, job_id=job_id, parameters=parameters)
+
+    @cached_property
+    def _parameter_forms(self) -> Mapping[str, Form]:
+        """The forms of parameters, by the name of the parameter."""
+        return {name.removeprefix(PARAMETER): form for name, form in self.forms.items() if name.startswith(PARAMETER)}
 
     def _in_form(self, name: str, value: Json) -> Json:
         form = self.forms.get(name)
@@ -440,7 +450,12 @@ class VendorSpecification:
 
     def shares_its_request(self, action: str) -> bool:
         """True if other actions have the same request: only the job's status tells them apart."""
-        return sum(self.actions[action].is_alike(each) for each in self.actions.values()) > 1
+        return action in self._with_shared_request
+
+    @cached_property
+    def _with_shared_request(self) -> frozenset[str]:
+        every = self.actions.values()
+        return frozenset(each.action for each in every if sum(map(each.is_alike, every)) > 1)
 
     def samples(self) -> Iterator[tuple[Operation, JobAction]]:
         """A job action for each operation that performs actions, allowed on one of the example jobs.
@@ -463,8 +478,10 @@ class VendorSpecification:
 
 def values_for(job_action: JobAction) -> dict[str, Json]:
     """The values of a job action, by the names that lenses use."""
-    values: dict[str, Json] = {f"{PARAMETER}{name}": value for name, value in job_action.parameters.items()}
-    return values | {Source.JOB_ID: job_action.job_id, Source.JOB_VERSION: job_action.version}
+    values: dict[str, Json] = {_JOB_ID: job_action.job_id, _JOB_VERSION: job_action.version}
+    for name, value in job_action.parameters.items():
+        values[PARAMETER + name] = value
+    return values
 
 
 def vendor_request(operation: Operation, lens: Lens, values: Mapping[str, Json]) -> VendorRequest:

@@ -133,6 +133,16 @@ async def test_what_one_turn_brings_is_one_commit(writer: Writer, database: Data
     assert commits.number == 1
 
 
+async def test_results_of_one_commit_come_in_slices(writer: Writer) -> None:
+    """Of those who share a commit, some are answered before others, so that they fall out of step."""
+    with busy(writer):
+        futures = [writer.submit(CustomWrite(lambda _: None)) for _ in range(MANY)]
+        writer.hand_over(asyncio.get_running_loop())
+    _, waiting = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+    assert len(waiting) > MANY / 2
+    await asyncio.gather(*futures)
+
+
 async def test_a_lone_request_does_not_wait(writer: Writer, database: Database) -> None:
     """Nothing waits for others to come: one operation after the other has a commit of its own."""
     commits = Commits(database)

@@ -13,7 +13,8 @@ from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, p
 from gateway.engine.action import ActionRequest
 from gateway.engine.actions import Actions
 from gateway.engine.connections import Connection
-from gateway.engine.support import Plan, supported
+from gateway.engine.plans import Plan
+from gateway.engine.support import supported
 from gateway.ledger.memory import MemoryLedger
 from gateway.settings.settings import Settings
 from tests.support.clock import FakeClock

@@ -1,0 +1,38 @@
+"""The section about the ladder in the page of the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.ladder.results import Results, Spread
+from bench.ladder.rungs import NAMES
+from bench.markdown import counted, table
+
+ABOUT = """\
+A server with one layer more on each rung, in microseconds of CPU for each request, by the scheduler's accounting over
+all threads. Requests come as bytes from a client in memory, so neither a load generator nor a socket of a client is in
+the figures; the vendor is another process on another core. What a layer adds is the difference to the rung below it in
+the same round. Each figure is the median over the rounds, with the quartiles."""
+
+
+def part(results: Results | None) -> Iterator[str]:
+    """The section, as paragraphs."""
+    if results is None:
+        return
+    yield "## The ladder"
+    yield ABOUT
+    length = f"{counted(results.rounds, 'round')}, {counted(results.requests, 'request')} on each rung"
+    yield f"Made with `{results.command}` on {results.machine['Date']}: {length}, {results.connections} connections."
+    yield table(("rung", "adds", "quartiles", "CPU of a request", "what it adds"), rows(results), ":---:")
+
+
+def rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """A row for each rung, the lowest first."""
+    for name in results.rungs:
+        added = results.added(name)
+        yield name, f"{added.median:.0f} µs", spread(added), f"{results.whole(name).median:.0f} µs", NAMES[name].about
+
+
+def spread(figure: Spread) -> str:
+    """The quartiles of a figure."""
+    return f"{figure.low:.0f} to {figure.high:.0f} µs"
