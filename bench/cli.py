@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench import memory
 from bench import report as reporting
 from bench import startup as starting
+from bench.batches import measuring as batching
+from bench.batches import page as batches_page
 from bench.contenders import CONTENDERS, node_is_missing
 from bench.growth import measuring as growing
 from bench.growth.results import Growth
@@ -160,6 +162,34 @@ def workers(
     for path in reporting.publish_workers(output, made):
         typer.echo(f"wrote {path}")
     console.print(Markdown("\n\n".join(workers_page.part(made, reporting.FOLDER))))
+
+
+@application.command()
+def batches(
+    items: Annotated[int, typer.Option(help="Items of each batch.", min=100)] = 20_000,
+    largest: Annotated[int, typer.Option(help="Largest batch whose memory is measured.", min=0)] = batching.SIZES[-1],
+    rounds: Annotated[int, typer.Option(help="Number of rounds; each makes every measurement once.", min=1)] = 3,
+    output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
+) -> None:
+    """Measure a batch beside a bare client and single actions, and write the section of the page about it."""
+    console = Console()
+    try:
+        with sharing_cores() as cores, bar(console) as progress:
+            task = progress.add_task("starting")
+            made = batching.measure(
+                items,
+                rounds,
+                cores,
+                command(),
+                with_ledgers(),
+                lambda text: progress.update(task, description=text),
+                sizes=tuple(each for each in batching.SIZES if each <= largest),
+            )
+    except BenchError as error:
+        fail(error)
+    for path in reporting.publish_batches(output, made):
+        typer.echo(f"wrote {path}")
+    console.print(Markdown("\n\n".join(batches_page.part(made))))
 
 
 @application.command()

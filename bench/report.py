@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import plots
+from bench.batches import measuring as batching
+from bench.batches import page as batches_page
 from bench.growth import page as growth_page
 from bench.growth import results as growth_results
 from bench.growth.results import Growth
@@ -24,6 +26,7 @@ FOLDER = "benchmarks"
 RESULTS = "results.json"
 LEDGER = "ledger.json"
 WORKERS = "workers.json"
+BATCHES = "batches.json"
 LADDER = "ladder.json"
 
 NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
@@ -65,7 +68,8 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth, workers = kept(folder)
-    made = {folder / PAGE: page(results, growth, workers, ladder_results.read(folder / FOLDER / LADDER)).encode()}
+    ladder, batches = ladder_results.read(folder / FOLDER / LADDER), batching.read(folder / FOLDER / BATCHES)
+    made = {folder / PAGE: page(results, growth, workers, ladder, batches).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
@@ -101,6 +105,14 @@ def publish_workers(folder: Path, workers: workers_results.Results) -> list[Path
     return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
 
 
+def publish_batches(folder: Path, batches: batching.Results) -> list[Path]:
+    """Store the results of batches, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / BATCHES
+    file.parent.mkdir(parents=True, exist_ok=True)
+    batching.write(file, batches)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
 def publish_ladder(folder: Path, ladder: ladder_results.Results) -> list[Path]:
     """Store the results of the ladder, and regenerate the page; returns the written files."""
     file = folder / FOLDER / LADDER
@@ -114,9 +126,10 @@ def page(
     growth: Growth | None,
     workers: workers_results.Results | None = None,
     ladder: ladder_results.Results | None = None,
+    batches: batching.Results | None = None,
 ) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder, batches)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -129,6 +142,7 @@ def _body(
     growth: Growth | None,
     workers: workers_results.Results | None,
     ladder: ladder_results.Results | None,
+    batches: batching.Results | None,
 ) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
@@ -147,6 +161,7 @@ def _body(
         yield from _section(section, results)
     yield from ladder_page.part(ladder)
     yield from workers_page.part(workers, FOLDER)
+    yield from batches_page.part(batches)
     yield from growth_page.part(growth, FOLDER)
     yield "## The contenders"
     yield contenders_table(results)

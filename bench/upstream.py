@@ -1,6 +1,7 @@
 """A vendor that answers immediately or after a fixed time, with minimal HTTP/1.1, so that it is not the bottleneck.
 
-`GET /last` returns the number of requests and the last one; `POST /token` grants an OAuth token.
+`GET /last` returns the number of requests and the last one; `POST /token` grants an OAuth token. After `POST /jobs/N`
+it has a list of N queued jobs, `GET /routing/jobs`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,30 @@ TOKEN = REPLY % (len(GRANT), GRANT)
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
+PAGE = 100
+"""Jobs on a page of its list."""
+_SKIPPED = re.compile(rb"[?&]skip=([0-9]+)")
+
+
 @dataclass
 class Seen:
-    """The received requests."""
+    """The received requests, and the number of jobs in the list."""
 
     count: int = 0
     last: bytes = b""
+    jobs: int = 0
+
+    def page(self, request: bytes) -> bytes:
+        """The answer to a request for a page of the list."""
+        skipped = _SKIPPED.search(request)
+        begin = int(skipped[1]) if skipped else 0
+        end = min(begin + PAGE, self.jobs)
+        jobs = [
+            {"id": f"{n:08x}-0000-4000-8000-000000000000", "status": "queued", "etag": "1"} for n in range(begin, end)
+        ]
+        more = {"nextLink": f"/routing/jobs?api-version=2023-11-01&skip={end}"} if end < self.jobs else {}
+        content = json.dumps({"value": jobs, **more}).encode()
+        return REPLY % (len(content), content)
 
     def note(self, request: bytes) -> None:
         """Count a request."""
@@ -76,6 +95,13 @@ class Upstream(asyncio.Protocol):
             return
         if request.startswith(b"POST /token "):
             self._answer(TOKEN)
+            return
+        if request.startswith(b"POST /jobs/"):
+            self._seen.jobs = int(request[len(b"POST /jobs/") :].split(b" ")[0])
+            self._answer(ANSWER)
+            return
+        if request.startswith(b"GET /routing/jobs?"):
+            self._answer(self._seen.page(request))
             return
         self._seen.note(request)
         if self._delay:

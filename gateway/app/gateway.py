@@ -9,12 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.app.databases import key_store_of, ledger_of
 from gateway.app.gauges import connection_gauges
+from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
@@ -25,12 +27,15 @@ from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.domain.suggestions import did_you_mean
 from gateway.domain.urls import canonical_base
 from gateway.edge.response_validation import ResponseValidation
+from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
 from gateway.engine.connections import Connection, Directory, Vendor
 from gateway.engine.drift import Drift
+from gateway.engine.finding import Finder
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler, Schedule
 from gateway.engine.registry import installed_vendors
+from gateway.engine.termination import Terminations
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
@@ -51,7 +56,10 @@ from gateway.specs.security import checked_schemes, kind_of_settings, schemes
 from gateway.telemetry.metrics import measured_by
 
 if TYPE_CHECKING:
+    from gateway.batches.batches import Batches
+    from gateway.batches.running import Runner
     from gateway.edge.exchange import Application
+    from gateway.ledger.batch_store import BatchStore
     from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
@@ -153,6 +161,53 @@ class Gateway:
         schedule = Schedule(kept.confirm_seconds, kept.repeat_seconds, kept.give_up_seconds)
         return Reconciler(self.ledger, self.jobs, self.directory, self.clock, schedule)
 
+    @cached_property
+    def actions(self) -> Actions:
+        """The actions on jobs."""
+        key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
+        schedule = self.reconciler.schedule
+        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time)
+
+    @cached_property
+    def batch_store(self) -> BatchStore | None:
+        """The batches in the ledger's database, None if the ledger has none."""
+        from gateway.ledger.batch_store import BatchStore
+        from gateway.ledger.ledger import SqlLedger
+
+        return BatchStore(self.ledger, self.clock) if isinstance(self.ledger, SqlLedger) else None
+
+    @cached_property
+    def batches(self) -> Batches | None:
+        """What callers can do with batches, None without a database."""
+        from gateway.batches.batches import Batches
+        from gateway.batches.changes import Changes
+
+        if self.batch_store is None:
+            return None
+        store, key_time = self.batch_store, self.actions.key_time
+        return Batches(store, Changes(store, self.clock), self.directory, self.guard_rails, self.clock, key_time)
+
+    @cached_property
+    def batch_runner(self) -> Runner | None:
+        """The runner of batches, None without a database."""
+        from gateway.batches.changes import Changes
+        from gateway.batches.preparing import Preparation
+        from gateway.batches.running import Runner
+
+        if self.batch_store is None:
+            return None
+        store, directory, rails = self.batch_store, self.directory, self.guard_rails
+        changes = Changes(store, self.clock)
+        preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails)
+        terminations = Terminations(self.actions, self.reconciler)
+        return Runner(store, changes, preparation, self.actions, terminations, directory, rails, self.stopping)
+
+    @property
+    def guard_rails(self) -> GuardRails:
+        """The guard rails of batches."""
+        wanted = self.settings.batches
+        return GuardRails(wanted.max_items, wanted.max_share, wanted.max_errors, wanted.max_unknown)
+
     @property
     def stopping(self) -> asyncio.Event:
         """The event that tells the gateway that its server stops."""
@@ -168,6 +223,8 @@ class Gateway:
 
         await self.ledger.start()
         tasks = [asyncio.create_task(self.reconciler.run())]
+        if self.batch_runner is not None:
+            tasks.append(asyncio.create_task(self.batch_runner.run()))
         publisher = self._publisher()
         if publisher is not None:
             tasks.append(asyncio.create_task(publisher.run()))
@@ -180,6 +237,9 @@ class Gateway:
             with measured_by(partial(connection_gauges, self.directory.connections)), reporting:
                 yield {STOPPING: self.reconciler.stopping}
         finally:
+            self.stopping.set()
+            if self.batch_runner is not None:
+                await self.batch_runner.finish(self.settings.vendor_seconds)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from gateway.app import Gateway
+from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
 from gateway.dialects.refusals import Refusals
 from gateway.dialects.services import Services
@@ -19,7 +19,6 @@ from gateway.edge.html_pages import Pages, Show
 from gateway.edge.metrics_page import protected_metrics
 from gateway.edge.rates import Rates
 from gateway.edge.surface import Surface, application
-from gateway.engine.actions import Actions
 from gateway.security.callers import Callers
 from gateway.settings.settings import ServerSettings
 from gateway.specs.native import NativeApi
@@ -40,7 +39,7 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
         Surface(
             catalogue.api,
             BASE_PATH,
-            UnifiedApi(services).handlers(catalogue.actions),
+            UnifiedApi(services).handlers(catalogue.actions) | BatchApi(services, catalogue.api).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),
@@ -78,18 +77,16 @@ def addresses(served: ServerSettings) -> Addresses:
 
 def services_of(gateway: Gateway, callers: Callers) -> Services:
     """The services of a gateway that its dialects use."""
-    kept, calls, jobs = gateway.settings.ledger, gateway.calls, gateway.jobs
-    key_time = timedelta(hours=kept.idempotency_hours)
-    actions = Actions(calls, jobs, gateway.ledger, gateway.clock, gateway.reconciler.schedule, key_time)
     return Services(
         gateway.clock,
         gateway.directory,
-        calls,
-        jobs,
-        actions,
+        gateway.calls,
+        gateway.jobs,
+        gateway.actions,
         gateway.ledger,
         gateway.reconciler,
         callers.access_tokens,
+        gateway.batches,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from gateway.domain.batches import Batch, BatchPlan, BatchState, ItemOutcome, Manifest, Progress, end_of
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import (
     ActionWarning,
@@ -331,3 +332,77 @@ def timestamp(at: datetime) -> str:
 def present(**members: Any) -> Members:
     """The members that have a value."""
     return {name: value for name, value in members.items() if value is not None}
+
+
+def batch(known: Batch) -> Members:
+    """A batch."""
+    plan, progress = known.plan, known.progress
+    return present(
+        id=known.id,
+        caller=known.caller,
+        state=known.state,
+        outcome=end_of(progress) if known.is_ended else None,
+        action=plan.action,
+        parameters=dict(plan.parameters),
+        reason=plan.reason,
+        labels=dict(plan.labels),
+        select=selected(plan),
+        limits=limits(plan),
+        priority=plan.priority,
+        notBefore=optional_time(plan.not_before),
+        deadline=optional_time(plan.deadline),
+        createdAt=timestamp(known.created_at),
+        changedAt=timestamp(known.changed_at),
+        confirmUntil=optional_time(known.confirm_until if known.state is BatchState.AWAITING_CONFIRMATION else None),
+        manifest=None if known.manifest is None else manifest(known.manifest),
+        progress=batch_progress(progress),
+        confirmedBy=known.confirmed_by,
+        confirmedAt=optional_time(known.confirmed_at),
+        approval=known.approval,
+        why=None if known.why is None else present(**to_builtins(known.why)),
+        redriveOf=plan.redrive_of,
+        schedule=plan.schedule,
+        report=None if known.report is None else {"sha256": known.report.ndjson, "items": known.report.items},
+    )
+
+
+def selected(plan: BatchPlan) -> Members:
+    """The way in which the jobs of a batch were selected."""
+    if plan.filter is not None:
+        return {"kind": "filter", "filter": dict(plan.filter)}
+    return {"kind": "pages" if plan.is_paged else "jobs"}
+
+
+def limits(plan: BatchPlan) -> Members:
+    """The limits that a batch's request has."""
+    asked = plan.limits
+    return present(
+        maxItems=asked.max_items,
+        maxShare=asked.max_share,
+        maxErrors=asked.max_errors,
+        maxUnknown=asked.max_unknown,
+        ratePerSecond=asked.rate_per_second,
+    )
+
+
+def manifest(known: Manifest) -> Members:
+    """The manifest of a batch."""
+    members = present(digest=known.digest, count=known.count, verdicts=dict(known.verdicts), share=known.share)
+    return {**members, **({"leftOut": known.left_out} if known.left_out else {})}
+
+
+def batch_progress(known: Progress) -> Members:
+    """The counters of a batch, with its rate and the time that it still needs at this rate."""
+    rate, left = known.rate, known.count(ItemOutcome.PENDING)
+    return present(
+        items=known.items,
+        outcomes=dict(known.outcomes),
+        activeSeconds=round(known.active_seconds, 3),
+        ratePerSecond=None if rate is None else round(rate, 3),
+        etaSeconds=None if not rate or not left else round(left / rate, 1),
+    )
+
+
+def optional_time(at: datetime | None) -> str | None:
+    """A time, None if there is none."""
+    return None if at is None else timestamp(at)

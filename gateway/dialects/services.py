@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.batches.batches import Batches
 from gateway.domain.ports import Clock, Ledger
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
@@ -17,7 +18,10 @@ from gateway.security.access_tokens import AccessTokens
 
 @dataclass(frozen=True)
 class Services:
-    """Vendors and connections, the reading of jobs, actions and their records, and tokens for access keys."""
+    """Vendors and connections, the reading of jobs, actions and their records, tokens for access keys, and batches.
+
+    There are no batches without a database.
+    """
 
     clock: Clock
     directory: Directory
@@ -27,6 +31,7 @@ class Services:
     ledger: Ledger
     reconciler: Reconciler
     tokens: AccessTokens
+    batches: Batches | None = None
 
     @property
     def finder(self) -> Finder:

@@ -14,6 +14,7 @@ from gateway.app import Catalogue
 from gateway.documentation.crossing import action_rows, read_rows, status_rows
 from gateway.documentation.hooks import hook_page
 from gateway.documentation.tables import table
+from gateway.domain.batches import ENDED, TRANSITIONS, BatchState
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect, Result
 from gateway.edge.html_pages import problem_page
@@ -22,6 +23,7 @@ from gateway.engine.connections import Vendor
 from gateway.engine.endings import Mode, way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
+    BatchSettings,
     CheckpointSettings,
     ConnectionSettings,
     LedgerSettings,
@@ -146,6 +148,9 @@ def limits_page() -> str:
         + "\n# Traces\n\n"
         "Settings in `[traces]`; [operating.md](operating.md#traces) explains them.\n\n"
         + table(("setting", "default", "meaning"), _rows(TraceSettings))
+        + "\n# Batches\n\n"
+        "Settings in `[batches]`; [batches.md](batches.md) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(BatchSettings))
         + "\n# Callers\n\n"
         "These settings are at the top level, and those of the issuer in `[openid]`. Other callers have a section "
         "such\nas `[callers.desk]` with `key` and `scopes`, or a key made by `jobgate keys create`.\n\n"
@@ -180,6 +185,16 @@ def package_tree(_: Catalogue) -> str:
     width = max(map(len, named))
     lines = "".join(f"{name:{width}}  {line}\n" for name, line in sorted(named.items()))
     return f"```\n{lines}```\n"
+
+
+def batch_states(_: Catalogue) -> str:
+    """The states of batches and their transitions, as a diagram of Mermaid."""
+    ends = "".join(f"    {state} --> [*]\n" for state in BatchState if state in ENDED)
+    moves = "".join(
+        f"    {state} --> {following}\n" for state, all_of_them in TRANSITIONS.items() for following in all_of_them
+    )
+    begins = "    [*] --> collecting\n    [*] --> preparing\n"
+    return f"```mermaid\nstateDiagram-v2\n{begins}{moves}{ends}```\n"
 
 
 def _name_of(module: Path) -> str:
@@ -302,6 +317,7 @@ def _way(vendor: Vendor, status: str, mode: Mode) -> str:
 
 PARTS: Mapping[str, Mapping[str, Part]] = {
     "architecture.md": {"packages": package_tree},
+    "batches.md": {"states": batch_states},
     "resilience.md": {"rules": rule_table, "figures": figure_table},
     "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }

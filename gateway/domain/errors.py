@@ -10,10 +10,14 @@
     │   ├── UnknownVendor                404
     │   ├── UnknownConnection            404
     │   ├── UnknownJobAction             404
+    │   ├── UnknownBatch                 404
     │   ├── MethodNotAllowed             405
     │   ├── RequestTooSlow               408
     │   ├── AmbiguousParameter           409
     │   ├── IdempotencyKeyInUse          409
+    │   ├── WrongBatchState              409
+    │   ├── ManifestDiffers              409
+    │   ├── BatchTooLarge                409
     │   ├── RequestTooLarge              413
     │   ├── TargetTooLong                414
     │   ├── UnsupportedMediaType         415
@@ -237,6 +241,53 @@ class UnknownJobAction(CallerError):
     """
 
     code, title, status = "unknown-job-action", "Unknown job action", 404
+
+
+class UnknownBatch(CallerError):
+    """There is no batch with this id, or it belongs to another caller.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/batches` lists the batches that the caller can see. If the gateway has a retention time, older ones are
+    deleted.
+    """
+
+    code, title, status = "unknown-batch", "Unknown batch", 404
+
+
+class WrongBatchState(CallerError):
+    """The batch is in a state that does not allow this.
+
+    Nothing was changed.
+
+    The detail names the state. Read the batch, and wait for the state that is needed: `running` to pause,
+    `awaiting_confirmation` to confirm, an ended one for its report.
+    """
+
+    code, title, status = "wrong-batch-state", "Wrong batch state", 409
+
+
+class ManifestDiffers(CallerError):
+    """The confirmation does not fit the manifest of the batch: its digest, its count, or its share of the jobs.
+
+    Nothing was sent to the vendor.
+
+    Read the batch and its items again. Confirm with `manifest.digest` and `manifest.count` as they are then, and with
+    `manifest.share` if the batch acts on a larger share of the jobs than the settings allow without being told so.
+    """
+
+    code, title, status = "manifest-differs", "Manifest differs", 409
+
+
+class BatchTooLarge(CallerError):
+    """The batch would have more jobs than it may.
+
+    Nothing was sent to the vendor.
+
+    Make several batches, or ask the operator of the gateway for a larger `max_items` in `[batches]`.
+    """
+
+    code, title, status = "batch-too-large", "Batch too large", 409
 
 
 class MethodNotAllowed(CallerError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from gateway.domain.leases import Lease
 from gateway.domain.model import HttpReply, HttpRequest, Page
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Selection, Sent
 
@@ -63,19 +64,26 @@ class Ledger(Protocol):
         """Finish pending writes, and release the storage."""
 
     async def claim(
-        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+        self,
+        record: JobActionRecord,
+        due: datetime,
+        key: HeldKey | None,
+        signature: HeldKey | None = None,
+        lease: Lease | None = None,
     ) -> Holder | None:
         """Store a new record and hold `key` and `signature` for it. If one is held already, return its holder instead.
 
         The record is then not stored. `due`: when reconciliation should read the job. `signature` is checked first and
         is never released. If `key` is held by another record, `signature` identifies that record from then on. Without
-        a key and a signature, the record is on the storage no later than the event that is added next.
+        a key and a signature, and under a `lease`, the record is on the storage no later than the event that is added
+        next. Under a lease, the holder of the key is found only then, and Overtaken has its record.
         """
 
-    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+    async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add the event that the action is about to be sent; return the longer record once it is on the storage.
 
-        Raises Overtaken if another process has added an event since the record was read.
+        The same commit renews the `lease`. Raises LeaseLost if it is lost, and nothing is written then; Overtaken if
+        another process has added an event since the record was read.
         """
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:

@@ -75,6 +75,16 @@ def is_json(kind: str) -> bool:
     return kind == "application/json" or kind.endswith("+json")
 
 
+def is_json_lines(kind: str) -> bool:
+    """True for JSON Lines: a JSON value in each line."""
+    return kind == "application/x-ndjson"
+
+
+def parse_lines(content: bytes, strict_json: StrictJson) -> Json:
+    """The JSON values in the lines of a body, empty ones aside, as an array. Raises MalformedRequest."""
+    return [parse_body(line, strict_json) for line in content.split(b"\n") if line.strip()]
+
+
 def parse_body(content: bytes, strict_json: StrictJson) -> Json:
     """The body's JSON value. Raises MalformedRequest."""
     try:

@@ -7,7 +7,7 @@ extensions. It holds no reference to that scope: requests that are done need no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -142,6 +142,18 @@ class RequestContext(Struct):
         wire.cut_target(reply.status, is_api=self.operation is not None)
         fields = [*fields_of(reply, self.id), *self.answer_fields]
         await wire.reply(reply.status, fields, b"" if wire.is_head else reply.content)
+
+    async def stream(self, status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> None:
+        """Send a reply piece by piece, without its content to HEAD. Raises RuntimeError as `reply`."""
+        wire = self._way_back()
+        wire.cut_target(status, is_api=self.operation is not None)
+        fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        fields += [(b"x-request-id", self.id.encode()), *self.answer_fields]
+        await wire.send({"type": "http.response.start", "status": status, "headers": fields})
+        if not wire.is_head:
+            async for piece in pieces:
+                await wire.send({"type": "http.response.body", "body": piece, "more_body": True})
+        await wire.send({"type": "http.response.body", "body": b""})
 
     async def send(self, message: Message) -> None:
         """Pass on one ASGI message of an application that answers by itself. Raises RuntimeError as `reply`."""

@@ -28,7 +28,7 @@ from gateway.domain.model import Outcome
 from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import ANY_ADDRESS, Addresses
 from gateway.edge.canonical import check_path, check_query, check_target, read_fields, template_path
-from gateway.edge.content import ClientGone, is_json, media_type, parse_body, read_body
+from gateway.edge.content import ClientGone, is_json, is_json_lines, media_type, parse_body, parse_lines, read_body
 from gateway.edge.exchange import (
     CONTEXT,
     SERVER,
@@ -135,6 +135,8 @@ class Guard:
             context.media_type = media_type(context.fields)
             if is_json(context.media_type):
                 context.body = parse_body(context.content, self._json)
+            elif is_json_lines(context.media_type):
+                context.body = parse_lines(context.content, self._json)
         if self.routes is None or not await self.routes(scope, context):
             await self.app(canonical_scope(scope, context), replay(context.content, receive), context.send)
 

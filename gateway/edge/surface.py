@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,12 +58,14 @@ class Reply(Struct, frozen=True):
     """A handler's reply: a JSON value, which is left out where the document has no body for the status.
 
     `is_makeshift`: no reply that fits the document can be made. It is sent unchecked, since the action was carried out.
+    With a `stream`, its pieces are sent instead of the body, in the media type that the headers name.
     """
 
     body: Json
     status: int = 200
     headers: Mapping[str, str] = {}
     is_makeshift: bool = False
+    stream: AsyncIterator[bytes] | None = None
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
@@ -147,6 +149,9 @@ class Dispatcher:
             signature=context.signature,
         )
         reply = await endpoint.handle(request)
+        if reply.stream is not None:
+            await context.stream(reply.status, reply.headers, reply.stream)
+            return
         if not reply.is_makeshift:
             self._check(operation, reply.status, reply.body)
         await context.reply(raw_reply(operation, reply, endpoint.write))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from gateway.domain.leases import Lease
 from gateway.domain.model import Job, JobAction
 from gateway.domain.record import NOBODY, JobActionRecord, Origin, SignedName
 from gateway.engine.calls import CallContext
@@ -23,7 +24,8 @@ class ActionRequest(Struct, frozen=True):
     `key` gets the same answer, refusals only if it `keeps_refusals`; with the same `signature` it always does. It may
     take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
     status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
-    termination that it is a step of. `labels` are the caller's own words, which only the record has.
+    termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost. `labels` are the caller's
+    own words, which only the record has.
     """
 
     connection: Connection
@@ -37,6 +39,7 @@ class ActionRequest(Struct, frozen=True):
     seconds: float | None = None
     operation: str | None = None
     parent: str | None = None
+    lease: Lease | None = None
     labels: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:

@@ -37,6 +37,7 @@ from gateway.domain.errors import (
     LedgerUnavailable,
     ValueNotSupported,
 )
+from gateway.domain.leases import LeaseLost
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import (
@@ -80,7 +81,7 @@ class Actions:
         """Apply the action at the vendor, once, and record what came of it; the record says if it failed.
 
         Raises JobgateError if there is no record of it: the vendor has no such action, the key was used for something
-        else, or the ledger cannot be written.
+        else, or the ledger cannot be written. Raises LeaseLost if the request's lease is lost before it is sent.
         """
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)
@@ -105,7 +106,7 @@ class Actions:
         due = record.requested.at + lease(self.calls.seconds)
         key = None if request.key is None else self._held_by_key(request, request.key)
         signature = None if request.signature is None else held_by_signature(request, request.signature)
-        holder = await self.ledger.claim(record, due, key, signature)
+        holder = await self.ledger.claim(record, due, key, signature, request.lease)
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
         return ActionResult(record)
@@ -137,7 +138,7 @@ class Actions:
 
         async def before_send() -> None:
             sent = Sent(self.clock.now(), found_in(request.job_action, job_action))
-            action.record = await self.ledger.sent(action.record, sent)
+            action.record = await self.ledger.sent(action.record, sent, request.lease)
 
         reply = await self.calls.send(call, mapping.effect, before_send)
         if not reply.is_success:
@@ -214,7 +215,7 @@ def is_conclusive(error: Exception, action: ActionInProgress) -> bool:
     by which somebody could ask for its record. If it has, the conclusion is written as soon as the ledger can be
     written.
     """
-    if isinstance(error, Overtaken):
+    if isinstance(error, Overtaken | LeaseLost):
         return False
     return not isinstance(error, LedgerUnavailable) or action.record.requested.is_named
 

@@ -30,6 +30,7 @@ from gateway.domain.errors import (
     VendorRefused,
     catalogue,
 )
+from gateway.domain.leases import LeaseLost
 from gateway.domain.model import DryRun, Job, JobAction, Outcome, StatusPair
 from gateway.domain.record import (
     Concluded,
@@ -113,9 +114,10 @@ class Ending(Struct):
         earlier = (each.job_action.parameters for each in self.steps)
         known = {name: value for parameters in earlier for name, value in parameters.items()}
         is_first = self.job is None
-        return step_request(
-            replace(self.request, parent=self.record.id, seconds=seconds), action, known, is_first=is_first
-        )
+        # A termination that has begun is carried on to its end, even if its lease is lost.
+        lease = None if self.steps else self.request.lease
+        request = replace(self.request, parent=self.record.id, seconds=seconds, lease=lease)
+        return step_request(request, action, known, is_first=is_first)
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,11 @@ class Terminations:
     async def _conclusion(self, ending: Ending) -> Concluded:
         """The conclusion of the termination; an error is a conclusion too.
 
-        Raises Overtaken, and LedgerUnavailable if nobody could ask for the record.
+        Raises Overtaken, LeaseLost, and LedgerUnavailable if nobody could ask for the record.
         """
         try:
             return await self._end(ending)
-        except Overtaken:
+        except (Overtaken, LeaseLost):
             raise
         except Exception as error:
             problem = as_problem(error, ending.record)

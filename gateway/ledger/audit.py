@@ -16,7 +16,7 @@ from gateway.domain.record import Concluded, Requested
 from gateway.ledger.chain import genesis, hash_after
 from gateway.ledger.checkpoints import History, seals_of, states_in
 from gateway.ledger.database import Database
-from gateway.ledger.events import KEPT, UNREADABLE, Claimed, Dispatched, KeyChanged, Stored, read
+from gateway.ledger.events import KEPT, OF_NO_JOB_ACTION, UNREADABLE, Claimed, Dispatched, KeyChanged, Stored, read
 from gateway.ledger.findings import Finding
 from gateway.ledger.index_audit import incomplete, wrong_deletion, wrong_key, wrong_record
 from gateway.ledger.notes import Verifier
@@ -222,7 +222,7 @@ def _line(row: Row[Any], event: Stored, asked: Requested | None) -> Mapping[str,
         "segment": row.segment,
         "event": row.id,
         "hash": bytes(row.hash).hex(),
-        **({} if row.kind in KEPT else {"jobAction": row.job_action_id}),
+        **({} if row.kind in OF_NO_JOB_ACTION else {"jobAction": row.job_action_id}),
         "sequence": row.sequence,
         "kind": row.kind,
         "at": event.at.isoformat(),

@@ -15,23 +15,25 @@ from msgspec.json import Decoder, Encoder
 from gateway.domain.record import Concluded, Event, HeldKey, JobActionRecord, Read, Requested, Sent
 
 
-class Dispatched(Struct, frozen=True, omit_defaults=True):
-    """A job action was requested, and is about to be sent."""
-
-    requested: Requested
-    sent: Sent
-
-    @property
-    def at(self) -> datetime:
-        """The time of the sending."""
-        return self.sent.at
-
-
 class KeyTerms(Struct, frozen=True):
     """The fingerprint of the request that a key or a signature identifies, and the expiry."""
 
     fingerprint: bytes
     expires_at: datetime
+
+
+class Dispatched(Struct, frozen=True, omit_defaults=True):
+    """A job action was requested, and is about to be sent; its idempotency key and signature, if any, are held."""
+
+    requested: Requested
+    sent: Sent
+    key: KeyTerms | None = None
+    signature: KeyTerms | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The time of the sending."""
+        return self.sent.at
 
 
 class Claimed(Struct, frozen=True, omit_defaults=True):
@@ -67,7 +69,22 @@ class Restored(Struct, frozen=True):
     reason: str
 
 
-Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored
+class StateChanged(Struct, frozen=True, omit_defaults=True):
+    """Durable work, such as a batch, has got another state.
+
+    `of` is its kind and `id` its own id. `by` is the caller whose doing it was, None if it went on by itself. `facts`
+    are what was known or decided then, such as the digest of a manifest.
+    """
+
+    at: datetime
+    of: str
+    id: str
+    state: str
+    by: str | None = None
+    facts: Mapping[str, Any] = {}
+
+
+Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored | StateChanged
 """The content of a row of the table `events`."""
 
 UNREADABLE = (DecodeError, KeyError)
@@ -82,13 +99,16 @@ _KINDS = {
     Concluded: "concluded",
     KeyChanged: "api-key",
     Restored: "restored",
+    StateChanged: "state",
 }
 _ENCODER = Encoder()
 _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
 BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
 """The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
 KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
-"""The kinds of events that belong to no job action; retention keeps them."""
+"""The kinds of events that retention keeps."""
+OF_NO_JOB_ACTION = (*KEPT, _KINDS[StateChanged])
+"""The kinds of events that belong to no job action."""
 
 
 def beginning(
@@ -97,7 +117,7 @@ def beginning(
     """The first row of a new record, which has no event after its request, or only its sending."""
     match record.later:
         case (Sent() as sent,):
-            return Dispatched(record.requested, sent)
+            return Dispatched(record.requested, sent, terms_of(key), terms_of(signature))
     if key is None and signature is None:
         return record.requested
     return Claimed(record.requested, terms_of(key), terms_of(signature))
@@ -137,6 +157,6 @@ def events_of(stored: Stored) -> tuple[Event, ...]:
             return stored.requested, stored.sent
         case Claimed():
             return (stored.requested,)
-        case KeyChanged() | Restored():
+        case KeyChanged() | Restored() | StateChanged():
             return ()
     return (stored,)

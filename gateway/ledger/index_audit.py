@@ -16,9 +16,10 @@ from gateway.ledger.checkpointing import BEFORE_STATEMENTS
 from gateway.ledger.checkpoints import DELETION, NoCheckpoint, SegmentState, deleted_segment
 from gateway.ledger.events import (
     BEGINNINGS,
-    KEPT,
+    OF_NO_JOB_ACTION,
     UNREADABLE,
     Claimed,
+    Dispatched,
     KeyChanged,
     KeyTerms,
     Stored,
@@ -164,7 +165,7 @@ def _rows_of_records() -> Select[Any]:
     return (
         select(events, *searched)
         .outerjoin(job_actions, job_actions.c.id == events.c.job_action_id)
-        .where(events.c.kind.not_in(KEPT))
+        .where(events.c.kind.not_in(OF_NO_JOB_ACTION))
         .order_by(events.c.job_action_id, events.c.sequence)
         .execution_options(yield_per=ROWS_AT_ONCE)
     )
@@ -217,7 +218,7 @@ def _wrong_keys_of(record: JobActionRecord, beginning: Stored, keys: list[Row[An
     # A later request with the same key has its own signature, which also points to this job action.
     if any(row.caller != asked.caller or not is_signature(row.key) for row in held.values()):
         return "an idempotency key that is not its own points to it"
-    if not isinstance(beginning, Claimed):
+    if not isinstance(beginning, Claimed | Dispatched):
         return None
     return _wrong_name("idempotency key", key, beginning.key, now, is_free=has_released_key(record)) or _wrong_name(
         "signature", signature, beginning.signature, now, is_free=False

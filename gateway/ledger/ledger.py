@@ -7,22 +7,24 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import Explanation, LedgerOutdated, LedgerUnavailable
+from gateway.domain.leases import Lease
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger import queries, retention
+from gateway.ledger.batches import DeleteOldBatches
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, storage_failures, unavailable
 from gateway.ledger.keys import NoteUsed
-from gateway.ledger.operations import Append, Claim, Operation, Probe, TakeDue
+from gateway.ledger.operations import Append, Claim, KeyRow, Operation, OtherWrite, Probe, TakeDue
 from gateway.ledger.stores import Store
 from gateway.ledger.writer import Writer
 
@@ -75,33 +77,36 @@ class SqlLedger:
         self._database.dispose()
 
     async def claim(
-        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+        self,
+        record: JobActionRecord,
+        due: datetime,
+        key: HeldKey | None,
+        signature: HeldKey | None = None,
+        lease: Lease | None = None,
     ) -> Holder | None:
         """Store a new record and hold its key and signature. If one is held already, return its holder instead.
 
         Without a key and a signature no conflict is possible, so the claim is written together with the next event.
+        So is a claim under a lease: its key can only be held by an earlier run of the same work.
         Raises LedgerUnavailable, and LedgerOutdated if the ledger is older than its newest checkpoint.
         """
         self._refuse_if_outdated()
-        claim = Claim(record, due, key, signature)
-        if key is None and signature is None:
+        claim = Claim(record, due, key, signature, lease)
+        if lease is not None or (key is None and signature is None):
             self._claims[record.id] = claim
             return None
         row = await self._writer.submit(claim)
         # After the loss of a writer process, the same claim may have been written before.
         if row is None or row["job_action_id"] == record.id:
             return None
-        held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]), Outcome.NOT_SENT)
-        if held_by is None:  # past its retention, although the key has not expired
-            raise LedgerUnavailable("The record of this key is being deleted.", Explanation(outcome=Outcome.NOT_SENT))
-        return Holder(held_by, row["fingerprint"])
+        return Holder(await self._holder(row), row["fingerprint"])
 
-    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
-        """Add the event that the action is about to be sent. Raises Overtaken."""
-        return await self._append(record, event, None)
+    async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
+        """Add the event that the action is about to be sent. Raises Overtaken and LeaseLost."""
+        return await self._append(record, event, None, lease)
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
-        """Add a reading or a conclusion. Raises Overtaken."""
+        """Add a reading or a conclusion. Raises Overtaken, and LeaseLost if the claim is written with it."""
         return await self._append(record, event, due)
 
     async def get(self, record_id: str, caller: str | None) -> JobActionRecord | None:
@@ -120,11 +125,13 @@ class SqlLedger:
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tidy(self, now: datetime) -> None:
-        """Delete expired keys, and records past their retention, and give their space back."""
+        """Delete expired keys, and records and batches past their retention, and give their space back."""
         await self._writer.submit(retention.DeleteExpiredKeys(now))
         if self._retention_time is None:
             return
         before = now - self._retention_time
+        while await self._writer.submit(DeleteOldBatches(before)):
+            pass
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
         slice_of_space = retention.GiveBackSpace(retention.SLICE_PAGES, retention.KEPT_FREE)
@@ -160,15 +167,45 @@ class SqlLedger:
     def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
         return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)
 
-    async def _append(self, record: JobActionRecord, event: Event, due: datetime | None) -> JobActionRecord:
+    async def write(self, operation: OtherWrite) -> Any:
+        """Write something else than an event of a job action, and return the result of the operation.
+
+        Raises LeaseLost if the operation is under a lease that is lost, and LedgerUnavailable.
+        """
+        return await self._writer.submit(operation)
+
+    async def read(self, query: Callable[[Connection], Result]) -> Result:
+        """Read something else than job actions. Raises LedgerUnavailable."""
+        return await self._read(query)
+
+    async def _append(
+        self, record: JobActionRecord, event: Event, due: datetime | None, lease: Lease | None = None
+    ) -> JobActionRecord:
         longer = record.with_event(event)
-        append = Append(longer, event, due)
+        append = Append(longer, event, due, lease)
         claim = self._claims.pop(record.id, None)
         try:
-            await self._writer.submit(*([append] if claim is None else combined(claim, append)))
+            row = await self._writer.submit(*([append] if claim is None else combined(claim, append)))
         except IntegrityError:
             return await self._settle_conflict(longer, event)
-        return longer
+        except LedgerUnavailable:
+            # The conclusion of a keyed action is written later, and needs its claim.
+            if claim is not None and claim.key is not None and not isinstance(event, Concluded):
+                self._claims[record.id] = claim
+            raise
+        if row is None:
+            return longer
+        if row["job_action_id"] != record.id:
+            raise Overtaken(await self._holder(row))
+        # The claim was written before, although its first result was lost.
+        return longer if isinstance(event, Sent) else await self._settle_conflict(longer, event)
+
+    async def _holder(self, row: KeyRow) -> JobActionRecord:
+        """The record that holds a key."""
+        held_by = await self._read(lambda connection: queries.get(connection, row["job_action_id"]), Outcome.NOT_SENT)
+        if held_by is None:  # past its retention, although the key has not expired
+            raise LedgerUnavailable("The record of this key is being deleted.", Explanation(outcome=Outcome.NOT_SENT))
+        return held_by
 
     async def _settle_conflict(self, longer: JobActionRecord, event: Event) -> JobActionRecord:
         """The stored record, if the conflicting event is this one, written after all. Raises Overtaken otherwise."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from gateway.domain.leases import Lease
 from gateway.domain.model import Page
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
 from gateway.domain.times import milliseconds
@@ -33,7 +34,12 @@ class MemoryLedger:
         """Do nothing."""
 
     async def claim(
-        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+        self,
+        record: JobActionRecord,
+        due: datetime,
+        key: HeldKey | None,
+        signature: HeldKey | None = None,
+        lease: Lease | None = None,  # noqa: ARG002 - nobody else works in this memory
     ) -> Holder | None:
         """Store a new record and hold its key and signature. If one is held already, return its holder instead."""
         now = record.requested.at
@@ -53,7 +59,12 @@ class MemoryLedger:
             self._forget_oldest()
         return None
 
-    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+    async def sent(
+        self,
+        record: JobActionRecord,
+        event: Sent,
+        lease: Lease | None = None,  # noqa: ARG002 - nobody else works in this memory
+    ) -> JobActionRecord:
         """Add the event that the action is about to be sent. Raises Overtaken."""
         return self._add(record, event)
 

@@ -8,43 +8,57 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, Insert, Table, Update, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored as StoredEvent
 from gateway.ledger.events import beginning, written
-from gateway.ledger.tables import events, idempotency_keys, job_actions, labels, probes, segments, stored_by
+from gateway.ledger.tables import events, idempotency_keys, insert_of, job_actions, labels, probes, segments, stored_by
+from gateway.ledger.tasks import lost
 
 
 class Claim(NamedTuple):
     """Store a new record, which may have been sent already.
 
-    The result is the row of its key or signature if another record holds it, otherwise None.
+    The result is the row of its key or signature if another record holds it, otherwise None; or LeaseLost.
     """
 
     record: JobActionRecord
     due: datetime
     key: HeldKey | None
     signature: HeldKey | None = None
+    lease: Lease | None = None
 
 
 class Append(NamedTuple):
-    """Add the last event of a record."""
+    """Add the last event of a record. The result is that of the record's claim if it is written with it."""
 
     record: JobActionRecord
     event: Event
     due: datetime | None = None
+    lease: Lease | None = None
 
 
 class OtherWrite(Protocol):
     """Any other write, made after all claims and appends of its batch."""
 
     def run(self, connection: Connection) -> Any:
-        """Write within the connection's transaction, and return the result."""
+        """Write within the connection's transaction, and return the result.
+
+        It can be `Chained`, and LeaseLost if nothing was written, since a lease is lost.
+        """
+
+
+class Chained(NamedTuple):
+    """The result of a write that also adds events to the chain."""
+
+    result: Any
+    events: Sequence[EventRow]
 
 
 class CustomWrite(NamedTuple):
@@ -95,6 +109,8 @@ Row: TypeAlias = tuple[Any, ...]
 """The values of a row."""
 KeyRow: TypeAlias = Mapping[str, Any]
 """The row of a key that is held."""
+Refusal: TypeAlias = KeyRow | LeaseLost
+"""The reason why nothing of a job action was written: another record holds its key, or its lease is lost."""
 
 
 class EventRow(NamedTuple):
@@ -133,6 +149,7 @@ class StoredClaim(Struct, frozen=True, array_like=True, tag="claim"):
     searched: Searched
     key: HeldKey | None
     signature: HeldKey | None
+    lease: Lease | None = None
     labels: tuple[tuple[str, str], ...] = ()
 
 
@@ -142,6 +159,7 @@ class StoredAppend(Struct, frozen=True, array_like=True, tag="append"):
     event: EventRow
     change: Change | None
     released: tuple[str, str] | None
+    lease: Lease | None = None
 
 
 Stored: TypeAlias = StoredClaim | StoredAppend | OtherWrite
@@ -151,14 +169,15 @@ Stored: TypeAlias = StoredClaim | StoredAppend | OtherWrite
 def stored_form(operation: Operation) -> Stored:
     """The stored form of an operation."""
     match operation:
-        case Claim(record, due, key, signature):
+        case Claim(record, due, key, signature, lease):
             event = event_row(record.id, 0, beginning(record, key, signature))
-            return StoredClaim(event, searched(record, due), key, signature, tuple(record.requested.labels.items()))
-        case Append(record, event, due):
+            marks = tuple(record.requested.labels.items())
+            return StoredClaim(event, searched(record, due), key, signature, lease, marks)
+        case Append(record, event, due, lease):
             row = event_row(record.id, len(record) - 1, event)
             if isinstance(event, Sent):
-                return StoredAppend(row, None, None)
-            return StoredAppend(row, change(record, due), released_key(record))
+                return StoredAppend(row, None, None, lease)
+            return StoredAppend(row, change(record, due), released_key(record), lease)
     return operation
 
 
@@ -233,6 +252,24 @@ _UPDATE_SEGMENT = BulkStatement(
     .values(written_at=bindparam("now"), length=bindparam("length_"), head=bindparam("head_")),
     ("now", "length_", "head_", "of"),
 )
+MANY_KEYS = 3
+"""Number of keys from which they are held together."""
+
+
+def _holding(statement: Any) -> Any:
+    """The statement that holds a key, unless another record holds it."""
+    columns = ("fingerprint", "job_action_id", "expires_at")
+    return statement.on_conflict_do_update(
+        index_elements=[idempotency_keys.c.caller, idempotency_keys.c.key],
+        set_={name: getattr(statement.excluded, name) for name in columns},
+        where=idempotency_keys.c.expires_at <= bindparam("now", type_=idempotency_keys.c.expires_at.type),
+    )
+
+
+_HOLD_KEYS = {
+    name: BulkStatement(_holding(kind.insert(idempotency_keys)), (*idempotency_keys.c.keys(), "now"))
+    for name, kind in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 _LAST_SEGMENT = select(func.coalesce(func.max(segments.c.number), 0))
 
 
@@ -240,16 +277,30 @@ def write(
     connection: Connection, segment: Segment | None, batch: Sequence[Stored], now: datetime
 ) -> tuple[Segment | None, list[Any]]:
     """Write a batch in the connection's transaction. Returns the segment after it, and the result of each operation."""
-    claims = [operation for operation in batch if isinstance(operation, StoredClaim)]
-    held = hold_names(connection, claims, now)
-    kept = [claim for claim in claims if claim.event.job_action_id not in held]
-    appends = [operation for operation in batch if isinstance(operation, StoredAppend)]
+    refused: dict[str, Refusal] = without_lease(connection, batch, now)
+    claims = [each for each in batch if isinstance(each, StoredClaim) and each.event.job_action_id not in refused]
+    refused |= hold_names(connection, claims, now)
+    kept = [claim for claim in claims if claim.event.job_action_id not in refused]
+    appends = [each for each in batch if isinstance(each, StoredAppend) and each.event.job_action_id not in refused]
     if kept or appends:
         segment = write_rows(connection, open_segment(connection, segment, now), kept, appends, now)
     for append in appends:
         if append.released:
             release_key(connection, append.event.job_action_id, *append.released)
-    return segment, [result_of(connection, operation, held) for operation in batch]
+    results = [result_of(connection, operation, refused) for operation in batch]
+    chained = [event for each in results if isinstance(each, Chained) for event in each.events]
+    if chained:
+        segment = add_to_segment(connection, open_segment(connection, segment, now), chained, now)
+    return segment, [each.result if isinstance(each, Chained) else each for each in results]
+
+
+def without_lease(connection: Connection, batch: Sequence[Stored], now: datetime) -> dict[str, Refusal]:
+    """Renew the leases of a batch, each once. Returns the error for each job action under a lost one, by its id."""
+    leased = [each for each in batch if isinstance(each, StoredClaim | StoredAppend) and each.lease is not None]
+    if not leased:
+        return {}
+    errors = lost(connection, {each.lease for each in leased if each.lease is not None}, now)
+    return {each.event.job_action_id: errors[each.lease] for each in leased if each.lease in errors}
 
 
 def write_rows(
@@ -276,13 +327,10 @@ def write_rows(
     return segment
 
 
-def result_of(connection: Connection, operation: Stored, held: Mapping[str, KeyRow]) -> Any:
+def result_of(connection: Connection, operation: Stored, refused: Mapping[str, Refusal]) -> Any:
     """The result of an operation. Other writes run here, after the claims and appends of their batch."""
-    match operation:
-        case StoredClaim(event):
-            return held.get(event.job_action_id)
-        case StoredAppend():
-            return None
+    if isinstance(operation, StoredClaim | StoredAppend):
+        return refused.get(operation.event.job_action_id)
     return operation.run(connection)
 
 
@@ -305,11 +353,36 @@ def hold_names(connection: Connection, claims: Sequence[StoredClaim], now: datet
 def hold_keys(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
     """Hold each key for the record with the id beside it. Returns the conflicting row for the id of each that fails.
 
-    They are held in the order of the keys, so that two processes never deadlock.
+    They are held in the order of the keys, so that two processes never deadlock. Several are held by one statement.
     """
     ordered = sorted(wanted, key=lambda each: (each[1].caller, each[1].key))
-    held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
-    return {record_id: row for record_id, row in held.items() if row is not None}
+    if len(ordered) != len({(key.caller, key.key) for _, key in ordered}) or len(ordered) < MANY_KEYS:
+        held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
+        return {record_id: row for record_id, row in held.items() if row is not None}
+    before = holders_of(connection, ordered, now)
+    free = [(record_id, key) for record_id, key in ordered if record_id not in before]
+    if not free:
+        return before
+    stored, at = stored_by(connection.dialect), milliseconds(now)
+    rows = [
+        (key.caller, key.key, key.fingerprint, stored(record_id), milliseconds(key.expires_at), at)
+        for record_id, key in free
+    ]
+    _HOLD_KEYS[connection.dialect.name].execute(connection, rows)
+    if connection.dialect.name == "sqlite":  # nobody else writes meanwhile
+        return before
+    others = holders_of(connection, free, now)
+    return before | {each: row for each, row in others.items() if row["job_action_id"] != each}
+
+
+def holders_of(connection: Connection, wanted: Sequence[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:
+    """The rows that hold these keys, by the ids beside the keys."""
+    table = idempotency_keys
+    is_wanted = tuple_(table.c.caller, table.c.key).in_([(key.caller, key.key) for _, key in wanted])
+    found = connection.execute(select(table).where(is_wanted, table.c.expires_at > milliseconds(now))).mappings()
+    rows = {(row["caller"], row["key"]): dict(row) for row in found}
+    named = ((record_id, rows.get((key.caller, key.key))) for record_id, key in wanted)
+    return {record_id: row for record_id, row in named if row is not None}
 
 
 def point_to_record_of(connection: Connection, name: HeldKey, row: KeyRow) -> None:
@@ -394,8 +467,3 @@ def pipelined(connection: Connection) -> Iterator[None]:
             yield
     except Error as error:
         raise DBAPIError.instance(None, None, error, Error, dialect=connection.dialect) from error
-
-
-def insert_of(connection: Connection, table: Table) -> Any:
-    """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -104,7 +104,7 @@ class WriterProcess:
                 self._tell(peer, refusal(error))
         else:
             for peer, batch in batches:
-                self._tell(peer, Written([next(results) for _ in batch]))
+                self._tell(peer, Written.of([next(results) for _ in batch]))
 
     def _tell(self, peer: Peer, reply: Reply) -> None:
         try:

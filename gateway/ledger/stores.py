@@ -17,13 +17,25 @@ from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 from sqlalchemy.exc import IntegrityError
 
+from gateway.domain.leases import LeaseLost
 from gateway.domain.ports import Clock
+from gateway.ledger.batches import (
+    AddItems,
+    CloseItems,
+    CreateBatch,
+    DeleteOldBatches,
+    PutItems,
+    RenumberItems,
+    SaveBatch,
+    SettleItems,
+)
 from gateway.ledger.chain import Segment
 from gateway.ledger.database import Database, is_storage_failure
 from gateway.ledger.diagnosis import reason
 from gateway.ledger.keys import NoteUsed
 from gateway.ledger.operations import Probe, Stored, StoredAppend, StoredClaim, TakeDue, write
 from gateway.ledger.retention import DeleteExpiredKeys, DeleteSegment, GiveBackSpace
+from gateway.ledger.tasks import EndTask, PostponeTask, PutTask, TakeTasks
 from gateway.ledger.write_ahead_log import WriteAheadLog
 
 REPLY_SECONDS = 10.0
@@ -39,7 +51,7 @@ class Store(Protocol):
         """Get ready to commit. Raises OSError."""
 
     def commit(self, batch: Sequence[Stored]) -> Sequence[Any]:
-        """Commit a batch, all or nothing, and return the result of each operation.
+        """Commit a batch, all or nothing, and return the result of each operation, which can be LeaseLost.
 
         Raises IntegrityError if a row with the same identity exists, and what `is_storage_failure` knows.
         """
@@ -84,9 +96,23 @@ class DatabaseStore:
 
 
 class Written(Struct, frozen=True, array_like=True, tag="written"):
-    """The reply to a batch that was committed: the result of each operation."""
+    """The reply to a batch that was committed: the result of each operation.
+
+    `lost` holds the positions of the operations that were not written, since their lease is lost.
+    """
 
     results: list[Any]
+    lost: list[int] = []
+
+    @classmethod
+    def of(cls, results: Sequence[Any]) -> Written:
+        """The reply with these results."""
+        lost = [position for position, each in enumerate(results) if isinstance(each, LeaseLost)]
+        return cls([None if position in lost else each for position, each in enumerate(results)], lost)
+
+    def with_errors(self) -> list[Any]:
+        """The results, with LeaseLost at the places of those that were not written."""
+        return [LeaseLost() if position in self.lost else each for position, each in enumerate(self.results)]
 
 
 class Conflict(Struct, frozen=True, array_like=True, tag="conflict"):
@@ -109,7 +135,26 @@ class Unfit(Struct, frozen=True, array_like=True, tag="unfit"):
 
 Reply: TypeAlias = Written | Conflict | StorageFailed | Unfit
 Sendable: TypeAlias = (
-    StoredClaim | StoredAppend | Probe | TakeDue | DeleteExpiredKeys | DeleteSegment | GiveBackSpace | NoteUsed
+    StoredClaim
+    | StoredAppend
+    | Probe
+    | TakeDue
+    | DeleteExpiredKeys
+    | DeleteSegment
+    | GiveBackSpace
+    | NoteUsed
+    | PutTask
+    | TakeTasks
+    | PostponeTask
+    | EndTask
+    | CreateBatch
+    | SaveBatch
+    | AddItems
+    | RenumberItems
+    | PutItems
+    | SettleItems
+    | CloseItems
+    | DeleteOldBatches
 )
 """The messages of a worker."""
 
@@ -165,8 +210,8 @@ class ProcessStore:
         except OSError:
             reply = self._exchange(message)
         match reply:
-            case Written(results):
-                return results
+            case Written():
+                return reply.with_errors() if reply.lost else reply.results
             case Conflict(why):
                 raise IntegrityError(None, None, ValueError(why))
             case StorageFailed(why):

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Dialect,
     Index,
     Integer,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 
 StoredId: TypeAlias = Callable[[str], bytes | str]
 """Converts a UUID from text to the form that a kind of database stores."""
@@ -157,3 +159,65 @@ api_keys = Table(
     Column("last_used_at", BigInteger),
     Column("access_secret", String(128), comment="Base64. It signs, so it cannot be kept by its hash."),
 )
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("due_at", BigInteger, nullable=False, comment="When somebody should look after it, in milliseconds."),
+    Column("fence", BigInteger, nullable=False, comment="Rises whenever somebody takes it, or takes it away."),
+    Index("tasks_due", "kind", "due_at"),
+    sqlite_with_rowid=False,
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("caller", CALLER, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content", Text, nullable=False, comment="The batch without its progress, as JSON."),
+    Column("progress", Text, nullable=False, comment="Its counters, as JSON."),
+    Column("ended_at", BigInteger),
+    Index("batches_caller", "caller", "id"),
+    Index("batches_state", "state", "id"),
+)
+
+batch_terms = Table(
+    "batch_terms",
+    metadata,
+    Column("term", String(384), primary_key=True, comment="connection:<name>, or label:<name>=<value>."),
+    Column("batch", Id, primary_key=True),
+    Index("batch_terms_batch", "batch"),
+    sqlite_with_rowid=False,
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("batch", Id, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("connection", NAME, nullable=False),
+    Column("job_id", String(1_024), nullable=False),
+    Column("verdict", String(32)),
+    Column("outcome", String(16), nullable=False),
+    Column("job_action_id", Id),
+    Column("content", Text, nullable=False, comment="The other members of the item, as JSON."),
+    Index("batch_items_job", "connection", "job_id", "batch"),
+    sqlite_with_rowid=False,
+)
+
+running_batches = Table(
+    "running_batches",
+    metadata,
+    Column("connection", NAME, primary_key=True),
+    Column("batch", Id, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def insert_of(connection: Connection, table: Table) -> Any:
+    """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.domain.batches import LARGEST_BATCH
 from gateway.domain.urls import Address, canonical_base, origin_of
 from gateway.edge.hosts import called_host
 from gateway.edge.limits import Limits
@@ -463,6 +464,29 @@ class TraceSettings(Section):
     )
 
 
+class BatchSettings(Section):
+    """The guard rails of batches. A request can ask for narrower ones."""
+
+    max_items: int = Field(1_000, ge=1, le=LARGEST_BATCH, description="Most jobs on which a batch can act.")
+    max_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share of the connections' jobs, in the statuses of the filter, on which a batch acts "
+        "unless its confirmation names the share.",
+    )
+    max_errors: float = Field(
+        0.05,
+        ge=0,
+        le=LARGEST_BATCH,
+        description="Most items that can fail before the batch stops. Below 1 it is a share, from the 20th item on, "
+        "but at least 5 items; from 1 up it is a number.",
+    )
+    max_unknown: int = Field(
+        3, ge=0, le=LARGEST_BATCH, description="Most items with an unknown outcome before the batch stops."
+    )
+
+
 class Environment(EnvSettingsSource):
     """The environment variables. Invalid JSON is reported like any other mistake."""
 
@@ -524,6 +548,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     traces: TraceSettings = TraceSettings()
+    batches: BatchSettings = BatchSettings()
     state_folder: Path | None = Field(
         None,
         description="The folder of the ledger's SQLite database, if `database_url` is not set. Default: the state "

@@ -17,6 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from gateway.app import Gateway
 from gateway.domain.errors import IdempotencyKeyReused
+from gateway.domain.leases import Lease
 from gateway.domain.model import HttpReply, HttpRequest, JobAction, Outcome, Page
 from gateway.domain.ports import Ledger
 from gateway.domain.record import (
@@ -89,17 +90,22 @@ class EndingLedger:
         await self.inner.close()
 
     async def claim(
-        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+        self,
+        record: JobActionRecord,
+        due: datetime,
+        key: HeldKey | None,
+        signature: HeldKey | None = None,
+        lease: Lease | None = None,
     ) -> Holder | None:
         """Claim, if the process lives so long."""
         self.ending.at("before claim")
-        holder = await self.inner.claim(record, due, key, signature)
+        holder = await self.inner.claim(record, due, key, signature, lease)
         self.ending.at("after claim")
         return holder
 
-    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+    async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add that it is sent, and perhaps end before it is."""
-        longer = await self.inner.sent(record, event)
+        longer = await self.inner.sent(record, event, lease)
         self.ending.at("after sent")
         return longer
 

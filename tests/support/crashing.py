@@ -30,6 +30,7 @@ from pydantic import SecretStr
 from bench.processes import surroundings
 from gateway.app import Catalogue, Gateway, database_of
 from gateway.domain.clock import SystemClock
+from gateway.domain.leases import Lease
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Sent
@@ -102,18 +103,23 @@ class CrashingLedger(SqlLedger):
         self._trap = trap
 
     async def claim(
-        self, record: JobActionRecord, due: datetime, key: HeldKey | None, signature: HeldKey | None = None
+        self,
+        record: JobActionRecord,
+        due: datetime,
+        key: HeldKey | None,
+        signature: HeldKey | None = None,
+        lease: Lease | None = None,
     ) -> Holder | None:
         """Keep a new record."""
         job_id = record.job_action.job_id
         self._trap.at(Point.BEFORE_CLAIM, job_id)
-        holder = await super().claim(record, due, key, signature)
+        holder = await super().claim(record, due, key, signature, lease)
         self._trap.at(Point.AFTER_CLAIM, job_id)
         return holder
 
-    async def sent(self, record: JobActionRecord, event: Sent) -> JobActionRecord:
+    async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add that it is now sent."""
-        longer = await super().sent(record, event)
+        longer = await super().sent(record, event, lease)
         self._trap.at(Point.AFTER_SENT, record.job_action.job_id)
         return longer
 

@@ -1,0 +1,84 @@
+"""The section about batches in the page of the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from operator import attrgetter
+
+from bench.batches.measuring import STORAGES, Measured, Results
+from bench.markdown import counted, table
+from bench.workers.results import QUIET
+
+AIMS = (("the bare client's rate", "sqlite", 0.5), ("the rate of single actions", "sqlite", 2.0))
+"""The other rate, the storage, and the least ratio to it."""
+ABOUT = """\
+One batch beside a bare client (aiohttp, which sends the same requests and keeps nothing) and beside single actions with
+idempotency keys, on the same vendor, one after the other in each round. The vendor answers immediately. The rate of a
+batch is that of its running, without its preparation. *CPU* is in microseconds for each action, by the scheduler's
+accounting; that of PostgreSQL's processes is a column of its own. The ratios are medians over the rounds, with the
+lowest and the highest."""
+
+
+FIGURES = ("bare", "single", "batch", "bare_cpu", "single_cpu", "batch_cpu")
+"""The figures of a row."""
+
+
+def bare(measured: Measured) -> float:
+    """The rate of the bare client."""
+    return measured.bare
+
+
+def single(measured: Measured) -> float:
+    """The rate of single actions."""
+    return measured.single
+
+
+def part(results: Results | None) -> Iterator[str]:
+    """The section, as paragraphs."""
+    if results is None:
+        return
+    yield "## Batches"
+    yield ABOUT
+    rounds = len(results.rounds) // len(STORAGES)
+    extent = f"{counted(rounds, 'round')}, {results.items:,} items"
+    yield f"Made with `{results.command}` on {results.machine['Date']}: {extent}."
+    others = max(each.others for each in results.rounds)
+    if others > QUIET:
+        yield f"Before the measurements, other programs kept up to {others:.2f} cores busy."
+    yield table(("target", "storage", "aim", "reached", ""), targets(results))
+    head = ("storage", "bare", "single", "batch", "CPU: bare", "CPU: single", "CPU: batch", "CPU: PostgreSQL")
+    yield table(head, rows(results), ":" + "-" * (len(head) - 1))
+    if results.memory:
+        yield "The gateway's resident memory before and after one batch, on SQLite, and how fast it was:"
+        yield table(("items", "before", "after", "prepared", "run"), sizes(results), "-----")
+
+
+def targets(results: Results) -> Iterator[tuple[str, ...]]:
+    """The targets with the figures reached."""
+    for (what, storage, aim), to in zip(AIMS, (bare, single), strict=True):
+        ratios = results.ratios(storage, to)
+        reached = ratios[len(ratios) // 2]
+        noisy = max(each.others for each in results.rounds) > QUIET
+        verdict = "met" if reached >= aim else "not judged: other programs had the cores" if noisy else "**missed**"
+        span = f"{reached:.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        yield what, STORAGES[storage], f"at least {aim:.1f} times", span, verdict
+
+
+def rows(results: Results) -> Iterator[tuple[str, ...]]:
+    """A row for each storage."""
+    for storage, title in STORAGES.items():
+        figures = (f"{results.median(storage, attrgetter(name)):,.0f}" for name in FIGURES)
+        database = f"{results.median(storage, attrgetter('database')):,.0f}" if storage == "postgresql" else "-"
+        yield title, *figures, database
+
+
+def sizes(results: Results) -> Iterator[tuple[str, ...]]:
+    """A row for each size."""
+    for each in results.memory:
+        yield (
+            f"{each.items:,}",
+            f"{each.before:.0f} MB",
+            f"{each.after:.0f} MB",
+            f"{each.items / each.prepared:,.0f} a second",
+            f"{each.items / each.ran:,.0f} a second",
+        )

@@ -1,0 +1,249 @@
+"""What callers can do with batches: create, confirm, pause, resume, abort, try again.
+
+A change by a caller takes the batch from whoever works on it, in the commit that stores the change: nothing is sent
+under the former lease from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from msgspec.structs import replace
+
+from gateway.batches.changes import Changes, event_of
+from gateway.batches.guard_rails import GuardRails
+from gateway.batches.preparing import connections_of, is_large
+from gateway.domain.batches import (
+    BEFORE,
+    ENDED,
+    LARGEST_BATCH,
+    Batch,
+    BatchPlan,
+    BatchState,
+    Item,
+    ItemOutcome,
+    JobReference,
+    Progress,
+    Why,
+)
+from gateway.domain.errors import (
+    BatchTooLarge,
+    Explanation,
+    IdempotencyKeyReused,
+    ManifestDiffers,
+    UnknownBatch,
+    WrongBatchState,
+    catalogue,
+)
+from gateway.domain.model import Outcome
+from gateway.domain.ports import Clock
+from gateway.domain.record import HeldKey
+from gateway.engine.connections import Directory
+from gateway.ledger.batch_store import BatchStore
+from gateway.ledger.batches import CHANGED, SAVED, TOO_MANY, ItemSelection
+
+LARGEST_PAGE = 10_000
+"""Most jobs in one page of a batch that collects them."""
+COLLECTING_TIME = timedelta(hours=24)
+"""The time in which the jobs of a batch have to be added."""
+RETRYABLE = frozenset(kind.code for kind in catalogue() if kind.retryable)
+"""Codes of the problems after which the same action can succeed later."""
+
+Gate = Callable[[Batch], Awaitable[Batch]]
+"""Decides about a confirmed batch: the batch in the state `ready`, or awaiting an approval."""
+
+
+async def no_approval(batch: Batch) -> Batch:
+    """The confirmed batch, which needs no approval."""
+    return replace(batch, state=BatchState.READY)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batches of a gateway. `gate` decides whether a confirmed batch needs an approval."""
+
+    store: BatchStore
+    changes: Changes
+    directory: Directory
+    rails: GuardRails
+    clock: Clock
+    key_time: timedelta
+    gate: Gate = no_approval
+
+    async def create(
+        self,
+        plan: BatchPlan,
+        jobs: Sequence[JobReference],
+        caller: str,
+        key: str | None = None,
+        fingerprint: bytes = b"",
+    ) -> tuple[Batch, bool]:
+        """Create a batch, or return the one that the same request created before, and True.
+
+        Raises UnknownConnection, BatchTooLarge and IdempotencyKeyReused.
+        """
+        names = connections_of(jobs) if plan.filter is None else tuple(plan.filter["connections"])
+        named = {name: self.directory.connection(name).specification for name in names}
+        if len(jobs) > LARGEST_BATCH:
+            raise too_large()
+        items = [
+            Item(position, each.connection, named[each.connection].job_id(each.job_id))
+            for position, each in enumerate(jobs, 1)
+        ]
+        now = self.clock.now()
+        state = BatchState.COLLECTING if plan.is_paged else BatchState.PREPARING
+        outcomes = {str(ItemOutcome.PENDING): len(items)} if items else {}
+        batch = Batch(
+            self.clock.new_id(now), caller, state, plan, now, now, connections=names, progress=Progress(outcomes)
+        )
+        held = None if key is None else HeldKey(caller, f"batch\t{key}", fingerprint, now + self.key_time)
+        holder = await self.store.create(batch, items, event_of(batch, caller), held)
+        if holder is None:
+            return batch, False
+        if holder[1] != fingerprint:
+            raise IdempotencyKeyReused(
+                "The key was used before, for another batch.", Explanation(outcome=Outcome.NOT_SENT)
+            )
+        return await self.get(holder[0], caller), True
+
+    async def get(self, batch_id: str, caller: str | None) -> Batch:
+        """The batch with this id, if `caller` created it. With `caller` None, whoever did. Raises UnknownBatch."""
+        batch = await self.store.get(batch_id)
+        if batch is None or caller not in {None, batch.caller}:
+            raise UnknownBatch("No batch of this id is recorded.")
+        return batch
+
+    async def add(self, batch_id: str, caller: str, page: int, jobs: Sequence[JobReference]) -> Batch:
+        """Add a page of jobs to a batch that collects them. Raises UnknownBatch, WrongBatchState, BatchTooLarge."""
+        batch = await self.get(batch_id, caller)
+        named = {name: self.directory.connection(name).specification for name in connections_of(jobs)}
+        first = (page - 1) * LARGEST_PAGE + 1
+        items = [
+            Item(position, each.connection, named[each.connection].job_id(each.job_id))
+            for position, each in enumerate(jobs, first)
+        ]
+        added = await self.store.add(batch.id, items, LARGEST_BATCH)
+        if added == CHANGED:
+            raise wrong_state(await self.get(batch_id, caller), "add jobs to", [BatchState.COLLECTING])
+        if added == TOO_MANY:
+            raise too_large()
+        return await self.get(batch_id, caller)
+
+    async def prepare(self, batch_id: str, caller: str) -> Batch:
+        """Prepare a batch whose jobs are all added. Raises UnknownBatch and WrongBatchState."""
+
+        async def prepared(batch: Batch) -> Batch:
+            return allowed(batch, "prepare", [BatchState.COLLECTING], BatchState.PREPARING)
+
+        return await self._change(batch_id, caller, prepared)
+
+    async def confirm(self, batch_id: str, caller: str, digest: str, count: int, share: float | None = None) -> Batch:
+        """Confirm a batch as it was shown. Raises UnknownBatch, WrongBatchState and ManifestDiffers."""
+
+        async def confirmed(batch: Batch) -> Batch:
+            now = self.clock.now()
+            ready = allowed(batch, "confirm", [BatchState.AWAITING_CONFIRMATION], BatchState.READY)
+            if batch.confirm_until is None or batch.confirm_until <= now:
+                raise WrongBatchState("The time to confirm the batch is over. Create it anew.")
+            manifest = batch.manifest
+            if manifest is None or (manifest.digest, manifest.count) != (digest, count):
+                raise ManifestDiffers("The manifest has another digest or count. Read the batch again.")
+            if is_large(self.rails, batch) and (share is None or manifest.share is None or share < manifest.share):
+                raise ManifestDiffers(
+                    f"The batch acts on {manifest.share or 0:.1%} of the connections' jobs, more than "
+                    f"{self.rails.share(batch.plan.limits):.1%}. Confirm `share` too if that is intended."
+                )
+            return await self.gate(replace(ready, confirmed_by=caller, confirmed_at=now))
+
+        return await self._change(batch_id, caller, confirmed)
+
+    async def pause(self, batch_id: str, caller: str, reason: str | None) -> Batch:
+        """Send nothing more for the time being. Raises UnknownBatch and WrongBatchState."""
+        why = Why(reason or "Somebody paused it.", by=caller)
+
+        async def paused(batch: Batch) -> Batch:
+            following = BatchState.PAUSED if batch.state is BatchState.READY else BatchState.PAUSING
+            return replace(allowed(batch, "pause", [BatchState.READY, BatchState.RUNNING], following), why=why)
+
+        return await self._change(batch_id, caller, paused)
+
+    async def resume(self, batch_id: str, caller: str, reason: str | None) -> Batch:
+        """Let a paused or stopped batch go on. Raises UnknownBatch and WrongBatchState."""
+        why = None if reason is None else Why(reason, by=caller)
+
+        async def resumed(batch: Batch) -> Batch:
+            ready = allowed(batch, "resume", [BatchState.PAUSED, BatchState.STOPPED], BatchState.READY)
+            return replace(ready, why=why, forgiven=batch.progress.outcomes)
+
+        return await self._change(batch_id, caller, resumed)
+
+    async def abort(self, batch_id: str, caller: str, reason: str | None) -> Batch:
+        """Send nothing more, for good. Raises UnknownBatch and WrongBatchState."""
+        why = Why(reason or "Somebody aborted it.", by=caller)
+
+        async def aborted(batch: Batch) -> Batch:
+            return replace(allowed(batch, "abort", BEFORE[BatchState.ABORTING], BatchState.ABORTING), why=why)
+
+        return await self._change(batch_id, caller, aborted)
+
+    async def redrive(
+        self, batch_id: str, caller: str, reason: str | None, key: str | None, fingerprint: bytes
+    ) -> tuple[Batch, bool]:
+        """Make a new batch of the items that were not sent, or refused in a way that may pass.
+
+        Raises UnknownBatch, WrongBatchState, and what `create` raises.
+        """
+        batch = await self.get(batch_id, caller)
+        if not batch.is_ended:
+            raise wrong_state(batch, "try again", ENDED)
+        again = (ItemOutcome.NOT_SENT, ItemOutcome.REJECTED)
+        jobs: list[JobReference] = []
+        async for items in self.store.pages(ItemSelection(batch.id, outcomes=again)):
+            jobs += [JobReference(each.connection, each.job_id) for each in items if can_be_repeated(each)]
+        plan = replace(
+            batch.plan,
+            reason=reason or batch.plan.reason,
+            filter=None,
+            is_paged=False,
+            redrive_of=batch.id,
+            not_before=None,
+            deadline=None,
+            expected_count=None,
+        )
+        if not jobs:
+            raise WrongBatchState("The batch has no item that can be tried again.")
+        return await self.create(plan, jobs, caller, key, fingerprint)
+
+    async def _change(self, batch_id: str, caller: str, change: Callable[[Batch], Awaitable[Batch]]) -> Batch:
+        """Make a change of a batch, again if somebody else was faster. Raises what `change` raises."""
+        while True:
+            batch = await self.get(batch_id, caller)
+            now = self.clock.now()
+            changed = replace(await change(batch), changed_at=now)
+            if await self.store.save(changed, event_of(changed, caller), now) == SAVED:
+                return await self.get(batch_id, caller)
+
+
+def allowed(batch: Batch, verb: str, states: Sequence[BatchState], following: BatchState) -> Batch:
+    """The batch in its next state, without a reason. Raises WrongBatchState unless it is in one of these states."""
+    if batch.state not in states:
+        raise wrong_state(batch, verb, states)
+    return replace(batch, state=following, why=None)
+
+
+def wrong_state(batch: Batch, verb: str, states: Iterable[BatchState]) -> WrongBatchState:
+    """The problem for a batch that is in none of the states that are needed."""
+    needed = " or ".join(sorted(states))
+    return WrongBatchState(f"To {verb} a batch, it has to be {needed}; it is {batch.state}.")
+
+
+def too_large() -> BatchTooLarge:
+    """The problem for a batch with too many jobs."""
+    return BatchTooLarge(f"A batch has at most {LARGEST_BATCH} jobs.")
+
+
+def can_be_repeated(item: Item) -> bool:
+    """True if nothing was done, and the same action may succeed later."""
+    return item.outcome is ItemOutcome.NOT_SENT or item.problem in RETRYABLE

@@ -1,0 +1,49 @@
+"""The pace of background work on a connection: it takes what interactive requests leave.
+
+It uses at most half of the connection's slots and of its quota, and none while an interactive request waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.domain.model import Quota
+from gateway.domain.ports import Clock
+from gateway.resilience.bucket import TokenBucket
+from gateway.resilience.slots import Slots
+
+SHARE = 0.5
+"""The largest share of a connection's slots and quota that background work uses."""
+YIELD_SECONDS = 0.02
+"""Seconds between two looks whether interactive requests still wait."""
+
+
+class Pace:
+    """The turns of background work on one connection, at most `rate` each second."""
+
+    def __init__(self, clock: Clock, slots: Slots, quota: Quota | None, rate: float | None = None) -> None:
+        """Take turns beside the requests that use `slots` and `quota`."""
+        self._clock = clock
+        self._slots = slots
+        self._room = asyncio.Semaphore(max(1, int(slots.at_once * SHARE)))
+        self._buckets: list[TokenBucket] = []
+        if quota is not None:
+            half = TokenBucket(clock, rate=quota.rate * SHARE, capacity=max(1.0, quota.burst * SHARE))
+            self._buckets.append(half)
+        if rate is not None:
+            self._buckets.append(TokenBucket(clock, rate=rate, capacity=1.0))
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for the block."""
+        async with self._room:
+            while self._slots.waiting:
+                await self._clock.sleep(YIELD_SECONDS)
+            wait = max((bucket.wait() for bucket in self._buckets), default=0.0)
+            for bucket in self._buckets:
+                bucket.take()
+            if wait:
+                await self._clock.sleep(wait)
+            yield
