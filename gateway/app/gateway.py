@@ -14,11 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.app.databases import key_store_of, ledger_of
+from gateway.app.databases import approval_store_of, key_store_of, ledger_of
+from gateway.app.notices import WebhookNotice
+from gateway.approvals.approvals import Approvals, EmergencyRules, Notice, no_notice
+from gateway.approvals.policy import Policies
 from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
+from gateway.domain.approvals import Policy as ApprovalPolicy
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota
@@ -39,7 +43,9 @@ from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
 from gateway.settings.settings import (
+    ApprovalSettings,
     Authentication,
+    BreakGlassSettings,
     CallerSettings,
     ClientCredentialsAuthentication,
     ConfigurationError,
@@ -159,7 +165,7 @@ class Gateway:
         """The actions on jobs."""
         key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
         schedule = self.reconciler.schedule
-        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time)
+        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time, self.policies)
 
     @cached_property
     def batch_store(self) -> BatchStore | None:
@@ -200,6 +206,18 @@ class Gateway:
         """The guard rails of batches."""
         wanted = self.settings.batches
         return GuardRails(wanted.max_items, wanted.max_share, wanted.max_errors, wanted.max_unknown)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The policies of the settings, which say what needs approval."""
+        endings = frozenset(name for name, each in self.catalogue.actions.items() if each.harm)
+        return Policies(tuple(policy_of(name, each) for name, each in self.settings.approvals.items()), endings)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """The approvals that batches wait for, and the reviews of emergencies."""
+        store = approval_store_of(self.ledger, self.clock)
+        return Approvals(store, self.policies, self.clock, emergency_rules(self.settings.break_glass), self._notice())
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -296,6 +314,14 @@ class Gateway:
             webhook = Webhook(address, transport, self.clock)
         return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
 
+    def _notice(self) -> Notice:
+        """Tells the webhook of emergencies, if there is one."""
+        address = self.settings.break_glass.webhook
+        if address is None:
+            return no_notice
+        transport = self.transport or self._new_transport([address.get_secret_value()])
+        return WebhookNotice(address, transport, self.clock).send
+
     @cached_property
     def tokens(self) -> OpenIdTokens | None:
         """The verifier of the issuer's tokens, or None without an issuer."""
@@ -304,7 +330,8 @@ class Gateway:
         openid = self.settings.openid
         if openid is None:
             return None
-        issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, openid.caller_claim, openid.scopes_claim)
+        claims = openid.caller_claim, openid.scopes_claim, openid.owner_claim
+        issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, *claims)
         origins = (openid.issuer, openid.keys_origin or openid.issuer)
         transport = self.transport or self._new_transport(origins)
         return OpenIdTokens(issuer, transport, self.clock)
@@ -434,4 +461,26 @@ def _documented_endpoint(name: str, vendor: Vendor, values: Mapping[str, str]) -
 
 def caller_of(name: str, settings: CallerSettings) -> Caller:
     """Make a caller from the settings."""
-    return Caller(name, frozenset(settings.scopes))
+    return Caller(name, frozenset(settings.scopes), settings.owner or "")
+
+
+def policy_of(name: str, settings: ApprovalSettings) -> ApprovalPolicy:
+    """Make a policy from the settings."""
+    return ApprovalPolicy(
+        name,
+        settings.actions,
+        settings.connections,
+        settings.callers,
+        settings.items,
+        settings.approvals,
+        settings.approvers,
+        timedelta(seconds=settings.decide_seconds),
+        timedelta(seconds=settings.execute_seconds),
+    )
+
+
+def emergency_rules(settings: BreakGlassSettings) -> EmergencyRules:
+    """Make the rules for emergencies from the settings."""
+    return EmergencyRules(
+        settings.items, timedelta(seconds=settings.seconds), timedelta(seconds=settings.review_seconds)
+    )

@@ -23,7 +23,9 @@ from gateway.engine.connections import Vendor
 from gateway.engine.endings import Mode, way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
+    ApprovalSettings,
     BatchSettings,
+    BreakGlassSettings,
     CheckpointSettings,
     ConnectionSettings,
     LedgerSettings,
@@ -149,6 +151,11 @@ def limits_page() -> str:
         "These settings are at the top level, and those of the issuer in `[openid]`. Other callers have a section "
         "such\nas `[callers.desk]` with `key` and `scopes`, or a key made by `jobgate keys create`.\n\n"
         + table(("setting", "default", "meaning"), _caller_rows())
+        + "\n# Approvals\n\n"
+        "Each policy has a section such as `[approvals.many-jobs]`; [approvals.md](approvals.md) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(ApprovalSettings))
+        + "\nEmergencies have the section `[break_glass]`.\n\n"
+        + table(("setting", "default", "meaning"), _rows(BreakGlassSettings))
         + "\n# Vendors\n\n"
         "`vendor_seconds` is at the top level, the others belong to each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())
