@@ -316,11 +316,13 @@ class Gateway:
 
     def _notice(self) -> Notice:
         """Tells the webhook of emergencies, if there is one."""
+        from gateway.ledger.publishing import Webhook
+
         address = self.settings.break_glass.webhook
         if address is None:
             return no_notice
         transport = self.transport or self._new_transport([address.get_secret_value()])
-        return WebhookNotice(address, transport, self.clock).send
+        return WebhookNotice(Webhook(address, transport, self.clock, "an emergency", "application/json")).send
 
     @cached_property
     def tokens(self) -> OpenIdTokens | None:
@@ -457,6 +459,13 @@ def _documented_endpoint(name: str, vendor: Vendor, values: Mapping[str, str]) -
     if not endpoint.startswith("https://"):
         raise ConfigurationError(f"{place}: is missing, and the server {vendor.name} has is not https://. Write a URL.")
     return endpoint
+
+
+def callers_in(settings: Settings) -> tuple[Caller, ...]:
+    """The callers whose keys are in the settings."""
+    has_default = settings.api_key is not None or settings.access_key is not None
+    default = (Caller(DEFAULT_CALLER, EVERYTHING),) if has_default else ()
+    return (*default, *(caller_of(name, each) for name, each in settings.callers.items()))
 
 
 def caller_of(name: str, settings: CallerSettings) -> Caller:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from gateway.domain.approvals import Approval
 from gateway.domain.encoding import dump
-from gateway.domain.ports import Clock, Transport
+
+if TYPE_CHECKING:
+    from gateway.ledger.publishing import Webhook
 
 SECONDS = 10.0
 """Longest time for a delivery, in seconds."""
@@ -17,19 +18,14 @@ SECONDS = 10.0
 
 @dataclass(frozen=True)
 class WebhookNotice:
-    """Sends emergencies to a URL. A failed delivery is logged and not repeated."""
+    """Sends emergencies to a webhook. A failed delivery is logged and not repeated."""
 
-    address: SecretStr
-    transport: Transport
-    clock: Clock
+    webhook: Webhook
     _under_way: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     def send(self, approval: Approval) -> None:
         """Begin to send a notice of an emergency."""
-        from gateway.ledger.publishing import Webhook
-
-        webhook = Webhook(self.address, self.transport, self.clock, "an emergency", "application/json")
-        task = asyncio.get_running_loop().create_task(webhook.send(notice_of(approval), SECONDS))
+        task = asyncio.get_running_loop().create_task(self.webhook.send(notice_of(approval), SECONDS))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 

@@ -13,10 +13,12 @@ from msgspec.json import Decoder, Encoder
 from sqlalchemy import Connection, Row, select, update
 
 from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
+from gateway.domain.leases import Due, TaskKind
 from gateway.domain.ports import Clock
 from gateway.ledger.events import ApprovalChanged
 from gateway.ledger.operations import add_events, event_row
 from gateway.ledger.tables import approvals, insert_of
+from gateway.ledger.tasks import put_task
 
 if TYPE_CHECKING:
     from gateway.ledger.ledger import SqlLedger
@@ -26,9 +28,9 @@ _DECODER = Decoder(Approval)
 
 
 class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
-    """Store a new approval, or its next version. The result is False if another process has stored that version.
+    """Store a new approval, or its next version, with its event and its task.
 
-    `event_id` is the id of the change's event.
+    The result is False if another process has stored that version. `event_id` is the id of the change's event.
     """
 
     approval: Approval
@@ -43,6 +45,8 @@ class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
         event = event_of(self.approval, self.change, proof_of(row))
         # In a segment of its own, so that retention can delete the other events.
         add_events(connection, None, [event_row(self.event_id, 0, event)], self.change.at)
+        # Due at once: should this process end here, another one tells the batch.
+        put_task(connection, Due(TaskKind.APPROVAL, self.approval.id, self.change.at))
         return True
 
 

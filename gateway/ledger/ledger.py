@@ -148,15 +148,6 @@ class SqlLedger:
         if not self._writer.has_just_written:
             await self._writer.submit(Probe(self._clock.now()))
 
-    async def write(self, operation: Operation) -> Any:
-        """Write an operation that belongs to no job action, and return its result."""
-        self._refuse_if_outdated()
-        return await self._writer.submit(operation)
-
-    async def read(self, query: Callable[[Connection], Result]) -> Result:
-        """The result of a query. Raises LedgerUnavailable."""
-        return await self._read(query)
-
     def _refuse_if_outdated(self) -> None:
         if self.checkpoints is not None and self.checkpoints.outdated is not None:
             raise LedgerOutdated("The gateway's ledger does not match its newest checkpoint.")
