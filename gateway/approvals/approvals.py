@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from gateway.approvals.policy import Policies, after_time, check_plan, decided, executed, may_decide, with_state
+from gateway.approvals.policy import Policies, after_time, decided, executed, may_decide, with_state
 from gateway.domain.access import Caller
 from gateway.domain.approvals import (
     Approval,
@@ -93,7 +93,9 @@ class Approvals:
         self, caller: Caller, states: tuple[ApprovalState, ...] | None, limit: int, before: str | None
     ) -> Page[Approval]:
         """The newest approvals that the caller can see. A page ends early after examining many."""
-        looked_at = await self.store.selected(ApprovalQuery(states), before, MOST_LOOKED_AT)
+        # What has expired may still be stored as open.
+        looked_for = (*states, *OPEN) if states and ApprovalState.EXPIRED in states else states
+        looked_at = await self.store.selected(ApprovalQuery(looked_for), before, MOST_LOOKED_AT)
         now = self.clock.now()
         seen = [after_time(each, now) for each in looked_at if is_visible(each, caller)]
         found = [each for each in seen if states is None or each.state in states]
@@ -111,16 +113,9 @@ class Approvals:
         return await self._changed(approval_id, lambda present: decided(present, decision, digest), change)
 
     async def begin(self, approval_id: str, plan: Plan) -> Approval:
-        """Note that an approved batch begins. Raises ApprovalClosed, PlanChanged and ApprovalRequired if it must not.
-
-        A batch that has begun may begin again, after a pause.
-        """
+        """Note that a batch begins. Raises ApprovalClosed, PlanChanged and ApprovalRequired if it must not."""
         now = self.clock.now()
-        present = await self._stored(approval_id)
-        if present.state is ApprovalState.EXECUTED or present.emergency is not None:
-            check_plan(present, plan)
-            return present
-        change = ApprovalChange("executed", now, present.requester)
+        change = ApprovalChange("executed", now)
         return await self._changed(approval_id, lambda each: executed(each, plan, now, self.policies), change)
 
     async def withdraw(self, approval_id: str, by: Caller) -> Approval:

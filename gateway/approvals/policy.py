@@ -127,22 +127,24 @@ def with_state(approval: Approval, state: ApprovalState) -> Approval:
 
 
 def executed(approval: Approval, plan: Plan, now: datetime, policies: Policies) -> Approval:
-    """The approval once its batch begins.
+    """The approval once its batch begins. One that has begun, such as before a pause, may begin again.
 
     Raises ApprovalClosed if it is not approved (any more), PlanChanged if the batch has another plan, ApprovalRequired
     if the policies have changed and the decisions do not meet them.
     """
+    if plan.digest != approval.plan.digest:
+        raise PlanChanged("The plan of the batch is not the one that was approved.")
     present = after_time(approval, now)
+    if present.state is ApprovalState.EXECUTED or is_under_way(present, now):
+        return approval
     if present.state is not ApprovalState.APPROVED:
         raise ApprovalClosed(f"The approval is {present.state}, so the batch cannot begin.")
-    check_plan(approval, plan)
     policy = unmet(policies.of(plan, approval.requester.caller), approval.requester, approval.decisions)
     if policy is not None:
         raise ApprovalRequired(f"The policy {policy.name} has changed since, and the approvals do not meet it.")
     return with_state(approval, ApprovalState.EXECUTED)
 
 
-def check_plan(approval: Approval, plan: Plan) -> None:
-    """Raise PlanChanged if a batch has another plan than the approved one."""
-    if plan.digest != approval.plan.digest:
-        raise PlanChanged("The plan of the batch is not the one that was approved.")
+def is_under_way(approval: Approval, now: datetime) -> bool:
+    """True for an emergency whose time has not passed."""
+    return approval.emergency is not None and approval.execute_until is not None and now < approval.execute_until

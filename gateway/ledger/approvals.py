@@ -30,7 +30,7 @@ _DECODER = Decoder(Approval)
 class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
     """Store a new approval, or its next version, with its event and its task.
 
-    The result is False if another process has stored that version. `event_id` is the id of the change's event.
+    The result is False if another process has stored another one of that version. `event_id` is the id of the event.
     """
 
     approval: Approval
@@ -40,7 +40,8 @@ class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
     def run(self, connection: Connection) -> bool:
         """Store it."""
         if not stored(connection, self.approval):
-            return False
+            # It was sent again, since its first reply was lost; or somebody else was faster.
+            return get(connection, self.approval.id) == self.approval
         row = connection.execute(select(approvals).where(approvals.c.id == self.approval.id)).one()
         event = event_of(self.approval, self.change, proof_of(row))
         # In a segment of its own, so that retention can delete the other events.

@@ -170,7 +170,7 @@ class MemoryApprovals:
         """Store a new approval, or its next version. False if that version is stored already."""
         present = self._approvals.get(approval.id)
         if approval.version != (0 if present is None else present.version + 1):
-            return False
+            return approval == present
         self._approvals[approval.id] = approval
         self.changes.append(change)
         return True
