@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from gateway.domain.approvals import Approval, ApprovalState, Decision, Person, Plan, Policy, Verb
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, Explanation, NotAnApprover, PlanChanged
-from gateway.domain.model import Outcome
-from gateway.domain.vocabulary import TERMINATE
+from gateway.domain.model import JobAction, Outcome
+from gateway.domain.vocabulary import DISCARD, MODE, TERMINATE, Mode
 
 DECIDABLE = {
     Verb.APPROVE: ApprovalState.PENDING,
@@ -28,24 +28,28 @@ class Policies:
     all: tuple[Policy, ...] = ()
     endings: frozenset[str] = frozenset()
 
-    def applying(self, caller: str, action: str, items: Mapping[str, int]) -> tuple[Policy, ...]:
+    def applying(self, caller: str, job_action: JobAction | Plan, items: Mapping[str, int]) -> tuple[Policy, ...]:
         """The policies for an action on so many jobs of each connection. All of them have to be met.
 
-        A termination is subject to those of its steps, too.
+        A termination is subject to those of the steps that it can have, too.
         """
-        actions = frozenset({action}) | (self.endings if action == TERMINATE else frozenset())
+        actions = frozenset({job_action.action})
+        if job_action.action == TERMINATE:
+            is_forced = job_action.parameters.get(MODE) == Mode.FORCED
+            actions |= self.endings if is_forced else self.endings - {DISCARD}
         return tuple(each for each in self.all if each.applies_to(caller, actions, items))
 
     def of(self, plan: Plan, caller: str) -> tuple[Policy, ...]:
         """The policies for a plan."""
-        return self.applying(caller, plan.action, plan.items)
+        return self.applying(caller, plan, plan.items)
 
-    def check_single(self, caller: str, action: str, connection: str) -> None:
+    def check_single(self, caller: str, job_action: JobAction, connection: str) -> None:
         """Raise ApprovalRequired if a policy applies to an action on one job."""
-        found = self.all and self.applying(caller, action, {connection: 1})
+        found = self.all and self.applying(caller, job_action, {connection: 1})
         if found:
             raise ApprovalRequired(
-                f"The policy {found[0].name} asks for approval of {action} on {connection}: create a batch of one job.",
+                f"The policy {found[0].name} asks for approval of {job_action.action} on {connection}: create a batch "
+                "of one job.",
                 Explanation(outcome=Outcome.NOT_SENT),
             )
 

@@ -17,10 +17,11 @@ from gateway.documentation.tables import table
 from gateway.domain.batches import ENDED, TRANSITIONS, BatchState
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect, Result
+from gateway.domain.vocabulary import Mode
 from gateway.edge.html_pages import problem_page
 from gateway.edge.limits import Limits
 from gateway.engine.connections import Vendor
-from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.endings import way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
     ApprovalSettings,

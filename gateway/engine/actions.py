@@ -108,7 +108,7 @@ class Actions:
         other JobgateError if it cannot be recorded.
         """
         if not request.is_approved:
-            self.policies.check_single(request.caller, request.job_action.action, request.connection.name)
+            self.policies.check_single(request.caller, request.job_action, request.connection.name)
         record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
         key = None if request.key is None else self._held_by_key(request, request.key)

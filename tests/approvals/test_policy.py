@@ -13,6 +13,7 @@ from gateway.approvals.policy import Policies, after_time, decided, executed, ma
 from gateway.domain.access import Caller
 from gateway.domain.approvals import Approval, ApprovalState, Emergency, Plan, Policy, Verb
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, JobgateError, NotAnApprover, PlanChanged
+from gateway.domain.model import JobAction
 from tests.approvals.fixtures import ALICE, ALICE_AGAIN, BOB, CAROL, DAVE, PLAN, by, pending, person, policy
 from tests.support.clock import NOW
 
@@ -38,7 +39,8 @@ def emergency() -> Approval:
         pytest.param({"connections": ("prod-*",)}, "cancel", {"test": 1}, False, id="another connection"),
         pytest.param({"actions": ("disc*",)}, "discard", {"a": 1}, True, id="an action's pattern"),
         pytest.param({"actions": ("discard",)}, "cancel", {"a": 1}, False, id="another action"),
-        pytest.param({"actions": ("discard",)}, "terminate", {"a": 1}, True, id="a step of a termination"),
+        pytest.param({"actions": ("close",)}, "terminate", {"a": 1}, True, id="a step of a termination"),
+        pytest.param({"actions": ("discard",)}, "terminate", {"a": 1}, False, id="a step of a forced one only"),
         pytest.param({"actions": ("pause",)}, "terminate", {"a": 1}, False, id="no step of a termination"),
         pytest.param({"callers": ("agent-*",)}, "cancel", {"a": 1}, False, id="another caller"),
         pytest.param({"callers": ("agent-*", "desk")}, "cancel", {"a": 1}, True, id="a caller's pattern"),
@@ -46,8 +48,15 @@ def emergency() -> Approval:
 )
 def test_a_policy_applies(given: dict[str, Any], action: str, items: dict[str, int], *, applies: bool) -> None:
     """A policy applies by action, connection, caller, and the number of jobs of its connections."""
-    found = Policies((policy(**given),), ENDINGS).applying("desk", action, items)
+    found = Policies((policy(**given),), ENDINGS).applying("desk", JobAction(action, "1", {}), items)
     assert bool(found) is applies
+
+
+def test_a_forced_termination_can_discard() -> None:
+    """So a policy for discarding applies to it."""
+    protected = Policies((policy(actions=("discard",)),), ENDINGS)
+    assert protected.of(replace(PLAN, action="terminate", parameters={"mode": "forced"}), "desk")
+    assert not protected.of(replace(PLAN, action="terminate", parameters={"mode": "graceful"}), "desk")
 
 
 @pytest.mark.parametrize(
