@@ -42,6 +42,7 @@ from gateway.engine.termination import Terminations
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
+from gateway.security.openid import CALLER_PREFIX
 from gateway.settings.settings import (
     ApprovalSettings,
     Authentication,
@@ -53,7 +54,7 @@ from gateway.settings.settings import (
     Settings,
 )
 from gateway.specs.accounts import misfits
-from gateway.specs.capabilities import ActionDefinition, definitions
+from gateway.specs.capabilities import ActionDefinition, action_of, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
@@ -61,6 +62,7 @@ from gateway.specs.security import checked_schemes, kind_of_settings, schemes
 
 if TYPE_CHECKING:
     from gateway.batches.batches import Batches
+    from gateway.batches.permission import Permission
     from gateway.batches.running import Runner
     from gateway.edge.exchange import Application
     from gateway.ledger.batch_store import BatchStore
@@ -93,6 +95,12 @@ class Catalogue:
             name: NativeApi.make(each.specification, each.adapter, api.document) for name, each in vendors.items()
         }
         return cls(api, actions, vendors, natives)
+
+    @cached_property
+    def acting_scopes(self) -> Mapping[str, frozenset[str]]:
+        """The scopes that a caller needs for each action, terminations among them."""
+        found = ((action_of(each), each) for each in self.api.operations.values())
+        return {action: frozenset(each.scopes) for action, each in found if action is not None}
 
     @property
     def documents(self) -> Mapping[str, Document]:
@@ -184,7 +192,8 @@ class Gateway:
         if self.batch_store is None:
             return None
         store, key_time = self.batch_store, self.actions.key_time
-        return Batches(store, Changes(store, self.clock), self.directory, self.guard_rails, self.clock, key_time)
+        changes = Changes(store, self.clock)
+        return Batches(store, changes, self.directory, self.guard_rails, self.clock, key_time, self._permission(store))
 
     @cached_property
     def batch_runner(self) -> Runner | None:
@@ -196,10 +205,22 @@ class Gateway:
         if self.batch_store is None:
             return None
         store, directory, rails = self.batch_store, self.directory, self.guard_rails
-        changes = Changes(store, self.clock)
-        preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails)
+        changes, permission = Changes(store, self.clock), self._permission(store)
+        preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails, permission)
         terminations = Terminations(self.actions, self.reconciler)
-        return Runner(store, changes, preparation, self.actions, terminations, directory, rails, self.stopping)
+        return Runner(
+            store, changes, preparation, self.actions, terminations, directory, rails, self.stopping, permission
+        )
+
+    def _permission(self, store: BatchStore) -> Permission:
+        """The permissions of batches in a store."""
+        from gateway.batches.permission import Permission
+
+        return Permission(self.approvals, store, self.clock, self.catalogue.acting_scopes, self._callers_named)
+
+    def _callers_named(self, name: str) -> tuple[Caller, ...] | None:
+        """The present callers of a name; None for the name of a token's, which nobody can ask again."""
+        return None if name.startswith(CALLER_PREFIX) else self.keyring.named(name, self.clock.now())
 
     @property
     def guard_rails(self) -> GuardRails:

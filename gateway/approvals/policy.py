@@ -43,6 +43,11 @@ class Policies:
         """The policies for a plan."""
         return self.applying(caller, plan, plan.items)
 
+    def check(self, plan: Plan, caller: str) -> None:
+        """Raise ApprovalRequired if a policy applies to a plan that nobody was asked about."""
+        for policy in self.of(plan, caller):
+            raise ApprovalRequired(f"The policy {policy.name} has changed since, and asks for approval.")
+
     def check_single(self, caller: str, job_action: JobAction, connection: str) -> None:
         """Raise ApprovalRequired if a policy applies to an action on one job."""
         found = self.all and self.applying(caller, job_action, {connection: 1})

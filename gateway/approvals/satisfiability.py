@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.domain.access import Caller
@@ -19,7 +19,7 @@ class Population:
 
     callers: tuple[Caller, ...]
     connections: tuple[str, ...]
-    actions: dict[str, frozenset[str]]
+    actions: Mapping[str, frozenset[str]]
     requesting: frozenset[str]
     approving: frozenset[str]
 

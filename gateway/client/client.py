@@ -953,6 +953,11 @@ class Client:
         """Send nothing more, for good."""
         return self._command(batch_id, "abort", _because(reason))
 
+    def break_glass(self, batch_id: str, digest: str, count: int, reason: str, *, ticket: str | None = None) -> Batch:
+        """Begin a small batch in an emergency, without approval. Another owner has to review it."""
+        said = _members({"manifest_digest": digest, "count": count, "reason": reason, "ticket": ticket})
+        return self._command(batch_id, "break-glass", said)
+
     def redrive_batch(self, batch_id: str, reason: str | None = None, *, idempotency_key: str | None = None) -> Batch:
         """Make a new batch of what was not sent, or refused in a way that may pass."""
         return self._command(batch_id, "redrive", _because(reason), _key(idempotency_key))

@@ -26,6 +26,7 @@ class ActionRequest(Struct, frozen=True):
     status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
     termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost. `labels` are the caller's
     own words, which only the record has. `is_approved`: it belongs to a batch whose plan has met the policies.
+    `is_emergency`: to one that began by break-glass, so that no window holds it back.
     """
 
     connection: Connection
@@ -42,6 +43,7 @@ class ActionRequest(Struct, frozen=True):
     lease: Lease | None = None
     labels: Mapping[str, str] = {}
     is_approved: bool = False
+    is_emergency: bool = False
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""

@@ -12,23 +12,26 @@ from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 from sqlalchemy import Connection, Row, select, update
 
-from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
+from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery, ApprovalState
 from gateway.domain.leases import Due, TaskKind
 from gateway.domain.ports import Clock
 from gateway.ledger.events import ApprovalChanged
 from gateway.ledger.operations import add_events, event_row
 from gateway.ledger.tables import approvals, insert_of
-from gateway.ledger.tasks import put_task
+from gateway.ledger.tasks import wake_task
 
 if TYPE_CHECKING:
     from gateway.ledger.ledger import SqlLedger
+
+ENDING_A_WAIT = frozenset({ApprovalState.APPROVED, ApprovalState.REJECTED})
+"""The states after which a batch does not wait for its approval any more. It sees the other ones by itself."""
 
 _ENCODER = Encoder()
 _DECODER = Decoder(Approval)
 
 
 class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
-    """Store a new approval, or its next version, with its event and its task.
+    """Store a new approval, or its next version, with its event. A batch that waits for it goes on.
 
     The result is False if another process has stored another one of that version. `event_id` is the id of the event.
     """
@@ -46,8 +49,8 @@ class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
         event = event_of(self.approval, self.change, proof_of(row))
         # In a segment of its own, so that retention can delete the other events.
         add_events(connection, None, [event_row(self.event_id, 0, event)], self.change.at)
-        # Due at once: should this process end here, another one tells the batch.
-        put_task(connection, Due(TaskKind.APPROVAL, self.approval.id, self.change.at))
+        if self.approval.state in ENDING_A_WAIT:
+            wake_task(connection, Due(TaskKind.BATCH, self.approval.batch, self.change.at))
         return True
 
 

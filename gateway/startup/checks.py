@@ -15,7 +15,6 @@ from gateway.app import Catalogue, Gateway, database_of
 from gateway.app.databases import signer_of
 from gateway.app.gateway import callers_in, policy_of, value_mistakes
 from gateway.approvals.satisfiability import Population
-from gateway.dialects.unified import ACTING
 from gateway.domain.access import Caller
 from gateway.domain.approvals import matches
 from gateway.domain.clock import SystemClock
@@ -116,7 +115,7 @@ def scopes_are_known(subject: Subject) -> Iterator[str]:
 
 def policies_name_actions(subject: Subject) -> Iterator[str]:
     """Yield a mistake for each pattern of actions that matches none."""
-    known = list(acting_scopes(subject.catalogue))
+    known = list(subject.catalogue.acting_scopes)
     for name, policy in subject.settings.approvals.items():
         for number, pattern in enumerate(policy.actions):
             if not any(matches((pattern,), each) for each in known):
@@ -136,20 +135,14 @@ def policies_can_be_met(subject: Subject) -> Iterator[str]:
     population = Population(
         (*callers_in(settings), *stored_callers(subject)),
         tuple(settings.connections),
-        acting_scopes(subject.catalogue),
-        frozenset(operations["createBatch"].scopes) if "createBatch" in operations else frozenset(),
+        subject.catalogue.acting_scopes,
+        frozenset(operations["createBatch"].scopes),
         frozenset(operations["approve"].scopes),
     )
     for name, policy in settings.approvals.items():
         mistake = population.mistake(policy_of(name, policy))
         if mistake is not None:
             yield f"approvals.{name}.approvers: {mistake}"
-
-
-def acting_scopes(catalogue: Catalogue) -> dict[str, frozenset[str]]:
-    """The scopes of each action, terminations among them."""
-    found = [(each, ACTING & each.extensions.keys()) for each in catalogue.api.operations.values()]
-    return {each.extensions[name]: frozenset(each.scopes) for each, names in found for name in names}
 
 
 def stored_callers(subject: Subject) -> tuple[Caller, ...]:
