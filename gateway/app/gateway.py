@@ -22,7 +22,7 @@ from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
-from gateway.domain.approvals import Policy as ApprovalPolicy
+from gateway.domain.approvals import ApprovalPolicy
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota

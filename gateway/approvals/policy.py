@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from gateway.domain.approvals import Approval, ApprovalState, Decision, Person, Plan, Policy, Verb
+from gateway.domain.approvals import Approval, ApprovalPolicy, ApprovalState, Decision, Person, Plan, Verb
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, Explanation, NotAnApprover, PlanChanged
 from gateway.domain.model import JobAction, Outcome
 from gateway.domain.vocabulary import DISCARD, MODE, TERMINATE, Mode
@@ -25,10 +25,12 @@ DECIDABLE = {
 class Policies:
     """All policies of the settings. `endings` are the actions that a termination can consist of."""
 
-    all: tuple[Policy, ...] = ()
+    all: tuple[ApprovalPolicy, ...] = ()
     endings: frozenset[str] = frozenset()
 
-    def applying(self, caller: str, job_action: JobAction | Plan, items: Mapping[str, int]) -> tuple[Policy, ...]:
+    def applying(
+        self, caller: str, job_action: JobAction | Plan, items: Mapping[str, int]
+    ) -> tuple[ApprovalPolicy, ...]:
         """The policies for an action on so many jobs of each connection. All of them have to be met.
 
         A termination is subject to those of the steps that it can have, too.
@@ -39,7 +41,7 @@ class Policies:
             actions |= self.endings if is_forced else self.endings - {DISCARD}
         return tuple(each for each in self.all if each.applies_to(caller, actions, items))
 
-    def of(self, plan: Plan, caller: str) -> tuple[Policy, ...]:
+    def of(self, plan: Plan, caller: str) -> tuple[ApprovalPolicy, ...]:
         """The policies for a plan."""
         return self.applying(caller, plan, plan.items)
 
@@ -63,13 +65,15 @@ NO_POLICIES = Policies()
 """Policies under which nothing needs approval."""
 
 
-def given(policy: Policy, requester: Person, decisions: Iterable[Decision]) -> int:
+def given(policy: ApprovalPolicy, requester: Person, decisions: Iterable[Decision]) -> int:
     """The number of owners, other than the requester's, that the policy names and that have approved."""
     approving = (each.by for each in decisions if each.verb is Verb.APPROVE and policy.names(each.by))
     return len({each.owner for each in approving if each.owner != requester.owner})
 
 
-def unmet(policies: Iterable[Policy], requester: Person, decisions: Collection[Decision]) -> Policy | None:
+def unmet(
+    policies: Iterable[ApprovalPolicy], requester: Person, decisions: Collection[Decision]
+) -> ApprovalPolicy | None:
     """The first policy that still needs approvals."""
     return next((each for each in policies if given(each, requester, decisions) < each.approvals), None)
 

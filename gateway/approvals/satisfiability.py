@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.domain.access import Caller
-from gateway.domain.approvals import Person, Policy, matches
+from gateway.domain.approvals import ApprovalPolicy, Person, matches
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Population:
     requesting: frozenset[str]
     approving: frozenset[str]
 
-    def mistake(self, policy: Policy) -> str | None:
+    def mistake(self, policy: ApprovalPolicy) -> str | None:
         """The reason why a request under a policy could wait in vain, and how to mend it; None if none could."""
         approvers = {each.owner for each in self.callers if self._may_approve(each, policy)}
         requesters = sorted({each.owner for each in self.callers if self._may_request(each, policy)})
@@ -33,10 +33,10 @@ class Population:
                 return _told(policy, owner, others, self._unable(policy, approvers))
         return None
 
-    def _may_approve(self, caller: Caller, policy: Policy) -> bool:
+    def _may_approve(self, caller: Caller, policy: ApprovalPolicy) -> bool:
         return policy.names(Person(caller.name, caller.owner)) and _may(caller, self.approving)
 
-    def _may_request(self, caller: Caller, policy: Policy) -> bool:
+    def _may_request(self, caller: Caller, policy: ApprovalPolicy) -> bool:
         wanted = (scopes for name, scopes in self.actions.items() if matches(policy.actions, name))
         return (
             matches(policy.callers, caller.name)
@@ -45,7 +45,7 @@ class Population:
             and any(caller.may_use(each) for each in self.connections if matches(policy.connections, each))
         )
 
-    def _unable(self, policy: Policy, approvers: Iterable[str]) -> list[str]:
+    def _unable(self, policy: ApprovalPolicy, approvers: Iterable[str]) -> list[str]:
         """The approvers in a policy that no caller who may approve fits."""
         able = [each for each in self.callers if each.owner in approvers]
         return [
@@ -59,7 +59,7 @@ def _may(caller: Caller, scopes: Iterable[str]) -> bool:
     return all(caller.may(each) for each in scopes)
 
 
-def _told(policy: Policy, owner: str, others: list[str], unable: list[str]) -> str:
+def _told(policy: ApprovalPolicy, owner: str, others: list[str], unable: list[str]) -> str:
     whose = f"a batch of {owner}" if owner else "a batch"
     needed = "1 approval" if policy.approvals == 1 else f"the approvals of {policy.approvals} owners"
     able = f"only {', '.join(others)} can give one" if others else "nobody can give it"

@@ -65,7 +65,7 @@ class Person(Struct, frozen=True):
     owner: str
 
 
-class Policy(Struct, frozen=True):
+class ApprovalPolicy(Struct, frozen=True):
     """Which plans need approval, whose, and for how long it counts.
 
     `actions`, `connections`, `callers` and `approvers` are patterns in which `*` stands for any characters. The plans
@@ -126,7 +126,7 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     requester: Person
     requested_at: datetime
     decide_until: datetime
-    policies: tuple[Policy, ...] = ()
+    policies: tuple[ApprovalPolicy, ...] = ()
     state: ApprovalState = ApprovalState.PENDING
     decisions: tuple[Decision, ...] = ()
     execute_until: datetime | None = None

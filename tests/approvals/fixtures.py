@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.domain.access import Caller
-from gateway.domain.approvals import Approval, Decision, Person, Plan, Policy, Verb
+from gateway.domain.approvals import Approval, ApprovalPolicy, Decision, Person, Plan, Verb
 from tests.support.clock import NOW
 
 SCOPES = frozenset({"approvals:*", "batches:*", "jobs:*", "connections:*"})
@@ -22,7 +22,7 @@ def person(caller: Caller) -> Person:
     return Person(caller.name, caller.owner)
 
 
-def policy(name: str = "many", **given: Any) -> Policy:
+def policy(name: str = "many", **given: Any) -> ApprovalPolicy:
     """A policy: one approval by bob or carol for every batch."""
     usual: dict[str, Any] = {
         "actions": ("*",),
@@ -34,10 +34,10 @@ def policy(name: str = "many", **given: Any) -> Policy:
         "decide_within": timedelta(hours=1),
         "execute_within": timedelta(minutes=15),
     }
-    return Policy(name, **{**usual, **given})
+    return ApprovalPolicy(name, **{**usual, **given})
 
 
-def pending(*policies: Policy, plan: Plan = PLAN) -> Approval:
+def pending(*policies: ApprovalPolicy, plan: Plan = PLAN) -> Approval:
     """A request of alice."""
     return Approval(BATCH, BATCH, plan, person(ALICE), NOW, NOW + timedelta(hours=1), policies or (policy(),))
 

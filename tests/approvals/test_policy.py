@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.approvals.policy import Policies, after_time, decided, executed, may_decide, unmet
 from gateway.domain.access import Caller
-from gateway.domain.approvals import Approval, ApprovalState, Emergency, Plan, Policy, Verb
+from gateway.domain.approvals import Approval, ApprovalPolicy, ApprovalState, Emergency, Plan, Verb
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, JobgateError, NotAnApprover, PlanChanged
 from gateway.domain.model import JobAction
 from tests.approvals.fixtures import ALICE, ALICE_AGAIN, BOB, CAROL, DAVE, PLAN, by, pending, person, policy
@@ -207,7 +207,7 @@ def test_an_emergency_lasts_for_a_while(state: ApprovalState) -> None:
         pytest.param(policy(approvers=("carol",)), False, id="other approvers"),
     ],
 )
-def test_the_policies_are_checked_again(now: Policy, *, begins: bool) -> None:
+def test_the_policies_are_checked_again(now: ApprovalPolicy, *, begins: bool) -> None:
     """When the batch begins, the decisions must meet the policies of that time."""
     approved = decided(pending(), by(BOB), PLAN.digest)
     if begins:

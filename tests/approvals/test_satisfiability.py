@@ -8,7 +8,7 @@ import pytest
 
 from gateway.approvals.satisfiability import Population
 from gateway.domain.access import Caller
-from gateway.domain.approvals import Policy
+from gateway.domain.approvals import ApprovalPolicy
 from tests.approvals.fixtures import ALICE, ALICE_AGAIN, BOB, CAROL, DAVE, SCOPES, policy
 
 READER = Caller("reader", frozenset({"approvals:read", "jobs:read", "connections:*"}))
@@ -36,7 +36,7 @@ def population(*callers: Caller) -> Population:
         pytest.param((BOB,), policy(approvers=("bob",), connections=("elsewhere",)), id="no such connection"),
     ],
 )
-def test_a_policy_can_be_met(known: tuple[Caller, ...], wanted: Policy) -> None:
+def test_a_policy_can_be_met(known: tuple[Caller, ...], wanted: ApprovalPolicy) -> None:
     """Beside every owner who can ask, enough others can approve."""
     assert population(*known).mistake(wanted) is None
 
@@ -54,7 +54,7 @@ def test_a_policy_can_be_met(known: tuple[Caller, ...], wanted: Policy) -> None:
         pytest.param((READER,), policy(), "a batch needs .*nobody.*No caller of bob, carol", id="nobody is there"),
     ],
 )
-def test_a_policy_that_cannot_be_met(known: tuple[Caller, ...], wanted: Policy, said: str) -> None:
+def test_a_policy_that_cannot_be_met(known: tuple[Caller, ...], wanted: ApprovalPolicy, said: str) -> None:
     """The message names whose batch would wait in vain, who can approve, and who is missing."""
     mistake = population(*known).mistake(wanted)
     assert mistake is not None
