@@ -218,9 +218,16 @@ class Gateway:
 
         return Permission(self.approvals, store, self.clock, self.catalogue.acting_scopes, self._callers_named)
 
-    def _callers_named(self, name: str) -> tuple[Caller, ...] | None:
-        """The present callers of a name; None for the name of a token's, which nobody can ask again."""
-        return None if name.startswith(CALLER_PREFIX) else self.keyring.named(name, self.clock.now())
+    async def _callers_named(self, name: str) -> tuple[Caller, ...] | None:
+        """The callers of a name, by the keys that are valid now; None for one with tokens, whom nobody can ask again.
+
+        Raises LedgerUnavailable.
+        """
+        if name.startswith(CALLER_PREFIX):
+            return None
+        if self.key_store is not None:
+            self.keyring.replace(await asyncio.to_thread(self.key_store.all))
+        return self.keyring.named(name, self.clock.now())
 
     @property
     def guard_rails(self) -> GuardRails:

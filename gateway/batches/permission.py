@@ -6,7 +6,7 @@ be met, and the approval must not have expired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec import to_builtins
@@ -24,7 +24,7 @@ from gateway.ledger.batch_store import BatchStore
 CHANGED = "configuration-changed"
 """Code of the reason for which a batch is stopped whose permission does not hold any more."""
 
-Named = Callable[[str], tuple[Caller, ...] | None]
+Named = Callable[[str], Awaitable[tuple[Caller, ...] | None]]
 """Returns the present callers of a name, one for each valid key; None if this gateway cannot know."""
 
 
@@ -40,6 +40,8 @@ class Permission:
 
     async def gate(self, batch: Batch) -> Batch:
         """The confirmed batch in its next state: `ready`, or awaiting the approval that the policies want."""
+        if not self.approvals.policies.all:
+            return replace(batch, state=BatchState.READY)
         approval = await self.approvals.request(batch.id, await self.plan_of(batch), requester_of(batch))
         if approval is None:
             return replace(batch, state=BatchState.READY)
@@ -58,9 +60,12 @@ class Permission:
 
     async def begin(self, batch: Batch) -> Why | None:
         """Note that a batch sends from now on. Returns the reason for which it must not."""
-        missing = next(self._missing_scopes(batch), None)
+        callers = await self.named(batch.caller)
+        missing = None if callers is None else next(self._missing_scopes(batch, callers), None)
         if missing is not None:
             return Why(f"{batch.caller} does not have the scope {missing} any more.", CHANGED)
+        if not (batch.approval or self.approvals.policies.all):
+            return None
         plan = await self.plan_of(batch)
         try:
             if batch.approval is None:
@@ -87,11 +92,8 @@ class Permission:
             asked.schedule,
         )
 
-    def _missing_scopes(self, batch: Batch) -> Iterator[str]:
+    def _missing_scopes(self, batch: Batch, callers: tuple[Caller, ...]) -> Iterator[str]:
         """The scopes that a batch needs, and that none of the present keys of its caller has."""
-        callers = self.named(batch.caller)
-        if callers is None:
-            return
         needed = set(self.scopes[batch.plan.action])
         if batch.plan.action == TERMINATE and batch.plan.parameters.get(MODE) == Mode.FORCED:
             needed |= self.scopes[DISCARD]
