@@ -538,7 +538,7 @@ def acting(connection: Connection, batch: str) -> dict[str, int]:
         .group_by(batch_items.c.connection)
         .order_by(batch_items.c.connection)
     )
-    return {row[0]: row[1] for row in connection.execute(chosen)}
+    return {each[0]: each[1] for each in connection.execute(chosen)}
 
 
 def key_holders(connection: Connection, caller: str, keys: Sequence[str]) -> dict[str, str]:
