@@ -13,11 +13,13 @@ from sqlalchemy import delete, insert, select, update
 
 from gateway.app.databases import approval_store_of
 from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery, ApprovalState, Verb
+from gateway.domain.leases import Due, TaskKind
 from gateway.domain.ports import ApprovalStore
 from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.tables import approvals, tasks
+from gateway.ledger.tasks import put_task
 from tests.approvals.fixtures import ALICE, BOB, PLAN, by, pending, person, policy
 from tests.ledger.fixtures import Ledgers, done, new_record
 from tests.support.clock import FakeClock
@@ -139,12 +141,32 @@ async def test_retention_deletes_what_approvals_stand_beside(database: Database,
     await ledger.close()
 
 
-async def test_each_change_makes_its_task_due(database: Database, clock: FakeClock) -> None:
-    """If the process ends before the batch learns of a decision, another process takes over at once."""
+@pytest.mark.parametrize(
+    ("state", "wakes"),
+    [
+        (ApprovalState.APPROVED, True),
+        (ApprovalState.REJECTED, True),
+        (ApprovalState.PENDING, False),
+        (ApprovalState.EXECUTED, False),
+    ],
+)
+async def test_a_decision_wakes_its_batch(
+    database: Database, clock: FakeClock, state: ApprovalState, *, wakes: bool
+) -> None:
+    """In the same commit, and whoever looks after the batch at that moment begins anew. No task is made of it."""
     ledger = SqlLedger(database, clock)
     await ledger.start()
-    approval = await requested(approval_store_of(ledger, clock), clock)
+    store = approval_store_of(ledger, clock)
+    approval = await requested(store, clock)
+    await store.write(replace(approval, version=1), ApprovalChange("x", clock.now()))
+    hour = timedelta(hours=1)
+    later = Due(TaskKind.BATCH, approval.batch, clock.now() + hour)
+    with database.writing.begin() as connection:
+        assert connection.execute(select(tasks)).all() == []
+        put_task(connection, later)
+        (before,) = connection.execute(select(tasks)).all()
+    await store.write(replace(approval, version=2, state=state), ApprovalChange("x", clock.now()))
     with database.reading.connect() as connection:
-        (task,) = connection.execute(select(tasks)).all()
-    assert (task.kind, task.key, task.due_at) == ("approval", approval.id, int(clock.now().timestamp() * 1_000))
+        (after,) = connection.execute(select(tasks)).all()
+    assert (before.due_at - after.due_at, after.fence - before.fence) == ((3_600_000, 1) if wakes else (0, 0))
     await ledger.close()
