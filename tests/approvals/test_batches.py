@@ -308,10 +308,11 @@ async def test_a_batch_of_an_emergency_has_to_end_soon(desk: Desk) -> None:
     ("change", "code"),
     [
         ({"reason": "x" * 19}, "malformed-request"),
+        ({"reason": "x" + " " * 30}, "malformed-request"),
         ({"manifestDigest": "0" * 64}, "manifest-differs"),
         ({"count": 3}, "manifest-differs"),
     ],
-    ids=["a short reason", "another digest", "another count"],
+    ids=["a short reason", "blanks", "another digest", "another count"],
 )
 async def test_an_emergency_that_is_refused(desk: Desk, problems: Problems, change: Any, code: str) -> None:
     """The reason has to say something, and the manifest to be the one that was shown."""

@@ -9,7 +9,7 @@ import pytest
 from msgspec.json import decode, encode
 from msgspec.structs import replace
 
-from gateway.approvals.policy import Policies, after_time, decided, executed, may_decide, unmet
+from gateway.approvals.policy import Policies, after_time, decided, executed, given, may_decide, unmet
 from gateway.domain.access import Caller
 from gateway.domain.approvals import Approval, ApprovalPolicy, ApprovalState, Emergency, Plan, Verb
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, JobgateError, NotAnApprover, PlanChanged
@@ -103,6 +103,13 @@ def test_every_policy_is_met_by_its_own_approvers() -> None:
         left = unmet(approval.policies, approval.requester, approval.decisions)
         assert (left and left.name) == waits_for
     assert approval.state is ApprovalState.APPROVED
+
+
+def test_owners_are_counted() -> None:
+    """Not their keys, nor rejections, nor the owner of the request, nor those whom the policy does not name."""
+    again = by(Caller("second-key", owner="bob"))
+    decisions = [by(BOB), again, by(ALICE), by(CAROL, Verb.REJECT), by(DAVE)]
+    assert given(policy(approvers=("alice", "bob", "carol")), person(ALICE), decisions) == 1
 
 
 def test_each_owner_decides_once() -> None:
