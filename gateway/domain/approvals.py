@@ -87,7 +87,7 @@ class ApprovalPolicy(Struct, frozen=True):
         """True if a plan of `caller` needs approval: one of its `actions` on `items`, a number for each connection."""
         affected = sum(number for name, number in items.items() if matches(self.connections, name))
         return (
-            0 < affected >= self.items
+            affected >= self.items
             and matches(self.callers, caller)
             and any(matches(self.actions, each) for each in actions)
         )
