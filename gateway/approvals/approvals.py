@@ -125,9 +125,9 @@ class Approvals:
         change = ApprovalChange("executed", now)
         return await self._changed(approval_id, lambda each: executed(each, plan, now, self.policies), change)
 
-    async def withdraw(self, approval_id: str, by: Caller) -> Approval:
+    async def withdraw(self, approval_id: str, by: Person) -> Approval:
         """End a request whose batch was aborted, if it is still open."""
-        change = ApprovalChange("withdrawn", self.clock.now(), person_of(by))
+        change = ApprovalChange("withdrawn", self.clock.now(), by)
         return await self._changed(
             approval_id,
             lambda each: with_state(each, ApprovalState.WITHDRAWN) if each.state in OPEN else each,

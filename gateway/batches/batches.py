@@ -58,11 +58,10 @@ RETRYABLE = frozenset(kind.code for kind in catalogue() if kind.retryable)
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The manifest that somebody was shown: its digest, its number of jobs to be acted on, and their share if large."""
+    """The manifest that somebody was shown: its digest, and its number of jobs to be acted on."""
 
     digest: str
     count: int
-    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,9 @@ class Batches:
 
         return await self._change(batch_id, caller, prepared)
 
-    async def confirm(self, batch_id: str, caller: Caller, shown: Shown) -> Batch:
+    async def confirm(  # noqa: PLR0913, PLR0917 - who confirms, and what was shown
+        self, batch_id: str, caller: str, digest: str, count: int, share: float | None = None, owner: str = ""
+    ) -> Batch:
         """Confirm a batch as it was shown. It is then ready, or awaits an approval.
 
         Raises UnknownBatch, Forbidden if another owner created it, WrongBatchState and ManifestDiffers.
@@ -156,16 +157,16 @@ class Batches:
         async def confirmed(batch: Batch) -> Batch:
             now = self.clock.now()
             ready = allowed(batch, "confirm", [BatchState.AWAITING_CONFIRMATION], BatchState.READY)
-            self._check(batch, caller, shown)
-            share = 0.0 if batch.manifest is None else batch.manifest.share or 0.0
-            if is_large(self.rails, batch) and (shown.share is None or shown.share < share):
+            self._check(batch, owner or caller, Shown(digest, count))
+            acting = 0.0 if batch.manifest is None else batch.manifest.share or 0.0
+            if is_large(self.rails, batch) and (share is None or share < acting):
                 raise ManifestDiffers(
-                    f"The batch acts on {share:.1%} of the connections' jobs, more than "
+                    f"The batch acts on {acting:.1%} of the connections' jobs, more than "
                     f"{self.rails.share(batch.plan.limits):.1%}. Confirm `share` too if that is intended."
                 )
-            return await self.permission.gate(replace(ready, confirmed_by=caller.name, confirmed_at=now))
+            return await self.permission.gate(replace(ready, confirmed_by=caller, confirmed_at=now))
 
-        return await self._change(batch_id, caller.name, confirmed)
+        return await self._change(batch_id, caller, confirmed)
 
     async def break_glass(
         self, batch_id: str, caller: Caller, shown: Shown, reason: str, ticket: str | None = None
@@ -180,7 +181,7 @@ class Batches:
         async def begun(batch: Batch) -> Batch:
             nonlocal review
             ready = allowed(batch, "break glass for", waiting, BatchState.READY)
-            self._check(batch, caller, shown)
+            self._check(batch, caller.owner, shown)
             if is_large(self.rails, batch):
                 raise BreakGlassRefused("The batch acts on a larger share of the jobs than the guard rails allow.")
             now = self.clock.now()
@@ -194,15 +195,15 @@ class Batches:
         before = await self.get(batch_id, caller.name)
         batch = await self._change(batch_id, caller.name, begun)
         if before.approval is not None:
-            await approvals.withdraw(before.approval, caller)
+            await approvals.withdraw(before.approval, requester_of(batch))
         return batch
 
-    def _check(self, batch: Batch, caller: Caller, shown: Shown) -> None:
-        """Check that a caller may confirm a batch, in time, and was shown its manifest.
+    def _check(self, batch: Batch, owner: str, shown: Shown) -> None:
+        """Check that an owner may confirm a batch, in time, and was shown its manifest.
 
         A batch that awaits an approval was confirmed in time. Raises Forbidden, WrongBatchState and ManifestDiffers.
         """
-        check_owner(batch, caller)
+        check_owner(batch, owner)
         until = batch.confirm_until
         if batch.state is BatchState.AWAITING_CONFIRMATION and (until is None or until <= self.clock.now()):
             raise WrongBatchState("The time to confirm the batch is over. Create it anew.")
@@ -230,16 +231,16 @@ class Batches:
 
         return await self._change(batch_id, caller, resumed)
 
-    async def abort(self, batch_id: str, caller: Caller, reason: str | None) -> Batch:
+    async def abort(self, batch_id: str, caller: str, reason: str | None) -> Batch:
         """Send nothing more, for good. Its approval is withdrawn. Raises UnknownBatch and WrongBatchState."""
-        why = Why(reason or "Somebody aborted it.", by=caller.name)
+        why = Why(reason or "Somebody aborted it.", by=caller)
 
         async def aborted(batch: Batch) -> Batch:
             return replace(allowed(batch, "abort", BEFORE[BatchState.ABORTING], BatchState.ABORTING), why=why)
 
-        batch = await self._change(batch_id, caller.name, aborted)
+        batch = await self._change(batch_id, caller, aborted)
         if batch.approval is not None:
-            await self.permission.approvals.withdraw(batch.approval, caller)
+            await self.permission.approvals.withdraw(batch.approval, requester_of(batch))
         return batch
 
     async def redrive(
@@ -280,9 +281,9 @@ class Batches:
                 return await self.get(batch_id, caller)
 
 
-def check_owner(batch: Batch, caller: Caller) -> None:
+def check_owner(batch: Batch, owner: str) -> None:
     """Raise Forbidden if a batch was created with a key of another owner: it would have two requesters."""
-    if requester_of(batch).owner != caller.owner:
+    if requester_of(batch).owner != owner:
         raise Forbidden("Only the owner who created the batch can confirm it, although the caller has the same name.")
 
 

@@ -136,8 +136,8 @@ class BatchApi:
         caller, given = request.caller, request.body
         batch = await self.batches.get(request.path["batchId"], caller.name)
         self.check(request, batch.plan, batch.connections)
-        shown = Shown(given["manifestDigest"], given["count"], given.get("share"))
-        return reply_with(await self.batches.confirm(batch.id, caller, shown))
+        shown = given["manifestDigest"], given["count"], given.get("share")
+        return reply_with(await self.batches.confirm(batch.id, caller.name, *shown, caller.owner))
 
     async def pause(self, request: Request) -> Reply:
         """Pause a batch. Raises WrongBatchState."""
@@ -151,7 +151,7 @@ class BatchApi:
 
     async def abort(self, request: Request) -> Reply:
         """Abort a batch. Raises WrongBatchState."""
-        return reply_with(await self.batches.abort(request.path["batchId"], request.caller, reason_in(request)))
+        return reply_with(await self.batches.abort(request.path["batchId"], request.caller.name, reason_in(request)))
 
     async def break_glass(self, request: Request) -> Reply:
         """Begin a batch in an emergency. Raises Forbidden, WrongBatchState, ManifestDiffers and BreakGlassRefused."""

@@ -135,7 +135,7 @@ async def test_a_request_can_be_withdrawn(desk: Desk, verb: Verb | None) -> None
     approval = await desk.requested()
     if verb is not None:
         await desk.decide(approval, BOB, verb)
-    assert (await desk.approvals.withdraw(approval.id, ALICE)).state is ApprovalState.WITHDRAWN
+    assert (await desk.approvals.withdraw(approval.id, person(ALICE))).state is ApprovalState.WITHDRAWN
     with pytest.raises(JobgateError):
         await desk.approvals.begin(approval.id, PLAN)
 
@@ -144,7 +144,7 @@ async def test_a_withdrawal_changes_nothing_afterwards(desk: Desk) -> None:
     """What has been rejected stays rejected."""
     approval = await desk.requested()
     await desk.decide(approval, BOB, Verb.REJECT)
-    assert (await desk.approvals.withdraw(approval.id, ALICE)).state is ApprovalState.REJECTED
+    assert (await desk.approvals.withdraw(approval.id, person(ALICE))).state is ApprovalState.REJECTED
 
 
 async def test_an_emergency_is_told_at_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,8 +7,8 @@ from alembic import op
 
 from gateway.ledger.tables import CALLER, NAME, Id
 
-revision = "0012"
-down_revision = "0010"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
