@@ -171,6 +171,17 @@ async def test_a_small_batch_needs_no_approval(desk: Desk) -> None:
     assert ((await desk.batch(batch["id"]))["state"], desk.cancelled) == ("completed", 1)
 
 
+async def test_a_batch_of_one_is_the_way(desk: Desk) -> None:
+    """What is refused as a single action is carried out as an approved batch of one job."""
+    desk.wired(ApprovalSettings(approvers=("bob",)))
+    assert (await desk.ask("POST", "/connections/contoso-prod/jobs/job-0/cancel")).status == 403
+    batch = await desk.waiting(jobs=1)
+    await desk.decide(batch, "approve")
+    await desk.go_on()
+    done = await desk.batch(batch["id"])
+    assert (done["state"], done["outcome"], desk.cancelled) == ("completed", "all_applied", 1)
+
+
 async def test_an_unattended_confirmation_needs_the_approval_too(desk: Desk) -> None:
     """A count that was expected confirms a batch, and approves nothing."""
     batch = await desk.prepared(confirm={"expectedCount": 2})
