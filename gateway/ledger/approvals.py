@@ -48,7 +48,7 @@ class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
         row = connection.execute(select(approvals).where(approvals.c.id == self.approval.id)).one()
         event = event_of(self.approval, self.change, proof_of(row))
         # In a segment of its own, so that retention can delete the other events.
-        add_events(connection, None, [event_row(self.event_id, 0, event)], self.change.at)
+        add_events(connection, [event_row(self.event_id, 0, event)], self.change.at)
         if self.approval.state in ENDING_A_WAIT:
             wake_task(connection, Due(TaskKind.BATCH, self.approval.batch, self.change.at))
         return True
