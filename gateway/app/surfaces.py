@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.app import Gateway
+from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
 from gateway.dialects.refusals import Refusals
@@ -39,7 +40,9 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
         Surface(
             catalogue.api,
             BASE_PATH,
-            UnifiedApi(services).handlers(catalogue.actions) | BatchApi(services, catalogue.api).handlers(),
+            UnifiedApi(services).handlers(catalogue.actions)
+            | BatchApi(services, catalogue.api).handlers()
+            | ApprovalsApi(services.approvals, gateway.clock).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),
@@ -86,6 +89,7 @@ def services_of(gateway: Gateway, callers: Callers) -> Services:
         gateway.ledger,
         gateway.reconciler,
         callers.access_tokens,
+        gateway.approvals,
         gateway.batches,
     )
 

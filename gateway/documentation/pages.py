@@ -17,13 +17,16 @@ from gateway.documentation.tables import table
 from gateway.domain.batches import ENDED, TRANSITIONS, BatchState
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect, Result
+from gateway.domain.vocabulary import Mode
 from gateway.edge.html_pages import problem_page
 from gateway.edge.limits import Limits
 from gateway.engine.connections import Vendor
-from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.endings import way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
+    ApprovalSettings,
     BatchSettings,
+    BreakGlassSettings,
     CheckpointSettings,
     ConnectionSettings,
     LedgerSettings,
@@ -155,6 +158,11 @@ def limits_page() -> str:
         "These settings are at the top level, and those of the issuer in `[openid]`. Other callers have a section "
         "such\nas `[callers.desk]` with `key` and `scopes`, or a key made by `jobgate keys create`.\n\n"
         + table(("setting", "default", "meaning"), _caller_rows())
+        + "\n# Approvals\n\n"
+        "Each policy has a section such as `[approvals.many-jobs]`; [approvals.md](approvals.md) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(ApprovalSettings))
+        + "\nEmergencies have the section `[break_glass]`.\n\n"
+        + table(("setting", "default", "meaning"), _rows(BreakGlassSettings))
         + "\n# Vendors\n\n"
         "`vendor_seconds` is at the top level, the others belong to each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())

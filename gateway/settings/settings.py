@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.domain.access import is_owner
 from gateway.domain.batches import LARGEST_BATCH
 from gateway.domain.urls import Address, canonical_base, origin_of
 from gateway.edge.hosts import called_host
@@ -377,7 +378,14 @@ def _scope(value: str) -> str:
     return value
 
 
+def _owner(value: str) -> str:
+    if not is_owner(value):
+        raise ValueError("write a name of at most 255 printable characters, such as alice@contoso.example")
+    return value
+
+
 Scope = Annotated[str, AfterValidator(_scope)]
+Owner = Annotated[str, AfterValidator(_owner)]
 
 
 class CallerSettings(Section):
@@ -389,6 +397,63 @@ class CallerSettings(Section):
         None,
         description="The caller's access key, in Base64, for the vendors' own clients. Their client id is the name of "
         "the caller.",
+    )
+    owner: Owner | None = Field(
+        None,
+        description="The person behind the caller. All callers of one owner count as one person in approvals. Default: "
+        "the name of the caller.",
+    )
+
+
+def _webhook(value: Reference) -> Reference:
+    address = _address(value.get_secret_value())
+    if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
+        raise ValueError("is neither https:// nor on a loopback address")
+    return value
+
+
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1, max_length=64)
+]
+
+
+class ApprovalSettings(Section):
+    """A policy: batches that wait until other people have approved them. In its patterns, `*` is any characters."""
+
+    actions: Patterns = Field(("*",), description="Patterns of the actions.")
+    connections: Patterns = Field(("*",), description="Patterns of the connections.")
+    callers: Patterns = Field(
+        ("*",), description="Patterns of the callers whose batches need approval, such as those of agents."
+    )
+    items: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="Fewest jobs of these connections with which a batch needs approval. With 1, actions on single "
+        "jobs are refused outside a batch.",
+    )
+    approvals: int = Field(1, ge=1, le=20, description="Number of different owners who have to approve.")
+    approvers: Patterns = Field(
+        description="Patterns of the owners or callers who can approve. The owner of a request never can."
+    )
+    decide_seconds: Seconds = Field(3_600.0, description="Seconds in which the approvals have to be given.")
+    execute_seconds: Seconds = Field(
+        900.0, description="Seconds after the last approval, or after `notBefore`, in which the batch has to begin."
+    )
+
+
+class BreakGlassSettings(Section):
+    """Emergencies: small batches that begin without approval, and are reviewed afterwards."""
+
+    items: int = Field(25, ge=1, le=1_000, description="Largest number of jobs.")
+    seconds: Seconds = Field(900.0, description="Seconds in which the batch has to be carried out.")
+    review_seconds: Seconds = Field(
+        259_200.0,
+        description="Seconds in which another owner has to review it. While a review is overdue, the owner cannot "
+        "begin another emergency.",
+    )
+    webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
+        None, description="A URL to which each emergency is sent at once (`POST`, `application/json`)."
     )
 
 
@@ -404,6 +469,11 @@ class OpenIdSettings(Section):
     )
     caller_claim: str = Field("sub", description="The claim with the name of the caller.")
     scopes_claim: str = Field("scope", description="The claim with the scopes, as a string or a list.")
+    owner_claim: str = Field(
+        "sub",
+        description="The claim that names the owner: the person behind the caller. It should have the same value as "
+        "`owner` of this person's API keys.",
+    )
     keys_origin: Endpoint | None = Field(
         None, description="The origin of the issuer's keys (`jwks_uri`), if it is not that of the issuer."
     )
@@ -498,13 +568,6 @@ class Environment(EnvSettingsSource):
             return value
 
 
-def _webhook(value: Reference) -> Reference:
-    address = _address(value.get_secret_value())
-    if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
-        raise ValueError("is neither https:// nor on a loopback address")
-    return value
-
-
 class CheckpointSettings(Section):
     """Checkpoints: signed statements of the state of the ledger."""
 
@@ -571,6 +634,8 @@ class Settings(BaseSettings):
     )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None
+    approvals: dict[Name, ApprovalSettings] = Field(default_factory=dict, max_length=64)
+    break_glass: BreakGlassSettings = BreakGlassSettings()
     rate_limit: QuotaSettings | Literal["none"] = Field(
         QuotaSettings(requests=10_000, seconds=10),
         description="The rate limit of each caller at each worker, as in `{ requests = 1000, seconds = 10 }`, or "
@@ -589,7 +654,8 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[Reference, ...]:
         """Every secret in the settings. A database URL is one only if it can contain a password."""
-        found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key, self.checkpoints.webhook]
+        found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key]
+        found += [self.checkpoints.webhook, self.break_glass.webhook]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         found += [secret for each in self.connections.values() for secret in each.authentication.secrets]
         kept = (each for each in found if each is not None)
