@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.exit_codes import ExitCode
+
 
 def docs(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; fail if a page is stale.")] = False,
@@ -23,6 +25,6 @@ def docs(
         stale = documentation.stale_pages(folder, catalogue)
         for path in stale:
             typer.echo(f"{path} is stale. Run `make docs`.")
-        raise typer.Exit(1 if stale else 0)
+        raise typer.Exit(ExitCode.NOT_APPLIED if stale else ExitCode.DONE)
     for path in documentation.write(folder, catalogue):
         typer.echo(f"wrote {path}")

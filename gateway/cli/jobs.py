@@ -1,0 +1,127 @@
+"""`jobgate jobs …`: finding jobs, and acting on one or on many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.durations import iso_duration
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.operations import Operation, actions, operation
+from gateway.cli.options import described
+from gateway.cli.output import Format, Output, show_list, show_one
+from gateway.cli.remote import bulk, single
+from gateway.cli.remote.calls import ProfileName, call, gateway, pages
+from gateway.cli.remote.commands import PAGING, Limit
+from gateway.cli.remote.confirmation import Expect, Yes
+from gateway.cli.remote.selection import Jobs, conditions, selection
+from gateway.cli.shared import Failure, warn
+
+if TYPE_CHECKING:
+    from gateway.client import Client
+
+jobs = typer.Typer(name="jobs", help="Find jobs, and act on one or on many.", no_args_is_help=True)
+
+COLUMNS = ("id", "connection", "status", "vendorStatus", "allowedActions")
+NOTE = "note"
+"""The parameter of an action that the command line calls the reason."""
+
+Wait = Annotated[
+    int, typer.Option(min=0, max=60, help="Seconds to wait if the outcome of a single action is not known at once.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Send nothing to the vendor: print the exact request, or what would become of many."
+    ),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait until a batch has ended.")]
+
+
+@jobs.command("list", help=operation("findJobs").help)
+@described({name: each for name, each in operation("findJobs").query.items() if name not in PAGING})
+def find(limit: Limit = None, output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
+    """List the jobs of several connections. Connections that could not be read are named on standard error."""
+    if "olderThan" in given:
+        given["olderThan"] = iso_duration(given["olderThan"])
+    left_out: dict[str, str] = {}
+    with gateway(profile) as client:
+        show_list(islice(_found(client, given, limit, left_out), limit), COLUMNS, output)
+    for connection, problem in left_out.items():
+        warn(f"{connection} could not be read: {problem}")
+    raise typer.Exit(ExitCode.NOT_APPLIED if left_out else ExitCode.DONE)
+
+
+def _found(
+    client: Client, conditions: Mapping[str, Any], limit: int | None, left_out: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The jobs, page by page. `left_out` gets the problem of each connection that could not be read."""
+    for page in pages(client, "findJobs", limit=limit, query=conditions):
+        left_out |= {each["connection"]: each.get("detail", each["code"]) for each in page.get("incomplete", ())}
+        yield from page["items"]
+
+
+@jobs.command("show")
+@described({"connections": conditions()["connections"]} | operation("getJob").query)
+def show(written: Jobs = None, output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
+    """Show jobs: their statuses, the actions that they allow, and why they block the others."""
+    query = {name: value for name, value in given.items() if name in operation("getJob").query}
+    chosen = selection(written, {name: value for name, value in given.items() if name not in query})
+    with gateway(profile) as client:
+        found = (call(client, "getJob", each["connection"], each["jobId"], query=query) for each in chosen.jobs)
+        if len(chosen.jobs) == 1:
+            show_one(next(found), output)
+        else:
+            show_list(found, COLUMNS, output)
+
+
+def add_action(name: str, called: Operation) -> None:
+    """Add the command of an action, with the parameters that the document has for it."""
+    parameters = {each: member for each, member in called.body.items() if each != NOTE}
+
+    @described(conditions() | parameters)
+    def run(
+        written: Jobs = None,
+        reason: bulk.Reason = None,
+        label: bulk.Labels = None,
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        expect: Expect = None,
+        detach: Detach = False,
+        wait: Wait = 20,
+        output: Output = Format.TABLE,
+        profile: ProfileName = None,
+        **given: Any,
+    ) -> None:
+        action = {each: value for each, value in given.items() if each in parameters}
+        chosen = selection(written, {each: value for each, value in given.items() if each not in parameters})
+        with gateway(profile) as client:
+            if len(chosen.jobs) == 1 and not label:
+                _check_expected(expect)
+                body = action | ({NOTE: reason} if reason else {})
+                single.act(client, called, chosen.jobs[0], body, dry_run=dry_run, wait=wait, output=output)
+                return
+            if not reason:
+                raise Failure("more than one job needs a --reason", ExitCode.USAGE)
+            new = {"action": name, "parameters": action, "reason": reason, "labels": bulk.labels_of(label)}
+            batch = bulk.create(client, new, chosen)
+            if dry_run:
+                bulk.preview(client, batch)
+                bulk.show(bulk.abandoned(client, batch, "dry run"), output)
+            else:
+                bulk.finish(bulk.carry_out(client, batch, yes=yes, expect=expect, detach=detach), output)
+
+    many = "Several jobs, or a filter, become a batch: it shows what it would do, and asks for the number of jobs."
+    jobs.command(name, help=f"{called.help}\n\n{many}")(run)
+
+
+for _name, _operation in actions().items():
+    add_action(_name, _operation)
+
+
+def _check_expected(expect: int | None) -> None:
+    if expect not in {None, 1}:
+        raise Failure(f"nothing was done: {expect} expected, and there would be 1", ExitCode.REFUSED)
