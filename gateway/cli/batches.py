@@ -88,7 +88,7 @@ def confirm_batch(
         batch = bulk.prepared(client, call(client, "getBatch", batch_id))
         bulk.preview(client, batch)
         going = bulk.confirmed(client, batch, yes=yes, expect=expect)
-        bulk.finish(bulk.begun(client, going) if detach else watched(client, going), output)
+        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
 
 
 @batches.command("watch")
@@ -106,7 +106,7 @@ def resume(
     """Resume a batch, and watch it."""
     with gateway(profile) as client:
         going = call(client, "resumeBatch", batch_id, body=given)
-        bulk.finish(bulk.begun(client, going) if detach else watched(client, going), output)
+        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
 
 
 @batches.command("redrive", help=operation("redriveBatch").help)
@@ -148,7 +148,7 @@ def break_glass(
         )
         shown = {"manifestDigest": at(batch, "manifest.digest"), "count": count}
         going = call(client, "breakGlass", batch_id, body=shown | given)
-        bulk.finish(bulk.begun(client, going) if detach else watched(client, going), output)
+        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
 
 
 class ReportFormat(StrEnum):

@@ -18,13 +18,14 @@ def docs(
 ) -> None:
     """Write the pages of docs/ that are generated from the specs and the code."""
     from gateway.app import Catalogue
+    from gateway.cli.reference import PARTS
     from gateway.documentation import pages as documentation
 
     catalogue = Catalogue.load()
     if check:
-        stale = documentation.stale_pages(folder, catalogue)
+        stale = documentation.stale_pages(folder, catalogue, PARTS)
         for path in stale:
             typer.echo(f"{path} is stale. Run `make docs`.")
         raise typer.Exit(ExitCode.NOT_APPLIED if stale else ExitCode.DONE)
-    for path in documentation.write(folder, catalogue):
+    for path in documentation.write(folder, catalogue, PARTS):
         typer.echo(f"wrote {path}")

@@ -22,5 +22,5 @@ def duration(text: str | timedelta) -> timedelta:
 
 
 def iso_duration(text: str) -> str:
-    """A duration as ISO 8601 has it, `PT3600S` for `1h`; one that is written so stays. Raises typer.BadParameter."""
+    """A duration in ISO 8601: `PT3600S` for `1h`; one that is written so already stays. Raises typer.BadParameter."""
     return text if text.startswith("P") else f"PT{int(duration(text).total_seconds())}S"

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.durations import iso_duration
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.operations import Operation, actions, operation
 from gateway.cli.options import described
 from gateway.cli.output import Format, Output, show_list, show_one
 from gateway.cli.remote import bulk, single
 from gateway.cli.remote.calls import ProfileName, call, gateway, pages
-from gateway.cli.remote.commands import PAGING, Limit
+from gateway.cli.remote.commands import PAGING, Limit, add_show
 from gateway.cli.remote.confirmation import Expect, Yes
 from gateway.cli.remote.selection import Jobs, conditions, selection
 from gateway.cli.shared import Failure, warn
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 jobs = typer.Typer(name="jobs", help="Find jobs, and act on one or on many.", no_args_is_help=True)
 
 COLUMNS = ("id", "connection", "status", "vendorStatus", "allowedActions")
-NOTE = "note"
-"""The parameter of an action that the command line calls the reason."""
+NOTE, LABELS = "note", "labels"
+"""The parameters of an action for which the command line has --reason and --label."""
 
 Wait = Annotated[
     int, typer.Option(min=0, max=60, help="Seconds to wait if the outcome of a single action is not known at once.")
@@ -45,8 +44,6 @@ Detach = Annotated[bool, typer.Option("--detach", help="Do not wait until a batc
 @described({name: each for name, each in operation("findJobs").query.items() if name not in PAGING})
 def find(limit: Limit = None, output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
     """List the jobs of several connections. Connections that could not be read are named on standard error."""
-    if "olderThan" in given:
-        given["olderThan"] = iso_duration(given["olderThan"])
     left_out: dict[str, str] = {}
     with gateway(profile) as client:
         show_list(islice(_found(client, given, limit, left_out), limit), COLUMNS, output)
@@ -60,12 +57,15 @@ def _found(
 ) -> Iterator[dict[str, Any]]:
     """The jobs, page by page. `left_out` gets the problem of each connection that could not be read."""
     for page in pages(client, "findJobs", limit=limit, query=conditions):
-        left_out |= {each["connection"]: each.get("detail", each["code"]) for each in page.get("incomplete", ())}
+        left_out |= {each["connection"]: each["detail"] for each in page.get("incomplete", ())}
         yield from page["items"]
 
 
+add_show(jobs, "countJobs", "count")
+
+
 @jobs.command("show")
-@described({"connections": conditions()["connections"]} | operation("getJob").query)
+@described({"connection": conditions()["connection"]} | operation("getJob").query)
 def show(written: Jobs = None, output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
     """Show jobs: their statuses, the actions that they allow, and why they block the others."""
     query = {name: value for name, value in given.items() if name in operation("getJob").query}
@@ -99,14 +99,15 @@ def add_action(name: str, called: Operation) -> None:
         action = {each: value for each, value in given.items() if each in parameters}
         chosen = selection(written, {each: value for each, value in given.items() if each not in parameters})
         with gateway(profile) as client:
-            if len(chosen.jobs) == 1 and not label:
+            labels = bulk.labels_of(label)
+            if len(chosen.jobs) == 1:
                 _check_expected(expect)
-                body = action | ({NOTE: reason} if reason else {})
+                body = action | ({NOTE: reason} if reason else {}) | ({LABELS: labels} if labels else {})
                 single.act(client, called, chosen.jobs[0], body, dry_run=dry_run, wait=wait, output=output)
                 return
             if not reason:
                 raise Failure("more than one job needs a --reason", ExitCode.USAGE)
-            new = {"action": name, "parameters": action, "reason": reason, "labels": bulk.labels_of(label)}
+            new = {"action": name, "parameters": action, "reason": reason, LABELS: labels}
             batch = bulk.create(client, new, chosen)
             if dry_run:
                 bulk.preview(client, batch)

@@ -33,6 +33,7 @@ class Member:
 class Operation:
     """An operation. `action` is the job action that it performs, if it performs one."""
 
+    operation_id: str
     method: str
     path: str
     summary: str
@@ -62,7 +63,7 @@ def operations() -> Mapping[str, Operation]:
     """Every operation by its operationId."""
     table: dict[str, dict[str, Any]] = json.loads(TABLE.read_bytes())
     return {
-        name: Operation(**row | {"query": _members(row["query"]), "body": _members(row["body"])})
+        name: Operation(operation_id=name, **row | {"query": _members(row["query"]), "body": _members(row["body"])})
         for name, row in table.items()
     }
 

@@ -10,10 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.cli.durations import iso_duration
 from gateway.cli.operations import Member
 
 TYPES: Mapping[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
 """The types of the values that an option can have."""
+
+DURATION = "duration"
+"""The format of durations (JSON Schema), which people write as `1h`."""
 
 Function = Callable[..., None]
 
@@ -57,7 +61,7 @@ def described(members: Mapping[str, Member], placeholders: Iterable[str] = ()) -
 def python_name(name: str, member: Member) -> str:
     """The name of a parameter: `older_than` for `olderThan`, `status` for the repeated `statuses`."""
     if member.repeated:
-        name = name.removesuffix("es") if name.endswith("ses") else name.removesuffix("s")
+        name = name.removesuffix("es") if name.endswith("ses") else re.sub("([^su])s$", r"\1", name)
     return re.sub("([A-Z])", r"_\1", name).lower()
 
 
@@ -85,6 +89,9 @@ def _option(python: str, member: Member) -> inspect.Parameter:
     if member.type == "boolean":
         return _made(python, Annotated[bool, typer.Option(name, help=_help(member))], default=False)
     kind: Any = StrEnum(python, {each: each for each in member.enum}) if member.enum else TYPES[member.type]
+    if member.format == DURATION:
+        durations = typer.Option(name, help=_help(member), show_default=False, parser=iso_duration, metavar="TIME")
+        return _made(python, Annotated[str | None, durations], default=None)
     bounds = (member.minimum, member.maximum) if kind in {int, float} else (None, None)
     option = typer.Option(name, help=_help(member), show_default=False, min=bounds[0], max=bounds[1])
     annotation = list[kind] if member.repeated else kind

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.durations import iso_duration
 from gateway.cli.operations import operation
 from gateway.cli.options import described
 from gateway.cli.output import Format, Output, show_one
@@ -49,8 +48,6 @@ def create(
 ) -> None:
     """Make a schedule."""
     own = {each: value for each, value in given.items() if each in CREATE.body}
-    if "startWithin" in own:
-        own["startWithin"] = iso_duration(own["startWithin"])
     query = {each: "true" for each in given if each in CREATE.query}
     chosen = selection(written, {each: value for each, value in given.items() if each not in own | query})
     batch = {"action": action, "reason": reason, "labels": bulk.labels_of(label)}

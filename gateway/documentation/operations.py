@@ -59,9 +59,9 @@ def _members(document: Document, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _option(document: Document, schema: Mapping[str, Any], *, is_required: bool) -> dict[str, Any]:
-    resolved = document.resolve(schema)
+    resolved = _whole(document, schema)
     is_repeated = resolved.get("type") == "array"
-    one = document.resolve(resolved["items"]) if is_repeated else resolved
+    one = _whole(document, resolved["items"]) if is_repeated else resolved
     made: dict[str, Any] = {"type": one.get("type", "object")} | _text(resolved)
     made |= {name: one[name] for name in FACTS if name in one}
     if is_required:
@@ -71,6 +71,13 @@ def _option(document: Document, schema: Mapping[str, Any], *, is_required: bool)
     if members := _members(document, one):
         made["members"] = members
     return made
+
+
+def _whole(document: Document, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema with that of its reference, or of an `allOf` that gives a reference a text of its own."""
+    resolved = document.resolve(schema)
+    (base,) = resolved.get("allOf", [{}])
+    return {**document.resolve(base), **resolved}
 
 
 def _text(node: Mapping[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from gateway.settings.settings import Settings
 WIDTH = 100
 """Most characters of a line of text."""
 BEGINNING = """\
-The settings of Jobgate. Each setting stands here with its default, if it has one: remove the `#` before a line to change it.
+The settings of Jobgate. Each stands here with its default, if it has one: remove the `#` to change it.
 Keep secrets elsewhere: `env:NAME` refers to an environment variable, and `file:PATH` to a file.
 Check the file with `jobgate config check`.\
 """

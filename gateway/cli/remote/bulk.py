@@ -14,7 +14,7 @@ from gateway.cli.operations import actions
 from gateway.cli.output import Format, as_text, at, say, show_list, show_one
 from gateway.cli.remote.calls import call, items
 from gateway.cli.remote.confirmation import confirm
-from gateway.cli.remote.progress import PREPARING, Batch, until, watch
+from gateway.cli.remote.progress import GOING_ON, PREPARING, Batch, until, watch
 from gateway.cli.remote.selection import Selection
 from gateway.cli.shared import Failure, counted
 
@@ -58,7 +58,7 @@ Reason = Annotated[
 ]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=VALUE", help="A word of your own for the batch. Can be repeated."),
+    typer.Option("--label", metavar="NAME=VALUE", help="A word of your own, to find the records by. Can be repeated."),
 ]
 
 
@@ -151,10 +151,10 @@ def carry_out(client: Client, batch: Batch, *, yes: bool, expect: int | None, de
     except (Failure, KeyboardInterrupt):
         abandoned(client, batch, "not confirmed")
         raise
-    return begun(client, going) if detach else watch(client, going)
+    return begun(going) if detach else watch(client, going)
 
 
-def begun(_client: Client, batch: Batch) -> Batch:
+def begun(batch: Batch) -> Batch:
     """Say how to watch a batch that goes on by itself."""
     say(f"It goes on: jobgate batches watch {batch['id']}")
     return batch
@@ -176,7 +176,9 @@ def show(batch: Batch, output: Format) -> None:
 
 
 def exit_code(batch: Batch) -> ExitCode:
-    """How a batch ended, or for whom it waits."""
+    """How a batch ended, or for whom it waits. One that goes on by itself has begun well."""
+    if batch["state"] in GOING_ON:
+        return ExitCode.DONE
     if batch["state"] in WAITING:
         return WAITING[batch["state"]]
     if at(batch, "progress.outcomes").get("unknown"):

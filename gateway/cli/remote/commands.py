@@ -43,7 +43,9 @@ def add_show(group: typer.Typer, operation_id: str, name: str = "show", show: Sh
     called = operation(operation_id)
 
     @described(called.query, called.placeholders)
-    def run(ids: tuple[str, ...], output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
+    def run(
+        ids: tuple[str, ...] = (), output: Output = Format.TABLE, profile: ProfileName = None, **given: Any
+    ) -> None:
         with gateway(profile) as client:
             show(call(client, operation_id, *ids, query=given), output)
 

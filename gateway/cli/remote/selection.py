@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli.durations import iso_duration
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.operations import Member, operation
+from gateway.cli.options import python_name
 from gateway.cli.shared import Failure
 
 STANDARD_INPUT = "-"
@@ -28,14 +28,16 @@ Jobs = Annotated[
 ]
 
 
-def filters() -> dict[str, Member]:
-    """The conditions of a filter, which are options of the commands that find jobs."""
-    return operation("createBatch").body["select"].members["filter"].members
-
-
 def conditions() -> dict[str, Member]:
-    """The same, for commands that can do without any of them."""
-    return {name: Member(**{**vars(each), "required": False}) for name, each in filters().items()}
+    """The conditions on jobs, as `findJobs` has them: they are options of the commands that select jobs."""
+    found = operation("findJobs").query
+    return {name: each for name, each in found.items() if python_name(name, each) in _filter()}
+
+
+def _filter() -> dict[str, str]:
+    """The names of the same conditions in the filter of a batch, by those of the options."""
+    members = operation("createBatch").body["select"].members["filter"].members
+    return {python_name(name, each): name for name, each in members.items()}
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class Selection:
 
 def selection(written: Sequence[str] | None, given: Mapping[str, Any]) -> Selection:
     """The jobs that arguments and options select. Raises Failure if they select none, or all, or in two ways."""
-    conditions = filter_of(given)
-    connections = conditions.get("connections", [])
-    narrowing = conditions.keys() - {"connections"}
+    wanted = filter_of(given)
+    connections = wanted.get("connections", [])
+    narrowing = wanted.keys() - {"connections"}
     if written and narrowing:
         raise Failure("name jobs, or filter them by their status or age; not both", ExitCode.USAGE)
     if written:
@@ -63,15 +65,13 @@ def selection(written: Sequence[str] | None, given: Mapping[str, Any]) -> Select
         )
     if not connections:
         raise Failure("a filter needs --connection; it can be repeated", ExitCode.USAGE)
-    return Selection(filter=conditions)
+    return Selection(filter=wanted)
 
 
 def filter_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions among the options that were given, as the API has them."""
-    found = {name: value for name, value in given.items() if name in filters()}
-    if "olderThan" in found:
-        found["olderThan"] = iso_duration(found["olderThan"])
-    return found
+    names, offered = _filter(), conditions()
+    return {names[python_name(name, offered[name])]: value for name, value in given.items() if name in offered}
 
 
 def one(written: str, connections: Sequence[str]) -> Mapping[str, str]:

@@ -44,12 +44,12 @@ def act(
     """
     from gateway.client import GatewayUnreachable
 
-    segments = called.segments(job["connection"], job["jobId"])
+    address = called.operation_id, job["connection"], job["jobId"]
     if dry_run:
-        show_one(client.call(called.method, segments, query={"dryRun": "true"}, body=body), output)
+        show_one(call(client, *address, query={"dryRun": "true"}, body=body), output)
         return
     try:
-        record = client.call(called.method, segments, body=body, idempotency_key=str(uuid.uuid4()), wait=wait)
+        record = call(client, *address, body=body, idempotency_key=str(uuid.uuid4()), wait=wait)
     except GatewayUnreachable as error:
         if error.outcome != "unknown":
             raise
