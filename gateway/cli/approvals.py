@@ -12,7 +12,7 @@ from gateway.cli.output import Format, Output, show_one
 from gateway.cli.remote import bulk
 from gateway.cli.remote.calls import ProfileName, call, gateway
 from gateway.cli.remote.commands import add_list, add_show
-from gateway.cli.remote.confirmation import Expect, Yes, confirm
+from gateway.cli.remote.confirmation import Consent, Expect, Yes, confirm
 from gateway.cli.shared import counted
 
 approvals = typer.Typer(name="approvals", help="Decide about batches of others.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def add_decision(name: str) -> None:
             batch = call(client, "getBatch", approval["batch"])
             bulk.preview(client, batch)
             count = bulk.count_of(batch)
-            confirm(f"{name.capitalize()} {batch['action']} of {counted(count, 'job')}", count, yes=yes, expect=expect)
+            confirm(f"{name.capitalize()} {batch['action']} of {counted(count, 'job')}", count, Consent(yes, expect))
             show_one(call(client, name, approval_id, body={"digest": approval["digest"], **given}), output)
 
     text = "It shows the batch first, and decides about exactly that one."

@@ -18,7 +18,7 @@ from gateway.cli.output import Format, Output, at, say
 from gateway.cli.remote import bulk
 from gateway.cli.remote.calls import ProfileName, call, gateway
 from gateway.cli.remote.commands import add_call, add_list, add_show
-from gateway.cli.remote.confirmation import Expect, Yes, confirm
+from gateway.cli.remote.confirmation import Consent, Expect, Share, Yes, confirm
 from gateway.cli.remote.progress import watch as watched
 from gateway.cli.remote.selection import Jobs, conditions, selection
 from gateway.cli.shared import Failure, counted
@@ -79,6 +79,7 @@ def confirm_batch(
     batch_id: BatchId,
     yes: Yes = False,
     expect: Expect = None,
+    share: Share = None,
     detach: Detach = False,
     output: Output = Format.TABLE,
     profile: ProfileName = None,
@@ -87,7 +88,7 @@ def confirm_batch(
     with gateway(profile) as client:
         batch = bulk.prepared(client, call(client, "getBatch", batch_id))
         bulk.preview(client, batch)
-        going = bulk.confirmed(client, batch, yes=yes, expect=expect)
+        going = bulk.confirmed(client, batch, Consent(yes, expect, share))
         bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
 
 
@@ -115,6 +116,7 @@ def redrive(
     batch_id: BatchId,
     yes: Yes = False,
     expect: Expect = None,
+    share: Share = None,
     detach: Detach = False,
     output: Output = Format.TABLE,
     profile: ProfileName = None,
@@ -123,7 +125,7 @@ def redrive(
     """Make a new batch of what was not sent, and carry it out."""
     with gateway(profile) as client:
         new = call(client, "redriveBatch", batch_id, body=given, idempotency_key=str(uuid.uuid4()))
-        going = bulk.carry_out(client, bulk.prepared(client, new), yes=yes, expect=expect, detach=detach)
+        going = bulk.carry_out(client, bulk.prepared(client, new), Consent(yes, expect, share), detach=detach)
         bulk.finish(going, output)
 
 
@@ -143,9 +145,8 @@ def break_glass(
         batch = bulk.prepared(client, call(client, "getBatch", batch_id))
         bulk.preview(client, batch)
         count = bulk.count_of(batch)
-        confirm(
-            f"{batch['action'].capitalize()} {counted(count, 'job')} without approval", count, yes=yes, expect=expect
-        )
+        question = f"{batch['action'].capitalize()} {counted(count, 'job')} without approval"
+        confirm(question, count, Consent(yes, expect))
         shown = {"manifestDigest": at(batch, "manifest.digest"), "count": count}
         going = call(client, "breakGlass", batch_id, body=shown | given)
         bulk.finish(bulk.begun(going) if detach else watched(client, going), output)

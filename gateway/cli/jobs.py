@@ -15,7 +15,7 @@ from gateway.cli.output import Format, Output, show_list, show_one
 from gateway.cli.remote import bulk, single
 from gateway.cli.remote.calls import ProfileName, call, gateway, pages
 from gateway.cli.remote.commands import PAGING, Limit, add_show
-from gateway.cli.remote.confirmation import Expect, Yes
+from gateway.cli.remote.confirmation import Consent, Expect, Share, Yes
 from gateway.cli.remote.selection import Jobs, conditions, selection
 from gateway.cli.shared import Failure, warn
 
@@ -90,6 +90,7 @@ def add_action(name: str, called: Operation) -> None:
         dry_run: DryRun = False,
         yes: Yes = False,
         expect: Expect = None,
+        share: Share = None,
         detach: Detach = False,
         wait: Wait = 20,
         output: Output = Format.TABLE,
@@ -113,7 +114,7 @@ def add_action(name: str, called: Operation) -> None:
                 bulk.preview(client, batch)
                 bulk.show(bulk.abandoned(client, batch, "dry run"), output)
             else:
-                bulk.finish(bulk.carry_out(client, batch, yes=yes, expect=expect, detach=detach), output)
+                bulk.finish(bulk.carry_out(client, batch, Consent(yes, expect, share), detach=detach), output)
 
     many = "Several jobs, or a filter, become a batch: it shows what it would do, and asks for the number of jobs."
     jobs.command(name, help=f"{called.help}\n\n{many}")(run)

@@ -916,7 +916,7 @@ class Client:
         segments: Sequence[str],
         *,
         query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Any] | None = None,
         idempotency_key: str | None = None,
         wait: int | None = None,
     ) -> dict[str, Any]:
@@ -983,7 +983,7 @@ class Client:
         return _json(reply) | _from_headers(reply)
 
     def _successful(
-        self, method: str, path: str, wait: int | None, successes: Collection[int] = SUCCESSES, **content: Any
+        self, method: str, path: str, wait: int | None, successes: Collection[int | None] = SUCCESSES, **content: Any
     ) -> requests.Response:
         """A reply with one of the statuses of success. Raises ClientError."""
         reply = self._send(method, f"{self.url}/v1{path}", wait or 0, content)

@@ -25,7 +25,7 @@ from tests.cli.fixtures import (
     seen_until,
     sent,
 )
-from tests.client.stub import Reply, Stub
+from tests.client.stub import PROBLEM, Reply, Stub
 from tests.support.patience import PATIENCE
 
 CANCEL = ("jobs", "cancel", "c/a", "c/b", "d/x", "--reason", "stuck")
@@ -80,7 +80,7 @@ def test_what_does_not_fit_into_one_request_is_added_in_pages(stub: Stub, monkey
     assert sent(stub, "/batches")["select"] == {"pages": True}
     pages = [each for each in stub.received if each.path.endswith("/items") and each.method == "POST"]
     assert [each.query["page"] for each in pages] == ["1", "2", "3"]
-    added = [job["jobId"] for each in pages for job in json.loads(each.content)["jobs"]]
+    added = [job["jobId"] for each in pages for job in json.loads(each.content)]
     assert added == [each.removeprefix("c/") for each in jobs]
     assert ("POST", f"/batches/{ID}/prepare") in asked(stub)
 
@@ -167,12 +167,31 @@ def test_a_gateway_that_is_restarted_is_asked_again(stub: Stub) -> None:
     assert ask(stub, "batches", "watch", ID).exit_code == ExitCode.DONE
 
 
-def test_nothing_to_do_is_given_up_unasked(stub: Stub) -> None:
-    """Jobs that are already as they should be need no confirmation: nothing is sent, and the exit code is 0."""
+def test_nothing_to_do_needs_no_confirmation(stub: Stub) -> None:
+    """A batch of jobs that are already as they should be ends by itself, and the exit code is 0."""
     nothing = {"digest": DIGEST, "count": 0, "verdicts": {"already_so": 3}}
-    stub.answers(CREATED, batch(manifest=nothing), ITEMS, batch("aborted", manifest=nothing))
+    stub.answers(CREATED, ended(skipped=3) | {"manifest": nothing}, ITEMS)
     assert ask(stub, *CANCEL).exit_code == ExitCode.DONE
-    assert asked(stub)[-1] == ("POST", f"/batches/{ID}/abort")
+
+
+def test_a_large_share_is_confirmed_by_itself(stub: Stub, tmp_path: Path) -> None:
+    """If the guard rail asks for the share, a person types it too; a program names it with `--share`."""
+    whole = batch(manifest={"digest": DIGEST, "count": 3, "verdicts": {"will_act": 3}, "share": 0.75})
+    body = {"type": "t", "title": "T", "status": 409, "code": "manifest-differs", "retryable": False, "requestId": "r"}
+    refused = Reply(body, 409, {"Content-Type": PROBLEM})
+    stub.answers(CREATED, whole, ITEMS, refused, batch("ready"), ended())
+    with at_a_terminal(stub.url, STUB_KEY, tmp_path, *CANCEL) as (process, master):
+        seen_until(master, "Type 3 to go on: ")
+        os.write(master, b"3\n")
+        seen_until(master, "Type 75% to go on: ")
+        os.write(master, b"75%\n")
+        assert process.wait(PATIENCE) == ExitCode.DONE
+    bodies = [json.loads(each.content) for each in stub.received if each.path.endswith("/confirm")]
+    assert [each.get("share") for each in bodies] == [None, 0.75]
+    stub.answers(CREATED, whole, ITEMS, refused, batch("aborted"))
+    assert ask(stub, *CANCEL, "--yes", "--expect", "3").exit_code == ExitCode.REFUSED
+    stub.answers(CREATED, whole, ITEMS, batch("ready"), ended())
+    assert ask(stub, *CANCEL, "--yes", "--expect", "3", "--share", "0.8").exit_code == ExitCode.DONE
 
 
 def test_many_need_a_reason(stub: Stub) -> None:

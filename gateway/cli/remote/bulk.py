@@ -13,7 +13,7 @@ from gateway.cli.exit_codes import ExitCode
 from gateway.cli.operations import actions
 from gateway.cli.output import Format, as_text, at, say, show_list, show_one
 from gateway.cli.remote.calls import call, items
-from gateway.cli.remote.confirmation import confirm
+from gateway.cli.remote.confirmation import Consent, ask, confirm
 from gateway.cli.remote.progress import GOING_ON, PREPARING, Batch, until, watch
 from gateway.cli.remote.selection import Selection
 from gateway.cli.shared import Failure, counted
@@ -25,6 +25,8 @@ MOST_BYTES = 48_000
 """Most bytes of references to jobs in one request, well below the gateway's limit for a body."""
 SHOWN = 10
 """The number of items that a preview shows."""
+DIFFERS = "manifest-differs"
+"""The problem of a confirmation that lacks the share, among others."""
 UNDONE = frozenset({"not_allowed", "not_found", "held_by_other_batch", "unreadable"})
 """The verdicts of items that are not as the action would leave them."""
 WAITING: Mapping[str, ExitCode] = {
@@ -71,7 +73,7 @@ def create(client: Client, new: Mapping[str, Any], selected: Selection) -> Batch
     batch = call(client, "createBatch", body={**new, "select": select}, idempotency_key=str(uuid.uuid4()))
     if len(pages) > 1:
         for number, page in enumerate(pages, 1):
-            call(client, "addBatchItems", batch["id"], query={"page": number}, body={"jobs": page})
+            call(client, "addBatchItems", batch["id"], query={"page": number}, body=page)
         batch = call(client, "prepareBatch", batch["id"])
     return prepared(client, batch)
 
@@ -127,28 +129,41 @@ def count_of(batch: Batch) -> int:
     return count
 
 
-def confirmed(client: Client, batch: Batch, *, yes: bool, expect: int | None) -> Batch:
-    """Ask for the number of jobs, and confirm exactly the manifest that was shown. Raises Failure and ClientError."""
-    count = count_of(batch)
-    confirm(f"{batch['action'].capitalize()} {counted(count, 'job')}", count, yes=yes, expect=expect)
-    return call(
-        client, "confirmBatch", batch["id"], body={"manifestDigest": at(batch, "manifest.digest"), "count": count}
-    )
+def confirmed(client: Client, batch: Batch, consent: Consent) -> Batch:
+    """Ask for the number of jobs, and confirm exactly the manifest that was shown. Raises Failure and ClientError.
+
+    If that is a larger share of the jobs than the gateway allows without being told so, ask for the share too.
+    """
+    from gateway.client import ProblemError
+
+    count, share = count_of(batch), at(batch, "manifest.share")
+    confirm(f"{batch['action'].capitalize()} {counted(count, 'job')}", count, consent)
+    shown = {"manifestDigest": at(batch, "manifest.digest"), "count": count}
+    if consent.share is not None:
+        shown |= {"share": consent.share}
+    try:
+        return call(client, "confirmBatch", batch["id"], body=shown)
+    except ProblemError as problem:
+        if problem.code != DIFFERS or share is None or consent.yes:
+            raise
+        say(str(problem.detail))
+    ask(f"{batch['action'].capitalize()} {share:.0%} of the jobs in question", f"{share:.0%}")
+    return call(client, "confirmBatch", batch["id"], body={**shown, "share": share})
 
 
-def carry_out(client: Client, batch: Batch, *, yes: bool, expect: int | None, detach: bool) -> Batch:
+def carry_out(client: Client, batch: Batch, consent: Consent, *, detach: bool) -> Batch:
     """Show, confirm and watch a new batch. One that is not confirmed is aborted, so that it holds no job.
 
     Raises Failure and ClientError.
     """
+    from gateway.client import ClientError
+
     preview(client, batch)
     if batch["state"] != "awaiting_confirmation":
         return batch
-    if count_of(batch) == 0:
-        return abandoned(client, batch, "no job is to be acted on")
     try:
-        going = confirmed(client, batch, yes=yes, expect=expect)
-    except (Failure, KeyboardInterrupt):
+        going = confirmed(client, batch, consent)
+    except (Failure, ClientError, KeyboardInterrupt):
         abandoned(client, batch, "not confirmed")
         raise
     return begun(going) if detach else watch(client, going)
@@ -184,8 +199,6 @@ def exit_code(batch: Batch) -> ExitCode:
     if at(batch, "progress.outcomes").get("unknown"):
         return ExitCode.UNKNOWN
     undone = UNDONE & {name for name, count in (at(batch, "manifest.verdicts") or {}).items() if count}
-    if count_of(batch) == 0 and batch["state"] == "aborted":
-        return ExitCode.NOT_APPLIED if undone else ExitCode.DONE
     is_whole = batch["state"] == "completed" and batch.get("outcome") == "all_applied" and not undone
     return ExitCode.DONE if is_whole else ExitCode.NOT_APPLIED
 

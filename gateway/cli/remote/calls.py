@@ -37,7 +37,9 @@ ProfileName = Annotated[
 
 LARGEST_PAGE = 200
 """Most items of a page."""
-REFUSALS = {"approval-required": ExitCode.NEEDS_APPROVAL, "window-closed": ExitCode.REFUSED}
+REFUSALS = {"approval-required": ExitCode.NEEDS_APPROVAL} | dict.fromkeys(
+    ("window-closed", "manifest-differs", "batch-too-large"), ExitCode.REFUSED
+)
 """Exit codes of problems that their HTTP status does not tell."""
 
 
