@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,7 @@ from gateway.cli.remote.calls import ProfileName, call, gateway, pages
 from gateway.cli.remote.commands import PAGING, Limit, add_show
 from gateway.cli.remote.confirmation import Consent, Expect, Share, Yes
 from gateway.cli.remote.selection import Jobs, conditions, selection
-from gateway.cli.shared import Failure, warn
+from gateway.cli.shared import Failure, counted, warn
 
 if TYPE_CHECKING:
     from gateway.client import Client
@@ -44,21 +45,34 @@ Detach = Annotated[bool, typer.Option("--detach", help="Do not wait until a batc
 @described({name: each for name, each in operation("findJobs").query.items() if name not in PAGING})
 def find(limit: Limit = None, output: Output = Format.TABLE, profile: ProfileName = None, **given: Any) -> None:
     """List the jobs of several connections. Connections that could not be read are named on standard error."""
-    left_out: dict[str, str] = {}
+    search = Search(given, limit)
     with gateway(profile) as client:
-        show_list(islice(_found(client, given, limit, left_out), limit), COLUMNS, output)
-    for connection, problem in left_out.items():
+        show_list(islice(search.jobs(client), limit), COLUMNS, output)
+    for connection, problem in search.unread.items():
         warn(f"{connection} could not be read: {problem}")
-    raise typer.Exit(ExitCode.NOT_APPLIED if left_out else ExitCode.DONE)
+    if search.left_out:
+        warn(f"left out: {counted(search.left_out, 'job')} whose status or age the vendor does not show")
+    raise typer.Exit(ExitCode.NOT_APPLIED if search.unread else ExitCode.DONE)
 
 
-def _found(
-    client: Client, conditions: Mapping[str, Any], limit: int | None, left_out: dict[str, str]
-) -> Iterator[dict[str, Any]]:
-    """The jobs, page by page. `left_out` gets the problem of each connection that could not be read."""
-    for page in pages(client, "findJobs", limit=limit, query=conditions):
-        left_out |= {each["connection"]: each["detail"] for each in page.get("incomplete", ())}
-        yield from page["items"]
+@dataclass
+class Search:
+    """A search for jobs: the connections that could not be read, each with its problem, and how many jobs it left out.
+
+    Those are jobs that may be wanted, but do not show their status or their age.
+    """
+
+    conditions: Mapping[str, Any]
+    limit: int | None
+    unread: dict[str, str] = field(default_factory=dict)
+    left_out: int = 0
+
+    def jobs(self, client: Client) -> Iterator[dict[str, Any]]:
+        """The jobs that are found, page by page."""
+        for page in pages(client, "findJobs", limit=self.limit, query=self.conditions):
+            self.unread |= {each["connection"]: each["detail"] for each in page["incomplete"]}
+            self.left_out += page["leftOut"]
+            yield from page["items"]
 
 
 add_show(jobs, "countJobs", "count")

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
 
-ledger = typer.Typer(name="ledger", help="Show the size of the ledger, back it up, restore and compact it.", no_args_is_help=True)
+ledger = typer.Typer(
+    name="ledger", help="Show the size of the ledger, back it up, restore and compact it.", no_args_is_help=True
+)
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 

@@ -931,12 +931,13 @@ class Client:
     def pages(self, segments: Sequence[str], *, query: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """The pages of a list for which there is no method here, as JSON. Raises as `call`.
 
-        Each page is requested when you come to it.
+        Each page is requested when you come to it. Its `leftOut` is that of the header field `Jobgate-Left-Out`.
         """
         cursor: Mapping[str, str] = {}
         while True:
-            page = self.call("GET", segments, query={**(query or {}), **cursor})
-            yield page
+            reply = self._successful("GET", _path(*segments), None, params={**(query or {}), **cursor})
+            page = _json(reply)
+            yield {**page, "leftOut": int(reply.headers.get("Jobgate-Left-Out", 0))}
             if page.get("nextCursor") is None:
                 return
             cursor = {"cursor": page["nextCursor"]}

@@ -274,8 +274,8 @@ def test_an_outdated_ledger_is_named(state: Path, tmp_path: Path) -> None:
 
 BAD = {
     "changed": ("UPDATE events SET content = '{}' WHERE id = 3", 1, "is broken: segment 1, event 3"),
-    "newer": ("UPDATE alembic_version SET version_num = '9999'", 2, "which this Jobgate does not know"),
-    "no ledger": (None, 2, "is not a database"),
+    "newer": ("UPDATE alembic_version SET version_num = '9999'", 6, "which this Jobgate does not know"),
+    "no ledger": (None, 6, "is not a database"),
 }
 
 
