@@ -87,7 +87,7 @@ def test_a_command_loads_only_what_it_needs(tmp_path: Path, command: str) -> Non
         loaded(tmp_path, RUN, "keys", "create", "desk", "--scope", "*")
     said, modules = loaded(tmp_path, RUN, *command.split())
     assert "Traceback" not in said
-    assert "code 1" not in said
+    assert "─ Error ─" not in said
     assert [each for each in LIGHT[command] if each in modules] == []
 
 
