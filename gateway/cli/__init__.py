@@ -12,7 +12,6 @@ import typer
 
 from gateway.cli import (
     actions,
-    approvals,
     audit,
     batches,
     config,
@@ -23,12 +22,10 @@ from gateway.cli import (
     keys,
     ledger,
     login,
-    schedules,
     serve,
     specs,
     vendor,
     vendors,
-    windows,
 )
 from gateway.cli.shared import Commands, in_utf8
 
@@ -46,9 +43,6 @@ for group in (
     jobs.jobs,
     actions.actions,
     batches.batches,
-    schedules.schedules,
-    windows.windows,
-    approvals.approvals,
     connections.connections,
     vendors.vendors,
 ):
