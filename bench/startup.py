@@ -56,7 +56,7 @@ STARTS = (
     Start("jobgate --help", (JOBGATE, "--help"), 1.2),
     Start("jobgate config check", (JOBGATE, "config", "check"), 4.5),
     Start("jobgate keys list", (JOBGATE, "keys", "list"), 3),
-    Start("jobgate connections test", (JOBGATE, "connections", "test", "contoso"), 3),
+    Start("jobgate config test", (JOBGATE, "config", "test", "contoso"), 3),
     Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, serves=True),
     Start("jobgate serve --workers 2", (JOBGATE, "serve", "--workers", "2", "--port", "0"), 10, serves=True),
     Start("import gateway.client", (PYTHON, "-c", "import gateway.client"), 1),

@@ -1,4 +1,4 @@
-"""The command line, `jobgate`: a module for each group of commands, and their common parts in `shared`.
+"""The command line, `jobgate`: a module for each noun, and the common parts of those that call a gateway in `remote`.
 
 A command imports what it needs when it runs, so that small commands start quickly.
 """
@@ -10,8 +10,26 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import audit, config, connections, docs, keys, ledger, serve, specs, vendor
+from gateway.cli import (
+    actions,
+    audit,
+    batches,
+    config,
+    connections,
+    docs,
+    init,
+    jobs,
+    keys,
+    ledger,
+    login,
+    serve,
+    specs,
+    vendor,
+    vendors,
+)
 from gateway.cli.shared import Commands, in_utf8
+
+OVER_HTTP, ON_THIS_MACHINE = "Commands that call a gateway", "Commands that run and administer one"
 
 application = typer.Typer(
     name="jobgate",
@@ -20,17 +38,22 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-application.command()(serve.serve)
-application.command()(serve.sandbox)
-application.command()(serve.demo)
+application.command(rich_help_panel=OVER_HTTP)(login.login)
+for group in (
+    jobs.jobs,
+    actions.actions,
+    batches.batches,
+    connections.connections,
+    vendors.vendors,
+):
+    application.add_typer(group, rich_help_panel=OVER_HTTP)
+application.command(rich_help_panel=ON_THIS_MACHINE)(init.init)
+application.command(rich_help_panel=ON_THIS_MACHINE)(serve.serve)
+application.command(rich_help_panel=ON_THIS_MACHINE)(serve.sandbox)
+application.command(rich_help_panel=ON_THIS_MACHINE)(serve.demo)
 application.command(hidden=True)(docs.docs)
-application.add_typer(specs.specs, name="specs")
-application.add_typer(audit.audit, name="audit")
-application.add_typer(ledger.ledger, name="ledger")
-application.add_typer(keys.keys, name="keys")
-application.add_typer(config.config, name="config")
-application.add_typer(connections.connections, name="connections")
-application.add_typer(vendor.vendor, name="vendor")
+for group in (config.config, keys.keys, audit.audit, ledger.ledger, specs.specs, vendor.vendor):
+    application.add_typer(group, rich_help_panel=ON_THIS_MACHINE)
 
 
 def show_version(wanted: bool) -> None:

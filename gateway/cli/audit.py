@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.shared import Config, Failure, counted, in_utf8, ledger_faults_named, ledger_settings_of
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
 
-audit = typer.Typer(help="Verify and export the ledger, the record of all job actions.", no_args_is_help=True)
+audit = typer.Typer(
+    name="audit", help="Verify and export the ledger, the record of all job actions.", no_args_is_help=True
+)
 
-Output = Annotated[Path | None, typer.Option(help="The file to write. Default: standard output.", dir_okay=False)]
+File = Annotated[
+    Path | None, typer.Option("--file", help="The file to write. Default: standard output.", dir_okay=False)
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
@@ -53,7 +58,7 @@ def verify(
         result = ledger_audit.verify(database, advance, proof)
     if result.finding is not None:
         typer.echo(f"broken: {result.finding}")
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.NOT_APPLIED)
     gone = f"; {counted(result.deleted, 'segment')} deleted by retention" if result.deleted else ""
     typer.echo(f"whole: {counted(result.events, 'event')} in {counted(result.segments, 'segment')}{gone}")
     for line in compared(proof):
@@ -148,14 +153,14 @@ def show_key(config: Config = None) -> None:
 
 
 @audit.command("export")
-def export(config: Config = None, output: Output = None, force: Force = False) -> None:
+def export(config: Config = None, file: File = None, force: Force = False) -> None:
     """Export every event as a line of JSON, the oldest first, in UTF-8."""
     from gateway.ledger import audit as ledger_audit
 
     settings = ledger_settings_of(config)
-    with audited(settings) as (database, advance), written(output, force=force) as file:
+    with audited(settings) as (database, advance), written(file, force=force) as output:
         for line in ledger_audit.export(database, advance):
-            file.write(f"{line}\n")
+            output.write(f"{line}\n")
 
 
 @contextmanager

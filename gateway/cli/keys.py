@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.durations import duration
+from gateway.cli.output import Format, Output, show_list
 from gateway.cli.shared import Config, Failure, ledger_faults_named, ledger_settings_of, opened, warn
-from gateway.cli.tables import show_rows
 
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.ledger.keys import KeyStore
     from gateway.security.keys import ApiKey, IssuedKey
 
-keys = typer.Typer(help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
+keys = typer.Typer(name="keys", help="Create, list, rotate and revoke API keys.", no_args_is_help=True)
 
 KeyId = Annotated[str, typer.Argument(help="The id of the key, or its beginning. `jobgate keys list` shows it.")]
 
+COLUMNS = ("id", "caller", "scopes", "access_key", "created", "last_used", "state")
+
 LEAST_ID = 4
 """Fewest characters of a key id, so that an empty variable in a script matches no key."""
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
-
-
-def duration(text: str | timedelta) -> timedelta:
-    """Parse a duration such as `90d` or `24h`; a default is already one. Raises typer.BadParameter."""
-    if isinstance(text, timedelta):
-        return text
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter("write a duration such as 30s, 15m, 24h or 90d")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
 @keys.command()
@@ -81,14 +71,12 @@ def create(
 
 
 @keys.command("list")
-def list_keys(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, config: Config = None
-) -> None:
+def list_keys(output: Output = Format.TABLE, config: Config = None) -> None:
     """List all API keys, without their secrets."""
     now = datetime.now(UTC)
     with opened(config) as database:
         found = store(database).all() if database.exists else ()
-    show_rows([row(key, now) for key in found], as_json=as_json)
+    show_list([row(key, now) for key in found], COLUMNS, output)
     if not found:
         warn("there is no key yet; create one with `jobgate keys create NAME --scope SCOPE`")
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli.audit import compared, proof_of
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.output import Format, Output, show_one
 from gateway.cli.shared import (
-    LEDGER_UNUSABLE,
     Config,
     Failure,
     counted,
@@ -22,7 +23,6 @@ from gateway.cli.shared import (
     opened,
     warn,
 )
-from gateway.cli.tables import show_row
 
 if TYPE_CHECKING:
     from gateway.ledger.audit import AuditResult, Proof
@@ -30,20 +30,22 @@ if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
 
-ledger = typer.Typer(help="Show the size of the ledger, back it up, restore and compact it.", no_args_is_help=True)
+ledger = typer.Typer(
+    name="ledger", help="Show the size of the ledger, back it up, restore and compact it.", no_args_is_help=True
+)
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
 @ledger.command("stats")
-def stats(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, config: Config = None) -> None:
+def stats(output: Output = Format.TABLE, config: Config = None) -> None:
     """Show how many job actions, events, segments and bytes the ledger has."""
     from gateway.ledger.statistics import statistics
 
     with opened(config) as database:
         database.require()
         found = asdict(statistics(database))
-    show_row({name: value for name, value in found.items() if value is not None}, as_json=as_json)
+    show_one({name: value for name, value in found.items() if value is not None}, output)
 
 
 @ledger.command("backup")
@@ -176,7 +178,7 @@ def sqlite_of(settings: Settings) -> Iterator[tuple[Database, Path]]:
             raise Failure(
                 "this is for SQLite. Back PostgreSQL up by `pg_dump --format=custom --file=FILE DATABASE`, and restore "
                 "it by `pg_restore --dbname=DATABASE FILE`; then check it by `jobgate audit verify`.",
-                LEDGER_UNUSABLE,
+                ExitCode.UNREACHABLE,
             )
         yield database, database.file
 

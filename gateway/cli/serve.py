@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.shared import Config, chosen_file, tell_used
 
 WIDE = 160
@@ -88,4 +89,4 @@ def demo() -> None:
     console = Console()
     if not console.is_terminal:
         console.width = WIDE
-    raise typer.Exit(demonstration.run(console))
+    raise typer.Exit(ExitCode.NOT_APPLIED if demonstration.run(console) else ExitCode.DONE)

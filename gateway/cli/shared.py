@@ -1,8 +1,4 @@
-"""Common parts of the commands: settings, ledger, failures, and the advice in messages.
-
-Exit codes: 0 success; 1 a check failed, or the settings cannot be used; 2 wrong usage, or the ledger cannot be used. So
-`audit verify` distinguishes a broken chain (1) from an unreadable one (2).
-"""
+"""Common parts of the commands: settings, ledger, failures, and the advice in messages."""
 
 from __future__ import annotations
 
@@ -18,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from gateway.cli.exit_codes import ExitCode
+
 if TYPE_CHECKING:
     from gateway.ledger.database import Database
     from gateway.settings.settings import Settings
@@ -31,9 +29,8 @@ Config = Annotated[
     ),
 ]
 
-LEDGER_UNUSABLE = 2
-"""Exit code if the ledger cannot be used."""
-
+CLICK_USAGE = 2
+"""The exit code that Click has for wrong usage."""
 NOT_THE_LEDGERS = (
     *("connections.", "connections:", "callers.", "callers:", "openid.", "openid:", "server.", "server:"),
     *("approvals.", "approvals:", "break_glass."),
@@ -46,14 +43,14 @@ PRIVATE_KEY = "checkpoints.key:"
 _file: ContextVar[Path | None] = ContextVar("file", default=None)
 """The settings file of this command."""
 
-_ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|connections|ledger)\b[^`]*`")
+_ADVICE = re.compile(r"`jobgate (?:serve|keys|config|audit|ledger)\b[^`]*`")
 """Commands in a message that accept `--config`."""
 
 
 class Failure(Exception):
     """A command failed. The message says why, and what to do."""
 
-    def __init__(self, message: str, exit_code: int = 1) -> None:
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.USAGE) -> None:
         """Fail with an exit code."""
         super().__init__(message)
         self.exit_code = exit_code
@@ -62,11 +59,17 @@ class Failure(Exception):
 class Commands(TyperGroup):
     """The command group. A failure prints one message on standard error, no traceback, and sets the exit code."""
 
+    def make_context(self, *arguments: Any, **extra: Any) -> Any:
+        """Parse the arguments."""
+        with _usage():
+            return super().make_context(*arguments, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         _file.set(None)
         try:
-            return super().invoke(ctx)
+            with _usage():
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
@@ -77,7 +80,20 @@ class Commands(TyperGroup):
             raise typer.Exit(code) from None
 
 
-def exit_code(error: Exception) -> int | None:
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Give mistakes in the use of a command their exit code, which is another one in Click."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except typer.TyperException as error:
+        if getattr(error, "exit_code", None) == CLICK_USAGE:
+            vars(error)["exit_code"] = ExitCode.USAGE
+        raise
+
+
+def exit_code(error: Exception) -> ExitCode | None:
     """The exit code for an expected error; None for a defect of the program."""
     from gateway.settings.settings import ConfigurationError
     from gateway.specs.document import SpecificationError
@@ -85,8 +101,8 @@ def exit_code(error: Exception) -> int | None:
     if isinstance(error, Failure):
         return error.exit_code
     if isinstance(error, OSError):
-        return None if error.errno == errno.EPIPE else 1
-    return 1 if isinstance(error, ConfigurationError | SpecificationError) else None
+        return None if error.errno == errno.EPIPE else ExitCode.USAGE
+    return ExitCode.USAGE if isinstance(error, ConfigurationError | SpecificationError) else None
 
 
 def warn(text: str) -> None:
@@ -168,9 +184,9 @@ def ledger_faults_named(database: Database) -> Iterator[None]:
     try:
         yield
     except LedgerUnavailable as error:
-        raise Failure(f"the ledger {database.name} cannot be used: {error.__cause__}", LEDGER_UNUSABLE) from None
+        raise Failure(f"the ledger {database.name} cannot be used: {error.__cause__}", ExitCode.UNREACHABLE) from None
     except UnusableDatabase as error:
-        raise Failure(str(error), LEDGER_UNUSABLE) from None
+        raise Failure(str(error), ExitCode.UNREACHABLE) from None
     finally:
         database.dispose()
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.exit_codes import ExitCode
 from gateway.cli.shared import counted
 
-specs = typer.Typer(help="Check the OpenAPI documents.", no_args_is_help=True)
+specs = typer.Typer(name="specs", help="Check the OpenAPI documents.", no_args_is_help=True)
 
 
 @specs.command("check")
@@ -25,4 +26,4 @@ def check(
     for finding in findings:
         typer.echo(str(finding))
     typer.echo(f"{counted(len(paths), 'document')}, {counted(len(findings), 'finding')}")
-    raise typer.Exit(1 if findings else 0)
+    raise typer.Exit(ExitCode.NOT_APPLIED if findings else ExitCode.DONE)

@@ -5,30 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli.exit_codes import ExitCode
+from gateway.cli.output import Format, Output, show_list
 from gateway.cli.shared import Failure, counted
-from gateway.cli.tables import show_rows
 
 if TYPE_CHECKING:
     from gateway.app import Catalogue
     from gateway.kit.trial import Result
 
-vendor = typer.Typer(help="Start the adapter of a new vendor, and test adapters.", no_args_is_help=True)
+vendor = typer.Typer(name="vendor", help="Start the adapter of a new vendor, and test adapters.", no_args_is_help=True)
 
-USAGE = 2
-"""Exit code if there is no such vendor, or something that the test needs is missing."""
-
-
-class Output(StrEnum):
-    """The form of the results."""
-
-    TABLE = "table"
-    JSON = "json"
+COLUMNS = ("suite", "checks", "passed", "failed", "seconds")
 
 
 @vendor.command("new")
@@ -44,7 +36,7 @@ def new(
     try:
         made = begin(name, folder)
     except Unusable as error:
-        raise Failure(str(error), USAGE) from None
+        raise Failure(str(error)) from None
     typer.echo(f"Wrote {made}. Next:\n\n  pip install --editable '{made}[test]'\n  jobgate vendor test {name}\n")
 
 
@@ -61,7 +53,7 @@ def test(
     examples: Annotated[
         int, typer.Option("--examples", min=1, help="Generated cases of each kind, for the suites lenses and fuzz.")
     ] = 10,
-    output: Annotated[Output, typer.Option("--output", help="The form of the results.")] = Output.TABLE,
+    output: Output = Format.TABLE,
 ) -> None:
     """Test an adapter: its document, simulator, and both APIs of the gateway. Nothing leaves this machine."""
     suites = _chosen(suite)
@@ -72,7 +64,7 @@ def test(
     logging.getLogger().addHandler(logging.NullHandler())  # the results say what goes wrong
     results = list(_with_progress(try_vendor(catalogue, name, suites, examples)))
     _show(name, results, output)
-    raise typer.Exit(1 if any(each.failure for each in results) else 0)
+    raise typer.Exit(ExitCode.NOT_APPLIED if any(each.failure for each in results) else ExitCode.DONE)
 
 
 def _chosen(suites: Sequence[str] | None) -> Sequence[str]:
@@ -82,7 +74,7 @@ def _chosen(suites: Sequence[str] | None) -> Sequence[str]:
 
     for each in suites or ():
         if each not in SUITES:
-            raise Failure(f"there is no suite {each}; {did_you_mean(each, SUITES)}", USAGE)
+            raise Failure(f"there is no suite {each}; {did_you_mean(each, SUITES)}")
     return suites or list(SUITES)
 
 
@@ -94,9 +86,7 @@ def _require_packages(suites: Iterable[str]) -> None:
 
     missing = sorted({package for each in suites for package in SUITES[each] if find_spec(package) is None})
     if missing:
-        raise Failure(
-            f"the kit needs {' and '.join(missing)}. Install its packages: pip install 'jobgate[kit]'.", USAGE
-        )
+        raise Failure(f"the kit needs {' and '.join(missing)}. Install its packages: pip install 'jobgate[kit]'.")
 
 
 def _catalogue(name: str, adapter: str | None) -> Catalogue:
@@ -112,14 +102,16 @@ def _catalogue(name: str, adapter: str | None) -> Catalogue:
     try:
         chosen = installed_adapters().get(name) if adapter is None else adapter_at(adapter)
     except SpecificationError as error:
-        raise Failure(str(error), USAGE) from None
+        raise Failure(str(error)) from None
     findings = check(chosen.specification) if isinstance(chosen, Adapter) else []
     if findings:  # no gateway could be made of it
         listed = "\n".join(map(str, findings))
-        raise Failure(f"the document of {name} has {counted(len(findings), 'finding')}:\n{listed}")
+        raise Failure(
+            f"the document of {name} has {counted(len(findings), 'finding')}:\n{listed}", ExitCode.NOT_APPLIED
+        )
     catalogue = Catalogue.load([chosen] if adapter is not None and isinstance(chosen, Adapter) else [])
     if name not in catalogue.vendors:
-        raise Failure(f"no adapter for {name} is installed; {did_you_mean(name, catalogue.vendors)}", USAGE)
+        raise Failure(f"no adapter for {name} is installed; {did_you_mean(name, catalogue.vendors)}")
     return catalogue
 
 
@@ -137,18 +129,19 @@ def _with_progress(results: Iterable[Result]) -> Iterator[Result]:
         typer.echo(err=True)
 
 
-def _show(name: str, results: Sequence[Result], output: Output) -> None:
+def _show(name: str, results: Sequence[Result], output: Format) -> None:
     from gateway.kit.trial import rows_of
 
     rows = [vars(row) for row in rows_of(results)]
     failed = [each for each in results if each.failure]
-    if output is Output.JSON:
+    if output in {Format.JSON, Format.NDJSON}:
         failures = [
             {"suite": each.suite, "check": each.check.name, "promise": each.check.promise, "failure": each.failure}
             for each in failed
         ]
-        show_rows([{"vendor": name, "passed": not failed, "suites": rows, "failures": failures}], as_json=True)
+        show_list([{"vendor": name, "passed": not failed, "suites": rows, "failures": failures}], (), output)
         return
-    show_rows(rows, as_json=False)
+    show_list(rows, COLUMNS, output)
     for each in failed:
-        typer.echo(f"\nFAILED {each.suite}: {each.check.name}\n  promise: {each.check.promise}\n  {each.failure}")
+        said = f"\nFAILED {each.suite}: {each.check.name}\n  promise: {each.check.promise}\n  {each.failure}"
+        typer.echo(said, err=output is Format.CSV)

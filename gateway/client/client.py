@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,9 @@ _PIECE = 65_536
 """Bytes of a report that are read at a time."""
 
 SUCCESSES = (requests.codes.ok, requests.codes.accepted)
+
+ANY_SUCCESS = (*SUCCESSES, requests.codes.created)
+"""The statuses of success of all operations. Those with a method here do not answer 201."""
 
 LARGEST_PAGE = 200
 """Largest page of the gateway's lists, in items."""
@@ -1005,6 +1008,47 @@ class Client:
         said = _members({"digest": approval.digest, "comment": comment})
         return _converted(Approval, self._call("POST", _path("approvals", approval.id, decision), json=said))
 
+    def call(  # noqa: PLR0913 - the parts of a request
+        self,
+        method: str,
+        segments: Sequence[str],
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Any] | None = None,
+        idempotency_key: str | None = None,
+        wait: int | None = None,
+    ) -> dict[str, Any]:
+        """Call an operation for which there is no method here; return the JSON of the reply.
+
+        The path is that of the `segments` below `/v1`. Raises ValueError for a segment that no URL can keep.
+        """
+        headers = _prefer(strict=False, wait=wait) | _key(idempotency_key)
+        content = {"params": query, "json": body or None, "headers": headers}
+        return _json(self._successful(method, _path(*segments), wait, ANY_SUCCESS, **content))
+
+    def pages(self, segments: Sequence[str], *, query: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The pages of a list for which there is no method here, as JSON. Raises as `call`.
+
+        Each page is requested when you come to it. Its `leftOut` is that of the header field `Jobgate-Left-Out`.
+        """
+        cursor: Mapping[str, str] = {}
+        while True:
+            reply = self._successful("GET", _path(*segments), None, params={**(query or {}), **cursor})
+            page = _json(reply)
+            yield {**page, "leftOut": int(reply.headers.get("Jobgate-Left-Out", 0))}
+            if page.get("nextCursor") is None:
+                return
+            cursor = {"cursor": page["nextCursor"]}
+
+    def download(self, segments: Sequence[str], *, query: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """The body of a reply that is not JSON, such as a report, in pieces as they come. Raises as `call`."""
+        headers = {"Accept": "*/*"}
+        with self._successful("GET", _path(*segments), None, params=query, headers=headers, stream=True) as reply:
+            try:
+                yield from reply.iter_content(65_536)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                raise _unreachable(self.url, error) from None
+
     def _get(self, kind: type[Kind], path: str, **query: Any) -> Kind:
         return _converted(kind, self._call("GET", path, params=query))
 
@@ -1034,11 +1078,17 @@ class Client:
 
     def _call(self, method: str, path: str, *, wait: int | None = None, **content: Any) -> Any:
         """The JSON of a successful reply, with members from its headers. Raises ClientError."""
+        reply = self._successful(method, path, wait, **content)
+        return _json(reply) | _from_headers(reply)
+
+    def _successful(
+        self, method: str, path: str, wait: int | None, successes: Collection[int | None] = SUCCESSES, **content: Any
+    ) -> requests.Response:
+        """A reply with one of the statuses of success. Raises ClientError."""
         reply = self._send(method, f"{self.url}/v1{path}", wait or 0, content)
-        answer = _json(reply) | _from_headers(reply)
-        if reply.status_code in SUCCESSES:
-            return answer
-        raise _converted(ProblemError, answer, reply.status_code)
+        if reply.status_code in successes:
+            return reply
+        raise _converted(ProblemError, _json(reply) | _from_headers(reply), reply.status_code)
 
     def _send(self, method: str, url: str, wait: int, content: Mapping[str, Any]) -> requests.Response:
         timeout = self._connect_seconds, self._read_seconds + wait

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from gateway.app import Catalogue
 from gateway.documentation.crossing import action_rows, read_rows, status_rows
 from gateway.documentation.hooks import hook_page
+from gateway.documentation.operations import TABLE, operation_table
 from gateway.documentation.tables import table
 from gateway.domain.batches import ENDED, TRANSITIONS, BatchState
 from gateway.domain.errors import catalogue as problem_kinds
@@ -45,6 +46,9 @@ CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 Part = Callable[[Catalogue], str]
 """Generates a part of a page."""
 
+PartsOfPages = Mapping[str, Mapping[str, Part]]
+"""Generated parts of handwritten pages, by path and name, each between `<!-- name -->` and `<!-- /name -->`."""
+
 PACKAGE = Path(__file__).parents[1]
 """The folder of the package `gateway`."""
 
@@ -71,19 +75,22 @@ def settings_schema() -> str:
     return f"{json.dumps(schema, indent=2)}\n"
 
 
-def write(folder: Path, catalogue: Catalogue) -> list[Path]:
-    """Write all pages below `folder`. Return those that changed."""
-    stale = stale_pages(folder, catalogue)
+def write(folder: Path, catalogue: Catalogue, more: PartsOfPages | None = None) -> list[Path]:
+    """Write all pages below `folder`, and the table of operations. Return those that changed."""
+    stale = stale_pages(folder, catalogue, more)
     for path, text in stale.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(stale)
 
 
-def stale_pages(folder: Path, catalogue: Catalogue) -> Mapping[Path, str]:
-    """The pages below `folder` that are missing or stale, with their new texts."""
-    made = {folder / path: text for path, text in pages(catalogue).items()}
-    for path, parts in PARTS.items():
+def stale_pages(folder: Path, catalogue: Catalogue, more: PartsOfPages | None = None) -> Mapping[Path, str]:
+    """The pages below `folder`, and the table of operations, if they are missing or stale, with their new texts.
+
+    `more` are parts that are made above this package.
+    """
+    made = {folder / path: text for path, text in pages(catalogue).items()} | {TABLE: operation_table(catalogue.api)}
+    for path, parts in {**PARTS, **(more or {})}.items():
         made[folder / path] = with_parts((folder / path).read_text("utf-8"), parts, catalogue)
     return {path: text for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text}
 
@@ -323,10 +330,10 @@ def _way(vendor: Vendor, status: str, mode: Mode) -> str:
     return "no way" if way is None else ", then ".join(way) or "nothing to do"
 
 
-PARTS: Mapping[str, Mapping[str, Part]] = {
+PARTS: PartsOfPages = {
     "architecture.md": {"packages": package_tree},
     "batches.md": {"states": batch_states},
     "resilience.md": {"rules": rule_table, "figures": figure_table},
     "dialects.md": {"actions": crossing_actions, "statuses": crossing_statuses, "reads": crossing_reads},
 }
-"""The generated parts of handwritten pages, by path and name, each between `<!-- name -->` and `<!-- /name -->`."""
+"""The parts that this package makes."""

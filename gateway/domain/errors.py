@@ -673,7 +673,7 @@ class VendorUnreachable(VendorFailed):
 
     The detail gives the cause: for example, the host name was not found, the connection was refused, or the certificate
     is not trusted. Send the request again later. If the problem lasts, the gateway's operator can find host and port in
-    the log and with `jobgate connections test`.
+    the log and with `jobgate config test`.
     """
 
     diagnosis: str | None = None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from gateway.domain.suggestions import closest
-from gateway.settings.files import VARIABLE
+from gateway.settings.files import OF_COMMANDS, VARIABLE
 from gateway.settings.tree import keys
 
 PREFIX = "JOBGATE_"
@@ -36,7 +36,7 @@ def unknown_variables(referred_to: Collection[str]) -> Iterator[str]:
     Variables to which a secret refers, as in `env:JOBGATE_DESK_KEY`, are known, and so are those of Kubernetes.
     """
     for name in _named():
-        if name == VARIABLE or name in referred_to or _is_setting(name) or _is_an_orchestrators(name):
+        if name in {VARIABLE, *OF_COMMANDS, *referred_to} or _is_setting(name) or _is_an_orchestrators(name):
             continue
         likely = suggested_key(name.removeprefix(PREFIX).lower().replace(BELOW, "."))
         mend = f"did you mean {variable(likely)}?" if likely else "docs/limits.md lists the settings"

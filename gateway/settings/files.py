@@ -7,6 +7,8 @@ from pathlib import Path
 
 VARIABLE = "JOBGATE_CONFIG"
 """The environment variable that names the settings file."""
+OF_COMMANDS = frozenset({"JOBGATE_URL", "JOBGATE_KEY", "JOBGATE_PROFILE"})
+"""The environment variables of the commands that call a gateway. They set nothing in one."""
 HERE = Path("jobgate.toml")
 """The settings file if none is named and this one exists."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gateway.cli import application, tables
+from gateway.cli import application, output
 from tests.support.commands import jobgate, write
 
 LONG = [f"connections:{'a-long-name-' * 4}{number}" for number in range(4)]
@@ -52,7 +52,7 @@ def test_nothing_is_cut_in_a_pipe(folder: Path) -> None:
 def test_nothing_is_cut_on_a_narrow_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a line has no room for a key, the key has lines of its own, and what is copied is whole."""
     key_id = create("desk", *LONG, "jobs:*")
-    monkeypatch.setattr(tables, "_is_terminal", lambda: True)
+    monkeypatch.setattr(output, "_is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     lines = run("list").stdout.splitlines()
     assert lines[0].split() == ["id", key_id]
@@ -62,7 +62,7 @@ def test_nothing_is_cut_on_a_narrow_terminal(folder: Path, monkeypatch: pytest.M
 def test_the_list_is_json_too(folder: Path) -> None:
     """For programs: objects with the same names, times with their zone, no secret."""
     key_id = create("desk", "jobs:read", "connections:*")
-    (key,) = json.loads(run("list", "--json").stdout)
+    (key,) = json.loads(run("list", "--output", "json").stdout)
     assert (key["id"], key["caller"], key["scopes"]) == (key_id, "desk", ["connections:*", "jobs:read"])
     assert (key["access_key"], key["last_used"], key["state"]) == (False, None, "good")
     assert key["created"].endswith("+00:00")
@@ -70,7 +70,7 @@ def test_the_list_is_json_too(folder: Path) -> None:
 
 def test_an_empty_list_is_json_too(folder: Path) -> None:
     """A program that reads it needs no exception for no keys."""
-    assert json.loads(run("list", "--json").stdout) == []
+    assert json.loads(run("list", "--output", "json").stdout) == []
 
 
 @pytest.mark.parametrize(("command", "states"), [("rotate", ["ends", "good"]), ("revoke", ["revoked"])])
@@ -78,7 +78,7 @@ def test_a_unique_beginning_of_an_id_is_enough(folder: Path, command: str, state
     """The first characters of an id name a key if no other id begins with them, as with commits in git."""
     key_id = create()
     assert run(command, key_id[:6]).exit_code == 0
-    assert [key["state"].split()[0] for key in json.loads(run("list", "--json").stdout)] == states
+    assert [key["state"].split()[0] for key in json.loads(run("list", "--output", "json").stdout)] == states
 
 
 @pytest.mark.parametrize("command", ["rotate", "revoke"])
@@ -125,7 +125,7 @@ def test_a_scope_that_there_is_not_is_refused(folder: Path, scope: str, meant: s
 def test_scopes_that_there_are_can_be_given(folder: Path, scope: str) -> None:
     """A key can have each scope of the document, patterns that fit some of them, and scopes of connections."""
     create("desk", scope)
-    (key,) = json.loads(run("list", "--json").stdout)
+    (key,) = json.loads(run("list", "--output", "json").stdout)
     assert key["scopes"] == [scope]
 
 
@@ -167,4 +167,4 @@ def test_half_a_permission_is_warned_of(
 def test_no_scope_at_all_is_refused(tmp_path: Path) -> None:
     """A key without scopes is refused as a mistake in the command line."""
     write(tmp_path / "jobgate.toml", "")
-    assert jobgate(tmp_path, "keys", "create", "desk").returncode == 2
+    assert jobgate(tmp_path, "keys", "create", "desk").returncode == 1

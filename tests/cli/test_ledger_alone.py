@@ -51,7 +51,7 @@ def test_the_ledger_needs_no_secret_of_others(folder: Path, monkeypatch: pytest.
     assert (code, PASSED_OVER in said) == (0, True)
     assert run("keys", "list")[0] == 0
     assert run("keys", "revoke", key.split("_")[1])[0] == 0
-    assert run("audit", "export", "--output", "events.json")[0] == 0
+    assert run("audit", "export", "--file", "events.json")[0] == 0
     assert run("audit", "verify")[:2] == (0, "whole: 2 events in 2 segments\n")
     assert run("audit", "checkpoint")[0] == 1
     assert not (folder / "state" / "checkpoint.key").exists()

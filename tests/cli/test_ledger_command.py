@@ -109,7 +109,7 @@ async def test_stats(kind: str, tmp_path: Path, clock: FakeClock, postgresql: Po
     for key in ("a", None, None):
         await done(ledger, clock, new_record(clock, key), Outcome.APPLIED)
     await ledger.close()
-    found = json.loads(run(tmp_path, "stats", "--json", address=address).stdout)
+    found = json.loads(run(tmp_path, "stats", "--output", "json", address=address).stdout)
     counts = {"job_actions": 3, "events": 7, "segments": 1, "deleted_segments": 0, "idempotency_keys": 1}
     assert counts.items() <= found.items()
     assert (found["version"], found["oldest"], found["newest"]) == (head(), *2 * [clock.now().isoformat()])
@@ -123,7 +123,7 @@ async def test_stats(kind: str, tmp_path: Path, clock: FakeClock, postgresql: Po
 def test_stats_of_no_ledger(tmp_path: Path) -> None:
     """Where no ledger is, the command says so and makes none."""
     said = run(tmp_path, "stats")
-    assert (said.exit_code, "there is no ledger" in said.stderr) == (2, True)
+    assert (said.exit_code, "there is no ledger" in said.stderr) == (6, True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,7 +205,7 @@ def test_postgresql_has_its_own_tools(command: str, tmp_path: Path, postgresql: 
     """For PostgreSQL, the message names the tools that back up and restore."""
     (tmp_path / "copy.db").touch()
     said = run(tmp_path, command, str(tmp_path / "copy.db"), "--force", address=postgresql.emptied())
-    assert said.exit_code == 2
+    assert said.exit_code == 6
     assert "pg_dump --format=custom" in said.stderr
     assert "pg_restore" in said.stderr
 
@@ -251,7 +251,7 @@ def test_a_gateway_that_runs_keeps_its_ledger(state: Path, tmp_path: Path, gatew
     file = backed_up(state, tmp_path)
     before = (state / FILE_NAME).stat().st_ino
     said = run(state, "restore", str(file), "--force")
-    assert (said.exit_code, "is in use. Stop every gateway" in said.stderr) == (2, True)
+    assert (said.exit_code, "is in use. Stop every gateway" in said.stderr) == (6, True)
     assert (state / FILE_NAME).stat().st_ino == before
     assert list(state.glob("*.replaced-*")) == []
     assert cell(gateway, "SELECT count(*) FROM events") == 6
@@ -274,8 +274,8 @@ def test_an_outdated_ledger_is_named(state: Path, tmp_path: Path) -> None:
 
 BAD = {
     "changed": ("UPDATE events SET content = '{}' WHERE id = 3", 1, "is broken: segment 1, event 3"),
-    "newer": ("UPDATE alembic_version SET version_num = '9999'", 2, "which this Jobgate does not know"),
-    "no ledger": (None, 2, "is not a database"),
+    "newer": ("UPDATE alembic_version SET version_num = '9999'", 6, "which this Jobgate does not know"),
+    "no ledger": (None, 6, "is not a database"),
 }
 
 
@@ -299,7 +299,7 @@ def test_an_empty_database_is_no_backup(state: Path, tmp_path: Path) -> None:
     """A database without tables is refused."""
     (tmp_path / "empty.db").touch()
     said = run(state, "restore", str(tmp_path / "empty.db"), "--force")
-    assert (said.exit_code, "contains no ledger" in said.stderr) == (2, True)
+    assert (said.exit_code, "contains no ledger" in said.stderr) == (6, True)
 
 
 def test_an_older_backup_is_brought_up_to_date(state: Path, tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_an_older_backup_is_brought_up_to_date(state: Path, tmp_path: Path) -> N
         "UPDATE alembic_version SET version_num = '0003'",
     )
     assert run(tmp_path / "new", "restore", str(file)).exit_code == 0
-    assert json.loads(run(tmp_path / "new", "stats", "--json").stdout)["version"] == head()
+    assert json.loads(run(tmp_path / "new", "stats", "--output", "json").stdout)["version"] == head()
     copy = Database.at(f"sqlite:///{file}")
     assert copy.version() == "0003"
     copy.dispose()
@@ -324,14 +324,14 @@ def test_what_is_left_of_another_ledger(state: Path, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / f"{FILE_NAME}-wal").write_bytes(b"left over")
     said = run(tmp_path / "new", "restore", str(file))
-    assert (said.exit_code, "Move it away first" in said.stderr) == (2, True)
+    assert (said.exit_code, "Move it away first" in said.stderr) == (6, True)
 
 
 def make_space(state: Path) -> None:
     """Make two megabytes of free space in a ledger."""
     filler = "CREATE TABLE filler AS SELECT zeroblob(2000000) AS content"
     execute(state / FILE_NAME, filler, "DROP TABLE filler")
-    assert json.loads(run(state, "stats", "--json").stdout)["free_bytes"] > 1_900_000
+    assert json.loads(run(state, "stats", "--output", "json").stdout)["free_bytes"] > 1_900_000
 
 
 def test_compacting_a_ledger_in_use(state: Path, gateway: Database) -> None:
@@ -354,7 +354,7 @@ def test_an_older_file_is_converted_once(state: Path) -> None:
     used = Database.in_folder(state)
     assert cell(used, "SELECT count(*) FROM events") == 6
     said = run(state, "compact", "--full")
-    assert (said.exit_code, "is in use" in said.stderr) == (2, True)
+    assert (said.exit_code, "is in use" in said.stderr) == (6, True)
     used.dispose()
     assert run(state, "compact", "--full").exit_code == 0
     assert (state / FILE_NAME).stat().st_size < 300_000

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+from gateway.cli import application
+from tests.client.stub import Reply, Stub
 from tests.serving.process import SECONDS
 
 SERVING = ("connexion", "flask", "jinja2", "werkzeug", "jsonschema", "openapi_spec_validator", "httpx", "lark")
@@ -63,9 +68,15 @@ LIGHT = {
     "config check --config {settings}": (*SERVING, *MIGRATING, *CALLING),
     "keys list --config {settings}": (*SERVING, *MIGRATING, *SENDING, *CALLING, "uvicorn"),
     "audit verify --config {settings}": (*SERVING, *MIGRATING, *SENDING, *CALLING, "uvicorn"),
-    "connections test contoso --config {settings}": (*SERVING, *STORING, *MIGRATING, *CALLING, "uvicorn"),
+    "config test contoso --config {settings}": (*SERVING, *STORING, *MIGRATING, *CALLING, "uvicorn"),
 }
 """The commands that people wait for, each with what it does not need."""
+OVER_HTTP = {
+    "vendors list": '{"items": []}',
+    "jobs list": '{"items": [], "incomplete": []}',
+    "batches show x": '{"id": "x", "state": "completed"}',
+}
+"""Commands that call a gateway, each with an answer to it."""
 
 
 @pytest.mark.timeout(3 * SECONDS)
@@ -76,8 +87,50 @@ def test_a_command_loads_only_what_it_needs(tmp_path: Path, command: str) -> Non
         loaded(tmp_path, RUN, "keys", "create", "desk", "--scope", "*")
     said, modules = loaded(tmp_path, RUN, *command.split())
     assert "Traceback" not in said
-    assert "code 2" not in said
+    assert "─ Error ─" not in said
     assert [each for each in LIGHT[command] if each in modules] == []
+
+
+def every_help() -> Iterator[str]:
+    """The help of every command and group."""
+
+    def below(command: Any, path: str) -> Iterator[str]:
+        yield f"{path}--help"
+        for name, each in getattr(command, "commands", {}).items():
+            yield from below(each, f"{path}{name} ")
+
+    return below(typer.main.get_command(application), "")
+
+
+HELP = """
+import sys
+from typer.testing import CliRunner
+from gateway.cli import application
+for command in sys.argv[1:]:
+    assert CliRunner().invoke(application, command.split()).exit_code == 0, command
+print("loaded", *sorted(sys.modules))
+"""
+
+
+def test_no_help_loads_anything_heavy(tmp_path: Path) -> None:
+    """The help of every command comes from the table of operations: no HTTP client, no settings, no YAML."""
+    _, modules = loaded(tmp_path, HELP, *every_help())
+    assert [each for each in EVERYTHING if each in modules] == []
+
+
+@pytest.mark.parametrize("command", OVER_HTTP)
+def test_a_command_over_http_loads_the_client_alone(
+    tmp_path: Path, stub: Stub, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A command against a running gateway needs `requests`, and nothing that serves, stores or reads settings."""
+    stub.answers(Reply(OVER_HTTP[command].encode()))
+    monkeypatch.setenv("JOBGATE_URL", stub.url)
+    monkeypatch.setenv("JOBGATE_KEY", "a-key")
+    said, modules = loaded(tmp_path, RUN, *command.split())
+    assert "code 0" in said
+    assert [
+        each for each in (*SERVING, *STORING, *MIGRATING, *SENDING, *SETTINGS, "rich.progress") if each in modules
+    ] == []
 
 
 def test_the_client_stands_alone(tmp_path: Path) -> None:

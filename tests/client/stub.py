@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.content)
 
-    do_GET = do_POST = answer  # noqa: N815 - http.server looks them up by these names
+    do_GET = do_POST = do_DELETE = answer  # noqa: N815 - http.server looks them up by these names
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

@@ -51,7 +51,7 @@ def test_every_file_of_the_template_is_written() -> None:
 def test_names_that_cannot_be_used(tmp_path: Path, name: str, told: str) -> None:
     """A name that is no vendor's, no module's or taken is refused with the reason, and nothing is written."""
     said = run(name, "--folder", str(tmp_path))
-    assert said.exit_code == 2
+    assert said.exit_code == 1
     assert told in said.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -60,6 +60,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """A folder that exists stays as it is."""
     (tmp_path / "jobgate-acme-desk").mkdir()
     said = run("acme-desk", "--folder", str(tmp_path))
-    assert said.exit_code == 2
+    assert said.exit_code == 1
     assert "exists. Choose another name or --folder, or delete it." in said.stderr
     assert list((tmp_path / "jobgate-acme-desk").iterdir()) == []

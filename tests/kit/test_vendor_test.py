@@ -67,30 +67,30 @@ def test_its_results_can_be_read_by_programs(desk: Path) -> None:
 
 
 def test_a_failure_is_explained(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failure names the check, its promise, the place and the remedy; the exit code is 1."""
+    """A failure names the check, its promise, the place and the remedy; the exit code is 2."""
     module = (desk / "toy_desk.py").read_text(encoding="utf-8")
     unused = 'with_name("toy_desk.yaml"), finders={"unused": sign}'
     changed = module.replace('with_name("toy_desk.yaml")', unused)
     (desk / "toy_desk.py").write_text(changed, encoding="utf-8")
     said = run(TOY, "--suite", "document")
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert "FAILED document: adapter has no unused hooks" in said.stdout
     assert "promise: Each function of the adapter is named by the document" in said.stdout
     assert "Adapter.finders: no action names unused. Remove it from the adapter" in said.stdout
 
 
 def test_findings_of_the_lint_come_first(desk: Path) -> None:
-    """A document with findings cannot be served: the findings are all that is said, and the exit code is 1."""
+    """A document with findings cannot be served: the findings are all that is said, and the exit code is 2."""
     document = (desk / "toy_desk.yaml").read_text(encoding="utf-8")
     (desk / "toy_desk.yaml").write_text(document.replace("to: GONE", "to: NOWHERE"), encoding="utf-8")
     said = run(TOY)
-    assert (said.exit_code, said.stdout) == (1, "")
+    assert (said.exit_code, said.stdout) == (2, "")
     assert "the document of toy-desk has 1 finding:" in said.stderr
     assert "NOWHERE" in said.stderr
 
 
 def test_mistakes_in_its_use(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown vendor, suite or adapter, and missing packages, are told with what to do; the exit code is 2."""
+    """An unknown vendor, suite or adapter, and missing packages, are told with what to do; the exit code is 1."""
     for arguments, told in {
         ("toy-dosk",): "no adapter for toy-dosk is installed; did you mean toy-desk?",
         (TOY, "--suite", "documents"): "there is no suite documents; did you mean document?",
@@ -98,19 +98,19 @@ def test_mistakes_in_its_use(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (TOY, "--adapter", "toy_desk:Path"): "toy_desk:Path is not an Adapter",
     }.items():
         said = run(*arguments)
-        assert said.exit_code == 2, arguments
+        assert said.exit_code == 1, arguments
         assert told in said.stderr
         assert "Traceback" not in said.output
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     said = run(TOY)
-    assert said.exit_code == 2
+    assert said.exit_code == 1
     assert "the kit needs hypothesis and schemathesis. Install its packages: pip install 'jobgate[kit]'" in said.stderr
 
 
 def test_an_adapter_that_is_no_entry_point(desk: Path) -> None:
     """`--adapter` names an adapter in the present folder that is not installed."""
     shutil.rmtree(desk / "toy_desk-1.0.dist-info")
-    assert run(TOY, "--suite", "document").exit_code == 2
+    assert run(TOY, "--suite", "document").exit_code == 1
     said = run(TOY, "--suite", "document", "--adapter", "toy_desk:ADAPTER")
     assert said.exit_code == 0, said.output
 

@@ -245,7 +245,7 @@ async def test_the_command_line_verifies(tmp_path: Path, clock: FakeClock) -> No
         connection.execute(text("UPDATE events SET content = replace(content, '2026', '2025') WHERE id = 2"))
     database.dispose()
     said = run(tmp_path, "verify")
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert said.stdout.startswith("broken: segment 1, event 2 (job action ")
 
 
@@ -255,36 +255,36 @@ async def test_the_command_line_exports(tmp_path: Path, clock: FakeClock) -> Non
     shown = run(tmp_path, "export").stdout
     assert [json.loads(line)["kind"] for line in shown.splitlines()].count("dispatched") == 2
     file = tmp_path / "audit.jsonl"
-    assert run(tmp_path, "export", "--output", str(file)).exit_code == 0
+    assert run(tmp_path, "export", "--file", str(file)).exit_code == 0
     assert file.read_text("utf-8") == shown
 
 
 def test_a_ledger_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     """Without a database there is nothing to verify: a clear message, no traceback, no new file."""
     said = run(tmp_path / "nothing", "verify")
-    assert said.exit_code == 2
+    assert said.exit_code == 6
     assert "there is no ledger" in said.stderr
     assert not (tmp_path / "nothing").exists()
 
 
 def test_a_file_is_not_replaced_unasked(tmp_path: Path, clock: FakeClock) -> None:
-    """`--output` to a file that is there asks for `--force`, and leaves it as it is."""
+    """`--file` with a file that is there asks for `--force`, and leaves it as it is."""
     asyncio.run(cli_ledger(tmp_path, clock))
     file = tmp_path / "audit.jsonl"
     file.write_text("an earlier export", encoding="utf-8")
-    said = run(tmp_path, "export", "--output", str(file))
+    said = run(tmp_path, "export", "--file", str(file))
     assert said.exit_code == 1
     assert f"{file} already exists" in said.stderr
     assert "--force" in said.stderr
     assert file.read_text("utf-8") == "an earlier export"
-    assert run(tmp_path, "export", "--output", str(file), "--force").exit_code == 0
+    assert run(tmp_path, "export", "--file", str(file), "--force").exit_code == 0
     assert file.read_text("utf-8") == run(tmp_path, "export").stdout
 
 
 def test_a_file_that_cannot_be_written_is_said_so(tmp_path: Path, clock: FakeClock) -> None:
     """A folder that is not there is named, without a traceback."""
     asyncio.run(cli_ledger(tmp_path, clock))
-    said = run(tmp_path, "export", "--output", str(tmp_path / "no" / "audit.jsonl"))
+    said = run(tmp_path, "export", "--file", str(tmp_path / "no" / "audit.jsonl"))
     assert said.exit_code == 1
     assert "cannot be written: No such file or directory" in said.stderr
 

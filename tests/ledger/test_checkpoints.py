@@ -481,7 +481,7 @@ async def test_the_command_line_writes_and_compares(tmp_path: Path, clock: FakeC
     assert "contains no checkpoint signed by a known key" in said.stderr
     cut_back(database)
     said = run(tmp_path, "verify", "--checkpoint", str(copy))
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert said.stdout.startswith("broken: not as the checkpoint of ")
     database.dispose()
 

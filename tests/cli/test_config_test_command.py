@@ -1,4 +1,4 @@
-"""`jobgate connections test`: proves a connection without changing any job."""
+"""`jobgate config test`: proves a connection of the settings, without a gateway and without changing any job."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.support.commands import KEY, jobgate, write
 
 
 def run(folder: Path, connection: dict[str, Any], name: str = "mine") -> Any:
-    """`jobgate connections test NAME`, with one connection in the settings."""
+    """`jobgate config test NAME`, with one connection in the settings."""
     environment = {
         "JOBGATE_CONNECTIONS__MINE": json.dumps({**connection, "plain_http": True}),
         "JOBGATE_STATE_FOLDER": str(folder),
         "JOBGATE_VENDOR_SECONDS": "3",
     }
-    return CliRunner().invoke(application, ["connections", "test", name], env=environment)
+    return CliRunner().invoke(application, ["config", "test", name], env=environment)
 
 
 def of_sandbox(stack: Running, vendor: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def test_a_wrong_secret(stack: Running, tmp_path: Path, vendor: str) -> None:
     field = "secret" if "secret" in authentication else "client_secret"
     authentication[field] = "d3Jvbmctd3Jvbmctd3Jvbmc="
     said = run(tmp_path, connection)
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     told = " ".join(said.stderr.split())
     assert told.count("Access denied by the vendor") == 1
     assert re.search(r"mine does not work: Access denied by the vendor\. \S.* answered 40[01]\b", told), told
@@ -73,7 +73,7 @@ def test_a_vendor_that_is_not_there(stack: Running, tmp_path: Path) -> None:
     """A vendor that does not listen is reported as unreachable."""
     connection = of_sandbox(stack, "azure-job-router") | {"endpoint": "http://127.0.0.1:9"}
     said = run(tmp_path, connection)
-    assert (said.exit_code, "(vendor-unreachable)" in said.stderr) == (1, True)
+    assert (said.exit_code, "(vendor-unreachable)" in said.stderr) == (2, True)
 
 
 def test_a_connection_that_nobody_knows(stack: Running, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_no_connection(stack: Running, tmp_path: Path, vendor: str, scheme: str,
         if "token_url" in authentication:
             authentication["token_url"] = f"{address}/token"
         said = run(tmp_path, connection)
-    assert said.exit_code == 1
+    assert said.exit_code == 2
     assert f"Vendor unreachable. {host} port {port}: {cause}" in said.stderr
     assert authentication.get("secret", authentication.get("client_secret")) not in said.stderr
 
@@ -135,5 +135,5 @@ plain_http = true
 authentication = {{ kind = "signature", scheme = "accessKey", secret = "{KEY}" }}
 """,
     )
-    said = jobgate(tmp_path, "connections", "test", "contoso")
+    said = jobgate(tmp_path, "config", "test", "contoso")
     assert said.stderr.count("the connection was refused") == 1, said.stderr

@@ -1,0 +1,1 @@
+"""Common parts of the commands that call a gateway over HTTP."""
