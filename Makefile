@@ -84,7 +84,7 @@ docs: $(RUNTIME) ## Regenerate the generated part of docs/
 # The runtime lock is constrained by the larger one: what is tested is what is served, and a limit
 # that only a tool sets (schemathesis on jsonschema-rs) is met when both are resolved.
 lock: $(DEVELOPMENT) ## Write both lock files anew from pyproject.toml
-	$(LOCK) --group development --extra kit --output-file requirements/development.txt
+	$(LOCK) --group development --extra kit --extra otel --output-file requirements/development.txt
 	$(LOCK) --group build-backend --constraint requirements/development.txt \
 		--output-file requirements/runtime.txt
 

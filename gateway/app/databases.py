@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.domain.ports import Clock
+from gateway.domain.ports import ApprovalStore, Clock, Ledger
 from gateway.security.references import Reference
 from gateway.settings.folders import state_folder
 from gateway.settings.settings import ConfigurationError, Settings
@@ -98,6 +98,15 @@ def ledger_of(settings: Settings, clock: Clock, writer: Path | None = None) -> S
     retention_time = None if days is None else timedelta(days=days)
     store = None if writer is None else ProcessStore(writer)
     return SqlLedger(database, clock, retention_time, checkpoints_of(settings, database, clock), store)
+
+
+def approval_store_of(ledger: Ledger, clock: Clock) -> ApprovalStore:
+    """The approvals in the database of a ledger; in memory if the ledger is."""
+    from gateway.ledger.approvals import SqlApprovals
+    from gateway.ledger.ledger import SqlLedger
+    from gateway.ledger.memory import MemoryApprovals
+
+    return SqlApprovals(ledger, clock) if isinstance(ledger, SqlLedger) else MemoryApprovals()
 
 
 def key_store_of(settings: Settings) -> KeyStore:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.app.databases import key_store_of, ledger_of
+from gateway.app.databases import approval_store_of, key_store_of, ledger_of
+from gateway.app.gauges import connection_gauges
+from gateway.app.notices import WebhookNotice
+from gateway.approvals.approvals import Approvals, EmergencyRules, Notice, no_notice
+from gateway.approvals.policy import Policies
 from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
 from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
+from gateway.domain.approvals import ApprovalPolicy
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota
@@ -38,8 +43,11 @@ from gateway.engine.termination import Terminations
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
+from gateway.security.openid import CALLER_PREFIX
 from gateway.settings.settings import (
+    ApprovalSettings,
     Authentication,
+    BreakGlassSettings,
     CallerSettings,
     ClientCredentialsAuthentication,
     ConfigurationError,
@@ -47,20 +55,23 @@ from gateway.settings.settings import (
     Settings,
 )
 from gateway.specs.accounts import misfits
-from gateway.specs.capabilities import ActionDefinition, definitions
+from gateway.specs.capabilities import ActionDefinition, action_of, definitions
 from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
 from gateway.specs.operations import Api
 from gateway.specs.security import checked_schemes, kind_of_settings, schemes
+from gateway.telemetry.metrics import measured_by
 
 if TYPE_CHECKING:
     from gateway.batches.batches import Batches
+    from gateway.batches.permission import Permission
     from gateway.batches.running import Runner
     from gateway.edge.exchange import Application
     from gateway.ledger.batch_store import BatchStore
     from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
     from gateway.security.openid import OpenIdTokens
+    from gateway.telemetry.gathering import Metrics
     from gateway.transport.http import HttpTransport
 
 
@@ -88,6 +99,12 @@ class Catalogue:
         }
         return cls(api, actions, vendors, natives)
 
+    @cached_property
+    def acting_scopes(self) -> Mapping[str, frozenset[str]]:
+        """The scopes that a caller needs for each action, terminations among them."""
+        found = ((action_of(each), each) for each in self.api.operations.values())
+        return {action: frozenset(each.scopes) for action, each in found if action is not None}
+
     @property
     def documents(self) -> Mapping[str, Document]:
         """The served documents by base path, the unified API first."""
@@ -109,8 +126,11 @@ class Gateway:
         transport: Transport | None = None,
         ledger: Ledger | None = None,
         writer: Path | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Wire a gateway. Its ledger is written through the socket `writer`, if there is one.
+
+        `metrics` gathers them and shows them, if somebody wants to see them.
 
         Raises ConfigurationError if the settings name something that does not exist.
         """
@@ -118,6 +138,7 @@ class Gateway:
         self.catalogue = catalogue
         self.clock = clock or SystemClock()
         self.transport = transport
+        self.metrics = metrics
         self._transports: list[HttpTransport] = []
         self.key_store = None if ledger else key_store_of(settings)
         self.ledger = ledger or ledger_of(settings, self.clock, writer)
@@ -159,7 +180,7 @@ class Gateway:
         """The actions on jobs."""
         key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
         schedule = self.reconciler.schedule
-        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time)
+        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time, self.policies)
 
     @cached_property
     def batch_store(self) -> BatchStore | None:
@@ -178,7 +199,8 @@ class Gateway:
         if self.batch_store is None:
             return None
         store, key_time = self.batch_store, self.actions.key_time
-        return Batches(store, Changes(store, self.clock), self.directory, self.guard_rails, self.clock, key_time)
+        changes = Changes(store, self.clock)
+        return Batches(store, changes, self.directory, self.guard_rails, self.clock, key_time, self._permission(store))
 
     @cached_property
     def batch_runner(self) -> Runner | None:
@@ -190,16 +212,47 @@ class Gateway:
         if self.batch_store is None:
             return None
         store, directory, rails = self.batch_store, self.directory, self.guard_rails
-        changes = Changes(store, self.clock)
-        preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails)
+        changes, permission = Changes(store, self.clock), self._permission(store)
+        preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails, permission)
         terminations = Terminations(self.actions, self.reconciler)
-        return Runner(store, changes, preparation, self.actions, terminations, directory, rails, self.stopping)
+        return Runner(
+            store, changes, preparation, self.actions, terminations, directory, rails, self.stopping, permission
+        )
+
+    def _permission(self, store: BatchStore) -> Permission:
+        """The permissions of batches in a store."""
+        from gateway.batches.permission import Permission
+
+        return Permission(self.approvals, store, self.clock, self.catalogue.acting_scopes, self._callers_named)
+
+    async def _callers_named(self, name: str) -> tuple[Caller, ...] | None:
+        """The callers of a name, by the keys that are valid now; None for one with tokens, whom nobody can ask again.
+
+        Raises LedgerUnavailable.
+        """
+        if name.startswith(CALLER_PREFIX):
+            return None
+        if self.key_store is not None:
+            self.keyring.replace(await asyncio.to_thread(self.key_store.all))
+        return self.keyring.named(name, self.clock.now())
 
     @property
     def guard_rails(self) -> GuardRails:
         """The guard rails of batches."""
         wanted = self.settings.batches
         return GuardRails(wanted.max_items, wanted.max_share, wanted.max_errors, wanted.max_unknown)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """The policies of the settings, which say what needs approval."""
+        endings = frozenset(name for name, each in self.catalogue.actions.items() if each.harm)
+        return Policies(tuple(policy_of(name, each) for name, each in self.settings.approvals.items()), endings)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """The approvals that batches wait for, and the reviews of emergencies."""
+        store = approval_store_of(self.ledger, self.clock)
+        return Approvals(store, self.policies, self.clock, emergency_rules(self.settings.break_glass), self._notice())
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -225,8 +278,10 @@ class Gateway:
         if watch is not None:
             await watch.refresh()
             tasks.append(asyncio.create_task(watch.run()))
+        reporting = nullcontext() if self.metrics is None else self.metrics.reporting()
         try:
-            yield {STOPPING: self.reconciler.stopping}
+            with measured_by(partial(connection_gauges, self.directory.connections)), reporting:
+                yield {STOPPING: self.reconciler.stopping}
         finally:
             self.stopping.set()
             if self.batch_runner is not None:
@@ -296,6 +351,16 @@ class Gateway:
             webhook = Webhook(address, transport, self.clock)
         return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
 
+    def _notice(self) -> Notice:
+        """Tells the webhook of emergencies, if there is one."""
+        from gateway.ledger.publishing import Webhook
+
+        address = self.settings.break_glass.webhook
+        if address is None:
+            return no_notice
+        transport = self.transport or self._new_transport([address.get_secret_value()])
+        return WebhookNotice(Webhook(address, transport, self.clock, "an emergency", "application/json")).send
+
     @cached_property
     def tokens(self) -> OpenIdTokens | None:
         """The verifier of the issuer's tokens, or None without an issuer."""
@@ -304,7 +369,8 @@ class Gateway:
         openid = self.settings.openid
         if openid is None:
             return None
-        issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, openid.caller_claim, openid.scopes_claim)
+        claims = openid.caller_claim, openid.scopes_claim, openid.owner_claim
+        issuer = Issuer(openid.issuer, openid.audience, openid.algorithms, *claims)
         origins = (openid.issuer, openid.keys_origin or openid.issuer)
         transport = self.transport or self._new_transport(origins)
         return OpenIdTokens(issuer, transport, self.clock)
@@ -334,7 +400,7 @@ class Gateway:
             endpoint,
             settings.authentication.scheme,
             self._credentials(name, vendor, settings.authentication, transport, values),
-            Pipeline(self.clock, transport, self.settings.policy, quota),
+            Pipeline(self.clock, transport, self.settings.policy, quota, name),
             Drift(name),
             quota,
             settings.require_idempotency_key,
@@ -383,7 +449,7 @@ class Gateway:
             token_url=settings.token_url,
             scopes=tuple(known[settings.scheme]["flows"]["clientCredentials"]["scopes"]),
             # The token endpoint is a separate service, and can fail independently of the API.
-            transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy)),
+            transport=ReadingTransport(Pipeline(self.clock, transport, self.settings.policy, name=name)),
             clock=self.clock,
             basic=settings.client_authentication == "basic",
         )
@@ -432,6 +498,35 @@ def _documented_endpoint(name: str, vendor: Vendor, values: Mapping[str, str]) -
     return endpoint
 
 
+def callers_in(settings: Settings) -> tuple[Caller, ...]:
+    """The callers whose keys are in the settings."""
+    has_default = settings.api_key is not None or settings.access_key is not None
+    default = (Caller(DEFAULT_CALLER, EVERYTHING),) if has_default else ()
+    return (*default, *(caller_of(name, each) for name, each in settings.callers.items()))
+
+
 def caller_of(name: str, settings: CallerSettings) -> Caller:
     """Make a caller from the settings."""
-    return Caller(name, frozenset(settings.scopes))
+    return Caller(name, frozenset(settings.scopes), settings.owner or "")
+
+
+def policy_of(name: str, settings: ApprovalSettings) -> ApprovalPolicy:
+    """Make a policy from the settings."""
+    return ApprovalPolicy(
+        name,
+        settings.actions,
+        settings.connections,
+        settings.callers,
+        settings.items,
+        settings.approvals,
+        settings.approvers,
+        timedelta(seconds=settings.decide_seconds),
+        timedelta(seconds=settings.execute_seconds),
+    )
+
+
+def emergency_rules(settings: BreakGlassSettings) -> EmergencyRules:
+    """Make the rules for emergencies from the settings."""
+    return EmergencyRules(
+        settings.items, timedelta(seconds=settings.seconds), timedelta(seconds=settings.review_seconds)
+    )

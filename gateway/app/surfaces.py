@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.app import Gateway
+from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
 from gateway.dialects.refusals import Refusals
@@ -15,7 +16,8 @@ from gateway.edge.addresses import Addresses
 from gateway.edge.authentication import Authenticator, unified_security, vendor_security
 from gateway.edge.exchange import Application
 from gateway.edge.hosts import TrustedHosts
-from gateway.edge.html_pages import Pages
+from gateway.edge.html_pages import Pages, Show
+from gateway.edge.metrics_page import protected_metrics
 from gateway.edge.rates import Rates
 from gateway.edge.surface import Surface, application
 from gateway.security.callers import Callers
@@ -38,7 +40,9 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
         Surface(
             catalogue.api,
             BASE_PATH,
-            UnifiedApi(services).handlers(catalogue.actions) | BatchApi(services, catalogue.api).handlers(),
+            UnifiedApi(services).handlers(catalogue.actions)
+            | BatchApi(services, catalogue.api).handlers()
+            | ApprovalsApi(services.approvals, gateway.clock).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),
@@ -51,12 +55,21 @@ def serving(gateway: Gateway, surfaces: Sequence[Surface]) -> Application:
     settings, catalogue = gateway.settings, gateway.catalogue
     return application(
         surfaces,
-        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness),
+        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness, metrics_page(gateway)),
         limits=settings.limits,
         addresses=addresses(settings.server),
         response_validation=gateway.response_validation,
         names={*gateway.directory.vendors, *gateway.directory.connections},
     )
+
+
+def metrics_page(gateway: Gateway) -> Show | None:
+    """The page with the metrics, if the settings want it on the main port."""
+    if gateway.metrics is None or not gateway.settings.server.metrics:
+        return None
+    callers = Callers(gateway.keyring, gateway.clock, gateway.tokens)
+    authenticator = Authenticator(callers, Rates(gateway.clock, gateway.rate))
+    return protected_metrics(gateway.metrics.scrape, gateway.metrics.media_type, authenticator)
 
 
 def addresses(served: ServerSettings) -> Addresses:
@@ -76,6 +89,7 @@ def services_of(gateway: Gateway, callers: Callers) -> Services:
         gateway.ledger,
         gateway.reconciler,
         callers.access_tokens,
+        gateway.approvals,
         gateway.batches,
     )
 

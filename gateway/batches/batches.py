@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from gateway.batches.changes import Changes, event_of
 from gateway.batches.guard_rails import GuardRails
+from gateway.batches.permission import Permission, requester_of
 from gateway.batches.preparing import connections_of, is_large
+from gateway.domain.access import Caller
 from gateway.domain.batches import (
     BEFORE,
     ENDED,
@@ -30,7 +32,9 @@ from gateway.domain.batches import (
 )
 from gateway.domain.errors import (
     BatchTooLarge,
+    BreakGlassRefused,
     Explanation,
+    Forbidden,
     IdempotencyKeyReused,
     ManifestDiffers,
     UnknownBatch,
@@ -51,18 +55,18 @@ COLLECTING_TIME = timedelta(hours=24)
 RETRYABLE = frozenset(kind.code for kind in catalogue() if kind.retryable)
 """Codes of the problems after which the same action can succeed later."""
 
-Gate = Callable[[Batch], Awaitable[Batch]]
-"""Decides about a confirmed batch: the batch in the state `ready`, or awaiting an approval."""
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The manifest that somebody was shown: its digest, and its number of jobs to be acted on."""
 
-async def no_approval(batch: Batch) -> Batch:
-    """The confirmed batch, which needs no approval."""
-    return replace(batch, state=BatchState.READY)
+    digest: str
+    count: int
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a gateway. `gate` decides whether a confirmed batch needs an approval."""
+    """The batches of a gateway. `permission` decides whether a confirmed batch needs an approval."""
 
     store: BatchStore
     changes: Changes
@@ -70,17 +74,20 @@ class Batches:
     rails: GuardRails
     clock: Clock
     key_time: timedelta
-    gate: Gate = no_approval
+    permission: Permission
 
-    async def create(
+    async def create(  # noqa: PLR0913, PLR0917 - the parts of a request
         self,
         plan: BatchPlan,
         jobs: Sequence[JobReference],
         caller: str,
         key: str | None = None,
         fingerprint: bytes = b"",
+        owner: str = "",
     ) -> tuple[Batch, bool]:
         """Create a batch, or return the one that the same request created before, and True.
+
+        `owner` is the person behind the caller, if it is not the caller itself.
 
         Raises UnknownConnection, BatchTooLarge and IdempotencyKeyReused.
         """
@@ -95,9 +102,9 @@ class Batches:
         now = self.clock.now()
         state = BatchState.COLLECTING if plan.is_paged else BatchState.PREPARING
         outcomes = {str(ItemOutcome.PENDING): len(items)} if items else {}
-        batch = Batch(
-            self.clock.new_id(now), caller, state, plan, now, now, connections=names, progress=Progress(outcomes)
-        )
+        progress = Progress(outcomes)
+        batch_id = self.clock.new_id(now)
+        batch = Batch(batch_id, caller, state, plan, now, now, connections=names, progress=progress, owner=owner)
         held = None if key is None else HeldKey(caller, f"batch\t{key}", fingerprint, now + self.key_time)
         holder = await self.store.create(batch, items, event_of(batch, caller), held)
         if holder is None:
@@ -112,7 +119,7 @@ class Batches:
         """The batch with this id, if `caller` created it. With `caller` None, whoever did. Raises UnknownBatch."""
         batch = await self.store.get(batch_id)
         if batch is None or caller not in {None, batch.caller}:
-            raise UnknownBatch("No batch of this id is recorded.")
+            raise unknown_batch()
         return batch
 
     async def add(self, batch_id: str, caller: str, page: int, jobs: Sequence[JobReference]) -> Batch:
@@ -139,25 +146,70 @@ class Batches:
 
         return await self._change(batch_id, caller, prepared)
 
-    async def confirm(self, batch_id: str, caller: str, digest: str, count: int, share: float | None = None) -> Batch:
-        """Confirm a batch as it was shown. Raises UnknownBatch, WrongBatchState and ManifestDiffers."""
+    async def confirm(  # noqa: PLR0913, PLR0917 - who confirms, and what was shown
+        self, batch_id: str, caller: str, digest: str, count: int, share: float | None = None, owner: str = ""
+    ) -> Batch:
+        """Confirm a batch as it was shown. It is then ready, or awaits an approval.
+
+        Raises UnknownBatch, Forbidden if another owner created it, WrongBatchState and ManifestDiffers.
+        """
 
         async def confirmed(batch: Batch) -> Batch:
             now = self.clock.now()
             ready = allowed(batch, "confirm", [BatchState.AWAITING_CONFIRMATION], BatchState.READY)
-            if batch.confirm_until is None or batch.confirm_until <= now:
-                raise WrongBatchState("The time to confirm the batch is over. Create it anew.")
-            manifest = batch.manifest
-            if manifest is None or (manifest.digest, manifest.count) != (digest, count):
-                raise ManifestDiffers("The manifest has another digest or count. Read the batch again.")
-            if is_large(self.rails, batch) and (share is None or manifest.share is None or share < manifest.share):
+            self._check(batch, owner or caller, Shown(digest, count))
+            acting = 0.0 if batch.manifest is None else batch.manifest.share or 0.0
+            if is_large(self.rails, batch) and (share is None or share < acting):
                 raise ManifestDiffers(
-                    f"The batch acts on {manifest.share or 0:.1%} of the connections' jobs, more than "
+                    f"The batch acts on {acting:.1%} of the connections' jobs, more than "
                     f"{self.rails.share(batch.plan.limits):.1%}. Confirm `share` too if that is intended."
                 )
-            return await self.gate(replace(ready, confirmed_by=caller, confirmed_at=now))
+            return await self.permission.gate(replace(ready, confirmed_by=caller, confirmed_at=now))
 
         return await self._change(batch_id, caller, confirmed)
+
+    async def break_glass(
+        self, batch_id: str, caller: Caller, shown: Shown, reason: str, ticket: str | None = None
+    ) -> Batch:
+        """Begin a small batch in an emergency: without approval, and whatever the windows say. It is to be reviewed.
+
+        Raises UnknownBatch, Forbidden, WrongBatchState, ManifestDiffers and BreakGlassRefused.
+        """
+        approvals, review = self.permission.approvals, None
+        waiting = [BatchState.AWAITING_CONFIRMATION, BatchState.AWAITING_APPROVAL]
+
+        async def begun(batch: Batch) -> Batch:
+            nonlocal review
+            ready = allowed(batch, "break glass for", waiting, BatchState.READY)
+            self._check(batch, caller.owner, shown)
+            if is_large(self.rails, batch):
+                raise BreakGlassRefused("The batch acts on a larger share of the jobs than the guard rails allow.")
+            now = self.clock.now()
+            deadline = min(filter(None, (batch.plan.deadline, now + approvals.emergencies.lasts)))
+            ready = replace(ready, plan=replace(batch.plan, not_before=None, deadline=deadline), is_emergency=True)
+            plan = await self.permission.plan_of(ready)
+            if review is None or review.plan != plan:
+                review = await approvals.break_glass(batch.id, plan, caller, reason, ticket)
+            return replace(ready, confirmed_by=caller.name, confirmed_at=now, approval=review.id)
+
+        before = await self.get(batch_id, caller.name)
+        batch = await self._change(batch_id, caller.name, begun)
+        if before.approval is not None:
+            await approvals.withdraw(before.approval, requester_of(batch))
+        return batch
+
+    def _check(self, batch: Batch, owner: str, shown: Shown) -> None:
+        """Check that an owner may confirm a batch, in time, and was shown its manifest.
+
+        A batch that awaits an approval was confirmed in time. Raises Forbidden, WrongBatchState and ManifestDiffers.
+        """
+        check_owner(batch, owner)
+        until = batch.confirm_until
+        if batch.state is BatchState.AWAITING_CONFIRMATION and (until is None or until <= self.clock.now()):
+            raise WrongBatchState("The time to confirm the batch is over. Create it anew.")
+        manifest = batch.manifest
+        if manifest is None or (manifest.digest, manifest.count) != (shown.digest, shown.count):
+            raise ManifestDiffers("The manifest has another digest or count. Read the batch again.")
 
     async def pause(self, batch_id: str, caller: str, reason: str | None) -> Batch:
         """Send nothing more for the time being. Raises UnknownBatch and WrongBatchState."""
@@ -180,13 +232,16 @@ class Batches:
         return await self._change(batch_id, caller, resumed)
 
     async def abort(self, batch_id: str, caller: str, reason: str | None) -> Batch:
-        """Send nothing more, for good. Raises UnknownBatch and WrongBatchState."""
+        """Send nothing more, for good. Its approval is withdrawn. Raises UnknownBatch and WrongBatchState."""
         why = Why(reason or "Somebody aborted it.", by=caller)
 
         async def aborted(batch: Batch) -> Batch:
             return replace(allowed(batch, "abort", BEFORE[BatchState.ABORTING], BatchState.ABORTING), why=why)
 
-        return await self._change(batch_id, caller, aborted)
+        batch = await self._change(batch_id, caller, aborted)
+        if batch.approval is not None:
+            await self.permission.approvals.withdraw(batch.approval, requester_of(batch))
+        return batch
 
     async def redrive(
         self, batch_id: str, caller: str, reason: str | None, key: str | None, fingerprint: bytes
@@ -214,7 +269,7 @@ class Batches:
         )
         if not jobs:
             raise WrongBatchState("The batch has no item that can be tried again.")
-        return await self.create(plan, jobs, caller, key, fingerprint)
+        return await self.create(plan, jobs, caller, key, fingerprint, batch.owner)
 
     async def _change(self, batch_id: str, caller: str, change: Callable[[Batch], Awaitable[Batch]]) -> Batch:
         """Make a change of a batch, again if somebody else was faster. Raises what `change` raises."""
@@ -224,6 +279,12 @@ class Batches:
             changed = replace(await change(batch), changed_at=now)
             if await self.store.save(changed, event_of(changed, caller), now) == SAVED:
                 return await self.get(batch_id, caller)
+
+
+def check_owner(batch: Batch, owner: str) -> None:
+    """Raise Forbidden if a batch was created with a key of another owner: it would have two requesters."""
+    if requester_of(batch).owner != owner:
+        raise Forbidden("Only the owner who created the batch can confirm it, although the caller has the same name.")
 
 
 def allowed(batch: Batch, verb: str, states: Sequence[BatchState], following: BatchState) -> Batch:
@@ -247,3 +308,8 @@ def too_large() -> BatchTooLarge:
 def can_be_repeated(item: Item) -> bool:
     """True if nothing was done, and the same action may succeed later."""
     return item.outcome is ItemOutcome.NOT_SENT or item.problem in RETRYABLE
+
+
+def unknown_batch() -> UnknownBatch:
+    """The problem for a batch that is not there, and for one that the caller may not see: the two look the same."""
+    return UnknownBatch("No batch of this id is recorded.")

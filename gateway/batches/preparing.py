@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from gateway.batches.changes import Changes
 from gateway.batches.guard_rails import GuardRails, too_many
+from gateway.batches.permission import Permission
 from gateway.domain.batches import (
     CONFIRMATION_TIME,
     LARGEST_BATCH,
@@ -38,13 +39,12 @@ from gateway.domain.errors import JobgateError, UnknownJob
 from gateway.domain.finding import JobFilter
 from gateway.domain.leases import Lease
 from gateway.domain.model import Job
-from gateway.domain.vocabulary import TERMINATE
+from gateway.domain.vocabulary import MODE, TERMINATE, Mode
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection, Directory
-from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.endings import way_to_end
 from gateway.engine.finding import Finder
 from gateway.engine.jobs import Jobs, blocked_reason
-from gateway.engine.termination import MODE
 from gateway.ledger.batch_store import ITEMS_AT_ONCE, BatchStore
 from gateway.ledger.batches import ItemSelection
 from gateway.resilience.pacing import Pace
@@ -71,6 +71,7 @@ class Preparation:
     finder: Finder
     directory: Directory
     rails: GuardRails
+    permission: Permission
 
     async def prepare(self, batch: Batch, lease: Lease) -> None:
         """Give every item its verdict, freeze the manifest, and let the batch wait for its confirmation.
@@ -102,8 +103,10 @@ class Preparation:
         elif not count:
             await self.changes.end(batch, lease, BatchState.COMPLETED)
         elif batch.plan.expected_count == count and not is_large(self.rails, batch):
-            confirmed = replace(batch, confirmed_by=batch.caller, confirmed_at=now)
-            await self.changes.go_on(confirmed, lease, BatchState.READY, after=AT_ONCE)
+            confirmed = await self.permission.gate(replace(batch, confirmed_by=batch.caller, confirmed_at=now))
+            next_state, approval = confirmed.state, confirmed.approval
+            confirmed = replace(confirmed, state=batch.state)
+            await self.changes.go_on(confirmed, lease, next_state, after=AT_ONCE, approval=approval)
         else:
             waiting = replace(batch, confirm_until=now + CONFIRMATION_TIME)
             await self.changes.go_on(waiting, lease, BatchState.AWAITING_CONFIRMATION)

@@ -20,7 +20,9 @@ from msgspec.structs import replace
 
 from gateway.batches.changes import Changes
 from gateway.batches.guard_rails import FIRST_JUDGED, GuardRails, tripped
+from gateway.batches.permission import Permission
 from gateway.batches.preparing import Preparation
+from gateway.domain.approvals import ApprovalState
 from gateway.domain.batches import (
     Batch,
     BatchState,
@@ -54,6 +56,7 @@ GROUP = 32
 """Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
 LOOK_SECONDS = 0.25
 """Seconds between two looks for batches that somebody should look after."""
+AT_ONCE = timedelta()
 SOON = timedelta(seconds=1)
 """The time after which a batch that has to wait is looked after again."""
 RENEW_SECONDS = LEASE_TIME.total_seconds() / 3
@@ -82,6 +85,7 @@ class Runner:
     directory: Directory
     rails: GuardRails
     stopping: asyncio.Event
+    permission: Permission
     under_way: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     async def run(self) -> None:
@@ -123,7 +127,7 @@ class Runner:
             BatchState.COLLECTING: self._wait,
             BatchState.PREPARING: self.preparation.prepare,
             BatchState.AWAITING_CONFIRMATION: self._wait,
-            BatchState.AWAITING_APPROVAL: self._wait,
+            BatchState.AWAITING_APPROVAL: self._await_approval,
             BatchState.READY: self._begin,
             BatchState.RUNNING: self._run,
             BatchState.PAUSING: self._come_to_rest,
@@ -175,9 +179,33 @@ class Runner:
         await self.refresh(batch)
         await self.store.postpone(lease, until or now + LEASE_TIME)
 
+    async def _await_approval(self, batch: Batch, lease: Lease) -> None:
+        """Let a batch wait for its approval, go on once it is approved, or end if it is refused or too late."""
+        if await self._ended_in_vain(batch, lease):
+            return
+        approval = await self.permission.approval_of(batch)
+        if approval is not None and approval.state is ApprovalState.APPROVED:
+            await self.changes.go_on(batch, lease, BatchState.READY, after=AT_ONCE)
+            return
+        ends = (None if approval is None else approval.ends_at, batch.plan.deadline)
+        until = min((each for each in ends if each is not None), default=self.changes.clock.now())
+        if until <= self.changes.clock.now():
+            await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Nobody approved it in time."))
+        else:
+            await self.store.postpone(lease, until)
+
+    async def _ended_in_vain(self, batch: Batch, lease: Lease) -> bool:
+        """End a batch whose approval was refused or has expired."""
+        why = await self.permission.end_in_vain(batch)
+        if why is not None:
+            await self.changes.end(batch, lease, BatchState.EXPIRED, why)
+        return why is not None
+
     async def _begin(self, batch: Batch, lease: Lease) -> None:
         """Begin to run, or go on, once it is time and no other batch runs on the connections."""
         plan, now = batch.plan, self.changes.clock.now()
+        if await self._ended_in_vain(batch, lease):
+            return
         if plan.deadline is not None and plan.deadline <= now:
             await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Its deadline came before it could begin."))
         elif plan.not_before is not None and plan.not_before > now:
@@ -222,6 +250,10 @@ class Runner:
         """Send the items that are left, group by group, within the guard rails."""
         if not await self._recovered(batch):
             await self.store.postpone(lease, self.changes.clock.now() + SOON)
+            return
+        refusal = await self.permission.begin(batch)
+        if refusal is not None:
+            await self.changes.go_on(batch, lease, BatchState.STOPPED, refusal, frees=True)
             return
         batch = await self.store.get(batch.id) or batch
         run = Run(self, batch, lease)
@@ -420,6 +452,8 @@ class Run:
             key=key_of(batch.id, item.position),
             lease=self._lease,
             labels=batch.plan.labels,
+            is_approved=True,
+            is_emergency=batch.is_emergency,
         )
         perform = runner.terminations.perform if batch.plan.action == TERMINATE else runner.actions.perform
         record = (await perform(request)).record

@@ -51,23 +51,29 @@ def create(
         bool,
         typer.Option(help="Also make an access key, with which a vendor's own client signs or gets tokens."),
     ] = False,
+    owner: Annotated[
+        str,
+        typer.Option(help="The person behind the caller, whose keys count as one in approvals. Default: NAME."),
+    ] = "",
     config: Config = None,
 ) -> None:
     """Make an API key and print it. It is shown only once."""
     from gateway.app import database_of
-    from gateway.domain.access import Caller
+    from gateway.domain.access import Caller, is_owner
     from gateway.security.keys import issued
     from gateway.settings.scopes import scope_mistakes, scope_warnings
     from gateway.settings.settings import is_caller_name
 
     if not is_caller_name(name):
         raise Failure("a caller's name consists of lower-case letters, digits and hyphens, and begins with a letter")
+    if owner and not is_owner(owner):
+        raise Failure("an owner is a name of at most 255 printable characters, without spaces around it")
     if mistakes := list(scope_mistakes(scope)):
         raise Failure("\n  ".join(["no key was created:", *mistakes]))
     settings = ledger_settings_of(config)
     for warning in scope_warnings(scope, settings.connections):
         warn(f"warning: {warning}")
-    new = issued(Caller(name, frozenset(scope)), datetime.now(UTC), expires, with_access_key=access_key)
+    new = issued(Caller(name, frozenset(scope), owner), datetime.now(UTC), expires, with_access_key=access_key)
     database = database_of(settings)
     with ledger_faults_named(database):
         store(database).add(new.key)
@@ -149,6 +155,7 @@ def row(key: ApiKey, now: datetime) -> Mapping[str, object]:
     return {
         "id": key.id,
         "caller": key.caller.name,
+        "owner": key.caller.owner,
         "scopes": sorted(key.caller.scopes),
         "access_key": key.access_key is not None,
         "created": key.created_at,

@@ -28,6 +28,14 @@ def serve(
     access_log: Annotated[
         bool | None, typer.Option("--access-log/--no-access-log", help="Log each request. Default: yes.")
     ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="Least severe messages: debug, info, warning or error. Default: info.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="Form of the log: text or json. Default: text.")] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(help="Port for /metrics, on loopback; 0 chooses a free one. Default: none.", min=0, max=65_535),
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="TLS certificate and chain, in PEM format.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key of the certificate, in PEM format.")] = None,
     tls_self_signed: Annotated[
@@ -47,6 +55,7 @@ def serve(
     from gateway.startup import serve as serving
 
     given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
+    given |= {"log_level": log_level, "log_format": log_format, "admin_port": admin_port}
     given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
     serving.serve(
         serving.Source(chosen_file(config), given),

@@ -36,6 +36,7 @@ LEDGER_UNUSABLE = 2
 
 NOT_THE_LEDGERS = (
     *("connections.", "connections:", "callers.", "callers:", "openid.", "openid:", "server.", "server:"),
+    *("approvals.", "approvals:", "break_glass."),
     *("api_key:", "access_key:", "checkpoints.webhook:"),
 )
 """Beginnings of mistakes that commands about the ledger ignore. A misspelt `state_folder` is not among them."""

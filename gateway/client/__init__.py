@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from gateway.client.client import (
     ActionWarning,
+    Approval,
+    ApprovalDecision,
+    ApprovalPlan,
+    ApprovalPolicy,
     AssignmentOptions,
     Attempt,
     Batch,
@@ -13,6 +17,7 @@ from gateway.client.client import (
     BatchProgress,
     BatchReport,
     BlockedAction,
+    BreakGlass,
     Capability,
     Client,
     ClientError,
@@ -54,6 +59,10 @@ from gateway.client.client import (
 
 __all__ = [
     "ActionWarning",
+    "Approval",
+    "ApprovalDecision",
+    "ApprovalPlan",
+    "ApprovalPolicy",
     "AssignmentOptions",
     "Attempt",
     "Batch",
@@ -63,6 +72,7 @@ __all__ = [
     "BatchProgress",
     "BatchReport",
     "BlockedAction",
+    "BreakGlass",
     "Capability",
     "Client",
     "ClientError",

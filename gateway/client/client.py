@@ -361,6 +361,75 @@ class TerminationPlan:
 
 
 @dataclass(frozen=True)
+class ApprovalPolicy:
+    """A policy that applies: the number of owners who have to approve, of those who have, and patterns of who can."""
+
+    name: str
+    required: int
+    given: int
+    approvers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ApprovalDecision:
+    """What an owner has decided: `approve`, `reject` or `review`."""
+
+    owner: str
+    caller: str
+    decision: str
+    at: datetime
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class ApprovalPlan:
+    """What a batch will do, as its approvers see it. `jobs` is the number of jobs by connection."""
+
+    action: str
+    parameters: Mapping[str, Any]
+    reason: str
+    manifest_digest: str
+    jobs: Mapping[str, int]
+    limits: Mapping[str, Any]
+    not_before: datetime | None = None
+    deadline: datetime | None = None
+    schedule: str | None = None
+
+
+@dataclass(frozen=True)
+class BreakGlass:
+    """Why a batch began without approval, and until when another owner has to review that."""
+
+    reason: str
+    review_until: datetime
+    overdue: bool
+    ticket: str | None = None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A request for approval of a batch: its plan, what was decided, and until when.
+
+    `state` is `pending`, `approved`, `rejected`, `expired`, `withdrawn` or `executed`; after an emergency, `review_due`
+    or `reviewed`. A decision repeats the `digest`, which is that of the plan.
+    """
+
+    id: str
+    state: str
+    batch: str
+    digest: str
+    plan: ApprovalPlan
+    requested_by: str
+    requested_by_owner: str
+    policies: tuple[ApprovalPolicy, ...]
+    decisions: tuple[ApprovalDecision, ...]
+    requested_at: datetime
+    decide_until: datetime
+    execute_until: datetime | None = None
+    break_glass: BreakGlass | None = None
+
+
+@dataclass(frozen=True)
 class FieldError:
     """One invalid place in a request. `pointer` is a JSON pointer into {path, query, header, body}."""
 
@@ -884,6 +953,11 @@ class Client:
         """Send nothing more, for good."""
         return self._command(batch_id, "abort", _because(reason))
 
+    def break_glass(self, batch_id: str, digest: str, count: int, reason: str, *, ticket: str | None = None) -> Batch:
+        """Begin a small batch in an emergency, without approval. Another owner has to review it."""
+        said = _members({"manifest_digest": digest, "count": count, "reason": reason, "ticket": ticket})
+        return self._command(batch_id, "break-glass", said)
+
     def redrive_batch(self, batch_id: str, reason: str | None = None, *, idempotency_key: str | None = None) -> Batch:
         """Make a new batch of what was not sent, or refused in a way that may pass."""
         return self._command(batch_id, "redrive", _because(reason), _key(idempotency_key))
@@ -906,6 +980,30 @@ class Client:
     ) -> Batch:
         path = _path("batches", batch_id, verb)
         return _converted(Batch, self._call("POST", path, json=body or None, headers=headers))
+
+    def approvals(self, *states: str, limit: int | None = None) -> Iterator[Approval]:
+        """The approvals that this key can see, newest first; with `states`, those in one of them; at most `limit`."""
+        return self._list(Approval, _path("approvals"), limit, state=list(states) or None)
+
+    def approval(self, approval_id: str) -> Approval:
+        """One approval."""
+        return self._get(Approval, _path("approvals", approval_id))
+
+    def approve(self, approval: Approval, comment: str | None = None) -> Approval:
+        """Approve the plan of an approval, as it was read."""
+        return self._decide("approve", approval, comment)
+
+    def reject(self, approval: Approval, comment: str | None = None) -> Approval:
+        """Reject the plan of an approval."""
+        return self._decide("reject", approval, comment)
+
+    def review(self, approval: Approval, comment: str | None = None) -> Approval:
+        """Note that an emergency was reviewed."""
+        return self._decide("review", approval, comment)
+
+    def _decide(self, decision: str, approval: Approval, comment: str | None) -> Approval:
+        said = _members({"digest": approval.digest, "comment": comment})
+        return _converted(Approval, self._call("POST", _path("approvals", approval.id, decision), json=said))
 
     def _get(self, kind: type[Kind], path: str, **query: Any) -> Kind:
         return _converted(kind, self._call("GET", path, params=query))

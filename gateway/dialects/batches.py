@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.batches import report
-from gateway.batches.batches import Batches
+from gateway.batches.batches import Batches, Shown, unknown_batch
 from gateway.dialects import rendering
 from gateway.dialects.services import Services
 from gateway.dialects.unified import BASE_PATH, cursor_of, key_of, link_to_next, record_at
@@ -33,14 +33,13 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import JobAction, Json, Outcome
 from gateway.domain.times import parse_date_time
-from gateway.domain.vocabulary import DISCARD, TERMINATE
+from gateway.domain.vocabulary import DISCARD, MODE, TERMINATE, Mode
 from gateway.edge.authentication import check_scopes
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest
-from gateway.engine.endings import Mode
 from gateway.engine.support import supported
-from gateway.engine.termination import MODE
 from gateway.ledger.batches import BatchSelection, ItemSelection
+from gateway.specs.capabilities import action_of
 from gateway.specs.operations import Api, Operation
 
 LOOK_AGAIN_SECONDS = 1
@@ -69,6 +68,7 @@ class BatchApi:
             "pauseBatch": self.pause,
             "resumeBatch": self.resume,
             "abortBatch": self.abort,
+            "breakGlass": self.break_glass,
             "redriveBatch": self.redrive,
             "getBatchReport": self.report,
         }
@@ -86,7 +86,7 @@ class BatchApi:
         self.check(request, plan, connections_in(plan, jobs))
         key = key_of(request)
         batch, is_replayed = await self.batches.create(
-            plan, jobs, request.caller.name, key, fingerprint_of(request.body)
+            plan, jobs, request.caller.name, key, fingerprint_of(request.body), request.caller.owner
         )
         return self._accepted(request, batch, is_replayed=is_replayed)
 
@@ -133,13 +133,11 @@ class BatchApi:
 
     async def confirm(self, request: Request) -> Reply:
         """Confirm a batch. Raises Forbidden, WrongBatchState and ManifestDiffers."""
-        caller, given = request.caller.name, request.body
-        batch = await self.batches.get(request.path["batchId"], caller)
+        caller, given = request.caller, request.body
+        batch = await self.batches.get(request.path["batchId"], caller.name)
         self.check(request, batch.plan, batch.connections)
-        confirmed = await self.batches.confirm(
-            batch.id, caller, given["manifestDigest"], given["count"], given.get("share")
-        )
-        return reply_with(confirmed)
+        shown = given["manifestDigest"], given["count"], given.get("share")
+        return reply_with(await self.batches.confirm(batch.id, caller.name, *shown, caller.owner))
 
     async def pause(self, request: Request) -> Reply:
         """Pause a batch. Raises WrongBatchState."""
@@ -154,6 +152,15 @@ class BatchApi:
     async def abort(self, request: Request) -> Reply:
         """Abort a batch. Raises WrongBatchState."""
         return reply_with(await self.batches.abort(request.path["batchId"], request.caller.name, reason_in(request)))
+
+    async def break_glass(self, request: Request) -> Reply:
+        """Begin a batch in an emergency. Raises Forbidden, WrongBatchState, ManifestDiffers and BreakGlassRefused."""
+        caller, given = request.caller, request.body
+        batch = await self.batches.get(request.path["batchId"], caller.name)
+        self.check(request, batch.plan, batch.connections)
+        shown = Shown(given["manifestDigest"], given["count"])
+        begun = await self.batches.break_glass(batch.id, caller, shown, given["reason"], given.get("ticket"))
+        return reply_with(begun)
 
     async def redrive(self, request: Request) -> Reply:
         """Make a new batch of what was not sent. Raises Forbidden and WrongBatchState."""
@@ -249,22 +256,22 @@ class BatchApi:
         return not any(each.pointer.startswith("/body") for each in operation.check(parts))
 
     async def _seen(self, request: Request) -> Batch:
-        """The batch of a request, if the caller may see it. Raises UnknownBatch."""
-        caller = None if request.caller.audits else request.caller.name
-        return await self.batches.get(request.path["batchId"], caller)
+        """The batch of a request, if it is the caller's, who otherwise has to see all, or its approval.
+
+        Raises UnknownBatch.
+        """
+        batch = await self.batches.get(request.path["batchId"], None)
+        if request.caller.name == batch.caller or request.caller.audits:
+            return batch
+        if batch.approval is None or not await self.services.approvals.shows(batch.approval, request.caller):
+            raise unknown_batch()
+        return batch
 
     def _accepted(self, request: Request, batch: Batch, *, is_replayed: bool) -> Reply:
         """The reply to a new batch."""
         at = {"Location": f"{request.address.prefix}{BASE_PATH}/batches/{batch.id}"}
         replayed = {"Idempotent-Replayed": "true"} if is_replayed else {}
         return Reply(rendering.batch(batch), 202, {**at, **replayed, **look_again(batch)})
-
-
-def action_of(operation: Operation) -> str | None:
-    """The action that an operation performs, None if it performs none."""
-    extensions = operation.extensions
-    found: str | None = extensions.get("x-action", extensions.get("x-intent"))
-    return found
 
 
 def reply_with(batch: Batch) -> Reply:

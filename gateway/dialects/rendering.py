@@ -21,9 +21,10 @@ from gateway.domain.model import (
     VendorResponse,
 )
 from gateway.domain.record import STATUSES, Concluded, JobActionRecord, Origin, Read, Sent, Step
+from gateway.domain.vocabulary import Mode
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
-from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.endings import way_to_end
 from gateway.engine.finding import Counted
 from gateway.engine.termination import PlannedStep, TerminationPlan
 from gateway.resilience.breaker import BreakerState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.approvals.approvals import Approvals
 from gateway.batches.batches import Batches
 from gateway.domain.ports import Clock, Ledger
 from gateway.engine.actions import Actions
@@ -18,7 +19,7 @@ from gateway.security.access_tokens import AccessTokens
 
 @dataclass(frozen=True)
 class Services:
-    """Vendors and connections, the reading of jobs, actions and their records, tokens for access keys, and batches.
+    """Vendors and connections, jobs, actions and their records, tokens for access keys, approvals, and batches.
 
     There are no batches without a database.
     """
@@ -31,6 +32,7 @@ class Services:
     ledger: Ledger
     reconciler: Reconciler
     tokens: AccessTokens
+    approvals: Approvals
     batches: Batches | None = None
 
     @property

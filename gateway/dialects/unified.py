@@ -32,15 +32,13 @@ from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.numbers import up_to
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
 from gateway.domain.times import parse_date_time
-from gateway.domain.vocabulary import DISCARD, LABELS, TERMINATE
+from gateway.domain.vocabulary import DISCARD, LABELS, MODE, TERMINATE, Mode
 from gateway.edge.authentication import check_scopes
 from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
 from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
-from gateway.engine.endings import Mode
-from gateway.engine.termination import MODE
 from gateway.engine.wire import IF_MATCH
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api

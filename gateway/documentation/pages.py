@@ -17,13 +17,16 @@ from gateway.documentation.tables import table
 from gateway.domain.batches import ENDED, TRANSITIONS, BatchState
 from gateway.domain.errors import catalogue as problem_kinds
 from gateway.domain.model import Effect, Result
+from gateway.domain.vocabulary import Mode
 from gateway.edge.html_pages import problem_page
 from gateway.edge.limits import Limits
 from gateway.engine.connections import Vendor
-from gateway.engine.endings import Mode, way_to_end
+from gateway.engine.endings import way_to_end
 from gateway.resilience.policy import RULES, AttemptResult, Policy
 from gateway.settings.settings import (
+    ApprovalSettings,
     BatchSettings,
+    BreakGlassSettings,
     CheckpointSettings,
     ConnectionSettings,
     LedgerSettings,
@@ -31,8 +34,10 @@ from gateway.settings.settings import (
     QuotaSettings,
     ServerSettings,
     Settings,
+    TraceSettings,
 )
 from gateway.specs.capabilities import Capability, filters, reads
+from gateway.telemetry.metrics import METRICS
 
 CONNECTION_ROWS = ("`require_idempotency_key`", "`plain_http`", "`quota`")
 """The settings of a connection that have a row of their own. docs/going-live.md shows the others by example."""
@@ -54,6 +59,7 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
         "capabilities.md": capability_page(catalogue.vendors.values()),
         "hooks.md": hook_page(catalogue.vendors.values()),
         "limits.md": limits_page(),
+        "metrics.md": metrics_page(),
     }
     return {path: f"{NOTICE}\n{text}" for path, text in made.items()} | {"settings.schema.json": settings_schema()}
 
@@ -142,6 +148,9 @@ def limits_page() -> str:
         + "\n# Checkpoints\n\n"
         "Settings in `[checkpoints]`; [ledger.md](ledger.md) explains them.\n\n"
         + table(("setting", "default", "meaning"), _rows(CheckpointSettings))
+        + "\n# Traces\n\n"
+        "Settings in `[traces]`; [operating.md](operating.md#traces) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(TraceSettings))
         + "\n# Batches\n\n"
         "Settings in `[batches]`; [batches.md](batches.md) explains them.\n\n"
         + table(("setting", "default", "meaning"), _rows(BatchSettings))
@@ -149,9 +158,31 @@ def limits_page() -> str:
         "These settings are at the top level, and those of the issuer in `[openid]`. Other callers have a section "
         "such\nas `[callers.desk]` with `key` and `scopes`, or a key made by `jobgate keys create`.\n\n"
         + table(("setting", "default", "meaning"), _caller_rows())
+        + "\n# Approvals\n\n"
+        "Each policy has a section such as `[approvals.many-jobs]`; [approvals.md](approvals.md) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(ApprovalSettings))
+        + "\nEmergencies have the section `[break_glass]`.\n\n"
+        + table(("setting", "default", "meaning"), _rows(BreakGlassSettings))
         + "\n# Vendors\n\n"
         "`vendor_seconds` is at the top level, the others belong to each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())
+    )
+
+
+def metrics_page() -> str:
+    """The page with all metrics, from their table in the code."""
+    rows = (
+        (f"`{each.name}`", each.kind, ", ".join(f"`{label}`" for label in each.labels), each.meaning)
+        for each in METRICS
+    )
+    return (
+        "# Metrics\n\n`/metrics` has these, in Prometheus' text format. [operating.md](operating.md) says where it is "
+        "served, and how to use it.\nNames, labels and buckets of HTTP durations are those of OpenTelemetry's "
+        "conventions. Labels have few values: names in\nthe settings, and words of OpenAPI documents. Ids and callers "
+        "are never labels.\n\n"
+        "Counters and histograms count since the gateway started, in all its workers, those that have ended included. "
+        "Gauges are\nsums over the workers that serve; unknown outcomes are those of the ledger.\n\n"
+        + table(("metric", "type", "labels", "meaning"), rows)
     )
 
 

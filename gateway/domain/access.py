@@ -10,10 +10,19 @@ CONNECTION = "connections:"
 """Prefix of the scopes that name connections."""
 AUDIT = "audit:read"
 """The scope that shows the job actions of all callers."""
+METRICS = "metrics:read"
+"""The scope that shows the metrics."""
 DEFAULT_CALLER = "default"
 """The name of the caller that authenticates with the setting `api_key` or `access_key`."""
 EVERYTHING = frozenset({"*"})
 """Scopes that allow everything."""
+LONGEST_OWNER = 255
+"""Longest name of an owner, in characters."""
+
+
+def is_owner(text: str) -> bool:
+    """True if a text can name an owner: printable characters, without spaces around them."""
+    return 0 < len(text) <= LONGEST_OWNER and text.isprintable() and text == text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +31,19 @@ class Caller:
 
     `jobs:cancel` allows one action, `jobs:*` all of them, and `connections:contoso-*` every connection whose name
     starts with `contoso-`. A request needs both: a scope for the action and one for the connection.
+
+    `owner` is the person behind it, by default the caller's own name. All callers of one owner count as one person
+    where a second person has to agree.
     """
 
     name: str
     scopes: frozenset[str] = field(default=frozenset())
+    owner: str = ""
+
+    def __post_init__(self) -> None:
+        """Let a caller without an owner be its own."""
+        if not self.owner:
+            object.__setattr__(self, "owner", self.name)
 
     def may(self, scope: str) -> bool:
         """True if one of the scopes allows `scope`."""

@@ -202,7 +202,9 @@ class Progress(Struct, frozen=True, omit_defaults=True):
 class Batch(Struct, frozen=True):
     """A batch as it is stored. `version` rises with each change except those of `progress`.
 
-    `forgiven` are the outcomes that there were when somebody resumed it: the guard rails count from there.
+    `forgiven` are the outcomes that there were when somebody resumed it: the guard rails count from there. `owner` is
+    the person behind the caller. `approval` is the id of its approval; of an emergency, which began by break-glass, it
+    is that of its review.
     """
 
     id: str
@@ -218,6 +220,8 @@ class Batch(Struct, frozen=True):
     confirmed_by: str | None = None
     confirmed_at: datetime | None = None
     approval: str | None = None
+    is_emergency: bool = False
+    owner: str = ""
     why: Why | None = None
     report: Report | None = None
     connections: tuple[str, ...] = ()

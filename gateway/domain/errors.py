@@ -6,11 +6,14 @@
     │   ├── IdempotencyKeyMissing        400
     │   ├── Unauthenticated              401
     │   ├── Forbidden                    403
+    │   ├── ApprovalRequired             403
+    │   ├── NotAnApprover                403
     │   ├── UnknownPath                  404
     │   ├── UnknownVendor                404
     │   ├── UnknownConnection            404
     │   ├── UnknownJobAction             404
     │   ├── UnknownBatch                 404
+    │   ├── UnknownApproval              404
     │   ├── MethodNotAllowed             405
     │   ├── RequestTooSlow               408
     │   ├── AmbiguousParameter           409
@@ -18,6 +21,9 @@
     │   ├── WrongBatchState              409
     │   ├── ManifestDiffers              409
     │   ├── BatchTooLarge                409
+    │   ├── ApprovalClosed               409
+    │   ├── PlanChanged                  409
+    │   ├── BreakGlassRefused            409
     │   ├── RequestTooLarge              413
     │   ├── TargetTooLong                414
     │   ├── UnsupportedMediaType         415
@@ -193,6 +199,32 @@ class Forbidden(CallerError):
     meaning = Meaning.FORBIDDEN
 
 
+class ApprovalRequired(CallerError):
+    """A policy of this gateway asks for a second person's approval of this action.
+
+    Nothing was sent to the vendor.
+
+    Create a batch, of one job if need be, and confirm it: the batch then waits until others have approved it. The
+    detail names the policy. In an emergency, a caller with the scope `batches:break-glass` can begin a small batch
+    without approval.
+    """
+
+    code, title, status = "approval-required", "Approval required", 403
+    meaning = Meaning.FORBIDDEN
+
+
+class NotAnApprover(CallerError):
+    """This caller cannot decide about the request for approval.
+
+    Nothing was sent to the vendor.
+
+    The owner of the request cannot decide about it, whichever of the owner's keys is used. The policies in the settings
+    name those who can; after an emergency, any other owner can review it.
+    """
+
+    code, title, status = "not-an-approver", "Not an approver of this request", 403
+
+
 class UnknownPath(CallerError):
     """The API has nothing at this path.
 
@@ -290,6 +322,17 @@ class BatchTooLarge(CallerError):
     code, title, status = "batch-too-large", "Batch too large", 409
 
 
+class UnknownApproval(CallerError):
+    """There is no approval with this id, or the caller has not asked for it and cannot decide about it.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/approvals` lists the approvals that the caller can see.
+    """
+
+    code, title, status = "unknown-approval", "Unknown approval", 404
+
+
 class MethodNotAllowed(CallerError):
     """The path exists but does not accept this method.
 
@@ -333,6 +376,43 @@ class IdempotencyKeyInUse(CallerError):
     """
 
     code, title, status, retryable = "idempotency-key-in-use", "Idempotency key in use", 409, True
+
+
+class ApprovalClosed(CallerError):
+    """The approval is no longer open to this decision, or does not let the batch begin.
+
+    Nothing was sent to the vendor.
+
+    The detail says what became of it: it has been decided, it has expired, or the batch was aborted. Confirm a new
+    batch to ask for approval again.
+    """
+
+    code, title, status = "approval-closed", "Approval closed", 409
+
+
+class PlanChanged(CallerError):
+    """The digest is not that of the plan that would be carried out.
+
+    Nothing was sent to the vendor.
+
+    Read the plan again, and decide about what it says now. A batch whose plan has changed since its approval needs a
+    new one.
+    """
+
+    code, title, status = "plan-changed", "Plan changed", 409
+
+
+class BreakGlassRefused(CallerError):
+    """The batch cannot begin as an emergency.
+
+    Nothing was sent to the vendor.
+
+    An emergency has to be small: `[break_glass]` in the settings says how many jobs it may have, and for how long it
+    may run. After an emergency that nobody has reviewed in time, its owner cannot begin another one: have another owner
+    review it.
+    """
+
+    code, title, status = "break-glass-refused", "Emergency refused", 409
 
 
 class RequestTooLarge(CallerError):

@@ -21,7 +21,6 @@ class TaskKind(StrEnum):
 
     BATCH = "batch"
     SCHEDULE = "schedule"
-    APPROVAL = "approval"
 
 
 class Lease(Struct, frozen=True, array_like=True):

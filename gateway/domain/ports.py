@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
 from gateway.domain.leases import Lease
 from gateway.domain.model import HttpReply, HttpRequest, Page
 from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Selection, Sent
@@ -113,3 +114,19 @@ class Ledger(Protocol):
 
     async def check(self) -> None:
         """Check that an action could be recorded now. Raises LedgerUnavailable if not."""
+
+
+class ApprovalStore(Protocol):
+    """The store of approvals. Every method raises LedgerUnavailable if the storage cannot be read or written."""
+
+    async def write(self, approval: Approval, change: ApprovalChange) -> bool:
+        """Store a new approval, or its next version, and the event of the change.
+
+        Returns False if another process has stored that version.
+        """
+
+    async def get(self, approval_id: str) -> Approval | None:
+        """The approval with this id."""
+
+    async def selected(self, query: ApprovalQuery, before: str | None, limit: int) -> tuple[Approval, ...]:
+        """At most `limit` approvals that meet the conditions, with ids before `before`, newest first."""

@@ -111,3 +111,8 @@ def milliseconds(time: datetime) -> int:
 def first_id_at(millisecond: int) -> str:
     """The lowest UUID of version 7 (RFC 9562, 5.7) of a millisecond since 1970."""
     return str(UUID(int=min(max(millisecond, 0), LAST_MILLISECOND) << 80))
+
+
+def millisecond_of(version_7: str) -> int:
+    """The millisecond since 1970 in a UUID of version 7."""
+    return UUID(version_7).int >> 80

@@ -77,6 +77,16 @@ DISCARD: Final = "discard"
 
 LABELS: Final = "labels"
 """The member of a request for an action with the caller's labels. It is no parameter, and no vendor gets it."""
+MODE: Final = "mode"
+"""The parameter with the mode of a termination."""
+
+
+class Mode(StrEnum):
+    """The means of a termination. `forced`: also discarding the job, with which work can be lost."""
+
+    GRACEFUL = "graceful"
+    FORCED = "forced"
+
 
 LONGEST_JOB_ID: Final = 1_024
 """Longest id of a job, in characters."""

@@ -15,7 +15,9 @@ from gateway.specs.operations import Api
 
 CUT = "..."
 """Replaces text that is not logged."""
-PAGES = frozenset({"v1", "native", "livez", "readyz", "docs", "assets", "problems", "openapi.json", "favicon.ico"})
+PAGES = frozenset(
+    {"v1", "native", "livez", "readyz", "metrics", "docs", "assets", "problems", "openapi.json", "favicon.ico"}
+)
 """The path segments outside the APIs, and the first segments of the APIs."""
 
 _NUMBER = re.compile(r"[0-9]{1,9}|true|false")

@@ -87,6 +87,7 @@ class Secured(SecurityOperation):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
+        context_of(scope).routed = scope["extensions"][ROUTING_CONTEXT]
         if self.security:
             await self.verification_fn(SecurityCheck(scope))
         await self.next_app(scope, receive, send)
@@ -128,7 +129,13 @@ class Authenticator:
         """Identify the caller by an API key or a token. Raises Unauthenticated and TooManyRequests."""
         if check.request.caller is not NOBODY:
             return _known(check)
-        caller = await self.callers.identify(credential_of(check.request))
+        try:
+            credential = credential_of(check.request)
+        except Unauthenticated as refusal:
+            if b"authorization" in check.request.fields:
+                self.callers.note_refusal(refusal.detail)
+            raise
+        caller = await self.callers.identify(credential)
         if caller is None:
             raise Unauthenticated("The API key or token is unknown or no longer valid.")
         return self._let_in(caller, check)
@@ -142,6 +149,7 @@ class Authenticator:
 
     def _let_in(self, caller: Caller, check: SecurityCheck) -> TokenInfo:
         check.request.caller = caller
+        check.request.current.caller = caller.name
         self.rates.admit(caller, check.request)
         return _known(check)
 
@@ -185,6 +193,7 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
 
         def by_signature(check: SecurityCheck) -> TokenInfo | Any:
             if _is_bearer(check.request) and not native.takes_tokens:
+                authenticator.callers.note_refusal(f"{native.vendor.name} has no bearer tokens")
                 raise Unauthenticated(
                     f"The API of {native.vendor.name} has no bearer tokens. Its clients send an access key as "
                     f"{written[NAME]}; `jobgate keys create --access-key` makes one."

@@ -81,6 +81,28 @@ const EmptyFields = {
   },
 };
 
+// A button that enters the example of an operation (`x-example`), which works with a new sandbox. It sends nothing.
+const ExampleButton = {
+  wrapComponents: {
+    parameters: (Original, { React, specSelectors, specActions, oas3Actions }) => (props) => {
+      const { pathMethod, parameters, tryItOutEnabled, onTryoutClick } = props;
+      const example = specSelectors.specJson().getIn(["paths", ...pathMethod, "x-example"])?.toJS();
+      const enter = () => {
+        if (!tryItOutEnabled) onTryoutClick();
+        const { body, ...values } = example;
+        for (const parameter of parameters) {
+          const value = values[parameter.get("name")];
+          if (value !== undefined) specActions.changeParamByIdentity(pathMethod, parameter, value, false);
+        }
+        if (body) oas3Actions.setRequestBodyValue({ value: JSON.stringify(body, null, 2), pathMethod });
+      };
+      const button = () =>
+        React.createElement("button", { className: "btn example", onClick: enter }, "Enter the example of the sandbox");
+      return React.createElement("div", null, example && button(), React.createElement(Original, props));
+    },
+  },
+};
+
 // PREFIX is replaced by the path prefix of a proxy.
 const vendor = location.pathname.slice("PREFIX".length).split("/")[2];
 SwaggerUIBundle({
@@ -89,6 +111,6 @@ SwaggerUIBundle({
   deepLinking: true,
   persistAuthorization: false,
   validatorUrl: null,
-  plugins: [EmptyFields],
+  plugins: [EmptyFields, ExampleButton],
   ...(vendor && { url: `PREFIX/native/${vendor}/openapi.json` }),
 });

@@ -21,6 +21,7 @@ from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import NOWHERE, CalledAddress
 from gateway.edge.canonical import Fields
 from gateway.specs.operations import Operation
+from gateway.telemetry.current import CurrentRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -76,6 +77,7 @@ class Wire:
         # OPTIONS is answered for whatever stands in a template's place.
         self._is_proof: bool = scope["method"] != "OPTIONS"
         self.started = False
+        self.status = 0
 
     async def reply(self, status: int, fields: HeaderFields, content: bytes) -> None:
         """Send a whole reply."""
@@ -92,7 +94,8 @@ class Wire:
         await self._send(message)
 
     def cut_target(self, status: int, *, is_api: bool) -> None:
-        """Leave in the server's own scope, from which it logs, only what may be logged."""
+        """Note the status, and leave in the server's own scope, from which it logs, only what may be logged."""
+        self.status = status
         query = self._scope["query_string"]
         is_answered = self._is_proof and status < BAD_REQUEST and status != ACCEPTED
         if self._logged is not None and (query or not is_answered):
@@ -105,9 +108,10 @@ class RequestContext(Struct):
 
     `path` is the path as templates are held against it (`canonical.template_path`), `address` the address that it is
     below, both as the client called. `fields` are the header fields; `body` is the parsed JSON body if `media_type` is
-    JSON; `operation` is the documented operation, None outside the APIs; `parts` its validated
-    `{path, query, header, body}`; `caller` the caller; `signature` the name that the request has by its signature.
-    `answer_fields` are header fields of every answer to it. `wire` is None where a request is only talked about.
+    JSON; `routed` is Connexion's routing, known before the caller is; `operation` is the documented operation, None
+    outside the APIs; `parts` its validated `{path, query, header, body}`; `caller` the caller; `signature` the name
+    that the request has by its signature. `current` is what telemetry knows of the request. `answer_fields` are header
+    fields of every answer to it. `wire` is None where a request is only talked about.
     """
 
     method: str = ""
@@ -118,6 +122,8 @@ class RequestContext(Struct):
     media_type: str | None = None
     content: bytes = b""
     body: Json = None
+    routed: Mapping[str, Any] = {}
+    current: CurrentRequest = field(default_factory=CurrentRequest)
     operation: Operation | None = None
     parts: Mapping[str, Any] = {}
     caller: Caller = NOBODY

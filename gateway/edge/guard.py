@@ -43,7 +43,9 @@ from gateway.edge.exchange import (
     Wire,
 )
 from gateway.edge.limits import Limits
+from gateway.edge.observation import Templates, begin, end
 from gateway.edge.strict_json import StrictJson
+from gateway.telemetry.tracing import NO_SPAN
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +76,19 @@ class Guard:
         addresses: Addresses = ANY_ADDRESS,
         logged: LoggedTargets | None = None,
         routes: Routes | None = None,
+        templates: Templates | None = None,
     ) -> None:
         """Guard `app`. `render` shows refusals, `allow` tells 404 from 405; `addresses` are those to answer for.
 
         `logged` says how much of a target stands in the access log, None that all does. What `routes` does not serve is
-        for `app`.
+        for `app`. `templates` has the templates of the APIs, for the metrics; without them, nothing is measured, as in
+        the sandbox.
         """
         self.app = app
         self.limits = limits
         self.addresses = addresses
         self.logged = logged
+        self.templates = templates
         self.render = render
         self.allow = allow
         self.routes = routes
@@ -98,6 +103,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         context = RequestContext(scope["method"], template_path(scope), wire=Wire(scope, send, self.logged))
+        span = NO_SPAN if self.templates is None else begin(context, scope)
         try:
             await self._serve(scope, receive, context)
         except ClientGone:
@@ -109,6 +115,9 @@ class Guard:
             problem = as_problem(error, context.path, self.allow)
             forget_where(error)
             await self._refuse(problem, context)
+        finally:
+            if self.templates is not None:
+                end(context, scope, self.templates, span)
 
     async def _serve(self, scope: Scope, receive: Receive, context: RequestContext) -> None:
         path, query = scope.get("raw_path") or scope["path"].encode(), scope["query_string"]

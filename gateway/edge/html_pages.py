@@ -1,6 +1,6 @@
 """Everything outside the APIs: probes, the OpenAPI documents, the documentation page, the pages about problems.
 
-The documentation page is Swagger UI from the package `swagger-ui-bundle`, so it works without internet access.
+The documentation page is Swagger UI from the package `flask-swagger-ui`, so it works without internet access.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from http import HTTPStatus
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import swagger_ui_bundle
 from markdown_it import MarkdownIt
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -55,6 +55,8 @@ _SWAGGER_BODY = """<div id="swagger-ui"></div>
 <script src="PREFIX/docs/start.js"></script>"""
 _NAVIGATION = "font: 16px/3 system-ui, sans-serif; text-align: center"
 _SWAGGER_START = Path(__file__).with_name("documentation.js").read_text("utf-8")
+ASSETS = Path(str(distribution("flask-swagger-ui").locate_file("flask_swagger_ui/dist")))
+"""The files of Swagger UI. Their package is not imported: it would load Flask."""
 _POLICY = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
     "X-Content-Type-Options": "nosniff",
@@ -68,6 +70,10 @@ Readiness = Callable[[], Awaitable[Mapping[str, Any]]]
 """Returns the members of the readiness response. Raises LedgerUnavailable or LedgerOutdated if not ready."""
 
 
+Show = Callable[[Request], Awaitable[Response]]
+"""Answers a request for a page."""
+
+
 async def nothing_more() -> Mapping[str, Any]:
     """A readiness without members."""
     return {}
@@ -77,11 +83,15 @@ class Pages:
     """The ASGI application for every path outside the APIs."""
 
     def __init__(
-        self, documents: Mapping[str, Document], lifespan: Lifespan, readiness: Readiness = nothing_more
+        self,
+        documents: Mapping[str, Document],
+        lifespan: Lifespan,
+        readiness: Readiness = nothing_more,
+        metrics: Show | None = None,
     ) -> None:
         """Serve the OpenAPI documents at their paths, with a documentation page by the last segment of each path.
 
-        `lifespan` surrounds the life of the server; `readiness` answers `/readyz`.
+        `lifespan` surrounds the life of the server; `readiness` answers `/readyz`, and `metrics` shows `/metrics`.
         """
         self._readiness = readiness
         self._paths = {path.rpartition("/")[2]: path for path in documents}
@@ -96,8 +106,9 @@ class Pages:
                 Route("/favicon.ico", self._icon),
                 Route("/docs", self._docs),
                 Route("/docs/start.js", self._start),
-                Mount("/docs/assets", StaticFiles(directory=swagger_ui_bundle.swagger_ui_path)),
+                Mount("/docs/assets", StaticFiles(directory=ASSETS)),
                 Route("/docs/{name}", self._docs),
+                *([] if metrics is None else [Route("/metrics", metrics)]),
                 Route("/problems", self._all_problems),
                 Route("/problems/{code}", self._problem),
             ],
@@ -158,7 +169,7 @@ class Pages:
         return page(request, kind.title, MarkdownIt().enable("table").render(problem_page(kind)))
 
 
-def _document(document: Document) -> Callable[[Request], Awaitable[Response]]:
+def _document(document: Document) -> Show:
     @lru_cache(maxsize=8)
     def made(prefix: str) -> Response:
         """The response for a prefix, made once and shared by all requests."""

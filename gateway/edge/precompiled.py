@@ -64,6 +64,7 @@ class PrecompiledRoutes:
             "client": scope.get("client"),
             "extensions": {CONTEXT: context, ROUTING_CONTEXT: route},
         }
+        context.routed = route
         if verify is not None:
             await verify(SecurityCheck(routed))
         await self.dispatcher.answer(endpoint, routed, context)

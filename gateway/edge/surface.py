@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from gateway.domain.encoding import dump_line
 from gateway.domain.errors import JobgateError, MethodNotAllowed, UnknownPath
 from gateway.domain.model import Json
 from gateway.domain.record import Origin, SignedName
+from gateway.domain.trace_context import trace_parent
 from gateway.edge.access_log import LoggedTargets
 from gateway.edge.addresses import ANY_ADDRESS, Addresses, CalledAddress
 from gateway.edge.authentication import Security, SecurityMap
@@ -67,10 +67,6 @@ class Reply(Struct, frozen=True):
     is_makeshift: bool = False
     stream: AsyncIterator[bytes] | None = None
 
-
-_TRACE_PARENT = re.compile(
-    rb"((?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?:-[!-~]{1,64})?"
-)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Reply]]
 
@@ -139,6 +135,7 @@ class Dispatcher:
         operation = endpoint.operation
         validate(operation, scope, context, is_lenient=endpoint.is_lenient)
         parts = context.parts
+        context.current.connection = parts["path"].get("connection")
         request = Request(
             operation=operation,
             caller=context.caller,
@@ -169,13 +166,11 @@ def raw_reply(operation: Operation, reply: Reply, write: Callable[[Json], bytes]
 
 
 def origin_of(scope: Scope, context: RequestContext) -> Origin:
-    """The origin of a request. An invalid `traceparent` is ignored (W3C Trace Context, 3.2).
-
-    Members that later versions of the standard may append to it are left out.
-    """
-    written, client = context.fields.get(b"traceparent"), scope.get("client")
-    trace = None if written is None else _TRACE_PARENT.fullmatch(written)
-    return Origin(client[0] if client else None, context.id, trace[1].decode() if trace else None)
+    """The origin of a request. An invalid `traceparent` is ignored (W3C Trace Context, 3.2)."""
+    client, current = scope.get("client"), context.current
+    if current.trace_parent is None and b"traceparent" in context.fields:
+        current.trace_parent = trace_parent(context.fields[b"traceparent"])
+    return Origin(client[0] if client else None, context.id, current.trace_parent)
 
 
 def application(  # noqa: PLR0913 - what serving takes
@@ -208,6 +203,7 @@ def application(  # noqa: PLR0913 - what serving takes
         addresses=addresses,
         logged=logged,
         routes=PrecompiledRoutes.of(connexion, dispatcher).serve,
+        templates={each: each[0] + endpoint.operation.path for each, endpoint in dispatcher.endpoints.items()},
     )
 
 

@@ -25,7 +25,8 @@ class ActionRequest(Struct, frozen=True):
     take `seconds`, if that is less than the gateway allows. `operation` is what the request asked for, if the job's
     status chose the action: the same request is then the same, whatever the status is later. `parent` is the id of the
     termination that it is a step of. Under a `lease`, nothing is sent once the lease is lost. `labels` are the caller's
-    own words, which only the record has.
+    own words, which only the record has. `is_approved`: it belongs to a batch whose plan has met the policies.
+    `is_emergency`: to one that began by break-glass, so that no window holds it back.
     """
 
     connection: Connection
@@ -41,6 +42,8 @@ class ActionRequest(Struct, frozen=True):
     parent: str | None = None
     lease: Lease | None = None
     labels: Mapping[str, str] = {}
+    is_approved: bool = False
+    is_emergency: bool = False
 
     def __post_init__(self) -> None:
         """Give id and parameters their canonical form at the vendor, whatever surface they come by."""

@@ -2,7 +2,8 @@
 
     perform      1. supported           specs        the plan of this action, and does it have these parameters?
                  2. calls.context       engine       until when may calls to the vendor last?
-                 3. ledger.claim        ledger       record the request; with a key, find the earlier answer
+                 3. claim               approvals    does the action need approval? then only a batch can carry it out
+                                        ledger       record the request; with a key, find the earlier answer
     _carry_out   4. completed           adapters     find parameters that were left out, in the job
                     _note_presence      ledger       record the status of a job that the action deletes
                  5. mapping.encode      specs        the job action becomes the vendor's request
@@ -29,6 +30,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
+from gateway.approvals.policy import NO_POLICIES, Policies
 from gateway.domain.errors import (
     AdapterFailed,
     Explanation,
@@ -57,6 +59,7 @@ from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.conclusions import of_error, of_success, refusal
 from gateway.engine.hooks import Guard
 from gateway.engine.jobs import Jobs
+from gateway.engine.observation import observed
 from gateway.engine.parameters import completed, found_in, is_complete
 from gateway.engine.reconciliation import Schedule, lease
 from gateway.engine.support import supported
@@ -66,7 +69,7 @@ from gateway.specs.vendor import ActionMapping
 
 @dataclass(frozen=True)
 class Actions:
-    """Performs job actions. Idempotency keys are held for `key_time`."""
+    """Performs job actions. Idempotency keys are held for `key_time`. `policies` say which actions need approval."""
 
     calls: Calls
     jobs: Jobs
@@ -74,7 +77,9 @@ class Actions:
     clock: Clock
     schedule: Schedule
     key_time: timedelta
+    policies: Policies = NO_POLICIES
 
+    @observed
     async def perform(self, request: ActionRequest) -> ActionResult:
         """Apply the action at the vendor, once, and record what came of it; the record says if it failed.
 
@@ -99,7 +104,13 @@ class Actions:
             return ActionResult(overtaken.record)
 
     async def claim(self, request: ActionRequest, warnings: tuple[ActionWarning, ...] = ()) -> ActionResult:
-        """Record a request, or find the record of the same request, made before. Raises JobgateError."""
+        """Record a request, or find the record of the same request, made before.
+
+        Raises ApprovalRequired if a policy applies to the action and it is not part of a batch that has met it, and any
+        other JobgateError if it cannot be recorded.
+        """
+        if not request.is_approved:
+            self.policies.check_single(request.caller, request.job_action, request.connection.name)
         record = self._new_record(request, warnings)
         due = record.requested.at + lease(self.calls.seconds)
         key = None if request.key is None else self._held_by_key(request, request.key)
@@ -110,9 +121,10 @@ class Actions:
         return ActionResult(record)
 
     async def preview(self, request: ActionRequest, *, is_later: bool = False) -> DryRun:
-        """The exact request that `perform` would send, credentials redacted. Sends no action. Raises as `perform`.
+        """The exact request that `perform` would send, credentials redacted. Sends no action, so needs no approval.
 
-        An action that `is_later` follows others: it has all its parameters, and the job need not allow it yet.
+        Otherwise raises as `perform`. An action that `is_later` follows others: it has all its parameters, and the job
+        need not allow it yet.
         """
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)

@@ -109,6 +109,7 @@ class Calls:
             before_send,
             classify,
             call.context.caller,
+            call.operation.path,
         )
         try:
             final = await call.connection.pipeline.send(outbound)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from gateway.domain.vocabulary import LONGEST_DEPARTURE, LONGEST_PLACE, MOST_DEPARTURES
 from gateway.engine.wire import VendorReply
 from gateway.specs.operations import Operation
+from gateway.telemetry.metrics import DEPARTURES
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Drift:
     def __init__(self, connection: str) -> None:
         """Start without departures."""
         self._connection = connection
+        DEPARTURES.begin(connection)
         self._kinds: Counter[Departure] = Counter()
         self.count = 0
 
@@ -55,6 +57,7 @@ class Drift:
             return
         for departure in self._departures(operation, reply):
             self.count += 1
+            DEPARTURES.add(self._connection)
             if departure not in self._kinds and len(self._kinds) < MOST_DEPARTURES:
                 log.warning(
                     "%s: a reply departs from the vendor's document: %s %d %s %s",

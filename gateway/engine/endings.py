@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from enum import StrEnum
 
-from gateway.domain.vocabulary import DISCARD
+from gateway.domain.vocabulary import DISCARD, Mode
 from gateway.engine.connections import Vendor
 from gateway.specs.vendor import ActionMapping
 
@@ -14,13 +13,6 @@ MOST_STEPS = 3
 
 Way = tuple[str, ...]
 """The actions that end a job, in order."""
-
-
-class Mode(StrEnum):
-    """The means of a termination. `forced`: also discarding the job, with which work can be lost."""
-
-    GRACEFUL = "graceful"
-    FORCED = "forced"
 
 
 def way_to_end(vendor: Vendor, vendor_status: str, mode: Mode, without: Collection[str] = ()) -> Way | None:

@@ -34,8 +34,10 @@ from gateway.domain.record import Concluded, JobActionRecord, Overtaken, Problem
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs, job_state
+from gateway.engine.observation import reconciled
 from gateway.engine.steps import ended_or_present, outcome_of, steps_of
 from gateway.specs.vendor import ActionMapping
+from gateway.telemetry.metrics import LEASES_LOST
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +151,7 @@ class Reconciler:
         now = self.clock.now()
         return await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), most) if most > 0 else ()
 
+    @reconciled
     async def _reconciled(self, record: JobActionRecord) -> JobActionRecord:
         try:
             async with self.gates[record.requested.connection]:
@@ -157,6 +160,7 @@ class Reconciler:
                 await self._reconcile_parent(settled)
                 return settled
         except Overtaken as overtaken:
+            LEASES_LOST.add()
             return overtaken.record
         except JobgateError as error:
             log.warning("job action %s could not be reconciled: %s", record.id, error.code)

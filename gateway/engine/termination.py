@@ -43,18 +43,17 @@ from gateway.domain.record import (
     Step,
     problem_of,
 )
-from gateway.domain.vocabulary import Meaning
+from gateway.domain.vocabulary import MODE, Meaning, Mode
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.actions import Actions
 from gateway.engine.conclusions import SETTLED_BY, as_problem
 from gateway.engine.connections import Connection
-from gateway.engine.endings import Mode, Way, way_to_end
+from gateway.engine.endings import Way, way_to_end
 from gateway.engine.jobs import job_state
+from gateway.engine.observation import observed
 from gateway.engine.reconciliation import Reconciler, lease, was_accepted
 from gateway.engine.steps import ended_or_present, outcome_of
 
-MODE = "mode"
-"""The parameter with the mode of a termination."""
 STALE = frozenset({kind.code for kind in catalogue() if kind.meaning in {Meaning.WRONG_STATE, Meaning.CHANGED}})
 """Codes of the problems with a step after which the job is read again: it is not as it was."""
 REFUSALS = STALE | {VendorRefused.code}
@@ -126,6 +125,7 @@ class Terminations:
     actions: Actions
     reconciler: Reconciler
 
+    @observed
     async def perform(self, request: ActionRequest) -> ActionResult:
         """End the job, and record what came of it; the record says if it failed. Raises as `Actions.perform`."""
         deadline = self.actions.calls.context(request.origin, request.seconds, request.caller).deadline

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -16,9 +17,19 @@ from gateway.domain.record import Concluded, Requested
 from gateway.ledger.chain import genesis, hash_after
 from gateway.ledger.checkpoints import History, seals_of, states_in
 from gateway.ledger.database import Database
-from gateway.ledger.events import KEPT, OF_NO_JOB_ACTION, UNREADABLE, Claimed, Dispatched, KeyChanged, Stored, read
+from gateway.ledger.events import (
+    KEPT,
+    OF_NO_JOB_ACTION,
+    UNREADABLE,
+    ApprovalChanged,
+    Claimed,
+    Dispatched,
+    KeyChanged,
+    Stored,
+    read,
+)
 from gateway.ledger.findings import Finding
-from gateway.ledger.index_audit import incomplete, wrong_deletion, wrong_key, wrong_record
+from gateway.ledger.index_audit import incomplete, wrong_approval, wrong_deletion, wrong_key, wrong_record
 from gateway.ledger.notes import Verifier
 from gateway.ledger.tables import events, segments
 
@@ -62,6 +73,7 @@ class ChainState:
     wanted: Mapping[int, Collection[int]]
     progress: dict[int, SegmentProgress] = field(default_factory=dict)
     keys: dict[str, KeyChanged] = field(default_factory=dict)
+    approvals: dict[str, ApprovalChanged] = field(default_factory=dict)
 
     def add(self, row: Row[Any]) -> Finding | None:
         """Add the next event. Returns the finding if it does not fit, otherwise None."""
@@ -91,6 +103,8 @@ class ChainState:
             return Finding(row.segment, "the event cannot be read", row.id)
         if isinstance(event, KeyChanged):
             self.keys[event.id] = event
+        if isinstance(event, ApprovalChanged):
+            self.approvals[event.id] = max(event, self.approvals.get(event.id, event), key=attrgetter("version"))
         return None
 
 
@@ -155,6 +169,7 @@ def _first_wrong(connection: Connection, chain: ChainState, proof: Proof, now: d
         or incomplete(connection)
         or wrong_record(connection, now)
         or wrong_key(connection, chain.keys)
+        or wrong_approval(connection, chain.approvals)
     )
 
 

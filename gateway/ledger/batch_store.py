@@ -112,6 +112,10 @@ class BatchStore:
         """The number of a batch's items with each verdict."""
         return await self.ledger.read(lambda connection: batches.verdicts(connection, batch))
 
+    async def acting(self, batch: str) -> Mapping[str, int]:
+        """The number of jobs that a batch will act on, by connection."""
+        return await self.ledger.read(lambda connection: batches.acting(connection, batch))
+
     async def key_holders(self, caller: str, keys: Sequence[str]) -> Mapping[str, str]:
         """The ids of the job actions that hold these keys of a caller."""
         return await self.ledger.read(lambda connection: batches.key_holders(connection, caller, keys))

@@ -530,6 +530,17 @@ def verdicts(connection: Connection, batch: str) -> dict[str, int]:
     return {each[0]: each[1] for each in connection.execute(chosen)}
 
 
+def acting(connection: Connection, batch: str) -> dict[str, int]:
+    """The number of jobs to be acted on, by connection."""
+    chosen = (
+        select(batch_items.c.connection, func.count())
+        .where(batch_items.c.batch == batch, batch_items.c.verdict == Verdict.WILL_ACT)
+        .group_by(batch_items.c.connection)
+        .order_by(batch_items.c.connection)
+    )
+    return {each[0]: each[1] for each in connection.execute(chosen)}
+
+
 def key_holders(connection: Connection, caller: str, keys: Sequence[str]) -> dict[str, str]:
     """The ids of the job actions that hold these keys of a caller, by key."""
     table = idempotency_keys.c

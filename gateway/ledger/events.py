@@ -60,6 +60,27 @@ class KeyChanged(Struct, frozen=True, omit_defaults=True):
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    owner: str | None = None
+
+
+class ApprovalChanged(Struct, frozen=True, omit_defaults=True):
+    """An approval was requested or changed; `what` says how. `proof` is a hash of its stored content.
+
+    `digest` is that of the plan. `by` and `owner` are the caller who did it and the person behind it, None if time did.
+    `comment` is the comment of a decision, or the reason of an emergency.
+    """
+
+    at: datetime
+    id: str
+    version: int
+    batch: str
+    what: str
+    state: str
+    digest: str
+    proof: str
+    by: str | None = None
+    owner: str | None = None
+    comment: str | None = None
 
 
 class Restored(Struct, frozen=True):
@@ -84,7 +105,7 @@ class StateChanged(Struct, frozen=True, omit_defaults=True):
     facts: Mapping[str, Any] = {}
 
 
-Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | Restored | StateChanged
+Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | ApprovalChanged | Restored | StateChanged
 """The content of a row of the table `events`."""
 
 UNREADABLE = (DecodeError, KeyError)
@@ -98,6 +119,7 @@ _KINDS = {
     Read: "read",
     Concluded: "concluded",
     KeyChanged: "api-key",
+    ApprovalChanged: "approval",
     Restored: "restored",
     StateChanged: "state",
 }
@@ -105,7 +127,7 @@ _ENCODER = Encoder()
 _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
 BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
 """The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
-KEPT = (_KINDS[KeyChanged], _KINDS[Restored])
+KEPT = (_KINDS[KeyChanged], _KINDS[ApprovalChanged], _KINDS[Restored])
 """The kinds of events that retention keeps."""
 OF_NO_JOB_ACTION = (*KEPT, _KINDS[StateChanged])
 """The kinds of events that belong to no job action."""
@@ -157,6 +179,6 @@ def events_of(stored: Stored) -> tuple[Event, ...]:
             return stored.requested, stored.sent
         case Claimed():
             return (stored.requested,)
-        case KeyChanged() | Restored() | StateChanged():
+        case KeyChanged() | ApprovalChanged() | Restored() | StateChanged():
             return ()
     return (stored,)

@@ -12,12 +12,14 @@ from sqlalchemy import Connection, Row, Select, Table, select
 
 from gateway.domain.record import STATUSES, JobActionRecord
 from gateway.domain.times import milliseconds
+from gateway.ledger.approvals import proof_of
 from gateway.ledger.checkpointing import BEFORE_STATEMENTS
 from gateway.ledger.checkpoints import DELETION, NoCheckpoint, SegmentState, deleted_segment
 from gateway.ledger.events import (
     BEGINNINGS,
     OF_NO_JOB_ACTION,
     UNREADABLE,
+    ApprovalChanged,
     Claimed,
     Dispatched,
     KeyChanged,
@@ -29,7 +31,7 @@ from gateway.ledger.events import (
 from gateway.ledger.findings import Finding
 from gateway.ledger.keys import as_event
 from gateway.ledger.notes import Note, Verifier, notes_in
-from gateway.ledger.tables import api_keys, events, idempotency_keys, job_actions, labels, segments
+from gateway.ledger.tables import api_keys, approvals, events, idempotency_keys, job_actions, labels, segments
 
 ROWS_AT_ONCE = 1_000
 
@@ -257,3 +259,15 @@ def wrong_key(connection: Connection, known: Mapping[str, KeyChanged]) -> Findin
         if said != as_event(row, said.at):
             return Finding(None, f"API key {row.id}: it is not as `jobgate keys` stored it")
     return next((Finding(None, f"API key {each}: it is missing") for each in left), None)
+
+
+def wrong_approval(connection: Connection, known: Mapping[str, ApprovalChanged]) -> Finding | None:
+    """The first approval that differs from what its last event says."""
+    left = dict(known)
+    for row in connection.execute(select(approvals).order_by(approvals.c.id)):
+        said = left.pop(row.id, None)
+        if said is None:
+            return Finding(None, f"approval {row.id}: nobody asked for it")
+        if said.proof != proof_of(row):
+            return Finding(None, f"approval {row.id}: it is not as it was stored")
+    return next((Finding(None, f"approval {each}: it is missing") for each in left), None)

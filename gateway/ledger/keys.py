@@ -52,6 +52,7 @@ class KeyStore:
             "created_at": milliseconds(key.created_at),
             "expires_at": _at(key.expires_at),
             "access_secret": key.access_secret,
+            "owner": None if key.caller.owner == key.caller.name else key.caller.owner,
         }
         with storage_failures(Outcome.NOT_SENT), self.database.writing.begin() as connection:
             connection.execute(insert(api_keys), row)
@@ -127,13 +128,13 @@ def as_event(row: Row[Any], now: datetime) -> KeyChanged:
     """The event with a key's present state; of its secrets it has only a hash of the stored form."""
     proof = hashlib.sha256(bytes(row.digest) + (row.access_secret or "").encode()).hexdigest()
     times = row.created_at, row.expires_at, row.revoked_at
-    return KeyChanged(now, row.id, row.caller, row.scopes, proof, *times)
+    return KeyChanged(now, row.id, row.caller, row.scopes, proof, *times, owner=row.owner)
 
 
 def _key(row: Row[Any]) -> ApiKey:
     return ApiKey(
         row.id,
-        Caller(row.caller, frozenset(row.scopes.split())),
+        Caller(row.caller, frozenset(row.scopes.split()), row.owner or ""),
         row.digest,
         _time(row.created_at) or datetime.fromtimestamp(0, UTC),
         _time(row.expires_at),

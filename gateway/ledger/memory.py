@@ -1,4 +1,4 @@
-"""A ledger in memory, for tests and for measuring the cost of the durable one."""
+"""A ledger and approvals in memory, for tests and for measuring the cost of the durable one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
 from gateway.domain.leases import Lease
 from gateway.domain.model import Page
 from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
@@ -154,4 +155,40 @@ def is_selected(record: JobActionRecord, selection: Selection) -> bool:
         and (selection.label is None or selection.label in asked.labels.items())
         and (selection.since is None or at >= milliseconds(selection.since))
         and (selection.until is None or at <= milliseconds(selection.until))
+    )
+
+
+class MemoryApprovals:
+    """Keeps approvals in a dictionary, and their changes in a list."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._approvals: dict[str, Approval] = {}
+        self.changes: list[ApprovalChange] = []
+
+    async def write(self, approval: Approval, change: ApprovalChange) -> bool:
+        """Store a new approval, or its next version. False if that version is stored already."""
+        present = self._approvals.get(approval.id)
+        if approval.version != (0 if present is None else present.version + 1):
+            return approval == present
+        self._approvals[approval.id] = approval
+        self.changes.append(change)
+        return True
+
+    async def get(self, approval_id: str) -> Approval | None:
+        """The approval with this id."""
+        return self._approvals.get(approval_id)
+
+    async def selected(self, query: ApprovalQuery, before: str | None, limit: int) -> tuple[Approval, ...]:
+        """The newest approvals that meet the conditions."""
+        found = (self._approvals[each] for each in sorted(self._approvals, reverse=True) if not before or each < before)
+        return tuple(each for each in found if is_wanted(each, query))[:limit]
+
+
+def is_wanted(approval: Approval, query: ApprovalQuery) -> bool:
+    """True if an approval meets the conditions of a query."""
+    return (
+        (query.states is None or approval.state in query.states)
+        and query.batch in {None, approval.batch}
+        and query.owner in {None, approval.requester.owner}
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -16,7 +15,7 @@ from gateway.ledger.checkpointing import Checkpoints
 
 log = logging.getLogger(__name__)
 
-HEADERS: Mapping[str, str] = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "jobgate"}
+PLAIN_TEXT = "text/plain; charset=utf-8"
 WEBHOOK_SECONDS = 10.0
 LAST_SECONDS = 2.0
 """Longest time for the webhook when the gateway stops, in seconds."""
@@ -25,22 +24,25 @@ SUCCESS = range(200, 300)
 
 @dataclass(frozen=True)
 class Webhook:
-    """A URL to which checkpoints are sent. A failed delivery is logged and not repeated."""
+    """A URL to which notes are sent: `what` each of them is, and its media type. A failure is logged, not repeated."""
 
     address: SecretStr
     transport: Transport
     clock: Clock
+    what: str = "a checkpoint"
+    media_type: str = PLAIN_TEXT
 
     async def send(self, note: str, seconds: float) -> None:
-        """Send a checkpoint."""
-        request = HttpRequest("POST", self.address.get_secret_value(), HEADERS, note.encode())
+        """Send a note."""
+        headers = {"Content-Type": self.media_type, "User-Agent": "jobgate"}
+        request = HttpRequest("POST", self.address.get_secret_value(), headers, note.encode())
         try:
             reply = await self.transport.send(request, self.clock.monotonic() + seconds)
         except JobgateError as error:
-            log.warning("a checkpoint could not be sent to the webhook: %s", error.code)
+            log.warning("%s could not be sent to the webhook: %s", self.what, error.code)
             return
         if reply.status not in SUCCESS:
-            log.warning("the webhook did not accept a checkpoint: status %d", reply.status)
+            log.warning("the webhook did not accept %s: status %d", self.what, reply.status)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, literal, select, tuple_
 
-from gateway.domain.model import Page
+from gateway.domain.model import Outcome, Page
 from gateway.domain.record import JobActionRecord, Selection
-from gateway.domain.times import LAST_MILLISECOND, first_id_at, milliseconds
+from gateway.domain.times import LAST_MILLISECOND, first_id_at, millisecond_of, milliseconds
 from gateway.ledger.events import BEGINNINGS, record_of
 from gateway.ledger.tables import SEARCHED, events, job_actions, labels
 
+MOST_COUNTED = 10_000
+"""Most unknown outcomes that are counted for the metrics."""
 MOST_LOOKED_AT = 2_000
 """Largest number of records that one page examines, by the index of its most selective condition."""
 
@@ -120,6 +122,21 @@ def bounds(selection: Selection, before: str | None) -> tuple[str, str]:
     until = LAST_MILLISECOND if selection.until is None else milliseconds(selection.until) + 1
     beyond = first_id_at(until)
     return first_id_at(since), beyond if before is None else min(beyond, before)
+
+
+def unknown_outcomes(connection: Connection, now: datetime) -> dict[str, tuple[int, float]]:
+    """The newest unknown outcomes, at most `MOST_COUNTED`, by connection: their number, and the age of the oldest.
+
+    The age is in seconds, of those that are still to be read; 0 without one.
+    """
+    columns = job_actions.c
+    unknown = select(columns.connection, columns.id, columns.due_at).where(columns.outcome == Outcome.UNKNOWN)
+    newest = unknown.order_by(columns.outcome.desc(), columns.id.desc()).limit(MOST_COUNTED)
+    found: dict[str, tuple[int, float]] = {}
+    for name, record_id, due_at in connection.execute(newest):
+        number, age = found.get(name, (0, 0.0))
+        found[name] = number + 1, age if due_at is None else (milliseconds(now) - millisecond_of(record_id)) / 1_000
+    return found
 
 
 def is_any_due(connection: Connection, now: datetime) -> bool:

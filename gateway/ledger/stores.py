@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.leases import LeaseLost
 from gateway.domain.ports import Clock
+from gateway.ledger.approvals import WriteApproval
 from gateway.ledger.batches import (
     AddItems,
     CloseItems,
@@ -155,6 +156,7 @@ Sendable: TypeAlias = (
     | SettleItems
     | CloseItems
     | DeleteOldBatches
+    | WriteApproval
 )
 """The messages of a worker."""
 

@@ -146,6 +146,19 @@ idempotency_keys = Table(
     sqlite_with_rowid=False,
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch", Id, nullable=False, index=True),
+    Column("state", NAME, nullable=False),
+    Column("caller", CALLER, nullable=False),
+    Column("owner", String(259), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content", Text, nullable=False, comment="JSON."),
+)
+Index("approvals_state", approvals.c.state, approvals.c.id)
+
 api_keys = Table(
     "api_keys",
     metadata,
@@ -158,6 +171,7 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
     Column("last_used_at", BigInteger),
     Column("access_secret", String(128), comment="Base64. It signs, so it cannot be kept by its hash."),
+    Column("owner", String(255), comment="The person behind the caller, if it is not the caller itself."),
 )
 
 tasks = Table(

@@ -96,6 +96,13 @@ def put_task(connection: Connection, due: Due) -> None:
     connection.execute(statement.on_conflict_do_update(index_elements=index, set_={**row, "fence": tasks.c.fence + 1}))
 
 
+def wake_task(connection: Connection, due: Due) -> None:
+    """Make a task due earlier, if there is one, and raise its fence: whoever looks at it now begins anew."""
+    its = (tasks.c.kind == due.kind, tasks.c.key == due.key)
+    values = {"due_at": milliseconds(due.at), "fence": tasks.c.fence + 1}
+    connection.execute(update(tasks).where(*its).values(values))
+
+
 def end_task(connection: Connection, kind: str, key: str) -> None:
     """Delete a task, whoever holds it."""
     connection.execute(delete(tasks).where(tasks.c.kind == kind, tasks.c.key == key))

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import accumulate, groupby
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from gateway.domain.errors import LedgerUnavailable
@@ -29,6 +30,7 @@ from gateway.ledger.diagnosis import reason
 from gateway.ledger.operations import Append, Operation, stored_form
 from gateway.ledger.queries import get
 from gateway.ledger.stores import DatabaseStore, Store
+from gateway.telemetry.metrics import LEDGER_FAILURES, LEDGER_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -179,13 +181,16 @@ class Writer:
             self._write([late._replace(operations=(again,))])
 
     def _commit(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        begun = perf_counter()
         results = self._store.commit([stored_form(operation) for operation in operations])
+        LEDGER_SECONDS.observe(perf_counter() - begun)
         self._written_at = self._clock.monotonic()
         return results
 
     def _put_off(self, batch: Sequence[Submitted], error: Exception) -> None:
         """Keep the operations that must not be lost for later, and answer all of them with the failure."""
         log.error("the ledger's database failed: %s", reason(error))
+        LEDGER_FAILURES.add()
         self._written_at = None
         self._unwritten += [each for each in batch if must_be_kept(each.operations[-1])]
         _answer([(each, failure(each.operations[-1])) for each in batch])

@@ -17,17 +17,13 @@ class TokenBucket:
 
     @property
     def left(self) -> float:
-        """Number of tokens. A negative number counts those that were taken in advance."""
-        now = self._clock.monotonic()
-        self._kept = min(self._capacity, self._kept + (now - self._at) * self._rate)
-        self._at = now
-        return self._kept
+        """Number of tokens. A negative number counts those that were taken in advance. May be read in any thread."""
+        return self._left_at(self._clock.monotonic())
 
     def add(self, tokens: float) -> None:
         """Add tokens beside those that are added each second."""
         now = self._clock.monotonic()
-        self._kept = min(self._capacity, self._kept + (now - self._at) * self._rate + tokens)
-        self._at = now
+        self._kept, self._at = min(self._capacity, self._left_at(now) + tokens), now
 
     def wait(self, before: int = 0) -> float:
         """Seconds until a token is available after `before` others were taken."""
@@ -38,4 +34,8 @@ class TokenBucket:
 
     def take(self) -> None:
         """Take a token. If there is none, take it in advance: the next wait is longer."""
-        self._kept = self.left - 1.0
+        now = self._clock.monotonic()
+        self._kept, self._at = self._left_at(now) - 1.0, now
+
+    def _left_at(self, now: float) -> float:
+        return min(self._capacity, self._kept + (now - self._at) * self._rate)

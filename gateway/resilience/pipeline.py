@@ -28,9 +28,12 @@ from gateway.domain.ports import Clock, Transport, VendorCredentials
 from gateway.domain.retry_after import retry_after
 from gateway.resilience.breaker import Breaker
 from gateway.resilience.bucket import TokenBucket
+from gateway.resilience.observation import count_attempt
 from gateway.resilience.policy import RULES, AttemptResult, Policy, attempt_result
 from gateway.resilience.slots import Slots, busy
 from gateway.security.redaction import without_credentials
+from gateway.telemetry.metrics import REQUESTS_SENT_AGAIN
+from gateway.telemetry.tracing import spans
 
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 """Looked up once: in Python 3.11, each lookup of a member of HTTPStatus is a call."""
@@ -50,6 +53,7 @@ class OutboundRequest(NamedTuple):
     """A request without credentials, and how to send it: its effect, deadline, credentials and callbacks.
 
     `deadline` is a time on the monotonic clock. `caller` names the caller whose turn the request takes.
+    `template` is the path in the vendor's document, for traces.
     """
 
     request: HttpRequest
@@ -59,6 +63,7 @@ class OutboundRequest(NamedTuple):
     before_send: BeforeSend = do_nothing
     classify: Classify = attempt_result
     caller: str = ""
+    template: str = ""
 
 
 class Attempt(Struct, frozen=True):
@@ -78,8 +83,12 @@ class FinalReply(Struct, frozen=True):
 class Pipeline:
     """The path to one service of a vendor, for one connection. Its failures do not affect other connections."""
 
-    def __init__(self, clock: Clock, transport: Transport, policy: Policy, quota: Quota | None = None) -> None:
-        """Send through `transport`, as `policy` says and within `quota`."""
+    def __init__(
+        self, clock: Clock, transport: Transport, policy: Policy, quota: Quota | None = None, name: str = ""
+    ) -> None:
+        """Send through `transport`, as `policy` says and within `quota`. `name` is the connection's, for metrics."""
+        self._name = name
+        REQUESTS_SENT_AGAIN.begin(name)
         self._clock = clock
         self._transport = transport
         self._policy = policy
@@ -109,8 +118,8 @@ class Pipeline:
         """
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
-        is_renewed, number = False, 0
-        attempt = await self._attempt(outbound)
+        is_renewed, number, resends = False, 0, 0
+        attempt = await self._attempt(outbound, resends)
         while True:
             result = attempt.result
             seen = self._classified(outbound, attempt, is_renewed=is_renewed)
@@ -125,8 +134,9 @@ class Pipeline:
             else:
                 number += 1
             await self._clock.sleep(pause)
+            resends += 1
             try:
-                attempt = await self._attempt(outbound)
+                attempt = await self._attempt(outbound, resends)
             except (ConnectionBusy, ConnectionSuspended):
                 break  # the earlier result stands
             except JobgateError as error:
@@ -140,8 +150,22 @@ class Pipeline:
         finally:
             del attempt, result  # an error and the frame that it passes would hold each other
 
-    async def _attempt(self, outbound: OutboundRequest) -> Attempt:
+    async def _attempt(self, outbound: OutboundRequest, resends: int) -> Attempt:
         """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
+        asked = outbound.request
+        with spans().attempt(asked.method, asked.url, outbound.template, resends) as span:
+            parent = span.trace_parent
+            if parent is not None:
+                traced = HttpRequest(asked.method, asked.url, {**asked.headers, "traceparent": parent}, asked.content)
+                outbound = outbound._replace(request=traced)
+            attempt, seconds = await self._sent(outbound)
+            count_attempt(self._name, asked, attempt.result, seconds, span)
+            if resends:
+                REQUESTS_SENT_AGAIN.add(self._name)
+            return attempt
+
+    async def _sent(self, outbound: OutboundRequest) -> tuple[Attempt, float]:
+        """Send the request once, when it is its turn, and return the seconds from its first byte to its end, too."""
         result: HttpReply | JobgateError | None = None
         begun = 0.0
         is_trial = self.breaker.admit()
@@ -164,7 +188,7 @@ class Pipeline:
                 self.slots.release(outbound.caller)
         finally:
             self._judge(outbound, result, begun, is_trial=is_trial)
-        return Attempt(credentials, result)
+        return Attempt(credentials, result), self._clock.monotonic() - begun
 
     async def _keep_pace(self, outbound: OutboundRequest, pace: TokenBucket) -> None:
         """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""

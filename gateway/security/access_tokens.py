@@ -15,6 +15,7 @@ from gateway.domain.access import Caller
 from gateway.domain.ports import Clock
 from gateway.security.grants import Grant, unknown_client
 from gateway.security.keys import AccessKey, Keyring
+from gateway.security.refusal_log import RefusalLog
 from gateway.security.web_tokens import Expected, TokenRefused, read_claims, read_header
 
 ALGORITHM = "HS256"
@@ -34,13 +35,21 @@ class AccessTokens:
         """Grant for the access keys of a keyring."""
         self._keyring = keyring
         self._clock = clock
+        self._refusals = RefusalLog(clock)
 
     def grant(self, asked: Grant) -> str:
-        """Grant a token to a client. Raises OAuthError if the client is unknown, or its secret is wrong."""
+        """Grant a token to a client.
+
+        Raises OAuthError if the client is unknown, or its secret is wrong. Only the log says which.
+        """
         now = self._clock.now()
         key = self._keyring.access_key(asked.client_id, now)
         expected = key.secret if key else "\0"
         if not hmac.compare_digest(expected.encode(), asked.client_secret.encode()) or key is None:
+            reason = (
+                "no valid access key has its client id" if key is None else "its secret is not that of its access key"
+            )
+            self._refusals.note(f"a client is refused a token: {reason}")
             raise unknown_client()
         self._keyring.note_used(key.id, now)
         claims = {"iss": ISSUER, "sub": key.id, "iat": now, "exp": now + timedelta(seconds=LIFE_SECONDS)}

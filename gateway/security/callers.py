@@ -41,6 +41,10 @@ class Callers:
     def _refusals(self) -> RefusalLog:
         return RefusalLog(self.clock)
 
+    def note_refusal(self, reason: str) -> None:
+        """Log that a credential is refused before it is looked at. The reason contains nothing of it."""
+        self._refusals.note(f"a credential is refused: {reason}")
+
     async def identify(self, credential: str) -> Caller | None:
         """Return the caller of a credential; None if it is refused, for a reason in the log.
 

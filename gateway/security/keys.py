@@ -158,6 +158,12 @@ class Keyring:
         self._used[key.id] = now
         return key.caller
 
+    def named(self, name: str, now: datetime) -> tuple[Caller, ...]:
+        """The callers of a name, one for each valid key."""
+        stored = (key.caller for key in self._keys.values() if key.is_good(now))
+        access = (key.caller for key in self._access_keys.values())
+        return tuple(each for each in (*self._whole.values(), *access, *stored) if each.name == name)
+
     def why_not(self, text: str, now: datetime) -> str:
         """The reason why a text is not a valid key, for the operator's log. It contains nothing of the secret."""
         written = _KEY.fullmatch(text)

@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 
-from gateway.domain.access import Caller
+from gateway.domain.access import Caller, is_owner
 from gateway.domain.errors import IssuerUnavailable, JobgateError
 from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock, Transport
@@ -42,13 +42,17 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 @dataclass(frozen=True)
 class Issuer:
-    """An issuer of tokens, and what they must contain. `caller_claim` names the caller, `scopes_claim` its scopes."""
+    """An issuer of tokens, and what they must contain.
+
+    `caller_claim` names the caller, `scopes_claim` its scopes, and `owner_claim` the person behind it.
+    """
 
     url: str
     audience: str
     algorithms: tuple[str, ...]
     caller_claim: str
     scopes_claim: str
+    owner_claim: str
 
 
 class OpenIdTokens:
@@ -91,14 +95,24 @@ class OpenIdTokens:
     def _caller(self, claims: Mapping[str, Any]) -> Caller:
         """The caller that the claims name. A caller with a token and one with a key are never the same caller.
 
-        Raises TokenRefused.
+        Their owner can be the same person, so the owner is exactly as the claim says. Without that claim, the caller is
+        its own owner. Raises TokenRefused.
         """
         claim = self._issuer.caller_claim
         name, scopes = claims.get(claim), claims.get(self._issuer.scopes_claim, "")
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
             raise TokenRefused(f"its {claim} is not a text of 1 to {LONGEST_NAME} printable characters")
         words = scopes.split() if isinstance(scopes, str) else scopes if isinstance(scopes, list) else []
-        return Caller(f"{CALLER_PREFIX}{name}", frozenset(each for each in words if isinstance(each, str)))
+        return Caller(
+            f"{CALLER_PREFIX}{name}", frozenset(each for each in words if isinstance(each, str)), self._owner(claims)
+        )
+
+    def _owner(self, claims: Mapping[str, Any]) -> str:
+        """The person that the claims name; empty without the claim. Raises TokenRefused."""
+        owner = claims.get(self._issuer.owner_claim, "")
+        if not isinstance(owner, str) or (owner and not is_owner(owner)):
+            raise TokenRefused(f"its {self._issuer.owner_claim} does not name an owner")
+        return owner
 
     async def _key(self, key_id: str | None, refused: jwt.PyJWK | None = None) -> jwt.PyJWK | None:
         """The issuer's key with this id, from a set that is not too old; another than `refused` if there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from gateway.domain.ports import Clock
+from gateway.telemetry.metrics import CREDENTIALS_REFUSED
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,11 @@ class RefusalLog:
         """By refusal: the time on the monotonic clock until which it is not logged, and the number left out."""
 
     def note(self, refusal: str) -> None:
-        """Log a refusal, unless the same one was logged recently. Its text must contain nothing of the credential."""
+        """Count a refusal, and log it unless the same one was logged recently.
+
+        Its text must contain nothing of the credential.
+        """
+        CREDENTIALS_REFUSED.add()
         now = self._clock.monotonic()
         until, left_out = self._quiet.get(refusal, (now, 0))
         if now < until:

@@ -101,19 +101,20 @@ def _configuration(application: Any, options: ServerOptions) -> uvicorn.Config:
 
 
 @contextmanager
-def in_background(
+def in_background(  # noqa: PLR0913 - each caller needs one or two of them
     application: Any,
     port: int = 0,
     limits: Limits | None = None,
     *,
     certificate: Certificate | None = None,
     stop_seconds: float = STOP_SECONDS,
+    host: str = HOST,
 ) -> Iterator[str]:
     """Serve in a thread until the block ends, and yield the URL. Raises OSError if the port is taken.
 
     At the end of the block, idle connections are closed immediately.
     """
-    listening = listen(HOST, port)
+    listening = listen(host, port)
     serving = server(application, ServerOptions(limits=limits or Limits(), certificate=certificate))
     serving.grace_seconds, serving.stop_seconds = 0.0, stop_seconds
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -42,6 +42,7 @@ from gateway.edge.hosts import host_name
 from gateway.edge.limits import Limits
 from gateway.edge.problems import render
 from gateway.serving.accept_filter import is_readable
+from gateway.telemetry.metrics import REQUESTS_NOT_READ
 
 VERSIONS = frozenset({"1.0", "1.1"})
 LINGER_SECONDS = 1.0
@@ -463,6 +464,7 @@ class EdgeProtocol(HttpToolsProtocol):
             drop(self._unanswered.pop())
 
     def _send_refusal(self, problem: JobgateError) -> None:
+        REQUESTS_NOT_READ.add(problem.code)
         context = RequestContext()
         reply = render(problem, context)
         self._write(reply.status, fields_of(reply, context.id), reply.content, ends=True)

@@ -40,7 +40,7 @@ Load = Callable[[], Settings]
 Make = Callable[[Settings], ServedGateway]
 """Wires a gateway. Raises ConfigurationError."""
 
-FIXED = ("state_folder", "database_url", "limits")
+FIXED = ("state_folder", "database_url", "limits", "traces")
 """The settings, besides `[server]`, that a reload cannot change."""
 RELOADABLE_OF_SERVER = frozenset({"trusted_hosts", "trusted_proxies", "response_validation"})
 """The only members of `[server]` that a reload can change."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from gateway.serving.logs import log_to_terminal
+from gateway.serving.logs import PLAIN, LogOptions, log_to_terminal
 from gateway.serving.supervisor import SIGNALS, Companion, release_signals, show_as
 from gateway.serving.temporary import temporary_folder
 from gateway.settings.settings import ConfigurationError
@@ -31,7 +31,7 @@ class CommonWriter:
 
 
 @contextmanager
-def common_writer(address: str) -> Iterator[CommonWriter]:
+def common_writer(address: str, logs: LogOptions = PLAIN) -> Iterator[CommonWriter]:
     """The writer of the ledger at an address, not yet started. Only this user can reach it.
 
     The socket stays the same when the process is replaced, so workers can wait for the next one.
@@ -47,10 +47,10 @@ def common_writer(address: str) -> Iterator[CommonWriter]:
             ) from None
         path.chmod(0o600)
         listening.listen(MOST_WAITING)
-        yield CommonWriter(path, Companion(TITLE, write_for_all, (address, listening)))
+        yield CommonWriter(path, Companion(TITLE, write_for_all, (address, listening, logs)))
 
 
-def write_for_all(address: str, listening: socket.socket, line: Connection) -> None:
+def write_for_all(address: str, listening: socket.socket, logs: LogOptions, line: Connection) -> None:
     """Write to the ledger at an address what workers send, until the other end of `line` is closed and they are gone.
 
     Signals that reach every process, such as Ctrl+C, are ignored: the workers still have to write.
@@ -59,7 +59,7 @@ def write_for_all(address: str, listening: socket.socket, line: Connection) -> N
         signal.signal(each, signal.SIG_IGN)
     release_signals()
     show_as(NAME)
-    log_to_terminal()
+    log_to_terminal(logs)
 
     from gateway.domain.clock import SystemClock  # noqa: PLC0415 - first the signals
     from gateway.ledger.database import Database  # noqa: PLC0415

@@ -29,6 +29,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from gateway.domain.access import is_owner
 from gateway.domain.batches import LARGEST_BATCH
 from gateway.domain.urls import Address, canonical_base, origin_of
 from gateway.edge.hosts import called_host
@@ -299,6 +300,24 @@ class ServerSettings(Section):
         60, gt=1, description="Seconds without a sign of life from a worker, after which it is replaced."
     )
     access_log: bool = Field(default=True, description="Log each request.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe messages in the log: `debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="The form of the log: `text`, or `json`, one object a line ([logs.md](logs.md))."
+    )
+    admin_host: ListeningHost = Field(
+        "127.0.0.1", description="The IP address or host name on which `admin_port` listens. It asks for no key."
+    )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="The port for administration, with [/metrics](metrics.md); 0 chooses a free port. Default: none.",
+    )
+    metrics: bool = Field(
+        default=False, description="Serve `/metrics` on `port` too, to callers with the scope `metrics:read`."
+    )
     trusted_hosts: tuple[HostName, ...] | None = Field(
         None,
         description="The host names in requests that the gateway accepts, without port. A request with another name "
@@ -359,7 +378,14 @@ def _scope(value: str) -> str:
     return value
 
 
+def _owner(value: str) -> str:
+    if not is_owner(value):
+        raise ValueError("write a name of at most 255 printable characters, such as alice@contoso.example")
+    return value
+
+
 Scope = Annotated[str, AfterValidator(_scope)]
+Owner = Annotated[str, AfterValidator(_owner)]
 
 
 class CallerSettings(Section):
@@ -371,6 +397,63 @@ class CallerSettings(Section):
         None,
         description="The caller's access key, in Base64, for the vendors' own clients. Their client id is the name of "
         "the caller.",
+    )
+    owner: Owner | None = Field(
+        None,
+        description="The person behind the caller. All callers of one owner count as one person in approvals. Default: "
+        "the name of the caller.",
+    )
+
+
+def _webhook(value: Reference) -> Reference:
+    address = _address(value.get_secret_value())
+    if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
+        raise ValueError("is neither https:// nor on a loopback address")
+    return value
+
+
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(min_length=1, max_length=64)
+]
+
+
+class ApprovalSettings(Section):
+    """A policy: batches that wait until other people have approved them. In its patterns, `*` is any characters."""
+
+    actions: Patterns = Field(("*",), description="Patterns of the actions.")
+    connections: Patterns = Field(("*",), description="Patterns of the connections.")
+    callers: Patterns = Field(
+        ("*",), description="Patterns of the callers whose batches need approval, such as those of agents."
+    )
+    items: int = Field(
+        1,
+        ge=1,
+        le=100_000,
+        description="Fewest jobs of these connections with which a batch needs approval. With 1, actions on single "
+        "jobs are refused outside a batch.",
+    )
+    approvals: int = Field(1, ge=1, le=20, description="Number of different owners who have to approve.")
+    approvers: Patterns = Field(
+        description="Patterns of the owners or callers who can approve. The owner of a request never can."
+    )
+    decide_seconds: Seconds = Field(3_600.0, description="Seconds in which the approvals have to be given.")
+    execute_seconds: Seconds = Field(
+        900.0, description="Seconds after the last approval, or after `notBefore`, in which the batch has to begin."
+    )
+
+
+class BreakGlassSettings(Section):
+    """Emergencies: small batches that begin without approval, and are reviewed afterwards."""
+
+    items: int = Field(25, ge=1, le=1_000, description="Largest number of jobs.")
+    seconds: Seconds = Field(900.0, description="Seconds in which the batch has to be carried out.")
+    review_seconds: Seconds = Field(
+        259_200.0,
+        description="Seconds in which another owner has to review it. While a review is overdue, the owner cannot "
+        "begin another emergency.",
+    )
+    webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
+        None, description="A URL to which each emergency is sent at once (`POST`, `application/json`)."
     )
 
 
@@ -386,6 +469,11 @@ class OpenIdSettings(Section):
     )
     caller_claim: str = Field("sub", description="The claim with the name of the caller.")
     scopes_claim: str = Field("scope", description="The claim with the scopes, as a string or a list.")
+    owner_claim: str = Field(
+        "sub",
+        description="The claim that names the owner: the person behind the caller. It should have the same value as "
+        "`owner` of this person's API keys.",
+    )
     keys_origin: Endpoint | None = Field(
         None, description="The origin of the issuer's keys (`jwks_uri`), if it is not that of the issuer."
     )
@@ -436,6 +524,16 @@ class LedgerSettings(Section):
         return self
 
 
+class TraceSettings(Section):
+    """Traces, which need the extra `jobgate[otel]`."""
+
+    endpoint: Endpoint | None = Field(
+        None,
+        description="The collector to which traces are sent by OTLP over HTTP, such as `http://127.0.0.1:4318`. "
+        "Default: `OTEL_EXPORTER_OTLP_ENDPOINT`; without it there are no traces.",
+    )
+
+
 class BatchSettings(Section):
     """The guard rails of batches. A request can ask for narrower ones."""
 
@@ -468,13 +566,6 @@ class Environment(EnvSettingsSource):
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
             return value
-
-
-def _webhook(value: Reference) -> Reference:
-    address = _address(value.get_secret_value())
-    if address.startswith("http://") and not re.match(r"http://(127\.0\.0\.1|localhost|\[::1\])[:/]", f"{address}/"):
-        raise ValueError("is neither https:// nor on a loopback address")
-    return value
 
 
 class CheckpointSettings(Section):
@@ -519,6 +610,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     ledger: LedgerSettings = LedgerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    traces: TraceSettings = TraceSettings()
     batches: BatchSettings = BatchSettings()
     state_folder: Path | None = Field(
         None,
@@ -542,6 +634,8 @@ class Settings(BaseSettings):
     )
     callers: dict[Name, CallerSettings] = Field(default_factory=dict)
     openid: OpenIdSettings | None = None
+    approvals: dict[Name, ApprovalSettings] = Field(default_factory=dict, max_length=64)
+    break_glass: BreakGlassSettings = BreakGlassSettings()
     rate_limit: QuotaSettings | Literal["none"] = Field(
         QuotaSettings(requests=10_000, seconds=10),
         description="The rate limit of each caller at each worker, as in `{ requests = 1000, seconds = 10 }`, or "
@@ -560,7 +654,8 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> tuple[Reference, ...]:
         """Every secret in the settings. A database URL is one only if it can contain a password."""
-        found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key, self.checkpoints.webhook]
+        found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key]
+        found += [self.checkpoints.webhook, self.break_glass.webhook]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         found += [secret for each in self.connections.values() for secret in each.authentication.secrets]
         kept = (each for each in found if each is not None)

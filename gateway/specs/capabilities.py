@@ -57,6 +57,13 @@ def definitions(api: Api) -> Mapping[str, ActionDefinition]:
     return {definition.name: definition for definition in found}
 
 
+def action_of(operation: Operation) -> str | None:
+    """The action that an operation performs, None if it performs none."""
+    extensions = operation.extensions
+    found: str | None = extensions.get("x-action", extensions.get("x-intent"))
+    return found
+
+
 def capabilities(vendor: VendorSpecification, actions: Mapping[str, ActionDefinition]) -> Mapping[str, Capability]:
     """The vendor's row of the matrix, by action."""
     return {name: _capability(vendor.actions.get(name), definition) for name, definition in actions.items()}

@@ -35,12 +35,16 @@ class Used:
 
 @dataclass(frozen=True)
 class Banner:
-    """The banner. `trust` is the file of a self-signed certificate, which clients need."""
+    """The banner. `trust` is the file of a self-signed certificate, which clients need.
+
+    `admin` is the URL of the port for administration.
+    """
 
     url: str
     used: Used
     directory: Directory
     trust: str | None = None
+    admin: str | None = None
 
     def text(self) -> str:
         """The whole text."""
@@ -53,6 +57,8 @@ class Banner:
         yield f"  Documentation   {self.url}/docs"
         yield f"  Settings        {self.used.settings}"
         yield f"  Ledger          {self.used.ledger}"
+        if self.admin is not None:
+            yield f"  Metrics         {self.admin}/metrics"
         if self.trust is not None:
             yield f"  Certificate     {self.trust} (deleted at exit)"
         if sandbox is not None:

@@ -6,16 +6,21 @@ import os
 import ssl
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from gateway.app import Catalogue, Gateway, database_of
 from gateway.app.databases import signer_of
-from gateway.app.gateway import value_mistakes
+from gateway.app.gateway import callers_in, policy_of, value_mistakes
+from gateway.approvals.satisfiability import Population
+from gateway.domain.access import Caller
+from gateway.domain.approvals import matches
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome
+from gateway.domain.suggestions import did_you_mean
 from gateway.edge.hosts import is_loopback
 from gateway.ledger.addresses import UnusableDatabase
 from gateway.ledger.database import Database, head, storage_failures
@@ -26,6 +31,7 @@ from gateway.serving.sockets import listen
 from gateway.settings.reading import Reading, read, refuse
 from gateway.settings.scopes import scope_mistakes, scope_warnings
 from gateway.settings.settings import ConfigurationError, Settings
+from gateway.startup.telemetry import REMEDY, is_asked, is_installed
 
 SANDBOX_KEY = "only-for-trying-out"
 SANDBOX_ACCESS_KEY = "b25seS1mb3ItdHJ5aW5nLW91dA=="
@@ -77,6 +83,13 @@ def warnings_of(settings: Settings) -> Iterator[str]:
     for name, caller in settings.callers.items():
         for warning in scope_warnings(caller.scopes, settings.connections):
             yield f"callers.{name}.scopes: {warning}"
+    if is_asked(settings) and not is_installed():
+        yield f"no traces are sent, although the environment names a collector; {REMEDY}"
+    for name, policy in settings.approvals.items():
+        for number, pattern in enumerate(policy.connections):
+            if not any(matches((pattern,), each) for each in settings.connections):
+                mend = did_you_mean(pattern, settings.connections)
+                yield f"approvals.{name}.connections.{number}: {pattern} matches no connection in the settings; {mend}"
 
 
 def _key(mistake: str) -> str:
@@ -101,6 +114,59 @@ def scopes_are_known(subject: Subject) -> Iterator[str]:
     for name, caller in subject.settings.callers.items():
         for number, scope in enumerate(caller.scopes):
             yield from (f"callers.{name}.scopes.{number}: {each}" for each in scope_mistakes([scope]))
+
+
+def policies_name_actions(subject: Subject) -> Iterator[str]:
+    """Yield a mistake for each pattern of actions that matches none."""
+    known = list(subject.catalogue.acting_scopes)
+    for name, policy in subject.settings.approvals.items():
+        for number, pattern in enumerate(policy.actions):
+            if not any(matches((pattern,), each) for each in known):
+                mend = did_you_mean(pattern, known)
+                yield f"approvals.{name}.actions.{number}: {pattern} matches no action; {mend}"
+
+
+def policies_can_be_met(subject: Subject) -> Iterator[str]:
+    """Yield a mistake for each policy under which a batch could wait for an approval that nobody can give.
+
+    The owners behind the tokens of an issuer are not known, so with an issuer nothing is said.
+    """
+    settings = subject.settings
+    if not settings.approvals or settings.openid or subject.is_offline or subject.wrong & {"callers", "approvals"}:
+        return
+    operations = subject.catalogue.api.operations
+    population = Population(
+        (*callers_in(settings), *stored_callers(subject)),
+        tuple(settings.connections),
+        subject.catalogue.acting_scopes,
+        frozenset(operations["createBatch"].scopes),
+        frozenset(operations["approve"].scopes),
+    )
+    for name, policy in settings.approvals.items():
+        mistake = population.mistake(policy_of(name, policy))
+        if mistake is not None:
+            yield f"approvals.{name}.approvers: {mistake}"
+
+
+def stored_callers(subject: Subject) -> tuple[Caller, ...]:
+    """The callers of the valid keys in the key store; none if it cannot be read, which another rule reports."""
+    if subject.is_sandbox and not subject.settings.has_ledger:
+        return ()
+    now = SystemClock().now()
+    with suppress(ConfigurationError, UnusableDatabase, LedgerUnavailable), opened(subject.settings) as known:
+        keys = KeyStore(known).all() if known.exists and known.version() == head() else ()
+        return tuple(key.caller for key in keys if key.is_good(now))
+    return ()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database of the ledger, for a block. Raises ConfigurationError."""
+    database = database_of(settings)
+    try:
+        yield database
+    finally:
+        database.dispose()
 
 
 def secrets_are_private(subject: Subject) -> Iterator[str]:
@@ -180,16 +246,25 @@ def _can_be_made(file: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
+def traces_can_be_sent(subject: Subject) -> Iterator[str]:
+    """Yield a mistake if the settings ask for traces, and the libraries for them are missing."""
+    if subject.settings.traces.endpoint is not None and not is_installed():
+        yield f"traces.endpoint: the libraries that send traces are missing; {REMEDY}"
+
+
 Rule = Callable[[Subject], Iterable[str]]
 RULES: tuple[Rule, ...] = (
     connections_can_work,
     scopes_are_known,
+    policies_name_actions,
+    policies_can_be_met,
     secrets_are_private,
     access_is_protected,
     certificate_can_be_used,
     address_is_local,
     ledger_can_be_used,
     checkpoints_can_be_kept,
+    traces_can_be_sent,
 )
 """All rules, in the order in which mistakes are reported."""
 

@@ -51,6 +51,8 @@ from gateway.settings.settings import (
 from gateway.specs.security import kind_of_settings
 from gateway.startup.banner import Banner, SandboxLines, Used, sandbox_banner
 from gateway.startup.checks import checked, require_a_caller, require_usable_certificate, warnings_of
+from gateway.startup.telemetry import admin_port, gathered_at_socket, log_options, metrics_of, record_traces
+from gateway.telemetry.gathering import Gatherer, Reporter
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox, SandboxServer
@@ -151,6 +153,7 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
     log_to_terminal()
     catalogue = installed()
     settings = source.checked(catalogue, is_sandbox=sandbox_port is not None)
+    log_to_terminal(log_options(settings))
     if settings.server.workers > 1:
         preload(PRELOADED)
     for warning in warnings_of(settings):
@@ -247,13 +250,19 @@ def sandbox_connection(vendor: Vendor, sandbox: SandboxServer) -> ConnectionSett
     return ConnectionSettings.model_validate(written)
 
 
-def application(settings: Settings, source: Source | None, writer: Path | None) -> Application:
+def application(
+    settings: Settings, source: Source | None, writer: Path | None, metrics: Path | None = None
+) -> Application:
     """Make the gateway's ASGI application in a worker process, from the current settings.
 
-    `writer` is the socket of the process that writes for all workers, if there is one.
+    `writer` is the socket of the process that writes for all workers, `metrics` that of the one that gathers from them,
+    if there are any.
     """
-    log_to_terminal()
-    made = Gateway(settings if source is None else source.read(), installed(), writer=writer).application
+    log_to_terminal(log_options(settings))
+    record_traces(settings)
+    reporter = None if metrics is None else Reporter(metrics)
+    read = settings if source is None else source.read()
+    made = Gateway(read, installed(), writer=writer, metrics=reporter).application
     settle_in()
     return made
 
@@ -326,38 +335,44 @@ def _serve(
 ) -> None:
     """Serve a gateway with these settings. A reload reads them again from their source."""
     log.info("settings: %s; ledger: %s", used.settings, used.ledger)
-    make = partial(Gateway, catalogue=catalogue)
-    directory = make(settings).directory  # a mistake is reported before the ledger is touched
+    directory = Gateway(settings, catalogue).directory  # a mistake is reported before the ledger is touched
     if not prepare_database(settings):
         used = replace(used, ledger=f"{used.ledger} (does not match its newest checkpoint: actions are refused)")
-    with certificate(settings) as made:
+    with certificate(settings) as made, metrics_of(settings) as metrics, admin_port(settings, metrics) as admin:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        banner = Banner(url, used, directory, trust).text()
+        banner = Banner(url, used, directory, trust, admin).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
         options = ServerOptions(settings.server.access_log, settings.limits, banner, made, patience)
         if settings.server.workers > 1:
             with writer_of(settings) as writer:
-                _supervise(settings, options, listening, source, writer)
+                _supervise(settings, options, listening, source, writer, metrics)
             return
+        record_traces(settings)
+        make = partial(Gateway, catalogue=catalogue, metrics=metrics)
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), options)
         settle_in()
         served.run(sockets=accepting_sockets(listening))
 
 
-def _supervise(
+def _supervise(  # noqa: PLR0913, PLR0917 - what workers share
     settings: Settings,
     options: ServerOptions,
     listening: socket.socket,
     source: Source | None,
     writer: CommonWriter | None,
+    metrics: Gatherer | None,
 ) -> None:
-    """Serve with several workers, and with the process that writes for them, if there is one."""
+    """Serve with several workers, and with the process that writes for them, if there is one.
+
+    `metrics` gathers from them.
+    """
     path, companion = (writer.path, writer.companion) if writer else (None, None)
-    make = partial(application, settings, source, path)
     reread = None if source is None else partial(check_again, source, settings)
-    supervisor(make, replace(options, companion=companion), settings.server.workers, listening, reread).run()
+    with gathered_at_socket(metrics) as socket_of_metrics:
+        make = partial(application, settings, source, path, socket_of_metrics)
+        supervisor(make, replace(options, companion=companion), settings.server.workers, listening, reread).run()
 
 
 @contextmanager
@@ -370,7 +385,7 @@ def writer_of(settings: Settings) -> Iterator[CommonWriter | None]:
     if database.file is None:
         yield None
         return
-    with common_writer(database.address) as writer:
+    with common_writer(database.address, log_options(settings)) as writer:
         yield writer
 
 

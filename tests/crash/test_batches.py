@@ -36,7 +36,7 @@ from tests.crash.storm import ROUNDS, SEED
 from tests.support.databases import PostgreSQL
 from tests.support.patience import PATIENCE
 
-CALLER = "operator"
+CALLER = "default"
 SHORT = 30
 """Troubles in a short run, for each kind of database."""
 JOBS = 150

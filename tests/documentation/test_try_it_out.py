@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -179,3 +182,30 @@ def test_a_vendors_job_is_read_from_its_page(reader: Reader, stack: Running) -> 
     request, status = reader.execute(operation)
     assert (status, request.headers["authorization"]) == (200, f"Bearer {stack.api_key}")
     assert sandbox_name("azure-job-router", list(CATALOGUE.vendors)) in request.url
+
+
+EXAMPLES = [name for name, each in CATALOGUE.api.operations.items() if "x-example" in each.extensions]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_of_the_readme_takes_two_buttons(reader: Reader, stack: Running, name: str) -> None:
+    """One button enters the example of an operation, another sends it: the request of the README, which works."""
+    reader.open()
+    reader.authorize(stack.api_key)
+    operation = reader.page.locator(f'.opblock[id$="-{name}"]')
+    operation.locator(".opblock-summary").first.click()
+    operation.locator("button.example").click()
+    request, status = reader.execute(operation)
+    assert status == 200
+    target = request.url.removeprefix(stack.url)
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert re.search(rf"http://127\.0\.0\.1:8080{re.escape(target)}(?=['\s])", readme), target
+    if request.post_data and request.post_data != "{}":
+        assert json.dumps(json.loads(request.post_data)) in readme
+
+
+def test_the_readme_has_its_examples_on_the_page() -> None:
+    """There is a button for an operation of each request in the README."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    shown = set(re.findall(r"/jobs/[0-9a-f-]+(?:/([a-z]+))?(?=[?'\s])", readme))
+    assert {f"{each or 'get'}Job" for each in shown} == set(EXAMPLES)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from html import unescape
-from pathlib import Path
 
 import pytest
-import swagger_ui_bundle
 import yaml
 
 from gateway.domain.errors import JobgateError
+from gateway.edge.html_pages import ASSETS
 from gateway.specs.document import SPECIFICATIONS
 from tests.support.edge import Edge
 from tests.support.problems import KINDS
@@ -123,7 +122,7 @@ def test_a_browser_would_load_nothing_from_elsewhere(edge: Edge, target: str) ->
 @pytest.mark.parametrize("name", ["swagger-ui.css", "swagger-ui-bundle.js", "oauth2-redirect.html"])
 def test_assets_are_those_of_the_package(edge: Edge, name: str) -> None:
     """An asset is the file of the installed package, to the byte."""
-    assert page(edge, f"/docs/assets/{name}").body == (Path(swagger_ui_bundle.swagger_ui_path) / name).read_bytes()
+    assert page(edge, f"/docs/assets/{name}").body == (ASSETS / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["none.js", "%2e%2e%5cx", "a" * 300, ".", "sub/none.css", "swagger-ui.css%20"])

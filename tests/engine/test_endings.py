@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.app import Catalogue
+from gateway.domain.vocabulary import Mode
 from gateway.engine.connections import Vendor
-from gateway.engine.endings import MOST_STEPS, Mode, Way, way_to_end
+from gateway.engine.endings import MOST_STEPS, Way, way_to_end
 from gateway.specs.capabilities import capabilities
 from tests.support.documents import installed
 

@@ -23,6 +23,10 @@ BREACHES = {
     ),
     "Only the transport and the server parse HTTP": ("gateway/security/openid.py", "httptools"),
     "Only the ledger speaks SQLAlchemy": ("gateway/dialects/unified.py", "sqlalchemy"),
+    "Only telemetry knows the libraries of Prometheus and OpenTelemetry": (
+        "gateway/ledger/ledger.py",
+        "prometheus_client",
+    ),
     "Only the outside of the gateway knows a web framework": ("gateway/engine/jobs.py", "starlette.requests"),
 }
 """An import that breaks each contract, by the file in which it would stand."""

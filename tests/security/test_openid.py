@@ -51,7 +51,7 @@ class ServedIssuer:
         self.named: str | None = server.url
         self.clock = FakeClock()
         self.transport = HttpTransport(SystemClock(), [server.url])
-        issuer = Issuer(server.url, AUDIENCE, ("RS256", "ES256"), "sub", "scope")
+        issuer = Issuer(server.url, AUDIENCE, ("RS256", "ES256"), "sub", "scope", "sub")
         self.tokens = OpenIdTokens(issuer, RealTimeTransport(self.transport), self.clock)
 
     def token(self, key: str = "rsa", key_id: str | None = None, **claims: Any) -> str:
@@ -122,9 +122,9 @@ async def test_a_good_token_tells_who_calls() -> None:
     async with issuer("rsa", "ec") as served:
         for key in ("rsa", "ec"):
             caller = await served.caller(served.token(key))
-            assert caller == Caller("jwt:desk", frozenset({"jobs:read", "connections:*"}))
+            assert caller == Caller("jwt:desk", frozenset({"jobs:read", "connections:*"}), "desk")
         listed = served.token(scope=["jobs:cancel", 7, "audit:read"])
-        assert (await served.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}))
+        assert (await served.caller(listed)) == Caller("jwt:desk", frozenset({"jobs:cancel", "audit:read"}), "desk")
         nothing = await served.caller(served.token(scope=None))
         assert nothing is not None
         assert nothing.scopes == frozenset()
@@ -140,7 +140,7 @@ async def test_the_slash_of_an_issuer_counts_and_is_no_part_of_the_address() -> 
     """Its keys are found, and its tokens are those that name it with the slash."""
     async with issuer("rsa") as served:
         served.named = url = f"{served.server.url}/"
-        named = Issuer(url, AUDIENCE, ("RS256",), "sub", "scope")
+        named = Issuer(url, AUDIENCE, ("RS256",), "sub", "scope", "sub")
         tokens = OpenIdTokens(named, RealTimeTransport(served.transport), served.clock)
         assert await tokens.identify(served.token(iss=f"{served.server.url}/")) is not None
         with pytest.raises(TokenRefused, match="another issuer"):
@@ -320,7 +320,7 @@ async def test_those_who_wait_for_an_issuer_share_its_failure() -> None:
             return await super().send(request, deadline)
 
     clock, transport = FakeClock(), Dragging(otherwise=VendorUnreachable("away"))
-    tokens = OpenIdTokens(Issuer("https://issuer.test", AUDIENCE, ("RS256",), "sub", "scope"), transport, clock)
+    tokens = OpenIdTokens(Issuer("https://issuer.test", AUDIENCE, ("RS256",), "sub", "scope", "sub"), transport, clock)
     token = jwt.encode({"sub": "desk"}, PRIVATE["rsa"], "RS256", {"kid": "rsa"})
     found = await asyncio.gather(*(tokens.identify(token) for _ in range(20)), return_exceptions=True)
     assert {type(each) for each in found} == {IssuerUnavailable}

@@ -1,0 +1,64 @@
+"""The metrics and the span of each job action, and of each reconciliation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
+
+from gateway.domain.record import JobActionRecord
+from gateway.engine.action import ActionRequest, ActionResult
+from gateway.telemetry.current import CURRENT
+from gateway.telemetry.metrics import JOB_ACTIONS, RECONCILED
+from gateway.telemetry.tracing import NO_SPAN, spans
+
+Service = TypeVar("Service")
+RECONCILIATION = "jobgate.reconciliation"
+"""The name of the span of a reconciliation."""
+
+
+def observed(
+    perform: Callable[[Service, ActionRequest], Coroutine[Any, Any, ActionResult]],
+) -> Callable[[Service, ActionRequest], Coroutine[Any, Any, ActionResult]]:
+    """Count what `perform` performs, by its outcome, in a span of its own."""
+
+    @wraps(perform)
+    async def performed(service: Service, request: ActionRequest) -> ActionResult:
+        action, connection, vendor = names = (
+            request.job_action.action,
+            request.connection.name,
+            request.connection.vendor.name,
+        )
+        with spans().action(*names) as span:
+            result = await perform(service, request)
+            outcome = str(result.record.outcome or "")
+            if not result.is_replayed:
+                JOB_ACTIONS.add(connection, vendor, action, outcome)
+            current = CURRENT.get()
+            if current is not None:
+                current.action, current.outcome = action, outcome
+            if span is not NO_SPAN:
+                span.tell({"jobgate.outcome": outcome, "jobgate.job_action.id": result.record.id})
+            return result
+
+    return performed
+
+
+def reconciled(
+    reconcile: Callable[[Service, JobActionRecord], Coroutine[Any, Any, JobActionRecord]],
+) -> Callable[[Service, JobActionRecord], Coroutine[Any, Any, JobActionRecord]]:
+    """Count what `reconcile` settles, by its outcome, in a new trace that is linked to the first request."""
+
+    @wraps(reconcile)
+    async def looked_at(service: Service, record: JobActionRecord) -> JobActionRecord:
+        first = record.requested.origin.trace_parent
+        with spans().linked(RECONCILIATION, () if first is None else (first,)) as span:
+            known = await reconcile(service, record)
+            outcome = str(known.outcome or "")
+            if known.is_settled and not record.is_settled:
+                asked = known.requested
+                RECONCILED.add(asked.connection, asked.vendor, known.job_action.action, outcome)
+            span.tell({"jobgate.outcome": outcome, "jobgate.job_action.id": known.id})
+            return known
+
+    return looked_at
