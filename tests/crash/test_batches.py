@@ -41,6 +41,9 @@ SHORT = 30
 """Troubles in a short run, for each kind of database."""
 JOBS = 150
 """Jobs of each batch."""
+JUMP = 15.0
+"""Seconds by which a clock is set forward or back: many leases. What a node with a fast clock has sent is settled when
+the other clocks have caught up, so that a jump of an hour would take an hour."""
 NODES = 2
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -99,7 +102,7 @@ class Storm:
         os.kill(pid, signal.SIGCONT)
 
     async def _clock_jumps(self, at: int) -> None:
-        self.offsets[at].value = self.chance.choice((-3_600.0, 0.0, 0.0, 3_600.0))
+        self.offsets[at].value = self.chance.choice((-JUMP, 0.0, 0.0, JUMP))
 
     async def _database_fails(self, at: int) -> None:
         """The database is away, or the disk of a node is full."""
