@@ -28,8 +28,10 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
+from gateway.domain.recurrence import Recurrence
 from gateway.domain.suggestions import did_you_mean
 from gateway.domain.urls import canonical_base
+from gateway.domain.windows import Window, Windows
 from gateway.edge.response_validation import ResponseValidation
 from gateway.engine.actions import Actions
 from gateway.engine.calls import Calls
@@ -53,6 +55,7 @@ from gateway.settings.settings import (
     ConfigurationError,
     ConnectionSettings,
     Settings,
+    WindowSettings,
 )
 from gateway.specs.accounts import misfits
 from gateway.specs.capabilities import ActionDefinition, action_of, definitions
@@ -180,7 +183,7 @@ class Gateway:
         """The actions on jobs."""
         key_time = timedelta(hours=self.settings.ledger.idempotency_hours)
         schedule = self.reconciler.schedule
-        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time, self.policies)
+        return Actions(self.calls, self.jobs, self.ledger, self.clock, schedule, key_time, self.policies, self.windows)
 
     @cached_property
     def batch_store(self) -> BatchStore | None:
@@ -247,6 +250,12 @@ class Gateway:
         """The policies of the settings, which say what needs approval."""
         endings = frozenset(name for name, each in self.catalogue.actions.items() if each.harm)
         return Policies(tuple(policy_of(name, each) for name, each in self.settings.approvals.items()), endings)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The windows of the settings, which say what is allowed at what time."""
+        endings = frozenset(name for name, each in self.catalogue.actions.items() if each.harm)
+        return Windows(tuple(window_of(name, each) for name, each in self.settings.windows.items()), endings)
 
     @cached_property
     def approvals(self) -> Approvals:
@@ -523,6 +532,12 @@ def policy_of(name: str, settings: ApprovalSettings) -> ApprovalPolicy:
         timedelta(seconds=settings.decide_seconds),
         timedelta(seconds=settings.execute_seconds),
     )
+
+
+def window_of(name: str, settings: WindowSettings) -> Window:
+    """Make a window from the settings."""
+    recurrence = Recurrence(settings.cron, settings.time_zone)
+    return Window(name, settings.kind, settings.connections, settings.actions, recurrence, settings.duration)
 
 
 def emergency_rules(settings: BreakGlassSettings) -> EmergencyRules:

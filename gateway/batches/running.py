@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec.structs import replace
@@ -37,17 +37,19 @@ from gateway.domain.errors import (
     JobgateError,
     LedgerUnavailable,
     UnknownConnection,
+    WindowClosed,
 )
 from gateway.domain.leases import LEASE_TIME, Lease, LeaseLost
 from gateway.domain.model import Effect, JobAction
 from gateway.domain.record import JobActionRecord
-from gateway.domain.vocabulary import TERMINATE
+from gateway.domain.vocabulary import MODE, TERMINATE
+from gateway.domain.windows import Closing
 from gateway.engine.action import ActionRequest
-from gateway.engine.actions import Actions
+from gateway.engine.actions import Actions, window_closed
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.termination import Terminations
 from gateway.ledger.batch_store import BatchStore
-from gateway.ledger.batches import BUSY, BatchSelection, ItemSelection
+from gateway.ledger.batches import BUSY, SAVED, BatchSelection, ItemSelection
 from gateway.resilience.pacing import Pace
 
 log = logging.getLogger(__name__)
@@ -210,10 +212,28 @@ class Runner:
             await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Its deadline came before it could begin."))
         elif plan.not_before is not None and plan.not_before > now:
             await self.store.postpone(lease, plan.not_before)
+        elif (closed := self.window_closed(batch)) is not None:
+            await self._await_window(batch, lease, closed)
         elif await self._comes_later(batch) or not await self._has_begun(batch, lease):
             await self.store.postpone(lease, now + SOON)
         else:
             await self._run(await self.store.get(batch.id) or batch, lease)
+
+    def window_closed(self, batch: Batch) -> Closing | None:
+        """The window that holds a batch back now; None if there is none, or if it breaks the glass."""
+        if batch.is_emergency:
+            return None
+        plan = batch.plan
+        now = self.changes.clock.now()
+        return self.actions.windows.closing(plan.action, plan.parameters.get(MODE), batch.connections, now)
+
+    async def _await_window(self, batch: Batch, lease: Lease, closed: Closing) -> None:
+        """Let a batch that is ready wait until its action is allowed, at most until its deadline."""
+        now = self.changes.clock.now()
+        until = min(filter(None, (closed.opens_at, batch.plan.deadline)), default=now + LEASE_TIME)
+        why = reason_to_wait(closed, batch.plan.action, now)
+        if batch.why == why or await self.store.save(replace(batch, why=why), None, until, lease) == SAVED:
+            await self.store.postpone(lease, until)
 
     async def _has_begun(self, batch: Batch, lease: Lease) -> bool:
         """Begin, unless another batch runs on one of the connections."""
@@ -262,6 +282,9 @@ class Runner:
             await self.changes.go_on(batch, lease, BatchState.STOPPED, why, frees=True)
         elif why is Pause.GATEWAY_STOPS:
             await self.store.postpone(lease, self.changes.clock.now())
+        elif isinstance(why, Closing):
+            waits = reason_to_wait(why, batch.plan.action, self.changes.clock.now())
+            await self.changes.go_on(batch, lease, BatchState.READY, waits, after=AT_ONCE, frees=True)
         elif why is Pause.DEADLINE:
             await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Its deadline came before it was done."))
         elif run.progress.count(ItemOutcome.UNKNOWN):
@@ -326,9 +349,17 @@ class Run:
         self._begun = 0.0
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
         self._storing = asyncio.Lock()
+        self._is_any_left = False
 
-    async def send(self) -> Why | Pause:
-        """Send the items that are left, until a guard rail or somebody stops it. Raises LeaseLost."""
+    async def send(self) -> Why | Pause | Closing:
+        """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
+        while True:
+            self._is_any_left = False
+            why = await self._send_all()
+            if why is not Pause.DONE or not self._is_any_left:
+                return why
+
+    async def _send_all(self) -> Why | Pause | Closing:
         self._begun = self._clock.monotonic()
         under_way: asyncio.Task[Why | None] | None = None
         is_first = True
@@ -388,12 +419,14 @@ class Run:
         if settling is not None:
             self.progress = replace(self.progress, outcomes=await settling)
 
-    def _ending(self) -> Pause | None:
+    def _ending(self) -> Pause | Closing | None:
         """The reason to send no more, None to go on."""
         deadline = self._batch.plan.deadline
         if deadline is not None and deadline <= self._clock.now():
             return Pause.DEADLINE
-        return Pause.GATEWAY_STOPS if self._runner.stopping.is_set() else None
+        if self._runner.stopping.is_set():
+            return Pause.GATEWAY_STOPS
+        return self._runner.window_closed(self._batch)
 
     async def _hit(self) -> Why | None:
         """The guard rail that the batch has hit, or the connection that is suspended; None if it can go on."""
@@ -457,7 +490,12 @@ class Run:
         )
         perform = runner.terminations.perform if batch.plan.action == TERMINATE else runner.actions.perform
         record = (await perform(request)).record
-        if record.problem is not None and record.problem.code == ConnectionSuspended.code and not record.sent:
+        code = None if record.problem is None else record.problem.code
+        if code == WindowClosed.code and not record.sent:
+            # It closed a moment ago. The item is left for later.
+            self._is_any_left = True
+            return None
+        if record.problem is not None and code == ConnectionSuspended.code and not record.sent:
             self._trouble = ConnectionSuspended(f"{connection.name}: {record.problem.detail}")
             return None
         return settled_by(item, record)
@@ -480,6 +518,12 @@ class Run:
             pace = Pace(self._clock, connection.pipeline.slots, connection.quota, rate)
             self._paces[connection.name] = pace
         return self._paces[connection.name]
+
+
+def reason_to_wait(closed: Closing, action: str, now: datetime) -> Why:
+    """The reason for which a batch waits for a window."""
+    problem = window_closed(closed, action, now)
+    return Why(problem.detail, problem.code)
 
 
 def is_in_doubt(record: JobActionRecord) -> bool:

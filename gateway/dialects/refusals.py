@@ -16,6 +16,7 @@ from gateway.domain.errors import (
     UnknownJob,
     VendorRefused,
     VendorThrottled,
+    WindowClosed,
     WrongState,
     keeps_its_status,
 )
@@ -64,7 +65,8 @@ class Refusals:
         headers = {"content-type": self.native.vendor.error_media_type(operation, reply.status)}
         headers |= {name: str(value) for name, value in written["header"].items()}
         headers |= problem_headers(error, self.native.challenge)
-        if is_doubtful:
+        if is_doubtful or isinstance(error, WindowClosed):
+            # Clients sleep as long as it says, which can be many hours here.
             headers.pop("retry-after", None)
         if error.explanation.job_action is not None:
             headers[JOB_ACTION] = error.explanation.job_action

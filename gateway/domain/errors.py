@@ -13,6 +13,7 @@
     │   ├── UnknownConnection            404
     │   ├── UnknownJobAction             404
     │   ├── UnknownBatch                 404
+    │   ├── UnknownSchedule              404
     │   ├── UnknownApproval              404
     │   ├── MethodNotAllowed             405
     │   ├── RequestTooSlow               408
@@ -21,6 +22,8 @@
     │   ├── WrongBatchState              409
     │   ├── ManifestDiffers              409
     │   ├── BatchTooLarge                409
+    │   ├── WrongScheduleState           409
+    │   ├── WindowClosed                 409
     │   ├── ApprovalClosed               409
     │   ├── PlanChanged                  409
     │   ├── BreakGlassRefused            409
@@ -287,6 +290,17 @@ class UnknownBatch(CallerError):
     code, title, status = "unknown-batch", "Unknown batch", 404
 
 
+class UnknownSchedule(CallerError):
+    """There is no schedule of this id, or it belongs to another caller.
+
+    Nothing was sent to the vendor.
+
+    `GET /v1/schedules` lists the caller's schedules.
+    """
+
+    code, title, status = "unknown-schedule", "Unknown schedule", 404
+
+
 class WrongBatchState(CallerError):
     """The batch is in a state that does not allow this.
 
@@ -320,6 +334,31 @@ class BatchTooLarge(CallerError):
     """
 
     code, title, status = "batch-too-large", "Batch too large", 409
+
+
+class WrongScheduleState(CallerError):
+    """The schedule is in a state that does not allow this.
+
+    Nothing was sent to the vendor.
+
+    Read the schedule: its `state` is `active` or `paused` as long as it makes batches. One that has ended or was
+    deleted makes no more: create another one.
+    """
+
+    code, title, status = "wrong-schedule-state", "Schedule in the wrong state", 409
+
+
+class WindowClosed(CallerError):
+    """The settings do not allow this action at this time.
+
+    Nothing was sent to the vendor.
+
+    The detail names the window, and says when the action will be allowed; `Retry-After` has the seconds until then, but
+    at most a day. `GET /v1/windows` lists the windows. A batch waits by itself until the action is allowed. In an
+    emergency, a small batch can begin whatever the windows say, and is reviewed afterwards.
+    """
+
+    code, title, status, retryable = "window-closed", "Not allowed at this time", 409, True
 
 
 class UnknownApproval(CallerError):

@@ -89,6 +89,11 @@ class ActionResult(Struct, frozen=True):
     job: Job | None = None
 
     @property
+    def is_begun(self) -> bool:
+        """True if the action is to be carried out: it is new, and was not refused at once."""
+        return not self.is_replayed and self.record.conclusion is None
+
+    @property
     def is_early(self) -> bool:
         """True while the same request, made before, is still being worked on."""
         return self.is_replayed and self.record.conclusion is None

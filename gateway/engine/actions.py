@@ -4,6 +4,7 @@
                  2. calls.context       engine       until when may calls to the vendor last?
                  3. claim               approvals    does the action need approval? then only a batch can carry it out
                                         ledger       record the request; with a key, find the earlier answer
+                                        windows      is it allowed at this time?
     _carry_out   4. completed           adapters     find parameters that were left out, in the job
                     _note_presence      ledger       record the status of a job that the action deletes
                  5. mapping.encode      specs        the job action becomes the vendor's request
@@ -25,8 +26,9 @@ finds it out. What the steps need to know of an action before it is asked for is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -38,6 +40,7 @@ from gateway.domain.errors import (
     IdempotencyKeyReused,
     LedgerUnavailable,
     ValueNotSupported,
+    WindowClosed,
 )
 from gateway.domain.leases import LeaseLost
 from gateway.domain.model import ActionWarning, DryRun, JobAction, Outcome, Result
@@ -53,7 +56,8 @@ from gateway.domain.record import (
     Sent,
     SignedName,
 )
-from gateway.domain.vocabulary import PARAMETER
+from gateway.domain.vocabulary import MODE, PARAMETER
+from gateway.domain.windows import ALWAYS_OPEN, Closing, Windows
 from gateway.engine.action import ActionInProgress, ActionRequest, ActionResult
 from gateway.engine.calls import Call, CallContext, Calls
 from gateway.engine.conclusions import of_error, of_success, refusal
@@ -69,7 +73,10 @@ from gateway.specs.vendor import ActionMapping
 
 @dataclass(frozen=True)
 class Actions:
-    """Performs job actions. Idempotency keys are held for `key_time`. `policies` say which actions need approval."""
+    """Performs job actions. Idempotency keys are held for `key_time`.
+
+    `policies` say which actions need approval, `windows` which ones are allowed at what time.
+    """
 
     calls: Calls
     jobs: Jobs
@@ -78,6 +85,7 @@ class Actions:
     schedule: Schedule
     key_time: timedelta
     policies: Policies = NO_POLICIES
+    windows: Windows = ALWAYS_OPEN
 
     @observed
     async def perform(self, request: ActionRequest) -> ActionResult:
@@ -89,7 +97,7 @@ class Actions:
         plan = supported(request)
         context = self.calls.context(request.origin, request.seconds, request.caller)
         begun = await self.claim(request, plan.warnings)
-        if begun.is_replayed:
+        if not begun.is_begun:
             return begun
         action = ActionInProgress(request, plan, begun.record, context)
         try:
@@ -106,6 +114,8 @@ class Actions:
     async def claim(self, request: ActionRequest, warnings: tuple[ActionWarning, ...] = ()) -> ActionResult:
         """Record a request, or find the record of the same request, made before.
 
+        If no window allows it now, that is its conclusion: a request that is sent again may have been done before.
+
         Raises ApprovalRequired if a policy applies to the action and it is not part of a batch that has met it, and any
         other JobgateError if it cannot be recorded.
         """
@@ -118,7 +128,22 @@ class Actions:
         holder = await self.ledger.claim(record, due, key, signature, request.lease)
         if holder is not None:
             return ActionResult(record_of(holder, request.fingerprint), is_replayed=True)
-        return ActionResult(record)
+        closed = self._window_closed(request)
+        if closed is None:
+            return ActionResult(record)
+        try:
+            return ActionResult(await self.conclude(record, of_error(closed, record, self.clock.now())))
+        except Overtaken as overtaken:
+            return ActionResult(overtaken.record)
+
+    def _window_closed(self, request: ActionRequest) -> WindowClosed | None:
+        """The problem with an action that no window allows now. A step of a termination that has begun is allowed."""
+        if request.is_emergency or request.parent is not None:
+            return None
+        asked, now = request.job_action, self.clock.now()
+        mode = asked.parameters.get(MODE)
+        found = self.windows.closing(asked.action, mode, (request.connection.name,), now)
+        return None if found is None else window_closed(found, asked.action, now)
 
     async def preview(self, request: ActionRequest, *, is_later: bool = False) -> DryRun:
         """The exact request that `perform` would send, credentials redacted. Sends no action, so needs no approval.
@@ -233,6 +258,21 @@ def is_conclusive(error: Exception, action: ActionInProgress) -> bool:
 def held_by_signature(request: ActionRequest, signed: SignedName) -> HeldKey:
     """The key that the signature of a request is, for as long as the signature is good."""
     return HeldKey(request.caller, signed.name, request.fingerprint, signed.expires_at)
+
+
+LONGEST_RETRY_SECONDS = 86_400
+"""Largest value of Retry-After, in seconds."""
+
+
+def window_closed(closing: Closing, action: str, now: datetime) -> WindowClosed:
+    """The problem with an action that a window holds back."""
+    opens = closing.opens_at
+    until = "No time is known at which it will be" if opens is None else f"It will be at {opens:%Y-%m-%dT%H:%M:%SZ}"
+    left = LONGEST_RETRY_SECONDS if opens is None else math.ceil((opens - now).total_seconds())
+    return WindowClosed(
+        f"The window {closing.window.name} does not allow {action} now. {until}.",
+        Explanation(outcome=Outcome.NOT_SENT, retry_after=min(left, LONGEST_RETRY_SECONDS)),
+    )
 
 
 def record_of(holder: Holder, fingerprint: bytes) -> JobActionRecord:

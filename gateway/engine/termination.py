@@ -130,7 +130,7 @@ class Terminations:
         """End the job, and record what came of it; the record says if it failed. Raises as `Actions.perform`."""
         deadline = self.actions.calls.context(request.origin, request.seconds, request.caller).deadline
         begun = await self.actions.claim(request)
-        if begun.is_replayed:
+        if not begun.is_begun:
             return begun
         ending = Ending(request, begun.record, deadline)
         try:

@@ -159,9 +159,9 @@ def _mend(data: dict[str, Any], mistake: Mistake) -> None:
 
 
 def _drop(data: dict[str, Any], mistake: Mistake) -> None:
-    """Remove the invalid connection, caller or policy, or the whole section."""
+    """Remove the invalid connection, caller, policy or window, or the whole section."""
     first, *below = mistake.path or ("",)
-    if first in {"connections", "callers", "approvals"} and below and isinstance(data.get(first), dict):
+    if first in {"connections", "callers", "approvals", "windows"} and below and isinstance(data.get(first), dict):
         data[first].pop(below[0], None)
     else:
         data.pop(first, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -31,7 +32,9 @@ from pydantic_settings import (
 
 from gateway.domain.access import is_owner
 from gateway.domain.batches import LARGEST_BATCH
+from gateway.domain.recurrence import checked_cron, checked_zone
 from gateway.domain.urls import Address, canonical_base, origin_of
+from gateway.domain.windows import WindowKind
 from gateway.edge.hosts import called_host
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
@@ -385,6 +388,8 @@ def _owner(value: str) -> str:
 
 
 Scope = Annotated[str, AfterValidator(_scope)]
+Cron = Annotated[str, AfterValidator(checked_cron)]
+TimeZone = Annotated[str, AfterValidator(checked_zone)]
 Owner = Annotated[str, AfterValidator(_owner)]
 
 
@@ -454,6 +459,24 @@ class BreakGlassSettings(Section):
     )
     webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
         None, description="A URL to which each emergency is sent at once (`POST`, `application/json`)."
+    )
+
+
+class WindowSettings(Section):
+    """A window: times in which actions are allowed, or are not. In its patterns, `*` is any characters."""
+
+    kind: WindowKind = Field(
+        description="`deny`: while the window is open, its actions are refused. `allow`: they are refused unless an "
+        "allow window for them is open. Deny wins."
+    )
+    connections: Patterns = Field(("*",), description="Patterns of the connections.")
+    actions: Patterns = Field(("*",), description="Patterns of the actions.")
+    cron: Cron = Field(
+        description="The times at which it opens: minute, hour, day of the month, month, day of the week."
+    )
+    time_zone: TimeZone = Field(description="The time zone of `cron` in the IANA database, such as Europe/Amsterdam.")
+    duration: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(seconds=LONGEST_SECONDS))] = Field(
+        description="For how long it is open each time, as a duration of ISO 8601, such as PT8H. At most 31 days."
     )
 
 
@@ -636,6 +659,7 @@ class Settings(BaseSettings):
     openid: OpenIdSettings | None = None
     approvals: dict[Name, ApprovalSettings] = Field(default_factory=dict, max_length=64)
     break_glass: BreakGlassSettings = BreakGlassSettings()
+    windows: dict[Name, WindowSettings] = Field(default_factory=dict, max_length=64)
     rate_limit: QuotaSettings | Literal["none"] = Field(
         QuotaSettings(requests=10_000, seconds=10),
         description="The rate limit of each caller at each worker, as in `{ requests = 1000, seconds = 10 }`, or "

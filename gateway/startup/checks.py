@@ -85,11 +85,13 @@ def warnings_of(settings: Settings) -> Iterator[str]:
             yield f"callers.{name}.scopes: {warning}"
     if is_asked(settings) and not is_installed():
         yield f"no traces are sent, although the environment names a collector; {REMEDY}"
-    for name, policy in settings.approvals.items():
-        for number, pattern in enumerate(policy.connections):
-            if not any(matches((pattern,), each) for each in settings.connections):
-                mend = did_you_mean(pattern, settings.connections)
-                yield f"approvals.{name}.connections.{number}: {pattern} matches no connection in the settings; {mend}"
+    for section, rules in (("approvals", settings.approvals), ("windows", settings.windows)):
+        for name, rule in rules.items():
+            for number, pattern in enumerate(rule.connections):
+                if not any(matches((pattern,), each) for each in settings.connections):
+                    mend = did_you_mean(pattern, settings.connections)
+                    place = f"{section}.{name}.connections.{number}"
+                    yield f"{place}: {pattern} matches no connection in the settings; {mend}"
 
 
 def _key(mistake: str) -> str:
@@ -116,14 +118,16 @@ def scopes_are_known(subject: Subject) -> Iterator[str]:
             yield from (f"callers.{name}.scopes.{number}: {each}" for each in scope_mistakes([scope]))
 
 
-def policies_name_actions(subject: Subject) -> Iterator[str]:
-    """Yield a mistake for each pattern of actions that matches none."""
+def rules_name_actions(subject: Subject) -> Iterator[str]:
+    """Yield a mistake for each pattern of actions that matches none, in policies and windows."""
     known = list(subject.catalogue.acting_scopes)
-    for name, policy in subject.settings.approvals.items():
-        for number, pattern in enumerate(policy.actions):
-            if not any(matches((pattern,), each) for each in known):
-                mend = did_you_mean(pattern, known)
-                yield f"approvals.{name}.actions.{number}: {pattern} matches no action; {mend}"
+    settings = subject.settings
+    for section, rules in (("approvals", settings.approvals), ("windows", settings.windows)):
+        for name, rule in rules.items():
+            for number, pattern in enumerate(rule.actions):
+                if not any(matches((pattern,), each) for each in known):
+                    mend = did_you_mean(pattern, known)
+                    yield f"{section}.{name}.actions.{number}: {pattern} matches no action; {mend}"
 
 
 def policies_can_be_met(subject: Subject) -> Iterator[str]:
@@ -256,7 +260,7 @@ Rule = Callable[[Subject], Iterable[str]]
 RULES: tuple[Rule, ...] = (
     connections_can_work,
     scopes_are_known,
-    policies_name_actions,
+    rules_name_actions,
     policies_can_be_met,
     secrets_are_private,
     access_is_protected,
