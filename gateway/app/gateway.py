@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from gateway.ledger.batch_store import BatchStore
     from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
+    from gateway.schedules.schedules import Schedules
     from gateway.security.openid import OpenIdTokens
     from gateway.telemetry.gathering import Metrics
     from gateway.transport.http import HttpTransport
@@ -222,6 +223,19 @@ class Gateway:
             store, changes, preparation, self.actions, terminations, directory, rails, self.stopping, permission
         )
 
+    @cached_property
+    def schedules(self) -> Schedules | None:
+        """What callers can do with schedules, None without a database."""
+        from gateway.ledger.schedule_store import ScheduleStore
+        from gateway.schedules.schedules import Schedules
+
+        if self.batch_store is None or self.batches is None:
+            return None
+        scopes = frozenset(self.catalogue.api.operations["createSchedule"].scopes)
+        store = ScheduleStore(self.batch_store.ledger, self.clock)
+        finder = Finder(self.jobs, self.directory)
+        return Schedules(store, self.batches, finder, self.clock, scopes, self.policies.endings)
+
     def _permission(self, store: BatchStore) -> Permission:
         """The permissions of batches in a store."""
         from gateway.batches.permission import Permission
@@ -280,6 +294,10 @@ class Gateway:
         tasks = [asyncio.create_task(self.reconciler.run())]
         if self.batch_runner is not None:
             tasks.append(asyncio.create_task(self.batch_runner.run()))
+        if self.schedules is not None:
+            from gateway.schedules.running import ScheduleRunner
+
+            tasks.append(asyncio.create_task(ScheduleRunner(self.schedules).run()))
         publisher = self._publisher()
         if publisher is not None:
             tasks.append(asyncio.create_task(publisher.run()))

@@ -9,6 +9,7 @@ from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
 from gateway.dialects.refusals import Refusals
+from gateway.dialects.schedules import SchedulesApi
 from gateway.dialects.services import Services
 from gateway.dialects.unified import BASE_PATH, Problems, UnifiedApi
 from gateway.domain.encoding import dump
@@ -42,7 +43,8 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
             BASE_PATH,
             UnifiedApi(services).handlers(catalogue.actions)
             | BatchApi(services, catalogue.api).handlers()
-            | ApprovalsApi(services.approvals, gateway.clock).handlers(),
+            | ApprovalsApi(services.approvals, gateway.clock).handlers()
+            | SchedulesApi(services, BatchApi(services, catalogue.api)).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),
@@ -91,6 +93,7 @@ def services_of(gateway: Gateway, callers: Callers) -> Services:
         callers.access_tokens,
         gateway.approvals,
         gateway.batches,
+        gateway.schedules,
     )
 
 

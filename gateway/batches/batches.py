@@ -17,6 +17,7 @@ from gateway.batches.guard_rails import GuardRails
 from gateway.batches.permission import Permission, requester_of
 from gateway.batches.preparing import connections_of, is_large
 from gateway.domain.access import Caller
+from gateway.domain.approvals import Person
 from gateway.domain.batches import (
     BEFORE,
     ENDED,
@@ -46,7 +47,7 @@ from gateway.domain.ports import Clock
 from gateway.domain.record import HeldKey
 from gateway.engine.connections import Directory
 from gateway.ledger.batch_store import BatchStore
-from gateway.ledger.batches import CHANGED, SAVED, TOO_MANY, ItemSelection
+from gateway.ledger.batches import CHANGED, SAVED, TOO_MANY, CreateBatch, ItemSelection
 
 LARGEST_PAGE = 10_000
 """Most jobs in one page of a batch that collects them."""
@@ -91,6 +92,23 @@ class Batches:
 
         Raises UnknownConnection, BatchTooLarge and IdempotencyKeyReused.
         """
+        now = self.clock.now()
+        held = None if key is None else HeldKey(caller, f"batch\t{key}", fingerprint, now + self.key_time)
+        creation = self.creation(plan, jobs, Person(caller, owner), held)
+        batch = creation.batch
+        holder = await self.store.create(creation)
+        if holder is None:
+            return batch, False
+        if holder[1] != fingerprint:
+            raise IdempotencyKeyReused(
+                "The key was used before, for another batch.", Explanation(outcome=Outcome.NOT_SENT)
+            )
+        return await self.get(holder[0], caller), True
+
+    def creation(
+        self, plan: BatchPlan, jobs: Sequence[JobReference], requester: Person, key: HeldKey | None = None
+    ) -> CreateBatch:
+        """The write that creates a batch. Raises UnknownConnection and BatchTooLarge."""
         names = connections_of(jobs) if plan.filter is None else tuple(plan.filter["connections"])
         named = {name: self.directory.connection(name).specification for name in names}
         if len(jobs) > LARGEST_BATCH:
@@ -102,18 +120,18 @@ class Batches:
         now = self.clock.now()
         state = BatchState.COLLECTING if plan.is_paged else BatchState.PREPARING
         outcomes = {str(ItemOutcome.PENDING): len(items)} if items else {}
-        progress = Progress(outcomes)
-        batch_id = self.clock.new_id(now)
-        batch = Batch(batch_id, caller, state, plan, now, now, connections=names, progress=progress, owner=owner)
-        held = None if key is None else HeldKey(caller, f"batch\t{key}", fingerprint, now + self.key_time)
-        holder = await self.store.create(batch, items, event_of(batch, caller), held)
-        if holder is None:
-            return batch, False
-        if holder[1] != fingerprint:
-            raise IdempotencyKeyReused(
-                "The key was used before, for another batch.", Explanation(outcome=Outcome.NOT_SENT)
-            )
-        return await self.get(holder[0], caller), True
+        batch = Batch(
+            self.clock.new_id(now),
+            requester.caller,
+            state,
+            plan,
+            now,
+            now,
+            connections=names,
+            progress=Progress(outcomes),
+            owner=requester.owner,
+        )
+        return CreateBatch(batch, items, event_of(batch, requester.caller), now, now, key)
 
     async def get(self, batch_id: str, caller: str | None) -> Batch:
         """The batch with this id, if `caller` created it. With `caller` None, whoever did. Raises UnknownBatch."""

@@ -6,7 +6,7 @@ be met, and the approval must not have expired.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec import to_builtins
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gateway.approvals.approvals import Approvals
 from gateway.domain.access import Caller
 from gateway.domain.approvals import Approval, ApprovalState, Person, Plan
-from gateway.domain.batches import Batch, BatchState, Why
+from gateway.domain.batches import Batch, BatchPlan, BatchState, Why
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, PlanChanged
 from gateway.domain.ports import Clock
 from gateway.domain.vocabulary import DISCARD, MODE, TERMINATE, Mode
@@ -61,7 +61,7 @@ class Permission:
     async def begin(self, batch: Batch) -> Why | None:
         """Note that a batch sends from now on. Returns the reason for which it must not."""
         callers = await self.named(batch.caller)
-        missing = None if callers is None else next(self._missing_scopes(batch, callers), None)
+        missing = None if callers is None else next(self.missing_scopes(batch.plan, batch.connections, callers), None)
         if missing is not None:
             return Why(f"{batch.caller} does not have the scope {missing} any more.", CHANGED)
         if not (batch.approval or self.approvals.policies.all):
@@ -92,15 +92,15 @@ class Permission:
             asked.schedule,
         )
 
-    def _missing_scopes(self, batch: Batch, callers: tuple[Caller, ...]) -> Iterator[str]:
-        """The scopes that a batch needs, and that none of the present keys of its caller has."""
-        needed = set(self.scopes[batch.plan.action])
-        if batch.plan.action == TERMINATE and batch.plan.parameters.get(MODE) == Mode.FORCED:
+    def missing_scopes(self, plan: BatchPlan, connections: Iterable[str], callers: Collection[Caller]) -> Iterator[str]:
+        """The scopes that a batch needs, and that none of its caller's keys has."""
+        needed = set(self.scopes[plan.action])
+        if plan.action == TERMINATE and plan.parameters.get(MODE) == Mode.FORCED:
             needed |= self.scopes[DISCARD]
         for scope in sorted(needed):
             if not any(each.may(scope) for each in callers):
                 yield scope
-        for name in batch.connections:
+        for name in connections:
             if not any(each.may_use(name) for each in callers):
                 yield f"connections:{name}"
 

@@ -21,9 +21,9 @@ from gateway.batches.changes import Changes
 from gateway.batches.guard_rails import GuardRails, too_many
 from gateway.batches.permission import Permission
 from gateway.domain.batches import (
-    CONFIRMATION_TIME,
     LARGEST_BATCH,
     Batch,
+    BatchPlan,
     BatchState,
     Item,
     ItemOutcome,
@@ -52,6 +52,8 @@ from gateway.resilience.pacing import Pace
 READS_AT_ONCE = 16
 """Most jobs of a batch that are read at the same time."""
 AT_ONCE = timedelta()
+UNBOUND = frozenset({"expected_count", "expected_between", "begin_by"})
+"""The members of a plan that are no part of what is confirmed."""
 
 
 class Shown(NamedTuple):
@@ -102,18 +104,18 @@ class Preparation:
             await self.changes.go_on(batch, lease, BatchState.ABORTING, why, after=AT_ONCE)
         elif not count:
             await self.changes.end(batch, lease, BatchState.COMPLETED)
-        elif batch.plan.expected_count == count and not is_large(self.rails, batch):
+        elif batch.plan.expects(count) and not is_large(self.rails, batch):
             confirmed = await self.permission.gate(replace(batch, confirmed_by=batch.caller, confirmed_at=now))
             next_state, approval = confirmed.state, confirmed.approval
             confirmed = replace(confirmed, state=batch.state)
             await self.changes.go_on(confirmed, lease, next_state, after=AT_ONCE, approval=approval)
         else:
-            waiting = replace(batch, confirm_until=now + CONFIRMATION_TIME)
-            await self.changes.go_on(waiting, lease, BatchState.AWAITING_CONFIRMATION)
+            waiting = replace(batch, confirm_until=now + batch.plan.confirmation_time)
+            await self.changes.go_on(waiting, lease, BatchState.AWAITING_CONFIRMATION, unexpected(batch.plan, count))
 
     async def _digest(self, batch: Batch) -> str:
         """The SHA-256 of the plan and of the items, each a line of JSON."""
-        plan = {name: value for name, value in to_builtins(batch.plan).items() if name != "expected_count"}
+        plan = {name: value for name, value in to_builtins(batch.plan).items() if name not in UNBOUND}
         digest = hashlib.sha256(dump_line({"caller": batch.caller, **plan}))
         async for items in self.store.pages(ItemSelection(batch.id)):
             digest.update(b"".join(dump_line([i.position, i.connection, i.job_id, i.verdict]) for i in items))
@@ -249,6 +251,16 @@ class Preparation:
 
     def _context(self, batch: Batch) -> CallContext:
         return self.jobs.calls.context(caller=batch.caller)
+
+
+def unexpected(plan: BatchPlan, count: int) -> Why | None:
+    """The reason for which the batch of a schedule waits for a person."""
+    if plan.expected_between is None:
+        return None
+    least, most = plan.expected_between
+    if least <= count <= most:
+        return Why("It would act on a larger share of the connections' jobs than the guard rails allow.", "maxShare")
+    return Why(f"It would act on {count} jobs; from {least} to {most} were expected.", "unexpected-size")
 
 
 def is_large(rails: GuardRails, batch: Batch) -> bool:

@@ -210,6 +210,9 @@ class Runner:
             return
         if plan.deadline is not None and plan.deadline <= now:
             await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Its deadline came before it could begin."))
+        elif is_too_late(batch, now):
+            why = Why("It could not begin in time, and nobody has asked for it since.", "startWithin")
+            await self.changes.end(batch, lease, BatchState.EXPIRED, why)
         elif plan.not_before is not None and plan.not_before > now:
             await self.store.postpone(lease, plan.not_before)
         elif (closed := self.window_closed(batch)) is not None:
@@ -230,7 +233,8 @@ class Runner:
     async def _await_window(self, batch: Batch, lease: Lease, closed: Closing) -> None:
         """Let a batch that is ready wait until its action is allowed, at most until its deadline."""
         now = self.changes.clock.now()
-        until = min(filter(None, (closed.opens_at, batch.plan.deadline)), default=now + LEASE_TIME)
+        limits = (closed.opens_at, batch.plan.deadline, begin_by(batch))
+        until = min(filter(None, limits), default=now + LEASE_TIME)
         why = reason_to_wait(closed, batch.plan.action, now)
         if batch.why == why or await self.store.save(replace(batch, why=why), None, until, lease) == SAVED:
             await self.store.postpone(lease, until)
@@ -518,6 +522,19 @@ class Run:
             pace = Pace(self._clock, connection.pipeline.slots, connection.quota, rate)
             self._paces[connection.name] = pace
         return self._paces[connection.name]
+
+
+def begin_by(batch: Batch) -> datetime | None:
+    """The time until which a batch has to begin; None if it has begun, or if a person wants it however late."""
+    is_wanted = batch.confirm_until is not None or batch.approval is not None
+    has_begun = batch.progress.items > batch.progress.count(ItemOutcome.PENDING, ItemOutcome.SKIPPED)
+    return None if is_wanted or has_begun else batch.plan.begin_by
+
+
+def is_too_late(batch: Batch, now: datetime) -> bool:
+    """True if the time to begin is over."""
+    until = begin_by(batch)
+    return until is not None and until < now
 
 
 def reason_to_wait(closed: Closing, action: str, now: datetime) -> Why:

@@ -43,7 +43,12 @@ from gateway.client.client import (
     ProblemError,
     Reading,
     ReadSupport,
+    Schedule,
+    ScheduledAction,
+    ScheduleOptions,
+    SchedulePreview,
     Selected,
+    SkippedOccurrence,
     StatusPair,
     Step,
     TerminationPlan,
@@ -55,6 +60,7 @@ from gateway.client.client import (
     VendorStatus,
     WaysToEnd,
     Why,
+    Window,
 )
 
 __all__ = [
@@ -98,7 +104,12 @@ __all__ = [
     "ProblemError",
     "ReadSupport",
     "Reading",
+    "Schedule",
+    "ScheduleOptions",
+    "SchedulePreview",
+    "ScheduledAction",
     "Selected",
+    "SkippedOccurrence",
     "StatusPair",
     "Step",
     "TerminationPlan",
@@ -110,4 +121,5 @@ __all__ = [
     "VendorStatus",
     "WaysToEnd",
     "Why",
+    "Window",
 ]

@@ -292,7 +292,8 @@ class JobAction:
     `not_sent` or `unknown`. `settled_by` says how the outcome became certain: `vendor-reply`, `nothing-sent`,
     `reading`, or `gave-up` if it did not. `version` is the one that the request named with `if_match`. `replayed`:
     this is the answer to an earlier request with the same idempotency key. A termination has `steps`, each a job action
-    whose `parent` it is; `already_so`: the job had ended before.
+    whose `parent` it is; `already_so`: the job had ended before. `scheduled` is `native` if the vendor was asked to
+    wait until a time.
     """
 
     id: str
@@ -321,6 +322,7 @@ class JobAction:
     steps: tuple[Step, ...] = ()
     already_so: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    scheduled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -335,10 +337,14 @@ class VendorRequest:
 
 @dataclass(frozen=True)
 class DryRun:
-    """The request that an action would send, with the warnings about it."""
+    """The request that an action would send, with the warnings about it.
+
+    `scheduled` says who would wait until its time: `native`, the vendor; `emulated`, Jobgate.
+    """
 
     vendor_request: VendorRequest
     warnings: tuple[ActionWarning, ...]
+    scheduled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -616,6 +622,85 @@ class BatchItem:
     detail: str | None = None
 
 
+@dataclass(frozen=True)
+class SkippedOccurrence:
+    """A time at which a schedule made no batch, and the reason."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule. `state` is `active`, `paused`, `ended` or `deleted`. `batch` has the API's names.
+
+    `skipped` is the number of occurrences that made no batch, `last_batch` the id of the newest batch.
+    """
+
+    id: str
+    name: str
+    caller: str
+    state: str
+    catch_up: str
+    start_within: str
+    expect_at_most: int
+    batch: Mapping[str, Any]
+    created_at: datetime
+    next_occurrences: tuple[datetime, ...]
+    skipped: int
+    run_at: datetime | None = None
+    cron: str | None = None
+    time_zone: str | None = None
+    last_batch: str | None = None
+    last_skipped: SkippedOccurrence | None = None
+    why: Why | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class SchedulePreview:
+    """What a schedule would do: its next times, and the number of jobs that it would find now, if that is known."""
+
+    start_within: str
+    next_occurrences: tuple[datetime, ...]
+    found: int | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledAction:
+    """An action that a schedule does at its time, since the vendor cannot wait itself (`emulated`)."""
+
+    scheduled: str
+    schedule: Schedule
+    replayed: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """A time in which actions are allowed (`allow`) or not (`deny`), whether it is open, and when that changes."""
+
+    name: str
+    kind: str
+    connections: tuple[str, ...]
+    actions: tuple[str, ...]
+    cron: str
+    time_zone: str
+    duration: str
+    open: bool
+    changes_at: datetime | None = None
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The options of a new schedule: `run_at`, or `cron` with `time_zone`. `start_within` is as in `PT5M`."""
+
+    run_at: datetime
+    cron: str
+    time_zone: str
+    catch_up: str
+    start_within: str
+    expect_at_most: int
+
+
 class BatchOptions(TypedDict, total=False):
     """The options of a new batch, as the API describes them. `limits` have the API's names, such as `maxErrors`."""
 
@@ -812,9 +897,23 @@ class Client:
         """Cancel a job."""
         return self.act("cancel", connection, job_id, **options)
 
-    def close(self, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
-        """Close a job. Without `assignment_id` the gateway finds the assignment, if only one can be closed."""
-        return self.act("close", connection, job_id, **options)
+    @overload
+    def close(self, connection: str, job_id: str, **options: Unpack[AssignmentOptions]) -> JobAction: ...
+
+    @overload
+    def close(
+        self, connection: str, job_id: str, *, close_at: datetime | None, **options: Unpack[AssignmentOptions]
+    ) -> JobAction | ScheduledAction: ...
+
+    def close(self, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction | ScheduledAction:
+        """Close a job. Without `assignment_id` the gateway finds the assignment, if only one can be closed.
+
+        With `close_at`, the vendor closes it then; or a schedule does, if the vendor cannot wait itself.
+        """
+        path = _path("connections", connection, "jobs", job_id, "close")
+        reply = self._sent(path, options)
+        is_emulated = isinstance(reply, dict) and "schedule" in reply
+        return _converted(ScheduledAction, reply) if is_emulated else _converted(JobAction, reply)
 
     def pause(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
         """Pause a job."""
@@ -984,6 +1083,53 @@ class Client:
         path = _path("batches", batch_id, verb)
         return _converted(Batch, self._call("POST", path, json=body or None, headers=headers))
 
+    def create_schedule(
+        self,
+        name: str,
+        batch: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ScheduleOptions],
+    ) -> Schedule:
+        """Create a schedule of a `batch`, which has the API's names: `action`, `reason`, `select`, `limits` …."""
+        body = {**_members(options), "name": name, "batch": batch}
+        reply = self._call("POST", _path("schedules"), json=body, headers=_key(idempotency_key))
+        return _converted(Schedule, reply)
+
+    def preview_schedule(
+        self, name: str, batch: Mapping[str, Any], **options: Unpack[ScheduleOptions]
+    ) -> SchedulePreview:
+        """What a schedule would do. Nothing is created."""
+        body = {**_members(options), "name": name, "batch": batch}
+        reply = self._call("POST", _path("schedules"), params={"dryRun": "true"}, json=body)
+        return _converted(SchedulePreview, reply)
+
+    def schedules(self, *, limit: int | None = None) -> Iterator[Schedule]:
+        """The schedules of this API key, newest first; at most `limit`."""
+        return self._list(Schedule, _path("schedules"), limit)
+
+    def schedule(self, schedule_id: str) -> Schedule:
+        """One schedule."""
+        return self._get(Schedule, _path("schedules", schedule_id))
+
+    def pause_schedule(self, schedule_id: str, reason: str | None = None) -> Schedule:
+        """Let a schedule make no batches for the time being."""
+        path = _path("schedules", schedule_id, "pause")
+        return _converted(Schedule, self._call("POST", path, json=_because(reason) or None))
+
+    def resume_schedule(self, schedule_id: str, reason: str | None = None) -> Schedule:
+        """Let a schedule make batches again, from its next time on."""
+        path = _path("schedules", schedule_id, "resume")
+        return _converted(Schedule, self._call("POST", path, json=_because(reason) or None))
+
+    def delete_schedule(self, schedule_id: str) -> Schedule:
+        """Let a schedule make no more batches, for good."""
+        return _converted(Schedule, self._call("DELETE", _path("schedules", schedule_id)))
+
+    def windows(self) -> tuple[Window, ...]:
+        """The windows in the settings of the gateway."""
+        return tuple(self._list(Window, _path("windows")))
+
     def approvals(self, *states: str, limit: int | None = None) -> Iterator[Approval]:
         """The approvals that this key can see, newest first; with `states`, those in one of them; at most `limit`."""
         return self._list(Approval, _path("approvals"), limit, state=list(states) or None)
@@ -1055,14 +1201,16 @@ class Client:
     def _post(
         self, kind: type[Kind], path: str, options: Options, more: Mapping[str, object] | None = None, **query: str
     ) -> Kind:
+        return _converted(kind, self._sent(path, options, more, **query))
+
+    def _sent(self, path: str, options: Options, more: Mapping[str, object] | None = None, **query: str) -> Any:
         wait = options.get("wait")
         headers = _prefer(strict=options.get("strict", False), wait=wait) | _key(options.get("idempotency_key"))
         headers |= _version(options.get("if_match"))
         parameters = _members({name: value for name, value in options.items() if name not in ABOUT_THE_REQUEST})
         parameters |= more or {}
         # Without parameters there is no body, not an empty object.
-        reply = self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
-        return _converted(kind, reply)
+        return self._call("POST", path, wait=wait, params=query, json=parameters or None, headers=headers)
 
     def _list(self, kind: type[Kind], path: str, limit: int | None = None, **query: Any) -> Iterator[Kind]:
         size = None if limit is None else str(min(limit, LARGEST_PAGE))
@@ -1086,7 +1234,7 @@ class Client:
     ) -> requests.Response:
         """A reply with one of the statuses of success. Raises ClientError."""
         reply = self._send(method, f"{self.url}/v1{path}", wait or 0, content)
-        if reply.status_code in successes:
+        if reply.status_code in successes or (method == "POST" and reply.status_code == requests.codes.created):
             return reply
         raise _converted(ProblemError, _json(reply) | _from_headers(reply), reply.status_code)
 

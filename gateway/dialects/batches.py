@@ -181,8 +181,8 @@ class BatchApi:
         headers = {"content-type": media_type, "Repr-Digest": f"sha-256=:{b64encode(digest).decode()}:"}
         return Reply(None, headers=headers, stream=report.content(self.batches.store, batch.id, kind))
 
-    def plan_of(self, body: Mapping[str, Any]) -> tuple[BatchPlan, list[JobReference]]:
-        """The plan of a request's body, and the jobs that it names. Raises MalformedRequest."""
+    def plan_of(self, body: Mapping[str, Any], at: str = "/body") -> tuple[BatchPlan, list[JobReference]]:
+        """The plan of a batch in a request, and the jobs that it names. `at` is its place. Raises MalformedRequest."""
         selected, limits = body["select"], body.get("limits", {})
         action = body["action"]
         usual = {NOTE: body["reason"]} if self._takes_note(action) else {}
@@ -210,7 +210,7 @@ class BatchApi:
             try:
                 filter_of(plan.filter)
             except ValueError:
-                raise malformed("/body/select/filter/olderThan", "is not a duration of ISO 8601") from None
+                raise malformed(f"{at}/select/filter/olderThan", "is not a duration of ISO 8601") from None
         return plan, references(selected.get("jobs", ()))
 
     def check(self, request: Request, plan: BatchPlan, connections: Iterable[str]) -> None:

@@ -21,7 +21,10 @@ from gateway.domain.model import (
     VendorResponse,
 )
 from gateway.domain.record import STATUSES, Concluded, JobActionRecord, Origin, Read, Sent, Step
-from gateway.domain.vocabulary import Mode
+from gateway.domain.schedules import Schedule, SchedulePlan
+from gateway.domain.times import is_later, iso_duration
+from gateway.domain.vocabulary import DEFERRING, Mode
+from gateway.domain.windows import Phase, Window
 from gateway.engine.connections import Connection, Vendor
 from gateway.engine.drift import Departure
 from gateway.engine.endings import way_to_end
@@ -227,6 +230,7 @@ def job_action(record: JobActionRecord) -> Members:
         "status": end["status"],
         "outcome": end["outcome"],
         "job": end["job"],
+        "scheduled": "native" if is_deferred(record) else None,
         "warnings": [warning(each) for each in asked.warnings] if asked.warnings else [],
         "requestedAt": timestamp(asked.at),
         "attempts": attempts,
@@ -274,11 +278,18 @@ def reading(event: Read) -> Members:
     return present(at=timestamp(event.at), job=status_pair(event.job) if event.job else None, problem=event.problem)
 
 
-def dry_run(preview: DryRun) -> Members:
-    """The request that an action would send."""
+def is_deferred(record: JobActionRecord) -> bool:
+    """True if the vendor was asked to wait until a time after the request."""
+    asked = record.requested
+    return any(is_later(asked.job_action.parameters.get(name), asked.at) for name in DEFERRING)
+
+
+def dry_run(preview: DryRun, scheduled: str | None = None) -> Members:
+    """The request that an action would send; `scheduled` says who waits until its time."""
     request = preview.request
     return {
         "dryRun": True,
+        **present(scheduled=scheduled),
         "vendorRequest": present(
             method=request.method,
             url=request.url,
@@ -407,3 +418,58 @@ def batch_progress(known: Progress) -> Members:
 def optional_time(at: datetime | None) -> str | None:
     """A time, None if there is none."""
     return None if at is None else timestamp(at)
+
+
+def schedule(known: Schedule, now: datetime) -> Members:
+    """A schedule."""
+    plan, skipped = known.plan, known.last_skipped
+    recurrence = plan.recurrence
+    return present(
+        id=known.id,
+        name=plan.name,
+        caller=known.caller,
+        state=known.state,
+        runAt=optional_time(plan.run_at),
+        cron=None if recurrence is None else recurrence.cron,
+        timeZone=None if recurrence is None else recurrence.time_zone,
+        catchUp=plan.catch_up,
+        startWithin=iso_duration(plan.start_within),
+        expectAtMost=plan.expect_at_most,
+        batch=scheduled_batch(plan),
+        createdAt=timestamp(known.created_at),
+        nextOccurrences=list(map(timestamp, known.coming(now))),
+        lastBatch=known.last_batches[0] if known.last_batches else None,
+        skipped=known.skipped,
+        lastSkipped=None if skipped is None else {"at": timestamp(skipped.at), "reason": skipped.reason},
+        why=None if known.why is None else present(detail=known.why.detail, by=known.why.by),
+    )
+
+
+def scheduled_batch(plan: SchedulePlan) -> Members:
+    """The batch that a schedule makes."""
+    asked = plan.batch
+    named = [{"connection": each.connection, "jobId": each.job_id} for each in plan.jobs]
+    return {
+        "action": asked.action,
+        "parameters": dict(asked.parameters),
+        "reason": asked.reason,
+        "labels": dict(asked.labels),
+        "select": {"jobs": named} if asked.filter is None else {"filter": dict(asked.filter)},
+        "limits": limits(asked),
+        "priority": asked.priority,
+    }
+
+
+def window(known: Window, phase: Phase) -> Members:
+    """A window, and whether it is open."""
+    return present(
+        name=known.name,
+        kind=known.kind,
+        connections=list(known.connections),
+        actions=list(known.actions),
+        cron=known.recurrence.cron,
+        timeZone=known.recurrence.time_zone,
+        duration=iso_duration(known.duration),
+        open=phase.is_open,
+        changesAt=optional_time(phase.changes_at),
+    )

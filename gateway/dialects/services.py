@@ -14,6 +14,7 @@ from gateway.engine.finding import Finder
 from gateway.engine.jobs import Jobs
 from gateway.engine.reconciliation import Reconciler
 from gateway.engine.termination import Terminations
+from gateway.schedules.schedules import Schedules
 from gateway.security.access_tokens import AccessTokens
 
 
@@ -21,7 +22,7 @@ from gateway.security.access_tokens import AccessTokens
 class Services:
     """Vendors and connections, jobs, actions and their records, tokens for access keys, approvals, and batches.
 
-    There are no batches without a database.
+    There are no batches and no schedules without a database.
     """
 
     clock: Clock
@@ -34,6 +35,7 @@ class Services:
     tokens: AccessTokens
     approvals: Approvals
     batches: Batches | None = None
+    schedules: Schedules | None = None
 
     @property
     def finder(self) -> Finder:

@@ -22,6 +22,7 @@ from gateway.domain.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyMissing,
     JobgateError,
+    LedgerUnavailable,
     PreconditionNotSupported,
     UnknownJobAction,
     no_such_connection,
@@ -31,8 +32,8 @@ from gateway.domain.finding import JobFilter
 from gateway.domain.model import JobAction, Json, Outcome, Page
 from gateway.domain.numbers import up_to
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection, problem_of
-from gateway.domain.times import parse_date_time
-from gateway.domain.vocabulary import DISCARD, LABELS, MODE, TERMINATE, Mode
+from gateway.domain.times import is_later, parse_date_time
+from gateway.domain.vocabulary import DEFERRING, DISCARD, LABELS, MODE, TERMINATE, Mode
 from gateway.edge.authentication import check_scopes
 from gateway.edge.exchange import RawReply, RequestContext
 from gateway.edge.problems import render
@@ -40,6 +41,7 @@ from gateway.edge.surface import Handler, Reply, Request
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
 from gateway.engine.wire import IF_MATCH
+from gateway.schedules.deferral import Deferred, deferred, plan_of
 from gateway.specs.capabilities import ActionDefinition
 from gateway.specs.operations import Api
 
@@ -156,10 +158,35 @@ class UnifiedApi:
         """Perform the operation's action, or return the request that would be sent. Raises as `_answer`."""
         preferences = preferences_of(request)
         asked = self._asked(request, decode(request), preferences)
+        later, now = deferred(asked), self.services.clock.now()
+        if later is not None and later.at <= now:
+            asked, later = later.request, None
         if request.query["dryRun"]:
-            preview = rendering.dry_run(await self.services.actions.preview(asked))
-            return Reply(preview, headers=preferences.applied)
+            preview = await self.services.actions.preview(asked if later is None else later.request)
+            is_native = later is None and any(
+                is_later(asked.job_action.parameters.get(each), now) for each in DEFERRING
+            )
+            scheduled = "native" if is_native else None if later is None else "emulated"
+            return Reply(rendering.dry_run(preview, scheduled), headers=preferences.applied)
+        if later is not None:
+            return await self._schedule(request, asked, later, preferences)
         return await self._answer(request, asked, preferences, self.services.actions.perform)
+
+    async def _schedule(
+        self, request: Request, asked: ActionRequest, later: Deferred, preferences: Preferences
+    ) -> Reply:
+        """Do an action at a later time by a schedule, since the vendor cannot wait. Raises Forbidden."""
+        schedules = self.services.schedules
+        if schedules is None:
+            raise LedgerUnavailable("This gateway keeps no schedules.", Explanation(outcome=Outcome.NOT_SENT))
+        check_key(asked)
+        plan = plan_of(later, schedules)
+        schedule, is_replayed = await schedules.create(plan, request.caller, asked.key, asked.fingerprint)
+        shown = rendering.schedule(schedule, self.services.clock.now())
+        headers = {"Location": f"{request.address.prefix}{BASE_PATH}/schedules/{schedule.id}"}
+        headers |= {"Idempotent-Replayed": "true"} if is_replayed else {}
+        headers |= preferences.applied
+        return Reply({"scheduled": "emulated", "schedule": shown}, HTTPStatus.ACCEPTED, headers)
 
     async def terminate(self, request: Request) -> Reply:
         """End a job by the steps that its status needs, or return these steps. Raises as `_answer`, and Forbidden."""
@@ -196,8 +223,7 @@ class UnifiedApi:
 
         Raises the problem if the action failed, IdempotencyKeyMissing or IdempotencyKeyInUse if it was not begun.
         """
-        if asked.key is None and asked.connection.needs_key:
-            raise IdempotencyKeyMissing(f"Actions on jobs of {asked.connection.name} need an Idempotency-Key header.")
+        check_key(asked)
         end = self.services.clock.monotonic() + preferences.wait
         result = await perform(asked)
         if result.is_early:
@@ -291,6 +317,12 @@ class Problems:
         is_action = operation is not None and not ACTING.isdisjoint(operation.extensions)
         outcome = (error.explanation.outcome or error.outcome) if is_action else None
         return render(error.explain(outcome=outcome), context)
+
+
+def check_key(asked: ActionRequest) -> None:
+    """Raise IdempotencyKeyMissing if the connection needs a key and the request has none."""
+    if asked.key is None and asked.connection.needs_key:
+        raise IdempotencyKeyMissing(f"Actions on jobs of {asked.connection.name} need an Idempotency-Key header.")
 
 
 def timeout_of(request: Request) -> float | None:

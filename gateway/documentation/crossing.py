@@ -22,6 +22,10 @@ def action_rows(vendors: Collection[Vendor]) -> Iterator[Row]:
             yield dialect.name, action, f"`{asked}`", *results
 
 
+REFUSED = frozenset({Support.UNSUPPORTED, Support.EMULATED})
+"""The kinds of support without which a parameter is refused, except in the unified API, which emulates some."""
+
+
 def result_at(action: str, dialect: Vendor, target: Vendor) -> str:
     """The result of an action of a dialect at a vendor."""
     capability = target.capabilities[action]
@@ -29,7 +33,7 @@ def result_at(action: str, dialect: Vendor, target: Vendor) -> str:
         return "refused, 422"
     carried = dialect.specification.actions[action].parameters
     recorded = [name for name, support in capability.parameters.items() if support is Support.RECORDED]
-    refused = [name for name, support in capability.parameters.items() if support is Support.UNSUPPORTED]
+    refused = [name for name, support in capability.parameters.items() if support in REFUSED]
     notes = [*note("only recorded", recorded, carried), *note("refused with it", refused, carried)]
     return f"carried out ({'; '.join(notes)})" if notes else "carried out"
 

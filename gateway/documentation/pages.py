@@ -36,6 +36,7 @@ from gateway.settings.settings import (
     ServerSettings,
     Settings,
     TraceSettings,
+    WindowSettings,
 )
 from gateway.specs.capabilities import Capability, filters, reads
 from gateway.telemetry.metrics import METRICS
@@ -170,6 +171,9 @@ def limits_page() -> str:
         + table(("setting", "default", "meaning"), _rows(ApprovalSettings))
         + "\nEmergencies have the section `[break_glass]`.\n\n"
         + table(("setting", "default", "meaning"), _rows(BreakGlassSettings))
+        + "\n# Windows\n\n"
+        "Each window has a section such as `[windows.close-at-night]`; [schedules.md](schedules.md) explains them.\n\n"
+        + table(("setting", "default", "meaning"), _rows(WindowSettings))
         + "\n# Vendors\n\n"
         "`vendor_seconds` is at the top level, the others belong to each connection.\n\n"
         + table(("setting", "default", "meaning"), _vendor_rows())

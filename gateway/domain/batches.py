@@ -19,6 +19,8 @@ LARGEST_BATCH = 100_000
 """The most items that a batch can have, whatever the settings say."""
 CONFIRMATION_TIME = timedelta(minutes=15)
 """The time in which a prepared batch has to be confirmed."""
+SCHEDULED_CONFIRMATION_TIME = timedelta(hours=24)
+"""The same for a batch that a schedule has made, and that is not as large as expected."""
 
 
 class BatchState(StrEnum):
@@ -121,7 +123,8 @@ class BatchPlan(Struct, frozen=True, omit_defaults=True):
     """The frozen part of a batch: what is to be done, on which jobs, why, and within which limits.
 
     `filter` is a JobFilter of the API, None for jobs that are named. `expected_count`: the batch needs no confirmation
-    if it will act on exactly so many jobs. `schema` is the version of this form.
+    if it will act on exactly so many jobs; `expected_between`: on at least and at most so many. One that has needed
+    nobody begins at `begin_by` or not at all. `schema` is the version of this form.
     """
 
     action: str
@@ -137,7 +140,21 @@ class BatchPlan(Struct, frozen=True, omit_defaults=True):
     expected_count: int | None = None
     redrive_of: str | None = None
     schedule: str | None = None
+    expected_between: tuple[int, int] | None = None
+    begin_by: datetime | None = None
     schema: int = 1
+
+    def expects(self, count: int) -> bool:
+        """True if a batch that acts on so many jobs needs no confirmation."""
+        if self.expected_between is None:
+            return self.expected_count == count
+        least, most = self.expected_between
+        return least <= count <= most
+
+    @property
+    def confirmation_time(self) -> timedelta:
+        """The time in which the prepared batch has to be confirmed. Nobody waits for that of a schedule."""
+        return CONFIRMATION_TIME if self.schedule is None else SCHEDULED_CONFIRMATION_TIME
 
 
 class Manifest(Struct, frozen=True, omit_defaults=True):

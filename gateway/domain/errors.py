@@ -36,6 +36,7 @@
     │   ├── ParameterNotSupported        422
     │   ├── ValueNotSupported            422
     │   ├── ListNotSupported             422
+    │   ├── InvalidSchedule              422
     │   ├── PreconditionNotSupported     422
     │   ├── IdempotencyKeyReused         422
     │   ├── TooManyRequests              429
@@ -560,6 +561,19 @@ class ListNotSupported(CallerError):
     """
 
     code, title, status = "list-not-supported", "List of jobs not supported by this vendor", 422
+
+
+class InvalidSchedule(CallerError):
+    """The schedule has no time, or a time that cannot be.
+
+    Nothing was sent to the vendor.
+
+    `errors` names the place. `runAt` has to be in the future, `cron` needs five fields that meet at some time, and
+    `timeZone` is a name of the IANA database. `runAt` and `cron` exclude each other. `?dryRun=true` shows the next
+    times of a schedule without creating it.
+    """
+
+    code, title, status = "invalid-schedule", "Schedule not possible", 422
 
 
 class PreconditionNotSupported(CallerError):

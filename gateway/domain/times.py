@@ -116,3 +116,13 @@ def first_id_at(millisecond: int) -> str:
 def millisecond_of(version_7: str) -> int:
     """The millisecond since 1970 in a UUID of version 7."""
     return UUID(version_7).int >> 80
+
+
+def iso_duration(length: timedelta) -> str:
+    """A duration of ISO 8601 in days, hours, minutes and whole seconds."""
+    minutes, seconds = divmod(length.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days = f"{length.days}D" if length.days else ""
+    parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
+    time = "".join(f"{number}{unit}" for number, unit in parts if number)
+    return f"P{days}T{time}" if time else f"P{days or 'T0S'}"

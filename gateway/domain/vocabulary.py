@@ -77,6 +77,8 @@ DISCARD: Final = "discard"
 
 LABELS: Final = "labels"
 """The member of a request for an action with the caller's labels. It is no parameter, and no vendor gets it."""
+DEFERRING: Final = ("closeAt",)
+"""The parameters with a later time for an action: those that the document of the unified API marks as `emulated`."""
 MODE: Final = "mode"
 """The parameter with the mode of a termination."""
 

@@ -9,10 +9,11 @@ open holds back nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -20,10 +21,14 @@ from gateway.domain.approvals import matches
 from gateway.domain.recurrence import Recurrence
 from gateway.domain.vocabulary import DISCARD, TERMINATE, Mode
 
-MOST_STARTS = 1_000
+MOST_STARTS = 100
 """Most openings that are followed to find the end of a window whose openings overlap."""
-MOST_CHANGES = 1_000
+MOST_CHANGES = 100
 """Most changes of windows that are followed to find the time at which an action is allowed."""
+UNKNOWN_TIME = timedelta(hours=1)
+"""The time after which it is looked for again, if it was not found."""
+MOST_KNOWN = 1_000
+"""Most openings that are remembered."""
 
 
 class WindowKind(StrEnum):
@@ -34,15 +39,19 @@ class WindowKind(StrEnum):
 
 
 class Phase(Struct, frozen=True):
-    """Whether a window is open from a time on, and when that changes; None: not within 50 years."""
+    """Whether a window is open from a time on, and when that changes; None: not in the foreseeable time.
+
+    It is known to hold until `until`; None: for 50 years.
+    """
 
     since: datetime
     is_open: bool
     changes_at: datetime | None
+    until: datetime | None
 
     def holds_at(self, at: datetime) -> bool:
         """True if nothing has changed until a time."""
-        return self.since <= at and (self.changes_at is None or at < self.changes_at)
+        return self.since <= at and (self.until is None or at < self.until)
 
 
 class Window(Struct, frozen=True):
@@ -63,13 +72,13 @@ class Window(Struct, frozen=True):
         starts = self.recurrence.after(now - self.duration)
         first = next(starts, None)
         if first is None or first > now:
-            return Phase(now, False, first)
+            return Phase(now, is_open=False, changes_at=first, until=first)
         end = first + self.duration
         for start, _ in zip(starts, range(MOST_STARTS), strict=False):
             if start > end:
-                break
+                return Phase(now, is_open=True, changes_at=end, until=end)
             end = start + self.duration
-        return Phase(now, True, end)
+        return Phase(now, is_open=True, changes_at=None, until=end)
 
     def concerns(self, action: str, connection: str) -> bool:
         """True if the window is about an action on a connection."""
@@ -83,6 +92,18 @@ class Closing(Struct, frozen=True):
     opens_at: datetime | None
 
 
+class Opening(NamedTuple):
+    """The time at which actions that are held back will be allowed, and from when until when that is known."""
+
+    at: datetime | None
+    since: datetime
+    until: datetime
+
+
+Question = tuple[tuple[str, ...], tuple[str, ...]]
+"""Actions, and the connections on which they are wanted."""
+
+
 @dataclass(frozen=True)
 class Windows:
     """All windows of the settings. `endings` are the actions that a termination can consist of."""
@@ -90,8 +111,9 @@ class Windows:
     all: tuple[Window, ...] = ()
     endings: frozenset[str] = frozenset()
     _phases: dict[str, Phase] = field(default_factory=dict, repr=False, compare=False)
+    _openings: dict[Question, Opening] = field(default_factory=dict, repr=False, compare=False)
 
-    def closing(self, action: str, mode: str | None, connections: Collection[str], now: datetime) -> Closing | None:
+    def closing(self, action: str, mode: str | None, connections: tuple[str, ...], now: datetime) -> Closing | None:
         """The window that holds an action back at a time; None if the action is allowed.
 
         A termination with this `mode` is subject to the windows of the steps that it can have, too: once begun, it is
@@ -100,8 +122,8 @@ class Windows:
         if not self.all:
             return None
         actions = self._actions(action, mode)
-        window = self._holding(actions, connections, now)
-        return None if window is None else Closing(window, self._opening(actions, connections, now))
+        window = self._holding(actions, connections, now, self.phase)
+        return None if window is None else Closing(window, self._known_opening((actions, connections), now))
 
     def phase(self, window: Window, now: datetime) -> Phase:
         """The phase of a window, which is computed once for as long as it lasts."""
@@ -122,9 +144,16 @@ class Windows:
             for action in actions:
                 yield [each for each in self.all if each.concerns(action, connection)]
 
-    def _holding(self, actions: Collection[str], connections: Collection[str], now: datetime) -> Window | None:
+    def _holding(
+        self,
+        actions: Collection[str],
+        connections: Collection[str],
+        now: datetime,
+        phase: Callable[[Window, datetime], Phase],
+    ) -> Window | None:
+        """The window that holds one of these actions on one of these connections back."""
         for windows in self._concerned(actions, connections):
-            is_open = {each.name: self.phase(each, now).is_open for each in windows}
+            is_open = {each.name: phase(each, now).is_open for each in windows}
             denying = next((each for each in windows if each.kind is WindowKind.DENY and is_open[each.name]), None)
             if denying is not None:
                 return denying
@@ -132,6 +161,17 @@ class Windows:
             if allowing and not any(is_open[each.name] for each in allowing):
                 return allowing[0]
         return None
+
+    def _known_opening(self, question: Question, now: datetime) -> datetime | None:
+        """The first time after `now` at which no window holds actions back. It is looked for once."""
+        known = self._openings.get(question)
+        if known is not None and known.since <= now < known.until:
+            return known.at
+        if len(self._openings) >= MOST_KNOWN:
+            self._openings.clear()
+        at = self._opening(*question, now)
+        self._openings[question] = Opening(at, now, now + UNKNOWN_TIME if at is None else at)
+        return at
 
     def _opening(self, actions: Collection[str], connections: Collection[str], now: datetime) -> datetime | None:
         """The first time after `now` at which no window holds the action back."""
@@ -143,7 +183,7 @@ class Windows:
             if following is None:
                 return None
             at = following
-            if Windows(self.all, self.endings)._holding(actions, connections, at) is None:
+            if self._holding(actions, connections, at, Window.phase) is None:
                 return at
         return None
 

@@ -10,7 +10,6 @@ from gateway.domain.batches import Batch, Item, JobReference, Progress
 from gateway.domain.leases import LEASE_TIME, Lease, TaskKind
 from gateway.domain.model import Page
 from gateway.domain.ports import Clock
-from gateway.domain.record import HeldKey
 from gateway.ledger import batches
 from gateway.ledger.batches import BatchSelection, ItemSelection
 from gateway.ledger.events import StateChanged
@@ -28,12 +27,9 @@ class BatchStore:
     ledger: SqlLedger
     clock: Clock
 
-    async def create(
-        self, batch: Batch, items: Sequence[Item], event: StateChanged, key: HeldKey | None = None
-    ) -> tuple[str, bytes] | None:
+    async def create(self, creation: batches.CreateBatch) -> tuple[str, bytes] | None:
         """Store a new batch. Returns the id and the fingerprint of the batch that holds its key, if one does."""
-        now = self.clock.now()
-        held = await self.ledger.write(batches.CreateBatch(batch, list(items), event, now, now, key))
+        held = await self.ledger.write(creation)
         return None if held is None else (held[0], held[1])
 
     async def save(  # noqa: PLR0913 - the parts of one change

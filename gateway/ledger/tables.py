@@ -231,6 +231,27 @@ running_batches = Table(
     sqlite_with_rowid=False,
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("caller", CALLER, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("content", Text, nullable=False, comment="The schedule, as JSON."),
+    Index("schedules_caller", "caller", "id"),
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("schedule", Id, primary_key=True),
+    Column("at", BigInteger, primary_key=True, autoincrement=False, comment="When it was to run, in milliseconds."),
+    Column("batch", Id),
+    Column("skipped", Text, comment="Why it made no batch."),
+    sqlite_with_rowid=False,
+)
+
 
 def insert_of(connection: Connection, table: Table) -> Any:
     """An INSERT that supports ON CONFLICT, which in SQLAlchemy is specific to the kind of database."""

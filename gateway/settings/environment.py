@@ -61,7 +61,9 @@ def _is_setting(name: str) -> bool:
 
 
 def _has_keys(first: str) -> bool:
-    return first in {"connections", "callers", "approvals", "windows"} or any(key.startswith(f"{first}.") for key in keys())
+    return first in {"connections", "callers", "approvals", "windows"} or any(
+        key.startswith(f"{first}.") for key in keys()
+    )
 
 
 def _is_an_orchestrators(name: str) -> bool:

@@ -41,6 +41,7 @@ WORDS: Mapping[str, str] = {
     "bool_type": _BOOLEAN,
     "string_type": _TEXT,
     "path_type": _TEXT,
+    "time_delta_parsing": "write a duration of ISO 8601, such as PT8H or P1D",
     "dict_type": _TABLE,
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,

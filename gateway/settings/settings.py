@@ -381,6 +381,12 @@ def _scope(value: str) -> str:
     return value
 
 
+def _length(value: timedelta) -> timedelta:
+    if not timedelta() < value <= timedelta(seconds=LONGEST_SECONDS):
+        raise ValueError("write a duration of ISO 8601 of at most 31 days, such as PT8H or P1D")
+    return value
+
+
 def _owner(value: str) -> str:
     if not is_owner(value):
         raise ValueError("write a name of at most 255 printable characters, such as alice@contoso.example")
@@ -388,6 +394,7 @@ def _owner(value: str) -> str:
 
 
 Scope = Annotated[str, AfterValidator(_scope)]
+Length = Annotated[timedelta, AfterValidator(_length)]
 Cron = Annotated[str, AfterValidator(checked_cron)]
 TimeZone = Annotated[str, AfterValidator(checked_zone)]
 Owner = Annotated[str, AfterValidator(_owner)]
@@ -475,7 +482,7 @@ class WindowSettings(Section):
         description="The times at which it opens: minute, hour, day of the month, month, day of the week."
     )
     time_zone: TimeZone = Field(description="The time zone of `cron` in the IANA database, such as Europe/Amsterdam.")
-    duration: Annotated[timedelta, Field(gt=timedelta(), le=timedelta(seconds=LONGEST_SECONDS))] = Field(
+    duration: Length = Field(
         description="For how long it is open each time, as a duration of ISO 8601, such as PT8H. At most 31 days."
     )
 

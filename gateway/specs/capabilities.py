@@ -16,23 +16,27 @@ FILTERS = {"status": Source.JOB_VENDOR_STATUS, "queue": Source.JOB_QUEUE, "type"
 
 
 class Support(StrEnum):
-    """`native` is sent to the vendor, `recorded` is only kept in the record, `unsupported` is refused."""
+    """`native` is sent to the vendor, `recorded` is only kept in the record, `unsupported` is refused.
+
+    `emulated` is done by Jobgate in the vendor's stead, in actions on one job.
+    """
 
     NATIVE = "native"
     RECORDED = "recorded"
+    EMULATED = "emulated"
     UNSUPPORTED = "unsupported"
 
 
 @dataclass(frozen=True)
 class ActionDefinition:
-    """An action of the unified API. `parameters` has True for each parameter that may be recorded only.
+    """An action of the unified API. `parameters` has the support for each parameter where the vendor has none.
 
     `harm` says how much the action destroys; 0: nothing, so that it cannot end a job. `scopes` are what a caller needs.
     """
 
     name: str
     operation_id: str
-    parameters: Mapping[str, bool]
+    parameters: Mapping[str, Support]
     harm: int
     scopes: tuple[str, ...]
 
@@ -94,25 +98,20 @@ def _definition(api: Api, operation: Operation) -> ActionDefinition:
     node = document.content["paths"][operation.path][operation.method.lower()]
     content = document.resolve(node["requestBody"])["content"]
     schema = document.resolve(next(iter(content.values()))["schema"])
-    recorded = {
-        name: bool(document.resolve(each).get("x-recorded-where-unsupported"))
+    otherwise = {
+        name: Support(document.resolve(each).get("x-where-unsupported", Support.UNSUPPORTED))
         for name, each in schema["properties"].items()
         if name != LABELS
     }
     action, harm = operation.extensions["x-action"], operation.extensions["x-harm"]
-    return ActionDefinition(action, operation.operation_id, recorded, harm, operation.scopes)
+    return ActionDefinition(action, operation.operation_id, otherwise, harm, operation.scopes)
 
 
 def _capability(mapping: ActionMapping | None, definition: ActionDefinition) -> Capability:
     if mapping is None:
         return Capability(definition, None, dict.fromkeys(definition.parameters, Support.UNSUPPORTED))
     support = {
-        name: _support(name in mapping.parameters, recordable) for name, recordable in definition.parameters.items()
+        name: Support.NATIVE if name in mapping.parameters else otherwise
+        for name, otherwise in definition.parameters.items()
     }
     return Capability(definition, mapping, support)
-
-
-def _support(native: bool, recordable: bool) -> Support:  # noqa: FBT001 - the two facts that decide
-    if native:
-        return Support.NATIVE
-    return Support.RECORDED if recordable else Support.UNSUPPORTED

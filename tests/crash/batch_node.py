@@ -23,6 +23,8 @@ from gateway.engine import reconciliation
 from gateway.ledger import batch_store, tasks
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
+from gateway.schedules import running as schedules_running
+from gateway.schedules.running import ScheduleRunner
 from gateway.settings.settings import BatchSettings, LedgerSettings, Settings
 from tests.support import vendors
 from tests.support.transport import reply
@@ -99,6 +101,7 @@ def shorten_leases() -> None:
     vars(running).update(
         RENEW_SECONDS=LEASE.total_seconds() / 3, DOUBT_TIME=timedelta(seconds=30), RECOVERY_SECONDS=0.2
     )
+    vars(schedules_running).update(LOOK_SECONDS=0.1, RECOVERY_SECONDS=0.2)
     vars(running)["SOON"] = timedelta(seconds=0.1)
     vars(reconciliation).update(LEASE_SECONDS=0.5, RECOVERY_SECONDS=0.2)
 
@@ -122,3 +125,5 @@ async def _serve(gateway: Gateway) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(gateway.reconciler.run())
         group.create_task(runner.run())
+        if gateway.schedules is not None:
+            group.create_task(ScheduleRunner(gateway.schedules).run())

@@ -17,7 +17,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text if "-" in text else f"2026-01-05T{text}").replace(tzinfo=UTC)
 
 
-def window(  # noqa: PLR0913 - the parts of a window
+def window(
     name: str,
     kind: str,
     cron: str,
@@ -100,7 +100,9 @@ def test_a_termination_is_subject_to_its_steps() -> None:
     """Nothing goes around by a termination; discarding is a step only if it is forced."""
     no_cancel = Windows((window("no cancel", "deny", "0 12 * * *", actions=("cancel",)),), frozenset({"cancel"}))
     assert closing(no_cancel, "12:30", "terminate", mode="graceful").startswith("no cancel")
-    no_discard = Windows((window("keep", "deny", "0 12 * * *", actions=("discard",)),), frozenset({"cancel", "discard"}))
+    no_discard = Windows(
+        (window("keep", "deny", "0 12 * * *", actions=("discard",)),), frozenset({"cancel", "discard"})
+    )
     assert closing(no_discard, "12:30", "terminate", mode="graceful") == ""
     assert closing(no_discard, "12:30", "terminate", mode="forced").startswith("keep")
 
@@ -127,3 +129,25 @@ def test_clocks_put_forward() -> None:
     amsterdam = window("night", "allow", "0 1 * * *", 4, zone="Europe/Amsterdam")
     assert amsterdam.phase(at("2026-03-29T00:30")).changes_at == at("2026-03-29T04:00")
     assert amsterdam.phase(at("2026-10-25T00:30")).changes_at == at("2026-10-25T03:00")
+
+
+def test_a_window_that_never_ends_says_so() -> None:
+    """Openings that follow each other without a gap have no end; it is still looked for now and then."""
+    always = window("always", "allow", "0 * * * *")
+    phase = always.phase(at("12:00"))
+    assert (phase.is_open, phase.changes_at) == (True, None)
+    assert not phase.holds_at(at("2026-02-05T12:00"))
+
+
+def test_the_time_of_opening_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it lies ahead, so that requests that are refused cost little."""
+    windows = Windows((NIGHT,))
+    looked: list[object] = []
+    search = Windows._opening
+    monkeypatch.setattr(Windows, "_opening", lambda *given: looked.append(given) or search(*given))
+    for now in ("12:00", "13:00", "21:59:59"):
+        assert closing(windows, now) == "night 05 22:00"
+    assert len(looked) == 1
+    assert closing(windows, "2026-01-06T06:00") == "night 06 22:00"
+    assert closing(windows, "12:00") == "night 05 22:00"
+    assert len(looked) == 3
