@@ -163,10 +163,8 @@ class UnifiedApi:
             asked, later = later.request, None
         if request.query["dryRun"]:
             preview = await self.services.actions.preview(asked if later is None else later.request)
-            is_native = later is None and any(
-                is_later(asked.job_action.parameters.get(each), now) for each in DEFERRING
-            )
-            scheduled = "native" if is_native else None if later is None else "emulated"
+            is_native = any(is_later(asked.job_action.parameters.get(name), now) for name in DEFERRING)
+            scheduled = "emulated" if later is not None else "native" if is_native else None
             return Reply(rendering.dry_run(preview, scheduled), headers=preferences.applied)
         if later is not None:
             return await self._schedule(request, asked, later, preferences)

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.client import Client, JobActionConditions, ProblemError, StatusPair
+from gateway.client import Client, JobAction, JobActionConditions, ProblemError, ScheduledAction, StatusPair
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.startup.serve import Running
 
-AZURE, VONAGE = "azure-sandbox", "vonage-sandbox"
+AZURE, VONAGE, TWILIO = "azure-sandbox", "vonage-sandbox", "twilio-sandbox"
+TASK = "WTaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 
 @pytest.fixture
@@ -143,8 +144,39 @@ def test_close_later(stack: Running, real: Client) -> None:
     """A job that is to be closed later stays completed until then."""
     job_id = new_job(stack, "azure-job-router", "completed")
     done = real.close(AZURE, job_id, close_at=datetime.now(UTC) + timedelta(hours=1))
-    assert done.job == StatusPair("completed", "completed")
+    assert isinstance(done, JobAction)
+    assert (done.job, done.scheduled) == (StatusPair("completed", "completed"), "native")
     assert set(done.parameters) == {"closeAt", "assignmentId"}
+
+
+def test_close_later_by_a_schedule(stack: Running, real: Client) -> None:
+    """Where the vendor cannot wait, a schedule does, which can be paused, resumed and deleted like any other."""
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    assert real.preview("close", TWILIO, TASK, close_at=at).scheduled == "emulated"
+    done = real.close(TWILIO, TASK, close_at=at)
+    assert isinstance(done, ScheduledAction)
+    schedule = done.schedule
+    assert (done.scheduled, schedule.run_at, schedule.next_occurrences) == ("emulated", at, (at,))
+    assert real.schedule(schedule.id) == schedule
+    assert schedule in list(real.schedules())
+    paused = real.pause_schedule(schedule.id, "Holidays")
+    assert (paused.state, paused.why and paused.why.detail) == ("paused", "Holidays")
+    assert real.resume_schedule(schedule.id).next_occurrences == (at,)
+    assert real.delete_schedule(schedule.id).state == "deleted"
+
+
+def test_schedules_and_windows(real: Client) -> None:
+    """A schedule is previewed and created with typed times; the windows of the gateway are none."""
+    batch = {"action": "cancel", "reason": "Nightly", "select": {"filter": {"connections": [AZURE]}}}
+    seen = real.preview_schedule("nightly", batch, cron="0 2 * * *", time_zone="Europe/Amsterdam")
+    assert (len(seen.next_occurrences), seen.start_within) == (5, "PT5M")
+    assert seen.found
+    made = real.create_schedule(
+        "nightly", batch, cron="0 2 * * *", time_zone="Europe/Amsterdam", catch_up="once", idempotency_key="nightly"
+    )
+    assert (made.cron, made.catch_up, made.next_occurrences) == ("0 2 * * *", "once", seen.next_occurrences)
+    real.delete_schedule(made.id)
+    assert real.windows() == ()
 
 
 def test_preview_changes_nothing(stack: Running, real: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -144,7 +145,12 @@ def test_the_time_of_opening_is_looked_for_once(monkeypatch: pytest.MonkeyPatch)
     windows = Windows((NIGHT,))
     looked: list[object] = []
     search = Windows._opening
-    monkeypatch.setattr(Windows, "_opening", lambda *given: looked.append(given) or search(*given))
+
+    def counted(*given: Any) -> datetime | None:
+        looked.append(given)
+        return search(*given)
+
+    monkeypatch.setattr(Windows, "_opening", counted)
     for now in ("12:00", "13:00", "21:59:59"):
         assert closing(windows, now) == "night 05 22:00"
     assert len(looked) == 1
