@@ -288,11 +288,13 @@ async def test_two_nodes_make_one_batch(desk: Desk, catalogue: Catalogue, tmp_pa
     assert other.gateway.schedules is not None
     slow, fast = ScheduleRunner(desk.gateway.schedules), ScheduleRunner(other.gateway.schedules)
     (lease,) = await slow.schedules.store.take(16)
+    stale = await slow.schedules.get(schedule["id"], None)
+    assert stale.next_at is not None
     assert await fast.look() == 0
     desk.clock.advance(31)
     assert await fast.look() == 1
     with pytest.raises(LeaseLost):
-        await slow.work(lease)
+        await slow._occur(stale, stale.next_at, lease)
     assert await slow.look() == 0
     assert len(await desk.batches()) == 1
     assert len(await slow.schedules.store.lines(schedule["id"], 10)) == 1
