@@ -48,9 +48,12 @@ class Desk:
         self.ledger = SqlLedger(self.database, self.clock)
         self.gateway = self.wired(**more)
 
-    def wired(self, scopes: dict[str, tuple[str, ...]] | None = None, **more: Any) -> Gateway:
-        """A gateway on the same database, with these callers."""
-        known = {name: CallerSettings(key=SecretStr(name), scopes=each) for name, each in (scopes or CALLERS).items()}
+    def wired(self, scopes: dict[str, tuple[str, ...]] | None = None, owner: str | None = None, **more: Any) -> Gateway:
+        """A gateway on the same database, with these callers, of one owner or of their own."""
+        known = {
+            name: CallerSettings(key=SecretStr(name), scopes=each, owner=owner)
+            for name, each in (scopes or CALLERS).items()
+        }
         usual = settings(callers=known, **more)
         twilio = ConnectionSettings(
             vendor="twilio-taskrouter",

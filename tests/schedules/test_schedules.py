@@ -179,6 +179,15 @@ async def test_a_schedule_dies_with_its_key_and_scopes(desk: Desk, left: dict[st
     assert said in now["why"]["detail"]
 
 
+async def test_a_key_of_another_owner_does_not_count(desk: Desk) -> None:
+    """Although its caller has the same name."""
+    schedule = await desk.scheduled()
+    desk.wired(owner="somebody-else")
+    desk.clock.advance(TO_TWO)
+    await desk.go_on()
+    assert ((await desk.schedule(schedule["id"]))["state"], desk.cancelled) == ("paused", 0)
+
+
 async def test_a_connection_that_is_gone_pauses_a_schedule(desk: Desk) -> None:
     """Nothing is skipped silently."""
     jobs = [{"connection": "contoso-test", "jobId": "a"}]
