@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from gateway.specs.schemas import PROPERTY_NAMES
 from tests.support.edge import LIMITS
 from tests.support.stock import BASE, Header, Request, Target
 from tests.support.vendors import API_KEY
@@ -53,7 +54,7 @@ def valid(target: Target) -> st.SearchStrategy[Request]:
     return st.builds(
         partial(_request, target),
         st.fixed_dictionaries({name: _values(schema) for name, schema in target.schemas("path").items()}),
-        st.fixed_dictionaries({}, optional={name: _texts(each) for name, each in target.schemas("query").items()}),
+        st.fixed_dictionaries({}, optional={name: _written_as(each) for name, each in target.schemas("query").items()}),
         _fields(target),
         st.none() if target.body is None else st.builds(_written, _values(target.body), st.sampled_from([None, 1])),
         st.sampled_from(["", "!$&'()*+,;=:@~"]),
@@ -63,14 +64,14 @@ def valid(target: Target) -> st.SearchStrategy[Request]:
 def _request(
     target: Target,
     path: Mapping[str, str],
-    query: Mapping[str, str],
+    query: Mapping[str, str | list[str]],
     fields: tuple[Header, ...],
     content: bytes | None,
     unquoted: str = "",
 ) -> Request:
     segments = {name: quote(value, safe=unquoted) for name, value in path.items()}
     headers = (("host", "gateway.test"), AUTHORIZATION, *fields)
-    made = Request(target, target.method, target.path.format(**segments), urlencode(query), headers)
+    made = Request(target, target.method, target.path.format(**segments), urlencode(query, doseq=True), headers)
     return made if content is None else replace(made, content=content, headers=(*headers, ("content-type", JSON)))
 
 
@@ -98,12 +99,28 @@ def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
     return _values(schema).map(lambda value: value if isinstance(value, str) else json.dumps(value))
 
 
+def _written_as(schema: Mapping[str, Any]) -> st.SearchStrategy[str | list[str]]:
+    """The values of a query parameter: a text or, of an array, several. Connexion separates them at commas too."""
+    if schema["type"] != "array":
+        return _texts(schema)
+    return st.lists(_texts(schema["items"]).filter(lambda text: "," not in text), min_size=schema["minItems"], max_size=3)
+
+
+def of_one(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of one value of a parameter: of an array, that of its elements."""
+    found: Mapping[str, Any] = schema.get("items", schema)
+    return found
+
+
 def _values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(schema["enum"]) if "enum" in schema else VALUES[schema["type"]](schema)
 
 
 def _objects(schema: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional={name: _values(each) for name, each in schema["properties"].items()})
+    if "properties" in schema:
+        return st.fixed_dictionaries({}, optional={name: _values(each) for name, each in schema["properties"].items()})
+    names = st.from_regex(schema[PROPERTY_NAMES]["pattern"], fullmatch=True)
+    return st.dictionaries(names, _values(schema["additionalProperties"]), max_size=3)
 
 
 def _strings(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
@@ -227,7 +244,7 @@ def changes(target: Target) -> list[Change]:
         *(
             partial(query, name=name, text=quote(text))
             for name, schema in target.schemas("query").items()
-            for text in _almost(schema)
+            for text in _almost(of_one(schema))
         ),
         *(partial(also_query, text=text) for text in QUERIES),
         *(partial(field, name="authorization", value=value) for value in CREDENTIALS),
@@ -259,7 +276,8 @@ def _drawn(target: Target) -> Iterator[st.SearchStrategy[Change]]:
     """The changes that are too many to be written down."""
     for name in target.schemas("path"):
         yield _change(segment, name=st.just(name), text=SHORT.map(lambda text: quote(text, safe="")))
-    for name, schema in target.schemas("query").items():
+    for name, whole in target.schemas("query").items():
+        schema = of_one(whole)
         yield _change(query, name=st.just(name), text=_near(schema).map(quote))
         yield _change(repeated, name=st.just(name), text=_texts(schema) | _near(schema))
     for name, schema in target.schemas("header").items():

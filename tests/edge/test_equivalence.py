@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gateway.app import Catalogue
 from gateway.specs.document import SPECIFICATIONS, load
-from gateway.specs.forms import canonical_time, canonical_uuid
+from gateway.specs.forms import canonical_time, canonical_uuid, form_of
 from tests.edge import equivalence as make
 from tests.edge.equivalence import Change
 from tests.support.edge import LIMITS
@@ -192,7 +192,8 @@ def parameter(kind: str, fits: Callable[[str], bool]) -> Holds:
 
     def holds(request: Request) -> bool:
         schemas = request.target.schemas("query")
-        return any(name in schemas and schemas[name]["type"] == kind and fits(text) for name, text in request.pairs)
+        known = ((make.of_one(schemas[name]), text) for name, text in request.pairs if name in schemas)
+        return any(schema["type"] == kind and fits(text) for schema, text in known)
 
     return holds
 
@@ -201,6 +202,29 @@ def names_a_job_action_in_capitals(request: Request) -> bool:
     """The path ends in a UUID that is not in lower case."""
     name = unquote_to_bytes(request.path).decode("utf-8", "replace").rpartition("/job-actions/")[2]
     return canonical_uuid(name) != name
+
+
+def asks_for_a_uuid_in_capitals(request: Request) -> bool:
+    """A query parameter that is a UUID is not in lower case."""
+    schemas = request.target.schemas("query")
+    known = ((form_of(schemas[name]), text) for name, text in request.pairs if name in schemas)
+    return any(form is canonical_uuid and form(text) != text for form, text in known)
+
+
+def has_a_comma_in_an_array(request: Request) -> bool:
+    """An element of an array in the query has a comma."""
+    schemas = request.target.schemas("query")
+    return any("," in text for name, text in request.pairs if name in schemas and schemas[name]["type"] == "array")
+
+
+def labels(fits: Callable[[str, Any], bool]) -> Holds:
+    """The name and value of a label fit."""
+
+    def holds(request: Request) -> bool:
+        found = request.json.get("labels") if isinstance(request.json, dict) else None
+        return isinstance(found, dict) and any(fits(*each) for each in found.items())
+
+    return holds
 
 
 def is_a_number_to_python_only(text: str) -> bool:
@@ -218,9 +242,9 @@ def is_a_boolean_with_capitals(text: str) -> bool:
 
 
 def repeats_a_parameter(request: Request) -> bool:
-    """A query parameter comes more than once."""
-    names = [name for name, _ in request.pairs]
-    return any(names.count(name) > 1 for name in request.target.schemas("query"))
+    """A query parameter that is no array comes more than once."""
+    names, schemas = [name for name, _ in request.pairs], request.target.schemas("query")
+    return any(names.count(name) > 1 for name, schema in schemas.items() if schema["type"] != "array")
 
 
 def query(pattern: str) -> Holds:
@@ -243,7 +267,7 @@ def with_body(content: bytes) -> Change:
     return partial(make.content, body=content)
 
 
-def with_member(name: str, value: str) -> Change:
+def with_member(name: str, value: Any) -> Change:
     """Sends a body that has this member."""
     return partial(make.member, name=name, value=value)
 
@@ -304,6 +328,51 @@ EXCEPTIONS: list[Departure] = [
         (ACCEPTED, REFUSED),
         "getJobAction",
         (partial(make.segment, name="id", text="019A9B3C-5E0E-7C4B-9F5A-3D8F0E1C2B4A"),),
+    ),
+    Departure(
+        "new: UUID",
+        "A UUID in capitals is another text in a query too.",
+        asks_for_a_uuid_in_capitals,
+        "query",
+        (ACCEPTED, REFUSED),
+        "listJobActions",
+        (with_query("parent=019A9B3C-5E0E-7C4B-9F5A-3D8F0E1C2B4A"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element of an array, which comes in a parameter of its own, ends the element.",
+        has_a_comma_in_an_array,
+        "query",
+        (ACCEPTED, ACCEPTED),
+        "findJobs",
+        (with_query("vendorStatus=a,b"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element makes two of it, which the document allows.",
+        has_a_comma_in_an_array,
+        "query",
+        (REFUSED, ACCEPTED),
+        "findJobs",
+        (with_query("status=queued,running"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element makes two of it, which the document does not allow.",
+        has_a_comma_in_an_array,
+        "query",
+        (ACCEPTED, REFUSED),
+        "findJobs",
+        (with_query("vendorStatus=a,"),),
+    ),
+    Departure(
+        "new: names",
+        "The members of an object may have any name, since OpenAPI 3.0 has no `propertyNames`.",
+        labels(lambda name, _: not re.fullmatch(r"[a-z][a-z0-9.-]{0,62}", name)),
+        "content",
+        (REFUSED, ACCEPTED),
+        "closeJob",
+        (with_member("labels", {"A": "b"}),),
     ),
     Departure(
         "C2",
@@ -484,6 +553,15 @@ EXCEPTIONS: list[Departure] = [
         (REFUSED, ACCEPTED),
         "closeJob",
         (with_member("assignmentId", "a\n"),),
+    ),
+    Departure(
+        "C19",
+        "The end of a pattern is before a line feed too, in a member of a member.",
+        labels(lambda _, value: isinstance(value, str) and value.endswith("\n")),
+        "content",
+        (REFUSED, ACCEPTED),
+        "closeJob",
+        (with_member("labels", {"a": "b\n"}),),
     ),
     Departure(
         "C20",
