@@ -148,7 +148,8 @@ def part(memory: Memory) -> str:
     """The part of the page."""
     about = (
         f"The proportional set size of the larger of {WORKERS} workers, with a ledger in SQLite and a vendor that "
-        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests, and by those in flight. Memory that "
+        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests, and by those "
+        "in flight. Memory that "
         "several processes share counts for each of them in part."
     )
     rows = [limit.row(memory) for limit in LIMITS]

@@ -68,7 +68,7 @@ class Departure:
     finding: str
     wrong: str
     holds: Holds
-    part: Literal["path", "query", "headers", "content"]
+    part: Literal["method", "path", "query", "headers", "content", "pieces"]
     verdicts: tuple[Kind, Kind]
     operation: str
     changes: tuple[Change, ...]
@@ -139,6 +139,26 @@ def member(name: str, pattern: str) -> Holds:
     return holds
 
 
+def time_of_the_body(pattern: str) -> Holds:
+    """Some part of a time in the body is of this form."""
+
+    def holds(request: Request) -> bool:
+        times = (name for name, schema in request.target.members.items() if schema.get("format") == "date-time")
+        return any(member(name, pattern)(request) for name in times)
+
+    return holds
+
+
+def comes_in_pieces(request: Request) -> bool:
+    """The body comes without its length."""
+    return request.pieces > 0
+
+
+def reads_instead(request: Request) -> bool:
+    """The method is that of a read, where the operation is none."""
+    return request.method in {"GET", "HEAD"} and request.method != request.target.method
+
+
 def has_half_a_pair(request: Request) -> bool:
     """A member of the body has half of a surrogate pair."""
     values = request.json.values() if isinstance(request.json, dict) else ()
@@ -198,10 +218,10 @@ def parameter(kind: str, fits: Callable[[str], bool]) -> Holds:
     return holds
 
 
-def names_a_job_action_in_capitals(request: Request) -> bool:
-    """The path ends in a UUID that is not in lower case."""
-    name = unquote_to_bytes(request.path).decode("utf-8", "replace").rpartition("/job-actions/")[2]
-    return canonical_uuid(name) != name
+def has_a_uuid_in_capitals(request: Request) -> bool:
+    """A part of the path is a UUID that is not in lower case."""
+    names = unquote_to_bytes(request.path).decode("utf-8", "replace").split("/")
+    return any(canonical_uuid(name) != name for name in names)
 
 
 def asks_for_a_uuid_in_capitals(request: Request) -> bool:
@@ -321,9 +341,18 @@ EXCEPTIONS: list[Departure] = [
         (typed("Application/JSON"), make.no_content),
     ),
     Departure(
+        "C1",
+        "A capital letter in the media type gives the handler an empty object for a body that may not be left out.",
+        both(takes_body, has_none, content_type(CAPITALS)),
+        "headers",
+        (REFUSED, ACCEPTED),
+        "confirmBatch",
+        (typed("Application/JSON"), make.no_content),
+    ),
+    Departure(
         "new: UUID",
         "A UUID in capitals, which RFC 9562 takes for the same (4), is another text.",
-        names_a_job_action_in_capitals,
+        has_a_uuid_in_capitals,
         "path",
         (ACCEPTED, REFUSED),
         "getJobAction",
@@ -510,6 +539,24 @@ EXCEPTIONS: list[Departure] = [
         (with_body(b"<a/>"), typed("application/xml")),
     ),
     Departure(
+        "C15",
+        "A read at the path of an operation that takes a body takes it too.",
+        both(takes_body, has_body, reads_instead),
+        "method",
+        (REFUSED, ACCEPTED),
+        "createBatch",
+        (partial(make.method, name="GET"),),
+    ),
+    Departure(
+        "new: pieces",
+        "A body that may not be left out, and comes without its length, is taken for none.",
+        both(takes_body, has_body, comes_in_pieces),
+        "pieces",
+        (ACCEPTED, REFUSED),
+        "confirmBatch",
+        (partial(make.chunked, pieces=2),),
+    ),
+    Departure(
         "C19",
         "A whole number may have a plus, zeros, spaces, underscores and digits of any script.",
         parameter("integer", is_a_number_to_python_only),
@@ -601,7 +648,7 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "new: date-time",
         "A date-time may end in a line feed, which RFC 3339 does not have.",
-        member("closeAt", r"\n\Z"),
+        time_of_the_body(r"\n\Z"),
         "content",
         (REFUSED, ACCEPTED),
         "closeJob",
@@ -610,7 +657,7 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "new: leap second",
         "A date-time may not be a leap second, which RFC 3339 has (5.6, 5.7).",
-        member("closeAt", r"(?i)^.{10}T..:59:60"),
+        time_of_the_body(r"(?i)^.{10}T..:59:60"),
         "content",
         (ACCEPTED, REFUSED),
         "closeJob",
@@ -748,14 +795,25 @@ EXCEPTIONS: list[Departure] = [
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The gateway and stock Connexion, asked the same."""
+    """The gateway and stock Connexion, asked the same. Stock Connexion fills in no default of a body."""
 
     ours: Judge
     stock: Judge
 
     async def verdicts(self, request: Request) -> tuple[Verdict, Verdict]:
         """What each makes of a request. A time is the same in any form, of which only we make one."""
-        return await self.ours.verdict(request), with_times(request, await self.stock.verdict(request))
+        there = with_defaults(request, with_times(request, await self.stock.verdict(request)))
+        return await self.ours.verdict(request), there
+
+
+def with_defaults(request: Request, verdict: Verdict) -> Verdict:
+    """A verdict with the default values of what the body leaves out."""
+    defaults = {name: schema["default"] for name, schema in request.target.members.items() if "default" in schema}
+    given = json.loads(verdict.values.get("content", "null"))
+    if not defaults or not isinstance(given, dict):
+        return verdict
+    content = json.dumps({**defaults, **given}, sort_keys=True)
+    return replace(verdict, values={**verdict.values, "content": content})
 
 
 def with_times(request: Request, verdict: Verdict) -> Verdict:
