@@ -68,7 +68,7 @@ LIMITS = (
     Limit("Idle", 100, lambda memory: memory.idle),
     Limit(f"After {AFTER:,} requests", 120, lambda memory: memory.after),
     Limit(f"With {MANY:,} requests in flight", 120, lambda memory: memory.in_flight),
-    Limit("Growth by the requests after that", 5, lambda memory: memory.later - memory.in_flight),
+    Limit(f"Growth by the requests after the first {AFTER:,}", 5, lambda memory: memory.later - memory.after),
 )
 
 
@@ -148,7 +148,8 @@ def part(memory: Memory) -> str:
     """The part of the page."""
     about = (
         f"The proportional set size of the larger of {WORKERS} workers, with a ledger in SQLite and a vendor that "
-        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests. Memory that "
+        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests, and by those "
+        "in flight. Memory that "
         "several processes share counts for each of them in part."
     )
     rows = [limit.row(memory) for limit in LIMITS]

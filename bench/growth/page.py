@@ -49,7 +49,10 @@ def part(growth: Growth | None, folder: str) -> Iterator[str]:
     yield ABOUT
     length = f"{counted(growth.rounds, 'round')}, in each {counted(growth.pages, 'page')} of every kind"
     yield f"Made with `{growth.command}`: {length}."
-    yield f"Meanwhile, other programs kept {growth.others:.2f} cores busy."
+    if growth.others is None:
+        yield "How busy other programs kept the machine was not measured, so no target is judged."
+    else:
+        yield f"Meanwhile, other programs kept {growth.others:.2f} cores busy."
     yield table(("99th percentile of", "target", "reached", ""), targets(growth))
     yield costs_table(growth)
     yield COSTS
@@ -78,7 +81,8 @@ def target(growth: Growth, what: str, ratio: float) -> tuple[str, ...]:
     if not ratio:
         return what, f"at most {AIM}", "-", "not measured"
     met = "met" if ratio <= AIM else "**missed**"
-    return what, f"at most {AIM}", f"{ratio:.2f}", met if growth.others < QUIET else "not judged"
+    is_quiet = growth.others is not None and growth.others < QUIET
+    return what, f"at most {AIM}", f"{ratio:.2f}", met if is_quiet else "not judged"
 
 
 def summary(growth: Growth) -> str:
@@ -113,7 +117,8 @@ def _costs(growth: Growth, filled: Filled) -> Iterator[str]:
     yield f"{growth.ratio(growth.writings, size, attrgetter('cpu')):.2f}"
     yield milliseconds(growth.median(growth.writings, size, p50))
     yield milliseconds(growth.median(growth.writings, size, p99))
-    yield f"{growth.ratio(growth.writings, size, p99):.2f}"
+    ratio = growth.ratio(growth.writings, size, p99)
+    yield f"{ratio:.2f}" if ratio else "-"
 
 
 def pages_table(growth: Growth, figure: Figure) -> str:

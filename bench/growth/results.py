@@ -56,7 +56,7 @@ Figure: TypeAlias = Callable[[Any], float]
 class Growth:
     """The results of a run. `plans` has the database's query plan for each question.
 
-    `others` is the number of cores that other programs kept busy meanwhile.
+    `others` is the number of cores that other programs kept busy meanwhile, None if that was not measured.
     """
 
     command: str
@@ -67,7 +67,7 @@ class Growth:
     plans: dict[str, tuple[str, ...]]
     readings: tuple[Reading, ...]
     writings: tuple[Writing, ...]
-    others: float = 0.0
+    others: float | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -134,12 +134,14 @@ class UnifiedApi:
     def _job_filter(self, request: Request) -> JobFilter:
         """The filter of a request, by default for all connections of the caller. Raises UnknownConnection."""
         query, may_use = request.query, request.caller.may_use
-        named = query.get("connection")
-        if named is not None and not all(map(may_use, named)):
+        connections = query.get("connection")
+        if connections is None:
+            connections = filter(may_use, self.services.directory.connections)
+        elif not all(map(may_use, connections)):
             raise no_such_connection()
         older_than = query.get("olderThan")
         return JobFilter(
-            connections=tuple(filter(may_use, self.services.directory.connections)) if named is None else tuple(named),
+            connections=tuple(connections),
             statuses=tuple(query.get("status", ())),
             vendor_statuses=tuple(query.get("vendorStatus", ())),
             older_than=None if older_than is None else convert(older_than, timedelta),

@@ -29,6 +29,10 @@ from gateway.engine.wire import json_value
 
 MOST_PAGES_READ = 100
 """Most pages of vendors' lists that are read for one page of ours."""
+MOST_SHARES = 4
+"""Number of connections between which the time for a page is divided; the others go on with the time that is left."""
+LEAST_SECONDS = 2.0
+"""Shortest time for a call, in seconds, unless the request allows less: a vendor that is well answers within it."""
 
 NewContext = Callable[[], CallContext]
 """Makes the context of the next call to a vendor."""
@@ -112,7 +116,8 @@ class Finder:
     async def page(self, wanted: JobFilter, context: CallContext, cursor: str | None, limit: int) -> FoundPage:
         """Return a page of at most `limit` jobs. `cursor` is from an earlier page. Raises as `found`.
 
-        It ends early when half of the time is over, or many pages of vendors have been read.
+        No call takes the time of the connections after it. The page ends early when half of the time is over, or many
+        pages of vendors have been read.
         """
         clock = self.jobs.calls.clock
         enough = (clock.monotonic() + context.deadline) / 2
@@ -120,7 +125,13 @@ class Finder:
         jobs: list[Job] = []
         left_out, pages = 0, 0
         problems: dict[str, JobgateError] = {}
-        async for found in self.found(wanted, lambda: context, start, limit):
+        waiting = len(self._names(wanted)) if start is None else self._waiting(wanted, start)
+
+        def share() -> CallContext:
+            return shared(context, waiting, clock.monotonic())
+
+        async for found in self.found(wanted, share, start, limit):
+            waiting = 0 if found.following is None else self._waiting(wanted, found.following)
             room = limit - len(jobs)
             jobs += found.jobs[:room]
             left_out += found.left_out
@@ -181,6 +192,11 @@ class Finder:
         """The names of the connections to be searched, each once."""
         return tuple(dict.fromkeys(wanted.connections))
 
+    def _waiting(self, wanted: JobFilter, at: Position) -> int:
+        """The number of connections from this position on."""
+        names = self._names(wanted)
+        return len(names) - names.index(at.connection) if at.connection in names else 0
+
     def _beginnings(self, wanted: JobFilter, first: int) -> Iterator[Position]:
         """The beginnings of the connections that can have wanted jobs, from the one with the index `first`."""
         for name in self._names(wanted)[first:]:
@@ -198,6 +214,13 @@ class Finder:
         if not 0 <= at.walk < len(walks_of(self.directory.connection(at.connection), wanted)) or at.skipped < 0:
             raise unknown_cursor()
         return at
+
+
+def shared(context: CallContext, connections: int, now: float) -> CallContext:
+    """The context of a call to the first of so many connections, with its share of the time that is left."""
+    left = context.deadline - now
+    share = max(left / min(connections, MOST_SHARES), LEAST_SECONDS) if connections > 1 else left
+    return replace(context, deadline=now + min(share, left))
 
 
 def walks_of(connection: Connection, wanted: JobFilter) -> tuple[Walk, ...]:

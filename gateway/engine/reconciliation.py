@@ -287,7 +287,6 @@ class Reconciler:
 
 
 @cache
-@cache
 def lease(seconds: float) -> timedelta:
     """The time for which a record belongs to the process that works on it; calls to a vendor may take `seconds`."""
     return timedelta(seconds=seconds + LEASE_SECONDS)

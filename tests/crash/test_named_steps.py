@@ -35,7 +35,8 @@ def test_an_end_at_any_step_loses_nothing_and_repeats_nothing(deployment: Deploy
     cut_off = [(point, deployment.want(kind_of_action)) for point in AFTERWARDS for kind_of_action in (CANCEL, PAUSE)]
     for point, wanted in cut_off:
         deployment.fleet[0].kill()
-        deployment.restart(crash=Crash(point, job_id=wanted.job_id))
+        # On a busy machine, the leases of the first end before the last of these gateways starts.
+        deployment.restart(crash=Crash(point, job_id=wanted.job_id, reconciles=False))
         answered = deployment.ask(deployment.want(CANCEL))
         assert answered is not None
         assert (answered.status, answered.outcome) == (200, "applied")

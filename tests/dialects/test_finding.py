@@ -129,4 +129,4 @@ async def test_filters_that_are_none(scripted: ScriptedGateway, problems: Proble
     answer = await scripted.get(f"/v1/jobs?{query.replace('/0', '')}")
     problem = problems.check(answer, answer.headers)
     assert problem["code"] == "malformed-request"
-    assert [each["pointer"] for each in problem["errors"]] == [f"/query/{query.partition('=')[0]}"]
+    assert {each["pointer"] for each in problem["errors"]} == {f"/query/{query.partition('=')[0]}"}

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from gateway.specs.schemas import PROPERTY_NAMES
 from tests.support.edge import LIMITS
 from tests.support.stock import BASE, Header, Request, Target
 from tests.support.vendors import API_KEY
@@ -42,7 +43,26 @@ def changed(request: Request, made: Iterable[Change]) -> Request:
 def plain(target: Target) -> Request:
     """The shortest valid request for an operation."""
     examples = {each["name"]: each["example"] for each in target.parameters if each["in"] == "path"}
-    return _request(target, examples, {}, (), None if target.body is None else b"{}")
+    needed = {name: str(_least(target.schemas("query")[name])) for name in target.needed("query")}
+    return _request(
+        target, examples, needed, (), None if target.body is None else json.dumps(_least(target.body)).encode()
+    )
+
+
+def _least(schema: Mapping[str, Any]) -> Any:
+    """A short value of a schema, with nothing that can be left out."""
+    if "oneOf" in schema:
+        return _least(schema["oneOf"][0])
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema["type"]:
+        case "object":
+            return {name: _least(schema["properties"][name]) for name in schema.get("required", ())}
+        case "array":
+            return [_least(schema["items"])] * schema.get("minItems", 0)
+        case "integer":
+            return schema["minimum"]
+    return next(text for text in ("a", "0" * 64) if re.search(schema.get("pattern", ""), text))
 
 
 # Valid requests.
@@ -53,7 +73,7 @@ def valid(target: Target) -> st.SearchStrategy[Request]:
     return st.builds(
         partial(_request, target),
         st.fixed_dictionaries({name: _values(schema) for name, schema in target.schemas("path").items()}),
-        st.fixed_dictionaries({}, optional={name: _texts(each) for name, each in target.schemas("query").items()}),
+        _queries(target),
         _fields(target),
         st.none() if target.body is None else st.builds(_written, _values(target.body), st.sampled_from([None, 1])),
         st.sampled_from(["", "!$&'()*+,;=:@~"]),
@@ -63,14 +83,14 @@ def valid(target: Target) -> st.SearchStrategy[Request]:
 def _request(
     target: Target,
     path: Mapping[str, str],
-    query: Mapping[str, str],
+    query: Mapping[str, str | list[str]],
     fields: tuple[Header, ...],
     content: bytes | None,
     unquoted: str = "",
 ) -> Request:
     segments = {name: quote(value, safe=unquoted) for name, value in path.items()}
     headers = (("host", "gateway.test"), AUTHORIZATION, *fields)
-    made = Request(target, target.method, target.path.format(**segments), urlencode(query), headers)
+    made = Request(target, target.method, target.path.format(**segments), urlencode(query, doseq=True), headers)
     return made if content is None else replace(made, content=content, headers=(*headers, ("content-type", JSON)))
 
 
@@ -98,12 +118,38 @@ def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
     return _values(schema).map(lambda value: value if isinstance(value, str) else json.dumps(value))
 
 
+def _queries(target: Target) -> st.SearchStrategy[dict[str, Any]]:
+    values = {name: _written_as(schema) for name, schema in target.schemas("query").items()}
+    needed = {name: values.pop(name) for name in target.needed("query")}
+    return st.fixed_dictionaries(needed, optional=values)
+
+
+def _written_as(schema: Mapping[str, Any]) -> st.SearchStrategy[str | list[str]]:
+    """The values of a query parameter: a text or, of an array, several. Connexion separates them at commas too."""
+    if schema["type"] != "array":
+        return _texts(schema)
+    return st.lists(_texts(schema["items"]).filter(lambda text: "," not in text), min_size=1, max_size=3)
+
+
+def of_one(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of one value of a parameter: of an array, that of its elements."""
+    found: Mapping[str, Any] = schema.get("items", schema)
+    return found
+
+
 def _values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    if "oneOf" in schema:
+        return st.one_of(*map(_values, schema["oneOf"]))
     return st.sampled_from(schema["enum"]) if "enum" in schema else VALUES[schema["type"]](schema)
 
 
 def _objects(schema: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional={name: _values(each) for name, each in schema["properties"].items()})
+    if "properties" in schema:
+        members = {name: _values(each) for name, each in schema["properties"].items()}
+        required = {name: members.pop(name) for name in schema.get("required", ())}
+        return st.fixed_dictionaries(required, optional=members)
+    names = st.from_regex(schema.get(PROPERTY_NAMES, {}).get("pattern", "[a-z]+"), fullmatch=True)
+    return st.dictionaries(names, _values(schema["additionalProperties"]), max_size=3)
 
 
 def _strings(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
@@ -126,6 +172,8 @@ OFFSETS = ["Z", "z", "+00:00", "-00:00", "+23:59", "-12:30"]
 VALUES: Mapping[str, Callable[[Mapping[str, Any]], st.SearchStrategy[Any]]] = {
     "boolean": lambda _: st.booleans(),
     "integer": lambda schema: st.integers(schema["minimum"], schema["maximum"]),
+    "number": lambda schema: st.floats(schema["minimum"], schema["maximum"]),
+    "array": lambda schema: st.lists(_values(schema["items"]), min_size=schema.get("minItems", 0), max_size=3),
     "string": _strings,
     "object": _objects,
 }
@@ -227,7 +275,7 @@ def changes(target: Target) -> list[Change]:
         *(
             partial(query, name=name, text=quote(text))
             for name, schema in target.schemas("query").items()
-            for text in _almost(schema)
+            for text in _almost(of_one(schema))
         ),
         *(partial(also_query, text=text) for text in QUERIES),
         *(partial(field, name="authorization", value=value) for value in CREDENTIALS),
@@ -252,14 +300,15 @@ def changes(target: Target) -> list[Change]:
 def _almost(schema: Mapping[str, Any]) -> list[str]:
     """Texts that are almost values of a schema, and some that are."""
     longest = schema.get("maxLength", 20)
-    return ["a" * longest, "a" * (longest + 1), *WORDS, *FORMS.get(schema.get("format", schema["type"]), [])]
+    return ["a" * longest, "a" * (longest + 1), *WORDS, *FORMS.get(schema.get("format", schema.get("type")), [])]
 
 
 def _drawn(target: Target) -> Iterator[st.SearchStrategy[Change]]:
     """The changes that are too many to be written down."""
     for name in target.schemas("path"):
         yield _change(segment, name=st.just(name), text=SHORT.map(lambda text: quote(text, safe="")))
-    for name, schema in target.schemas("query").items():
+    for name, whole in target.schemas("query").items():
+        schema = of_one(whole)
         yield _change(query, name=st.just(name), text=_near(schema).map(quote))
         yield _change(repeated, name=st.just(name), text=_texts(schema) | _near(schema))
     for name, schema in target.schemas("header").items():
@@ -280,7 +329,7 @@ def _change(how: Callable[..., Request], **drawn: st.SearchStrategy[Any]) -> st.
 def _near(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
     """Texts of almost the form of a schema's values."""
     values = _texts(schema)
-    forms = NEAR.get(schema.get("format", schema["type"]), [])
+    forms = NEAR.get(schema.get("format", schema.get("type")), [])
     return st.one_of(values.map(lambda text: f"{text}\n"), values.map(str.upper), _mistyped(values), SHORT, *forms)
 
 

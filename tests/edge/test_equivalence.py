@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from gateway.app import Catalogue
 from gateway.specs.document import SPECIFICATIONS, load
-from gateway.specs.forms import canonical_time, canonical_uuid
+from gateway.specs.forms import canonical_time, canonical_uuid, form_of
 from tests.edge import equivalence as make
 from tests.edge.equivalence import Change
 from tests.support.edge import LIMITS
@@ -68,7 +68,7 @@ class Departure:
     finding: str
     wrong: str
     holds: Holds
-    part: Literal["path", "query", "headers", "content"]
+    part: Literal["method", "path", "query", "headers", "content", "pieces"]
     verdicts: tuple[Kind, Kind]
     operation: str
     changes: tuple[Change, ...]
@@ -139,6 +139,26 @@ def member(name: str, pattern: str) -> Holds:
     return holds
 
 
+def time_of_the_body(pattern: str) -> Holds:
+    """Some part of a time in the body is of this form."""
+
+    def holds(request: Request) -> bool:
+        times = (name for name, schema in request.target.members.items() if schema.get("format") == "date-time")
+        return any(member(name, pattern)(request) for name in times)
+
+    return holds
+
+
+def comes_in_pieces(request: Request) -> bool:
+    """The body comes without its length."""
+    return request.pieces > 0
+
+
+def reads_instead(request: Request) -> bool:
+    """The method is that of a read, where the operation is none."""
+    return request.method in {"GET", "HEAD"} and request.method != request.target.method
+
+
 def has_half_a_pair(request: Request) -> bool:
     """A member of the body has half of a surrogate pair."""
     values = request.json.values() if isinstance(request.json, dict) else ()
@@ -192,15 +212,39 @@ def parameter(kind: str, fits: Callable[[str], bool]) -> Holds:
 
     def holds(request: Request) -> bool:
         schemas = request.target.schemas("query")
-        return any(name in schemas and schemas[name]["type"] == kind and fits(text) for name, text in request.pairs)
+        known = ((make.of_one(schemas[name]), text) for name, text in request.pairs if name in schemas)
+        return any(schema["type"] == kind and fits(text) for schema, text in known)
 
     return holds
 
 
-def names_a_job_action_in_capitals(request: Request) -> bool:
-    """The path ends in a UUID that is not in lower case."""
-    name = unquote_to_bytes(request.path).decode("utf-8", "replace").rpartition("/job-actions/")[2]
-    return canonical_uuid(name) != name
+def has_a_uuid_in_capitals(request: Request) -> bool:
+    """A part of the path is a UUID that is not in lower case."""
+    names = unquote_to_bytes(request.path).decode("utf-8", "replace").split("/")
+    return any(canonical_uuid(name) != name for name in names)
+
+
+def asks_for_a_uuid_in_capitals(request: Request) -> bool:
+    """A query parameter that is a UUID is not in lower case."""
+    schemas = request.target.schemas("query")
+    known = ((form_of(schemas[name]), text) for name, text in request.pairs if name in schemas)
+    return any(form is canonical_uuid and form(text) != text for form, text in known)
+
+
+def has_a_comma_in_an_array(request: Request) -> bool:
+    """An element of an array in the query has a comma."""
+    schemas = request.target.schemas("query")
+    return any("," in text for name, text in request.pairs if name in schemas and schemas[name]["type"] == "array")
+
+
+def labels(fits: Callable[[str, Any], bool]) -> Holds:
+    """The name and value of a label fit."""
+
+    def holds(request: Request) -> bool:
+        found = request.json.get("labels") if isinstance(request.json, dict) else None
+        return isinstance(found, dict) and any(fits(*each) for each in found.items())
+
+    return holds
 
 
 def is_a_number_to_python_only(text: str) -> bool:
@@ -218,9 +262,9 @@ def is_a_boolean_with_capitals(text: str) -> bool:
 
 
 def repeats_a_parameter(request: Request) -> bool:
-    """A query parameter comes more than once."""
-    names = [name for name, _ in request.pairs]
-    return any(names.count(name) > 1 for name in request.target.schemas("query"))
+    """A query parameter that is no array comes more than once."""
+    names, schemas = [name for name, _ in request.pairs], request.target.schemas("query")
+    return any(names.count(name) > 1 for name, schema in schemas.items() if schema["type"] != "array")
 
 
 def query(pattern: str) -> Holds:
@@ -243,7 +287,7 @@ def with_body(content: bytes) -> Change:
     return partial(make.content, body=content)
 
 
-def with_member(name: str, value: str) -> Change:
+def with_member(name: str, value: Any) -> Change:
     """Sends a body that has this member."""
     return partial(make.member, name=name, value=value)
 
@@ -297,13 +341,67 @@ EXCEPTIONS: list[Departure] = [
         (typed("Application/JSON"), make.no_content),
     ),
     Departure(
+        "C1",
+        "A capital letter in the media type gives the handler an empty object for a body that may not be left out.",
+        both(takes_body, has_none, content_type(CAPITALS)),
+        "headers",
+        (REFUSED, ACCEPTED),
+        "confirmBatch",
+        (typed("Application/JSON"), make.no_content),
+    ),
+    Departure(
         "new: UUID",
         "A UUID in capitals, which RFC 9562 takes for the same (4), is another text.",
-        names_a_job_action_in_capitals,
+        has_a_uuid_in_capitals,
         "path",
         (ACCEPTED, REFUSED),
         "getJobAction",
         (partial(make.segment, name="id", text="019A9B3C-5E0E-7C4B-9F5A-3D8F0E1C2B4A"),),
+    ),
+    Departure(
+        "new: UUID",
+        "A UUID in capitals is another text in a query too.",
+        asks_for_a_uuid_in_capitals,
+        "query",
+        (ACCEPTED, REFUSED),
+        "listJobActions",
+        (with_query("parent=019A9B3C-5E0E-7C4B-9F5A-3D8F0E1C2B4A"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element of an array, which comes in a parameter of its own, ends the element.",
+        has_a_comma_in_an_array,
+        "query",
+        (ACCEPTED, ACCEPTED),
+        "findJobs",
+        (with_query("vendorStatus=a,b"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element makes two of it, which the document allows.",
+        has_a_comma_in_an_array,
+        "query",
+        (REFUSED, ACCEPTED),
+        "findJobs",
+        (with_query("status=queued,running"),),
+    ),
+    Departure(
+        "new: commas",
+        "A comma in an element makes two of it, which the document does not allow.",
+        has_a_comma_in_an_array,
+        "query",
+        (ACCEPTED, REFUSED),
+        "findJobs",
+        (with_query("vendorStatus=a,"),),
+    ),
+    Departure(
+        "new: names",
+        "The members of an object may have any name, since OpenAPI 3.0 has no `propertyNames`.",
+        labels(lambda name, _: not re.fullmatch(r"[a-z][a-z0-9.-]{0,62}", name)),
+        "content",
+        (REFUSED, ACCEPTED),
+        "closeJob",
+        (with_member("labels", {"A": "b"}),),
     ),
     Departure(
         "C2",
@@ -441,6 +539,24 @@ EXCEPTIONS: list[Departure] = [
         (with_body(b"<a/>"), typed("application/xml")),
     ),
     Departure(
+        "C15",
+        "A read at the path of an operation that takes a body takes it too.",
+        both(takes_body, has_body, reads_instead),
+        "method",
+        (REFUSED, ACCEPTED),
+        "createBatch",
+        (partial(make.method, name="GET"),),
+    ),
+    Departure(
+        "new: pieces",
+        "A body that may not be left out, and comes without its length, is taken for none.",
+        both(takes_body, has_body, comes_in_pieces),
+        "pieces",
+        (ACCEPTED, REFUSED),
+        "confirmBatch",
+        (partial(make.chunked, pieces=2),),
+    ),
+    Departure(
         "C19",
         "A whole number may have a plus, zeros, spaces, underscores and digits of any script.",
         parameter("integer", is_a_number_to_python_only),
@@ -486,6 +602,15 @@ EXCEPTIONS: list[Departure] = [
         (with_member("assignmentId", "a\n"),),
     ),
     Departure(
+        "C19",
+        "The end of a pattern is before a line feed too, in a member of a member.",
+        labels(lambda _, value: isinstance(value, str) and value.endswith("\n")),
+        "content",
+        (REFUSED, ACCEPTED),
+        "closeJob",
+        (with_member("labels", {"a": "b\n"}),),
+    ),
+    Departure(
         "C20",
         "Of a header field that may come once the first counts.",
         repeats(
@@ -523,7 +648,7 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "new: date-time",
         "A date-time may end in a line feed, which RFC 3339 does not have.",
-        member("closeAt", r"\n\Z"),
+        time_of_the_body(r"\n\Z"),
         "content",
         (REFUSED, ACCEPTED),
         "closeJob",
@@ -532,7 +657,7 @@ EXCEPTIONS: list[Departure] = [
     Departure(
         "new: leap second",
         "A date-time may not be a leap second, which RFC 3339 has (5.6, 5.7).",
-        member("closeAt", r"(?i)^.{10}T..:59:60"),
+        time_of_the_body(r"(?i)^.{10}T..:59:60"),
         "content",
         (ACCEPTED, REFUSED),
         "closeJob",
@@ -670,14 +795,25 @@ EXCEPTIONS: list[Departure] = [
 
 @dataclass(frozen=True)
 class SideBySide:
-    """The gateway and stock Connexion, asked the same."""
+    """The gateway and stock Connexion, asked the same. Stock Connexion fills in no default of a body."""
 
     ours: Judge
     stock: Judge
 
     async def verdicts(self, request: Request) -> tuple[Verdict, Verdict]:
         """What each makes of a request. A time is the same in any form, of which only we make one."""
-        return await self.ours.verdict(request), with_times(request, await self.stock.verdict(request))
+        there = with_defaults(request, with_times(request, await self.stock.verdict(request)))
+        return await self.ours.verdict(request), there
+
+
+def with_defaults(request: Request, verdict: Verdict) -> Verdict:
+    """A verdict with the default values of what the body leaves out."""
+    defaults = {name: schema["default"] for name, schema in request.target.members.items() if "default" in schema}
+    given = json.loads(verdict.values.get("content", "null"))
+    if not defaults or not isinstance(given, dict):
+        return verdict
+    content = json.dumps({**defaults, **given}, sort_keys=True)
+    return replace(verdict, values={**verdict.values, "content": content})
 
 
 def with_times(request: Request, verdict: Verdict) -> Verdict:

@@ -162,6 +162,24 @@ async def test_a_page_takes_half_of_the_time_at_most(make_engine: MakeEngine) ->
     assert position_in(found.next_cursor).connection == "vonage-emea"
 
 
+async def test_a_silent_vendor_leaves_time_to_the_others(make_engine: MakeEngine) -> None:
+    """A call may take half of the time if another connection follows, at least two seconds, and else all of it."""
+    deadlines: list[float] = []
+    made = make_engine()
+    start = made.clock.monotonic()
+
+    async def listed(*arguments: Any) -> Any:
+        deadlines.append(arguments[-1].deadline - start)
+        raise VendorTimedOut("Too slow.")
+
+    search = finder(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.engine.jobs.Jobs.listed", staticmethod(listed))
+        for seconds in (10.0, 3.0, 1.0):
+            await search.page(JobFilter(BOTH), made.calls.context(seconds=seconds), None, 50)
+    assert deadlines == [5, 10, 2, 3, 1, 1]
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -68,12 +68,13 @@ class Point(StrEnum):
 class Crash:
     """The end of a gateway: at a point, on the way of the `on`th action that comes there.
 
-    With a `job_id`, only actions on that job count.
+    With a `job_id`, only actions on that job count. Unless it `reconciles`, it leaves alone what others have begun.
     """
 
     point: Point
     on: int = 1
     job_id: str = ""
+    reconciles: bool = True
 
 
 class Trap:
@@ -83,6 +84,7 @@ class Trap:
         """Wait for a crash; None: never."""
         self._crash = crash
         self._passed = 0
+        self.reconciles = crash is None or crash.reconciles
 
     def at(self, point: Point, where: str) -> None:
         """Say that an action on a job comes to a point. `where` has the job's id in it."""
@@ -116,6 +118,10 @@ class CrashingLedger(SqlLedger):
         holder = await super().claim(record, due, key, signature, lease)
         self._trap.at(Point.AFTER_CLAIM, job_id)
         return holder
+
+    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+        """Take the records that are due, if the gateway is to reconcile any."""
+        return await super().take_due(now, until, limit) if self._trap.reconciles else ()
 
     async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add that it is now sent."""
@@ -179,7 +185,7 @@ def be_a_gateway(order: Mapping[str, Any], catalogue: Catalogue) -> None:
     os.environ.update(order["environment"])
     reconciliation.LEASE_SECONDS = float(os.environ.get(_LEASE, reconciliation.LEASE_SECONDS))
     settings, clock, crash = load(), SystemClock(), order["crash"]
-    trap = Trap(Crash(Point(crash["point"]), crash["on"], crash["job_id"]) if crash else None)
+    trap = Trap(Crash(**{**crash, "point": Point(crash["point"])}) if crash else None)
     gateway = Gateway(
         settings,
         catalogue,

@@ -52,8 +52,12 @@ class Target:
     @property
     def members(self) -> Mapping[str, Mapping[str, Any]]:
         """The schemas of the members of its body, by name."""
-        members: Mapping[str, Mapping[str, Any]] = {} if self.body is None else self.body["properties"]
+        members: Mapping[str, Mapping[str, Any]] = {} if self.body is None else self.body.get("properties", {})
         return members
+
+    def needed(self, location: str) -> set[str]:
+        """The names of its parameters in path, query or header that cannot be left out."""
+        return {each["name"] for each in self.parameters if each["in"] == location and each.get("required")}
 
     def schemas(self, location: str) -> dict[str, Mapping[str, Any]]:
         """The schemas of its parameters in path, query or header, by name."""
@@ -75,7 +79,9 @@ def _target(document: Document, path: str, method: str, node: Mapping[str, Any])
 def _without_references(document: Document, node: Any) -> Any:
     node = document.resolve(node)
     if isinstance(node, Mapping):
-        return {key: _without_references(document, value) for key, value in node.items()}
+        whole = {key: _without_references(document, value) for key, value in node.items()}
+        # A schema that is only described otherwise.
+        return {**whole["allOf"][0], **whole} if len(whole.get("allOf", ())) == 1 else whole
     return [_without_references(document, value) for value in node] if isinstance(node, list) else node
 
 
