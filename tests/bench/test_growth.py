@@ -129,6 +129,7 @@ def test_measured(measured: tuple[Growth, list[tuple[str, int, int]]]) -> None:
     assert all(0 < each.p50 <= each.p99 < 5_000 for each in growth.readings)
     assert all(each.per_second > 1 and 0 < each.cpu < 100 for each in growth.writings)
     assert all(0 < each.p50 <= each.p99 < 5_000 for each in growth.writings)
+    assert growth.others is not None
     assert 0 <= growth.others < 1_000
     assert all(800 < each.bytes / each.size < 3_000 and 500 < each.added < 3_000 for each in growth.filled)
 
