@@ -8,6 +8,7 @@ from gateway.app import Gateway
 from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
+from gateway.dialects.overview import OverviewApi
 from gateway.dialects.refusals import Refusals
 from gateway.dialects.schedules import SchedulesApi
 from gateway.dialects.services import Services
@@ -44,7 +45,8 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
             UnifiedApi(services).handlers(catalogue.actions)
             | BatchApi(services, catalogue.api).handlers()
             | ApprovalsApi(services.approvals, gateway.clock).handlers()
-            | SchedulesApi(services, BatchApi(services, catalogue.api)).handlers(),
+            | SchedulesApi(services, BatchApi(services, catalogue.api)).handlers()
+            | OverviewApi(services).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),

@@ -20,9 +20,9 @@ from gateway.domain.model import (
     StatusPair,
     VendorResponse,
 )
-from gateway.domain.record import STATUSES, Concluded, JobActionRecord, Origin, Read, Sent, Step
+from gateway.domain.record import STATUSES, Concluded, JobActionRecord, Origin, Read, Sent, Step, Tally
 from gateway.domain.schedules import Schedule, SchedulePlan
-from gateway.domain.times import is_later, iso_duration
+from gateway.domain.times import is_later, iso_duration, millisecond_of
 from gateway.domain.vocabulary import DEFERRING, Mode
 from gateway.domain.windows import Phase, Window
 from gateway.engine.connections import Connection, Vendor
@@ -120,6 +120,32 @@ def health(known: Connection) -> Members:
         retriesLeft=pipeline.retries_left,
         lastSuccessAt=timestamp(pipeline.last_success) if pipeline.last_success else None,
         contractDrift={"count": known.drift.count, "kinds": list(map(departure, known.drift.kinds.items()))},
+    )
+
+
+def overview(tally: Tally, known: Iterable[Connection], *, all_callers: bool) -> Members:
+    """What needs attention now."""
+    oldest = None if tally.oldest is None else timestamp(datetime.fromtimestamp(millisecond_of(tally.oldest) / 1_000, UTC))
+    return {
+        "allCallers": all_callers,
+        "unknown": present(count=tally.unknown, oldestAt=oldest),
+        "batches": dict(tally.batches),
+        "connections": list(map(connection_state, known)),
+    }
+
+
+def connection_state(known: Connection) -> Members:
+    """The state of a connection in an overview, as far as this process knows."""
+    pipeline = known.pipeline
+    return present(
+        connection=known.name,
+        vendor=known.vendor.name,
+        breaker=pipeline.breaker.state,
+        failures=pipeline.breaker.failures,
+        inUse=pipeline.slots.in_use,
+        waiting=pipeline.slots.waiting,
+        lastSuccessAt=timestamp(pipeline.last_success) if pipeline.last_success else None,
+        contractDrift=known.drift.count,
     )
 
 

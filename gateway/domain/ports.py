@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
 from gateway.domain.leases import Lease
 from gateway.domain.model import HttpReply, HttpRequest, Page
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Selection, Sent
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Read, Selection, Sent, Tally
 
 
 class Clock(Protocol):
@@ -108,6 +108,9 @@ class Ledger(Protocol):
 
     async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
         """At most `limit` records whose `due` has passed. No other process gets them before `until`."""
+
+    async def tally(self, caller: str | None) -> Tally:
+        """Count what has not ended, of one caller or of all. Raises LedgerUnavailable."""
 
     async def tidy(self, now: datetime) -> None:
         """Delete expired keys, and records past their retention."""

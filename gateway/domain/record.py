@@ -326,3 +326,11 @@ def problem_of(record: JobActionRecord) -> JobgateError:
         raise ValueError(f"job action {record.id} did not fail")
     problem = _KINDS[note.code](note.detail, note.explanation)
     return problem.explain(outcome=record.outcome, job_action=record.id)
+
+
+class Tally(Struct, frozen=True):
+    """The numbers of what has not ended: job actions with an unknown outcome, the oldest's id, and batches by state."""
+
+    unknown: int = 0
+    oldest: str | None = None
+    batches: Mapping[str, int] = {}

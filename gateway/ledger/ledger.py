@@ -16,7 +16,18 @@ from gateway.domain.errors import Explanation, LedgerOutdated, LedgerUnavailable
 from gateway.domain.leases import Lease
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
-from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.record import (
+    Concluded,
+    Event,
+    HeldKey,
+    Holder,
+    JobActionRecord,
+    Overtaken,
+    Read,
+    Selection,
+    Sent,
+    Tally,
+)
 from gateway.domain.times import milliseconds
 from gateway.ledger import queries, retention
 from gateway.ledger.batches import DeleteOldBatches
@@ -123,6 +134,10 @@ class SqlLedger:
             return ()
         ids = await self._writer.submit(TakeDue(now, until, limit))
         return await self._read(lambda connection: queries.records(connection, ids))
+
+    async def tally(self, caller: str | None) -> Tally:
+        """Count what has not ended, of one caller or of all. Raises LedgerUnavailable."""
+        return await self._read(lambda connection: queries.tally(connection, caller))
 
     async def tidy(self, now: datetime) -> None:
         """Delete expired keys, and records and batches past their retention, and give their space back."""

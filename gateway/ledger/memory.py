@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
 from gateway.domain.leases import Lease
-from gateway.domain.model import Page
-from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.model import Outcome, Page
+from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent, Tally
 from gateway.domain.times import milliseconds
 
 MOST_RECORDS = 1_000
@@ -99,6 +99,12 @@ class MemoryLedger:
         for _, record_id in due:
             self._due[record_id] = until
         return tuple(self._records[record_id] for _, record_id in due)
+
+    async def tally(self, caller: str | None) -> Tally:
+        """Count the job actions with an unknown outcome. There are no batches."""
+        selection = Selection(caller=caller, outcome=Outcome.UNKNOWN)
+        unknown = sorted(record.id for record in self._records.values() if is_selected(record, selection))
+        return Tally(len(unknown), unknown[0] if unknown else None)
 
     async def tidy(self, now: datetime) -> None:
         """Delete expired keys."""

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, literal, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, func, literal, select, tuple_
 
+from gateway.domain.batches import ENDED, BatchState
 from gateway.domain.model import Outcome, Page
-from gateway.domain.record import JobActionRecord, Selection
+from gateway.domain.record import JobActionRecord, Selection, Tally
 from gateway.domain.times import LAST_MILLISECOND, first_id_at, millisecond_of, milliseconds
 from gateway.ledger.events import BEGINNINGS, record_of
-from gateway.ledger.tables import SEARCHED, events, job_actions, labels
+from gateway.ledger.tables import SEARCHED, batches, events, job_actions, labels
 
 MOST_COUNTED = 10_000
 """Most unknown outcomes that are counted for the metrics."""
 MOST_LOOKED_AT = 2_000
 """Largest number of records that one page examines, by the index of its most selective condition."""
+
+LASTING = tuple(state for state in BatchState if state not in ENDED)
+"""The states of batches that have not ended."""
 
 
 class Index(NamedTuple):
@@ -143,3 +147,18 @@ def is_any_due(connection: Connection, now: datetime) -> bool:
     """True if a record is due to be read again."""
     due = select(job_actions.c.id).where(job_actions.c.due_at <= milliseconds(now)).limit(1)
     return connection.execute(due).first() is not None
+
+
+def tally(connection: Connection, caller: str | None) -> Tally:
+    """The numbers of what has not ended, of one caller or of all, by one query."""
+    of_actions, of_batches = ([] if caller is None else [each.c.caller == caller] for each in (job_actions, batches))
+    is_unknown = [job_actions.c.outcome == Outcome.UNKNOWN, *of_actions]
+    # PostgreSQL has no smallest UUID before version 18.
+    oldest = select(job_actions.c.id).where(*is_unknown).order_by(job_actions.c.id).limit(1).scalar_subquery()
+    count = func.count().label("count")
+    unknown = select(literal("").label("state"), count, oldest.label("oldest")).select_from(job_actions)
+    lasting = select(batches.c.state, count, literal(None, job_actions.c.id.type))
+    lasting = lasting.where(batches.c.state.in_(LASTING), *of_batches).group_by(batches.c.state)
+    rows = {row.state: row for row in connection.execute(unknown.where(*is_unknown).union_all(lasting))}
+    first = rows.pop("")
+    return Tally(first.count, first.oldest, {state: row.count for state, row in rows.items()})
