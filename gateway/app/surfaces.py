@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.app import Gateway
+from gateway.app.console import console_key_of
 from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
@@ -59,7 +60,9 @@ def serving(gateway: Gateway, surfaces: Sequence[Surface]) -> Application:
     settings, catalogue = gateway.settings, gateway.catalogue
     return application(
         surfaces,
-        pages=Pages(catalogue.documents, gateway.lifespan, gateway.readiness, metrics_page(gateway)),
+        pages=Pages(
+            catalogue.documents, gateway.lifespan, gateway.readiness, metrics_page(gateway), pages_of_console(gateway)
+        ),
         limits=settings.limits,
         addresses=addresses(settings.server),
         response_validation=gateway.response_validation,
@@ -110,3 +113,12 @@ def native_surface(native: NativeApi, services: Services, authenticator: Authent
         dump,  # byte for byte like the vendor
         lenient=True,
     )
+
+
+def pages_of_console(gateway: Gateway) -> Mapping[str, Application]:
+    """The console by its path, nothing if the settings switch it off. Raises ConfigurationError."""
+    if not gateway.settings.server.has_console:
+        return {}
+    from gateway.console.console import PATH, Console  # noqa: PLC0415 - Flask takes long to load
+
+    return {PATH: Console(lambda: gateway.application, gateway.catalogue.api, console_key_of(gateway.settings))}

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from gateway.domain.encoding import dump_line
 from gateway.domain.errors import JobgateError, LedgerOutdated, LedgerUnavailable, UnknownPath, catalogue
 from gateway.domain.model import Outcome
-from gateway.edge.exchange import Receive, Scope, Send, context_of, is_stopping
+from gateway.edge.exchange import Application, Receive, Scope, Send, context_of, is_stopping
 from gateway.specs.document import Document
 
 _PREFIX = "PREFIX"
@@ -88,10 +88,12 @@ class Pages:
         lifespan: Lifespan,
         readiness: Readiness = nothing_more,
         metrics: Show | None = None,
+        more: Mapping[str, Application] = {},
     ) -> None:
         """Serve the OpenAPI documents at their paths, with a documentation page by the last segment of each path.
 
         `lifespan` surrounds the life of the server; `readiness` answers `/readyz`, and `metrics` shows `/metrics`.
+        `more` are applications by the path at and below which they answer.
         """
         self._readiness = readiness
         self._paths = {path.rpartition("/")[2]: path for path in documents}
@@ -109,6 +111,8 @@ class Pages:
                 Mount("/docs/assets", StaticFiles(directory=ASSETS)),
                 Route("/docs/{name}", self._docs),
                 *([] if metrics is None else [Route("/metrics", metrics)]),
+                *(Route(path, each) for path, each in more.items()),
+                *(Route(f"{path}/{{rest:path}}", each) for path, each in more.items()),
                 Route("/problems", self._all_problems),
                 Route("/problems/{code}", self._problem),
             ],

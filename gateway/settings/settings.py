@@ -35,7 +35,7 @@ from gateway.domain.batches import LARGEST_BATCH
 from gateway.domain.recurrence import checked_cron, checked_zone
 from gateway.domain.urls import Address, canonical_base, origin_of
 from gateway.domain.windows import WindowKind
-from gateway.edge.hosts import called_host
+from gateway.edge.hosts import called_host, is_loopback
 from gateway.edge.limits import Limits
 from gateway.edge.response_validation import ResponseValidation
 from gateway.resilience.policy import Policy
@@ -119,6 +119,12 @@ def _access_key(value: Reference) -> Reference:
     return value
 
 
+def _console_key(value: Reference) -> Reference:
+    if len(value.get_secret_value()) < SHORTEST_CONSOLE_KEY:
+        raise ValueError(f"has fewer than {SHORTEST_CONSOLE_KEY} characters; make one with `openssl rand -base64 32`")
+    return value
+
+
 def _part(name: str) -> Callable[[PartType], PartType]:
     """A check of a part of a credential. It raises ValueError with the remedy."""
 
@@ -140,6 +146,8 @@ def _host_name(value: object) -> object:
         raise ValueError("write a name or an IP address, without a port, such as gateway.example or [::1]") from None
 
 
+SHORTEST_CONSOLE_KEY = 32
+"""Fewest characters of the secret that encrypts the console's sessions."""
 HOST_NAME = r"^(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+|[A-Za-z0-9._~-]+)$"
 Secret = Annotated[Reference, BeforeValidator(_written), AfterValidator(checked)]
 PemKey = Annotated[PrivateKey, BeforeValidator(_written), AfterValidator(checked)]
@@ -350,6 +358,22 @@ class ServerSettings(Section):
         description="What to do with a response of Jobgate that does not match its own OpenAPI document: `off` (do not "
         "check), `log`, or `refuse` (log, and send 500). Default: `refuse` with the sandbox, else `off`.",
     )
+
+    console: bool | None = Field(
+        None,
+        description="Serve the operator's console at `/console`. Default: only if the gateway listens on a loopback "
+        "address. Elsewhere browsers keep nobody signed in unless they reach the gateway by HTTPS.",
+    )
+    console_key: Annotated[Secret, AfterValidator(_console_key)] | None = Field(
+        None,
+        description="A secret of at least 32 characters, which encrypts the console's sessions. Gateways behind one "
+        "address should share it. Default: `console.key` in the state folder, made when first needed.",
+    )
+
+    @property
+    def has_console(self) -> bool:
+        """True if the console is served."""
+        return is_loopback(self.host) if self.console is None else self.console
 
     @property
     def is_https(self) -> bool:
@@ -686,7 +710,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[Reference, ...]:
         """Every secret in the settings. A database URL is one only if it can contain a password."""
         found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key]
-        found += [self.checkpoints.webhook, self.break_glass.webhook]
+        found += [self.checkpoints.webhook, self.break_glass.webhook, self.server.console_key]
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         found += [secret for each in self.connections.values() for secret in each.authentication.secrets]
         kept = (each for each in found if each is not None)

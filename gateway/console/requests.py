@@ -1,0 +1,40 @@
+"""The browser's request, as the edge sees it, and the client of the API that answers it."""
+
+from __future__ import annotations
+
+from flask import current_app, g, request, session
+
+from gateway.console.api import ApiClient
+from gateway.edge.addresses import CalledAddress
+from gateway.edge.exchange import Scope, context_of
+
+CREDENTIAL = "credential"
+CONNECT = "jobgate.connect"
+"""The member of the application's configuration that makes a client from a scope and a credential."""
+SCOPE = "asgi.scope"
+"""The member of the WSGI environment with the ASGI scope."""
+
+
+def scope() -> Scope:
+    """The ASGI scope of the request."""
+    found: Scope = request.environ[SCOPE]
+    return found
+
+
+def address() -> CalledAddress:
+    """The address that the browser called."""
+    return context_of(scope()).address
+
+
+def connect(credential: str) -> ApiClient:
+    """A client of the API with this credential."""
+    client: ApiClient = current_app.config[CONNECT](scope(), credential)
+    return client
+
+
+def api() -> ApiClient:
+    """The client of the API with the credential of the session."""
+    if "api" not in g:
+        g.api = connect(session[CREDENTIAL])
+    client: ApiClient = g.api
+    return client

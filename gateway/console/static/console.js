@@ -1,0 +1,98 @@
+// The console works without this script. It looks again at what changes, and counts what is selected.
+"use strict";
+
+const live = document.getElementById("live");
+let announced = 0;
+
+/** Say a text to screen readers, at most every ten seconds. */
+function announce(text) {
+  if (!text || live.textContent === text || Date.now() - announced < 10_000) return;
+  announced = Date.now();
+  live.textContent = text;
+}
+
+/** Look at a fragment again and again: never while the page is hidden or somebody is inside it; slower after failures. */
+function poll(element) {
+  const shortest = Number(element.dataset.seconds) * 1000;
+  let delay = shortest;
+  let seen = "";
+  const isBusy = () => document.hidden || element.querySelector("input:focus, textarea:focus, select:focus") !== null;
+
+  async function look() {
+    if (!isBusy()) {
+      try {
+        const answer = await fetch(element.dataset.poll, { cache: "no-cache", credentials: "same-origin" });
+        if (answer.redirected || answer.status === 401) return location.reload();
+        if (!answer.ok) throw new Error(String(answer.status));
+        show(await answer.text());
+        delay = shortest;
+      } catch {
+        delay = Math.min(delay * 2, 60_000);
+        announce("The gateway does not answer. This page may be out of date.");
+      }
+    }
+    if (!("still" in element.dataset)) setTimeout(look, delay);
+  }
+
+  function show(text) {
+    if (text === seen) return;
+    const focus = element.contains(document.activeElement) ? place(document.activeElement) : -1;
+    const state = element.querySelector("[data-state]")?.dataset.state;
+    seen = text;
+    element.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
+    if (focus >= 0) targets()[focus]?.focus();
+    announce(element.querySelector("[data-announce]")?.dataset.announce);
+    const now = element.querySelector("[data-state]")?.dataset.state;
+    if (now !== state && ["awaiting_confirmation", "completed", "aborted", "stopped", "paused", "expired"].includes(now)) announced = 0;
+    if (["awaiting_confirmation", "completed", "aborted", "expired"].includes(now)) element.dataset.still = "";
+  }
+
+  const targets = () => [...element.querySelectorAll("a, button, summary, [tabindex]")];
+  const place = (active) => targets().indexOf(active);
+  if (!("still" in element.dataset)) setTimeout(look, delay);
+  document.addEventListener("visibilitychange", () => { delay = shortest; });
+}
+
+/** Count what is selected, and close the actions that no selected job allows. */
+function select(form) {
+  const boxes = [...form.querySelectorAll("input[name=job]")];
+  const all = form.querySelector("[data-all]");
+  const every = form.querySelector("[data-check-all]");
+  const text = form.querySelector("[data-selected]");
+  const radios = [...form.querySelectorAll("input[name=action]:not(:disabled)")];
+  const words = new Map(radios.map((each) => [each, form.querySelector(`[data-why="${each.value}"]`)?.textContent]));
+
+  function count() {
+    const chosen = boxes.filter((each) => each.checked);
+    const number = all?.checked ? Number(all.dataset.all) : chosen.length;
+    if (text) text.textContent = number ? `${number.toLocaleString("en")} selected` : "Select jobs";
+    if (every) every.checked = boxes.length > 0 && chosen.length === boxes.length;
+    for (const radio of radios) {
+      const why = form.querySelector(`[data-why="${radio.value}"]`);
+      const fits = chosen.filter((each) => each.dataset.allowed.split(" ").includes(radio.value)).length;
+      const isKnown = chosen.length > 0 && !all?.checked;
+      radio.disabled = isKnown && fits === 0;
+      if (radio.disabled) radio.checked = false;
+      why.textContent = !isKnown ? words.get(radio) : fits ? `${fits} of ${chosen.length} selected allow it.` : "No selected job allows it.";
+    }
+  }
+
+  if (every) {
+    every.hidden = false;
+    every.addEventListener("change", () => { for (const each of boxes) each.checked = every.checked; });
+  }
+  form.addEventListener("change", count);
+  count();
+}
+
+/** Let a form be sent once: a second press waits for the first. */
+function sendOnce(event) {
+  if (event.target.dataset.sent) event.preventDefault();
+  else if (event.target.method === "post") event.target.dataset.sent = "yes";
+}
+
+for (const element of document.querySelectorAll("[data-poll]")) poll(element);
+const selection = document.getElementById("selection");
+if (selection) select(selection);
+document.addEventListener("submit", sendOnce);
+addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
