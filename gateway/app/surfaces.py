@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from gateway.app import Gateway
 from gateway.app.console import console_key_of
+from gateway.console.console import PATH, Console
+from gateway.console.sessions import new_key
 from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
 from gateway.dialects.native import Dialect
@@ -119,6 +121,6 @@ def pages_of_console(gateway: Gateway) -> Mapping[str, Application]:
     """The console by its path, nothing if the settings switch it off. Raises ConfigurationError."""
     if not gateway.settings.server.has_console:
         return {}
-    from gateway.console.console import PATH, Console  # noqa: PLC0415 - Flask takes long to load
-
-    return {PATH: Console(lambda: gateway.application, gateway.catalogue.api, console_key_of(gateway.settings))}
+    # A gateway that was given its ledger keeps no files.
+    key = new_key() if gateway.key_store is None else console_key_of(gateway.settings)
+    return {PATH: Console(lambda: gateway.application, gateway.catalogue.api, key)}

@@ -34,6 +34,12 @@ def when(text: str | None) -> str:
     return "" if text is None else f"{parsed(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def exactly(text: str) -> str:
+    """A time of the API to the millisecond, in UTC."""
+    at = parsed(text).astimezone(UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1_000:03d} UTC"
+
+
 def ago(text: str | None) -> str:
     """The time since, in the largest unit that fits."""
     if text is None:
@@ -56,7 +62,7 @@ def duration(seconds: float) -> str:
 
 def spoken(word: str) -> str:
     """A word of the API for people."""
-    return word.replace("_", " ")
+    return word.replace("_", " ").replace("-", " ")
 
 
 def tone(word: str) -> str:
@@ -83,6 +89,6 @@ def number(value: float) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {
-    each.__name__: each for each in (ago, duration, number, pretty, share, spoken, tone, when)
+    each.__name__: each for each in (ago, duration, exactly, number, pretty, share, spoken, tone, when)
 }
 """The filters of the templates."""

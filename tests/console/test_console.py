@@ -1,0 +1,259 @@
+"""The console by plain HTTP, in this process: sessions, forms, header fields, scopes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.app import Catalogue
+from gateway.console.sessions import COOKIE, key_in
+from gateway.settings.settings import CallerSettings, ServerSettings
+from tests.support.asgi import Answer, call
+from tests.support.clock import FakeClock
+from gateway.ledger.database import Database
+from gateway.ledger.ledger import SqlLedger
+from tests.support.databases import sqlite_address
+from tests.support.scripted_gateway import ScriptedGateway
+from tests.support.transport import reply
+from tests.support.vendors import API_KEY, AZURE_JOB, settings
+
+SITE = (("origin", "http://gateway.test"), ("sec-fetch-site", "same-origin"))
+FORM = ("content-type", "application/x-www-form-urlencoded")
+PAGES = ("/overview", "/jobs", "/batches", "/actions", "/connections", "/connections/contoso-prod", "/key")
+CANCEL = {"connection": "contoso-prod", "id": AZURE_JOB, "note": "Ended by hand"}
+READER = "reader-key-of-the-console"
+
+
+@dataclass
+class Visitor:
+    """A browser without scripts: it keeps the cookie, and fills in forms as they were drawn."""
+
+    scripted: ScriptedGateway
+    cookie: str = ""
+    set_cookies: list[str] = field(default_factory=list)
+
+    async def get(self, path: str, *headers: tuple[str, str]) -> Answer:
+        """Open a page."""
+        return await self._ask("GET", path, None, headers)
+
+    async def post(
+        self, path: str, values: Mapping[str, str], fields: tuple[tuple[str, str], ...] = SITE
+    ) -> Answer:
+        """Send a form."""
+        return await self._ask("POST", path, urlencode(values).encode(), (FORM, *fields))
+
+    async def sign_in(self, key: str = API_KEY) -> Answer:
+        """Sign in with a key."""
+        token = token_in(await self.get("/sign-in"))
+        return await self.post("/sign-in", {"csrf": token, "api_key": key})
+
+    async def _ask(self, method: str, path: str, body: bytes | None, headers: tuple[tuple[str, str], ...]) -> Answer:
+        kept = (("cookie", f"{COOKIE}={self.cookie}"),) if self.cookie else ()
+        application = self.scripted.gateway.application
+        answer = await call(application, method, f"/console{path}", body, (*headers, *kept), key=None)
+        if "set-cookie" in answer.headers:
+            self.set_cookies.append(answer.headers["set-cookie"])
+            self.cookie = self.set_cookies[-1].partition(";")[0].partition("=")[2]
+        return answer
+
+
+def token_in(answer: Answer) -> str:
+    """The CSRF token of a page."""
+    return value_in(answer, "csrf")
+
+
+def value_in(answer: Answer, name: str) -> str:
+    """The value of a hidden field of a page."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', text_of(answer))
+    assert found is not None
+    return unescape(found[1])
+
+
+def text_of(answer: Answer) -> str:
+    """The page as text."""
+    return answer.body.decode()
+
+
+@pytest.fixture
+async def visitor(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Visitor]:
+    """Somebody at a gateway with a scripted vendor."""
+    clock = FakeClock()
+    ledger = SqlLedger(Database.at(sqlite_address(tmp_path)), clock)
+    await ledger.start()
+    reader = CallerSettings(key=SecretStr(READER), scopes=("jobs:read", "connections:*"))
+    wired = settings().model_copy(update={"callers": {"reader": reader}})
+    yield Visitor(ScriptedGateway(catalogue, ledger, clock, wired))
+    await ledger.close()
+
+
+async def test_a_key_signs_in(visitor: Visitor) -> None:
+    """A valid key leads to the overview, and a wrong one back to the form."""
+    refused = await visitor.sign_in("jobgate_wrong")
+    assert refused.status == 401
+    assert "does not know the key" in text_of(refused)
+    assert (await visitor.get("/overview")).headers["location"].startswith("/console/sign-in")
+    entered = await visitor.sign_in()
+    assert (entered.status, entered.headers["location"]) == (303, "/console/overview")
+    assert "Nothing needs attention" in text_of(await visitor.get("/overview"))
+
+
+async def test_the_cookie_is_for_this_host_only(visitor: Visitor) -> None:
+    """The cookie has the prefix `__Host-` and all its flags, and the key cannot be read in it."""
+    await visitor.sign_in()
+    assert visitor.set_cookies
+    for each in visitor.set_cookies:
+        name, *flags = each.split("; ")
+        assert name.startswith("__Host-jobgate=")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= set(flags)
+        assert not any(flag.startswith("Domain") for flag in flags)
+        assert API_KEY not in each
+
+
+async def test_another_cookie_is_nobody(visitor: Visitor) -> None:
+    """A cookie that was changed signs nobody in."""
+    await visitor.sign_in()
+    visitor.cookie = visitor.cookie[:-8] + "AAAAAAA="
+    assert (await visitor.get("/overview")).status == 303
+
+
+async def test_signing_out_ends_the_session(visitor: Visitor) -> None:
+    """After signing out, the cookie is empty and the pages ask to sign in."""
+    await visitor.sign_in()
+    token = token_in(await visitor.get("/overview"))
+    assert (await visitor.post("/sign-out", {"csrf": token})).status == 303
+    assert (await visitor.get("/overview")).status == 303
+    assert visitor.cookie == "" or "sign-in" in (await visitor.get("/jobs")).headers["location"]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/sign-in", "/nothing", "/static/console.css"])
+async def test_every_page_has_the_policy(visitor: Visitor, path: str) -> None:
+    """Every page, also one that does not exist, forbids what is not of this origin, and has nothing inline."""
+    await visitor.sign_in()
+    answer = await visitor.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
+    assert "unsafe" not in policy
+    assert {"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} <= set(policy.split("; "))
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script>", text_of(answer))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (("origin", "https://elsewhere.test"), ("sec-fetch-site", "cross-site")),
+        (("origin", "http://gateway.test"), ("sec-fetch-site", "same-site")),
+        (("origin", "null"),),
+        (),
+    ],
+)
+async def test_a_form_of_another_site_does_nothing(visitor: Visitor, fields: tuple[tuple[str, str], ...]) -> None:
+    """A form that another site sends is refused, even with the token."""
+    await visitor.sign_in()
+    token = token_in(await visitor.get("/overview"))
+    answer = await visitor.post("/job/cancel", {"csrf": token, "key": "k", **CANCEL}, fields)
+    assert answer.status == 403
+    assert visitor.scripted.vendor.requests == []
+
+
+@pytest.mark.parametrize("token", ["", "wrong", None])
+async def test_a_form_without_its_token_does_nothing(visitor: Visitor, token: str | None) -> None:
+    """A form without the token of the session is refused, even from this site."""
+    await visitor.sign_in()
+    values = {"key": "k", **CANCEL} if token is None else {"csrf": token, "key": "k", **CANCEL}
+    assert (await visitor.post("/job/cancel", values)).status == 403
+    assert visitor.scripted.vendor.requests == []
+
+
+async def test_a_form_that_is_sent_twice_acts_once(visitor: Visitor) -> None:
+    """A double click sends the action once, and shows the same record twice."""
+    await visitor.sign_in()
+    preview = await visitor.get(f"/job/cancel?connection=contoso-prod&id={AZURE_JOB}")
+    assert f"jobs/{AZURE_JOB}:cancel" in text_of(preview).replace("/cancel", ":cancel")
+    drawn = {"csrf": token_in(preview), "key": value_in(preview, "key"), **CANCEL}
+    visitor.scripted.answers(reply(200, {}))
+    first, second = await visitor.post("/job/cancel", drawn), await visitor.post("/job/cancel", drawn)
+    assert (first.status, second.status) == (303, 303)
+    assert first.headers["location"] == second.headers["location"]
+    assert len(visitor.scripted.actions_sent) == 1
+    record = text_of(await visitor.get(first.headers["location"].removeprefix("/console")))
+    assert "Ended by hand" in record
+    assert "The outcome is applied" in record
+
+
+async def test_two_forms_are_two(visitor: Visitor) -> None:
+    """Each form that is drawn has its own idempotency key."""
+    await visitor.sign_in()
+    path = f"/job/cancel?connection=contoso-prod&id={AZURE_JOB}"
+    assert value_in(await visitor.get(path), "key") != value_in(await visitor.get(path), "key")
+
+
+async def test_a_missing_scope_disables_an_action(visitor: Visitor) -> None:
+    """A key without a scope sees the actions disabled, with the scope that they need; the API refuses them anyway."""
+    await visitor.sign_in(READER)
+    page = text_of(await visitor.get("/jobs"))
+    for action in ("cancel", "close", "terminate"):
+        assert re.search(rf'value="{action}" required disabled', page)
+        assert f"Your key needs the scope jobs:{action}." in page
+    token = token_in(await visitor.get("/overview"))
+    answer = await visitor.post("/job/cancel", {"csrf": token, "key": "k", **CANCEL})
+    assert answer.status == 403
+    assert "needs the scope jobs:cancel" in text_of(answer)
+    assert visitor.scripted.vendor.requests == []
+
+
+async def test_a_key_that_ends_ends_the_session(visitor: Visitor) -> None:
+    """A session does not outlive its key."""
+    await visitor.sign_in()
+    visitor.scripted.gateway.keyring.__dict__.clear()
+    visitor.scripted.gateway.keyring.__init__({})  # type: ignore[misc]
+    answer = await visitor.get("/overview")
+    assert (answer.status, answer.headers["location"]) == (303, "/console/sign-in?reason=ended")
+
+
+async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:
+    """Markup in a vendor's job stays text on the page."""
+    await visitor.sign_in()
+    answer = await visitor.get("/job/cancel?connection=contoso-prod&id=%3Cscript%3E1%3C%2Fscript%3E")
+    assert b"<script>1" not in answer.body
+
+
+@pytest.mark.parametrize("back", ["//elsewhere.test", "https://elsewhere.test", "/\\elsewhere.test"])
+async def test_signing_in_leads_nowhere_else(visitor: Visitor, back: str) -> None:
+    """After signing in, the browser is led to a page of this console only."""
+    token = token_in(await visitor.get("/sign-in"))
+    answer = await visitor.post("/sign-in", {"csrf": token, "api_key": API_KEY, "back": back})
+    assert answer.headers["location"] == "/console/overview"
+
+
+async def test_nothing_new_is_not_sent_again(visitor: Visitor) -> None:
+    """The part of the overview that is read again and again is answered with 304 while nothing changes."""
+    await visitor.sign_in()
+    first = await visitor.get("/overview/now")
+    again = await visitor.get("/overview/now", ("if-none-match", first.headers["etag"]))
+    assert (first.status, again.status, again.body) == (200, 304, b"")
+
+
+async def test_there_is_no_console_where_it_is_not_wanted(catalogue: Catalogue, tmp_path: Path) -> None:
+    """The console is served on a loopback address by default, elsewhere only if the settings say so."""
+    defaults = [ServerSettings(host=host).has_console for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0")]  # noqa: S104
+    assert defaults == [True, True, True, False]
+    assert ServerSettings(host="0.0.0.0", console=True).has_console  # noqa: S104
+    wired = settings()
+    wired = wired.model_copy(update={"server": wired.server.model_copy(update={"console": False})})
+    without = Visitor(ScriptedGateway(catalogue, SqlLedger(Database.at(sqlite_address(tmp_path)), FakeClock()), FakeClock(), wired))
+    assert (await without.get("/overview")).status == 404
+
+
+def test_all_workers_have_one_key(tmp_path: Path) -> None:
+    """The key of the sessions is made once, and only its owner can read it."""
+    file = tmp_path / "state" / "console.key"
+    assert key_in(file) == key_in(file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in file.parent.iterdir()] == ["console.key"]
