@@ -75,7 +75,7 @@ def operator(browser: Browser, stack: Running, *, scripts: bool = True, dark: bo
     made.sign_in(stack.api_key)
     yield made
     context.close()
-    assert made.complaints == []
+    assert made.complaints == [], made.complaints
     assert {urlsplit(each.url).netloc for each in made.requests} == {urlsplit(stack.url).netloc}
 
 

@@ -1,0 +1,233 @@
+"""The console in a real browser: an operator's day, with the keyboard, without scripts, large, dark and narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from gateway.app import Catalogue
+from gateway.sandbox.faults import Fault, FaultKind
+from gateway.settings.settings import BatchSettings, load
+from gateway.startup.serve import Running, running
+from tests.console.fixtures import AZURE, VONAGE, Operator, chromium, many_jobs, operator
+
+STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled&limit=100"
+ENDED = "[data-state=completed], [data-state=stopped], [data-state=aborted]"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def busy(catalogue: Catalogue) -> Iterator[Running]:
+    """A gateway with hundreds of stuck jobs at two vendors, which gives up on a vendor after a moment."""
+    policy = load().policy.model_copy(update={"fair_seconds": 0.0})
+    settings = load().model_copy(update={"vendor_seconds": 3.0, "policy": policy, "batches": BatchSettings(max_share=1)})
+    with running(catalogue=catalogue, settings=settings) as started:
+        many_jobs(started, 150)
+        yield started
+
+
+def choose(page: Page, action: str, reason: str) -> None:
+    """Choose an action for the selection, and ask for its preview."""
+    page.get_by_role("radio", name=action).check()
+    page.get_by_label("Reason").fill(reason)
+    page.get_by_role("button", name="Preview").click()
+
+
+def confirm(page: Page) -> str:
+    """Wait for the preview, and confirm it with the number that it shows."""
+    page.get_by_role("button", name="Confirm").wait_for()
+    count = page.locator("input[name=count]").input_value()
+    page.get_by_label("Type the number of jobs").fill(count)
+    page.get_by_role("button", name="Confirm").click()
+    return count
+
+
+def test_an_operators_day(browser: Browser, busy: Running, tmp_path: Path) -> None:
+    """Find 300 stuck jobs over two vendors, act on all, watch, and prove it by the report and the record."""
+    with operator(browser, busy) as me:
+        page = me.page
+        page.get_by_role("link", name="Jobs", exact=True).click()
+        page.get_by_text("Connections: all").click()
+        page.get_by_role("checkbox", name="azure-sandbox").check()
+        page.get_by_role("checkbox", name="vonage-sandbox").check()
+        page.get_by_text("Statuses: all").click()
+        page.get_by_label("queued", exact=True).check()
+        page.get_by_label("scheduled", exact=True).check()
+        page.get_by_role("button", name="Find").click()
+        page.get_by_label("matching, not only these 100").check()
+        assert re.fullmatch(r"3\d\d selected", page.locator("[data-selected]").inner_text())
+        page.get_by_label("Incident").fill("INC-4711")
+        choose(page, "cancel", "The campaign was stopped")
+        count = confirm(page)
+        assert int(count) >= 300
+        page.locator(ENDED).wait_for()
+        assert page.locator(".headline").inner_text().split(" · ")[1] == "all applied"
+        with page.expect_download() as downloaded:
+            page.get_by_role("link", name="Report as CSV").click()
+        downloaded.value.save_as(tmp_path / "report.csv")
+        lines = (tmp_path / "report.csv").read_text("utf-8").splitlines()
+        assert sum(",applied," in each for each in lines) == int(count)
+        page.locator("tbody a", has_text="applied").first.click()
+        assert page.get_by_text("The outcome is applied").is_visible()
+        assert page.get_by_text("The campaign was stopped").first.is_visible()
+    statuses = [each["status"] for each in busy.sandbox.vendor(AZURE).jobs()]
+    assert "queued" not in statuses
+    assert statuses.count("cancelled") >= 150
+
+
+def test_what_is_wrong_comes_first(browser: Browser, busy: Running) -> None:
+    """If a vendor hangs and five outcomes are unknown, the overview says both before anything else."""
+    sandbox = busy.sandbox.vendor(AZURE)
+    jobs = [sandbox.create_job("queued") for _ in range(5)]
+    sandbox.script(Fault(FaultKind.DELAY, times=10_000, seconds=60))
+    key = {"Authorization": f"Bearer {busy.api_key}", "Request-Timeout": "1"}
+    try:
+        with operator(browser, busy) as me:
+            assert me.page.get_by_role("heading", level=1).inner_text() == "Nothing needs attention"
+            for job in jobs:
+                address = f"{busy.url}/v1/connections/azure-sandbox/jobs/{job}/cancel"
+                assert requests.post(address, json={}, headers=key, timeout=60).status_code in {202, 503}
+            me.page.locator(".concerns", has_text="outcomes are unknown").wait_for()  # the page looks again by itself
+            me.page.locator(".concerns", has_text="azure-sandbox does not answer").wait_for()
+            me.open()
+            first, second = (each.inner_text() for each in me.page.locator(".concerns strong").all()[:2])
+            assert first == "5 outcomes are unknown"
+            assert second.startswith("azure-sandbox does not answer")
+            me.page.locator(".concerns strong").first.click()
+            assert me.page.locator("tbody tr").count() == 5
+    finally:
+        sandbox.clear_faults()
+
+
+def test_a_batch_with_the_keyboard_only(browser: Browser, busy: Running) -> None:
+    """From the selection over the preview and the confirmation to the abort, no mouse is needed."""
+    with operator(browser, busy) as me:
+        page = me.page
+        many_jobs(busy, 3)
+        me.open(STUCK)
+        press_until(page, "input[name=job]")
+        page.keyboard.press("Space")
+        press_until(page, "input[name=job]")
+        page.keyboard.press("Space")
+        press_until(page, "input[name=action]")
+        page.keyboard.press("Space")
+        while page.evaluate("document.activeElement.value") != "cancel":
+            page.keyboard.press("ArrowDown")
+        press_until(page, "input[name=reason]")
+        page.keyboard.type("By keyboard")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="Cancel 2 jobs?").wait_for()
+        press_until(page, "input[name=typed]")
+        page.keyboard.type("3")
+        page.keyboard.press("Enter")
+        assert page.locator("input[name=typed]").evaluate("field => field.validity.valid") is False
+        page.keyboard.press("Backspace")
+        page.keyboard.type("2")
+        press_until(page, "form[action$=abort] button", "Shift+Tab")
+        page.keyboard.press("Enter")
+        page.locator("[data-state=aborted]").first.wait_for()
+    assert busy.sandbox.vendor(AZURE).log is not None
+
+
+def press_until(page: Page, selector: str, key: str = "Tab") -> None:
+    """Press a key until the focus is on an element."""
+    for _ in range(400):
+        page.keyboard.press(key)
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"the keyboard does not reach {selector}")
+
+
+def test_without_scripts(browser: Browser, busy: Running) -> None:
+    """Without scripts, an operator finds jobs, acts on them, and sees how it went."""
+    many_jobs(busy, 2)
+    with operator(browser, busy, scripts=False) as me:
+        page = me.page
+        me.open(STUCK)
+        for box in page.locator("input[name=job]").all()[:2]:
+            box.check()
+        choose(page, "cancel", "Without scripts")
+        page.get_by_role("button", name="Confirm").wait_for()  # the page reloads itself
+        assert confirm(page) == "2"
+        page.locator(ENDED).first.wait_for()
+        assert "all applied" in page.locator(".headline").inner_text()
+
+
+@pytest.fixture(scope="module")
+def pages_to_see(busy: Running) -> list[str]:
+    """Every kind of page, with content."""
+    key = {"Authorization": f"Bearer {busy.api_key}"}
+    many_jobs(busy, 3)
+    job = busy.sandbox.vendor(VONAGE).create_job("Scheduled")
+    place = f"{busy.url}/v1/connections/vonage-sandbox/jobs/{job}"
+    record = requests.post(f"{place}/pause", json={"note": "Seen"}, headers=key, timeout=60).json()["id"]
+    body = {"action": "cancel", "reason": "Seen", "select": {"jobs": [{"connection": "vonage-sandbox", "jobId": job}]}}
+    batch = requests.post(f"{busy.url}/v1/batches", json=body, headers=key, timeout=60).json()["id"]
+    one = f"connection=vonage-sandbox&id={job}"
+    return [
+        *("/overview", "/jobs", STUCK, "/batches", "/actions", "/connections", "/connections/vonage-sandbox", "/key"),
+        *(f"/job?{one}", f"/job/cancel?{one}", f"/job/restart?{one}", f"/actions/{record}", f"/batches/{batch}"),
+    ]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_use_it(browser: Browser, busy: Running, pages_to_see: list[str], dark: bool) -> None:
+    """Axe finds nothing on any page, light or dark."""
+    with operator(browser, busy, dark=dark) as me:
+        for path in pages_to_see:
+            me.open(path)
+            found = Axe().run(me.page)
+            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+
+
+@pytest.mark.parametrize(("width", "text"), [(390, "100%"), (1280, "200%"), (640, "200%")])
+def test_it_fits(browser: Browser, busy: Running, pages_to_see: list[str], width: int, text: str) -> None:
+    """On a telephone, and with text twice as large, no page has to be scrolled sideways, and nothing is tiny."""
+    with operator(browser, busy) as me:
+        me.page.set_viewport_size({"width": width, "height": 800})
+        for path in pages_to_see:
+            me.open(path)
+            me.page.evaluate("size => document.documentElement.style.setProperty('font-size', size)", text)
+            assert me.page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert me.page.evaluate(TINY) == [], path
+
+
+TINY = """() => [...document.querySelectorAll("button, .button, input:not([type=hidden]), select, summary, nav a")]
+    .filter(each => each.checkVisibility() && !each.closest("label:has(input)"))
+    .filter(each => each.getBoundingClientRect().height < 24).map(each => each.outerHTML)"""
+"""The controls that are less than 24 pixels high (WCAG 2.2, 2.5.8). A box in a label is as large as its label."""
+
+
+def test_the_key_is_in_no_page(browser: Browser, busy: Running) -> None:
+    """Neither scripts nor the browser's stores see the key, and a cookie over plain HTTP works on loopback."""
+    with operator(browser, busy) as me:
+        kept = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+        assert me.page.evaluate(kept) == '[{},{},""]'
+        assert busy.api_key not in me.page.content()
+        (cookie,) = me.page.context.cookies()
+        assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-jobgate", True, True)
+
+
+def test_a_violation_is_noticed(browser: Browser, busy: Running) -> None:
+    """The policy stops a script in the page, and the operator of these tests complains about it."""
+    with pytest.raises(AssertionError, match="policy: inline"), operator(browser, busy) as me:
+        signed_in(me)
+        me.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'window.hit = 1'}))")
+        assert me.page.evaluate("window.hit") is None
+
+
+def signed_in(me: Operator) -> None:
+    """Wait until the overview shows."""
+    me.page.get_by_role("heading", level=1).wait_for()
