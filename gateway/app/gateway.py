@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from gateway.ledger.keys import KeyWatch
     from gateway.ledger.publishing import Publisher
     from gateway.schedules.schedules import Schedules
+    from gateway.security.code_flow import CodeFlow
     from gateway.security.openid import OpenIdTokens
     from gateway.telemetry.gathering import Metrics
     from gateway.transport.http import HttpTransport
@@ -401,6 +402,18 @@ class Gateway:
         origins = (openid.issuer, openid.keys_origin or openid.issuer)
         transport = self.transport or self._new_transport(origins)
         return OpenIdTokens(issuer, transport, self.clock)
+
+    @cached_property
+    def code_flow(self) -> CodeFlow | None:
+        """The code flow by which people sign in at the issuer, or None without an issuer or a client."""
+        from gateway.security.code_flow import CodeFlow
+
+        openid = self.settings.openid
+        if openid is None or openid.client_id is None:
+            return None
+        transport = self.transport or self._new_transport((openid.issuer, openid.keys_origin or openid.issuer))
+        secret = None if openid.client_secret is None else openid.client_secret.get_secret_value()
+        return CodeFlow(openid.issuer, openid.client_id, secret, openid.sign_in_scopes, transport, self.clock)
 
     @property
     def rate(self) -> Quota | None:

@@ -123,4 +123,4 @@ def pages_of_console(gateway: Gateway) -> Mapping[str, Application]:
         return {}
     # A gateway that was given its ledger keeps no files.
     key = new_key() if gateway.key_store is None else console_key_of(gateway.settings)
-    return {PATH: Console(lambda: gateway.application, gateway.catalogue.api, key)}
+    return {PATH: Console(lambda: gateway.application, gateway.catalogue.api, key, gateway.code_flow)}

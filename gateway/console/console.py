@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -15,15 +15,16 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from gateway.console import batches, connections, jobs, overview, people, records, schedules, sign_in
+from gateway.console import batches, connections, jobs, openid, overview, people, records, schedules, sign_in
 from gateway.console.api import ApiClient, Refused
 from gateway.console.document import Document
 from gateway.console.forms import check_form, csrf_token, new_key
-from gateway.console.requests import CONNECT, CREDENTIAL, api
+from gateway.console.requests import CONNECT, CREDENTIAL, RUN, api
 from gateway.console.sessions import EncryptedSessions
-from gateway.console.sign_in import UNTIL
+from gateway.console.sign_in import PROVIDER, UNTIL
 from gateway.console.words import FILTERS
 from gateway.edge.exchange import Application, Receive, Scope, Send, context_of
+from gateway.security.code_flow import CodeFlow
 from gateway.specs.operations import Api
 
 PATH = "/console"
@@ -43,14 +44,12 @@ HEADERS = {
 OPEN = frozenset({"static", "sign_in.form", "sign_in.by_key", "sign_in.out", "openid.start", "openid.finish"})
 """The endpoints for which nobody has to be signed in."""
 
-Provider = Any
-
 
 class Console:
     """The ASGI application of the console, below `PATH`."""
 
     def __init__(
-        self, application: Callable[[], Application], document: Api, key: bytes, provider: Provider | None = None
+        self, application: Callable[[], Application], document: Api, key: bytes, provider: CodeFlow | None = None
     ) -> None:
         """Serve pages made from `application`, the whole gateway. Sessions are encrypted with `key`.
 
@@ -58,7 +57,7 @@ class Console:
         """
         self._application = application
         self._flask = flask_of(document, key, provider)
-        self._flask.config[CONNECT] = self._client
+        self._flask.config.update({CONNECT: self._client, RUN: self._run})
         self._wsgi: WSGIMiddleware | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -72,26 +71,33 @@ class Console:
         inner = {**scope, "root_path": f"{prefix}{PATH}", "path": f"{prefix}{path}"}
         await self._wsgi(inner, receive, send)  # type: ignore[arg-type]
 
-    def _client(self, scope: Scope, credential: str) -> ApiClient:
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._running_loop).result()
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise RuntimeError("A page is made only while a request is served.")
-        return ApiClient(self._application(), self._loop, scope, credential)
+        return self._loop
+
+    def _client(self, scope: Scope, credential: str) -> ApiClient:
+        return ApiClient(self._application(), self._running_loop, scope, credential)
 
 
-def flask_of(document: Api, key: bytes, provider: Provider | None) -> Flask:
+def flask_of(document: Api, key: bytes, provider: CodeFlow | None) -> Flask:
     """The Flask application of the console."""
     app = Flask(__name__, static_url_path="/static")
     app.session_interface = EncryptedSessions(key)
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     known = Document(document)
-    app.config.update({"jobgate.document": known, "jobgate.provider": provider})
+    app.config.update({"jobgate.document": known, PROVIDER: provider})
     app.context_processor(partial(common, known))
     app.before_request(admit)
     app.after_request(protect)
     app.register_error_handler(Refused, refused)
     app.register_error_handler(HTTPException, failed)
-    for each in (sign_in, overview, jobs, batches, records, connections, schedules, people):
+    for each in (sign_in, openid, overview, jobs, batches, records, connections, schedules, people):
         app.register_blueprint(each.pages)
     return app
 

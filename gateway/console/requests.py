@@ -11,6 +11,8 @@ from gateway.edge.exchange import Scope, context_of
 CREDENTIAL = "credential"
 CONNECT = "jobgate.connect"
 """The member of the application's configuration that makes a client from a scope and a credential."""
+RUN = "jobgate.run"
+"""The member with the function that runs a coroutine on the gateway's event loop."""
 SCOPE = "asgi.scope"
 """The member of the WSGI environment with the ASGI scope."""
 

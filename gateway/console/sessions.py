@@ -15,6 +15,8 @@ from flask.sessions import SecureCookieSession, SessionInterface
 
 COOKIE = "__Host-jobgate"
 """The prefix makes browsers insist on `Secure`, on the path `/`, and on this very host."""
+KIND = "kind"
+"""The member that tells a session from other texts that the same key encrypts."""
 SESSION_SECONDS = 12 * 3_600
 """Seconds after which one has to sign in again."""
 LONGEST_CREDENTIAL = 2_600
@@ -30,11 +32,20 @@ class EncryptedSessions(SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:  # noqa: ARG002 - Flask's interface
         """The session of a request; an empty one if it has none that is valid."""
+        content = self.unseal(request.cookies.get(COOKIE, ""), SESSION_SECONDS)
+        known = {} if content is None else json.loads(content)
+        return SecureCookieSession(known if known.get(KIND) == COOKIE else {})
+
+    def seal(self, content: bytes) -> str:
+        """Encrypt a text for a cookie."""
+        return self._fernet.encrypt(content).decode()
+
+    def unseal(self, value: str, seconds: int) -> bytes | None:
+        """Decrypt a text of a cookie; None if it is not ours, or older than these seconds."""
         try:
-            content = self._fernet.decrypt(request.cookies.get(COOKIE, ""), ttl=SESSION_SECONDS)
+            return self._fernet.decrypt(value, ttl=seconds)
         except InvalidToken:
-            return SecureCookieSession()
-        return SecureCookieSession(json.loads(content))
+            return None
 
     def save_session(self, app: Flask, session: SecureCookieSession, response: Response) -> None:  # type: ignore[override]  # noqa: ARG002
         """Put a session that has changed into the cookie."""
@@ -43,7 +54,7 @@ class EncryptedSessions(SessionInterface):
         if not session:
             response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
             return
-        value = self._fernet.encrypt(json.dumps(dict(session)).encode()).decode()
+        value = self.seal(json.dumps({**session, KIND: COOKIE}).encode())
         response.set_cookie(COOKIE, value, path="/", secure=True, httponly=True, samesite="Strict")
 
 

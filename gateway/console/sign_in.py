@@ -12,6 +12,8 @@ from gateway.console.api import Refused
 from gateway.console.requests import CREDENTIAL, connect
 from gateway.console.sessions import LONGEST_CREDENTIAL, SESSION_SECONDS
 
+PROVIDER = "jobgate.provider"
+"""The member of the application's configuration with the OpenID Connect code flow, None without one."""
 UNTIL = "until"
 """The member of a session with the time at which it ends, in seconds since 1970."""
 WRONG_KEY = "This gateway does not know the key, or it has ended."
@@ -71,5 +73,5 @@ def way_back(wanted: str | None) -> str:
 def shown(message: str, *, is_wrong: bool = False) -> str:
     """The form, with a message."""
     back = request.values.get("back", "")
-    openid = current_app.config["jobgate.provider"] is not None
+    openid = current_app.config[PROVIDER] is not None
     return render_template("sign_in.html", message=message, is_wrong=is_wrong, back=back, openid=openid)

@@ -37,7 +37,8 @@ LONGEST_NAME = 255
 """Longest name of a caller, in characters: a subject has no more (OpenID Connect Core 1.0, 2)."""
 CALLER_PREFIX = "jwt:"
 """Start of the names of callers with a token."""
-_DISCOVERY = "/.well-known/openid-configuration"
+DISCOVERY = "/.well-known/openid-configuration"
+"""Path of an issuer's document, below its URL."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class OpenIdTokens:
 
     async def _published(self) -> Mapping[str | None, jwt.PyJWK]:
         """The keys that the issuer publishes. Raises JobgateError, ValueError, KeyError and RecursionError."""
-        document = await self._get(self._issuer.url.rstrip("/") + _DISCOVERY)
+        document = await self._get(self._issuer.url.rstrip("/") + DISCOVERY)
         if document.get("issuer") != self._issuer.url:  # OpenID Connect Discovery 1.0, 4.3
             raise ValueError("the document at the address of openid.issuer names another issuer")
         return keys_of(await self._get(str(document["jwks_uri"])))

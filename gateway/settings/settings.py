@@ -531,6 +531,13 @@ class OpenIdSettings(Section):
     keys_origin: Endpoint | None = Field(
         None, description="The origin of the issuer's keys (`jwks_uri`), if it is not that of the issuer."
     )
+    client_id: str | None = Field(
+        None, min_length=1, description="The client id of the console, with which people sign in there. Default: none can."
+    )
+    client_secret: Secret | None = Field(None, description="The secret of that client, if it has one.")
+    sign_in_scopes: str = Field(
+        "openid", description="The scopes that the console asks the issuer for, with spaces between them."
+    )
     plain_http: bool = Field(
         default=False,
         description="Allow `http://` for the issuer. Anybody on the network path can then change its answers.",
@@ -711,6 +718,7 @@ class Settings(BaseSettings):
         """Every secret in the settings. A database URL is one only if it can contain a password."""
         found = [self.api_key, self.access_key, self.database_url, self.checkpoints.key]
         found += [self.checkpoints.webhook, self.break_glass.webhook, self.server.console_key]
+        found.append(None if self.openid is None else self.openid.client_secret)
         found += [secret for each in self.callers.values() for secret in (each.key, each.access_key)]
         found += [secret for each in self.connections.values() for secret in each.authentication.secrets]
         kept = (each for each in found if each is not None)
