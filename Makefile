@@ -33,7 +33,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-ver
 .DELETE_ON_ERROR:
 # Under make -j two targets would otherwise fill the same .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help run demo test test-all fuzz chaos bench audit sbom check docs lock clean
+.PHONY: help run demo pictures test test-all fuzz chaos bench audit sbom check docs lock clean
 
 help: ## Show this list
 	@echo "Jobgate needs Python 3.11 or newer (PYTHON=$(PYTHON)) and installs itself on first use."
@@ -44,6 +44,9 @@ run: $(RUNTIME) ## Serve with the built-in sandbox on port 8080 (PORT=...)
 
 demo: $(RUNTIME) ## Walk through the life of a job
 	@$(BIN)/jobgate demo
+
+pictures: $(DEVELOPMENT) ## Take the pictures of the console anew (needs Chromium)
+	$(BIN)/python -m tests.console.pictures
 
 test: $(DEVELOPMENT) ## Run the tests; of those with very many cases, a sample of each kind
 	$(BIN)/pytest -n $(WORKERS) --sample

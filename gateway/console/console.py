@@ -64,7 +64,7 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._wsgi is None or self._loop is not asyncio.get_running_loop():
-            self._loop, self._wsgi = asyncio.get_running_loop(), WSGIMiddleware(self._flask, workers=THREADS)
+            self._loop, self._wsgi = asyncio.get_running_loop(), WSGIMiddleware(self._flask.wsgi_app, workers=THREADS)
         prefix, path = context_of(scope).address.prefix, scope["path"]
         if path == PATH:  # Flask would redirect to a path with a slash at its end, which the guard refuses
             path = f"{PATH}/"
@@ -119,8 +119,8 @@ def common(document: Document) -> dict[str, Any]:
 
 def more(endpoint: str, values: MultiDict[str, str], cursor: str, **path: str) -> str:
     """The link to the next page of a list."""
-    kept = {name: several for name, several in values.lists() if name != "cursor"}
-    return url_for(endpoint, **kept, cursor=cursor, **path)
+    kept: dict[str, Any] = {name: several for name, several in values.lists() if name != "cursor"}
+    return url_for(endpoint, **kept | path, cursor=cursor)
 
 
 def admit() -> AnyResponse | None:
@@ -163,4 +163,3 @@ def failed(error: HTTPException) -> tuple[str, int]:
     else:
         problem = {"title": error.name, "detail": error.description, "status": status}
     return render_template("problem.html", problem=problem), status
-

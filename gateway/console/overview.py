@@ -101,7 +101,9 @@ def connections(overview: Mapping[str, Any]) -> Iterator[Concern]:
     """The concerns about connections."""
     for each in overview["connections"]:
         name, link = each["connection"], url_for("connections.shown", name=each["connection"])
-        answered = f"It last answered {ago(each['lastSuccessAt'])}." if "lastSuccessAt" in each else "It never answered."
+        answered = (
+            f"It last answered {ago(each['lastSuccessAt'])}." if "lastSuccessAt" in each else "It never answered."
+        )
         if each["breaker"] != "closed":
             yield Concern("bad", f"{name} does not answer: its breaker is {each['breaker']}", answered, link)
         elif each["failures"]:
@@ -113,4 +115,3 @@ def connections(overview: Mapping[str, Any]) -> Iterator[Concern]:
         if each["contractDrift"]:
             title = f"{name} departs from its documentation: {counted(each['contractDrift'], 'reply', 'replies')}"
             yield Concern("wait", title, "Its replies do not match the vendor's OpenAPI document.", link)
-

@@ -14,5 +14,8 @@ pages = Blueprint("people", __name__)
 def own() -> str:
     """The scopes of the session's key or token, and the operations that they allow."""
     operations = document().api.operations.values()
-    rows = [(each.summary, list(each.scopes), not document().missing(each.operation_id, api().caller)) for each in operations]
+    rows = [
+        (each.summary, list(each.scopes), not document().missing(each.operation_id, api().caller))
+        for each in operations
+    ]
     return render_template("key.html", rows=rows)

@@ -11,7 +11,18 @@ from msgspec.structs import replace
 from gateway.domain.approvals import Approval, ApprovalChange, ApprovalQuery
 from gateway.domain.leases import Lease
 from gateway.domain.model import Outcome, Page
-from gateway.domain.record import Concluded, Event, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent, Tally
+from gateway.domain.record import (
+    Concluded,
+    Event,
+    HeldKey,
+    Holder,
+    JobActionRecord,
+    Overtaken,
+    Read,
+    Selection,
+    Sent,
+    Tally,
+)
 from gateway.domain.times import milliseconds
 
 MOST_RECORDS = 1_000

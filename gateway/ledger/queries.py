@@ -155,10 +155,10 @@ def tally(connection: Connection, caller: str | None) -> Tally:
     is_unknown = [job_actions.c.outcome == Outcome.UNKNOWN, *of_actions]
     # PostgreSQL has no smallest UUID before version 18.
     oldest = select(job_actions.c.id).where(*is_unknown).order_by(job_actions.c.id).limit(1).scalar_subquery()
-    count = func.count().label("count")
-    unknown = select(literal("").label("state"), count, oldest.label("oldest")).select_from(job_actions)
-    lasting = select(batches.c.state, count, literal(None, job_actions.c.id.type))
+    number = func.count().label("number")
+    unknown = select(literal("").label("state"), number, oldest.label("oldest")).select_from(job_actions)
+    lasting = select(batches.c.state, number, literal(None, job_actions.c.id.type))
     lasting = lasting.where(batches.c.state.in_(LASTING), *of_batches).group_by(batches.c.state)
     rows = {row.state: row for row in connection.execute(unknown.where(*is_unknown).union_all(lasting))}
     first = rows.pop("")
-    return Tally(first.count, first.oldest, {state: row.count for state, row in rows.items()})
+    return Tally(first.number, first.oldest, {state: row.number for state, row in rows.items()})

@@ -532,7 +532,9 @@ class OpenIdSettings(Section):
         None, description="The origin of the issuer's keys (`jwks_uri`), if it is not that of the issuer."
     )
     client_id: str | None = Field(
-        None, min_length=1, description="The client id of the console, with which people sign in there. Default: none can."
+        None,
+        min_length=1,
+        description="The client id of the console, with which people sign in there. Default: none can.",
     )
     client_secret: Secret | None = Field(None, description="The secret of that client, if it has one.")
     sign_in_scopes: str = Field(

@@ -35,6 +35,11 @@ class Operator:
     requests: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
+    def hear(self, kind: str, text: str) -> None:
+        """Note an error that the browser's console shows."""
+        if kind == "error":
+            self.complaints.append(text)
+
     def open(self, path: str = "/overview") -> None:
         """Open a page of the console."""
         self.page.goto(f"{self.url}/console{path}")
@@ -70,7 +75,7 @@ def operator(browser: Browser, stack: Running, *, scripts: bool = True, dark: bo
     page.set_default_timeout(60_000)
     made = Operator(page, stack.url)
     page.on("request", lambda request: made.requests.append(request))  # noqa: PLW0108 - it sets an attribute on it
-    page.on("console", lambda message: message.type == "error" and made.complaints.append(message.text))
+    page.on("console", lambda message: made.hear(message.type, message.text))
     page.on("pageerror", lambda error: made.complaints.append(str(error)))
     made.sign_in(stack.api_key)
     yield made

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from gateway.app import Catalogue
 from gateway.console.sessions import key_in
+from gateway.ledger.database import Database
+from gateway.ledger.ledger import SqlLedger
 from gateway.settings.settings import CallerSettings, ServerSettings
 from tests.console.visitor import Visitor, text_of, token_in, value_in
 from tests.support.clock import FakeClock
-from gateway.ledger.database import Database
-from gateway.ledger.ledger import SqlLedger
 from tests.support.databases import sqlite_address
 from tests.support.scripted_gateway import ScriptedGateway
 from tests.support.transport import reply
@@ -191,7 +191,9 @@ async def test_there_is_no_console_where_it_is_not_wanted(catalogue: Catalogue, 
     assert ServerSettings(host="0.0.0.0", console=True).has_console  # noqa: S104
     wired = settings()
     wired = wired.model_copy(update={"server": wired.server.model_copy(update={"console": False})})
-    without = Visitor(ScriptedGateway(catalogue, SqlLedger(Database.at(sqlite_address(tmp_path)), FakeClock()), FakeClock(), wired))
+    without = Visitor(
+        ScriptedGateway(catalogue, SqlLedger(Database.at(sqlite_address(tmp_path)), FakeClock()), FakeClock(), wired)
+    )
     assert (await without.get("/overview")).status == 404
 
 

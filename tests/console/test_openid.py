@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -84,7 +82,7 @@ class Away(Visitor):
 
 
 @pytest.fixture
-async def away(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Away]:
+def away(catalogue: Catalogue) -> Away:
     """Somebody at a gateway with an issuer."""
     clock = FakeClock()
     openid = OpenIdSettings(
@@ -94,7 +92,7 @@ async def away(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Away]:
     made = Away(scripted)
     made.issuer = Issuer(clock)
     scripted.vendor.otherwise = made.issuer.answer
-    yield made
+    return made
 
 
 async def test_somebody_signs_in_at_the_issuer(away: Away) -> None:

@@ -29,9 +29,7 @@ class Visitor:
         """Open a page."""
         return await self._ask("GET", path, None, headers)
 
-    async def post(
-        self, path: str, values: Mapping[str, str], fields: tuple[tuple[str, str], ...] = SITE
-    ) -> Answer:
+    async def post(self, path: str, values: Mapping[str, str], fields: tuple[tuple[str, str], ...] = SITE) -> Answer:
         """Send a form."""
         return await self._ask("POST", path, urlencode(values).encode(), (FORM, *fields))
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.model import Outcome, StatusPair
 from gateway.domain.ports import Ledger
-from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent
+from gateway.domain.record import Concluded, HeldKey, Holder, JobActionRecord, Overtaken, Read, Selection, Sent, Tally
 from gateway.ledger import queries
 from tests.ledger.fixtures import CALLER, KEY_TIME, LEASE, Ledgers, begun, concluded, done, held, new_record
 from tests.support.clock import FakeClock
@@ -618,3 +618,13 @@ async def test_whoever_holds_the_key_of_the_first_is_given_to_all(ledger: Ledger
     before = await done(ledger, clock, new_record(clock, "key-1"))
     records = [signed_record(clock, "key-1"), *(signed_record(clock, f"key-{number}") for number in range(2, MANY))]
     assert {*await asyncio.gather(*(claim_signed(ledger, each) for each in records))} == {before.id}
+
+
+async def test_what_has_not_ended_is_counted(ledger: Ledger, clock: FakeClock) -> None:
+    """The unknown outcomes are counted, of all callers and of one, with the oldest."""
+    assert await ledger.tally(None) == Tally()
+    await done(ledger, clock, new_record(clock))
+    first = await done(ledger, clock, new_record(clock), Outcome.UNKNOWN)
+    await done(ledger, clock, new_record(clock, caller=OTHER), Outcome.UNKNOWN)
+    assert await ledger.tally(None) == Tally(2, first.id)
+    assert await ledger.tally(CALLER) == Tally(1, first.id)

@@ -31,6 +31,7 @@ from gateway.domain.record import (
     Selection,
     Sent,
     SettledBy,
+    Tally,
 )
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.actions import Actions
@@ -125,6 +126,10 @@ class EndingLedger:
     async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
         """Take what is due."""
         return await self.inner.take_due(now, until, limit)
+
+    async def tally(self, caller: str | None) -> Tally:
+        """Count what has not ended."""
+        return await self.inner.tally(caller)
 
     async def tidy(self, now: datetime) -> None:
         """Tidy."""
