@@ -105,7 +105,8 @@ def connections(overview: Mapping[str, Any]) -> Iterator[Concern]:
             f"It last answered {ago(each['lastSuccessAt'])}." if "lastSuccessAt" in each else "It never answered."
         )
         if each["breaker"] != "closed":
-            yield Concern("bad", f"{name} does not answer: its breaker is {each['breaker']}", answered, link)
+            title = f"{name} does not answer: its breaker is {each['breaker']}"
+            yield Concern("bad", title, f"Nothing is sent to it until a trial succeeds. {answered}", link)
         elif each["failures"]:
             title = f"{name} does not answer: {counted(each['failures'], 'call', 'calls')} in a row failed"
             yield Concern("bad", title, answered, link)

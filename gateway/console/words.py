@@ -11,8 +11,8 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("applied", "succeeded", "completed", "closed", "approved", "executed"), "good"),
-    **dict.fromkeys(("rejected", "failed", "aborted", "expired", "cancelled", "not_sent", "partial", "open"), "off"),
-    **dict.fromkeys(("unknown", "unsettled", "stopped", "overdue"), "bad"),
+    **dict.fromkeys(("rejected", "failed", "aborted", "expired", "cancelled", "not_sent", "partial"), "off"),
+    **dict.fromkeys(("unknown", "unsettled", "stopped", "overdue", "open"), "bad"),
     **dict.fromkeys(("awaiting_confirmation", "awaiting_approval", "paused", "pending_approval", "half-open"), "wait"),
     **dict.fromkeys(("running", "finishing", "preparing", "ready", "in_progress", "pausing", "aborting"), "going"),
 }
