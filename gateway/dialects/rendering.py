@@ -125,7 +125,9 @@ def health(known: Connection) -> Members:
 
 def overview(tally: Tally, known: Iterable[Connection], *, all_callers: bool) -> Members:
     """What needs attention now."""
-    oldest = None if tally.oldest is None else timestamp(datetime.fromtimestamp(millisecond_of(tally.oldest) / 1_000, UTC))
+    oldest = (
+        None if tally.oldest is None else timestamp(datetime.fromtimestamp(millisecond_of(tally.oldest) / 1_000, UTC))
+    )
     return {
         "allCallers": all_callers,
         "unknown": present(count=tally.unknown, oldestAt=oldest),
