@@ -90,17 +90,25 @@ def now(batch: str) -> Response:
 @pages.post("/batches/<batch>/confirm")
 def confirm(batch: str) -> AnyResponse | tuple[str, int]:
     """Confirm a batch by its manifest, and by the number that was typed if there are several jobs."""
-    count = int(request.form["count"])
-    typed = request.form.get("typed", "").strip().replace(",", "")
-    if count > 1 and typed != str(count):
-        detail = f"You typed “{typed}”, but the batch acts on {counted(count, 'job', 'jobs')}. Nothing was sent."
-        problem = {"title": "The numbers differ", "detail": detail, "status": HTTPStatus.CONFLICT}
-        return render_template("problem.html", problem=problem), HTTPStatus.CONFLICT
-    body: dict[str, Any] = {"manifestDigest": request.form["digest"], "count": count}
+    body = manifest_in(request.form)
+    if body is None:
+        return numbers_differ()
     if request.form.get("share"):
         body["share"] = float(request.form["share"])
     api().post(f"{path_of('batches', batch)}/confirm", body)
     flash("The batch is confirmed.")
+    return redirect(url_for("batches.shown", batch=batch), HTTPStatus.SEE_OTHER)
+
+
+@pages.post("/batches/<batch>/break-glass")
+def break_glass(batch: str) -> AnyResponse | tuple[str, int]:
+    """Begin a batch in an emergency, without the approval of a second person."""
+    body = manifest_in(request.form)
+    if body is None:
+        return numbers_differ()
+    body |= {name: request.form[name].strip() for name in ("reason", "ticket") if request.form.get(name, "").strip()}
+    api().post(f"{path_of('batches', batch)}/break-glass", body)
+    flash("The batch begins without approval. Another owner has to review it.")
     return redirect(url_for("batches.shown", batch=batch), HTTPStatus.SEE_OTHER)
 
 
@@ -130,6 +138,22 @@ def report(batch: str, kind: str) -> Response:
     response.headers["Content-Type"] = answer.headers["content-type"]
     response.headers["Content-Disposition"] = f'attachment; filename="batch-{batch}.{kind}"'
     return response
+
+
+def manifest_in(form: Mapping[str, str]) -> dict[str, Any] | None:
+    """The manifest that a form confirms; None if it acts on several jobs, and another number was typed."""
+    count = int(form["count"])
+    if count > 1 and form.get("typed", "").strip().replace(",", "") != str(count):
+        return None
+    return {"manifestDigest": form["digest"], "count": count}
+
+
+def numbers_differ() -> tuple[str, int]:
+    """Say that another number was typed."""
+    jobs = counted(int(request.form["count"]), "job", "jobs")
+    detail = f"You typed “{request.form.get('typed', '')}”, but the batch acts on {jobs}. Nothing was sent."
+    problem = {"title": "The numbers differ", "detail": detail, "status": HTTPStatus.CONFLICT}
+    return render_template("problem.html", problem=problem), HTTPStatus.CONFLICT
 
 
 def content(batch: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, current_app, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.console.requests import api
@@ -57,8 +57,7 @@ def now() -> Response:
 def content() -> dict[str, Any]:
     """The values of the overview, from one call."""
     overview = api().get("/overview")
-    waiting = list(approvals())
-    concerns = [*unknown(overview), *batches(overview), *waiting, *connections(overview)]
+    concerns = [*unknown(overview), *batches(overview), *approvals(overview), *connections(overview)]
     concerns.sort(key=lambda each: each.tone)  # bad before wait
     going = {state: number for state, number in overview["batches"].items() if state not in BATCHES_THAT_WAIT}
     return {"overview": overview, "concerns": concerns, "going": going}
@@ -86,15 +85,20 @@ def batches(overview: Mapping[str, Any]) -> Iterator[Concern]:
             yield Concern(tone, title, mend, url_for("batches.listed", state=state))
 
 
-def approvals() -> Iterator[Concern]:
-    """The concern about approvals that wait, where the gateway has approvals and the caller may see them."""
-    document = current_app.config["jobgate.document"]
-    if not document.has("listApprovals") or document.missing("listApprovals", api().caller):
-        return
-    waiting = api().get("/approvals", [("state", "pending")])["items"]
-    if waiting:
-        title = f"{counted(len(waiting), 'approval waits', 'approvals wait')} for a second person"
-        yield Concern("wait", title, "They expire if nobody decides.", url_for("schedules.approvals"))
+def approvals(overview: Mapping[str, Any]) -> Iterator[Concern]:
+    """The concerns about decisions of a second person, if the caller can see approvals."""
+    waiting = overview.get("approvals", {})
+    link = url_for("schedules.approvals")
+    late, due = waiting.get("reviewsOverdue", 0), waiting.get("reviewsDue", 0)
+    if late:
+        title = f"{counted(late, 'review of an emergency is', 'reviews of emergencies are')} overdue"
+        yield Concern("bad", title, "Another owner has to look at what was done.", link)
+    if due > late:
+        title = f"{counted(due - late, 'emergency waits', 'emergencies wait')} for a review"
+        yield Concern("wait", title, "Another owner has to look at what was done.", link)
+    if waiting.get("pending"):
+        title = f"{counted(waiting['pending'], 'approval waits', 'approvals wait')} for a second person"
+        yield Concern("wait", title, "They expire if nobody decides.", link)
 
 
 def connections(overview: Mapping[str, Any]) -> Iterator[Concern]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from gateway.domain.approvals import Approval, ApprovalState
 from gateway.domain.batches import Batch, BatchPlan, BatchState, ItemOutcome, Manifest, Progress, end_of
 from gateway.domain.errors import JobgateError
 from gateway.domain.model import (
@@ -123,17 +124,28 @@ def health(known: Connection) -> Members:
     )
 
 
-def overview(tally: Tally, known: Iterable[Connection], *, all_callers: bool) -> Members:
+def undecided(waiting: Sequence[Approval], now: datetime) -> Members:
+    """The numbers of approvals and reviews that wait."""
+    reviews = [each for each in waiting if each.state is ApprovalState.REVIEW_DUE]
+    return {
+        "pending": len(waiting) - len(reviews),
+        "reviewsDue": len(reviews),
+        "reviewsOverdue": sum(each.is_overdue(now) for each in reviews),
+    }
+
+
+def overview(tally: Tally, known: Iterable[Connection], approvals: Members | None, *, all_callers: bool) -> Members:
     """What needs attention now."""
     oldest = (
         None if tally.oldest is None else timestamp(datetime.fromtimestamp(millisecond_of(tally.oldest) / 1_000, UTC))
     )
-    return {
-        "allCallers": all_callers,
-        "unknown": present(count=tally.unknown, oldestAt=oldest),
-        "batches": dict(tally.batches),
-        "connections": list(map(connection_state, known)),
-    }
+    return present(
+        allCallers=all_callers,
+        unknown=present(count=tally.unknown, oldestAt=oldest),
+        batches=dict(tally.batches),
+        approvals=approvals,
+        connections=list(map(connection_state, known)),
+    )
 
 
 def connection_state(known: Connection) -> Members:

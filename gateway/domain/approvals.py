@@ -28,6 +28,10 @@ class ApprovalState(StrEnum):
     REVIEWED = "reviewed"
 
 
+UNDECIDED = (ApprovalState.PENDING, ApprovalState.REVIEW_DUE)
+"""The states in which somebody has to decide."""
+
+
 class Verb(StrEnum):
     """A decision of an owner."""
 

@@ -329,8 +329,12 @@ def problem_of(record: JobActionRecord) -> JobgateError:
 
 
 class Tally(Struct, frozen=True):
-    """The numbers of what has not ended: job actions with an unknown outcome, the oldest's id, and batches by state."""
+    """The numbers of what has not ended: job actions with an unknown outcome, the oldest's id, and batches by state.
+
+    `approvals` is the number of approvals and reviews, of anybody, that nobody has decided.
+    """
 
     unknown: int = 0
     oldest: str | None = None
     batches: Mapping[str, int] = {}
+    approvals: int = 0

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, Subquery, func, literal, select, tuple_
 
+from gateway.domain.approvals import UNDECIDED
 from gateway.domain.batches import ENDED, BatchState
 from gateway.domain.model import Outcome, Page
 from gateway.domain.record import JobActionRecord, Selection, Tally
 from gateway.domain.times import LAST_MILLISECOND, first_id_at, millisecond_of, milliseconds
 from gateway.ledger.events import BEGINNINGS, record_of
-from gateway.ledger.tables import SEARCHED, batches, events, job_actions, labels
+from gateway.ledger.tables import SEARCHED, approvals, batches, events, job_actions, labels
 
 MOST_COUNTED = 10_000
 """Most unknown outcomes that are counted for the metrics."""
@@ -159,6 +160,8 @@ def tally(connection: Connection, caller: str | None) -> Tally:
     unknown = select(literal("").label("state"), number, oldest.label("oldest")).select_from(job_actions)
     lasting = select(batches.c.state, number, literal(None, job_actions.c.id.type))
     lasting = lasting.where(batches.c.state.in_(LASTING), *of_batches).group_by(batches.c.state)
-    rows = {row.state: row for row in connection.execute(unknown.where(*is_unknown).union_all(lasting))}
-    first = rows.pop("")
-    return Tally(first.number, first.oldest, {state: row.number for state, row in rows.items()})
+    undecided = select(literal("approvals"), number, literal(None, job_actions.c.id.type)).select_from(approvals)
+    undecided = undecided.where(approvals.c.state.in_(UNDECIDED))
+    rows = {row.state: row for row in connection.execute(unknown.where(*is_unknown).union_all(lasting, undecided))}
+    first, decisions = rows.pop(""), rows.pop("approvals").number
+    return Tally(first.number, first.oldest, {state: row.number for state, row in rows.items()}, decisions)
