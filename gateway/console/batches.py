@@ -79,7 +79,7 @@ def shown(batch: str) -> str:
 
 
 @pages.get("/batches/<batch>/now")
-def now(batch: str) -> Response:
+def now(batch: str) -> AnyResponse:
     """The part of the page that changes, for its script; 304 if nothing has."""
     response = make_response(render_template("batch_now.html", **content(batch)))
     response.headers["Cache-Control"] = "private, no-cache"

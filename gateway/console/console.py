@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
 from flask import Flask, Response, current_app, redirect, render_template, request, session, url_for
@@ -64,7 +64,10 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if self._wsgi is None or self._loop is not asyncio.get_running_loop():
-            self._loop, self._wsgi = asyncio.get_running_loop(), WSGIMiddleware(self._flask.wsgi_app, workers=THREADS)
+            self._loop, self._wsgi = (
+                asyncio.get_running_loop(),
+                WSGIMiddleware(cast("Any", self._flask), workers=THREADS),
+            )
         prefix, path = context_of(scope).address.prefix, scope["path"]
         if path == PATH:  # Flask would redirect to a path with a slash at its end, which the guard refuses
             path = f"{PATH}/"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.console.requests import api
@@ -46,7 +46,7 @@ def page() -> str:
 
 
 @pages.get("/overview/now")
-def now() -> Response:
+def now() -> AnyResponse:
     """The part of the overview that changes, for the script of the page; 304 if nothing has."""
     response = make_response(render_template("overview_now.html", **content()))
     response.headers["Cache-Control"] = "private, no-cache"

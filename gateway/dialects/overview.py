@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.dialects import rendering
@@ -23,7 +23,7 @@ class OverviewApi:
 
     services: Services
 
-    def handlers(self) -> Mapping[str, Handler]:
+    def handlers(self) -> dict[str, Handler]:
         """The handlers by operationId."""
         return {"getOverview": self.overview, "getCaller": self.caller}
 

@@ -90,7 +90,7 @@ class CodeFlow:
         return token
 
     @property
-    def _basic(self) -> Mapping[str, str]:
+    def _basic(self) -> dict[str, str]:
         """The client's own credentials (RFC 6749, 2.3.1), none for a public client."""
         if self.client_secret is None:
             return {}

@@ -62,7 +62,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def operator(browser: Browser, stack: Running, *, scripts: bool = True, dark: bool = False) -> Iterator[Operator]:
+def operator(
+    browser: Browser, stack: Running, *, key: str | None = None, scripts: bool = True, dark: bool = False
+) -> Iterator[Operator]:
     """An operator who is signed in. At the end, the browser has complained about nothing, and asked nobody else."""
     context = browser.new_context(
         java_script_enabled=scripts,
@@ -77,7 +79,7 @@ def operator(browser: Browser, stack: Running, *, scripts: bool = True, dark: bo
     page.on("request", lambda request: made.requests.append(request))  # noqa: PLW0108 - it sets an attribute on it
     page.on("console", lambda message: made.hear(message.type, message.text))
     page.on("pageerror", lambda error: made.complaints.append(str(error)))
-    made.sign_in(stack.api_key)
+    made.sign_in(key or stack.api_key)
     yield made
     context.close()
     assert made.complaints == [], made.complaints

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.settings.settings import load
@@ -13,7 +13,7 @@ from gateway.startup.serve import Running, running
 from tests.console.fixtures import AZURE, chromium, many_jobs, operator
 
 FOLDER = Path(__file__).parents[2] / "docs/pictures"
-SIZE = {"width": 1_100, "height": 720}
+SIZE: ViewportSize = {"width": 1_100, "height": 720}
 STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled"
 UNKNOWN = 5
 

@@ -11,14 +11,16 @@ import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
+from pydantic import SecretStr
 
 from gateway.app import Catalogue
 from gateway.sandbox.faults import Fault, FaultKind
-from gateway.settings.settings import BatchSettings, load
+from gateway.settings.settings import ApprovalSettings, BatchSettings, CallerSettings, load
 from gateway.startup.serve import Running, running
 from tests.console.fixtures import AZURE, VONAGE, chromium, many_jobs, operator
 
 STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled&limit=100"
+SECOND = "key-of-a-second-person"
 ENDED = "[data-state=completed], [data-state=stopped], [data-state=aborted]"
 
 
@@ -38,6 +40,16 @@ def busy(catalogue: Catalogue) -> Iterator[Running]:
     )
     with running(catalogue=catalogue, settings=settings) as started:
         many_jobs(started, 150)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def guarded(catalogue: Catalogue) -> Iterator[Running]:
+    """A gateway in which a second person approves every batch."""
+    second = CallerSettings(key=SecretStr(SECOND), scopes=("batches:read", "approvals:*", "connections:*"))
+    policy = ApprovalSettings(approvers=("second",))
+    settings = load().model_copy(update={"callers": {"second": second}, "approvals": {"everything": policy}})
+    with running(catalogue=catalogue, settings=settings) as started:
         yield started
 
 
@@ -237,3 +249,24 @@ def write_a_script(browser: Browser, stack: Running) -> None:
     with operator(browser, stack) as me:
         me.page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'hit = 1'}))")
         assert me.page.evaluate("window.hit") is None
+
+
+def test_a_second_person_approves(browser: Browser, guarded: Running) -> None:
+    """A batch that needs a second person waits; the other one sees it first of all, looks at it, and approves it."""
+    many_jobs(guarded, 1)
+    with operator(browser, guarded) as me:
+        me.open(STUCK)
+        for box in me.page.locator("input[name=job]").all()[:2]:
+            box.check()
+        choose(me.page, "cancel", "Two are stuck")
+        confirm(me.page)
+        me.page.get_by_role("heading", name="A second person has to approve this").wait_for()
+        with operator(browser, guarded, key=SECOND) as other:
+            other.page.get_by_text("1 approval waits for a second person").click()
+            assert other.page.get_by_role("heading", name="Cancel 2 jobs: Two are stuck").is_visible()
+            other.page.get_by_label("Comment").fill("Seen")
+            other.page.get_by_role("button", name="Approve").click()
+            other.page.get_by_text("Approved.").wait_for()
+        me.page.reload()
+        me.page.locator(ENDED).first.wait_for()
+        assert "all applied" in me.page.locator(".headline").inner_text()
