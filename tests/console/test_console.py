@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -159,6 +160,15 @@ async def test_a_key_that_ends_ends_the_session(visitor: Visitor) -> None:
     visitor.scripted.gateway.keyring.__init__({})  # type: ignore[misc]
     answer = await visitor.get("/overview")
     assert (answer.status, answer.headers["location"]) == (303, "/console/sign-in?reason=ended")
+
+
+async def test_a_session_ends(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 12 hours, one has to sign in again, whatever the browser still has."""
+    await visitor.sign_in()
+    later = time.time() + 12 * 3_600 + 1
+    assert (await visitor.get("/overview")).status == 200
+    monkeypatch.setattr("gateway.console.console.time.time", lambda: later)
+    assert (await visitor.get("/overview")).headers["location"].startswith("/console/sign-in")
 
 
 async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:
