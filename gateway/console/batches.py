@@ -23,7 +23,7 @@ ON_A_PAGE = 100
 AT_ONCE = 500
 """Most jobs that are sent to the API in one request."""
 GOING = frozenset({"collecting", "preparing", "ready", "running", "pausing", "aborting", "finishing"})
-"""The states in which the page looks again by itself."""
+"""The states in which a page without scripts looks again by itself."""
 COMMANDS = ("pause", "resume", "abort")
 POSSIBLE: Mapping[str, tuple[str, ...]] = {
     "collecting": ("abort",),
@@ -37,6 +37,8 @@ POSSIBLE: Mapping[str, tuple[str, ...]] = {
 }
 """The commands that a person can give in each state."""
 ENDED = frozenset({"completed", "aborted", "expired"})
+STILL = ENDED | {"awaiting_confirmation"}
+"""The states in which the page does not change by itself."""
 
 
 @pages.get("/batches")
@@ -165,6 +167,7 @@ def content(batch: str) -> dict[str, Any]:
         "batch": known,
         "items": items,
         "is_going": known["state"] in GOING,
+        "is_still": known["state"] in STILL,
         "is_ended": known["state"] in ENDED,
         "commands": POSSIBLE.get(known["state"], ()),
         "sample": sample(known) if known["state"] == "awaiting_confirmation" else None,

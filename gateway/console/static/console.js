@@ -16,7 +16,7 @@ function poll(element) {
   const shortest = Number(element.dataset.seconds) * 1000;
   let delay = shortest;
   let seen = "";
-  const isBusy = () => document.hidden || element.querySelector("input:focus, textarea:focus, select:focus") !== null;
+  const isBusy = () => document.hidden || element.querySelector("input:focus, textarea:focus, select:focus, details[open] form") !== null;
 
   async function look() {
     if (!isBusy()) {
