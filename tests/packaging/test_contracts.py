@@ -27,6 +27,7 @@ BREACHES = {
         "gateway/ledger/ledger.py",
         "prometheus_client",
     ),
+    "The console has no way around the unified API": ("gateway/console/jobs.py", "gateway.engine.jobs"),
     "Only the outside of the gateway knows a web framework": ("gateway/engine/jobs.py", "starlette.requests"),
 }
 """An import that breaks each contract, by the file in which it would stand."""
