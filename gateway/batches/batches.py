@@ -51,8 +51,6 @@ from gateway.ledger.batches import CHANGED, SAVED, TOO_MANY, CreateBatch, ItemSe
 
 LARGEST_PAGE = 10_000
 """Most jobs in one page of a batch that collects them."""
-COLLECTING_TIME = timedelta(hours=24)
-"""The time in which the jobs of a batch have to be added."""
 RETRYABLE = frozenset(kind.code for kind in catalogue() if kind.retryable)
 """Codes of the problems after which the same action can succeed later."""
 
@@ -273,7 +271,7 @@ class Batches:
             raise wrong_state(batch, "try again", ENDED)
         again = (ItemOutcome.NOT_SENT, ItemOutcome.REJECTED)
         jobs: list[JobReference] = []
-        async for items in self.store.pages(ItemSelection(batch.id, outcomes=again)):
+        async for items in self.store.pages(ItemSelection(batch.id, outcomes=again, prepared=None)):
             jobs += [JobReference(each.connection, each.job_id) for each in items if can_be_repeated(each)]
         plan = replace(
             batch.plan,

@@ -60,10 +60,9 @@ class Permission:
 
     async def begin(self, batch: Batch) -> Why | None:
         """Note that a batch sends from now on. Returns the reason for which it must not."""
-        callers = await self.named(batch.caller)
-        missing = None if callers is None else next(self.missing_scopes(batch.plan, batch.connections, callers), None)
+        missing = await self.missing(batch)
         if missing is not None:
-            return Why(f"{batch.caller} does not have the scope {missing} any more.", CHANGED)
+            return missing
         if not (batch.approval or self.approvals.policies.all):
             return None
         plan = await self.plan_of(batch)
@@ -75,6 +74,12 @@ class Permission:
         except (ApprovalClosed, ApprovalRequired, PlanChanged) as error:
             return Why(error.detail, CHANGED)
         return None
+
+    async def missing(self, batch: Batch) -> Why | None:
+        """The scope that no key of a batch's caller has any more, as the reason to stop; None if all are there."""
+        callers = await self.named(batch.caller)
+        scope = None if callers is None else next(self.missing_scopes(batch.plan, batch.connections, callers), None)
+        return None if scope is None else Why(f"{batch.caller} does not have the scope {scope} any more.", CHANGED)
 
     async def plan_of(self, batch: Batch) -> Plan:
         """The plan of a batch, as its approvers see it."""

@@ -70,7 +70,7 @@ async def content(store: BatchStore, batch: str, kind: str) -> AsyncIterator[byt
     _, head, write = FORMATS[kind]
     if head:
         yield head
-    async for items in store.pages(ItemSelection(batch)):
+    async for items in store.pages(ItemSelection(batch, prepared=None)):
         yield write(map(line_of, items))
 
 
@@ -78,7 +78,7 @@ async def summary(store: BatchStore, batch: str) -> Report:
     """The hashes of the report of a batch."""
     hashes = {kind: hashlib.sha256(head) for kind, (_, head, _) in FORMATS.items()}
     number = 0
-    async for items in store.pages(ItemSelection(batch)):
+    async for items in store.pages(ItemSelection(batch, prepared=None)):
         lines = list(map(line_of, items))
         number += len(lines)
         for kind, (_, _, write) in FORMATS.items():

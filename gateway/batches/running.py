@@ -24,6 +24,7 @@ from gateway.batches.permission import Permission
 from gateway.batches.preparing import Preparation
 from gateway.domain.approvals import ApprovalState
 from gateway.domain.batches import (
+    COLLECTING_TIME,
     Batch,
     BatchState,
     Item,
@@ -71,6 +72,8 @@ IN_DOUBT = 4 * GROUP
 """Items at the front of a batch that may have been sent by its former holder."""
 DOUBT_TIME = timedelta(seconds=60)
 """The time for which reconciliation is awaited before an outcome counts as unknown, when a batch is taken over."""
+PERMISSION_SECONDS = 5.0
+"""Seconds after which a running batch checks again that its caller still has the scopes."""
 STALE = timedelta(seconds=60)
 """The age of a plan from which a job is read again before an action that must not be repeated."""
 
@@ -173,7 +176,11 @@ class Runner:
     async def _wait(self, batch: Batch, lease: Lease) -> None:
         """Let a batch wait for somebody, or end it if nobody came in time."""
         now = self.changes.clock.now()
-        limits = (batch.confirm_until if batch.state is BatchState.AWAITING_CONFIRMATION else None, batch.plan.deadline)
+        waits_until = {
+            BatchState.COLLECTING: batch.created_at + COLLECTING_TIME,
+            BatchState.AWAITING_CONFIRMATION: batch.confirm_until,
+        }
+        limits = (waits_until.get(batch.state), batch.plan.deadline)
         until = min((each for each in limits if each is not None), default=None)
         if until is not None and until <= now:
             await self.changes.end(batch, lease, BatchState.EXPIRED, Why("Nobody came in time."))
@@ -348,15 +355,15 @@ class Run:
         self._lease = lease
         self._clock = runner.changes.clock
         self._paces: dict[str, Pace] = {}
-        self._is_stale = batch.prepared_at is not None and self._clock.now() - batch.prepared_at > STALE
         self._trouble: JobgateError | None = None
-        self._begun = 0.0
+        self._begun = self._permitted = 0.0
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
         self._storing = asyncio.Lock()
         self._is_any_left = False
 
     async def send(self) -> Why | Pause | Closing:
         """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
+        self._permitted = self._clock.monotonic()
         while True:
             self._is_any_left = False
             why = await self._send_all()
@@ -437,6 +444,9 @@ class Run:
         runner, batch = self._runner, self._batch
         if self._trouble is not None:
             return Why(self._trouble.detail, self._trouble.code)
+        missing = await self._missing()
+        if missing is not None:
+            return missing
         why = tripped(runner.rails, batch.plan.limits, self.progress, batch.forgiven)
         if why is None or why.code != "maxUnknown":
             return why
@@ -447,6 +457,14 @@ class Run:
         if found is not None:
             self.progress = found.progress
         return tripped(runner.rails, batch.plan.limits, self.progress, batch.forgiven)
+
+    async def _missing(self) -> Why | None:
+        """The scope that the caller has lost since the batch began. It is looked for now and then."""
+        now = self._clock.monotonic()
+        if now - self._permitted < PERMISSION_SECONDS:
+            return None
+        self._permitted = now
+        return await self._runner.permission.missing(self._batch)
 
     async def _groups(self) -> AsyncIterator[list[Item]]:
         """The items that are left, in groups."""
@@ -471,7 +489,7 @@ class Run:
             return None
         async with self._pace(connection).turn():
             try:
-                changed = await self._changed(connection, item) if self._is_stale else None
+                changed = await self._changed(connection, item) if self._is_stale() else None
                 if changed is not None:
                     return changed
                 return await self._act(connection, item)
@@ -479,6 +497,10 @@ class Run:
                 raise
             except JobgateError as error:
                 return not_sent(item, error)
+
+    def _is_stale(self) -> bool:
+        prepared_at = self._batch.prepared_at
+        return prepared_at is not None and self._clock.now() - prepared_at > STALE
 
     async def _act(self, connection: Connection, item: Item) -> Item | None:
         batch, runner = self._batch, self._runner
@@ -513,7 +535,8 @@ class Run:
         job = await actions.jobs.get(connection, item.job_id, actions.calls.context(caller=self._batch.caller))
         if job.status.vendor_status in mapping.from_statuses:
             return None
-        detail = f"The job was {item.status_seen}, and is {job.status} now."
+        seen = item.status_seen.vendor_status if item.status_seen else "not read"
+        detail = f"The job was {seen}, and is {job.status.vendor_status} now."
         return replace(item, outcome=ItemOutcome.SKIPPED, detail=detail)
 
     def _pace(self, connection: Connection) -> Pace:

@@ -21,6 +21,8 @@ CONFIRMATION_TIME = timedelta(minutes=15)
 """The time in which a prepared batch has to be confirmed."""
 SCHEDULED_CONFIRMATION_TIME = timedelta(hours=24)
 """The same for a batch that a schedule has made, and that is not as large as expected."""
+COLLECTING_TIME = timedelta(hours=24)
+"""The time in which the jobs of a batch have to be added."""
 
 
 class BatchState(StrEnum):
@@ -189,7 +191,7 @@ class Report(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True, omit_defaults=True):
-    """The counters of a batch: its items by outcome, the seconds in which it ran, and when it ran first and last.
+    """The counters of a batch: its items by outcome, the seconds in which it ran, and points for its rate.
 
     `recent` holds pairs of a time in seconds since 1970 and the number of items with an outcome then.
     """

@@ -447,12 +447,12 @@ def selected_terms(selection: BatchSelection) -> list[str]:
 
 
 class ItemSelection(Struct, frozen=True):
-    """The conditions that wanted items of a batch meet; None: any value. `prepared`: only those with a verdict."""
+    """The conditions that wanted items of a batch meet; None: any value. `prepared`: those with a verdict, or without."""
 
     batch: str
     verdict: str | None = None
     outcomes: tuple[str, ...] = ()
-    prepared: bool = True
+    prepared: bool | None = True
     connection: str | None = None
 
 
@@ -465,8 +465,9 @@ def items(connection: Connection, selection: ItemSelection, after: int, limit: i
         chosen = chosen.where(batch_items.c.outcome.in_(selection.outcomes))
     if selection.connection is not None:
         chosen = chosen.where(batch_items.c.connection == selection.connection)
-    has_verdict = batch_items.c.verdict.is_not(None)
-    chosen = chosen.where(has_verdict if selection.prepared else ~has_verdict)
+    if selection.prepared is not None:
+        has_verdict = batch_items.c.verdict.is_not(None)
+        chosen = chosen.where(has_verdict if selection.prepared else ~has_verdict)
     return [item_of(row) for row in connection.execute(chosen.order_by(batch_items.c.position).limit(limit))]
 
 

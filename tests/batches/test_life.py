@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gateway.app import Catalogue
 from gateway.domain.errors import VendorTimedOut
@@ -331,6 +334,76 @@ async def test_a_node_that_ends_in_the_middle_is_followed_by_another(house: Hous
     outcomes = ended["progress"]["outcomes"]
     assert outcomes["applied"] + outcomes.get("rejected", 0) == 50
     assert (len(house.vendor.asked), set(house.vendor.asked.values())) == (outcomes["applied"], {1})
+
+
+async def test_jobs_have_to_be_added_within_a_day(house: House) -> None:
+    """A batch whose jobs are never all there expires after a day, and its report names those that were added."""
+    batch = await house.create(select={"pages": True})
+    await house.ask("POST", f"/batches/{batch['id']}/items?page=2", refs(queued(house, 2)))
+    await house.go_on()
+    house.clock.advance(24 * 3_600 - 60)
+    await house.go_on()
+    assert (await house.ask("GET", f"/batches/{batch['id']}")).json["state"] == "collecting"
+    house.clock.advance(60)
+    ended = await house.go_on_until(batch, "expired")
+    assert (ended["progress"]["outcomes"], ended["report"]["items"]) == ({"not_sent": 2}, 2)
+
+
+async def test_the_report_names_jobs_that_were_never_read(house: House) -> None:
+    """A batch that is aborted before it is prepared reports each job as not sent, and can be tried again."""
+    batch = await house.create(*queued(house, 2))
+    await house.ask("POST", f"/batches/{batch['id']}/abort")
+    ended = await house.go_on_until(batch, "aborted")
+    report = await house.ask("GET", f"/batches/{batch['id']}/report")
+    lines = [json.loads(each) for each in report.body.splitlines()]
+    assert [(each["jobId"], each["outcome"]) for each in lines] == [("job-0", "not_sent"), ("job-1", "not_sent")]
+    assert ended["report"] == {"sha256": hashlib.sha256(report.body).hexdigest(), "items": 2}
+    again = (await house.ask("POST", f"/batches/{batch['id']}/redrive")).json
+    assert (await house.go_on_until(again, "awaiting_confirmation"))["manifest"]["count"] == 2
+
+
+async def test_a_job_is_read_again_when_its_plan_is_old(house: House) -> None:
+    """Once a plan is older than a minute, a job that does not allow the action any more is skipped, with its statuses.
+
+    That holds in the middle of a run, too.
+    """
+    jobs = queued(house, 50)
+    batch = await house.go_on_until(await house.create(*jobs), "awaiting_confirmation")
+    going = await begun(house, batch)
+    house.clock.advance(61)
+    house.vendor.jobs[jobs[49]] = "closed"
+    house.vendor.may_answer.set()
+    await going
+    ended = await house.go_on_until(batch, "completed")
+    assert ended["progress"]["outcomes"] == {"applied": 49, "skipped": 1}
+    last = (await house.items(batch))[49]
+    assert (last["outcome"], last["detail"]) == ("skipped", "The job was queued, and is closed now.")
+    assert jobs[49] not in house.vendor.asked
+
+
+async def test_a_revoked_key_stops_its_running_batch(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within seconds after the last key of its caller is revoked, a running batch stops, with what is under way."""
+    batch = await house.go_on_until(await house.create(*queued(house, 50)), "awaiting_confirmation")
+    going = await begun(house, batch)
+    house.clock.advance(6)
+    with monkeypatch.context() as revoked:
+        revoked.setattr(house.gateway.keyring, "named", lambda *_: ())
+        house.vendor.may_answer.set()
+        await going
+    stopped = await house.go_on_until(batch, "stopped")
+    assert (stopped["why"]["code"], stopped["progress"]["outcomes"]) == (
+        "configuration-changed",
+        {"applied": 20, "pending": 30},
+    )
+
+
+async def begun(house: House, batch: Mapping[str, Any]) -> asyncio.Task[None]:
+    """Confirm a batch, and let it run until the vendor holds its first answers back."""
+    await house.confirm(batch)
+    house.vendor.may_answer.clear()
+    going = asyncio.create_task(house.go_on())
+    await house.vendor.is_asked.wait()
+    return going
 
 
 def refs(jobs: list[str]) -> list[dict[str, str]]:
