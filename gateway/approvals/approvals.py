@@ -14,9 +14,9 @@ there now.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gateway.approvals.policy import Policies, after_time, decided, executed, may_decide, with_state
 from gateway.domain.access import Caller
@@ -45,6 +45,9 @@ READING = "approvals:read"
 """The scope that shows approvals, and with them the batches that wait for the caller's decision."""
 OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
 """The states that a withdrawal ends."""
+
+UNDECIDED = ApprovalQuery((ApprovalState.PENDING, ApprovalState.REVIEW_DUE))
+"""The approvals that wait for somebody, those that have expired meanwhile included."""
 
 Notice = Callable[[Approval], None]
 """Tells people about an emergency, without waiting."""
@@ -182,12 +185,7 @@ class Approvals:
 
     async def waiting(self) -> dict[str, int]:
         """The numbers of approvals that wait for somebody: `pending`, `review_due` and `overdue`."""
-        now = self.clock.now()
-        states = (ApprovalState.PENDING, ApprovalState.REVIEW_DUE)
-        found = await self.store.selected(ApprovalQuery(states), None, MOST_LOOKED_AT)
-        present = [after_time(each, now) for each in found]
-        counts = {each.value: sum(one.state is each for one in present) for each in states}
-        return {**counts, "overdue": sum(each.is_overdue(now) for each in present)}
+        return counted(await self.store.selected(UNDECIDED, None, MOST_LOOKED_AT), self.clock.now())
 
     async def _reviews_due(self, owner: str) -> tuple[Approval, ...]:
         query = ApprovalQuery((ApprovalState.REVIEW_DUE,), owner=owner)
@@ -208,6 +206,13 @@ class Approvals:
             changed = change(present)
             if changed.version == present.version or await self.store.write(changed, said):
                 return changed
+
+
+def counted(found: Iterable[Approval], now: datetime) -> dict[str, int]:
+    """The numbers of approvals that wait for somebody: `pending`, `review_due` and `overdue`."""
+    present = [after_time(each, now) for each in found]
+    counts = {each.value: sum(one.state is each for one in present) for each in UNDECIDED.states or ()}
+    return {**counts, "overdue": sum(each.is_overdue(now) for each in present)}
 
 
 def person_of(caller: Caller) -> Person:

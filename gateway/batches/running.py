@@ -52,6 +52,7 @@ from gateway.engine.termination import Terminations
 from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import BUSY, SAVED, BatchSelection, ItemSelection
 from gateway.resilience.pacing import Pace
+from gateway.telemetry.metrics import BATCH_ITEMS, BATCH_LEASES_LOST
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ class Runner:
             async with self._kept(lease):
                 await steps[batch.state](batch, lease)
         except LeaseLost:
+            BATCH_LEASES_LOST.add()
             log.debug("batch %s is looked after by somebody else", lease.key)
         except JobgateError as error:
             log.warning("batch %s has to wait: %s", lease.key, error.code)
@@ -419,6 +421,8 @@ class Run:
         outcomes.update(each.outcome for each in done)
         outcomes[ItemOutcome.PENDING] -= len(done)
         self.progress = replace(self.progress, outcomes=dict(outcomes))
+        for item in done:
+            BATCH_ITEMS.add(item.connection, item.outcome)
         if done:
             storing = self._runner.store.settle(self._batch.id, done, now - self._begun)
             self._settling = asyncio.create_task(storing)

@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli import (
     actions,
+    approvals,
     audit,
     batches,
     config,
@@ -43,6 +44,7 @@ for group in (
     jobs.jobs,
     actions.actions,
     batches.batches,
+    approvals.approvals,
     connections.connections,
     vendors.vendors,
 ):

@@ -44,8 +44,8 @@ class Operation:
 
     @property
     def help(self) -> str:
-        """The text of a command that calls it."""
-        return f"{self.summary}.\n\n{self.description}".strip()
+        """The text of a command that calls it. A bracket is one, and begins no style of Rich."""
+        return f"{self.summary}.\n\n{self.description}".strip().replace("[", r"\[")
 
     @property
     def placeholders(self) -> tuple[str, ...]:

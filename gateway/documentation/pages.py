@@ -192,8 +192,8 @@ def metrics_page() -> str:
         "conventions. Labels have few values: names in\nthe settings, and words of OpenAPI documents. Ids and callers "
         "are never labels.\n\n"
         "Counters and histograms count since the gateway started, in all its workers, those that have ended included. "
-        "Gauges are\nsums over the workers that serve; unknown outcomes are those of the ledger.\n\n"
-        + table(("metric", "type", "labels", "meaning"), rows)
+        "Gauges are\nsums over the workers that serve; unknown outcomes, batches and approvals are "
+        "those of the ledger.\n\n" + table(("metric", "type", "labels", "meaning"), rows)
     )
 
 

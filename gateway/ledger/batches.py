@@ -16,7 +16,18 @@ from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
 from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, tuple_, update
 
-from gateway.domain.batches import ENDED, HOLDING, OPEN, Batch, Item, ItemOutcome, JobReference, Progress, Verdict
+from gateway.domain.batches import (
+    ENDED,
+    HOLDING,
+    OPEN,
+    Batch,
+    BatchState,
+    Item,
+    ItemOutcome,
+    JobReference,
+    Progress,
+    Verdict,
+)
 from gateway.domain.leases import Due, Lease, LeaseLost, TaskKind
 from gateway.domain.model import Page, StatusPair
 from gateway.domain.record import HeldKey
@@ -439,6 +450,13 @@ def page(connection: Connection, selection: BatchSelection, limit: int, before: 
     return Page(items, items[-1].id if len(rows) > limit else None)
 
 
+def numbers(connection: Connection) -> dict[str, int]:
+    """The number of batches that have not ended, by state."""
+    states = [each.value for each in BatchState if each not in ENDED]
+    chosen = select(batches.c.state, func.count()).where(batches.c.state.in_(states)).group_by(batches.c.state)
+    return dict.fromkeys(states, 0) | {each[0]: each[1] for each in connection.execute(chosen)}
+
+
 def selected_terms(selection: BatchSelection) -> list[str]:
     """The terms that wanted batches have."""
     wanted = [None if selection.connection is None else connection_term(selection.connection)]
@@ -447,7 +465,7 @@ def selected_terms(selection: BatchSelection) -> list[str]:
 
 
 class ItemSelection(Struct, frozen=True):
-    """The conditions that wanted items of a batch meet; None: any value. `prepared`: those with a verdict, or without."""
+    """The conditions that wanted items of a batch meet; None: any value. `prepared`: with a verdict or without."""
 
     batch: str
     verdict: str | None = None

@@ -134,6 +134,15 @@ RECONCILED = Counter(
 LEASES_LOST = Counter(
     "jobgate_leases_lost_total", "Job actions that another process took over from this one, and concluded."
 )
+BATCH_ITEMS = Counter(
+    "jobgate_batch_items_total",
+    "Items of batches by the outcome that they had when they were acted on. Their job actions count as such, too.",
+    ("connection", "outcome"),
+)
+BATCH_LEASES_LOST = Counter(
+    "jobgate_batch_leases_lost_total",
+    "Batches that were taken from this process while it worked on them: by another one, or by a caller's command.",
+)
 DEPARTURES = Counter(
     "jobgate_contract_departures_total",
     "Departures of a vendor's replies from its own OpenAPI document (contract drift).",
@@ -164,6 +173,19 @@ UNKNOWN_SECONDS = Gauge(
     "Age of the oldest job action whose outcome is unknown and still being found out; 0 without one.",
     ("connection",),
 )
+BATCHES = Gauge("jobgate_batches", "Batches in the ledger that have not ended, by state.", ("state",))
+STOPPED_BATCHES = Gauge(
+    "jobgate_stopped_batches",
+    "Stopped batches by the guard rail that they hit (maxErrors, maxUnknown), or the code of another reason.",
+    ("why",),
+)
+RUNNING_BATCH_SECONDS = Gauge(
+    "jobgate_oldest_running_batch_seconds",
+    "Time since the confirmation of the running batch that was confirmed first; 0 without one.",
+)
+APPROVALS_PENDING = Gauge("jobgate_approvals_pending", "Approvals that wait for a decision.")
+REVIEWS_DUE = Gauge("jobgate_break_glass_reviews_due", "Emergencies that wait for their review, overdue or not.")
+REVIEWS_OVERDUE = Gauge("jobgate_break_glass_reviews_overdue", "Emergencies that were not reviewed in time.")
 LEDGER_READABLE = Gauge("jobgate_ledger_readable", "1 if the ledger could be read for this page, else 0.")
 WORKERS = Gauge("jobgate_workers", "Worker processes that serve.")
 INFO = Gauge("jobgate_info", "Always 1; the label has the version.", ("version",))
@@ -186,6 +208,14 @@ METRICS: tuple[Metric, ...] = (
     LEASES_LOST,
     UNKNOWN,
     UNKNOWN_SECONDS,
+    BATCHES,
+    STOPPED_BATCHES,
+    RUNNING_BATCH_SECONDS,
+    BATCH_ITEMS,
+    BATCH_LEASES_LOST,
+    APPROVALS_PENDING,
+    REVIEWS_DUE,
+    REVIEWS_OVERDUE,
     LEDGER_SECONDS,
     LEDGER_FAILURES,
     LEDGER_READABLE,
