@@ -7,19 +7,9 @@ import typer
 from gateway.cli.remote.commands import add_call, add_list, add_show
 
 approvals = typer.Typer(name="approvals", help="Approve what others have asked for.", no_args_is_help=True)
-
 COLUMNS = ("id", "state", "batch", "requestedByOwner", "plan.action", "plan.reason", "decideUntil")
 
 add_list(approvals, "listApprovals", COLUMNS)
-add_show
-
-approvals = typer.Typer(name="approvals", help="Approve what others have asked for.", no_args_is_help=True)
-
-add_list(
-    approvals,
-    "listApprovals",
-    ("id", "state", "batch", "requestedByOwner", "plan.action", "plan.reason", "decideUntil"),
-)
 add_show(approvals, "getApproval")
 for decision in ("approve", "reject", "review"):
     add_call(approvals, decision, decision)
