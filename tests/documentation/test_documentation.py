@@ -38,6 +38,8 @@ PAGES = [
 KEY = "only-for-trying-out"
 BASH = shutil.which("bash") or "bash"
 SERVERS = re.compile(r"^(make run|\S*jobgate (serve|sandbox)\b.*)$", re.MULTILINE)
+NEW_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""An id that Jobgate makes: version 7 of UUID."""
 ELSEWHERE = {"make test": "it is the command that runs this test"}
 
 
@@ -99,6 +101,49 @@ def test_shell_blocks_run(block: Token, documented: Running) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("block", list(blocks("console")))
+def test_sessions_happen_as_shown(block: Token, documented: Running) -> None:
+    """The commands of a session succeed, and print the lines below them, in that order.
+
+    Blanks count as one, lines between may be left out, and an id of today stands for the one that is shown.
+    """
+    ids: dict[str, str] = {}
+    exports = ""
+    session = f"\n{block.content.strip()}".replace("\\\n", "")
+    for command, *shown in (each.split("\n") for each in session.split("\n$ ")[1:]):
+        for before, now in ids.items():
+            command = command.replace(before, now)  # noqa: PLW2901 - the command as it has to be today
+        if command.startswith("export "):
+            exports += at(documented, command) + "\n"
+            continue
+        done = subprocess.run(
+            [BASH, "-euc", exports + command],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        printed = iter([" ".join(line.split()) for line in done.stdout.splitlines()])
+        for line in shown:
+            assert any(is_as_shown(" ".join(line.split()), each, ids) for each in printed), (line, done.stdout)
+
+
+def is_as_shown(shown: str, line: str, ids: dict[str, str]) -> bool:
+    """True if a line is the one that a page shows. Notes the ids that are other ones today."""
+    parts = NEW_ID.split(shown)
+    found = re.fullmatch(f"({NEW_ID.pattern})".join(map(re.escape, parts)), line)
+    if found is None:
+        return False
+    today = dict(zip(NEW_ID.findall(shown), found.groups(), strict=True))
+    if any(ids.get(before, now) != now for before, now in today.items()):
+        return False
+    ids |= today
+    return True
 
 
 def serves_and_stops(command: str) -> None:
