@@ -285,19 +285,30 @@ class CloseItems(Struct, frozen=True, array_like=True, tag="close-items"):
 
 
 class DeleteOldBatches(Struct, frozen=True, array_like=True, tag="delete-old-batches"):
-    """Delete at most `limit` batches that ended before a time, with their items. The result is their number."""
+    """Delete a batch that ended before a time, or `limit` of its items: others wait for this commit.
+
+    The result is False if there is none left.
+    """
 
     before: datetime
-    limit: int = 10
+    limit: int = 1_000
 
-    def run(self, connection: Connection) -> int:
-        """Delete them."""
-        old = select(batches.c.id).where(batches.c.ended_at < milliseconds(self.before)).limit(self.limit)
-        ids = list(connection.execute(old).scalars())
-        for table, column in ((batch_items, batch_items.c.batch), (batch_terms, batch_terms.c.batch)):
-            connection.execute(delete(table).where(column.in_(ids)))
-        connection.execute(delete(batches).where(batches.c.id.in_(ids)))
-        return len(ids)
+    def run(self, connection: Connection) -> bool:
+        """Delete it."""
+        old = select(batches.c.id).where(batches.c.ended_at < milliseconds(self.before)).limit(1)
+        batch = connection.execute(old).scalar()
+        if batch is None:
+            return False
+        last = select(batch_items.c.position).where(batch_items.c.batch == batch).order_by(batch_items.c.position)
+        place = connection.execute(last.offset(self.limit).limit(1)).scalar()
+        its = delete(batch_items).where(batch_items.c.batch == batch)
+        if place is not None:
+            connection.execute(its.where(batch_items.c.position < place))
+            return True
+        connection.execute(its)
+        connection.execute(delete(batch_terms).where(batch_terms.c.batch == batch))
+        connection.execute(delete(batches).where(batches.c.id == batch))
+        return True
 
 
 def row_of(batch: Batch) -> dict[str, Any]:

@@ -127,8 +127,10 @@ _ENCODER = Encoder()
 _DECODERS: Mapping[str, Decoder[Any]] = {name: Decoder(kind) for kind, name in _KINDS.items()}
 BEGINNINGS = (_KINDS[Requested], _KINDS[Claimed], _KINDS[Dispatched])
 """The kinds of the first row of every record. Those with a key were `requested` before version 0004."""
-KEPT = (_KINDS[KeyChanged], _KINDS[ApprovalChanged], _KINDS[Restored])
-"""The kinds of events that retention keeps."""
+APPROVAL = _KINDS[ApprovalChanged]
+"""The kind of the events of approvals."""
+KEPT = (_KINDS[KeyChanged], APPROVAL, _KINDS[Restored])
+"""The kinds of events that retention does not delete by their age alone."""
 OF_NO_JOB_ACTION = (*KEPT, _KINDS[StateChanged])
 """The kinds of events that belong to no job action."""
 

@@ -140,7 +140,7 @@ class SqlLedger:
         return await self._read(lambda connection: queries.tally(connection, caller))
 
     async def tidy(self, now: datetime) -> None:
-        """Delete expired keys, and records and batches past their retention, and give their space back."""
+        """Delete expired keys, and records, batches and approvals past their retention, and give their space back."""
         await self._writer.submit(retention.DeleteExpiredKeys(now))
         if self._retention_time is None:
             return
@@ -149,6 +149,9 @@ class SqlLedger:
             pass
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
+        for approval in await self._read(lambda connection: retention.old_approvals(connection, before)):
+            for number in approval.segments:
+                await self._delete(number, now, approval)
         slice_of_space = retention.GiveBackSpace(retention.SLICE_PAGES, retention.KEPT_FREE)
         while await self._writer.submit(slice_of_space):
             pass
@@ -167,11 +170,11 @@ class SqlLedger:
         if self.checkpoints is not None and self.checkpoints.outdated is not None:
             raise LedgerOutdated("The gateway's ledger does not match its newest checkpoint.")
 
-    async def _delete(self, number: int, now: datetime) -> None:
-        """State that a segment is deleted, and delete it."""
+    async def _delete(self, number: int, now: datetime, approval: retention.OldApproval | None = None) -> None:
+        """State that a segment is deleted, and delete it; with the last one of an approval, the approval."""
         state = await self._read(lambda connection: retention.segment_state(connection, number))
         said = await asyncio.to_thread(self._state_deletion, state, now)
-        await self._writer.submit(retention.DeleteSegment(state, now, said))
+        await self._writer.submit(retention.DeleteSegment(state, now, said, approval))
 
     def _open(self) -> None:
         try:

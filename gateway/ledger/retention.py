@@ -1,5 +1,8 @@
 """Retention: deletion of expired keys and of whole old segments. Unsettled job actions are never deleted.
 
+Each event of an approval has a segment of its own. They are deleted once the approval is closed and its batch is gone,
+and with the last of them the approval.
+
 PostgreSQL uses the space of what was deleted again. SQLite gives it back, slice by slice.
 """
 
@@ -10,15 +13,18 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, delete, select, update
 
+from gateway.domain.approvals import ApprovalState
 from gateway.domain.record import JobActionStatus
 from gateway.domain.times import milliseconds
 from gateway.ledger.checkpoints import SegmentState
-from gateway.ledger.events import KEPT
-from gateway.ledger.tables import events, idempotency_keys, job_actions, labels, segments
+from gateway.ledger.events import APPROVAL, KEPT, ApprovalChanged, read
+from gateway.ledger.tables import approvals, batches, events, idempotency_keys, job_actions, labels, segments
 
 INCREMENTAL = 2
 """SQLite's number for files that can be made shorter in steps."""
 UNSETTLED = (JobActionStatus.IN_PROGRESS.value, JobActionStatus.UNSETTLED.value)
+WAITING = (ApprovalState.PENDING.value, ApprovalState.APPROVED.value, ApprovalState.REVIEW_DUE.value)
+"""The states of approvals that somebody, or their batch, still needs."""
 
 SLICE_PAGES = 256
 """Number of a file's pages that are given back with one commit, which takes some milliseconds."""
@@ -37,21 +43,38 @@ class DeleteExpiredKeys(Struct, frozen=True, array_like=True, tag="delete-expire
         return connection.execute(delete(idempotency_keys).where(expired)).rowcount
 
 
+class OldApproval(Struct, frozen=True, array_like=True):
+    """An approval with its version, and the segments of its events in their order."""
+
+    id: str
+    version: int
+    segments: list[int]
+
+
 class DeleteSegment(Struct, frozen=True, array_like=True, tag="delete-segment"):
     """Delete a segment's events, and the job actions that began in it, unless the segment is not in `state` any more.
 
-    Its number, length, last hash and `said`, the statement of its deletion, stay.
+    Its number, length, last hash and `said`, the statement of its deletion, stay. With the last segment of an
+    `approval`, the approval is deleted.
     """
 
     state: SegmentState
     now: datetime
     said: str
+    approval: OldApproval | None = None
 
     def run(self, connection: Connection) -> None:
         """Delete it."""
         number = self.state.number
-        if holds_what_stays(connection, number) or segment_state(connection, number) != self.state:
+        if segment_state(connection, number) != self.state:
             return
+        if self.approval is None and holds_what_stays(connection, number):
+            return
+        if self.approval is not None:
+            if not is_over(connection, self.approval):
+                return
+            if number == self.approval.segments[-1]:
+                connection.execute(delete(approvals).where(approvals.c.id == self.approval.id))
         began = select(events.c.job_action_id).where(events.c.segment == number, events.c.sequence == 0)
         connection.execute(delete(labels).where(labels.c.job_action_id.in_(began)))
         connection.execute(delete(job_actions).where(job_actions.c.id.in_(began)))
@@ -86,6 +109,34 @@ def old_segments(connection: Connection, before: datetime) -> list[int]:
     """The numbers of the segments whose last event is older than `before` and that can be deleted."""
     old = select(segments.c.number).where(segments.c.written_at < milliseconds(before), segments.c.deleted_at.is_(None))
     return [number for number in connection.execute(old).scalars().all() if not holds_what_stays(connection, number)]
+
+
+def old_approvals(connection: Connection, before: datetime) -> list[OldApproval]:
+    """The approvals that are over, and whose last event is older than `before`."""
+    old = (
+        select(events.c.segment, events.c.kind, events.c.content)
+        .join(segments, segments.c.number == events.c.segment)
+        .where(segments.c.written_at < milliseconds(before), segments.c.deleted_at.is_(None))
+        .where(events.c.kind == APPROVAL)
+    )
+    found: dict[str, list[tuple[int, int]]] = {}
+    for row in connection.execute(old):
+        event = read(row.kind, row.content)
+        if isinstance(event, ApprovalChanged):
+            found.setdefault(event.id, []).append((event.version, row.segment))
+    each = (OldApproval(name, max(its)[0], [segment for _, segment in sorted(its)]) for name, its in found.items())
+    return [approval for approval in each if is_over(connection, approval)]
+
+
+def is_over(connection: Connection, approval: OldApproval) -> bool:
+    """True if an approval has this version, waits for nobody, and its batch is gone."""
+    over = select(approvals.c.id).where(
+        approvals.c.id == approval.id,
+        approvals.c.version == approval.version,
+        approvals.c.state.not_in(WAITING),
+        approvals.c.batch.not_in(select(batches.c.id)),
+    )
+    return connection.execute(over).first() is not None
 
 
 def holds_what_stays(connection: Connection, number: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Desk:
         self.clock = FakeClock()
         self.transport = FakeTransport(otherwise=self._answer)
         self.database = Database.at(sqlite_address(folder))
-        self.ledger = SqlLedger(self.database, self.clock)
+        self.ledger = SqlLedger(self.database, self.clock, timedelta(days=7))
         self.catalogue = catalogue
         self.gateway = self.wired(ApprovalSettings(items=2, approvers=("bob",)))
 
@@ -367,3 +368,29 @@ async def test_one_caller_of_two_owners_is_two_requesters(desk: Desk) -> None:
         settings(callers=callers), desk.catalogue, clock=desk.clock, transport=desk.transport, ledger=desk.ledger
     )
     assert (await desk.confirm(batch)).json["code"] == "forbidden"
+
+
+async def test_old_approvals_are_deleted_with_their_events(desk: Desk) -> None:
+    """An approval is deleted once its batch is gone and its events are old; a review that is due stays."""
+    await desk.decide(await desk.waiting(), "approve")
+    await desk.go_on()
+    emergency = await desk.waiting()
+    assert (await desk.break_glass(emergency)).status == 200
+    await desk.go_on()
+    due = (await desk.batch(emergency["id"]))["approval"]
+    desk.clock.advance(6 * 24 * HOUR)
+    late = await desk.waiting()
+    await desk.decide(late, "reject")
+    await desk.go_on()
+    for days, left in ((2, {due, late["approval"]}), (7, {due})):
+        desk.clock.advance(days * 24 * HOUR)
+        await desk.ledger.tidy(desk.clock.now())
+        shown_now = (await desk.ask("GET", "/approvals", key="auditor")).json["items"]
+        assert {each["id"] for each in shown_now} == left
+        assert audit.verify(desk.database).finding is None
+    assert desk.events == ["break-glass"]
+    assert (await desk.decide({"approval": due}, "review", "dave")).status == 200
+    desk.clock.advance(8 * 24 * HOUR)
+    await desk.ledger.tidy(desk.clock.now())
+    assert (await desk.ask("GET", "/approvals", key="auditor")).json["items"] == []
+    assert (desk.events, audit.verify(desk.database).finding) == ([], None)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from gateway.app import Catalogue
 from gateway.domain.errors import VendorTimedOut
 from gateway.ledger.audit import export, verify
+from gateway.ledger.batch_store import BatchStore
+from gateway.ledger.batches import DeleteOldBatches, ItemSelection
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.stores import ProcessStore
@@ -295,6 +298,21 @@ async def test_old_batches_are_deleted(house: House) -> None:
     assert (await house.ask("GET", f"/batches/{old['id']}")).json["code"] == "unknown-batch"
     assert (await house.ask("GET", f"/batches/{new['id']}")).json["state"] == "ready"
     assert verify(database_of(house)).finding is None
+
+
+async def test_a_large_batch_is_deleted_in_parts(house: House) -> None:
+    """An old batch goes a number of items at a time, so that nobody waits for one long commit."""
+    batch = await house.create(*queued(house, 5))
+    await house.ask("POST", f"/batches/{batch['id']}/abort")
+    await house.go_on_until(batch, "aborted")
+    ledger, places = house.gateway.ledger, []
+    assert isinstance(ledger, SqlLedger)
+    before = house.clock.now() + timedelta(seconds=1)
+    while await ledger.write(DeleteOldBatches(before, limit=2)):
+        chosen = ItemSelection(batch["id"], prepared=None)
+        places.append([each.position for each in await BatchStore(ledger, house.clock).items(chosen)])
+    assert places == [[3, 4, 5], [5], []]
+    assert (await house.ask("GET", f"/batches/{batch['id']}")).json["code"] == "unknown-batch"
 
 
 async def test_a_gateway_that_stops_finishes_its_group(house: House) -> None:
