@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.app import Catalogue, Gateway
+from gateway.app.gauges import ledger_gauges
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.ledger import audit
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.settings.settings import ApprovalSettings, BreakGlassSettings, CallerSettings
+from gateway.telemetry.metrics import APPROVALS_PENDING, REVIEWS_DUE, REVIEWS_OVERDUE
 from tests.support.asgi import Answer, call
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
@@ -394,3 +396,22 @@ async def test_old_approvals_are_deleted_with_their_events(desk: Desk) -> None:
     await desk.ledger.tidy(desk.clock.now())
     assert (await desk.ask("GET", "/approvals", key="auditor")).json["items"] == []
     assert (desk.events, audit.verify(desk.database).finding) == ([], None)
+
+
+async def test_what_waits_for_people_is_measured(desk: Desk, tmp_path: Path) -> None:
+    """The metrics count approvals that wait, and reviews that are due; overdue ones too."""
+    desk.clock.advance((datetime.now(UTC) - desk.clock.now()).total_seconds())
+
+    def waiting() -> list[float]:
+        with ledger_gauges(settings(state_folder=tmp_path)) as source:
+            found = {gauge.name: value for gauge, _, value in source()}
+        return [found[each.name] for each in (APPROVALS_PENDING, REVIEWS_DUE, REVIEWS_OVERDUE)]
+
+    batch = await desk.waiting()
+    assert waiting() == [1.0, 0.0, 0.0]
+    await desk.break_glass(batch)
+    assert waiting() == [0.0, 1.0, 0.0]
+    desk.clock.advance(-80 * HOUR)
+    await desk.go_on()
+    await desk.break_glass(await desk.waiting())
+    assert waiting() == [0.0, 2.0, 1.0]
