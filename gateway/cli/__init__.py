@@ -12,7 +12,6 @@ import typer
 
 from gateway.cli import (
     actions,
-    approvals,
     audit,
     batches,
     config,
@@ -44,7 +43,6 @@ for group in (
     jobs.jobs,
     actions.actions,
     batches.batches,
-    approvals.approvals,
     connections.connections,
     vendors.vendors,
 ):

@@ -44,7 +44,6 @@ add_list(
 )
 add_call(batches, "pauseBatch", "pause", bulk.show)
 add_call(batches, "abortBatch", "abort", bulk.show)
-add_call(batches, "breakGlass", "break-glass", bulk.show)
 
 
 @batches.command("create")

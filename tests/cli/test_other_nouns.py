@@ -25,7 +25,6 @@ OF_A_BATCH = {"items": [batch()], "nextCursor": None}
             {"state": "running", "label": "incident=INC-43"},
         ),
         (f"batches items {ID} --outcome rejected", f"/batches/{ID}/items", {"outcome": "rejected"}),
-        ("approvals list --state pending", "/approvals", {"state": "pending"}),
         ("actions list --status unsettled --label a=b", "/job-actions", {"status": "unsettled", "label": "a=b"}),
     ],
 )
@@ -42,22 +41,6 @@ def test_lists(stub: Stub, command: str, path: str, query: dict[str, str]) -> No
         (f"batches pause {ID} --reason wait", "POST", f"/batches/{ID}/pause", {"reason": "wait"}),
         (f"batches abort {ID}", "POST", f"/batches/{ID}/abort", None),
         (f"batches show {ID}", "GET", f"/batches/{ID}", None),
-        (
-            f"batches break-glass {ID} --manifest-digest {DIGEST} --count 3 --reason Outage --ticket INC-43",
-            "POST",
-            f"/batches/{ID}/break-glass",
-            {"manifestDigest": DIGEST, "count": 3, "reason": "Outage", "ticket": "INC-43"},
-        ),
-        (f"approvals show {ID}", "GET", f"/approvals/{ID}", None),
-        *(
-            (
-                f"approvals {verb} {ID} --digest {DIGEST} --comment Seen",
-                "POST",
-                f"/approvals/{ID}/{verb}",
-                {"digest": DIGEST, "comment": "Seen"},
-            )
-            for verb in ("approve", "reject", "review")
-        ),
     ],
 )
 def test_one_call(stub: Stub, command: str, method: str, path: str, body: object) -> None:
