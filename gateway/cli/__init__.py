@@ -12,6 +12,7 @@ import typer
 
 from gateway.cli import (
     actions,
+    approvals,
     audit,
     batches,
     config,
@@ -22,10 +23,12 @@ from gateway.cli import (
     keys,
     ledger,
     login,
+    schedules,
     serve,
     specs,
     vendor,
     vendors,
+    windows,
 )
 from gateway.cli.shared import Commands, in_utf8
 
@@ -43,6 +46,9 @@ for group in (
     jobs.jobs,
     actions.actions,
     batches.batches,
+    schedules.schedules,
+    windows.windows,
+    approvals.approvals,
     connections.connections,
     vendors.vendors,
 ):

@@ -18,10 +18,10 @@ from gateway.cli.output import Format, Output, at, say
 from gateway.cli.remote import bulk
 from gateway.cli.remote.calls import ProfileName, call, gateway
 from gateway.cli.remote.commands import add_call, add_list, add_show
-from gateway.cli.remote.confirmation import Consent, Expect, Share, Yes
+from gateway.cli.remote.confirmation import Consent, Expect, Share, Yes, confirm
 from gateway.cli.remote.progress import watch as watched
 from gateway.cli.remote.selection import Jobs, conditions, selection
-from gateway.cli.shared import Failure
+from gateway.cli.shared import Failure, counted
 
 batches = typer.Typer(
     name="batches", help="Act on many jobs at once, and look at what became of them.", no_args_is_help=True
@@ -127,6 +127,29 @@ def redrive(
         new = call(client, "redriveBatch", batch_id, body=given, idempotency_key=str(uuid.uuid4()))
         going = bulk.carry_out(client, bulk.prepared(client, new), Consent(yes, expect, share), detach=detach)
         bulk.finish(going, output)
+
+
+@batches.command("break-glass", help=operation("breakGlass").help)
+@described({name: each for name, each in operation("breakGlass").body.items() if name in {"reason", "ticket"}})
+def break_glass(
+    batch_id: BatchId,
+    yes: Yes = False,
+    expect: Expect = None,
+    detach: Detach = False,
+    output: Output = Format.TABLE,
+    profile: ProfileName = None,
+    **given: Any,
+) -> None:
+    """Begin a batch in an emergency."""
+    with gateway(profile) as client:
+        batch = bulk.prepared(client, call(client, "getBatch", batch_id))
+        bulk.preview(client, batch)
+        count = bulk.count_of(batch)
+        question = f"{batch['action'].capitalize()} {counted(count, 'job')} without approval"
+        confirm(question, count, Consent(yes, expect))
+        shown = {"manifestDigest": at(batch, "manifest.digest"), "count": count}
+        going = call(client, "breakGlass", batch_id, body=shown | given)
+        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
 
 
 class ReportFormat(StrEnum):

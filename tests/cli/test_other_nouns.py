@@ -1,4 +1,4 @@
-"""Commands for batches and records: each calls its operation, with what was written."""
+"""Commands for batches, schedules, windows and approvals: each calls its operation, with what was written."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ OF_A_BATCH = {"items": [batch()], "nextCursor": None}
             {"state": "running", "label": "incident=INC-43"},
         ),
         (f"batches items {ID} --outcome rejected", f"/batches/{ID}/items", {"outcome": "rejected"}),
+        ("schedules list", "/schedules", {}),
+        ("windows list", "/windows", {}),
+        ("approvals list --state pending", "/approvals", {"state": "pending"}),
         ("actions list --status unsettled --label a=b", "/job-actions", {"status": "unsettled", "label": "a=b"}),
     ],
 )
@@ -40,6 +43,11 @@ def test_lists(stub: Stub, command: str, path: str, query: dict[str, str]) -> No
     [
         (f"batches pause {ID} --reason wait", "POST", f"/batches/{ID}/pause", {"reason": "wait"}),
         (f"batches abort {ID}", "POST", f"/batches/{ID}/abort", None),
+        (f"schedules pause {ID} --reason wait", "POST", f"/schedules/{ID}/pause", {"reason": "wait"}),
+        (f"schedules resume {ID}", "POST", f"/schedules/{ID}/resume", None),
+        (f"schedules delete {ID}", "DELETE", f"/schedules/{ID}", None),
+        (f"schedules show {ID}", "GET", f"/schedules/{ID}", None),
+        (f"approvals show {ID}", "GET", f"/approvals/{ID}", None),
         (f"batches show {ID}", "GET", f"/batches/{ID}", None),
     ],
 )
@@ -80,6 +88,53 @@ def test_redrive_is_confirmed_like_any_batch(stub: Stub) -> None:
     said = ask(stub, "batches", "redrive", ID, "--yes", "--expect", "2")
     assert said.exit_code == ExitCode.REFUSED
     assert asked(stub)[-1] == ("POST", f"/batches/{new['id']}/abort")
+
+
+def test_an_emergency_is_confirmed_too(stub: Stub) -> None:
+    """`break-glass` shows the batch, and sends its digest and count with the reason and the ticket."""
+    stub.answers(batch("awaiting_approval"), ITEMS, batch("ready"), ended())
+    options = ("--reason", "The emergency line is stuck", "--ticket", "INC-43", "--yes", "--expect", "3")
+    assert ask(stub, "batches", "break-glass", ID, *options).exit_code == ExitCode.DONE
+    assert sent(stub, f"/batches/{ID}/break-glass") == {
+        "manifestDigest": DIGEST,
+        "count": 3,
+        "reason": "The emergency line is stuck",
+        "ticket": "INC-43",
+    }
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", "review"])
+def test_a_decision_is_about_what_was_shown(stub: Stub, decision: str) -> None:
+    """The batch is shown first; the decision has the digest of the plan, and needs the number of jobs."""
+    approval = {"id": ID, "state": "pending", "batch": ID, "digest": DIGEST[::-1]}
+    stub.answers(approval, batch("awaiting_approval"), ITEMS, approval | {"state": "approved"})
+    said = ask(stub, "approvals", decision, ID, "--comment", "agreed", "--yes", "--expect", "3")
+    assert (said.exit_code, "3 jobs will be acted on" in said.stderr) == (ExitCode.DONE, True)
+    assert sent(stub, f"/approvals/{ID}/{decision}") == {"digest": DIGEST[::-1], "comment": "agreed"}
+    stub.answers(approval, batch("awaiting_approval"), ITEMS)
+    assert ask(stub, "approvals", decision, ID).exit_code == ExitCode.REFUSED
+
+
+def test_a_schedule_is_made(stub: Stub) -> None:
+    """A schedule has its time, its zone and a batch with a filter; a dry run says so to the gateway."""
+    stub.answers(Reply({"id": ID, "name": "nightly"}, 201))
+    times = ("--cron", "0 2 * * *", "--time-zone", "Europe/Amsterdam", "--start-within", "5m")
+    filtered = ("--connection", "c", "--status", "completed", "--reason", "clean-up")
+    said = ask(stub, "schedules", "create", "nightly", "close", *times, *filtered, "--dry-run")
+    assert said.exit_code == ExitCode.DONE, said.output
+    assert stub.received[0].query == {"dryRun": "true"}
+    assert sent(stub, "/schedules") == {
+        "name": "nightly",
+        "cron": "0 2 * * *",
+        "timeZone": "Europe/Amsterdam",
+        "startWithin": "PT300S",
+        "batch": {
+            "action": "close",
+            "reason": "clean-up",
+            "labels": {},
+            "select": {"filter": {"connections": ["c"], "statuses": ["completed"]}},
+        },
+    }
 
 
 def test_a_report_is_compared_with_its_digest(stub: Stub) -> None:
