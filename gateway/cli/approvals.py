@@ -23,7 +23,7 @@ DECISIONS = ("approve", "reject", "review")
 add_list(
     approvals,
     "listApprovals",
-    ("id", "state", "batch", "requestedBy", "policy", "required", "requestedAt", "decideUntil"),
+    ("id", "state", "batch", "plan.action", "requestedByOwner", "plan.reason", "decideUntil"),
 )
 add_show(approvals, "getApproval")
 
