@@ -6,6 +6,7 @@ PORT ?= 8080
 WORKERS ?= 2
 FUZZ_EXAMPLES ?= 1000
 CHAOS_ROUNDS ?= 200
+CHAOS_BATCH_ROUNDS ?= 2000
 FAULT_SCHEDULES ?= 10000
 # For instance: make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
@@ -60,7 +61,7 @@ fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz -n $(WORKERS)
 
 chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (CHAOS_ROUNDS=...)
-	CHAOS_ROUNDS=$(CHAOS_ROUNDS) FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_BATCH_ROUNDS=$(CHAOS_BATCH_ROUNDS) FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
 		$(BIN)/pytest tests/crash tests/faults tests/serving -n $(WORKERS) -rP
 
 bench: $(DEVELOPMENT) $(SERVED) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)

@@ -56,7 +56,7 @@ from gateway.telemetry.metrics import BATCH_ITEMS, BATCH_LEASES_LOST
 
 log = logging.getLogger(__name__)
 
-GROUP = 32
+GROUP = 16
 """Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
 LOOK_SECONDS = 0.25
 """Seconds between two looks for batches that somebody should look after."""

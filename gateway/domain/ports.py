@@ -106,8 +106,13 @@ class Ledger(Protocol):
         `next_cursor` is the `before` of the next page, None on the last one.
         """
 
-    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """At most `limit` records whose `due` has passed. No other process gets them before `until`."""
+    async def take_due(
+        self, now: datetime, until: datetime, limit: int, beyond: datetime | None = None
+    ) -> tuple[JobActionRecord, ...]:
+        """At most `limit` records whose `due` has passed. No other process gets them before `until`.
+
+        A `due` after `beyond` was written by a clock that was ahead, and has passed as well.
+        """
 
     async def tally(self, caller: str | None) -> Tally:
         """Count what has not ended, of one caller or of all. Raises LedgerUnavailable."""

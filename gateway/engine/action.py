@@ -16,6 +16,8 @@ from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
 from gateway.engine.plans import Plan
 
+_SORTED = json.JSONEncoder(sort_keys=True)
+
 
 class ActionRequest(Struct, frozen=True):
     """A caller's request to apply one action to one job of one connection.
@@ -57,7 +59,7 @@ class ActionRequest(Struct, frozen=True):
         whole: list[object] = [self.connection.name, action, asked.job_id, dict(asked.parameters)]
         whole += [] if asked.version is None else [asked.version]
         whole += [dict(self.labels)] if self.labels else []
-        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).digest()
+        return hashlib.sha256(_SORTED.encode(whole).encode()).digest()
 
 
 class ActionInProgress(Struct):

@@ -30,7 +30,17 @@ from gateway.domain.errors import (
 )
 from gateway.domain.model import Job, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
-from gateway.domain.record import Concluded, JobActionRecord, Overtaken, ProblemNote, Read, Selection, SettledBy, Step
+from gateway.domain.record import (
+    Concluded,
+    JobActionRecord,
+    Overtaken,
+    ProblemNote,
+    Read,
+    Selection,
+    Sent,
+    SettledBy,
+    Step,
+)
 from gateway.engine.connections import Connection, Directory
 from gateway.engine.evidence import Evidence
 from gateway.engine.jobs import Jobs, job_state
@@ -148,8 +158,12 @@ class Reconciler:
         await self.ledger.tidy(self.clock.now())
 
     async def _take_due(self, most: int) -> tuple[JobActionRecord, ...]:
-        now = self.clock.now()
-        return await self.ledger.take_due(now, now + lease(self.jobs.calls.seconds), most) if most > 0 else ()
+        if most <= 0:
+            return ()
+        now, own = self.clock.now(), lease(self.jobs.calls.seconds)
+        # No clock that is right puts a record further away, so its own was ahead and has been set back.
+        beyond = now + 2 * max(own, timedelta(seconds=self.schedule.repeat_seconds))
+        return await self.ledger.take_due(now, now + own, most, beyond)
 
     @reconciled
     async def _reconciled(self, record: JobActionRecord) -> JobActionRecord:
@@ -243,7 +257,7 @@ class Reconciler:
             return await self._go_on(record, Read(now, job.status, failed.code))
         # What a vendor has only accepted may take it any time, and come after other changes of the job.
         is_slow = mapping.result is Result.ACCEPTED and not job.final
-        is_new = seen.may_still_be_carried_out and not self.schedule.has_had_time(sent_at(record), now)
+        is_new = seen.may_still_be_carried_out and not self.schedule.has_had_time(sent_by(record, now), now)
         is_early = is_slow or is_new
         if carried_out is None or (not carried_out and is_early):
             return await self._go_on(record, Read(now, job.status))
@@ -295,6 +309,15 @@ def lease(seconds: float) -> timedelta:
 def sent_at(record: JobActionRecord) -> datetime:
     """The time at which the action was last sent."""
     return record.sent[-1].at
+
+
+def sent_by(record: JobActionRecord, now: datetime) -> datetime:
+    """A time by which the action had been sent: that of its sending, or of what came first after it.
+
+    A clock that was ahead has sent it in what is the future of `now`, and so has said nothing about the time since.
+    """
+    last = max(place for place, event in enumerate(record.later) if isinstance(event, Sent))
+    return next((event.at for event in record.later[last:] if event.at <= now), now)
 
 
 def doubted_at(record: JobActionRecord) -> datetime:

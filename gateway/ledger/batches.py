@@ -47,6 +47,8 @@ from gateway.ledger.tasks import end_task, lost, moved, put_task
 
 SAVED, CHANGED, BUSY, TOO_MANY = "saved", "changed", "busy", "too-many"
 """Results of a write: done; somebody has changed the batch; another batch runs on a connection; too many jobs."""
+DENSE = 4
+"""The share of a range of items that is read as a whole: one in so many is wanted."""
 RECENT_SECONDS = 60.0
 """The time over which the rate of a batch is measured."""
 
@@ -244,14 +246,10 @@ class SettleItems(Struct, frozen=True, array_like=True, tag="settle-items"):
 
     def run(self, connection: Connection) -> Mapping[str, int]:
         """Store it."""
-        found = head(connection, self.batch, is_locked=True)
+        found = progress_of(connection, self.batch)
         if found is None:
             return {}
-        places = [each.position for each in self.items]
-        chosen = select(batch_items.c.position, batch_items.c.outcome).where(
-            batch_items.c.batch == self.batch, batch_items.c.position.in_(places)
-        )
-        before = {each[0]: each[1] for each in connection.execute(chosen)}
+        before = outcomes_at(connection, self.batch, [each.position for each in self.items])
         changed = [each for each in self.items if before.get(each.position) in OPEN]
         if changed:
             stored = stored_by(connection.dialect)
@@ -263,7 +261,7 @@ class SettleItems(Struct, frozen=True, array_like=True, tag="settle-items"):
             _SETTLE.execute(connection, rows)
         change: Counter[str] = Counter(each.outcome for each in changed)
         change.subtract(before[each.position] for each in changed)
-        progress = counted(found.progress, change, self.seconds, self.now)
+        progress = counted(found, change, self.seconds, self.now)
         store_progress(connection, self.batch, progress)
         return to_builtins(progress.outcomes)  # type: ignore[no-any-return]
 
@@ -373,6 +371,14 @@ _SETTLE = BulkStatement(
 )
 
 
+_PROGRESS_OF = select(batches.c.progress).where(batches.c.id == bindparam("of")).with_for_update()
+_STORE_PROGRESS = update(batches).where(batches.c.id == bindparam("of")).values(progress=bindparam("counters"))
+_OUTCOMES_BETWEEN = select(batch_items.c.position, batch_items.c.outcome).where(
+    batch_items.c.batch == bindparam("of"),
+    batch_items.c.position.between(bindparam("first"), bindparam("last")),
+)
+
+
 def _rest_of(item: Item) -> str:
     return _encoded(_Rest(item.status_seen, item.problem, item.detail))
 
@@ -398,7 +404,27 @@ def counted(progress: Progress, change: Counter[str], seconds: float = 0.0, now:
 
 def store_progress(connection: Connection, batch: str, progress: Progress) -> None:
     """Store the counters of a batch."""
-    connection.execute(update(batches).where(batches.c.id == batch).values(progress=_encoded(progress)))
+    connection.execute(_STORE_PROGRESS, {"of": batch, "counters": _encoded(progress)})
+
+
+def progress_of(connection: Connection, batch: str) -> Progress | None:
+    """The counters of a batch, which nobody else changes in this transaction; None if there is no such batch."""
+    stored = connection.execute(_PROGRESS_OF, {"of": batch}).scalar()
+    return None if stored is None else _PROGRESS.decode(stored)
+
+
+def outcomes_at(connection: Connection, batch: str, places: Sequence[int]) -> dict[int, str]:
+    """The outcomes of a batch's items at these positions, and perhaps of some between them."""
+    if not places:
+        return {}
+    first, last = min(places), max(places)
+    # The items of a group are side by side: a range costs less than a list.
+    if last - first < DENSE * len(places):
+        found = connection.execute(_OUTCOMES_BETWEEN, {"of": batch, "first": first, "last": last})
+    else:
+        its = (batch_items.c.batch == batch, batch_items.c.position.in_(places))
+        found = connection.execute(select(batch_items.c.position, batch_items.c.outcome).where(*its))
+    return {each[0]: each[1] for each in found}
 
 
 def take_connections(connection: Connection, batch: Batch) -> bool:

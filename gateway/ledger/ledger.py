@@ -128,11 +128,13 @@ class SqlLedger:
         """Selected records, newest first."""
         return await self._read(lambda connection: queries.page(connection, selection, limit, before))
 
-    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """Take the records whose time to be read again has come."""
-        if not await self._read(lambda connection: queries.is_any_due(connection, now)):
+    async def take_due(
+        self, now: datetime, until: datetime, limit: int, beyond: datetime | None = None
+    ) -> tuple[JobActionRecord, ...]:
+        """Take the records whose time to be read again has come, or is after `beyond`."""
+        if not await self._read(lambda connection: queries.is_any_due(connection, now, beyond)):
             return ()
-        ids = await self._writer.submit(TakeDue(now, until, limit))
+        ids = await self._writer.submit(TakeDue(now, until, limit, beyond))
         return await self._read(lambda connection: queries.records(connection, ids))
 
     async def tally(self, caller: str | None) -> Tally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
@@ -104,9 +104,12 @@ class MemoryLedger:
         items = tuple(chosen[:limit])
         return Page(items, items[-1].id if len(chosen) > limit else None)
 
-    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
-        """Take the records whose time to be read again has come."""
-        due = sorted((at, record_id) for record_id, at in self._due.items() if at <= now)[:limit]
+    async def take_due(
+        self, now: datetime, until: datetime, limit: int, beyond: datetime | None = None
+    ) -> tuple[JobActionRecord, ...]:
+        """Take the records whose time to be read again has come, or is after `beyond`."""
+        last = datetime.max.replace(tzinfo=UTC) if beyond is None else beyond
+        due = sorted((at, record_id) for record_id, at in self._due.items() if at <= now or at > last)[:limit]
         for _, record_id in due:
             self._due[record_id] = until
         return tuple(self._records[record_id] for _, record_id in due)

@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, Insert, Update, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +30,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
 from gateway.ledger.events import Stored as StoredEvent
 from gateway.ledger.events import beginning, written
+from gateway.ledger.queries import due_times
 from gateway.ledger.tables import events, idempotency_keys, insert_of, job_actions, labels, probes, segments, stored_by
 from gateway.ledger.tasks import lost
 
@@ -80,19 +93,29 @@ class Probe(Struct, frozen=True, array_like=True, tag="probe"):
 
 
 class TakeDue(Struct, frozen=True, array_like=True, tag="take-due"):
-    """Postpone at most `limit` due records until `until`. The result is their ids."""
+    """Postpone at most `limit` due records until `until`. The result is their ids.
+
+    What is due after `beyond` was written by a clock that was ahead, and is due as well.
+    """
 
     now: datetime
     until: datetime
     limit: int
+    beyond: datetime | None = None
 
     def run(self, connection: Connection) -> list[str]:
         """Postpone them."""
+        taken: list[str] = []
+        for is_due in due_times(self.now, self.beyond):
+            taken += self._taken(connection, is_due, self.limit - len(taken))
+        return taken
+
+    def _taken(self, connection: Connection, is_due: ColumnElement[bool], limit: int) -> list[str]:
         due = (
             select(job_actions.c.id)
-            .where(job_actions.c.due_at <= milliseconds(self.now))
+            .where(is_due)
             .order_by(job_actions.c.due_at)
-            .limit(self.limit)
+            .limit(limit)
             .with_for_update(skip_locked=True)
         )
         statement = (
@@ -224,9 +247,13 @@ class BulkStatement:
         self._columns = columns
         self._compiled: dict[str, str] = {}
 
-    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
-        """Execute the statement for these rows, at least one."""
-        connection.exec_driver_sql(self._compiled.get(connection.dialect.name) or self._compile(connection), rows)
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Execute the statement for these rows, at least one. Returns the number of rows that it has changed.
+
+        In a block that is `pipelined`, the number is not known.
+        """
+        compiled = self._compiled.get(connection.dialect.name) or self._compile(connection)
+        return connection.exec_driver_sql(compiled, rows).rowcount
 
     def _compile(self, connection: Connection) -> str:
         compiled = self._statement.compile(dialect=connection.dialect, column_keys=list(self._columns))
@@ -359,20 +386,17 @@ def hold_keys(connection: Connection, wanted: Iterable[tuple[str, HeldKey]], now
     if len(ordered) != len({(key.caller, key.key) for _, key in ordered}) or len(ordered) < MANY_KEYS:
         held = {record_id: hold_key(connection, record_id, key, now) for record_id, key in ordered}
         return {record_id: row for record_id, row in held.items() if row is not None}
-    before = holders_of(connection, ordered, now)
-    free = [(record_id, key) for record_id, key in ordered if record_id not in before]
-    if not free:
-        return before
     stored, at = stored_by(connection.dialect), milliseconds(now)
     rows = [
         (key.caller, key.key, key.fingerprint, stored(record_id), milliseconds(key.expires_at), at)
-        for record_id, key in free
+        for record_id, key in ordered
     ]
-    _HOLD_KEYS[connection.dialect.name].execute(connection, rows)
-    if connection.dialect.name == "sqlite":  # nobody else writes meanwhile
-        return before
-    others = holders_of(connection, free, now)
-    return before | {each: row for each, row in others.items() if row["job_action_id"] != each}
+    if _HOLD_KEYS[connection.dialect.name].execute(connection, rows) == len(rows):
+        return {}
+    # A claim that was written before holds its key already. The same record cannot be stored again, so that each
+    # operation is then written alone, and finds that.
+    holders = holders_of(connection, ordered, now)
+    return {each: row for each, row in holders.items() if row["job_action_id"] != each}
 
 
 def holders_of(connection: Connection, wanted: Sequence[tuple[str, HeldKey]], now: datetime) -> dict[str, KeyRow]:

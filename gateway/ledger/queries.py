@@ -144,10 +144,17 @@ def unknown_outcomes(connection: Connection, now: datetime) -> dict[str, tuple[i
     return found
 
 
-def is_any_due(connection: Connection, now: datetime) -> bool:
-    """True if a record is due to be read again."""
-    due = select(job_actions.c.id).where(job_actions.c.due_at <= milliseconds(now)).limit(1)
-    return connection.execute(due).first() is not None
+def due_times(now: datetime, beyond: datetime | None) -> tuple[ColumnElement[bool], ...]:
+    """The conditions under which a record is due. Each is for a statement of its own, which the index answers."""
+    due = job_actions.c.due_at
+    usual = due <= milliseconds(now)
+    return (usual,) if beyond is None else (usual, due > milliseconds(beyond))
+
+
+def is_any_due(connection: Connection, now: datetime, beyond: datetime | None = None) -> bool:
+    """True if a record is due to be read again, or after `beyond`."""
+    chosen = (select(job_actions.c.id).where(is_due).limit(1) for is_due in due_times(now, beyond))
+    return any(connection.execute(each).first() is not None for each in chosen)
 
 
 def tally(connection: Connection, caller: str | None) -> Tally:

@@ -11,11 +11,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, or_, select, update
 
 from gateway.domain.leases import LEASE_TIME, Due, Lease, LeaseLost
 from gateway.domain.times import milliseconds
 from gateway.ledger.tables import insert_of, tasks
+
+_MOVE = (
+    update(tasks)
+    .where(tasks.c.kind == bindparam("of"), tasks.c.key == bindparam("its"), tasks.c.fence == bindparam("held"))
+    .values(due_at=bindparam("until"), fence=bindparam("after"))
+)
+"""Built once: it renews the lease in every write under one."""
 
 
 class PutTask(Struct, frozen=True, array_like=True, tag="put-task"):
@@ -117,8 +124,8 @@ def lost(connection: Connection, leases: Iterable[Lease], now: datetime) -> dict
 
 def moved(connection: Connection, lease: Lease, until: int, by: int) -> bool:
     """Set the time of a leased task and raise its fence by so much. False if the lease is lost."""
-    values = {"due_at": until, **({"fence": lease.fence + by} if by else {})}
-    return connection.execute(update(tasks).where(*held_by(lease)).values(values)).rowcount == 1
+    held = {"of": lease.kind, "its": lease.key, "held": lease.fence}
+    return connection.execute(_MOVE, {**held, "until": until, "after": lease.fence + by}).rowcount == 1
 
 
 def held_by(lease: Lease) -> tuple[ColumnElement[bool], ...]:

@@ -27,10 +27,11 @@ _BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> HttpReply:
     """The reply to a request with these header fields, without their secrets in any of the usual encodings."""
-    secrets: list[str] = []
-    for value in credentials.values():
-        secrets += secrets_of(value)
-    if not secrets or _is_harmless("\n".join((reply.content.decode("latin-1"), *reply.headers.values())), secrets):
+    whole = " ".join((reply.content.decode("latin-1"), *reply.headers.values()))
+    longest = max(map(len, whole.split(" ")))
+    # A signature is new in each request, and its forms cost more than this look at their lengths.
+    secrets = [each for value in credentials.values() if longest >= shortest(value) for each in secrets_of(value)]
+    if not secrets or _is_harmless(whole, secrets):
         return reply
     text = reply.content.decode("latin-1")  # each byte is one character, whatever its meaning
     redacted = _without_decoded(_without(text, secrets), secrets)
@@ -49,6 +50,17 @@ def _is_harmless(text: str, secrets: Collection[str]) -> bool:
 
 
 @lru_cache(maxsize=64)
+def shortest(value: str) -> int:
+    """A length that no form of a secret in a header field falls below. No form has a space, nor has an escape of one.
+
+    Each form is at least as long as the secret itself, and so is each escaped form.
+    """
+    pair = pair_in(value)
+    credentials = value.rpartition(" ")[2]
+    return LEAST_SECRET if pair else min(map(len, _parts(credentials)), default=len(credentials))
+
+
+@lru_cache(maxsize=64)
 def secrets_of(value: str) -> tuple[str, ...]:
     """The secrets in a header field, longer ones first, in lower case: the text after the scheme, and its long parts.
 
@@ -60,11 +72,16 @@ def secrets_of(value: str) -> tuple[str, ...]:
     credentials = value.rpartition(" ")[2]
     if len(credentials) < LEAST_SECRET:
         return password
-    parts = [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
+    parts = _parts(credentials)
     # The encoded forms of a part are found in those of the whole too.
     encoded = (form for each in parts or [credentials] for form in _encoded(each))
     forms = (credentials, *_quoted(credentials), *parts, *encoded, *password)
     return tuple(dict.fromkeys(form.lower() for form in forms))
+
+
+def _parts(credentials: str) -> list[str]:
+    """The long parts of a text that has several."""
+    return [part for part in _BETWEEN_PARTS.split(credentials) if len(part) >= LEAST_PART and part != credentials]
 
 
 def _quoted(secret: str) -> Iterator[str]:

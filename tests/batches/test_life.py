@@ -22,6 +22,7 @@ from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.stores import ProcessStore
 from tests.batches.conftest import CONNECTION, House, house_at
 from tests.ledger.writers import writing
+from tests.support import vendors
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
 from tests.support.transport import reply
@@ -151,6 +152,40 @@ async def test_doubt_stops_a_batch_before_errors_do(house: House) -> None:
     stopped = await house.go_on_until(batch, "stopped")
     assert stopped["why"]["code"] == "maxUnknown"
     assert stopped["progress"]["outcomes"] == {"unknown": 4, "applied": 16, "pending": 20}
+
+
+async def test_a_suspended_connection_stops_a_batch_before_it_sends(house: House) -> None:
+    """A batch stops, with nothing sent and nothing failed, while its connection is suspended; then it can go on."""
+    batch = await house.go_on_until(await house.create(*queued(house, 30)), "awaiting_confirmation")
+    breaker = house.gateway.directory.connection(CONNECTION).pipeline.breaker
+    for _ in range(vendors.ONE_ATTEMPT.breaker_failures):
+        breaker.failed(is_trial=False)
+    await house.confirm(batch)
+    stopped = await house.go_on_until(batch, "stopped")
+    assert stopped["why"]["code"] == "connection-suspended"
+    assert stopped["progress"]["outcomes"] == {"pending": 30}
+    assert not house.vendor.asked
+    breaker.succeeded(is_trial=True)
+    await house.ask("POST", f"/batches/{batch['id']}/resume")
+    ended = await house.go_on_until(batch, "completed")
+    assert ended["progress"]["outcomes"] == {"applied": 30}
+    assert set(house.vendor.asked.values()) == {1}
+
+
+@pytest.mark.parametrize(("age", "acts"), [(30, True), (90, False)])
+async def test_an_old_plan_is_looked_at_again_before_what_must_not_be_repeated(
+    house: House, age: float, acts: bool
+) -> None:
+    """If the plan is older than a minute, each job is read again, and skipped if it does not allow the action now."""
+    jobs = queued(house, 3)
+    batch = await house.go_on_until(await house.create(*jobs), "awaiting_confirmation")
+    house.vendor.jobs[jobs[1]] = "closed"
+    house.clock.advance(age)
+    await house.confirm(batch)
+    await house.go_on_until(batch, "completed")
+    items = await house.items(batch)
+    assert [each["outcome"] for each in items] == ["applied", "applied" if acts else "skipped", "applied"]
+    assert (house.vendor.asked[jobs[1]] == 1) is acts
 
 
 async def test_a_batch_finishes_when_its_doubts_are_settled(house: House) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 
 from gateway.app import Catalogue
@@ -29,7 +27,7 @@ async def test_what_was_settled_meanwhile_stays_so(
     asked = len(made.transport.requests)
     made.transport.otherwise = CANCEL.job(CANCEL.allowed_in)
 
-    async def take_due(_now: datetime, _until: datetime, _limit: int) -> tuple[JobActionRecord, ...]:
+    async def take_due(*_: object) -> tuple[JobActionRecord, ...]:
         return (settled,)
 
     monkeypatch.setattr(made.ledger, "take_due", take_due)

@@ -320,6 +320,23 @@ def test_a_clock_that_is_put_back_delays_a_reading_by_a_minute_at_most() -> None
     assert Schedule().after(NOW, NOW - timedelta(hours=1)) == NOW - timedelta(hours=1) + timedelta(seconds=60)
 
 
+async def test_a_clock_that_was_ahead_delays_nothing_once_it_is_set_back(make_engine: MakeEngine) -> None:
+    """What a clock sent that was an hour ahead is read at once when it is set back, and settled as soon as usual."""
+    made = make_engine()
+    made.clock.advance(3_600)
+    await unknown(made, CANCEL)
+    made.clock.jump(timedelta(hours=-1))
+    record = None
+    for passed, earlier in zip(CONFIRMED_AFTER, [0.0, *CONFIRMED_AFTER], strict=False):
+        assert record is None or not record.is_settled, passed
+        record = await looked_at(made, passed - earlier if record is None else 60, CANCEL.job(CANCEL.allowed_in))
+        if record is not None and record.is_settled:
+            break
+    assert record is not None
+    assert record.outcome is Outcome.REJECTED
+    assert len(record.readings) == 2
+
+
 async def test_a_vendor_that_hangs_does_not_hold_up_others(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -435,6 +435,20 @@ async def test_a_conclusion_says_when_it_is_due(outcome: Outcome, ledger: Ledger
     assert await ledger.take_due(later, later + LEASE, 10) == (waiting,)
 
 
+async def test_what_a_clock_that_was_ahead_has_put_far_away_is_due(ledger: Ledger, clock: FakeClock) -> None:
+    """A record is due beyond the latest time that a clock that is right would give it, and after the others."""
+    record = await begun(ledger, clock, new_record(clock))
+    clock.jump(timedelta(hours=-1))
+    beyond, until = clock.now() + 2 * LEASE, clock.now() + LEASE
+    usual = await begun(ledger, clock, new_record(clock))
+    assert await ledger.take_due(clock.now(), until, 10) == ()
+    assert await ledger.take_due(clock.now(), until, 10, clock.now() + timedelta(hours=2)) == ()
+    assert await ledger.take_due(clock.now(), until, 10, beyond) == (record,)
+    assert await ledger.take_due(clock.now(), until, 10, beyond) == ()
+    clock.advance(LEASE.total_seconds())
+    assert {each.id for each in await ledger.take_due(clock.now(), until, 10, beyond)} == {record.id, usual.id}
+
+
 async def test_sending_leaves_the_lease_as_it_is(ledger: Ledger, clock: FakeClock) -> None:
     """A record that is sent is still looked after when its claim said."""
     record = new_record(clock, "key-1")

@@ -101,18 +101,26 @@ class BatchMachine(RuleBasedStateMachine):
         with suppress(JobgateError):
             self.run(getattr(self.batches, verb)(self.id, CALLER, None))
 
-    @rule(at=st.integers(0, 40), verb=st.sampled_from(["pause", "abort", None]), acts_first=st.booleans())
-    def end_in_the_middle(self, at: int, verb: str | None, acts_first: bool) -> None:
-        """The process ends while it runs the batch, perhaps just after the caller wanted something."""
+    @rule(at=st.none() | st.integers(0, 40), verb=st.sampled_from(["pause", "abort", None]), acts_first=st.booleans())
+    def end_in_the_middle(self, at: int | None, verb: str | None, acts_first: bool) -> None:
+        """The process ends while it runs the batch, perhaps just after the caller wanted something.
+
+        It ends at any moment, or when it has asked the vendor for something (`at` is None).
+        """
         self.vendor.acts_first = acts_first
         self.run(self._end(at, verb))
         self.gone.append(self.house)
         self.house = self.run(self.started())
 
-    async def _end(self, at: int, verb: str | None) -> None:
+    async def _end(self, at: int | None, verb: str | None) -> None:
         self.vendor.may_answer.clear()
+        self.vendor.is_asked.clear()
         going = asyncio.create_task(self.house.go_on())
-        for _ in range(at):
+        if at is None:
+            asked = asyncio.create_task(self.vendor.is_asked.wait())
+            await asyncio.wait({going, asked}, return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+        for _ in range(at or 0):
             await asyncio.sleep(0.001)
         if verb is not None:
             with suppress(JobgateError):

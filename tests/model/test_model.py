@@ -123,9 +123,11 @@ class EndingLedger:
         """Look at records."""
         return await self.inner.page(selection, limit, before)
 
-    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+    async def take_due(
+        self, now: datetime, until: datetime, limit: int, beyond: datetime | None = None
+    ) -> tuple[JobActionRecord, ...]:
         """Take what is due."""
-        return await self.inner.take_due(now, until, limit)
+        return await self.inner.take_due(now, until, limit, beyond)
 
     async def tally(self, caller: str | None) -> Tally:
         """Count what has not ended."""

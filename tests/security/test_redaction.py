@@ -9,9 +9,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.domain.model import HttpReply
-from gateway.security.redaction import REDACTED, without_credentials
+from gateway.security.redaction import REDACTED, secrets_of, shortest, without_credentials
 
 SIGNATURE = "q/8+Zk2v9aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456="
 TOKEN = "tok-3n.AbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
@@ -74,3 +76,15 @@ def test_anything_else_is_the_very_same() -> None:
         headers = {"x": "caf\u00e9 %41 &amp; \\"}
         reply = without_credentials(HttpReply(200, headers, content), HEADERS)
         assert (reply.content, reply.headers) == (content, headers)
+
+
+@given(
+    scheme=st.sampled_from(["", "Bearer ", "HMAC-SHA256 SignedHeaders=date&Signature=", "Basic "]),
+    secret=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=90),
+)
+def test_a_reply_without_long_words_needs_no_closer_look(scheme: str, secret: str) -> None:
+    """No form of a secret has a space, or is shorter than the length from which replies are looked at closely."""
+    value = scheme + (base64.b64encode(b"desk:" + secret.encode()).decode() if scheme == "Basic " else secret)
+    for form in secrets_of(value):
+        assert " " not in form
+        assert len(form) >= shortest(value)

@@ -84,6 +84,13 @@ class PostgreSQL:
         """Start it again."""
         self._server.ensure_postgres_running()
 
+    def restart(self) -> None:
+        """Stop the server as a crash does, and start it again: it recovers from its write-ahead log."""
+        postmaster: Any = self._server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(20)
+        self._server.ensure_postgres_running()
+
     def _query(self, statement: str, *values: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode(), values)
