@@ -119,9 +119,11 @@ class CrashingLedger(SqlLedger):
         self._trap.at(Point.AFTER_CLAIM, job_id)
         return holder
 
-    async def take_due(self, now: datetime, until: datetime, limit: int) -> tuple[JobActionRecord, ...]:
+    async def take_due(
+        self, now: datetime, until: datetime, limit: int, beyond: datetime | None = None
+    ) -> tuple[JobActionRecord, ...]:
         """Take the records that are due, if the gateway is to reconcile any."""
-        return await super().take_due(now, until, limit) if self._trap.reconciles else ()
+        return await super().take_due(now, until, limit, beyond) if self._trap.reconciles else ()
 
     async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add that it is now sent."""
