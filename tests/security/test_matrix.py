@@ -35,7 +35,7 @@ CONNECTION = "contoso-prod"
 ENDED = f"jobgate_{'e' * 12}_{'e' * 43}"
 
 SCOPES: Mapping[str, tuple[str, ...]] = {
-    "owner": ("jobs:*", "connections:*", "batches:*", "approvals:*"),
+    "owner": ("jobs:*", "connections:*", "batches:*", "approvals:*", "schedules:*"),
     "other": ("jobs:*", "connections:*"),
     "reader": ("jobs:read", "connections:*"),
     "stranger": ("jobs:*", "connections:vonage-*"),
@@ -44,8 +44,10 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
 }
 """Callers, each with a key that is its name and `-key`."""
 
-RESOURCES = ("/batches", "/approvals")
-"""Beginnings of the paths whose operations have scopes of their own."""
+RESOURCES = {"/batches": "batches", "/approvals": "approvals", "/schedules": "schedules", "/windows": "schedules"}
+"""Beginnings of the paths whose operations have scopes of their own, and the resource that these name."""
+ALSO = {"createSchedule": ["batches:write"]}
+"""What an operation needs beside the scope of its resource."""
 
 API = installed().api
 OPERATIONS = list(API.operations)
@@ -66,7 +68,7 @@ class GuardedGateway:
     async def ask(self, operation: Operation, key: str | None) -> Answer:
         """Ask for an operation with a key."""
         names = {"connection": CONNECTION, "jobId": AZURE_JOB, "vendor": "azure-job-router", "id": self.record}
-        names |= dict.fromkeys(("batchId", "approvalId"), NOT_THERE)
+        names |= dict.fromkeys(("batchId", "approvalId", "scheduleId"), NOT_THERE)
         path = operation.path
         for name, value in names.items():
             path = path.replace(f"{{{name}}}", value)
@@ -122,7 +124,7 @@ async def test_the_scope_of_the_document_is_needed(guarded: GuardedGateway, name
     operation = guarded.operation(name)
     required = scopes_of(operation)
     served = (await guarded.ask(operation, "owner-key")).status
-    if operation.path.startswith(RESOURCES):
+    if operation.path.startswith((*RESOURCES,)):
         assert served not in {401, 403}
     else:
         # One vendor has not every action, and the job, which is completed, does not allow every one.
@@ -152,13 +154,14 @@ def same(answer: Answer) -> dict[str, Any]:
 
 
 def test_every_operation_about_a_connection_asks_for_a_scope(catalogue: Catalogue) -> None:
-    """Every operation about connections requires a scope, and each action its own; so does every one about a batch."""
+    """Every operation about connections requires a scope, and each action its own; so does every one about batches."""
     for operation in catalogue.api.operations.values():
         required = scopes_of(operation)
-        if operation.path.startswith(RESOURCES):
+        if operation.path.startswith((*RESOURCES,)):
             verb = "break-glass" if operation.operation_id == "breakGlass" else "write"
-            resource = operation.path.split("/")[1]
-            assert required == [f"{resource}:{'read' if operation.method == 'GET' else verb}"], operation.operation_id
+            resource = RESOURCES[f"/{operation.path.split('/')[1]}"]
+            own = f"{resource}:{'read' if operation.method == 'GET' else verb}"
+            assert required == [own, *ALSO.get(operation.operation_id, ())], operation.operation_id
             continue
         is_about_some = "connection" in operation.declared["path"] or operation.operation_id in {
             "findJobs",
