@@ -12,6 +12,8 @@ import pytest
 
 HERE = Path(__file__).parent
 DESKS = [path.stem for path in sorted(HERE.glob("*_desk.yaml"))]
+# Forms and ids in bodies; JSON and a list by POST. The built-in vendors, which are fuzzed too, have the other shapes.
+FUZZED = ["relay_desk", "search_desk"]
 QUICK = ("document", "lenses", "simulator", "conformance", "native")
 
 
@@ -33,8 +35,8 @@ def test_an_imaginary_vendor_passes(desk: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.sampled(0.2, kind=lambda: None)
-@pytest.mark.parametrize("desk", DESKS)
+@pytest.mark.sampled(0.5, kind=lambda: None)
+@pytest.mark.parametrize("desk", FUZZED)
 def test_an_imaginary_vendor_passes_with_generated_requests(desk: str, tmp_path: Path) -> None:
     """No generated request gets an answer that departs from the document."""
     run(desk, tmp_path, "--suite", "fuzz", "--examples", "3")
