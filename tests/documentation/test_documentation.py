@@ -52,15 +52,22 @@ def blocks(language: str) -> Iterator[object]:
                 yield pytest.param(token, id=f"{page.relative_to(ROOT)}-{number}")
 
 
-@pytest.fixture
-def documented(catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A gateway with its sandbox as the pages assume it: the key of the examples, the jobs as at the start.
+@pytest.fixture(scope="module")
+def served(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A gateway with its sandbox and the key of the examples. Its ledger is where the commands of the pages look."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JOBGATE_STATE_FOLDER", str(folder))
+        with running(KEY, catalogue=catalogue, state_folder=folder) as started:
+            yield started
 
-    Its ledger is where the commands of the pages look for one.
-    """
-    monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(tmp_path))
-    with running(KEY, catalogue=catalogue, state_folder=tmp_path) as started:
-        yield started
+
+@pytest.fixture
+def documented(served: Running) -> Running:
+    """The gateway as a block assumes it: the jobs as at the start."""
+    for vendor in served.gateway.directory.vendors:
+        served.sandbox.vendor(vendor).reset()
+    return served
 
 
 @pytest.fixture
