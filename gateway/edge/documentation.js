@@ -9,7 +9,9 @@ const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "tr
 
 const said = (...sentences) => sentences.filter(Boolean).join("\n\n");
 
-const offer = (values) => Object.fromEntries(values.map((value) => [String(value), { summary: String(value), value }]));
+// A name that is a number would come before all others, and so be filled in.
+const offer = (values) =>
+  Object.fromEntries(values.map((value) => [`value ${value}`, { summary: String(value), value }]));
 
 // A required list starts with its first value selected. So the values are offered beside an empty field instead.
 function withEmptyField(resolved, { example, ...parameter }) {
