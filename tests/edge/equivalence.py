@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -52,7 +52,7 @@ def plain(target: Target) -> Request:
 def _least(schema: Mapping[str, Any]) -> Any:
     """A short value of a schema, with nothing that can be left out."""
     if "oneOf" in schema:
-        return _least(schema["oneOf"][0])
+        return _least(_alternatives(schema)[0])
     if "enum" in schema:
         return schema["enum"][0]
     match schema["type"]:
@@ -62,7 +62,26 @@ def _least(schema: Mapping[str, Any]) -> Any:
             return [_least(schema["items"])] * schema.get("minItems", 0)
         case "integer":
             return schema["minimum"]
-    return next(text for text in ("a", "0" * 64) if re.search(schema.get("pattern", ""), text))
+    texts = ["2030-01-01T00:00:00Z"] if schema.get("format") == "date-time" else ["a", "0" * 64]
+    return next(text for text in texts if re.search(schema.get("pattern", ""), text))
+
+
+def _alternatives(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The schemas of which a value fits one. Those of an object may say no more than which members it has to have."""
+    common = {name: rule for name, rule in schema.items() if name != "oneOf"}
+    if "properties" not in common:
+        found: list[Mapping[str, Any]] = schema["oneOf"]
+        return found
+    required = [{*each["required"]} for each in schema["oneOf"]]
+    others = [set().union(*required) - each for each in required]
+    return [
+        {
+            **common,
+            "properties": {name: each for name, each in schema["properties"].items() if name not in left_out},
+            "required": sorted({*schema.get("required", ()), *needed}),
+        }
+        for needed, left_out in zip(required, others, strict=True)
+    ]
 
 
 # Valid requests.
@@ -139,7 +158,7 @@ def of_one(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _values(schema: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     if "oneOf" in schema:
-        return st.one_of(*map(_values, schema["oneOf"]))
+        return st.one_of(*map(_values, _alternatives(schema)))
     return st.sampled_from(schema["enum"]) if "enum" in schema else VALUES[schema["type"]](schema)
 
 
@@ -295,6 +314,36 @@ def changes(target: Target) -> list[Change]:
         *(partial(content, body=body) for body in BODIES),
         *SHAPES,
     ]
+
+
+def first_changes(targets: Iterable[Target]) -> dict[str, list[Change]]:
+    """For each operation, the changes that no earlier operation of its kind has with the same schema.
+
+    Operations are of one kind if they have the same method, as many path parameters in the same places, and a body or
+    none. How many there are of a kind makes no difference to who serves them.
+    """
+    tried = set[Hashable]()
+    found: dict[str, list[Change]] = {}
+    for target in targets:
+        described = {(_kind(target), _description(target, change)): change for change in changes(target)}
+        found[target.operation_id] = [change for each, change in described.items() if each not in tried]
+        tried |= described.keys()
+    return found
+
+
+def _kind(target: Target) -> Hashable:
+    places = [segment.startswith("{") for segment in target.path.split("/")]
+    return target.method, target.body is None, *places
+
+
+def _description(target: Target, change: Change) -> str:
+    """All that a change depends on: its values, and the schemas that the operation has for its name."""
+    if not isinstance(change, partial):
+        return repr(change)
+    members = [target.members, *(target.schemas(location) for location in ("path", "query", "header"))]
+    name = change.keywords.get("name")
+    schemas = [schema for each in members for key, schema in each.items() if name in {key, key.lower()}]
+    return repr((change.func, change.keywords, schemas))
 
 
 def _almost(schema: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 # `make fuzz` asks for more, and each time for others; what it finds names the seed that finds it again.
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "")
 CATALOGUE = installed()
-FIXED = amount(whole=10, sample=5)
+FIXED = amount(whole=5, sample=3)
 AMOUNT = ("--max-examples", EXAMPLES) if EXAMPLES else ("--max-examples", str(FIXED), "--seed", "1")
 
 
