@@ -201,7 +201,7 @@ def test_toml_blocks_are_valid(block: Token, tmp_path: Path, monkeypatch: pytest
         assert "jobgate.adapters" in tomllib.loads(block.content)["project"]["entry-points"]
         return
     loaded = config.load(file)
-    assert loaded.connections or loaded.approvals or loaded.openid or loaded.server.console
+    assert loaded.connections or loaded.approvals or loaded.windows or loaded.openid or loaded.server.console
 
 
 @pytest.mark.parametrize("block", list(blocks("yaml")))
