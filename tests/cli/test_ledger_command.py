@@ -308,6 +308,7 @@ def test_an_older_backup_is_brought_up_to_date(state: Path, tmp_path: Path) -> N
     execute(
         file,
         "ALTER TABLE segments DROP COLUMN deletion",
+        "ALTER TABLE api_keys DROP COLUMN owner",
         *(f"DROP TABLE {name}" for name in metadata.tables.keys() - OF_VERSION_3),
         "UPDATE alembic_version SET version_num = '0003'",
     )
