@@ -48,6 +48,7 @@ from gateway.domain.record import HeldKey
 from gateway.engine.connections import Directory
 from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import CHANGED, SAVED, TOO_MANY, CreateBatch, ItemSelection
+from gateway.telemetry.current import CURRENT
 
 LARGEST_PAGE = 10_000
 """Most jobs in one page of a batch that collects them."""
@@ -115,7 +116,7 @@ class Batches:
             Item(position, each.connection, named[each.connection].job_id(each.job_id))
             for position, each in enumerate(jobs, 1)
         ]
-        now = self.clock.now()
+        now, current = self.clock.now(), CURRENT.get()
         state = BatchState.COLLECTING if plan.is_paged else BatchState.PREPARING
         outcomes = {str(ItemOutcome.PENDING): len(items)} if items else {}
         batch = Batch(
@@ -128,6 +129,7 @@ class Batches:
             connections=names,
             progress=Progress(outcomes),
             owner=requester.owner,
+            trace_parent=None if current is None else current.trace_parent,
         )
         return CreateBatch(batch, items, event_of(batch, requester.caller), now, now, key)
 

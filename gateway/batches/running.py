@@ -53,11 +53,14 @@ from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import BUSY, SAVED, BatchSelection, ItemSelection
 from gateway.resilience.pacing import Pace
 from gateway.telemetry.metrics import BATCH_ITEMS, BATCH_LEASES_LOST
+from gateway.telemetry.tracing import spans
 
 log = logging.getLogger(__name__)
 
 GROUP = 16
 """Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
+GROUP_SPAN = "jobgate.batch.group"
+"""The name of the span of a group. It begins a trace, which is linked to the request that created the batch."""
 LOOK_SECONDS = 0.25
 """Seconds between two looks for batches that somebody should look after."""
 AT_ONCE = timedelta()
@@ -401,7 +404,10 @@ class Run:
 
     async def _group(self, group: list[Item]) -> Why | None:
         """Send a group. Returns the guard rail that it has hit. Raises LeaseLost, and LedgerUnavailable."""
-        results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
+        parent = self._batch.trace_parent
+        with spans().linked(GROUP_SPAN, () if parent is None else (parent,)) as span:
+            span.tell({"jobgate.action": self._batch.plan.action, "jobgate.batch.items": len(group)})
+            results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
         await self._settle([each for each in results if isinstance(each, Item)])
         for error in results:
             if isinstance(error, BaseException):

@@ -223,7 +223,7 @@ class Batch(Struct, frozen=True):
 
     `forgiven` are the outcomes that there were when somebody resumed it: the guard rails count from there. `owner` is
     the person behind the caller. `approval` is the id of its approval; of an emergency, which began by break-glass, it
-    is that of its review.
+    is that of its review. `trace_parent` is the trace of the request that created it, in W3C's form.
     """
 
     id: str
@@ -246,6 +246,7 @@ class Batch(Struct, frozen=True):
     connections: tuple[str, ...] = ()
     forgiven: Mapping[str, int] = {}
     progress: Progress = Progress()
+    trace_parent: str | None = None
 
     @property
     def is_ended(self) -> bool:

@@ -69,11 +69,19 @@ class SchedulePlan(Struct, frozen=True, omit_defaults=True):
             yield self.run_at
 
 
-class Skipped(Struct, frozen=True):
+class SkipReason(StrEnum):
+    """The kind of reason for which an occurrence makes no batch."""
+
+    MISSED = "missed"
+    OVERLAPPING = "overlapping"
+
+
+class Skipped(Struct, frozen=True, omit_defaults=True):
     """An occurrence that made no batch, and why."""
 
     at: datetime
     reason: str
+    kind: SkipReason = SkipReason.MISSED
 
 
 class Schedule(Struct, frozen=True, omit_defaults=True):

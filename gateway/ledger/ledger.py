@@ -36,6 +36,7 @@ from gateway.ledger.checkpoints import SegmentState, deletion_of
 from gateway.ledger.database import Database, storage_failures, unavailable
 from gateway.ledger.keys import NoteUsed
 from gateway.ledger.operations import Append, Claim, KeyRow, Operation, OtherWrite, Probe, TakeDue
+from gateway.ledger.schedules import DeleteOldSchedules
 from gateway.ledger.stores import Store
 from gateway.ledger.writer import Writer
 
@@ -149,6 +150,7 @@ class SqlLedger:
         before = now - self._retention_time
         while await self._writer.submit(DeleteOldBatches(before)):
             pass
+        await self._writer.submit(DeleteOldSchedules(before))
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
         for approval in await self._read(lambda connection: retention.old_approvals(connection, before)):

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from gateway.domain.leases import Due, Lease, LeaseLost, TaskKind
 from gateway.domain.model import Page
@@ -28,6 +28,8 @@ from gateway.ledger.tasks import end_task, moved, put_task
 
 _ENCODER = Encoder()
 _SCHEDULES: Decoder[Schedule] = Decoder(Schedule)
+OVER = (ScheduleState.ENDED.value, ScheduleState.DELETED.value)
+"""The states of schedules that will make no more batches."""
 
 
 class NewEvent(Struct, frozen=True, array_like=True):
@@ -101,6 +103,26 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
             put_next(connection, longer)
         events = [event_row(each.id, 0, each.event) for each in self.events]
         return Chained(SAVED, [*(created.events if isinstance(created, Chained) else ()), *events])
+
+
+class DeleteOldSchedules(Struct, frozen=True, array_like=True, tag="delete-old-schedules"):
+    """Delete occurrences before a time, and schedules that ended before it.
+
+    An occurrence of a schedule that goes on is not needed any more: its version and its next time forbid another one.
+    """
+
+    before: datetime
+
+    def run(self, connection: Connection) -> None:
+        """Delete them."""
+        for row in connection.execute(select(schedules.c.id, schedules.c.state, schedules.c.content)).all():
+            its = occurrences.c.schedule == row.id
+            if row.state in OVER and _SCHEDULES.decode(row.content).changed_at < self.before:
+                connection.execute(delete(occurrences).where(its))
+                connection.execute(delete(schedules).where(schedules.c.id == row.id))
+            else:
+                old = occurrences.c.at < milliseconds(self.before)
+                connection.execute(delete(occurrences).where(its, old))
 
 
 def row_of(schedule: Schedule) -> dict[str, Any]:

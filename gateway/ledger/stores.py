@@ -36,7 +36,7 @@ from gateway.ledger.diagnosis import reason
 from gateway.ledger.keys import NoteUsed
 from gateway.ledger.operations import Probe, Stored, StoredAppend, StoredClaim, TakeDue, write
 from gateway.ledger.retention import DeleteExpiredKeys, DeleteSegment, GiveBackSpace
-from gateway.ledger.schedules import CreateSchedule, SaveSchedule
+from gateway.ledger.schedules import CreateSchedule, DeleteOldSchedules, SaveSchedule
 from gateway.ledger.tasks import EndTask, PostponeTask, PutTask, TakeTasks
 from gateway.ledger.write_ahead_log import WriteAheadLog
 
@@ -159,6 +159,7 @@ Sendable: TypeAlias = (
     | DeleteOldBatches
     | CreateSchedule
     | SaveSchedule
+    | DeleteOldSchedules
     | WriteApproval
 )
 """The messages of a worker."""

@@ -23,11 +23,12 @@ from gateway.domain.batches import Batch, BatchState, Why
 from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownConnection
 from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import HeldKey
-from gateway.domain.schedules import Due, Schedule, ScheduleState, Skipped, due, expected_size
+from gateway.domain.schedules import Due, Schedule, ScheduleState, Skipped, SkipReason, due, expected_size
 from gateway.domain.times import milliseconds
 from gateway.ledger.batches import CreateBatch
 from gateway.ledger.schedules import Occurrence
 from gateway.schedules.schedules import Schedules, batch_plan, event_of
+from gateway.telemetry.metrics import SCHEDULES_SKIPPED
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class ScheduleRunner:
 
     async def run(self) -> None:
         """Look after schedules, until cancelled."""
+        for reason in SkipReason:
+            SCHEDULES_SKIPPED.begin(reason)
         while True:
             pause = LOOK_SECONDS
             try:
@@ -96,7 +99,7 @@ class ScheduleRunner:
         reason = await self.schedules.obstacle(schedule) or stopped(last)
         found = due(schedule.plan, first, schedule.changed_at)
         if found.run is not None and overlaps(last):
-            skipped = Skipped(found.run, f"The batch before, {last[0].id}, has not ended.")
+            skipped = Skipped(found.run, f"The batch before, {last[0].id}, has not ended.", SkipReason.OVERLAPPING)
             found = Due(None, (*found.skipped, skipped), found.following)
         creation = None
         if reason is None and found.run is not None:
@@ -150,6 +153,8 @@ class ScheduleRunner:
         for each in found.skipped:
             log.warning("schedule %s skipped %s: %s", schedule.id, each.at.isoformat(), each.reason)
         await self.schedules.store.save(changed, events, lease, lines, creation)
+        for each in found.skipped:
+            SCHEDULES_SKIPPED.add(each.kind)
 
     async def _pause(self, schedule: Schedule, reason: str, lease: Lease) -> None:
         """Pause a schedule that cannot go on by itself."""

@@ -131,6 +131,11 @@ RECONCILED = Counter(
     "Job actions whose outcome was found out later, by reading their job.",
     ("connection", "vendor", "action", "outcome"),
 )
+SCHEDULES_SKIPPED = Counter(
+    "jobgate_schedule_occurrences_skipped_total",
+    "Occurrences of schedules that made no batch: missed (too late to begin), or overlapping (the last batch goes on).",
+    ("reason",),
+)
 LEASES_LOST = Counter(
     "jobgate_leases_lost_total", "Job actions that another process took over from this one, and concluded."
 )
@@ -205,6 +210,7 @@ METRICS: tuple[Metric, ...] = (
     DEPARTURES,
     JOB_ACTIONS,
     RECONCILED,
+    SCHEDULES_SKIPPED,
     LEASES_LOST,
     UNKNOWN,
     UNKNOWN_SECONDS,

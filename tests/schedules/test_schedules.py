@@ -11,11 +11,14 @@ import pytest
 from gateway.app import Catalogue
 from gateway.domain.leases import LeaseLost
 from gateway.ledger import audit
-from gateway.ledger.schedules import Occurrence
+from gateway.ledger.ledger import SqlLedger
+from gateway.ledger.schedules import Occurrence, lines
 from gateway.schedules.running import ScheduleRunner
+from gateway.telemetry.metrics import SCHEDULES_SKIPPED
 from tests.schedules.fixtures import CALLERS, DAY, Desk, body_of
 from tests.support.clock import NOW
 from tests.support.problems import Problems
+from tests.telemetry.fixtures import counting
 
 TO_TWO = 16 * 3_600.0
 """Seconds from ten in the morning to two at night."""
@@ -78,7 +81,9 @@ async def test_late_is_worse_than_never(desk: Desk, late: float, more: dict[str,
     """What cannot begin in time is skipped, each with an event and a line; only `once` catches up, with one batch."""
     schedule = await desk.scheduled(**more)
     desk.clock.advance(TO_TWO + late)
-    await desk.go_on()
+    with counting() as counted:
+        await desk.go_on()
+    assert counted.of(SCHEDULES_SKIPPED) == ({("missed",): skipped} if skipped else {})
     now = await desk.schedule(schedule["id"])
     assert (len(await desk.batches()), now["skipped"]) == (runs, skipped)
     assert desk.events == ["active", *["skipped"] * skipped, *["run"] * runs]
@@ -137,10 +142,39 @@ async def test_an_occurrence_does_not_overlap_the_one_before(desk: Desk) -> None
     desk.clock.advance(HOUR)
     await desk.go_on()
     desk.clock.advance(HOUR)
-    await desk.go_on()
+    with counting() as counted:
+        await desk.go_on()
+    assert counted.of(SCHEDULES_SKIPPED) == {("overlapping",): 1}
     now = await desk.schedule(schedule["id"])
     assert (len(await desk.batches()), now["skipped"]) == (1, 1)
     assert "has not ended" in now["lastSkipped"]["reason"]
+
+
+async def test_old_schedules_are_deleted(desk: Desk) -> None:
+    """Past the retention time, a deleted schedule goes with its occurrences, and old occurrences of one that stays."""
+    going, deleted = [await desk.scheduled(name=name, catchUp="once") for name in ("going", "deleted")]
+    desk.clock.advance(TO_TWO)
+    await desk.go_on()
+    await desk.ask("DELETE", f"/schedules/{deleted['id']}")
+    keeps = SqlLedger(desk.database, desk.clock, timedelta(days=7))
+    await keeps.start()
+    await keeps.tidy(desk.clock.now())
+    assert occurrences(desk, going["id"]) == occurrences(desk, deleted["id"]) == 1
+    desk.clock.advance(8 * DAY)
+    await keeps.tidy(desk.clock.now())
+    await keeps.close()
+    assert occurrences(desk, going["id"]) == occurrences(desk, deleted["id"]) == 0
+    assert (await desk.ask("GET", f"/schedules/{deleted['id']}", key="auditor")).status == 404
+    assert (await desk.schedule(going["id"]))["state"] == "active"
+    await desk.go_on()
+    assert occurrences(desk, going["id"]) > 0
+    assert audit.verify(desk.database).finding is None
+
+
+def occurrences(desk: Desk, schedule: str) -> int:
+    """The number of stored occurrences of a schedule."""
+    with desk.database.reading.connect() as connection:
+        return len(lines(connection, schedule, 100))
 
 
 async def test_two_stopped_batches_pause_a_schedule(desk: Desk) -> None:

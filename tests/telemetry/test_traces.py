@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from gateway.app import Catalogue
 from gateway.domain.errors import VendorTimedOut
+from gateway.ledger.database import Database
 from gateway.ledger.memory import MemoryLedger
 from gateway.resilience.policy import Policy
 from gateway.settings.settings import ConfigurationError, Settings
@@ -26,8 +27,10 @@ from gateway.startup.telemetry import is_installed, record_traces, wants_traces
 from gateway.telemetry import tracing
 from gateway.telemetry.otel import RecordedSpans, recorded_spans
 from gateway.telemetry.tracing import NO_SPAN, NoSpans, record_with, spans
+from tests.batches.conftest import house_at
 from tests.serving.process import SECONDS, served
 from tests.support.clock import FakeClock
+from tests.support.databases import sqlite_address
 from tests.support.scripted_gateway import ScriptedGateway
 from tests.support.transport import reply
 from tests.support.vendors import API_KEY, AZURE_JOB, TARGETS, settings
@@ -198,6 +201,25 @@ async def test_reconciliation_is_a_new_trace_with_a_link(scripted: ScriptedGatew
     reading = next(each for each in collector.spans if each.parent_span_id == later.span_id)
     assert attributes(reading)["http.request.method"] == "GET"
     assert attributes(later)["jobgate.outcome"] == "applied"
+
+
+async def test_a_batch_is_traced_by_groups(catalogue: Catalogue, tmp_path: Path, collector: Collector) -> None:
+    """A group is a new trace with its actions below, linked to the request that created the batch."""
+    house = house_at(catalogue, Database.at(sqlite_address(tmp_path)), FakeClock())
+    await house.gateway.ledger.start()
+    house.vendor.jobs |= {f"job-{number}": "queued" for number in range(3)}
+    with recorded(collector):
+        batch = await house.create(*house.vendor.jobs, confirm={"expectedCount": 3})
+        await house.go_on_until(batch, "completed")
+    await house.gateway.close()
+    (created,) = [each for each in collector.spans if each.name == "POST /v1/batches"]
+    groups = [each for each in collector.spans if each.name == "jobgate.batch.group"]
+    assert sum(attributes(each)["jobgate.batch.items"] for each in groups) == 3
+    for each in groups:
+        assert each.trace_id != created.trace_id
+        assert [(link.trace_id, link.span_id) for link in each.links] == [(created.trace_id, created.span_id)]
+    parents = {each.parent_span_id for each in collector.spans if each.name == "jobgate.action"}
+    assert parents == {each.span_id for each in groups}
 
 
 async def test_many_requests_can_be_linked(collector: Collector) -> None:
