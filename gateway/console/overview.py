@@ -15,7 +15,7 @@ from gateway.console.words import ago, counted
 pages = Blueprint("overview", __name__)
 
 BATCHES_THAT_WAIT: Mapping[str, tuple[str, str, str]] = {
-    "stopped": ("bad", "stopped by a guard rail", "Read why, then resume or abort."),
+    "stopped": ("bad", "stopped", "Read why, then resume or abort."),
     "awaiting_confirmation": ("wait", "waiting to be confirmed", "Nothing is sent until somebody confirms."),
     "awaiting_approval": ("wait", "waiting for a second person", "Nothing is sent until somebody approves."),
     "paused": ("wait", "paused", "Nothing is sent until somebody resumes."),
@@ -77,9 +77,10 @@ def unknown(overview: Mapping[str, Any]) -> Iterator[Concern]:
 
 
 def batches(overview: Mapping[str, Any]) -> Iterator[Concern]:
-    """The concerns about batches."""
+    """The concerns about batches. Those whose approval is a concern of its own are none here."""
+    shown_as_approvals = {"awaiting_approval"} if overview.get("approvals", {}).get("pending") else set()
     for state, (tone, words, mend) in BATCHES_THAT_WAIT.items():
-        count = overview["batches"].get(state, 0)
+        count = 0 if state in shown_as_approvals else overview["batches"].get(state, 0)
         if count:
             title = f"{counted(count, 'batch is', 'batches are')} {words}"
             yield Concern(tone, title, mend, url_for("batches.listed", state=state))
@@ -98,7 +99,7 @@ def approvals(overview: Mapping[str, Any]) -> Iterator[Concern]:
         yield Concern("wait", title, "Another owner has to look at what was done.", link)
     if waiting.get("pending"):
         title = f"{counted(waiting['pending'], 'approval waits', 'approvals wait')} for a second person"
-        yield Concern("wait", title, "They expire if nobody decides.", link)
+        yield Concern("wait", title, "Nothing is sent until somebody decides. Approvals expire.", link)
 
 
 def connections(overview: Mapping[str, Any]) -> Iterator[Concern]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import convert
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
@@ -13,7 +15,9 @@ TONES: Mapping[str, str] = {
     **dict.fromkeys(("applied", "succeeded", "completed", "closed", "approved", "executed"), "good"),
     **dict.fromkeys(("rejected", "failed", "aborted", "expired", "cancelled", "not_sent", "partial"), "off"),
     **dict.fromkeys(("unknown", "unsettled", "stopped", "overdue", "open"), "bad"),
-    **dict.fromkeys(("awaiting_confirmation", "awaiting_approval", "paused", "pending_approval", "half-open"), "wait"),
+    **dict.fromkeys(
+        ("awaiting_confirmation", "awaiting_approval", "paused", "pending_approval", "half-open", "review_due"), "wait"
+    ),
     **dict.fromkeys(("running", "finishing", "preparing", "ready", "in_progress", "pausing", "aborting"), "going"),
 }
 """The tones in which states are shown. Each has a sign of its own, since colour alone says nothing to many."""
@@ -30,8 +34,8 @@ def parsed(text: str) -> datetime:
 
 
 def when(text: str | None) -> str:
-    """A time of the API for people, in UTC."""
-    return "" if text is None else f"{parsed(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """A time of the API for people, in UTC; empty if it is missing."""
+    return f"{parsed(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if text else ""
 
 
 def exactly(text: str) -> str:
@@ -42,7 +46,7 @@ def exactly(text: str) -> str:
 
 def ago(text: str | None) -> str:
     """The time since, in the largest unit that fits."""
-    if text is None:
+    if not text:
         return ""
     seconds = (datetime.now(UTC) - parsed(text)).total_seconds()
     return "just now" if seconds < MINUTE else f"{duration(seconds)} ago"
@@ -56,13 +60,27 @@ def duration(seconds: float) -> str:
     if whole < HOUR:
         return f"{whole // MINUTE} min"
     if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+        return _both(whole // HOUR, "h", whole % HOUR // MINUTE, "min")
+    return _both(whole // DAY, "d", whole % DAY // HOUR, "h")
+
+
+def lasting(text: str) -> str:
+    """A duration of ISO 8601 in words."""
+    return duration(convert(text, timedelta).total_seconds())
+
+
+def _both(large: int, unit: str, small: int, smaller_unit: str) -> str:
+    return f"{large} {unit} {small} {smaller_unit}" if small else f"{large} {unit}"
 
 
 def spoken(word: str) -> str:
     """A word of the API for people."""
     return word.replace("_", " ").replace("-", " ")
+
+
+def patterns(several: Sequence[str]) -> str:
+    """Patterns of names in words. Without one, and with `*`, they are all."""
+    return "all" if "*" in several or not several else ", ".join(several)
 
 
 def tone(word: str) -> str:
@@ -89,6 +107,7 @@ def number(value: float) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {
-    each.__name__: each for each in (ago, duration, exactly, number, pretty, share, spoken, tone, when)
+    each.__name__: each
+    for each in (ago, counted, duration, exactly, lasting, number, patterns, pretty, share, spoken, tone, when)
 }
 """The filters of the templates."""

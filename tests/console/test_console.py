@@ -16,6 +16,7 @@ from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.settings.settings import CallerSettings, ServerSettings
 from tests.console.visitor import Visitor, text_of, token_in, value_in
+from tests.schedules.fixtures import window
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
 from tests.support.scripted_gateway import ScriptedGateway
@@ -23,6 +24,7 @@ from tests.support.transport import reply
 from tests.support.vendors import API_KEY, AZURE_JOB, settings
 
 PAGES = ("/overview", "/jobs", "/batches", "/actions", "/connections", "/connections/contoso-prod", "/key")
+PAGES += ("/schedules", "/approvals")
 CANCEL = {"connection": "contoso-prod", "id": AZURE_JOB, "note": "Ended by hand"}
 READER = "reader-key-of-the-console"
 
@@ -34,7 +36,8 @@ async def visitor(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Visitor
     ledger = SqlLedger(Database.at(sqlite_address(tmp_path)), clock)
     await ledger.start()
     reader = CallerSettings(key=SecretStr(READER), scopes=("jobs:read", "connections:*"))
-    wired = settings().model_copy(update={"callers": {"reader": reader}})
+    always = window("deny", "0 0 * * *", "PT24H", actions=["discard"])
+    wired = settings(windows={"always": always}).model_copy(update={"callers": {"reader": reader}})
     yield Visitor(ScriptedGateway(catalogue, ledger, clock, wired))
     await ledger.close()
 
@@ -82,6 +85,9 @@ async def test_every_page_has_the_policy(visitor: Visitor, path: str) -> None:
     """Every page, also one that does not exist, forbids what is not of this origin, and has nothing inline."""
     await visitor.sign_in()
     answer = await visitor.get(path)
+    assert answer.status == (404 if path == "/nothing" else 200)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == ("private, max-age=300" if "static" in path else "no-store")
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; ")
     assert "unsafe" not in policy
@@ -163,12 +169,53 @@ async def test_a_key_that_ends_ends_the_session(visitor: Visitor) -> None:
 
 
 async def test_a_session_ends(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 12 hours, one has to sign in again, whatever the browser still has."""
+    """12 hours after signing in, one has to do so again, although a page has written the cookie anew meanwhile."""
     await visitor.sign_in()
-    later = time.time() + 12 * 3_600 + 1
+    begun, before = time.time(), visitor.cookie
+    monkeypatch.setattr("gateway.console.console.time.time", lambda: begun + 11 * 3_600)
     assert (await visitor.get("/overview")).status == 200
-    monkeypatch.setattr("gateway.console.console.time.time", lambda: later)
+    assert visitor.cookie != before
+    monkeypatch.setattr("gateway.console.console.time.time", lambda: begun + 12 * 3_600 + 1)
     assert (await visitor.get("/overview")).headers["location"].startswith("/console/sign-in")
+
+
+async def test_a_window_that_never_changes_is_shown(visitor: Visitor) -> None:
+    """A window over the whole day has no time at which it changes; the page says what it denies now."""
+    await visitor.sign_in()
+    page = text_of(await visitor.get("/schedules"))
+    assert "denied now" in page
+    assert "discard" in page
+    assert "for 1 d</td>" in page
+
+
+async def test_a_reason_to_pause_is_kept(visitor: Visitor) -> None:
+    """The reason that is written beside the button stands on the page of a paused schedule."""
+    await visitor.sign_in()
+    made = await visitor.schedule()
+    page = await visitor.get("/schedules")
+    assert f"/schedules/{made}/pause" in text_of(page)
+    values = {"csrf": token_in(page), "reason": "Until the migration is done"}
+    assert (await visitor.post(f"/schedules/{made}/pause", values)).status == 303
+    assert "Until the migration is done" in text_of(await visitor.get("/schedules"))
+
+
+async def test_signing_in_changes_the_token(visitor: Visitor) -> None:
+    """A token that somebody saw before the session began is worth nothing in it."""
+    before = token_in(await visitor.get("/sign-in"))
+    await visitor.sign_in()
+    assert token_in(await visitor.get("/overview")) != before
+    assert (await visitor.post("/sign-out", {"csrf": before})).status == 403
+
+
+async def test_a_batch_form_that_is_sent_twice_is_one_batch(visitor: Visitor) -> None:
+    """A double click on the preview makes one batch."""
+    await visitor.sign_in()
+    page = await visitor.get("/jobs")
+    drawn = {"csrf": token_in(page), "key": value_in(page, "key"), "action": "cancel", "reason": "Ended by hand"}
+    drawn |= {"pasted": f"contoso-prod {AZURE_JOB}"}
+    first, second = await visitor.post("/batches", drawn), await visitor.post("/batches", drawn)
+    assert (first.status, second.status) == (303, 303)
+    assert first.headers["location"] == second.headers["location"]
 
 
 async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:

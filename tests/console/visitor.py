@@ -9,6 +9,7 @@ from html import unescape
 from urllib.parse import urlencode
 
 from gateway.console.sessions import COOKIE
+from tests.schedules.fixtures import body_of
 from tests.support.asgi import Answer, call
 from tests.support.scripted_gateway import ScriptedGateway
 from tests.support.vendors import API_KEY
@@ -37,6 +38,13 @@ class Visitor:
         """Sign in with a key."""
         token = token_in(await self.get("/sign-in"))
         return await self.post("/sign-in", {"csrf": token, "api_key": key})
+
+    async def schedule(self) -> str:
+        """Make a schedule through the API. Returns its id."""
+        answer = await call(self.scripted.gateway.application, "POST", "/v1/schedules", body_of(), key=API_KEY)
+        assert answer.status == 201, answer.json
+        made: str = answer.json["id"]
+        return made
 
     async def _ask(self, method: str, path: str, body: bytes | None, headers: tuple[tuple[str, str], ...]) -> Answer:
         kept = (("cookie", f"{COOKIE}={self.cookie}"),) if self.cookie else ()

@@ -11,12 +11,13 @@ function announce(text) {
   live.textContent = text;
 }
 
-/** Look at a fragment again and again: never while the page is hidden or somebody is inside it; slower after failures. */
+/** Look at a fragment again and again: never while the page is hidden, or somebody is inside it or has written something; slower after failures. */
 function poll(element) {
   const shortest = Number(element.dataset.seconds) * 1000;
   let delay = shortest;
   let seen = "";
-  const isBusy = () => document.hidden || element.querySelector("input:focus, textarea:focus, select:focus, details[open] form") !== null;
+  const isWritten = () => [...element.querySelectorAll("input:not([type=hidden]), textarea")].some((each) => each.value !== each.defaultValue);
+  const isBusy = () => document.hidden || isWritten() || element.querySelector("input:focus, textarea:focus, select:focus, details[open] form") !== null;
 
   async function look() {
     if (!isBusy()) {
