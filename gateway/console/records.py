@@ -59,7 +59,7 @@ def timeline(record: Mapping[str, Any]) -> Iterator[Moment]:
         yield Moment(each["sentAt"], f"Sent to {record['vendor']}{again}", tone="going")
     for each in record["readings"]:
         status = each.get("job", {}).get("vendorStatus")
-        read = f"The job was read: {status}" if status else "The job was read, without a status"
+        read = f"The job was read: {status}" if status else "The job could not be read"
         yield Moment(each["at"], read, each.get("problem", ""))
     if "completedAt" in record:
         problem = record.get("problem", {})

@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import convert
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
+JUST_NOW = 10
+"""Seconds for which something happened just now."""
 
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("applied", "succeeded", "completed", "closed", "approved", "executed"), "good"),
@@ -49,7 +51,9 @@ def ago(text: str | None) -> str:
     if not text:
         return ""
     seconds = (datetime.now(UTC) - parsed(text)).total_seconds()
-    return "just now" if seconds < MINUTE else f"{duration(seconds)} ago"
+    if seconds < MINUTE:
+        return "just now" if seconds < JUST_NOW else "less than a minute ago"
+    return f"{duration(seconds)} ago"
 
 
 def duration(seconds: float) -> str:

@@ -150,7 +150,7 @@ def test_a_batch_with_the_keyboard_only(browser: Browser, busy: Running) -> None
         assert page.locator("input[name=typed]").evaluate("field => field.validity.valid") is False
         page.keyboard.press("Backspace")
         page.keyboard.type("2")
-        press_until(page, "form[action$=abort] button", "Shift+Tab")
+        press_until(page, "button[formaction$=abort]", "Shift+Tab")
         page.keyboard.press("Enter")
         page.locator("[data-state=aborted]").first.wait_for()
 
