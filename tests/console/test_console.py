@@ -23,8 +23,17 @@ from tests.support.scripted_gateway import ScriptedGateway
 from tests.support.transport import reply
 from tests.support.vendors import API_KEY, AZURE_JOB, settings
 
-PAGES = ("/overview", "/jobs", "/batches", "/actions", "/connections", "/connections/contoso-prod", "/key")
-PAGES += ("/schedules", "/approvals")
+PAGES = (
+    "/overview",
+    "/jobs",
+    "/batches",
+    "/actions",
+    "/connections",
+    "/connections/contoso-prod",
+    "/key",
+    "/schedules",
+    "/approvals",
+)
 CANCEL = {"connection": "contoso-prod", "id": AZURE_JOB, "note": "Ended by hand"}
 READER = "reader-key-of-the-console"
 
