@@ -30,6 +30,7 @@ from gateway.cli import (
     vendors,
     windows,
 )
+from gateway.cli.remote.commands import add_show
 from gateway.cli.shared import Commands, in_utf8
 
 OVER_HTTP, ON_THIS_MACHINE = "Commands that call a gateway", "Commands that run and administer one"
@@ -42,6 +43,8 @@ application = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 application.command(rich_help_panel=OVER_HTTP)(login.login)
+add_show(application, "getOverview", "overview", panel=OVER_HTTP)
+add_show(application, "getCaller", "whoami", panel=OVER_HTTP)
 for group in (
     jobs.jobs,
     actions.actions,

@@ -486,7 +486,17 @@ async def test_the_command_line_writes_and_compares(tmp_path: Path, clock: FakeC
     database.dispose()
 
 
-LATER_TABLES = ("labels", "tasks", "batches", "batch_terms", "batch_items", "running_batches", "approvals")
+LATER_TABLES = (
+    "labels",
+    "tasks",
+    "batches",
+    "batch_terms",
+    "batch_items",
+    "running_batches",
+    "approvals",
+    "schedules",
+    "occurrences",
+)
 """The tables that came after version 0004."""
 
 

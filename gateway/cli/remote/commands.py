@@ -38,8 +38,10 @@ def add_list(group: typer.Typer, operation_id: str, columns: Sequence[str], name
     _add(group, name, run, called.help)
 
 
-def add_show(group: typer.Typer, operation_id: str, name: str = "show", show: Show = show_one) -> None:
-    """Add a command that reads one object."""
+def add_show(
+    group: typer.Typer, operation_id: str, name: str = "show", show: Show = show_one, panel: str | None = None
+) -> None:
+    """Add a command that reads one object. `panel` is its part of the help."""
     called = operation(operation_id)
 
     @described(called.query, called.placeholders)
@@ -49,7 +51,7 @@ def add_show(group: typer.Typer, operation_id: str, name: str = "show", show: Sh
         with gateway(profile) as client:
             show(call(client, operation_id, *ids, query=given), output)
 
-    _add(group, name, run, called.help)
+    _add(group, name, run, called.help, panel)
 
 
 def add_call(group: typer.Typer, operation_id: str, name: str, show: Show = show_one) -> None:
@@ -64,5 +66,5 @@ def add_call(group: typer.Typer, operation_id: str, name: str, show: Show = show
     _add(group, name, run, called.help)
 
 
-def _add(group: typer.Typer, name: str, function: Function, text: str) -> None:
-    group.command(name, help=text)(function)
+def _add(group: typer.Typer, name: str, function: Function, text: str, panel: str | None = None) -> None:
+    group.command(name, help=text, rich_help_panel=panel)(function)
