@@ -68,8 +68,7 @@ so they apply to Jobgate with its records in memory. The tables below have both,
 def regenerate(folder: Path) -> list[Path]:
     """Regenerate the page and its plots from the stored results; returns the written files."""
     results, growth, workers = kept(folder)
-    ladder, batches = ladder_results.read(folder / FOLDER / LADDER), batching.read(folder / FOLDER / BATCHES)
-    made = {folder / PAGE: page(results, growth, workers, ladder, batches).encode()}
+    made = {folder / PAGE: kept_page(folder).encode()}
     made |= {folder / FOLDER / name: plots.svg(plot, results) for name, plot in plots.plots().items()}
     if growth is not None:
         made[folder / FOLDER / growth_page.PLOT] = plots.svg(plots.growth_plot, growth)
@@ -84,6 +83,12 @@ def kept(folder: Path) -> tuple[Results, Growth | None, workers_results.Results 
     """The stored results."""
     place = folder / FOLDER
     return read(place / RESULTS), growth_results.read(place / LEDGER), workers_results.read(place / WORKERS)
+
+
+def kept_page(folder: Path) -> str:
+    """The page of the stored results."""
+    place = folder / FOLDER
+    return page(*kept(folder), ladder_results.read(place / LADDER), batching.read(place / BATCHES))
 
 
 def publish(folder: Path, results: Results | None, growth: Growth | None) -> list[Path]:

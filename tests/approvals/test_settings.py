@@ -94,10 +94,10 @@ def test_a_connection_that_no_pattern_matches_is_a_warning(tmp_path: Path) -> No
 def test_keys_show_their_owner(tmp_path: Path) -> None:
     """The list has it, and a rotated key keeps it."""
     key_of(tmp_path, "bob@contoso.example")
-    listed = run(tmp_path, CONNECTION, "keys", "list", "--json").stdout
+    listed = run(tmp_path, CONNECTION, "keys", "list", "--output", "json").stdout
     assert '"owner": "bob@contoso.example"' in listed
     key_id = listed.partition('"id": "')[2][:12]
     assert run(tmp_path, CONNECTION, "keys", "rotate", key_id).exit_code == 0
-    assert run(tmp_path, CONNECTION, "keys", "list", "--json").stdout.count("bob@contoso.example") == 2
+    assert run(tmp_path, CONNECTION, "keys", "list", "--output", "json").stdout.count("bob@contoso.example") == 2
     refused = run(tmp_path, CONNECTION, "keys", "create", "desk", "--scope", "*", "--owner", " bob")
     assert (refused.exit_code, "an owner is a name" in refused.stderr) == (1, True)
