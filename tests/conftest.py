@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,9 @@ from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server
 
 pytest_plugins = ["tests.support.sampling"]
+
+# A shell starts what it runs in the background deaf to Ctrl-C, and so would be every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

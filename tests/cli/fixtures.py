@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,8 +100,9 @@ def seen_until(master: int, text: str) -> str:
     """What is to be seen at a terminal until a text appears."""
     seen = b""
     while text.encode() not in seen:
+        ready, _, _ = select.select([master], [], [], PATIENCE)
         try:
-            piece = os.read(master, 4096)
+            piece = os.read(master, 4096) if ready else b""
         except OSError:  # the other side has ended
             piece = b""
         if not piece:

@@ -169,7 +169,9 @@ def test_a_worker_loads_no_code(tmp_path: Path) -> None:
     assert "new\n" in said
     _, modules = loaded(tmp_path, "import sys, gateway.startup.preloaded; print('loaded', *sys.modules)")
     # rich is loaded by httpx, which Connexion imports, for a command line of httpx's own.
-    assert [each for each in modules if each.startswith(("gateway.sandbox", "gateway.kit", "gateway.cli", "typer"))] == []
+    assert [
+        each for each in modules if each.startswith(("gateway.sandbox", "gateway.kit", "gateway.cli", "typer"))
+    ] == []
 
 
 GRAMMAR = """
