@@ -61,7 +61,6 @@ def deaf(edge: Edge, content: bytes) -> Iterator[socket.socket]:
 
 def test_what_waits_on_a_connection_is_bounded(edge: Edge) -> None:
     """Of many pipelined requests, only a few are parsed before they are answered."""
-    assert eventually(lambda: alive(EdgeProtocol) == 0)
     with without_collector(), ExitStack() as stack:
         # A piece may hold several requests; the last one that was read is not counted where it is read to its end.
         most = CONNECTIONS * (MOST_READ_AHEAD + 2_048 // len(ASK) + 1)
@@ -76,7 +75,6 @@ def test_what_waits_on_a_connection_is_bounded(edge: Edge) -> None:
 @pytest.mark.parametrize("content", [ASK * TIMES, ASK * TIMES + b"GET /", (ASK[:-2] + b"X: y\r\n\r\n") * TIMES])
 def test_dropped_requests_leave_nothing_for_the_garbage_collector(edge: Edge, content: bytes) -> None:
     """When a client leaves without reading, its connection, requests and replies are freed."""
-    assert eventually(lambda: alive(EdgeProtocol) == 0)
     with without_collector():
         for _ in range(3):
             with ExitStack() as stack:
@@ -109,8 +107,10 @@ REFUSED = {
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED.keys())
 def test_no_kind_of_answer_leaves_requests_for_the_garbage_collector(edge: Edge, content: bytes) -> None:
     """After every kind of answer, the request and its connection are freed without the garbage collector."""
+    gc.collect()
+    others = alive(EdgeProtocol)  # such as a connection that a test before has kept to another gateway
     edge.client.send(content)
-    assert eventually(lambda: alive(EdgeProtocol) == 0)
+    assert eventually(lambda: alive(EdgeProtocol) <= others)
     with without_collector():
         for _ in range(10):
             edge.client.send(content)
