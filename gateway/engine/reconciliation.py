@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 
 from gateway.domain.errors import (
     AdapterFailed,
@@ -300,7 +299,6 @@ class Reconciler:
         return await self.ledger.append(record, conclusion, None)
 
 
-@cache
 def lease(seconds: float) -> timedelta:
     """The time for which a record belongs to the process that works on it; calls to a vendor may take `seconds`."""
     return timedelta(seconds=seconds + LEASE_SECONDS)

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.app import Catalogue, Gateway
 from gateway.batches import changes, running
 from gateway.domain.clock import SystemClock
@@ -89,27 +91,28 @@ class JumpingClock(SystemClock):
 
 def gateway_at(address: str, memory: Path, clock: SystemClock, trouble: float = 0.0) -> Gateway:
     """A gateway without a server."""
-    shorten_leases()
     ledger = SqlLedger(Database.at(address), clock)
     return Gateway(settings(), CATALOGUE, clock=clock, transport=FileVendor(memory, trouble), ledger=ledger)
 
 
-def shorten_leases() -> None:
-    """Let leases end so soon that a test can wait for it."""
+def shorten_leases(patch: pytest.MonkeyPatch) -> None:
+    """Let leases end so soon that a test can wait for it, until the patch is undone."""
     for module in (tasks, batch_store, changes, running):
-        vars(module)["LEASE_TIME"] = LEASE
-    vars(running).update(
-        RENEW_SECONDS=LEASE.total_seconds() / 3, DOUBT_TIME=timedelta(seconds=30), RECOVERY_SECONDS=0.2
-    )
-    vars(schedules_running).update(LOOK_SECONDS=0.1, RECOVERY_SECONDS=0.2)
-    vars(running)["SOON"] = timedelta(seconds=0.1)
-    vars(reconciliation).update(LEASE_SECONDS=0.5, RECOVERY_SECONDS=0.2)
+        patch.setattr(module, "LEASE_TIME", LEASE)
+    patch.setattr(running, "RENEW_SECONDS", LEASE.total_seconds() / 3)
+    patch.setattr(running, "DOUBT_TIME", timedelta(seconds=30))
+    patch.setattr(running, "SOON", timedelta(seconds=0.1))
+    patch.setattr(schedules_running, "LOOK_SECONDS", 0.1)
+    patch.setattr(reconciliation, "LEASE_SECONDS", 0.5)
+    for module in (running, schedules_running, reconciliation):
+        patch.setattr(module, "RECOVERY_SECONDS", 0.2)
 
 
 def serve(address: str, memory: Path, offset: Any, seed: int) -> None:
     """Run batches until killed."""
     logging.disable(logging.CRITICAL)
     random.seed(seed)
+    shorten_leases(pytest.MonkeyPatch())
     asyncio.run(_serve(gateway_at(address, memory, JumpingClock(offset), 0.03)))
 
 

@@ -31,7 +31,7 @@ from gateway.domain.errors import JobgateError, LedgerUnavailable, WrongBatchSta
 from gateway.ledger.audit import verify
 from gateway.ledger.batches import ItemSelection
 from gateway.ledger.database import Database
-from tests.crash.batch_node import CONNECTION, FileVendor, gateway_at, serve
+from tests.crash.batch_node import CONNECTION, FileVendor, gateway_at, serve, shorten_leases
 from tests.crash.storm import SEED
 from tests.support.databases import KINDS, PostgreSQL
 from tests.support.patience import PATIENCE
@@ -151,10 +151,12 @@ def storm(
 @asynccontextmanager
 async def client(storm: Storm) -> AsyncIterator[Gateway]:
     """A gateway by which the test creates batches and looks at them."""
-    gateway = gateway_at(storm.address, storm.memory, SystemClock())
-    await gateway.ledger.start()
-    yield gateway
-    await gateway.ledger.close()
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_leases(patch)
+        gateway = gateway_at(storm.address, storm.memory, SystemClock())
+        await gateway.ledger.start()
+        yield gateway
+        await gateway.ledger.close()
 
 
 async def patiently(work: Any) -> Any:
