@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from typing import Any, cast
 
 import pytest
@@ -334,6 +335,8 @@ def test_workers_that_cannot_start_end_the_supervisor(
     """If workers cannot start, the log has their messages without a stack trace, and `serve` fails with the reason."""
     monkeypatch.setattr(supervising, "MOST_FAILED_STARTS", 1)
     kept = {each: signal.getsignal(each) for each in supervising.SIGNALS}
+    # One that a test before has left would write to where that test's errors went.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
     try:
         with listen(HOST, 0) as listening, pytest.raises(ServingFailed, match="ended with exit code 3"):
             supervisor(useless, ServerOptions(banner="never said"), 1, listening).run()
