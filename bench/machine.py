@@ -74,12 +74,12 @@ def prepare() -> Cores:
 
 
 def described() -> dict[str, str]:
-    """What a reader has to know of this machine, where everything is measured."""
+    """Facts about this machine that a reader needs where everything is measured."""
     return {**with_ledgers(), **dict(_with_contenders())}
 
 
 def with_ledgers() -> dict[str, str]:
-    """What of it also matters where only ledgers are measured."""
+    """The facts that also matter where only ledgers are measured."""
     return dict(_with_ledgers())
 
 

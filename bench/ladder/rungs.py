@@ -30,7 +30,7 @@ GRANTED_TOKEN = HttpReply(200, {"content-type": "application/json"}, GRANT)
 
 @dataclass(frozen=True)
 class Ground:
-    """What the rungs stand on: the compiled documents, the settings of a gateway, and the address of its vendor."""
+    """The base of the rungs: the compiled documents, the settings of a gateway, and the address of its vendor."""
 
     catalogue: Catalogue
     settings: Settings

@@ -32,7 +32,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Ending(StrEnum):
-    """How a request ends."""
+    """The end of a request."""
 
     REPLY = "reply"
     SILENCE = "silence"

@@ -197,7 +197,7 @@ class Gateway:
 
     @cached_property
     def batches(self) -> Batches | None:
-        """What callers can do with batches, None without a database."""
+        """The commands of callers for batches, None without a database."""
         from gateway.batches.batches import Batches
         from gateway.batches.changes import Changes
 
@@ -226,7 +226,7 @@ class Gateway:
 
     @cached_property
     def schedules(self) -> Schedules | None:
-        """What callers can do with schedules, None without a database."""
+        """The commands of callers for schedules, None without a database."""
         from gateway.ledger.schedule_store import ScheduleStore
         from gateway.schedules.schedules import Schedules
 

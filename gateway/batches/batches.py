@@ -1,4 +1,4 @@
-"""What callers can do with batches: create, confirm, pause, resume, abort, try again.
+"""The commands of callers for batches: create, confirm, pause, resume, abort, try again.
 
 A change by a caller takes the batch from whoever works on it, in the commit that stores the change: nothing is sent
 under the former lease from then on.

@@ -32,7 +32,7 @@ Detach = Annotated[bool, typer.Option("--detach", help="Do not wait until the ba
 
 BODY = operation("createBatch").body
 NEW = {name: BODY[name] for name in ("priority", "notBefore", "deadline")} | BODY["limits"].members
-"""What a new batch accepts beside its jobs, its action and its reason."""
+"""The members of a new batch beside its jobs, its action and its reason."""
 
 add_list(batches, "listBatches", ("id", "state", "outcome", "action", "manifest.count", "reason", "createdAt"))
 add_show(batches, "getBatch", show=bulk.show)

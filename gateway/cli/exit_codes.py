@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ended. Scripts branch on it."""
+    """The end of a command. Scripts branch on it."""
 
     DONE = 0
     USAGE = 1

@@ -1,4 +1,4 @@
-"""What commands print on standard output: a table for people; JSON, lines of JSON, or CSV for programs."""
+"""The standard output of commands: a table for people; JSON, lines of JSON, or CSV for programs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ schedules = typer.Typer(
 
 CREATE = operation("createSchedule")
 OWN = {name: each for name, each in (CREATE.body | CREATE.query).items() if name != "name"}
-"""What a schedule accepts beside its name and its batch."""
+"""The members of a schedule beside its name and its batch."""
 
 add_list(
     schedules,

@@ -381,7 +381,7 @@ class ApprovalPolicy:
 
 @dataclass(frozen=True)
 class ApprovalDecision:
-    """What an owner has decided: `approve`, `reject` or `review`."""
+    """The decision of an owner: `approve`, `reject` or `review`."""
 
     owner: str
     caller: str
@@ -392,7 +392,7 @@ class ApprovalDecision:
 
 @dataclass(frozen=True)
 class ApprovalPlan:
-    """What a batch will do, as its approvers see it. `jobs` is the number of jobs by connection."""
+    """The plan of a batch, as its approvers see it. `jobs` is the number of jobs by connection."""
 
     action: str
     parameters: Mapping[str, Any]
@@ -659,7 +659,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SchedulePreview:
-    """What a schedule would do: its next times, and the number of jobs that it would find now, if that is known."""
+    """The preview of a schedule: its next times, and the number of jobs that it would find now, if that is known."""
 
     start_within: str
     next_occurrences: tuple[datetime, ...]
@@ -1099,7 +1099,7 @@ class Client:
     def preview_schedule(
         self, name: str, batch: Mapping[str, Any], **options: Unpack[ScheduleOptions]
     ) -> SchedulePreview:
-        """What a schedule would do. Nothing is created."""
+        """The preview of a schedule. Nothing is created."""
         body = {**_members(options), "name": name, "batch": batch}
         reply = self._call("POST", _path("schedules"), params={"dryRun": "true"}, json=body)
         return _converted(SchedulePreview, reply)

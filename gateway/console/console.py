@@ -106,7 +106,7 @@ def flask_of(document: Api, key: bytes, provider: CodeFlow | None) -> Flask:
 
 
 def common(document: Document) -> dict[str, Any]:
-    """What every template may use."""
+    """The values that every template may use."""
     return {
         "csrf_token": csrf_token,
         "new_key": new_key,

@@ -86,7 +86,7 @@ def one() -> str:
 
 @pages.get("/job/<action>")
 def preview(action: str) -> str:
-    """What an action would send to the vendor, before it does."""
+    """The page with the request that an action would send to the vendor."""
     connection, job_id = request.args.get("connection", ""), request.args.get("id", "")
     plan, problem = None, None
     try:
@@ -121,7 +121,7 @@ def place(connection: str, job_id: str) -> str:
 
 
 def planned(action: str, connection: str, job_id: str) -> Mapping[str, Any]:
-    """What an action would do to a job: its request, or its steps. Raises Refused."""
+    """The preview of an action: its request, or its steps. Raises Refused."""
     path = f"{place(connection, job_id)}{path_of(action)}"
     plan: Mapping[str, Any] = api().post(path, {}, query=[("dryRun", "true")]).body
     return plan

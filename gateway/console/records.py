@@ -52,7 +52,7 @@ def shown(record: str) -> str:
 
 
 def timeline(record: Mapping[str, Any]) -> Iterator[Moment]:
-    """What happened to a job action."""
+    """The events of a job action, as a timeline."""
     yield Moment(record["requestedAt"], f"{record['caller']} asked for it", record["parameters"].get("note", ""))
     for number, each in enumerate(record["attempts"], 1):
         again = "" if number == 1 else f" again, attempt {number}"

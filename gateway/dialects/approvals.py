@@ -92,7 +92,7 @@ def rendered(known: Approval, *, is_overdue: bool) -> Members:
 
 
 def plan(known: Plan) -> Members:
-    """What the batch of an approval will do."""
+    """The plan of the batch of an approval."""
     return present(
         action=known.action,
         parameters=dict(known.parameters),

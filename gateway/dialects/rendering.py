@@ -135,7 +135,7 @@ def undecided(waiting: Sequence[Approval], now: datetime) -> Members:
 
 
 def overview(tally: Tally, known: Iterable[Connection], approvals: Members | None, *, all_callers: bool) -> Members:
-    """What needs attention now."""
+    """Everything that needs attention now."""
     oldest = (
         None if tally.oldest is None else timestamp(datetime.fromtimestamp(millisecond_of(tally.oldest) / 1_000, UTC))
     )

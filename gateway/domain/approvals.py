@@ -41,7 +41,7 @@ class Verb(StrEnum):
 
 
 class Plan(Struct, frozen=True):
-    """What a batch will do. An approval is for exactly this plan, and for no other.
+    """The plan of a batch. An approval is for exactly this plan, and for no other.
 
     `items` is the number of jobs to be acted on, by connection; `manifest` the digest of their list, with its verdicts.
     """
@@ -70,7 +70,7 @@ class Person(Struct, frozen=True):
 
 
 class ApprovalPolicy(Struct, frozen=True):
-    """Which plans need approval, whose, and for how long it counts.
+    """A rule: the plans that need approval, the approvers, and for how long it counts.
 
     `actions`, `connections`, `callers` and `approvers` are patterns in which `*` stands for any characters. The plans
     are those of `callers` that act on at least `items` jobs of the connections. They need `approvals` by different
@@ -102,7 +102,7 @@ class ApprovalPolicy(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, omit_defaults=True):
-    """What a person has decided about a plan."""
+    """A person's decision about a plan."""
 
     by: Person
     verb: Verb
@@ -152,7 +152,7 @@ class Approval(Struct, frozen=True, omit_defaults=True):
 
 
 class ApprovalChange(Struct, frozen=True, omit_defaults=True):
-    """What has happened to an approval: `requested`, `approve`, `expired` and so on, when, and by whom, if anybody."""
+    """An event of an approval: `requested`, `approve`, `expired` and so on, when, and by whom, if anybody."""
 
     what: str
     at: datetime

@@ -87,7 +87,7 @@ class Verdict(StrEnum):
 
 
 class ItemOutcome(StrEnum):
-    """What has become of an item. `pending`: nothing yet. `skipped`: it is not to be acted on, or was not any more."""
+    """The outcome of an item. `pending`: nothing yet. `skipped`: it is not to be acted on, or was not any more."""
 
     PENDING = "pending"
     APPLIED = Outcome.APPLIED.value

@@ -38,7 +38,7 @@ class ScheduleState(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """What becomes of occurrences that were missed. `once`: one batch for the last of them."""
+    """The treatment of occurrences that were missed. `once`: one batch for the last of them."""
 
     SKIP = "skip"
     ONCE = "once"

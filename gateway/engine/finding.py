@@ -166,7 +166,7 @@ class Finder:
         return Counted(wanted.connections[0], statuses, left_out, problem)
 
     async def _at(self, wanted: JobFilter, at: Position, context: CallContext, limit: int) -> Found:
-        """What is found at a position."""
+        """The jobs at a position, or the problem with it."""
         connection = self.directory.connection(at.connection)
         walks = walks_of(connection, wanted)
         try:

@@ -1,4 +1,4 @@
-"""What callers can do with schedules: create, pause, resume, delete; and see what one would do.
+"""The commands of callers for schedules: create, pause, resume, delete; and see what one would do.
 
 A schedule acts as its caller, with the scopes that the caller's keys have at that time. So a caller with a token, which
 nobody can ask again, cannot have one.
@@ -37,7 +37,7 @@ from gateway.ledger.schedule_store import ScheduleStore
 
 KIND = "schedule"
 DESTRUCTIVE_START = timedelta(minutes=5)
-"""How late an occurrence of a destructive action may begin, unless the schedule says otherwise."""
+"""Longest delay of an occurrence of a destructive action, unless the schedule says otherwise."""
 HARMLESS_START = timedelta(hours=1)
 """The same for an action that ends nothing."""
 
@@ -135,7 +135,7 @@ class Schedules:
         return min(count, LARGEST_BATCH)
 
     def start_within(self, action: str) -> timedelta:
-        """How late an occurrence may begin, unless the schedule says otherwise."""
+        """Longest delay of an occurrence, unless the schedule says otherwise."""
         return DESTRUCTIVE_START if action in {TERMINATE, *self.endings} else HARMLESS_START
 
     async def _check(self, plan: SchedulePlan, caller: Caller) -> None:

@@ -30,7 +30,7 @@ def log_options(settings: Settings) -> LogOptions:
 
 @contextmanager
 def metrics_of(settings: Settings) -> Iterator[Gatherer | None]:
-    """What gathers the metrics of all processes; None if nobody can see them. Raises ConfigurationError."""
+    """The collector of the metrics of all processes; None if nobody can see them. Raises ConfigurationError."""
     if settings.server.admin_port is None and not settings.server.metrics:
         yield None
         return

@@ -1,1 +1,1 @@
-"""What operators see of a running gateway: metrics, traces, and the request that a line of the log belongs to."""
+"""Telemetry of a running gateway: metrics, traces, and the request that a line of the log belongs to."""

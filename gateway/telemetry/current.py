@@ -11,7 +11,7 @@ from gateway.domain.trace_context import trace_id
 
 
 class CurrentRequest(Struct):
-    """What is known so far of a request. `vendor_seconds` is the time that its attempts at vendors have taken.
+    """Facts known so far of a request. `vendor_seconds` is the time that its attempts at vendors have taken.
 
     `trace_parent` is the client's, or with traces that of the request's own span.
     """

@@ -50,7 +50,7 @@ class Peer:
 
 
 class Metrics(Protocol):
-    """What a process that serves has of the metrics."""
+    """The metrics of one process that serves."""
 
     media_type: str
 

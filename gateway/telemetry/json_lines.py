@@ -43,7 +43,7 @@ class JsonLines(logging.Formatter):
 
 
 def of_request(current: CurrentRequest) -> dict[str, str]:
-    """What is known of a request so far."""
+    """The facts known of a request so far."""
     known = {
         "request_id": current.id,
         "trace_id": current.trace_id,

@@ -81,13 +81,13 @@ class NoSpans:
 
 
 class _Recording:
-    """What this process records spans with."""
+    """The recorder of spans of this process."""
 
     spans: Spans = NoSpans()
 
 
 def spans() -> Spans:
-    """What begins the spans of this process."""
+    """The tracer of this process."""
     return _Recording.spans
 
 

@@ -47,7 +47,7 @@ SUMMARY = (
     "approval",
     "why.detail",
 )
-"""What a table has of a batch."""
+"""The columns of a table of batches."""
 
 ActionName = Annotated[
     str,
@@ -191,7 +191,7 @@ def show(batch: Batch, output: Format) -> None:
 
 
 def exit_code(batch: Batch) -> ExitCode:
-    """How a batch ended, or for whom it waits. One that goes on by itself has begun well."""
+    """The end of a batch, or the person for whom it waits. One that goes on by itself has begun well."""
     if batch["state"] in GOING_ON:
         return ExitCode.DONE
     if batch["state"] in WAITING:

@@ -16,7 +16,7 @@ from gateway.cli.shared import Failure
 
 @dataclass(frozen=True)
 class Consent:
-    """What a command was told about its jobs: not to ask, their number, and their share of those in question."""
+    """The options of a command about its jobs: not to ask, their number, and their share of those in question."""
 
     yes: bool = False
     expect: int | None = None
