@@ -57,7 +57,7 @@ UNBOUND = frozenset({"expected_count", "expected_between", "begin_by"})
 
 
 class Shown(NamedTuple):
-    """The share of the jobs that are acted on, and how many others may be wanted, but hide it; as the lists show them."""
+    """The share of the jobs that are acted on, and the number of others that may be wanted, as the lists show them."""
 
     share: float | None = None
     left_out: int = 0
