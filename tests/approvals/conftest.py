@@ -1,4 +1,4 @@
-"""What the tests of approvals share."""
+"""Fixtures that the tests of approvals share."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Desk:
 
     @property
     def changes(self) -> list[tuple[str, str | None]]:
-        """What has happened, and who did it."""
+        """The events so far, and who did each."""
         return [(each.what, None if each.by is None else each.by.owner) for each in self.store.changes]
 
 
@@ -141,7 +141,7 @@ async def test_a_request_can_be_withdrawn(desk: Desk, verb: Verb | None) -> None
 
 
 async def test_a_withdrawal_changes_nothing_afterwards(desk: Desk) -> None:
-    """What has been rejected stays rejected."""
+    """A rejected approval stays rejected."""
     approval = await desk.requested()
     await desk.decide(approval, BOB, Verb.REJECT)
     assert (await desk.approvals.withdraw(approval.id, person(ALICE))).state is ApprovalState.REJECTED

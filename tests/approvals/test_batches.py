@@ -134,7 +134,7 @@ class Desk:
 
     @property
     def events(self) -> list[str]:
-        """What the chain says about approvals."""
+        """The events of approvals in the chain."""
         told = [json.loads(line) for line in audit.export(self.database)]
         return [each["told"]["what"] for each in told if each["kind"] == "approval"]
 
@@ -175,7 +175,7 @@ async def test_a_small_batch_needs_no_approval(desk: Desk) -> None:
 
 
 async def test_a_batch_of_one_is_the_way(desk: Desk) -> None:
-    """What is refused as a single action is carried out as an approved batch of one job."""
+    """An action that is refused alone is carried out as an approved batch of one job."""
     desk.wired(ApprovalSettings(approvers=("bob",)))
     assert (await desk.ask("POST", "/connections/contoso-prod/jobs/job-0/cancel")).status == 403
     batch = await desk.waiting(jobs=1)
@@ -310,7 +310,7 @@ async def test_breaking_the_glass(desk: Desk, caplog: pytest.LogCaptureFixture) 
 
 
 async def test_a_batch_of_an_emergency_has_to_end_soon(desk: Desk) -> None:
-    """What has not been sent within its time is not sent."""
+    """Items that were not sent within the time are not sent."""
     batch = await desk.prepared()
     await desk.break_glass(batch)
     desk.clock.advance(HOUR / 4)
@@ -363,7 +363,7 @@ async def test_an_emergency_needs_its_scope(desk: Desk) -> None:
 
 
 async def test_one_caller_of_two_owners_is_two_requesters(desk: Desk) -> None:
-    """Who has another owner than the creator cannot confirm, even under the same caller's name."""
+    """Nobody with another owner than the creator can confirm, even under the same caller's name."""
     batch = await desk.prepared()
     callers = {"alice": CallerSettings(key=SecretStr("alice"), scopes=ALL, owner="eve")}
     desk.gateway = Gateway(

@@ -62,7 +62,7 @@ def test_a_policy_that_cannot_be_met(known: tuple[Caller, ...], wanted: Approval
 
 
 def test_only_those_who_may_act_are_requesters() -> None:
-    """Who lacks the scope of every action of the policy, or of its connections, asks for nothing."""
+    """A caller without the scope of any action of the policy, or of its connections, asks for nothing."""
     wanted = policy(approvers=("bob",), actions=("close",), connections=("prod",))
     for scopes in (SCOPES - {"jobs:*"} | {"jobs:cancel"}, SCOPES - {"connections:*"} | {"connections:test"}):
         bob = Caller("bob", frozenset(scopes))
