@@ -13,8 +13,8 @@ import pytest
 from gateway.telemetry import gathering
 from gateway.telemetry.gathering import Gatherer, Reporter
 from gateway.telemetry.metrics import (
-    LEASES_LOST,
-    LEDGER_SECONDS,
+    HTTP_CLIENT_SECONDS,
+    REQUESTS_SENT_AGAIN,
     UNDER_WAY,
     UNKNOWN,
     WORKERS,
@@ -26,6 +26,8 @@ from tests.support.patience import PATIENCE, wait_until
 from tests.telemetry.fixtures import page_of
 
 MADE_UP = "connection-of-this-test"
+"""A connection of this test, so that whatever else runs in this process counts elsewhere."""
+TIMED = (MADE_UP, "POST", "vendor.example", "204", "")
 
 
 def work(path: Path, line: Connection) -> None:
@@ -33,8 +35,8 @@ def work(path: Path, line: Connection) -> None:
     with measured_by(lambda: [(UNDER_WAY, (MADE_UP,), 2.0)]), Reporter(path).reporting():
         while times := line.recv():
             for _ in range(times):
-                LEASES_LOST.add()
-                LEDGER_SECONDS.observe(0.002)
+                REQUESTS_SENT_AGAIN.add(MADE_UP)
+                HTTP_CLIENT_SECONDS.observe(0.002, TIMED)
             line.send(times)
 
 
@@ -75,25 +77,26 @@ def total(gatherer: Gatherer, metric: Metric, *labels: str) -> float | None:
 def test_sums_outlive_workers(tmp_path: Path) -> None:
     """Counts are exact at once; they stay when a worker has ended or was killed, while its gauges go with it."""
     gatherer = Gatherer()
-    before, observed = total(gatherer, LEASES_LOST) or 0, total(gatherer, LEDGER_SECONDS) or 0
+    before = total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) or 0
+    observed = total(gatherer, HTTP_CLIENT_SECONDS, *TIMED) or 0
     with gatherer.listening(tmp_path / "socket"):
         first, second = Worker(tmp_path / "socket"), Worker(tmp_path / "socket")
         first.count(3)
         second.count(4)
-        assert total(gatherer, LEASES_LOST) == before + 7
-        assert total(gatherer, LEDGER_SECONDS) == observed + 7
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 7
+        assert total(gatherer, HTTP_CLIENT_SECONDS, *TIMED) == observed + 7
         assert total(gatherer, UNDER_WAY, MADE_UP) == 4
         assert total(gatherer, WORKERS) == 2
         first.count(1)
         first.end()
-        assert total(gatherer, LEASES_LOST) == before + 8
-        assert total(gatherer, LEASES_LOST) == before + 8
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 8
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 8
         second.kill()
         wait_until(lambda: total(gatherer, UNDER_WAY, MADE_UP) is None)
-        assert total(gatherer, LEASES_LOST) == before + 8
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 8
         third = Worker(tmp_path / "socket")
         third.count(5)
-        assert total(gatherer, LEASES_LOST) == before + 13
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 13
         third.end()
     assert list(tmp_path.iterdir()) == []
 
@@ -104,12 +107,12 @@ def test_a_worker_shows_the_sums_of_all(tmp_path: Path) -> None:
     Ledgers of other tests in this process may commit between two pages, so that a pair is taken again until it fits.
     """
     gatherer = Gatherer()
-    before = total(gatherer, LEASES_LOST) or 0
+    before = total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) or 0
     with gatherer.listening(tmp_path / "socket"):
         other = Worker(tmp_path / "socket")
         other.count(2)
         page = page_of(Reporter(tmp_path / "socket").scrape())
-        assert page["jobgate_leases_lost_total"][()] == before + 2
+        assert page["jobgate_vendor_requests_resent_total"][MADE_UP,] == before + 2
         wait_until(lambda: page_of(Reporter(tmp_path / "socket").scrape()) == page_of(gatherer.scrape()))
         other.end()
 
@@ -118,14 +121,14 @@ def test_a_worker_that_hangs_counts_with_what_it_said_last(tmp_path: Path, monke
     """A page does not wait long for a worker that is stopped, and has its last known counts."""
     monkeypatch.setattr(gathering, "ANSWER_SECONDS", 0.05)
     gatherer = Gatherer()
-    before = total(gatherer, LEASES_LOST) or 0
+    before = total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) or 0
     with gatherer.listening(tmp_path / "socket"):
         worker = Worker(tmp_path / "socket")
         worker.count(2)
-        wait_until(lambda: total(gatherer, LEASES_LOST) == before + 2)
+        wait_until(lambda: total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 2)
         assert worker.process.pid is not None
         os.kill(worker.process.pid, signal.SIGSTOP)
-        assert total(gatherer, LEASES_LOST) == before + 2
+        assert total(gatherer, REQUESTS_SENT_AGAIN, MADE_UP) == before + 2
         os.kill(worker.process.pid, signal.SIGCONT)
         worker.end()
 
