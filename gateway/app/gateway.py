@@ -250,9 +250,13 @@ class Gateway:
         """
         if name.startswith(CALLER_PREFIX):
             return None
+        return (await self.present_keys()).named(name, self.clock.now())
+
+    async def present_keys(self) -> Keyring:
+        """The keyring, with the keys that the key store has now. Raises LedgerUnavailable."""
         if self.key_store is not None:
             self.keyring.replace(await asyncio.to_thread(self.key_store.all))
-        return self.keyring.named(name, self.clock.now())
+        return self.keyring
 
     @property
     def guard_rails(self) -> GuardRails:

@@ -10,6 +10,7 @@ from gateway.console.console import PATH, Console
 from gateway.console.sessions import new_key
 from gateway.dialects.approvals import ApprovalsApi
 from gateway.dialects.batches import BatchApi
+from gateway.dialects.keys import KeysApi
 from gateway.dialects.native import Dialect
 from gateway.dialects.overview import OverviewApi
 from gateway.dialects.refusals import Refusals
@@ -49,7 +50,8 @@ def surfaces_of(gateway: Gateway) -> list[Surface]:
             | BatchApi(services, catalogue.api).handlers()
             | ApprovalsApi(services.approvals, gateway.clock).handlers()
             | SchedulesApi(services, BatchApi(services, catalogue.api)).handlers()
-            | OverviewApi(services).handlers(),
+            | OverviewApi(services).handlers()
+            | KeysApi(gateway.present_keys, gateway.clock).handlers(),
             unified_security(authenticator),
             Problems(catalogue.api),
         ),

@@ -15,6 +15,7 @@ from gateway.cli import (
     approvals,
     audit,
     batches,
+    callers,
     config,
     connections,
     docs,
@@ -52,6 +53,7 @@ for group in (
     schedules.schedules,
     windows.windows,
     approvals.approvals,
+    callers.callers,
     connections.connections,
     vendors.vendors,
 ):

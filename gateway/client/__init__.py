@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.client.client import (
     ActionWarning,
+    ApiKey,
     Approval,
     ApprovalDecision,
     ApprovalPlan,
@@ -65,6 +66,7 @@ from gateway.client.client import (
 
 __all__ = [
     "ActionWarning",
+    "ApiKey",
     "Approval",
     "ApprovalDecision",
     "ApprovalPlan",

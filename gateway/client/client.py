@@ -439,6 +439,27 @@ class Approval:
 
 
 @dataclass(frozen=True)
+class ApiKey:
+    """A key of a caller, without its secret.
+
+    `source` is `key_store` or `settings`, `state` is `valid`, `expired` or `revoked`. A key of the settings has the
+    name of its caller as its `id`, and no times.
+    """
+
+    id: str
+    source: str
+    caller: str
+    owner: str
+    scopes: tuple[str, ...]
+    access_key: bool
+    state: str
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class FieldError:
     """One invalid place in a request. `pointer` is a JSON pointer into {path, query, header, body}."""
 
@@ -1129,6 +1150,10 @@ class Client:
     def windows(self) -> tuple[Window, ...]:
         """The windows in the settings of the gateway."""
         return tuple(self._list(Window, _path("windows")))
+
+    def keys(self, *, limit: int | None = None) -> Iterator[ApiKey]:
+        """The keys of all callers, without their secrets; at most `limit`."""
+        return self._list(ApiKey, _path("keys"), limit)
 
     def approvals(self, *states: str, limit: int | None = None) -> Iterator[Approval]:
         """The approvals that this key can see, newest first; with `states`, those in one of them; at most `limit`."""

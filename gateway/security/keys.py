@@ -12,9 +12,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import attrgetter
 
 from gateway.domain.access import Caller
 
@@ -34,6 +36,14 @@ class AccessKey:
     id: str
     caller: Caller
     secret: str = field(repr=False)
+
+
+class KeyState(StrEnum):
+    """The state of a key: it can be used, its time is over, or it was taken back."""
+
+    VALID = "valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,12 @@ class ApiKey:
     def is_good(self, now: datetime) -> bool:
         """True if it is valid."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def state(self, now: datetime) -> KeyState:
+        """Its state."""
+        if self.revoked_at is not None:
+            return KeyState.REVOKED
+        return KeyState.VALID if self.is_good(now) else KeyState.EXPIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +155,18 @@ class Keyring:
     def __len__(self) -> int:
         """Number of API keys."""
         return len(self._whole) + len(self._keys)
+
+    @property
+    def stored(self) -> Collection[ApiKey]:
+        """The keys of the key store, also those that are not valid any more, in the order of the store."""
+        return self._keys.values()
+
+    @property
+    def of_settings(self) -> Mapping[Caller, bool]:
+        """The callers with a key in the settings, by name. True: the caller has an access key."""
+        signing = {key.caller for key in self._access_keys.values()}
+        callers = sorted({*self._whole.values(), *signing}, key=attrgetter("name"))
+        return {caller: caller in signing for caller in callers}
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
         """Replace the keys of the key store."""
