@@ -1151,8 +1151,8 @@ class Client:
         """The windows in the settings of the gateway."""
         return tuple(self._list(Window, _path("windows")))
 
-    def keys(self, *, limit: int | None = None) -> Iterator[ApiKey]:
-        """The keys of all callers, without their secrets; at most `limit`."""
+    def api_keys(self, *, limit: int | None = None) -> Iterator[ApiKey]:
+        """The keys of all callers, without their secrets: those of the key store, newest first; at most `limit`."""
         return self._list(ApiKey, _path("keys"), limit)
 
     def approvals(self, *states: str, limit: int | None = None) -> Iterator[Approval]:

@@ -1,21 +1,26 @@
-"""The key of the session, and what it allows."""
+"""The key of the session with what it allows, and the keys of all callers."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 
 from gateway.console.jobs import document
 from gateway.console.requests import api
 
 pages = Blueprint("people", __name__)
 
+ON_A_PAGE = 50
+
 
 @pages.get("/key")
 def own() -> str:
-    """The scopes of the session's key or token, and the operations that they allow."""
+    """The scopes of the session's key or token, the keys of all callers if it may list them, and what it allows."""
     operations = document().api.operations.values()
     rows = [
         (each.summary, list(each.scopes), not document().missing(each.operation_id, api().caller))
         for each in operations
     ]
-    return render_template("key.html", rows=rows)
+    why_not = document().why_not("listKeys", api().caller)
+    cursor = [("cursor", request.args["cursor"])] if request.args.get("cursor") else []
+    found = None if why_not else api().get("/keys", [*cursor, ("limit", str(ON_A_PAGE))])
+    return render_template("key.html", rows=rows, found=found, no_list=why_not, args=request.args)

@@ -14,8 +14,8 @@ JUST_NOW = 10
 """Seconds for which something happened just now."""
 
 TONES: Mapping[str, str] = {
-    **dict.fromkeys(("applied", "succeeded", "completed", "closed", "approved", "executed"), "good"),
-    **dict.fromkeys(("rejected", "failed", "aborted", "expired", "cancelled", "not_sent", "partial"), "off"),
+    **dict.fromkeys(("applied", "succeeded", "completed", "closed", "approved", "executed", "valid"), "good"),
+    **dict.fromkeys(("rejected", "failed", "aborted", "expired", "cancelled", "not_sent", "partial", "revoked"), "off"),
     **dict.fromkeys(("unknown", "unsettled", "stopped", "overdue", "open"), "bad"),
     **dict.fromkeys(
         ("awaiting_confirmation", "awaiting_approval", "paused", "pending_approval", "half-open", "review_due"), "wait"

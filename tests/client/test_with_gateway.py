@@ -179,6 +179,13 @@ def test_schedules_and_windows(real: Client) -> None:
     assert real.windows() == ()
 
 
+def test_keys(real: Client) -> None:
+    """The keys of the gateway, with typed members; its own one is in the settings."""
+    own = next(each for each in real.api_keys() if each.caller == "default")
+    assert (own.source, own.scopes, own.state, own.access_key) == ("settings", ("*",), "valid", False)
+    assert own.created_at is None
+
+
 def test_preview_changes_nothing(stack: Running, real: Client) -> None:
     """A preview shows the vendor's request, and the job stays as it is."""
     job_id = new_job(stack, "azure-job-router", "queued")
