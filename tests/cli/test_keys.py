@@ -14,7 +14,7 @@ from tests.support.commands import jobgate, write
 
 LONG = [f"connections:{'a-long-name-' * 4}{number}" for number in range(4)]
 ACTIONS = ("cancel", "close", "pause", "restart", "complete", "unassign", "discard")
-DECLARED = ("jobs:read", *(f"jobs:{action}" for action in ACTIONS), "jobs:terminate", "audit:read")
+DECLARED = ("jobs:read", *(f"jobs:{action}" for action in ACTIONS), "jobs:terminate", "keys:read", "audit:read")
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ OF_A_BATCH = {"items": [batch()], "nextCursor": None}
         (f"batches items {ID} --outcome rejected", f"/batches/{ID}/items", {"outcome": "rejected"}),
         ("schedules list", "/schedules", {}),
         ("windows list", "/windows", {}),
+        ("callers list", "/keys", {}),
         ("approvals list --state pending", "/approvals", {"state": "pending"}),
         ("actions list --status unsettled --label a=b", "/job-actions", {"status": "unsettled", "label": "a=b"}),
     ],

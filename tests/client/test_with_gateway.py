@@ -182,7 +182,7 @@ def test_schedules_and_windows(real: Client) -> None:
 def test_keys(real: Client) -> None:
     """The keys of the gateway, with typed members; its own one is in the settings."""
     own = next(each for each in real.api_keys() if each.caller == "default")
-    assert (own.source, own.scopes, own.state, own.access_key) == ("settings", ("*",), "valid", False)
+    assert (own.source, own.scopes, own.state, own.access_key) == ("settings", ("*",), "valid", True)
     assert own.created_at is None
 
 

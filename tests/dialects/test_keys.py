@@ -109,7 +109,8 @@ async def test_states_and_times_of_use(scripted: ScriptedGateway) -> None:
 async def test_pages(scripted: ScriptedGateway) -> None:
     """Every key is on exactly one page, even if a key is made in between, and each page links to the next."""
     ids = [make(scripted).key.id for _ in range(3)]
-    seen, query = [], "?limit=2"
+    seen: list[str] = []
+    query = "?limit=2"
     while query:
         answer = await listed(scripted, query)
         seen += by_id(answer)
