@@ -35,7 +35,7 @@ CONNECTION = "contoso-prod"
 ENDED = f"jobgate_{'e' * 12}_{'e' * 43}"
 
 SCOPES: Mapping[str, tuple[str, ...]] = {
-    "owner": ("jobs:*", "connections:*", "batches:*", "approvals:*", "schedules:*"),
+    "owner": ("jobs:*", "connections:*", "batches:*", "approvals:*", "schedules:*", "keys:*"),
     "other": ("jobs:*", "connections:*"),
     "reader": ("jobs:read", "connections:*"),
     "stranger": ("jobs:*", "connections:vonage-*"),
@@ -44,7 +44,13 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
 }
 """Callers, each with a key that is its name and `-key`."""
 
-RESOURCES = {"/batches": "batches", "/approvals": "approvals", "/schedules": "schedules", "/windows": "schedules"}
+RESOURCES = {
+    "/batches": "batches",
+    "/approvals": "approvals",
+    "/schedules": "schedules",
+    "/windows": "schedules",
+    "/keys": "keys",
+}
 """Beginnings of the paths whose operations have scopes of their own, and the resource that these name."""
 ALSO = {"createSchedule": ["batches:write"]}
 """What an operation needs beside the scope of its resource."""
