@@ -320,8 +320,10 @@ def reading(event: Read) -> Members:
 
 def is_deferred(record: JobActionRecord) -> bool:
     """True if the vendor was asked to wait until a time after the request."""
-    asked = record.requested
-    return any(is_later(asked.job_action.parameters.get(name), asked.at) for name in DEFERRING)
+    asked, parameters = record.requested, record.requested.job_action.parameters
+    if parameters.keys().isdisjoint(DEFERRING):
+        return False
+    return any(is_later(parameters.get(name), asked.at) for name in DEFERRING)
 
 
 def dry_run(preview: DryRun, scheduled: str | None = None) -> Members:

@@ -160,12 +160,13 @@ class UnifiedApi:
         """Perform the operation's action, or return the request that would be sent. Raises as `_answer`."""
         preferences = preferences_of(request)
         asked = self._asked(request, decode(request), preferences)
-        later, now = deferred(asked), self.services.clock.now()
-        if later is not None and later.at <= now:
+        later = deferred(asked)
+        if later is not None and later.at <= self.services.clock.now():
             asked, later = later.request, None
         if request.query["dryRun"]:
             preview = await self.services.actions.preview(asked if later is None else later.request)
-            is_native = any(is_later(asked.job_action.parameters.get(name), now) for name in DEFERRING)
+            now, parameters = self.services.clock.now(), asked.job_action.parameters
+            is_native = any(is_later(parameters.get(name), now) for name in DEFERRING)
             scheduled = "emulated" if later is not None else "native" if is_native else None
             return Reply(rendering.dry_run(preview, scheduled), headers=preferences.applied)
         if later is not None:
@@ -391,7 +392,8 @@ def decode(request: Request) -> JobAction:
 
 def parameters_of(request: Request) -> dict[str, Json]:
     """The parameters of the action in the body of a request: all of it but the labels."""
-    return {name: value for name, value in (request.body or {}).items() if name != LABELS}
+    body: dict[str, Json] = request.body or {}
+    return {name: value for name, value in body.items() if name != LABELS} if LABELS in body else body
 
 
 def version_of(request: Request) -> str | None:

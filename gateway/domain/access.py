@@ -56,7 +56,7 @@ class Caller:
 
     def may_use(self, connection: str) -> bool:
         """True if this caller can use the connection."""
-        return self.may(f"{CONNECTION}{connection}")
+        return _allow(self.scopes, f"{CONNECTION}{connection}")
 
 
 @lru_cache(maxsize=1_024)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from inspect import isawaitable
+from types import CoroutineType
 from typing import Any
 
 from connexion.exceptions import OAuthProblem
@@ -46,15 +46,14 @@ _BEARER = BEARER.lower()
 
 
 class SecurityCheck(Struct, frozen=True):
-    """The authentication and authorization of one request. Connexion keeps the results in `context`."""
+    """The authentication and authorization of one request, whose context at the edge is `request`.
+
+    Connexion keeps the results in `context`.
+    """
 
     scope: Scope
+    request: RequestContext
     context: dict[str, Any] = {}
-
-    @property
-    def request(self) -> RequestContext:
-        """The request's context at the edge."""
-        return context_of(self.scope)
 
     @property
     def operation_id(self) -> str:
@@ -87,9 +86,10 @@ class Secured(SecurityOperation):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
-        context_of(scope).routed = scope["extensions"][ROUTING_CONTEXT]
+        context = context_of(scope)
+        context.routed = scope["extensions"][ROUTING_CONTEXT]
         if self.security:
-            await self.verification_fn(SecurityCheck(scope))
+            await self.verification_fn(SecurityCheck(scope, context))
         await self.next_app(scope, receive, send)
 
 
@@ -97,7 +97,7 @@ async def verify_all(checks: Iterable[Check], check: SecurityCheck) -> None:
     """Make all checks of one security requirement. Raises the refusal, OAuthProblem if the requirement is not met."""
     for each in checks:
         result = each(check)
-        if isawaitable(result):
+        if isinstance(result, CoroutineType):
             result = await result
         if result is NO_VALUE:
             raise OAuthProblem(detail="The request has no credentials of this kind.")
@@ -168,8 +168,10 @@ def may_do(needed: Needed) -> SecurityMap:
     """The security handler of every API for `openIdConnect`, which authorizes the caller."""
 
     def scopes(_scheme: Mapping[str, Any], required: list[str]) -> Check:
+        named = frozenset(required)
+
         def authorize(check: SecurityCheck) -> TokenInfo | Any:
-            asked = needed(check, frozenset(required))
+            asked = needed(check, named)
             if not asked.issuperset(required):
                 return NO_VALUE  # this requirement belongs to another action
             check_scopes(check.request.caller, sorted(asked), check.connection)

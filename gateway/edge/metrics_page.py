@@ -18,8 +18,9 @@ def protected_metrics(scrape: Scrape, media_type: str, authenticator: Authentica
     """The page for callers with the scope `metrics:read`."""
 
     async def show(request: Request) -> Response:
-        await authenticator.by_token(SecurityCheck(request.scope))
-        check_scopes(context_of(request.scope).caller, [METRICS], None)
+        context = context_of(request.scope)
+        await authenticator.by_token(SecurityCheck(request.scope, context))
+        check_scopes(context.caller, [METRICS], None)
         return Response(await asyncio.to_thread(scrape), headers={"content-type": media_type})
 
     return show

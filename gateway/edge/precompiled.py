@@ -66,6 +66,6 @@ class PrecompiledRoutes:
         }
         context.routed = route
         if verify is not None:
-            await verify(SecurityCheck(routed))
+            await verify(SecurityCheck(routed, context))
         await self.dispatcher.answer(endpoint, routed, context)
         return True

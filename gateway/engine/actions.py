@@ -138,7 +138,7 @@ class Actions:
 
     def _window_closed(self, request: ActionRequest) -> WindowClosed | None:
         """The problem with an action that no window allows now. A step of a termination that has begun is allowed."""
-        if request.is_emergency or request.parent is not None:
+        if not self.windows.all or request.is_emergency or request.parent is not None:
             return None
         asked, now = request.job_action, self.clock.now()
         mode = asked.parameters.get(MODE)

@@ -24,16 +24,12 @@ def observed(
 
     @wraps(perform)
     async def performed(service: Service, request: ActionRequest) -> ActionResult:
-        action, connection, vendor = names = (
-            request.job_action.action,
-            request.connection.name,
-            request.connection.vendor.name,
-        )
-        with spans().action(*names) as span:
+        action, connection = request.job_action.action, request.connection
+        with spans().action(action, connection.name, connection.vendor.name) as span:
             result = await perform(service, request)
             outcome = str(result.record.outcome or "")
             if not result.is_replayed:
-                JOB_ACTIONS.add(connection, vendor, action, outcome)
+                JOB_ACTIONS.add(connection.name, connection.vendor.name, action, outcome)
             current = CURRENT.get()
             if current is not None:
                 current.action, current.outcome = action, outcome

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from gateway.domain.errors import (
     AdapterFailed,
@@ -299,6 +300,7 @@ class Reconciler:
         return await self.ledger.append(record, conclusion, None)
 
 
+@lru_cache(maxsize=16)
 def lease(seconds: float) -> timedelta:
     """The time for which a record belongs to the process that works on it; calls to a vendor may take `seconds`."""
     return timedelta(seconds=seconds + LEASE_SECONDS)

@@ -21,7 +21,9 @@ class TokenBucket:
         return self._left_at(self._clock.monotonic())
 
     def add(self, tokens: float) -> None:
-        """Add tokens beside those that are added each second."""
+        """Add tokens beside those that are added each second. A full bucket stays full."""
+        if self._kept == self._capacity:
+            return
         now = self._clock.monotonic()
         self._kept, self._at = min(self._capacity, self._left_at(now) + tokens), now
 

@@ -9,7 +9,7 @@ from gateway.domain.errors import JobgateError
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.resilience.policy import attempt_result
 from gateway.telemetry.current import CURRENT
-from gateway.telemetry.metrics import HTTP_CLIENT_SECONDS
+from gateway.telemetry.metrics import HTTP_CLIENT_SECONDS, Labels
 from gateway.telemetry.tracing import NO_SPAN, Span
 
 LEAST_ERROR = 400
@@ -17,25 +17,23 @@ LEAST_ERROR = 400
 
 
 @lru_cache(maxsize=1_024)
-def host_name(authority: str) -> str:
-    """The host in the authority of a URL, without its port."""
-    return urlsplit(f"//{authority}").hostname or ""
+def labels_of(connection: str, method: str, authority: str, ended: int | str) -> Labels:
+    """The labels of an attempt, from a cache. It ended with a status, or with an error of this name."""
+    failed = str(ended) if isinstance(ended, str) or ended >= LEAST_ERROR else ""
+    answered = "" if isinstance(ended, str) else str(ended)
+    return connection, method, urlsplit(f"//{authority}").hostname or "", answered, failed
 
 
 def count_attempt(
     connection: str, request: HttpRequest, result: HttpReply | JobgateError, seconds: float, span: Span
 ) -> None:
     """Count an attempt that took `seconds`, and tell its span what came of it."""
-    if isinstance(result, HttpReply):
-        status = result.status
-        answered = str(status)
-        failed = answered if status >= LEAST_ERROR else ""
-    else:
-        status, answered, failed = 0, "", str(attempt_result(result))
-    host = host_name(request.url.partition("://")[2].partition("/")[0])
-    HTTP_CLIENT_SECONDS.observe(seconds, (connection, request.method, host, answered, failed))
+    ended = result.status if isinstance(result, HttpReply) else attempt_result(result)
+    authority = request.url.partition("://")[2].partition("/")[0]
+    labels = labels_of(connection, request.method, authority, ended)
+    HTTP_CLIENT_SECONDS.observe(seconds, labels)
     current = CURRENT.get()
     if current is not None:
         current.vendor_seconds += seconds
     if span is not NO_SPAN:
-        span.tell({"http.response.status_code": status} if status else {}, error=failed or None)
+        span.tell({} if isinstance(ended, str) else {"http.response.status_code": ended}, error=labels[-1] or None)

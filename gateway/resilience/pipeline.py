@@ -67,10 +67,11 @@ class OutboundRequest(NamedTuple):
 
 
 class Attempt(Struct, frozen=True):
-    """One attempt to send a request: the credentials that it carried, and the reply or error that ended it."""
+    """One attempt to send a request: the credentials that it carried, the reply or error that ended it, its seconds."""
 
     credentials: Mapping[str, str]
     result: HttpReply | JobgateError
+    seconds: float
 
 
 class FinalReply(Struct, frozen=True):
@@ -158,14 +159,14 @@ class Pipeline:
             if parent is not None:
                 traced = HttpRequest(asked.method, asked.url, {**asked.headers, "traceparent": parent}, asked.content)
                 outbound = outbound._replace(request=traced)
-            attempt, seconds = await self._sent(outbound)
-            count_attempt(self._name, asked, attempt.result, seconds, span)
+            attempt = await self._sent(outbound)
+            count_attempt(self._name, asked, attempt.result, attempt.seconds, span)
             if resends:
                 REQUESTS_SENT_AGAIN.add(self._name)
             return attempt
 
-    async def _sent(self, outbound: OutboundRequest) -> tuple[Attempt, float]:
-        """Send the request once, when it is its turn, and return the seconds from its first byte to its end, too."""
+    async def _sent(self, outbound: OutboundRequest) -> Attempt:
+        """Send the request once, when it is its turn. The attempt lasts from its first byte to its end."""
         result: HttpReply | JobgateError | None = None
         begun = 0.0
         is_trial = self.breaker.admit()
@@ -188,7 +189,7 @@ class Pipeline:
                 self.slots.release(outbound.caller)
         finally:
             self._judge(outbound, result, begun, is_trial=is_trial)
-        return Attempt(credentials, result), self._clock.monotonic() - begun
+        return Attempt(credentials, result, self._clock.monotonic() - begun)
 
     async def _keep_pace(self, outbound: OutboundRequest, pace: TokenBucket) -> None:
         """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""

@@ -38,7 +38,7 @@ def deferred(request: ActionRequest) -> Deferred | None:
     Raises what `supported` raises about the rest of it, and PreconditionNotSupported.
     """
     asked = request.job_action
-    if not any(name in asked.parameters for name in DEFERRING):
+    if asked.parameters.keys().isdisjoint(DEFERRING):
         return None
     capability = request.connection.vendor.capabilities.get(asked.action)
     names = [] if capability is None else list(asked.parameters)

@@ -58,7 +58,7 @@ class Parameter:
         A text that is no such value is returned unchanged, for the validator to refuse. Only the plain ASCII forms of
         JSON are accepted: no `+5`, no `TRUE`.
         """
-        return self.parse_repeated([text])
+        return self.parse_repeated([text]) if self.is_array else self._parse(text)
 
     def parse_repeated(self, texts: Sequence[str]) -> Json:
         """Parse the texts that a query has under this name. Only the name of an exploded array counts repeatedly."""
