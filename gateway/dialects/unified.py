@@ -429,6 +429,8 @@ class Preferences(Struct, frozen=True):
     @property
     def applied(self) -> dict[str, str]:
         """The header field that lists the applied preferences."""
+        if self is NO_PREFERENCES:
+            return {}
         honoured = [*(["handling=strict"] if self.strict else []), *([f"wait={self.wait}"] if self.wait else [])]
         return {"Preference-Applied": ", ".join(honoured)} if honoured else {}
 

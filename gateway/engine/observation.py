@@ -27,7 +27,8 @@ def observed(
         action, connection = request.job_action.action, request.connection
         with spans().action(action, connection.name, connection.vendor.name) as span:
             result = await perform(service, request)
-            outcome = str(result.record.outcome or "")
+            conclusion = result.record.conclusion
+            outcome = "" if conclusion is None else str(conclusion.outcome)
             if not result.is_replayed:
                 JOB_ACTIONS.add(connection.name, connection.vendor.name, action, outcome)
             current = CURRENT.get()

@@ -58,24 +58,35 @@ class Parameter:
         A text that is no such value is returned unchanged, for the validator to refuse. Only the plain ASCII forms of
         JSON are accepted: no `+5`, no `TRUE`.
         """
-        return self.parse_repeated([text]) if self.is_array else self._parse(text)
+        return self.parse_repeated([text]) if self.is_array else self._parsed(text)
 
     def parse_repeated(self, texts: Sequence[str]) -> Json:
         """Parse the texts that a query has under this name. Only the name of an exploded array counts repeatedly."""
         if not self.is_array:
-            return self._parse(texts[-1])
-        return [self._parse(text) for text in (texts if self.is_exploded else texts[-1].split(","))]
+            return self._parsed(texts[-1])
+        return [self._parsed(text) for text in (texts if self.is_exploded else texts[-1].split(","))]
 
-    def _parse(self, text: str) -> Json:
-        if self.type == "string":
-            return text if self.form is None else self.form(text)
-        if self.type == "integer" and _INTEGER.fullmatch(text):
-            return int(text)
-        if self.type == "number" and _NUMBER.fullmatch(text):
-            return number(text) if number(text) is not None else text
-        if self.type == "boolean":
-            return _BOOLEANS.get(text, text)
-        return text
+    @cached_property
+    def _parsed(self) -> Callable[[str], Json]:
+        """The function that parses one text."""
+        return _PARSED.get(self.type, str) if self.form is None or self.type != "string" else self.form
+
+
+def _integer(text: str) -> Json:
+    return int(text) if _INTEGER.fullmatch(text) else text
+
+
+def _number(text: str) -> Json:
+    found = number(text) if _NUMBER.fullmatch(text) else None
+    return text if found is None else found
+
+
+def _boolean(text: str) -> Json:
+    return _BOOLEANS.get(text, text)
+
+
+_PARSED: Mapping[str, Callable[[str], Json]] = {"integer": _integer, "number": _number, "boolean": _boolean}
+"""The functions that parse a text, by JSON type. A text of any other type stays as it is."""
 
 
 @dataclass(frozen=True)
