@@ -9,7 +9,7 @@ from time import perf_counter
 from gateway.edge.exchange import RequestContext, Scope
 from gateway.telemetry.current import CURRENT
 from gateway.telemetry.metrics import HTTP_SERVER_SECONDS, OVERHEAD_SECONDS, Labels
-from gateway.telemetry.tracing import NO_SPAN, Span, spans
+from gateway.telemetry.tracing import NO_SPAN, Span, is_recording, spans
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 OTHER_METHOD = "_OTHER"
@@ -24,11 +24,14 @@ Templates = Mapping[tuple[str, str], str]
 
 def begin(context: RequestContext, scope: Scope) -> Span:
     """Begin to observe a request."""
+    current = context.current
+    current.id = context.id
+    CURRENT.set(current)
+    if not is_recording():
+        return NO_SPAN
     span = spans().server(known(scope["method"]), scope["scheme"], scope["headers"])
     span.__enter__()
-    current = context.current
-    current.id, current.trace_parent = context.id, span.trace_parent
-    CURRENT.set(current)
+    current.trace_parent = span.trace_parent
     return span
 
 

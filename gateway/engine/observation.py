@@ -10,7 +10,7 @@ from gateway.domain.record import JobActionRecord
 from gateway.engine.action import ActionRequest, ActionResult
 from gateway.telemetry.current import CURRENT
 from gateway.telemetry.metrics import JOB_ACTIONS, RECONCILED
-from gateway.telemetry.tracing import NO_SPAN, spans
+from gateway.telemetry.tracing import is_recording, spans
 
 Service = TypeVar("Service")
 RECONCILIATION = "jobgate.reconciliation"
@@ -24,21 +24,28 @@ def observed(
 
     @wraps(perform)
     async def performed(service: Service, request: ActionRequest) -> ActionResult:
-        action, connection = request.job_action.action, request.connection
-        with spans().action(action, connection.name, connection.vendor.name) as span:
-            result = await perform(service, request)
-            conclusion = result.record.conclusion
-            outcome = "" if conclusion is None else str(conclusion.outcome)
-            if not result.is_replayed:
-                JOB_ACTIONS.add(connection.name, connection.vendor.name, action, outcome)
-            current = CURRENT.get()
-            if current is not None:
-                current.action, current.outcome = action, outcome
-            if span is not NO_SPAN:
-                span.tell({"jobgate.outcome": outcome, "jobgate.job_action.id": result.record.id})
+        if not is_recording():
+            return counted(request, await perform(service, request))
+        asked, connection = request.job_action, request.connection
+        with spans().action(asked.action, connection.name, connection.vendor.name) as span:
+            result = counted(request, await perform(service, request))
+            outcome = str(result.record.outcome or "")
+            span.tell({"jobgate.outcome": outcome, "jobgate.job_action.id": result.record.id})
             return result
 
     return performed
+
+
+def counted(request: ActionRequest, result: ActionResult) -> ActionResult:
+    """Count what was performed, by its outcome, and return it. The log's line of the request names both, too."""
+    action, connection, conclusion = request.job_action.action, request.connection, result.record.conclusion
+    outcome = "" if conclusion is None else str(conclusion.outcome)
+    if not result.is_replayed:
+        JOB_ACTIONS.add(connection.name, connection.vendor.name, action, outcome)
+    current = CURRENT.get()
+    if current is not None:
+        current.action, current.outcome = action, outcome
+    return result
 
 
 def reconciled(

@@ -10,7 +10,7 @@ from gateway.domain.model import HttpReply, HttpRequest
 from gateway.resilience.policy import attempt_result
 from gateway.telemetry.current import CURRENT
 from gateway.telemetry.metrics import HTTP_CLIENT_SECONDS, Labels
-from gateway.telemetry.tracing import NO_SPAN, Span
+from gateway.telemetry.tracing import Span
 
 LEAST_ERROR = 400
 """The lowest status that is an error for a client."""
@@ -24,16 +24,20 @@ def labels_of(connection: str, method: str, authority: str, ended: int | str) ->
     return connection, method, urlsplit(f"//{authority}").hostname or "", answered, failed
 
 
-def count_attempt(
-    connection: str, request: HttpRequest, result: HttpReply | JobgateError, seconds: float, span: Span
-) -> None:
-    """Count an attempt that took `seconds`, and tell its span what came of it."""
+def count_attempt(connection: str, request: HttpRequest, result: HttpReply | JobgateError, seconds: float) -> None:
+    """Count an attempt that took `seconds`."""
     ended = result.status if isinstance(result, HttpReply) else attempt_result(result)
     authority = request.url.partition("://")[2].partition("/")[0]
-    labels = labels_of(connection, request.method, authority, ended)
-    HTTP_CLIENT_SECONDS.observe(seconds, labels)
+    HTTP_CLIENT_SECONDS.observe(seconds, labels_of(connection, request.method, authority, ended))
     current = CURRENT.get()
     if current is not None:
         current.vendor_seconds += seconds
-    if span is not NO_SPAN:
-        span.tell({} if isinstance(ended, str) else {"http.response.status_code": ended}, error=labels[-1] or None)
+
+
+def tell_result(span: Span, result: HttpReply | JobgateError) -> None:
+    """Tell the span of an attempt what came of it."""
+    if isinstance(result, HttpReply):
+        failed = str(result.status) if result.status >= LEAST_ERROR else None
+        span.tell({"http.response.status_code": result.status}, error=failed)
+    else:
+        span.tell({}, error=str(attempt_result(result)))

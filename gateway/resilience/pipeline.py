@@ -28,12 +28,12 @@ from gateway.domain.ports import Clock, Transport, VendorCredentials
 from gateway.domain.retry_after import retry_after
 from gateway.resilience.breaker import Breaker
 from gateway.resilience.bucket import TokenBucket
-from gateway.resilience.observation import count_attempt
+from gateway.resilience.observation import count_attempt, tell_result
 from gateway.resilience.policy import RULES, AttemptResult, Policy, attempt_result
 from gateway.resilience.slots import Slots, busy
 from gateway.security.redaction import without_credentials
 from gateway.telemetry.metrics import REQUESTS_SENT_AGAIN
-from gateway.telemetry.tracing import spans
+from gateway.telemetry.tracing import is_recording, spans
 
 UNAUTHORIZED = HTTPStatus.UNAUTHORIZED
 """Looked up once: in Python 3.11, each lookup of a member of HTTPStatus is a call."""
@@ -67,11 +67,10 @@ class OutboundRequest(NamedTuple):
 
 
 class Attempt(Struct, frozen=True):
-    """One attempt to send a request: the credentials that it carried, the reply or error that ended it, its seconds."""
+    """One attempt to send a request: the credentials that it carried, and the reply or error that ended it."""
 
     credentials: Mapping[str, str]
     result: HttpReply | JobgateError
-    seconds: float
 
 
 class FinalReply(Struct, frozen=True):
@@ -120,7 +119,8 @@ class Pipeline:
         self._budget.add(self._policy.budget_share)
         before: Outcome | None = None
         is_renewed, number, resends = False, 0, 0
-        attempt = await self._attempt(outbound, resends)
+        make_attempt = self._traced_attempt if is_recording() else self._attempt
+        attempt = await make_attempt(outbound, resends)
         while True:
             result = attempt.result
             seen = self._classified(outbound, attempt, is_renewed=is_renewed)
@@ -137,7 +137,7 @@ class Pipeline:
             await self._clock.sleep(pause)
             resends += 1
             try:
-                attempt = await self._attempt(outbound, resends)
+                attempt = await make_attempt(outbound, resends)
             except (ConnectionBusy, ConnectionSuspended):
                 break  # the earlier result stands
             except JobgateError as error:
@@ -151,22 +151,20 @@ class Pipeline:
         finally:
             del attempt, result  # an error and the frame that it passes would hold each other
 
-    async def _attempt(self, outbound: OutboundRequest, resends: int) -> Attempt:
-        """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
+    async def _traced_attempt(self, outbound: OutboundRequest, resends: int) -> Attempt:
+        """Send the request once, when it is its turn, in a span. Raises JobgateError if it was not sent."""
         asked = outbound.request
         with spans().attempt(asked.method, asked.url, outbound.template, resends) as span:
             parent = span.trace_parent
             if parent is not None:
                 traced = HttpRequest(asked.method, asked.url, {**asked.headers, "traceparent": parent}, asked.content)
                 outbound = outbound._replace(request=traced)
-            attempt = await self._sent(outbound)
-            count_attempt(self._name, asked, attempt.result, attempt.seconds, span)
-            if resends:
-                REQUESTS_SENT_AGAIN.add(self._name)
+            attempt = await self._attempt(outbound, resends)
+            tell_result(span, attempt.result)
             return attempt
 
-    async def _sent(self, outbound: OutboundRequest) -> Attempt:
-        """Send the request once, when it is its turn. The attempt lasts from its first byte to its end."""
+    async def _attempt(self, outbound: OutboundRequest, resends: int) -> Attempt:
+        """Send the request once, when it is its turn. Raises JobgateError if it was not sent."""
         result: HttpReply | JobgateError | None = None
         begun = 0.0
         is_trial = self.breaker.admit()
@@ -189,7 +187,10 @@ class Pipeline:
                 self.slots.release(outbound.caller)
         finally:
             self._judge(outbound, result, begun, is_trial=is_trial)
-        return Attempt(credentials, result, self._clock.monotonic() - begun)
+        count_attempt(self._name, outbound.request, result, self._clock.monotonic() - begun)
+        if resends:
+            REQUESTS_SENT_AGAIN.add(self._name)
+        return Attempt(credentials, result)
 
     async def _keep_pace(self, outbound: OutboundRequest, pace: TokenBucket) -> None:
         """Wait until the quota has room. Raises ConnectionBusy immediately if that is after the deadline."""

@@ -1,6 +1,7 @@
 """The spans of a request: SERVER, then `jobgate.action`, then a CLIENT span for each attempt at a vendor.
 
-The code asks `spans()` for them at these places. As long as nobody records traces, it gets a span that does nothing.
+The code asks `spans()` for them at these places. As long as nobody records traces, it gets a span that does nothing;
+the path of every request asks `is_recording()` first, and does without one.
 `otel.py` records them by OpenTelemetry. No span has an id in its name, an address with ids in it, or a body.
 """
 
@@ -89,6 +90,11 @@ class _Recording:
 def spans() -> Spans:
     """The tracer of this process."""
     return _Recording.spans
+
+
+def is_recording() -> bool:
+    """True if somebody records the spans of this process."""
+    return not isinstance(_Recording.spans, NoSpans)
 
 
 def record_with(recording: Spans) -> None:
