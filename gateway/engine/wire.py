@@ -181,30 +181,28 @@ _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 class VendorReply(Struct, frozen=True):
     """A vendor's reply, and its JSON body: None if there is no body, or if it is not JSON.
 
-    `is_doubtful`: the outcome of an earlier attempt is unknown.
+    `is_success`: the vendor says that it did what was asked. `is_doubtful`: the outcome of an earlier attempt is
+    unknown.
     """
 
     http: HttpReply
     body: Json
+    is_success: bool
     is_doubtful: bool = False
 
     @classmethod
     def of(cls, http: HttpReply) -> VendorReply:
         """Parse a reply."""
         try:
-            return cls(http, json_value(http.content) if http.content else None)
+            body = json_value(http.content) if http.content else None
         except (ValueError, RecursionError):
-            return cls(http, None)
+            body = None
+        return cls(http, body, http.status // 100 == _SUCCESS)
 
     @property
     def status(self) -> int:
         """The HTTP status."""
         return self.http.status
-
-    @property
-    def is_success(self) -> bool:
-        """True if the vendor says that it did what was asked."""
-        return self.http.status // 100 == _SUCCESS
 
     @property
     def is_json(self) -> bool:
