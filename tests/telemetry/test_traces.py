@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import requests
@@ -252,6 +252,23 @@ async def test_without_traces_the_clients_goes_on(scripted: ScriptedGateway) -> 
     await scripted.act(CANCEL, headers=[("traceparent", RECEIVED)])
     assert scripted.vendor.requests[0].headers["traceparent"] == RECEIVED
     assert spans().attempt("GET", "https://host/", "", 0) is NO_SPAN
+
+
+class NeverAsked(NoSpans):
+    """A recorder of nothing that must not be asked for a span."""
+
+    def server(self, *_: object, **__: object) -> NoReturn:
+        """Fail."""
+        raise AssertionError("a span was asked for")
+
+    action = attempt = server
+
+
+async def test_without_traces_no_span_is_asked_for(scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nobody records traces, a request spends no time on spans."""
+    monkeypatch.setattr(tracing._Recording, "spans", NeverAsked())
+    scripted.answers(CANCEL.applied)
+    assert (await scripted.act(CANCEL)).status == 200
 
 
 def test_traces_are_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
