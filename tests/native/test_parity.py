@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +30,9 @@ from tests.support.signatures import as_signed
 
 CATALOGUE = installed()
 VENDORS = list(CATALOGUE.vendors)
+Acted = tuple[list[requests.Response], list[Any]]
+"""The answers of both sides to an action, and the status of the job after each."""
+TRIES = 5
 COMPARED = ("content-type", "etag", "retry-after", "x-ms-error-code", "allow")
 UNTOLD = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4dff"
 """The id of a job that no vendor has."""
@@ -104,6 +109,14 @@ class Both:
         answer.encoding = "utf-8"
         return answer
 
+    def act(self, mapping: ActionMapping, asked: VendorRequest, job_id: str) -> Acted:
+        """Do an action on both sides, and see the job after each."""
+        job, answers, after = self.specification.job, [], []
+        for side in self.sides:
+            answers.append(self.request_one(side, mapping, asked))
+            after.append([job.status_of(each) for each in self.sandbox.jobs() if job.id_of(each) == job_id])
+        return answers, after
+
     def are_same(self, vendors: requests.Response, ours: requests.Response) -> bool:
         """Whether an answer is the vendor's. Our errors come in all shapes that the vendor documents at once."""
         if vendors.ok:
@@ -119,6 +132,18 @@ class Both:
         """The status, media type and code of a refusal."""
         said = self.specification.errors.read({"header": dict(answer.headers), "body": answer.json()})
         return answer.status_code, answer.headers.get("content-type"), said.get(Source.ERROR_CODE)
+
+
+def within_a_second(ask: Callable[[], Acted], are_same: Callable[[Acted], bool]) -> Acted:
+    """Ask again if the answers differ and a second of the clock began between them.
+
+    There are vendors that write times in whole seconds.
+    """
+    for _ in range(TRIES - 1):
+        second, answers = int(time.time()), ask()
+        if are_same(answers) or int(time.time()) == second:
+            return answers
+    return ask()
 
 
 def scheme_of(vendor: str) -> Scheme | None:
@@ -223,12 +248,11 @@ def test_actions_are_the_same(both: Both) -> None:
     job = both.specification.job
     for job_id in [job.id_of(each) for each in both.specification.examples]:
         for mapping, asked in actions(both, job_id):
-            answers, after = [], []
-            for side in both.sides:
-                answers.append(both.request_one(side, mapping, asked))
-                after.append([job.status_of(each) for each in both.sandbox.jobs() if job.id_of(each) == job_id])
-            # Before an action that shares its request Jobgate reads the job: a refusal may be in its own words.
             is_told_apart = both.specification.shares_its_request(mapping.action)
+            answers, after = within_a_second(
+                partial(both.act, mapping, asked, job_id), lambda made: both.are_same(*made[0])
+            )
+            # Before an action that shares its request Jobgate reads the job: a refusal may be in its own words.
             compared = both.are_alike if is_told_apart and not answers[0].ok else both.are_same
             assert compared(*answers), (asked, [each.text for each in answers])
             assert after[0] == after[1]
