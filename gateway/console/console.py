@@ -19,8 +19,8 @@ from gateway.console import batches, connections, jobs, openid, overview, people
 from gateway.console.api import ApiClient, Refused
 from gateway.console.document import Document
 from gateway.console.forms import check_form, csrf_token, new_key
-from gateway.console.requests import CONNECT, CREDENTIAL, RUN, api
-from gateway.console.sessions import EncryptedSessions
+from gateway.console.requests import CONNECT, CREDENTIAL, RUN, address, api
+from gateway.console.sessions import COOKIE, EncryptedSessions
 from gateway.console.sign_in import PROVIDER, UNTIL
 from gateway.console.tables import labelled
 from gateway.console.words import FILTERS
@@ -116,6 +116,7 @@ def common(document: Document) -> dict[str, Any]:
         "may": lambda operation: not document.missing(operation, api().caller),
         "why_not": lambda operation: document.why_not(operation, api().caller),
         "more": more,
+        "again": again,
         "caller": lambda: api().caller,
         "is_signed_in": CREDENTIAL in session,
         "endpoint": request.endpoint or "",
@@ -128,6 +129,14 @@ def more(endpoint: str, values: MultiDict[str, str], cursor: str, **path: str) -
     return url_for(endpoint, **kept | path, cursor=cursor)
 
 
+def again() -> str:
+    """The way on from a problem: the same page again, or the page that sent the form. Empty if neither is known."""
+    if request.method == "GET":
+        return f"{request.script_root}{request.full_path.rstrip('?')}" if request.url_rule else ""
+    sender, here = request.referrer or "", f"{address().scheme}://{address().authority}{url_for('overview.begin')}"
+    return sender if sender.startswith(here) else ""
+
+
 def admit() -> AnyResponse | None:
     """Check a form before it has an effect, and ask whoever is not signed in to do so."""
     if request.method == "POST":
@@ -138,7 +147,8 @@ def admit() -> AnyResponse | None:
         return None
     session.pop(CREDENTIAL, None)
     back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("sign_in.form", back=back), HTTPStatus.SEE_OTHER)
+    had_one = UNTIL in session or (COOKIE in request.cookies and not session)
+    return redirect(url_for("sign_in.form", back=back, reason="late" if had_one else None), HTTPStatus.SEE_OTHER)
 
 
 def protect(response: Response) -> Response:

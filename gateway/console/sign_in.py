@@ -19,6 +19,7 @@ UNTIL = "until"
 WRONG_KEY = "This gateway does not know the key, or it has ended."
 REASONS = {
     "ended": "Your key or token is not valid any more. Sign in again.",
+    "late": "Your session has ended. Sign in again.",
     "out": "You are signed out.",
     "openid": "Your provider did not sign you in. Try again, or use an API key.",
 }

@@ -77,7 +77,7 @@ class Validator:
     def _hint(self, place: Sequence[str | int]) -> str | None:
         node: Any = self._document.content if place[0] == "components" else self._schema
         for key in place[:-1]:
-            node = node[key] if isinstance(node, list) else node.get(key, {})
+            node = node[int(key)] if isinstance(node, list) else node.get(key, {})
         hint: str | None = node.get(HINT)
         return hint
 
