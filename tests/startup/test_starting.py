@@ -78,6 +78,15 @@ def test_the_banner_without_connections(catalogue: Catalogue) -> None:
     assert "The settings have no connection to a vendor yet." in text
 
 
+@pytest.mark.parametrize("served", [True, False])
+def test_the_banner_names_the_console(catalogue: Catalogue, served: bool) -> None:
+    """The console's address stands beside that of the documentation, where it is served."""
+    gateway = Gateway(config.load(), catalogue, ledger=MemoryLedger())
+    used = Used("the defaults", "a file")
+    text = Banner("http://127.0.0.1:1", used, gateway.directory, has_console=served).text()
+    assert ("http://127.0.0.1:1/console\n" in text) is served
+
+
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No HOME, and no entry of the user in the passwd database, as in a container with an arbitrary user id."""
