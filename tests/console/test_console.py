@@ -250,6 +250,14 @@ async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:
     assert b"<script>1" not in answer.body
 
 
+async def test_who_opens_the_console_gets_to_the_overview(visitor: Visitor) -> None:
+    """From `/console`, as the start prints it, over the sign-in, to the overview."""
+    form = await visitor.get((await visitor.get("")).headers["location"].removeprefix("/console"))
+    values = {"csrf": token_in(form), "api_key": API_KEY, "back": value_in(form, "back")}
+    assert (await visitor.post("/sign-in", values)).headers["location"] == "/console/overview"
+    assert (await visitor.get("")).headers["location"] == "/console/overview"
+
+
 @pytest.mark.parametrize("back", ["//elsewhere.test", "https://elsewhere.test", "/\\elsewhere.test"])
 async def test_signing_in_leads_nowhere_else(visitor: Visitor, back: str) -> None:
     """After signing in, the browser is led to a page of this console only."""
