@@ -180,7 +180,7 @@ class Batches:
             if is_large(self.rails, batch) and (share is None or share < acting):
                 raise ManifestDiffers(
                     f"The batch acts on {acting:.1%} of the connections' jobs, more than "
-                    f"{self.rails.share(batch.plan.limits):.1%}. Confirm `share` too if that is intended."
+                    f"{self.rails.share(batch.plan.limits):.1%}. Confirm its share too if that is intended."
                 )
             return await self.permission.gate(replace(ready, confirmed_by=caller, confirmed_at=now))
 

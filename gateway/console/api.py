@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -16,11 +17,15 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from gateway.domain.access import Caller
-from gateway.edge.exchange import Application, Message, Scope
+from gateway.edge.exchange import Application, Message, Scope, Send
 
 BASE_PATH = "/v1"
 
 Query = Iterable[tuple[str, str]]
+
+
+AHEAD = 4
+"""Most pieces of a long body that are made before they are read."""
 
 
 class Refused(Exception):
@@ -50,6 +55,37 @@ class Answer:
     def body(self) -> Any:
         """The body as JSON, None if it is empty."""
         return json.loads(self.content) if self.content else None
+
+
+class Streamed:
+    """A response whose body is read while the API makes it. The API waits for a reader that is slower."""
+
+    def __init__(
+        self,
+        asked: Future[None],
+        messages: asyncio.Queue[Message | Exception | None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Wait for the beginning of the response. Raises what the application raised."""
+        self._asked, self._messages, self._loop = asked, messages, loop
+        start = self._next() or {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "headers": ()}
+        self.status: int = start["status"]
+        self.headers = _fields(start)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body."""
+        while (message := self._next()) is not None:
+            yield message.get("body", b"")
+
+    def close(self) -> None:
+        """Let the API make no more of it."""
+        self._asked.cancel()
+
+    def _next(self) -> Message | None:
+        message = asyncio.run_coroutine_threadsafe(self._messages.get(), self._loop).result()
+        if isinstance(message, Exception):
+            raise message
+        return message
 
 
 @dataclass(frozen=True)
@@ -86,6 +122,24 @@ class ApiClient:
             raise Refused(_problem_of(answer))
         return answer
 
+    def stream(self, path: str, query: Query = ()) -> Streamed:
+        """Begin to read what is at a path, whose body may be long. Raises Refused."""
+        messages: asyncio.Queue[Message | Exception | None] = asyncio.Queue(AHEAD)
+
+        async def ask() -> None:
+            failure: Exception | None = None
+            try:
+                await self._ask("GET", path, query, b"", {}, messages.put)
+            except Exception as error:  # noqa: BLE001 - it is raised where the body is read
+                failure = error
+            await messages.put(failure)
+
+        asked = asyncio.run_coroutine_threadsafe(ask(), self.loop)
+        streamed = Streamed(asked, messages, self.loop)
+        if streamed.status >= HTTPStatus.BAD_REQUEST:
+            raise Refused(_problem_of(Answer(streamed.status, streamed.headers, b"".join(streamed.pieces()))))
+        return streamed
+
     @cached_property
     def caller(self) -> Caller:
         """The caller of the session, with its scopes. Raises Refused."""
@@ -93,7 +147,18 @@ class ApiClient:
         return Caller(found["name"], frozenset(found["scopes"]))
 
     async def _answer(self, method: str, path: str, query: Query, body: Any, headers: Mapping[str, str]) -> Answer:
-        content = b"" if body is None else json.dumps(body).encode()
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await self._ask(method, path, query, b"" if body is None else json.dumps(body).encode(), headers, send)
+        start, *rest = sent
+        return Answer(start["status"], _fields(start), b"".join(message.get("body", b"") for message in rest))
+
+    async def _ask(  # noqa: PLR0913, PLR0917 - the parts of a request, and where its answer goes
+        self, method: str, path: str, query: Query, content: bytes, headers: Mapping[str, str], send: Send
+    ) -> None:
         fields = {
             **{name.decode(): value.decode("latin-1") for name, value in self.scope["headers"] if name == b"host"},
             "authorization": f"Bearer {self.credential}",
@@ -115,23 +180,20 @@ class ApiClient:
             "server": self.scope.get("server"),
             "state": self.scope.get("state", {}),
         }
-        sent: list[Message] = []
 
         async def receive() -> Message:
             return {"type": "http.request", "body": content, "more_body": False}
 
-        async def send(message: Message) -> None:
-            sent.append(message)
-
         await self.application(scope, receive, send)
-        start, *rest = sent
-        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
-        return Answer(start["status"], named, b"".join(message.get("body", b"") for message in rest))
 
 
 def path_of(*segments: str) -> str:
     """A path of the API, with its segments percent-encoded."""
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def _fields(start: Message) -> Mapping[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
 
 
 def _problem_of(answer: Answer) -> Mapping[str, Any]:

@@ -135,9 +135,10 @@ def redrive(batch: str) -> AnyResponse:
 @pages.get("/batches/<batch>/report.<any(csv, ndjson):kind>")
 def report(batch: str, kind: str) -> Response:
     """The report of a batch that has ended, as a file."""
-    answer = api().call("GET", f"{path_of('batches', batch)}/report", [("format", kind)])
-    response = make_response(answer.content)
-    response.headers["Content-Type"] = answer.headers["content-type"]
+    streamed = api().stream(f"{path_of('batches', batch)}/report", [("format", kind)])
+    response = Response(streamed.pieces())
+    response.call_on_close(streamed.close)
+    response.headers["Content-Type"] = streamed.headers["content-type"]
     response.headers["Content-Disposition"] = f'attachment; filename="batch-{batch}.{kind}"'
     return response
 

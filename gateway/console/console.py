@@ -12,16 +12,17 @@ from typing import Any, cast
 from a2wsgi import WSGIMiddleware
 from flask import Flask, Response, current_app, redirect, render_template, request, session, url_for
 from werkzeug.datastructures import MultiDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.console import batches, connections, jobs, openid, overview, people, records, schedules, sign_in
 from gateway.console.api import ApiClient, Refused
 from gateway.console.document import Document
 from gateway.console.forms import check_form, csrf_token, new_key
-from gateway.console.requests import CONNECT, CREDENTIAL, RUN, api
-from gateway.console.sessions import EncryptedSessions
+from gateway.console.requests import CONNECT, CREDENTIAL, RUN, address, api
+from gateway.console.sessions import COOKIE, EncryptedSessions
 from gateway.console.sign_in import PROVIDER, UNTIL
+from gateway.console.tables import labelled
 from gateway.console.words import FILTERS
 from gateway.edge.exchange import Application, Receive, Scope, Send, context_of
 from gateway.security.code_flow import CodeFlow
@@ -41,6 +42,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+NO_PAGE = "The console has no page at this address. The overview leads to all of them."
 OPEN = frozenset({"static", "sign_in.form", "sign_in.by_key", "sign_in.out", "openid.start", "openid.finish"})
 """The endpoints for which nobody has to be signed in."""
 
@@ -91,7 +93,7 @@ def flask_of(document: Api, key: bytes, provider: CodeFlow | None) -> Flask:
     """The Flask application of the console."""
     app = Flask(__name__, static_url_path="/static")
     app.session_interface = EncryptedSessions(key)
-    app.jinja_env.filters.update(FILTERS)
+    app.jinja_env.filters.update(FILTERS, labelled=labelled)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     known = Document(document)
     app.config.update({"jobgate.document": known, PROVIDER: provider})
@@ -114,6 +116,7 @@ def common(document: Document) -> dict[str, Any]:
         "may": lambda operation: not document.missing(operation, api().caller),
         "why_not": lambda operation: document.why_not(operation, api().caller),
         "more": more,
+        "again": again,
         "caller": lambda: api().caller,
         "is_signed_in": CREDENTIAL in session,
         "endpoint": request.endpoint or "",
@@ -126,6 +129,14 @@ def more(endpoint: str, values: MultiDict[str, str], cursor: str, **path: str) -
     return url_for(endpoint, **kept | path, cursor=cursor)
 
 
+def again() -> str:
+    """The way on from a problem: the same page again, or the page that sent the form. Empty if neither is known."""
+    if request.method == "GET":
+        return f"{request.script_root}{request.full_path.rstrip('?')}" if request.url_rule else ""
+    sender, here = request.referrer or "", f"{address().scheme}://{address().authority}{url_for('overview.begin')}"
+    return sender if sender.startswith(here) else ""
+
+
 def admit() -> AnyResponse | None:
     """Check a form before it has an effect, and ask whoever is not signed in to do so."""
     if request.method == "POST":
@@ -136,7 +147,8 @@ def admit() -> AnyResponse | None:
         return None
     session.pop(CREDENTIAL, None)
     back = request.full_path.rstrip("?") if request.method == "GET" else None
-    return redirect(url_for("sign_in.form", back=back), HTTPStatus.SEE_OTHER)
+    had_one = UNTIL in session or (COOKIE in request.cookies and not session)
+    return redirect(url_for("sign_in.form", back=back, reason="late" if had_one else None), HTTPStatus.SEE_OTHER)
 
 
 def protect(response: Response) -> Response:
@@ -164,5 +176,6 @@ def failed(error: HTTPException) -> tuple[str, int]:
         current_app.logger.error("unexpected error in the console", exc_info=error.__cause__ or error)
         problem = {"title": "The console failed", "detail": "Something went wrong in the console.", "status": status}
     else:
-        problem = {"title": error.name, "detail": error.description, "status": status}
+        detail = NO_PAGE if type(error) is NotFound and error.description == NotFound.description else error.description
+        problem = {"title": error.name, "detail": detail, "status": status}
     return render_template("problem.html", problem=problem), status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -14,12 +15,15 @@ from gateway.console.requests import api
 pages = Blueprint("schedules", __name__)
 
 
+ON_A_PAGE = 50
+
+
 @pages.get("/schedules")
 def listed() -> str:
     """The schedules and the windows."""
     _require("listSchedules")
     windows = api().get("/windows")["items"] if document().has("listWindows") else []
-    return render_template("schedules.html", schedules=api().get("/schedules")["items"], windows=windows)
+    return render_template("schedules.html", found=_page("/schedules"), windows=windows, args=request.args)
 
 
 @pages.post("/schedules/<schedule>/<any(pause, resume):command>")
@@ -36,7 +40,7 @@ def command(schedule: str, command: str) -> Response:
 def approvals() -> str:
     """The approvals that wait, and those that were decided."""
     _require("listApprovals")
-    return render_template("approvals.html", approvals=api().get("/approvals")["items"])
+    return render_template("approvals.html", found=_page("/approvals"), args=request.args)
 
 
 @pages.post("/approvals/<approval>/<any(approve, reject, review):verdict>")
@@ -47,6 +51,12 @@ def decide(approval: str, verdict: str) -> Response:
     api().post(f"{path_of('approvals', approval)}/{verdict}", {name: each for name, each in body.items() if each})
     flash({"approve": "Approved.", "reject": "Rejected.", "review": "Reviewed."}[verdict])
     return redirect(url_for("schedules.approvals"), HTTPStatus.SEE_OTHER)
+
+
+def _page(path: str) -> Any:
+    """The page of a list that the browser asks for."""
+    cursor = [("cursor", request.args["cursor"])] if request.args.get("cursor") else []
+    return api().get(path, [*cursor, ("limit", str(ON_A_PAGE))])
 
 
 def _require(operation: str) -> None:

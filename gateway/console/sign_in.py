@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from http import HTTPStatus
 
@@ -19,9 +20,13 @@ UNTIL = "until"
 WRONG_KEY = "This gateway does not know the key, or it has ended."
 REASONS = {
     "ended": "Your key or token is not valid any more. Sign in again.",
+    "late": "Your session has ended. Sign in again.",
     "out": "You are signed out.",
     "openid": "Your provider did not sign you in. Try again, or use an API key.",
 }
+
+_PAGE = re.compile(r"/[^/?]")
+"""The beginning of the path of a page. `/` alone is none, and `//` begins the name of another host."""
 
 pages = Blueprint("sign_in", __name__)
 
@@ -44,7 +49,7 @@ def by_key() -> Response | tuple[str, int]:
         if refusal.status != HTTPStatus.UNAUTHORIZED:
             raise
         return shown(WRONG_KEY, is_wrong=True), HTTPStatus.UNAUTHORIZED
-    return redirect(way_back(request.form.get("back")), HTTPStatus.SEE_OTHER)
+    return redirect(way_back(request.form.get("back", "")), HTTPStatus.SEE_OTHER)
 
 
 @pages.post("/sign-out")
@@ -62,12 +67,10 @@ def enter(credential: str) -> None:
     session[UNTIL] = int(time.time()) + SESSION_SECONDS
 
 
-def way_back(wanted: str | None) -> str:
+def way_back(wanted: str) -> str:
     """The page of the console that was asked for before signing in; the overview for anything else."""
-    begins = url_for("overview.page")
-    if wanted and wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted:
-        return f"{request.script_root}{wanted}"
-    return begins
+    is_page = _PAGE.match(wanted) is not None and "\\" not in wanted
+    return f"{request.script_root}{wanted}" if is_page else url_for("overview.page")
 
 
 def shown(message: str, *, is_wrong: bool = False) -> str:

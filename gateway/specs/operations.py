@@ -16,11 +16,13 @@ from gateway.domain.numbers import number
 from gateway.specs.document import Document, pointer
 from gateway.specs.forms import form_of, schema_at
 from gateway.specs.lens import Place
-from gateway.specs.schemas import Validator, has_default, with_defaults
+from gateway.specs.schemas import HINT, Validator, has_default, with_defaults
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,19})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,19})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
 _PARAMETER = re.compile(r"\{([^}]+)\}")
+_ITEM = re.compile(r"/[0-9]+\Z")
+"""The end of a pointer to an item of an array."""
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -187,7 +189,7 @@ class Operation:
 
     def _hinted(self, error: FieldError) -> FieldError:
         """The error with the hint of the document, the `x-hint` of a parameter, if there is one."""
-        hint = self.hints.get(error.pointer)
+        hint = self.hints.get(error.pointer) or self.hints.get(_ITEM.sub("", error.pointer))
         return FieldError(error.pointer, f"{error.detail}; {hint}") if hint else error
 
 
@@ -260,7 +262,7 @@ def _operation(
         example=_example(declared, body),
         extensions={key: value for key, value in node.items() if key.startswith("x-")},
         scopes=_scopes(node.get("security", document.content.get("security", []))),
-        hints={pointer(each["in"], each["name"]): each["x-hint"] for each in declared if "x-hint" in each},
+        hints={pointer(each["in"], each["name"]): each[HINT] for each in declared if HINT in each},
         form_fields=_form_fields(document, body),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema_rs
 
 from gateway.domain.errors import FieldError
+from gateway.domain.suggestions import closest
 from gateway.domain.times import is_date_time
 from gateway.specs.document import Document, pointer
 
@@ -25,6 +26,8 @@ MOST_NAMES = 10
 """Most unknown members of one object that an error names."""
 MOST_VALUES = 50
 """Most allowed values that an error lists."""
+LONGEST_GUESS = 64
+"""Longest text for which an error suggests the closest of the allowed values."""
 
 FORMATS = {"date-time": is_date_time}
 """Formats that Jobgate checks itself: jsonschema-rs takes `*+,-./` for digits (0.60.3)."""
@@ -38,6 +41,10 @@ _ONLY_OPENAPI = {"nullable", "example", "discriminator", "xml", "externalDocs", 
 PROPERTY_NAMES = "x-propertyNames"
 """Our extension of schemas of objects: the `propertyNames` of JSON Schema, as a `pattern`."""
 
+HINT = "x-hint"
+"""Our extension of schemas and parameters: what to write instead of a value that does not fit."""
+FORM = (jsonschema_rs.ValidationErrorKind.Pattern, jsonschema_rs.ValidationErrorKind.Format)
+
 _PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -46,6 +53,7 @@ class Validator:
 
     def __init__(self, document: Document, schema: Mapping[str, Any]) -> None:
         """Compile `schema`, whose references are local to `document`."""
+        self._document, self._schema = document, schema
         components = document.content.get("components", {}).get("schemas", {})
         whole = {
             "$schema": DIALECT,
@@ -58,8 +66,20 @@ class Validator:
 
     def errors(self, value: object) -> tuple[FieldError, ...]:
         """An error for each place that is not valid."""
-        found = (field_error(error) for error in self._compiled.iter_errors(value))
-        return tuple(error for error, _ in zip(found, range(MOST_ERRORS), strict=False))
+        found = (self._error(error) for error in self._compiled.iter_errors(value))
+        return tuple(dict.fromkeys(error for error, _ in zip(found, range(MOST_ERRORS), strict=False)))
+
+    def _error(self, error: jsonschema_rs.ValidationError) -> FieldError:
+        """The error at one place. If its schema has a hint, the hint stands there instead of a regular expression."""
+        hint = self._hint(error.schema_path) if isinstance(error.kind, FORM) else None
+        return FieldError(pointer(*error.instance_path), f"has another form; {hint}") if hint else field_error(error)
+
+    def _hint(self, place: Sequence[str | int]) -> str | None:
+        node: Any = self._document.content if place[0] == "components" else self._schema
+        for key in place[:-1]:
+            node = node[int(key)] if isinstance(node, list) else node.get(key, {})
+        hint: str | None = node.get(HINT)
+        return hint
 
 
 def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
@@ -80,12 +100,21 @@ def field_error(error: jsonschema_rs.ValidationError) -> FieldError:
 
 
 def not_one_of(values: Sequence[Any], given: object) -> str:
-    """Message for a value that is not one of `values`. It suggests the value that only differs in case."""
+    """Message for a value that is not one of `values`. It suggests the one that only differs in case, or is closest."""
     listed = ", ".join(json.dumps(each) for each in values[:MOST_VALUES])
     more = f" (and {len(values) - MOST_VALUES} more)" if len(values) > MOST_VALUES else ""
     folded = given.casefold() if isinstance(given, str) else None
     meant = next((each for each in values if isinstance(each, str) and each.casefold() == folded), None)
-    return f"is not one of {listed}{more}" + (f"; write it as {json.dumps(meant)}" if meant is not None else "")
+    if meant is not None:
+        return f"is not one of {listed}{more}; write it as {json.dumps(meant)}"
+    near = _closest(values, given)
+    return f"is not one of {listed}{more}" + (f"; the closest is {json.dumps(near)}" if near is not None else "")
+
+
+def _closest(values: Sequence[Any], given: object) -> str | None:
+    if not isinstance(given, str) or len(given) > LONGEST_GUESS:
+        return None
+    return closest(given, (each for each in values if isinstance(each, str)))
 
 
 def has_default(document: Document, schema: Any, seen: frozenset[int] = frozenset()) -> bool:

@@ -37,7 +37,7 @@ class Used:
 class Banner:
     """The banner. `trust` is the file of a self-signed certificate, which clients need.
 
-    `admin` is the URL of the port for administration.
+    `admin` is the URL of the port for administration. `has_console` is whether the console is served.
     """
 
     url: str
@@ -45,6 +45,7 @@ class Banner:
     directory: Directory
     trust: str | None = None
     admin: str | None = None
+    has_console: bool = False
 
     def text(self) -> str:
         """The whole text."""
@@ -55,6 +56,8 @@ class Banner:
         yield f"\nJobgate {version('jobgate')} is ready.\n"
         yield f"  API             {self.url}/v1"
         yield f"  Documentation   {self.url}/docs"
+        if self.has_console:
+            yield f"  Console         {self.url}/console"
         yield f"  Settings        {self.used.settings}"
         yield f"  Ledger          {self.used.ledger}"
         if self.admin is not None:

@@ -156,8 +156,6 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
     log_to_terminal(log_options(settings))
     if settings.server.workers > 1:
         preload(PRELOADED)
-    for warning in warnings_of(settings):
-        log.warning("%s", warning)
     with listen(settings.server.host, settings.server.port) as listening:
         used = sources(source.file)
         if sandbox_port is None:
@@ -334,6 +332,8 @@ def _serve(
     used: Used,
 ) -> None:
     """Serve a gateway with these settings. A reload reads them again from their source."""
+    for warning in warnings_of(settings):
+        log.warning("%s", warning)
     log.info("settings: %s; ledger: %s", used.settings, used.ledger)
     directory = Gateway(settings, catalogue).directory  # a mistake is reported before the ledger is touched
     if not prepare_database(settings):
@@ -341,7 +341,7 @@ def _serve(
     with certificate(settings) as made, metrics_of(settings) as metrics, admin_port(settings, metrics) as admin:
         url = address(listening, "https" if made else "http")
         trust = str(made.certificate) if made and settings.server.tls_self_signed else None
-        banner = Banner(url, used, directory, trust, admin).text()
+        banner = Banner(url, used, directory, trust, admin, settings.server.has_console).text()
         patience = Patience(settings.server.start_seconds, settings.server.health_seconds)
         options = ServerOptions(settings.server.access_log, settings.limits, banner, made, patience)
         if settings.server.workers > 1:

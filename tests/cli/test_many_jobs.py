@@ -189,7 +189,8 @@ def test_a_large_share_is_confirmed_by_itself(stub: Stub, tmp_path: Path) -> Non
     bodies = [json.loads(each.content) for each in stub.received if each.path.endswith("/confirm")]
     assert [each.get("share") for each in bodies] == [None, 0.75]
     stub.answers(CREATED, whole, ITEMS, refused, batch("aborted"))
-    assert ask(stub, *CANCEL, "--yes", "--expect", "3").exit_code == ExitCode.REFUSED
+    said = ask(stub, *CANCEL, "--yes", "--expect", "3")
+    assert (said.exit_code, "Add --share 0.75." in said.stderr) == (ExitCode.REFUSED, True)
     stub.answers(CREATED, whole, ITEMS, batch("ready"), ended())
     assert ask(stub, *CANCEL, "--yes", "--expect", "3", "--share", "0.8").exit_code == ExitCode.DONE
 

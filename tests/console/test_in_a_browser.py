@@ -21,6 +21,8 @@ from tests.console.fixtures import AZURE, VONAGE, chromium, many_jobs, operator
 
 STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled&limit=100"
 SECOND = "key-of-a-second-person"
+TELEPHONE = 390
+"""The width of a telephone, in pixels."""
 ENDED = "[data-state=completed], [data-state=stopped], [data-state=aborted]"
 
 
@@ -164,6 +166,37 @@ def press_until(page: Page, selector: str, key: str = "Tab") -> None:
     pytest.fail(f"the keyboard does not reach {selector}")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_enter_in_a_reason_does_nothing(
+    browser: Browser, busy: Running, pages_to_see: list[str], scripts: bool
+) -> None:
+    """Whoever presses Enter after the reason to abort has not aborted the batch; the button does."""
+    with operator(browser, busy, scripts=scripts) as me:
+        me.open(pages_to_see[-1])
+        me.page.get_by_role("button", name="Confirm").wait_for()
+        before = len(me.requests)
+        me.page.get_by_label("Reason to abort").fill("Only a thought")
+        me.page.keyboard.press("Enter")
+        assert [each for each in me.requests[before:] if each.method == "POST"] == []
+        assert me.page.get_by_label("Reason to abort").input_value() == "Only a thought"
+        assert me.page.locator("form:has([name=reason]) button:visible").first.is_enabled()
+
+
+def test_all_that_match_are_shown_as_selected(browser: Browser, busy: Running) -> None:
+    """While all matching jobs are selected, every row is checked and closed; afterwards each is as before."""
+    many_jobs(busy, 150)
+    with operator(browser, busy) as me:
+        me.open(STUCK)
+        boxes = me.page.locator("input[name=job]")
+        boxes.nth(1).check()
+        shown = "boxes => boxes.map(each => [each.checked, each.disabled])"
+        me.page.get_by_label("matching, not only").check()
+        assert boxes.evaluate_all(shown) == [[True, True]] * boxes.count()
+        me.page.get_by_label("matching, not only").uncheck()
+        assert boxes.evaluate_all(shown) == [[number == 1, False] for number in range(boxes.count())]
+        assert me.page.locator("[data-selected]").inner_text() == "1 selected"
+
+
 def test_without_scripts(browser: Browser, busy: Running) -> None:
     """Without scripts, an operator finds jobs, acts on them, and sees how it went."""
     many_jobs(busy, 2)
@@ -196,6 +229,7 @@ def pages_to_see(busy: Running) -> list[str]:
     one = f"connection=vonage-sandbox&id={job}"
     return [
         *("/overview", "/jobs", STUCK, "/batches", "/actions", "/connections", "/connections/vonage-sandbox", "/key"),
+        *("/schedules", "/approvals"),
         *(f"/job?{one}", f"/job/cancel?{one}", f"/job/restart?{one}", f"/actions/{record}", f"/batches/{batch}"),
     ]
 
@@ -210,9 +244,12 @@ def test_everybody_can_use_it(browser: Browser, busy: Running, pages_to_see: lis
             assert found.violations_count == 0, f"{path}: {found.generate_report()}"
 
 
-@pytest.mark.parametrize(("width", "text"), [(390, "100%"), (1280, "200%"), (640, "200%")])
+@pytest.mark.parametrize(("width", "text"), [(TELEPHONE, "100%"), (1280, "200%"), (640, "200%")])
 def test_it_fits(browser: Browser, busy: Running, pages_to_see: list[str], width: int, text: str) -> None:
-    """On a telephone, and with text twice as large, no page has to be scrolled sideways, and nothing is tiny."""
+    """On a telephone, and with text twice as large, no page has to be scrolled sideways, and nothing is tiny.
+
+    On a telephone, this holds for tables too: each value stands below the others, with the name of its column.
+    """
     with operator(browser, busy) as me:
         me.page.set_viewport_size({"width": width, "height": 800})
         for path in pages_to_see:
@@ -220,8 +257,14 @@ def test_it_fits(browser: Browser, busy: Running, pages_to_see: list[str], width
             me.page.evaluate("size => document.documentElement.style.setProperty('font-size', size)", text)
             assert me.page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert me.page.evaluate(TINY) == [], path
+            assert width != TELEPHONE or me.page.evaluate(CUT_OFF) == [], path
 
 
+CUT_OFF = """() => [...document.querySelectorAll(".scroll")]
+    .filter(each => each.scrollWidth > each.clientWidth || [...each.querySelectorAll("td[data-label]:not(:empty)")]
+        .some(cell => !getComputedStyle(cell, "::before").content.includes(cell.dataset.label)))
+    .map(each => each.outerHTML)"""
+"""The tables that are wider than the screen, or do not show the names of their columns."""
 TINY = """() => [...document.querySelectorAll("button, .button, input:not([type=hidden]), select, summary, nav a")]
     .filter(each => each.checkVisibility() && !each.closest("label:has(input)"))
     .filter(each => each.getBoundingClientRect().height < 24).map(each => each.outerHTML)"""
@@ -270,3 +313,26 @@ def test_a_second_person_approves(browser: Browser, guarded: Running) -> None:
         me.page.reload()
         me.page.locator(ENDED).first.wait_for()
         assert "all applied" in me.page.locator(".headline").inner_text()
+
+
+def test_an_emergency_without_scripts(browser: Browser, guarded: Running) -> None:
+    """Without scripts, a batch begins in an emergency, with its number typed, and the second person reviews it."""
+    many_jobs(guarded, 1)
+    with operator(browser, guarded, scripts=False) as me:
+        me.open(STUCK)
+        for box in me.page.locator("input[name=job]").all()[:2]:
+            box.check()
+        choose(me.page, "cancel", "Two are stuck again")
+        confirm(me.page)
+        me.page.get_by_text("Begin without approval, in an emergency").click()
+        me.page.get_by_label("Type the number of jobs").fill("2")
+        me.page.get_by_label("Reason, at least 20 characters").fill("The hotline is down for everybody")
+        me.page.keyboard.press("Enter")  # nothing happens
+        me.page.get_by_role("button", name="Break the glass").click()
+        me.page.get_by_text("The batch begins without approval").wait_for()
+        with operator(browser, guarded, key=SECOND, scripts=False) as other:
+            other.page.get_by_text("1 emergency waits for a review").click()
+            other.page.get_by_label("Comment").fill("Rightly so")
+            other.page.get_by_role("button", name="Review").click()
+            other.page.get_by_text("Reviewed.").wait_for()
+            assert other.page.get_by_text("Rightly so").is_visible()

@@ -145,6 +145,8 @@ def test_formats_count(form: str, good: str, bad: str) -> None:
 def test_a_long_list_of_values_is_told_as_far_as_people_read() -> None:
     """Of more than fifty, the others are counted; the value itself is not repeated."""
     assert not_one_of(["a", 1, None, "\u00e9"], "zz") == 'is not one of "a", 1, null, "\\u00e9"'
+    assert not_one_of(["queued", "cancelled"], "canceled").endswith('; the closest is "cancelled"')
+    assert not_one_of(["cancelled"], "canceled" * 1_000).endswith('"cancelled"')  # too long to look for a similar one
     told = not_one_of([f"v{number}" for number in range(MOST_VALUES + 7)], "V3")
     assert told.count("v") == MOST_VALUES + 1
     assert told.endswith('(and 7 more); write it as "v3"')

@@ -78,6 +78,15 @@ def test_the_banner_without_connections(catalogue: Catalogue) -> None:
     assert "The settings have no connection to a vendor yet." in text
 
 
+@pytest.mark.parametrize("served", [True, False])
+def test_the_banner_names_the_console(catalogue: Catalogue, served: bool) -> None:
+    """The console's address stands beside that of the documentation, where it is served."""
+    gateway = Gateway(config.load(), catalogue, ledger=MemoryLedger())
+    used = Used("the defaults", "a file")
+    text = Banner("http://127.0.0.1:1", used, gateway.directory, has_console=served).text()
+    assert ("http://127.0.0.1:1/console\n" in text) is served
+
+
 @pytest.fixture
 def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No HOME, and no entry of the user in the passwd database, as in a container with an arbitrary user id."""
@@ -167,10 +176,9 @@ def test_a_temporary_ledger_says_nothing_outside(tmp_path: Path) -> None:
         assert kept.checkpoints == CheckpointSettings(seconds=7)
 
 
-def test_the_banner_of_an_outdated_ledger(
-    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It says that actions are refused, until the ledger is accepted, which the log says then."""
+@pytest.fixture
+def banners(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The banners of gateways that end as soon as they are started."""
     banners: list[str] = []
 
     class Served:
@@ -184,6 +192,26 @@ def test_the_banner_of_an_outdated_ledger(
 
     monkeypatch.setattr(serving, "server", noted)
     monkeypatch.setattr(serving, "settle_in", lambda: None)
+    return banners
+
+
+def test_warnings_know_the_sandbox(
+    tmp_path: Path, banners: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the sandbox, a pattern for all connections is no mistake, and one that matches none of the sandbox's is."""
+    monkeypatch.delenv("JOBGATE_CONFIG", raising=False)
+    callers = f'[callers.all]\nkey = "{KEY}"\nscopes = ["jobs:*", "connections:*", "connections:azur-*"]\n'
+    write(tmp_path / "jobgate.toml", f"{callers}[server]\nport = 0\n")
+    serve(Source(tmp_path / "jobgate.toml"), sandbox_port=0)
+    assert len(banners) == 1
+    assert "connections:azur-* matches no connection in the settings" in caplog.text
+    assert "connections:* matches no connection" not in caplog.text
+
+
+def test_the_banner_of_an_outdated_ledger(
+    tmp_path: Path, catalogue: Catalogue, banners: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says that actions are refused, until the ledger is accepted, which the log says then."""
     write(tmp_path / "jobgate.toml", f'state_folder = "{tmp_path / "state"}"\napi_key = "{KEY}"\n[server]\nport = 0\n')
     database = Database.in_folder(tmp_path / "state")
     database.migrate()

@@ -144,8 +144,10 @@ def confirmed(client: Client, batch: Batch, consent: Consent) -> Batch:
     try:
         return call(client, "confirmBatch", batch["id"], body=shown)
     except ProblemError as problem:
-        if problem.code != DIFFERS or share is None or consent.yes:
+        if problem.code != DIFFERS or share is None or (consent.share or 0) >= share:
             raise
+        if consent.yes:
+            raise Failure(f"{problem.detail} Add --share {share}.", ExitCode.REFUSED) from None
         say(str(problem.detail))
     ask(f"{batch['action'].capitalize()} {share:.0%} of the jobs in question", f"{share:.0%}")
     return call(client, "confirmBatch", batch["id"], body={**shown, "share": share})

@@ -54,7 +54,7 @@ function poll(element) {
   document.addEventListener("visibilitychange", () => { delay = shortest; });
 }
 
-/** Count what is selected, and close the actions that no selected job allows. */
+/** Count what is selected, show it in the boxes, and close the actions that no selected job allows. */
 function select(form) {
   const boxes = [...form.querySelectorAll("input[name=job]")];
   const all = form.querySelector("[data-all]");
@@ -63,7 +63,20 @@ function select(form) {
   const radios = [...form.querySelectorAll("input[name=action]:not(:disabled)")];
   const words = new Map(radios.map((each) => [each, form.querySelector(`[data-why="${each.value}"]`)?.textContent]));
 
+  const own = new Map(); // whether each box was checked before all jobs were selected
+
+  /** While all matching jobs are selected, every box is checked and closed. Afterwards each is as it was. */
+  function cover() {
+    for (const each of every ? [every, ...boxes] : boxes) {
+      if (all.checked === each.disabled) continue;
+      if (all.checked) own.set(each, each.checked);
+      each.checked = all.checked || (own.get(each) ?? false);
+      each.disabled = all.checked;
+    }
+  }
+
   function count() {
+    if (all) cover();
     const chosen = boxes.filter((each) => each.checked);
     const number = all?.checked ? Number(all.dataset.all) : chosen.length;
     if (text) text.textContent = number ? `${number.toLocaleString("en")} selected` : "Select jobs";
@@ -83,7 +96,7 @@ function select(form) {
     every.addEventListener("change", () => { for (const each of boxes) each.checked = every.checked; });
   }
   form.addEventListener("change", count);
-  count();
+  addEventListener("pageshow", count);
 }
 
 /** Let a form be sent once: a second press waits for the first. */
