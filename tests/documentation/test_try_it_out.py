@@ -133,7 +133,12 @@ def test_examples_are_offered(reader: Reader) -> None:
     ("document", "name", "text"),
     [
         ("", "closeJob", "Needs the scope jobs:close."),
-        ("/vonage-contact-center", "changeJobStatus", "jobs:cancel, jobs:restart, jobs:pause."),
+        ("", "createSchedule", "Needs the scopes schedules:write and batches:write."),
+        (
+            "/vonage-contact-center",
+            "changeJobStatus",
+            "Needs the scope of the requested action: jobs:cancel, jobs:restart, jobs:pause.",
+        ),
     ],
 )
 def test_the_scope_of_an_operation_is_told(reader: Reader, document: str, name: str, text: str) -> None:
