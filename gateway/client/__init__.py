@@ -1,4 +1,6 @@
-"""The Python client of the unified API. It needs only `requests`, so this folder can be copied into any project.
+"""The Python client of the unified API.
+
+It needs only `requests`, so this folder can be copied into any project:
 
     with Client("http://127.0.0.1:8080", api_key) as client:
         job_action = client.cancel("azure-sandbox", "8780b28c-7079-4de1-9143-4d369289e958", note="Called back")
