@@ -52,8 +52,8 @@ pictures: $(DEVELOPMENT) ## Take the pictures of the console anew (needs Chromiu
 test: $(DEVELOPMENT) ## Run the tests; of those with very many cases, a sample of each kind
 	$(BIN)/pytest -n $(WORKERS) --sample
 
-test-all: $(DEVELOPMENT) ## Run every case of every test, as .ci/run does
-	$(BIN)/pytest -n $(WORKERS)
+test-all: $(DEVELOPMENT) ## Run every case of every test, as .ci/run does; name the slowest
+	$(BIN)/pytest -n $(WORKERS) --durations 30
 
 fuzz: $(DEVELOPMENT) ## Run the fuzz tests at length (FUZZ_EXAMPLES=...)
 	@echo "To fuzz a gateway that is running, this or one of its vendors' documents (/native/{vendor}/openapi.json):"

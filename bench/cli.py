@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, Protocol
 
 import typer
 from rich.console import Console
@@ -105,17 +105,8 @@ def resilience(
 ) -> None:
     """Measure a gateway whose vendors fail, in three minutes, and write the page about it."""
     console = Console()
-    try:
-        with sharing_cores() as cores, bar(console) as progress:
-            task = progress.add_task("starting", total=failing.STEPS)
-            results = failing.measure(
-                cores,
-                command(),
-                described(),
-                lambda text, done: progress.update(task, description=text, completed=done),
-            )
-    except BenchError as error:
-        fail(error)
+    with measuring(console) as (cores, tell):
+        results = failing.measure(cores, command(), described(), lambda text, done: tell(text, done, failing.STEPS))
     failing_page.publish(output, results)
     console.print(Markdown(failing_page.page(results)))
     for each in failing_page.missed(results):
@@ -130,13 +121,9 @@ def startup(
 ) -> None:
     """Measure the start time of commands and the memory of workers, and write the page about them."""
     console = Console()
-    try:
-        with bar(console) as progress:
-            task = progress.add_task("starting")
-            measured = starting.measure(rounds, (), lambda text: progress.update(task, description=text))
-            used = memory.measure(requests, lambda text: progress.update(task, description=text))
-    except BenchError as error:
-        fail(error)
+    with exiting(), progressing(console) as tell:
+        measured = starting.measure(rounds, (), tell)
+        used = memory.measure(requests, tell)
     made = starting.page(measured, used, with_ledgers())
     (output / starting.PAGE).write_text(made, encoding="utf-8")
     console.print(Markdown(made))
@@ -150,18 +137,9 @@ def workers(
 ) -> None:
     """Measure one, two and four workers in five minutes, and write the section of the page about them."""
     console = Console()
-    try:
-        with sharing_cores() as cores, bar(console) as progress:
-            task = progress.add_task("starting")
-            extent = working.Extent(rounds, seconds, cores)
-            made = working.measure(
-                extent, command(), with_ledgers(), lambda text: progress.update(task, description=text)
-            )
-    except BenchError as error:
-        fail(error)
-    for path in reporting.publish_workers(output, made):
-        typer.echo(f"wrote {path}")
-    console.print(Markdown("\n\n".join(workers_page.part(made, reporting.FOLDER))))
+    with measuring(console) as (cores, tell):
+        made = working.measure(working.Extent(rounds, seconds, cores), command(), with_ledgers(), tell)
+    show_part(console, reporting.publish_workers(output, made), workers_page.part(made, reporting.FOLDER))
 
 
 @application.command()
@@ -173,23 +151,10 @@ def batches(
 ) -> None:
     """Measure a batch beside a bare client and single actions, and write the section of the page about it."""
     console = Console()
-    try:
-        with sharing_cores() as cores, bar(console) as progress:
-            task = progress.add_task("starting")
-            made = batching.measure(
-                items,
-                rounds,
-                cores,
-                command(),
-                with_ledgers(),
-                lambda text: progress.update(task, description=text),
-                sizes=tuple(each for each in batching.SIZES if each <= largest),
-            )
-    except BenchError as error:
-        fail(error)
-    for path in reporting.publish_batches(output, made):
-        typer.echo(f"wrote {path}")
-    console.print(Markdown("\n\n".join(batches_page.part(made))))
+    sizes = tuple(each for each in batching.SIZES if each <= largest)
+    with measuring(console) as (cores, tell):
+        made = batching.measure(items, rounds, cores, command(), with_ledgers(), tell, sizes=sizes)
+    show_part(console, reporting.publish_batches(output, made), batches_page.part(made))
 
 
 @application.command()
@@ -200,39 +165,62 @@ def ladder(
 ) -> None:
     """Measure the CPU of each layer of a request in one minute, and write the section of the page about it."""
     console = Console()
-    try:
-        with sharing_cores() as cores, bar(console) as progress:
-            task = progress.add_task("starting")
-            extent = climbing.Extent(rounds, requests, cores)
-            made = climbing.measure(
-                extent, command(), with_ledgers(), lambda text: progress.update(task, description=text)
-            )
-    except BenchError as error:
-        fail(error)
-    for path in reporting.publish_ladder(output, made):
-        typer.echo(f"wrote {path}")
-    console.print(Markdown("\n\n".join(ladder_page.part(made))))
+    with measuring(console) as (cores, tell):
+        made = climbing.measure(climbing.Extent(rounds, requests, cores), command(), with_ledgers(), tell)
+    show_part(console, reporting.publish_ladder(output, made), ladder_page.part(made))
 
 
 def compare(console: Console, plan: Plan, left_out: dict[str, str]) -> Results:
-    """Measure the contenders. Exits with a message if that is not possible."""
-    try:
-        measurements = run(console, plan)
-    except BenchError as error:
-        fail(error)
-    return Results(command(), plan.seconds, plan.rounds, described(), left_out, measurements)
+    """Measure the contenders."""
+    return Results(command(), plan.seconds, plan.rounds, described(), left_out, run(console, plan))
 
 
 def run(console: Console, plan: Plan) -> tuple[Measurement, ...]:
-    """Carry out a plan, with a progress bar."""
-    with sharing_cores() as cores, bar(console) as progress:
-        task = progress.add_task("starting", total=plan.length)
-        made = []
-        with closing(measure(plan, cores, lambda text: progress.update(task, description=text))) as measurements:
-            for each in measurements:
-                made.append(each)
-                progress.advance(task)
+    """Carry out a plan, with a progress bar. Exits with a message if that is not possible."""
+    made: list[Measurement] = []
+    with (
+        measuring(console) as (cores, tell),
+        closing(measure(plan, cores, lambda text: tell(text, len(made), plan.length))) as measurements,
+    ):
+        for each in measurements:
+            made.append(each)  # noqa: PERF402 - the progress counts them
     return tuple(made)
+
+
+class Tell(Protocol):
+    """Shows the progress: what is measured now, and of how many steps how many are done."""
+
+    def __call__(self, text: str, done: int | None = None, total: int | None = None, /) -> None:
+        """Show it. None leaves a figure as it was."""
+
+
+@contextmanager
+def measuring(console: Console) -> Iterator[tuple[Cores, Tell]]:
+    """The cores of the contender, and the progress, for a measurement. Exits with a message if it is not possible."""
+    with exiting(), sharing_cores() as cores, progressing(console) as tell:
+        yield cores, tell
+
+
+@contextmanager
+def exiting() -> Iterator[None]:
+    """Exit with a message if the measurement of the block is not possible."""
+    try:
+        yield
+    except BenchError as error:
+        fail(error)
+
+
+@contextmanager
+def progressing(console: Console) -> Iterator[Tell]:
+    """A progress bar with a description."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, refresh_per_second=2, transient=True) as progress:
+        task = progress.add_task("starting")
+
+        def tell(text: str, done: int | None = None, total: int | None = None, /) -> None:
+            progress.update(task, description=text, completed=done, total=total)
+
+        yield tell
 
 
 @contextmanager
@@ -247,25 +235,21 @@ def sharing_cores() -> Iterator[Cores]:
 
 def grow(console: Console, extent: growing.Extent) -> Growth:
     """Measure ledgers of several sizes, with a progress bar."""
-    with bar(console) as progress:
-        task = progress.add_task("starting")
-
-        def tell(text: str, done: int, total: int) -> None:
-            progress.update(task, description=text, completed=done, total=total)
-
+    with exiting(), progressing(console) as tell:
         return growing.measure(extent, command(), with_ledgers(), tell)
-
-
-def bar(console: Console) -> Progress:
-    """A progress bar with a description."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    return Progress(*columns, console=console, refresh_per_second=2, transient=True)
 
 
 def publish(folder: Path | None, results: Results | None, growth: Growth | None) -> None:
     """Write the given results, if there is a folder for them."""
     for path in reporting.publish(folder, results, growth) if folder else ():
         typer.echo(f"wrote {path}")
+
+
+def show_part(console: Console, written: Iterable[Path], part: Iterable[str]) -> None:
+    """Name the files that a command has written, and print its section of the page."""
+    for path in written:
+        typer.echo(f"wrote {path}")
+    console.print(Markdown("\n\n".join(part)))
 
 
 def show(console: Console, results: Results | None, growth: Growth | None) -> None:

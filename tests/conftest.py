@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from gateway.startup.serve import Running, running
 from tests.support import documents
 from tests.support.canaries import Watch
 from tests.support.databases import PostgreSQL, postgresql_server
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["tests.support.sampling"]
 
@@ -69,6 +73,15 @@ def catalogue() -> Catalogue:
 def stack(catalogue: Catalogue) -> Iterator[Running]:
     """A gateway and its sandbox on free ports."""
     with running(catalogue=catalogue) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, with an empty profile."""
+    from tests.support.browser import chromium  # noqa: PLC0415 - slow to load, few tests need it
+
+    with chromium() as started:
         yield started
 
 

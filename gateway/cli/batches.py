@@ -89,7 +89,7 @@ def confirm_batch(
         batch = bulk.prepared(client, call(client, "getBatch", batch_id))
         bulk.preview(client, batch)
         going = bulk.confirmed(client, batch, Consent(yes, expect, share))
-        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
+        bulk.finish(bulk.followed(client, going, detach=detach), output)
 
 
 @batches.command("watch")
@@ -107,7 +107,7 @@ def resume(
     """Resume a batch, and watch it."""
     with gateway(profile) as client:
         going = call(client, "resumeBatch", batch_id, body=given)
-        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
+        bulk.finish(bulk.followed(client, going, detach=detach), output)
 
 
 @batches.command("redrive", help=operation("redriveBatch").help)
@@ -149,7 +149,7 @@ def break_glass(
         confirm(question, count, Consent(yes, expect))
         shown = {"manifestDigest": at(batch, "manifest.digest"), "count": count}
         going = call(client, "breakGlass", batch_id, body=shown | given)
-        bulk.finish(bulk.begun(going) if detach else watched(client, going), output)
+        bulk.finish(bulk.followed(client, going, detach=detach), output)
 
 
 class ReportFormat(StrEnum):

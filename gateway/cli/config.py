@@ -26,12 +26,12 @@ def check(
 ) -> None:
     """Report every mistake that would keep the gateway from starting, each with its remedy."""
     from gateway.app import Catalogue
-    from gateway.startup.checks import checked, warnings_of
+    from gateway.startup.checks import checked, ledger_warnings, warnings_of
 
     chosen = chosen_file(file)
     settings = checked(chosen, {}, Catalogue.load(), is_offline=offline)
     tell_used(chosen, settings)
-    for warning in warnings_of(settings):
+    for warning in (*warnings_of(settings), *(() if offline else ledger_warnings(settings))):
         warn(f"warning: {warning}")
     connections, callers = counted(len(settings.connections), "connection"), counted(len(settings.callers), "caller")
     typer.echo(f"good: {connections}, {callers} in the settings")

@@ -24,7 +24,6 @@ AT_ONCE = 500
 """Most jobs that are sent to the API in one request."""
 GOING = frozenset({"collecting", "preparing", "ready", "running", "pausing", "aborting", "finishing"})
 """The states in which a page without scripts looks again by itself."""
-COMMANDS = ("pause", "resume", "abort")
 POSSIBLE: Mapping[str, tuple[str, ...]] = {
     "collecting": ("abort",),
     "preparing": ("abort",),

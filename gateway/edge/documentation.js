@@ -36,16 +36,14 @@ function withEmptyBody(requestBody) {
 // Scopes are not credentials to enter, so they are shown in the description.
 function withoutScopes(operation, usual, scheme) {
   const required = operation.security ?? usual;
-  const scopes = [...new Set(required.flatMap((each) => each[scheme] ?? []))];
+  const all = (each) => (each[scheme] ?? []).map((scope) => `\`${scope}\``).join(" and ");
+  const ways = [...new Set(required.map(all))].filter((each) => each);
   const schemes = required.map(({ [scheme]: _, ...others }) => JSON.stringify(others));
-  const needed = scopes.map((each) => `\`${each}\``).join(", ");
+  const noun = ways.length > 1 ? "scope of the requested action:" : ways[0]?.includes(" and ") ? "scopes" : "scope";
   return {
     ...operation,
     security: [...new Set(schemes)].map((each) => JSON.parse(each)),
-    description: said(
-      operation.description,
-      scopes.length > 0 && `Needs the scope ${scopes.length > 1 ? "of the requested action: " : ""}${needed}.`,
-    ),
+    description: said(operation.description, ways.length > 0 && `Needs the ${noun} ${ways.join(", ")}.`),
   };
 }
 

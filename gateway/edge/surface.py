@@ -33,6 +33,7 @@ from gateway.edge.response_validation import CHECKS, ResponseValidation
 from gateway.edge.routing import Routing
 from gateway.edge.validation import validate
 from gateway.specs.operations import Api, Operation
+from gateway.specs.security import name_schemes
 
 
 class Request(Struct, frozen=True):
@@ -187,9 +188,10 @@ def application(  # noqa: PLR0913 - what serving takes
     layers: list[Any] = [Routing, Security]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
     for each in surfaces:
+        content = copy.deepcopy(each.api.document.content)  # Connexion writes into what it is given
+        name_schemes(content)
         connexion.add_api(
-            # Connexion writes into what it is given.
-            copy.deepcopy(each.api.document.content),
+            content,
             base_path=each.base_path,
             resolver=Resolver(each.handlers.__getitem__),
             security_map=dict(each.security),

@@ -64,6 +64,14 @@ class CheckpointLocation:
         return file
 
 
+def _outdated_message(ledger: str, lost: str) -> str:
+    """The message about a ledger that does not match its newest checkpoint."""
+    return (
+        f"the ledger {ledger} does not match its newest checkpoint: {lost}. Actions are refused, since "
+        "idempotency keys may be lost. Restore the newest ledger, or serve with --accept-restored-ledger."
+    )
+
+
 @dataclass
 class Checkpoints:
     """The checkpoints of a ledger. Every method blocks, and raises LedgerUnavailable and OSError.
@@ -98,6 +106,15 @@ class Checkpoints:
         with self.database.snapshot() as connection:
             self._compare(connection, self._file.newest())
         self.try_to_write()
+
+    def mismatch(self) -> str | None:
+        """The message about a ledger that does not match its newest checkpoint, or None. Nothing is written."""
+        if not (self.place.has_key and self.place.path.exists()):
+            return None
+        newest = CheckpointFile(self.place.path, self.place.signer()).newest()
+        with self.database.snapshot() as connection:
+            lost = None if newest is None else difference(connection, newest)
+        return None if lost is None else _outdated_message(self.database.name, lost)
 
     def write(self, *, is_forced: bool = False, apart: timedelta = NO_TIME) -> str | None:
         """Write a checkpoint and return it. None: the ledger is outdated, or no new checkpoint is needed.
@@ -188,12 +205,7 @@ class Checkpoints:
     def _compare(self, connection: Connection, newest: Checkpoint | None) -> None:
         before, self.outdated = self.outdated, None if newest is None else difference(connection, newest)
         if self.outdated is not None and before is None:
-            log.error(
-                "the ledger %s does not match its newest checkpoint: %s. Actions are refused, since idempotency "
-                "keys may be lost. Restore the newest ledger, or serve with --accept-restored-ledger.",
-                self.database.name,
-                self.outdated,
-            )
+            log.error("%s", _outdated_message(self.database.name, self.outdated))
 
     def _state_old_deletions(self, file: CheckpointFile) -> None:
         """Sign statements for segments that were deleted without one. Only the first checkpoint trusts the database."""

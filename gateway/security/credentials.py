@@ -60,18 +60,20 @@ class Signature:
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The headers of the signature. Raises VendorDeniedAccess if a part cannot be read or used."""
+        return self._signed(request)
+
+    def redacted(self, request: HttpRequest) -> Mapping[str, str]:
+        """The headers of the signature, redacted unless the scheme declares them public. Raises as `headers`."""
+        signed = self._signed(request)
+        return {name: value if name in self.scheme.public else REDACTED for name, value in signed.items()}
+
+    def _signed(self, request: HttpRequest) -> Mapping[str, str]:
         parts = {name: usable(name, part) for name, part in self.parts.items()}
         try:
             return self.scheme.sign(request, parts, self.clock.now())
         except ValueError:
             log.error("a request could not be signed: the secret is not of the right form")  # noqa: TRY400 - enough
             raise unusable("secret") from None
-
-    def redacted(self, request: HttpRequest) -> Mapping[str, str]:
-        """The headers of the signature, redacted unless the scheme declares them public."""
-        parts = {name: usable(name, part) for name, part in self.parts.items()}
-        signed = self.scheme.sign(request, parts, self.clock.now())
-        return {name: value if name in self.scheme.public else REDACTED for name, value in signed.items()}
 
     def renew(self, refused: Mapping[str, str]) -> bool:  # noqa: ARG002 - the port's
         """Return False: there is no other secret."""

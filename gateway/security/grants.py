@@ -31,7 +31,7 @@ class OAuthError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """The answer's header fields."""
-        challenge = {"www-authenticate": "Basic"} if self.status == HTTPStatus.UNAUTHORIZED else {}
+        challenge = {"www-authenticate": 'Basic realm="jobgate"'} if self.status == HTTPStatus.UNAUTHORIZED else {}
         return NO_STORE | challenge
 
 

@@ -55,6 +55,17 @@ Parsed = TypeVar("Parsed")
 PartType = TypeVar("PartType", bound=str | Reference)
 
 
+def _expanded(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no home folder for `~`; write the path in full") from None
+
+
+UserPath = Annotated[Path, AfterValidator(_expanded)]
+"""A path, in which `~` is the home folder of the user, as in a shell."""
+
+
 def _issuer(value: str) -> str:
     """Check an issuer's URL, but keep its spelling, which its tokens repeat in `iss`. Raises ValueError."""
     _address(value)
@@ -340,12 +351,12 @@ class ServerSettings(Section):
         description="IP addresses and networks of the proxies whose `X-Forwarded-For`, `-Host`, `-Proto` and `-Prefix` "
         "fields are trusted. From other senders these fields are ignored.",
     )
-    tls_cert: Path | None = Field(
+    tls_cert: UserPath | None = Field(
         None,
         description="The file of the TLS certificate and its chain, in PEM format. The gateway then serves HTTPS; it "
         "needs `tls_key` too.",
     )
-    tls_key: Path | None = Field(None, description="The file of the private key of `tls_cert`, in PEM format.")
+    tls_key: UserPath | None = Field(None, description="The file of the private key of `tls_cert`, in PEM format.")
     tls_self_signed: bool = Field(
         default=False, description="Serve HTTPS with a self-signed certificate, for development."
     )
@@ -635,7 +646,7 @@ class CheckpointSettings(Section):
     """Checkpoints: signed statements of the state of the ledger."""
 
     enabled: bool = Field(default=True, description="Write checkpoints.")
-    file: Path | None = Field(
+    file: UserPath | None = Field(
         None,
         description="The file to which checkpoints are appended. Default: `checkpoints.txt` in the state folder; with "
         "`database_url`, `checkpoints-<hash of its address>.txt`.",
@@ -675,7 +686,7 @@ class Settings(BaseSettings):
     checkpoints: CheckpointSettings = CheckpointSettings()
     traces: TraceSettings = TraceSettings()
     batches: BatchSettings = BatchSettings()
-    state_folder: Path | None = Field(
+    state_folder: UserPath | None = Field(
         None,
         description="The folder of the ledger's SQLite database, if `database_url` is not set. Default: the state "
         "folder of the user (`~/.local/state/jobgate` on Linux; without a home folder it must be set); with the "

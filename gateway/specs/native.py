@@ -25,7 +25,6 @@ from gateway.specs.security import (
     TOKENS,
     checked_schemes,
     kind_of,
-    name_schemes,
     schemes,
     token_flows,
 )
@@ -126,7 +125,6 @@ def served(vendor: VendorSpecification, unified: Document) -> dict[str, Any]:
     for scheme in content["components"]["securitySchemes"].values():
         scheme.pop(SIGNATURE, None)
     _add_token_endpoint(content, here)
-    name_schemes(content)
     return content
 
 

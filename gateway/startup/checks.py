@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.app import Catalogue, Gateway, database_of
-from gateway.app.databases import signer_of
+from gateway.app.databases import checkpoints_of, signer_of
 from gateway.app.gateway import callers_in, policy_of, value_mistakes
 from gateway.approvals.satisfiability import Population
 from gateway.domain.access import Caller
@@ -92,6 +92,22 @@ def warnings_of(settings: Settings) -> Iterator[str]:
                     mend = did_you_mean(pattern, settings.connections)
                     place = f"{section}.{name}.connections.{number}"
                     yield f"{place}: {pattern} matches no connection in the settings; {mend}"
+
+
+def ledger_warnings(settings: Settings) -> Iterator[str]:
+    """Yield a warning if a gateway would refuse actions, because the ledger is older than its newest checkpoint.
+
+    Nothing is created. What keeps the ledger from being read is a mistake, which `ledger_can_be_used` reports.
+    """
+    with (
+        suppress(ConfigurationError, UnusableDatabase, UnusableKey, LedgerUnavailable, OSError),
+        opened(settings) as known,
+    ):
+        checkpoints = checkpoints_of(settings, known, SystemClock())
+        is_readable = known.exists and known.version() == head()
+        mismatch = checkpoints.mismatch() if checkpoints is not None and is_readable else None
+        if mismatch is not None:
+            yield mismatch
 
 
 def _key(mistake: str) -> str:

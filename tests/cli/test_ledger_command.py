@@ -272,6 +272,24 @@ def test_an_outdated_ledger_is_named(state: Path, tmp_path: Path) -> None:
     assert "`jobgate serve --accept-restored-ledger" in said.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--offline",)])
+def test_checking_the_settings_tells_of_an_outdated_ledger(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """`config check` warns that a gateway would start and refuse actions, unless it is not to look at the ledger."""
+    monkeypatch.setenv("JOBGATE_API_KEY", "a-key-to-check-the-settings-with")
+    monkeypatch.setenv("JOBGATE_STATE_FOLDER", str(state))
+    file = backed_up(state, tmp_path)
+    write(state, 1, days=1)
+    assert audit(state, "checkpoint").exit_code == 0
+    good = CliRunner().invoke(application, ["config", "check", *options])
+    assert (good.exit_code, "warning" in good.stderr) == (0, False), good.output
+    assert run(state, "restore", str(file), "--force").exit_code == 0
+    said = CliRunner().invoke(application, ["config", "check", *options])
+    assert (said.exit_code, "does not match its newest checkpoint" in said.stderr) == (0, not options)
+    assert ("--accept-restored-ledger" in said.stderr) == (not options)
+
+
 BAD = {
     "changed": ("UPDATE events SET content = '{}' WHERE id = 3", 1, "is broken: segment 1, event 3"),
     "newer": ("UPDATE alembic_version SET version_num = '9999'", 6, "which this Jobgate does not know"),

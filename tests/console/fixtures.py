@@ -7,22 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.startup.serve import Running
-from tests.support.tools import tool
 
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WATCH_POLICY = "addEventListener('securitypolicyviolation', each => console.error('policy: ' + each.blockedURI))"
 
 
@@ -50,15 +40,6 @@ class Operator:
         self.page.get_by_label("API key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.get_by_role("button", name="Sign out").wait_for()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window, with an empty profile. Skips the test where there is none."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=tool("chromium", "chromium"), args=OPTIONS)
-        yield started
-        started.close()
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from playwright.sync_api import Page, ViewportSize
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.settings.settings import load
 from gateway.startup.serve import Running, running
-from tests.console.fixtures import AZURE, chromium, many_jobs, operator
+from tests.console.fixtures import AZURE, many_jobs, operator
+from tests.support.browser import chromium
 
 FOLDER = Path(__file__).parents[2] / "docs/pictures"
 SIZE: ViewportSize = {"width": 1_100, "height": 720}

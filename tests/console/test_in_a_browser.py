@@ -17,20 +17,13 @@ from gateway.app import Catalogue
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.settings.settings import ApprovalSettings, BatchSettings, CallerSettings, load
 from gateway.startup.serve import Running, running
-from tests.console.fixtures import AZURE, VONAGE, chromium, many_jobs, operator
+from tests.console.fixtures import AZURE, VONAGE, many_jobs, operator
 
 STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled&limit=100"
 SECOND = "key-of-a-second-person"
 TELEPHONE = 390
 """The width of a telephone, in pixels."""
 ENDED = "[data-state=completed], [data-state=stopped], [data-state=aborted]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -11,35 +11,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Request
 
 from gateway.app import Catalogue
 from gateway.specs.operations import Api
 from gateway.startup.serve import Running, sandbox_name
-from tests.support.tools import tool
 
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 CATALOGUE = Catalogue.load()
 DOCUMENTS: dict[str, Api] = {"": CATALOGUE.api} | {f"/{name}": each.api for name, each in CATALOGUE.natives.items()}
 QUEUED, ASSIGNED = "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4d01", "2f8a35c1-6f0b-4a3c-9d5e-0c1b7a9e4d02"
 FIELDS = "tr[data-param-name] input, tr[data-param-name] select:not(.examples-select-element), textarea"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window, with an empty profile."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=tool("chromium", "chromium"), args=OPTIONS)
-        yield started
-        started.close()
 
 
 @dataclass
@@ -152,7 +133,12 @@ def test_examples_are_offered(reader: Reader) -> None:
     ("document", "name", "text"),
     [
         ("", "closeJob", "Needs the scope jobs:close."),
-        ("/vonage-contact-center", "changeJobStatus", "jobs:cancel, jobs:restart, jobs:pause."),
+        ("", "createSchedule", "Needs the scopes schedules:write and batches:write."),
+        (
+            "/vonage-contact-center",
+            "changeJobStatus",
+            "Needs the scope of the requested action: jobs:cancel, jobs:restart, jobs:pause.",
+        ),
     ],
 )
 def test_the_scope_of_an_operation_is_told(reader: Reader, document: str, name: str, text: str) -> None:

@@ -308,7 +308,7 @@ async def test_the_client_may_say_who_it_is_by_http_basic(clients: CredentialCli
         assert (answer.status, answer.json["error"], answer.headers["www-authenticate"]) == (
             401,
             "invalid_client",
-            "Basic",
+            'Basic realm="jobgate"',
         )
 
 

@@ -178,7 +178,8 @@ def test_a_client_may_authenticate_with_http_basic(name: str, clients: dict[str,
     assert ask_for_token(client, right, **form).status == 200
     assert ask_for_token(client, right).json["error"] == "invalid_request"
     wrong = ask_for_token(client, basic(credentials.client_id, "wrong"), **form)
-    assert (wrong.status, wrong.json["error"], wrong.headers["www-authenticate"]) == (401, "invalid_client", "Basic")
+    assert (wrong.status, wrong.json["error"]) == (401, "invalid_client")
+    assert wrong.headers["www-authenticate"].startswith('Basic realm="')
 
 
 @pytest.mark.parametrize("name", OAUTH)

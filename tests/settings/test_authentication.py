@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adapters.azure_job_router import ADAPTER
 from gateway.cli import application
 from gateway.domain.errors import VendorDeniedAccess
 from gateway.domain.model import HttpRequest
@@ -19,7 +20,7 @@ from gateway.security.bearer import BEARER_TOKEN
 from gateway.security.credentials import Signature
 from gateway.security.redaction import REDACTED
 from gateway.security.references import Reference
-from gateway.security.schemes import Scheme
+from gateway.security.schemes import Scheme, of_adapter
 from gateway.settings import settings as config
 from gateway.settings.settings import ConfigurationError, Settings, shown
 from tests.support.canaries import leaked
@@ -155,6 +156,16 @@ async def test_a_part_that_became_malformed_is_named(tmp_path: Path, caplog: pyt
         await signature.headers(REQUEST, 0.0)
     assert "a vendor's key has a blank" in caplog.text
     assert leaked(caplog.text) == []
+
+
+async def test_a_secret_that_signs_nothing_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A key that its scheme cannot sign with is a problem that names it, for a request and for a dry run alike."""
+    signature = Signature(of_adapter(ADAPTER.signing["accessKey"], "authorization"), {"secret": "no Base64"}, CLOCK)
+    with pytest.raises(VendorDeniedAccess, match="The connection's secret cannot be read or used"):
+        await signature.headers(REQUEST, 0.0)
+    with pytest.raises(VendorDeniedAccess, match="The connection's secret cannot be read or used"):
+        signature.redacted(REQUEST)
+    assert "a request could not be signed" in caplog.text
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -298,6 +298,13 @@ class Break:
         return f"{self.rule.__name__} {self.at}"
 
 
+class Pairs(list[tuple[str, Any]]):
+    """A YAML mapping that can have a name twice."""
+
+
+yaml.SafeDumper.add_representer(Pairs, lambda dumper, pairs: dumper.represent_mapping("tag:yaml.org,2002:map", pairs))
+
+
 def plain(rule: findings.Rule, at: str, value: Any, *found: str) -> Break:
     """Break the plain document; it is found where it is broken, unless `found` says otherwise."""
     return Break(rule, PLAIN, at, value, found or (at,))
@@ -335,6 +342,8 @@ def text() -> dict[str, Any]:
 
 BREAKS = [
     plain(reading.endless_nesting, "/x-endless", ENDLESS, ""),
+    plain(reading.repeated_names, "/x-pairs", Pairs([("a", 1), ("b", 2), ("a", 1)]), "/x-pairs/a"),
+    plain(reading.repeated_names, "/x-pairs", [{"in": Pairs([("a/~b", {}), ("a/~b", [])])}], "/x-pairs/0/in/a~1~0b"),
     plain(reading.values_unknown_to_json, "/info/description", date(2026, 1, 5)),
     plain(reading.values_unknown_to_json, "/info/description", math.inf),
     plain(reading.values_unknown_to_json, "/x-numbers", {200: "OK"}, "/x-numbers/200"),
@@ -926,6 +935,15 @@ def test_a_finding_reads_as_a_line() -> None:
     """A finding tells file, place, message and mend, in this order."""
     finding = lint.Finding(Path("specs/x.yaml"), "/paths", "is empty", "Add a path.")
     assert str(finding) == "specs/x.yaml#/paths: is empty. Add a path."
+
+
+def test_a_repeated_name_is_found_with_its_lines(tmp_path: Path) -> None:
+    """The finding names the file, the place, the name, and the lines of both."""
+    path = tmp_path / "document.yaml"
+    path.write_text(f"{PLAIN.strip()}\ninfo: {{title: Others, version: '2'}}\n", encoding="utf-8")
+    (finding,) = lint.check(path)
+    last = len(path.read_text(encoding="utf-8").splitlines())
+    assert str(finding).startswith(f"{path}#/info: info, in line {last}, is in line 2 already")
 
 
 def test_findings_come_file_by_file_in_the_order_of_their_places(tmp_path: Path) -> None:

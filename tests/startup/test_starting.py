@@ -130,6 +130,25 @@ def test_a_state_folder_is_enough_for_the_homeless(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "state" / "ledger.db").exists()
 
 
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every path of the settings, `~` is the home folder, as in a shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written = 'state_folder = "~/state"\n[server]\ntls_cert = "~/cert"\ntls_key = "~/key"\n[checkpoints]\nfile = "~/c"'
+    read = config.load(write(tmp_path / "jobgate.toml", written))
+    assert read.state_folder == tmp_path / "state"
+    assert (read.server.tls_cert, read.server.tls_key) == (tmp_path / "cert", tmp_path / "key")
+    assert read.checkpoints.file == tmp_path / "c"
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_tilde_without_a_home_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The message names the setting; nothing is made in a folder called ~."""
+    monkeypatch.setenv("JOBGATE_STATE_FOLDER", "~/state")
+    said = CliRunner().invoke(application, ["config", "check"])
+    assert (said.exit_code, "state_folder: there is no home folder for `~`" in said.stderr) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_temporary_folder_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sandbox's ledger and a certificate for development need one: the message names TMPDIR."""
 

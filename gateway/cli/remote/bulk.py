@@ -168,11 +168,13 @@ def carry_out(client: Client, batch: Batch, consent: Consent, *, detach: bool) -
     except (Failure, ClientError, KeyboardInterrupt):
         abandoned(client, batch, "not confirmed")
         raise
-    return begun(going) if detach else watch(client, going)
+    return followed(client, going, detach=detach)
 
 
-def begun(batch: Batch) -> Batch:
-    """Say how to watch a batch that goes on by itself."""
+def followed(client: Client, batch: Batch, *, detach: bool) -> Batch:
+    """Watch a batch until it has ended or waits for somebody; with `detach`, only say how to. Raises ClientError."""
+    if not detach:
+        return watch(client, batch)
     say(f"It goes on: jobgate batches watch {batch['id']}")
     return batch
 

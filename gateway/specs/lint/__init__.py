@@ -60,7 +60,7 @@ def _faults(document: Document) -> list[Fault]:
 
 
 RULES: tuple[tuple[Rule, ...], ...] = (
-    (reading.endless_nesting,),
+    (reading.endless_nesting, reading.repeated_names),
     (
         reading.values_unknown_to_json,
         reading.other_versions,

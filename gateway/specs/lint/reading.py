@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+import yaml
 
 from gateway.specs.document import (
     Document,
+    SafeLoader,
     SpecificationError,
     pointer,
     walk,
@@ -28,6 +31,34 @@ def endless_nesting(document: Document) -> Iterator[Fault]:
     except RecursionError:
         fix = "Remove the YAML alias inside its own anchor."
         yield Fault("", "is nested too deeply, or contains itself", fix)
+
+
+def repeated_names(document: Document) -> Iterator[Fault]:
+    """No mapping has a name twice. YAML forbids it, but PyYAML keeps the last value and says nothing."""
+    # Composed again, since the content has lost them.
+    root = yaml.compose(document.path.read_text(encoding="utf-8"), Loader=SafeLoader)
+    waiting: list[tuple[str, yaml.Node | None]] = [("", root)]
+    done: set[int] = set()  # an alias leads to the same node again
+    while waiting:
+        place, node = waiting.pop()
+        if id(node) in done:
+            continue
+        done.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(place + pointer(index), each) for index, each in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            waiting += [(place + pointer(name.value), each) for name, each in node.value]
+            yield from _repeated(place, (name for name, _ in node.value))
+
+
+def _repeated(place: str, names: Iterable[yaml.Node]) -> Iterator[Fault]:
+    lines: dict[tuple[str, str], int] = {}
+    for name in names:
+        key, line = (name.tag, name.value), name.start_mark.line + 1
+        if key in lines:
+            message = f"{name.value}, in line {line}, is in line {lines[key]} already, and only the last one counts"
+            yield Fault(place + pointer(name.value), message, "Remove one of them, or rename it.")
+        lines.setdefault(key, line)
 
 
 def values_unknown_to_json(document: Document) -> Iterator[Fault]:
