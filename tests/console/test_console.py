@@ -263,7 +263,7 @@ async def test_a_batch_of_somebody_else_can_be_stopped_with_the_scope(
     assert ("/abort" in text_of(seen)) is may_abort
     answer = await visitor.post(f"{path}/abort", {"csrf": token_in(await visitor.get("/overview")), "reason": "INC-43"})
     assert (answer.status == 303) is may_abort
-    assert ("INC-43" in text_of(await visitor.get(path))) is may_abort
+    assert ("INC-43 (by warden)" in text_of(await visitor.get(path))) is may_abort
 
 
 async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:

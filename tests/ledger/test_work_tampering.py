@@ -114,7 +114,7 @@ async def scheduled(ledger: SqlLedger, clock: FakeClock) -> None:
         assert await store.save(changed, [schedule_event_of(changed, "alice")]) == SAVED
 
 
-def content(table: Table, name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Connection], None]:
+def content(table: Table, name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Connection], object]:
     """Change the content of a row."""
 
     def run(connection: Connection) -> None:
@@ -126,7 +126,7 @@ def content(table: Table, name: str, change: Callable[[dict[str, Any]], object])
     return run
 
 
-def state(table: Table, name: str, other: str) -> Callable[[Connection], None]:
+def state(table: Table, name: str, other: str) -> Callable[[Connection], object]:
     """Change the state of a row, in its column and in its content."""
 
     def run(connection: Connection) -> None:
@@ -136,14 +136,14 @@ def state(table: Table, name: str, other: str) -> Callable[[Connection], None]:
     return run
 
 
-def column(table: Table, name: str, **values: Any) -> Callable[[Connection], None]:
+def column(table: Table, name: str, **values: Any) -> Callable[[Connection], object]:
     """Change columns of a row."""
-    return lambda connection: connection.execute(update(table).where(table.c.id == name).values(**values)) and None
+    return lambda connection: connection.execute(update(table).where(table.c.id == name).values(**values))
 
 
-def removed(table: Table, name: str) -> Callable[[Connection], None]:
+def removed(table: Table, name: str) -> Callable[[Connection], object]:
     """Remove a row."""
-    return lambda connection: connection.execute(delete(table).where(table.c.id == name)) and None
+    return lambda connection: connection.execute(delete(table).where(table.c.id == name))
 
 
 def renamed(connection: Connection) -> None:
@@ -153,7 +153,7 @@ def renamed(connection: Connection) -> None:
 
 
 AS_TOLD = "it is not as its last event says"
-WAYS: dict[str, tuple[Callable[[Connection], None], str]] = {
+WAYS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "state of a batch": (state(batches, WAITING, "paused"), f"batch {WAITING}: {AS_TOLD}"),
     "column of its state": (column(batches, WAITING, state="paused"), "another state than its content"),
     "caller of a batch": (column(batches, ENDED, caller="bob"), "another caller than its content"),
@@ -180,9 +180,9 @@ WAYS: dict[str, tuple[Callable[[Connection], None], str]] = {
 """Ways to tamper with the rows of durable work, and what the audit says of them."""
 
 
-def test_untouched_work_is_as_its_events_say(ledger: SqlLedger, database: Database) -> None:
+@pytest.mark.usefixtures("ledger")
+def test_untouched_work_is_as_its_events_say(database: Database) -> None:
     """Changes that need no event, such as a reason to wait and added connections, are no finding."""
-    assert ledger
     assert audit.verify(database).finding is None
 
 
