@@ -229,15 +229,18 @@ class Batches:
         if manifest is None or (manifest.digest, manifest.count) != (shown.digest, shown.count):
             raise ManifestDiffers("The manifest has another digest or count. Read the batch again.")
 
-    async def pause(self, batch_id: str, caller: str, reason: str | None) -> Batch:
-        """Send nothing more for the time being. Raises UnknownBatch and WrongBatchState."""
+    async def pause(self, batch_id: str, caller: str, reason: str | None, *, is_others: bool = False) -> Batch:
+        """Send nothing more for the time being. `is_others`: also in a batch that somebody else created.
+
+        Raises UnknownBatch and WrongBatchState.
+        """
         why = Why(reason or "Somebody paused it.", by=caller)
 
         async def paused(batch: Batch) -> Batch:
             following = BatchState.PAUSED if batch.state is BatchState.READY else BatchState.PAUSING
             return replace(allowed(batch, "pause", [BatchState.READY, BatchState.RUNNING], following), why=why)
 
-        return await self._change(batch_id, caller, paused)
+        return await self._change(batch_id, caller, paused, is_others=is_others)
 
     async def resume(self, batch_id: str, caller: str, reason: str | None) -> Batch:
         """Let a paused or stopped batch go on. Raises UnknownBatch and WrongBatchState."""
@@ -249,16 +252,22 @@ class Batches:
 
         return await self._change(batch_id, caller, resumed)
 
-    async def abort(self, batch_id: str, caller: str, reason: str | None) -> Batch:
-        """Send nothing more, for good. Its approval is withdrawn. Raises UnknownBatch and WrongBatchState."""
+    async def abort(
+        self, batch_id: str, caller: str, reason: str | None, owner: str = "", *, is_others: bool = False
+    ) -> Batch:
+        """Send nothing more, for good. Its approval is withdrawn. `is_others`: also if somebody else created the batch.
+
+        `owner` is the person behind the caller, if it is not the caller itself. Raises UnknownBatch and
+        WrongBatchState.
+        """
         why = Why(reason or "Somebody aborted it.", by=caller)
 
         async def aborted(batch: Batch) -> Batch:
             return replace(allowed(batch, "abort", BEFORE[BatchState.ABORTING], BatchState.ABORTING), why=why)
 
-        batch = await self._change(batch_id, caller, aborted)
+        batch = await self._change(batch_id, caller, aborted, is_others=is_others)
         if batch.approval is not None:
-            await self.permission.approvals.withdraw(batch.approval, requester_of(batch))
+            await self.permission.approvals.withdraw(batch.approval, Person(caller, owner or caller))
         return batch
 
     async def redrive(
@@ -289,14 +298,20 @@ class Batches:
             raise WrongBatchState("The batch has no item that can be tried again.")
         return await self.create(plan, jobs, caller, key, fingerprint, batch.owner)
 
-    async def _change(self, batch_id: str, caller: str, change: Callable[[Batch], Awaitable[Batch]]) -> Batch:
-        """Make a change of a batch, again if somebody else was faster. Raises what `change` raises."""
+    async def _change(
+        self, batch_id: str, caller: str, change: Callable[[Batch], Awaitable[Batch]], *, is_others: bool = False
+    ) -> Batch:
+        """Make a change of a batch, again if somebody else was faster. Raises what `change` raises.
+
+        `is_others`: somebody else than the caller may have created it.
+        """
+        creator = None if is_others else caller
         while True:
-            batch = await self.get(batch_id, caller)
+            batch = await self.get(batch_id, creator)
             now = self.clock.now()
             changed = replace(await change(batch), changed_at=now)
             if await self.store.save(changed, event_of(changed, caller), now) == SAVED:
-                return await self.get(batch_id, caller)
+                return await self.get(batch_id, creator)
 
 
 def check_owner(batch: Batch, owner: str) -> None:

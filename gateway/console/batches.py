@@ -16,6 +16,7 @@ from gateway.console.forms import KEY
 from gateway.console.jobs import document, filter_body, filter_in, planned
 from gateway.console.requests import api
 from gateway.console.words import counted
+from gateway.domain.access import Caller
 
 pages = Blueprint("batches", __name__)
 
@@ -169,12 +170,19 @@ def content(batch: str) -> dict[str, Any]:
         "is_going": known["state"] in GOING,
         "is_still": known["state"] in STILL,
         "is_ended": known["state"] in ENDED,
-        "commands": POSSIBLE.get(known["state"], ()),
+        "commands": commands_for(known, api().caller),
         "sample": sample(known) if known["state"] == "awaiting_confirmation" else None,
         "verdicts": document().words("Verdict"),
         "outcomes": document().words("ItemOutcome"),
         "args": request.args,
     }
+
+
+def commands_for(batch: Mapping[str, Any], caller: Caller) -> list[str]:
+    """The commands that a caller can give: all that are possible for its own batch, those for others for any other."""
+    possible = POSSIBLE.get(batch["state"], ())
+    is_own = batch["caller"] == caller.name
+    return [each for each in possible if is_own or document().is_for_others(f"{each}Batch", caller)]
 
 
 def sample(batch: Mapping[str, Any]) -> Mapping[str, Any] | None:

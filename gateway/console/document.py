@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gateway.domain.access import Caller
+from gateway.domain.access import SCOPE_FOR_OTHERS, Caller
 from gateway.specs.operations import Api
 
 
@@ -29,6 +29,11 @@ class Document:
         """The reason why a caller cannot use an operation; empty if it can."""
         missing = self.missing(operation, caller)
         return f"Your key needs the scope {' and '.join(missing)}." if missing else ""
+
+    def is_for_others(self, operation: str, caller: Caller) -> bool:
+        """True if a caller has the scope with which an operation is open for what others have created, too."""
+        scope = self.api.operations[operation].extensions.get(SCOPE_FOR_OTHERS)
+        return scope is not None and caller.may(scope)
 
     def words(self, schema: str) -> list[str]:
         """The values of an enumeration."""

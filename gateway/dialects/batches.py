@@ -14,6 +14,7 @@ from gateway.batches.batches import Batches, Shown, unknown_batch
 from gateway.dialects import rendering
 from gateway.dialects.services import Services
 from gateway.dialects.unified import BASE_PATH, cursor_of, key_of, link_to_next, record_at
+from gateway.domain.access import SCOPE_FOR_OTHERS
 from gateway.domain.batches import (
     PROMPT,
     Batch,
@@ -140,8 +141,10 @@ class BatchApi:
         return reply_with(await self.batches.confirm(batch.id, caller.name, *shown, caller.owner))
 
     async def pause(self, request: Request) -> Reply:
-        """Pause a batch. Raises WrongBatchState."""
-        return reply_with(await self.batches.pause(request.path["batchId"], request.caller.name, reason_in(request)))
+        """Pause a batch, also of others to a caller who may stop them. Raises UnknownBatch and WrongBatchState."""
+        batch, caller = await self._stoppable(request), request.caller
+        is_others = batch.caller != caller.name
+        return reply_with(await self.batches.pause(batch.id, caller.name, reason_in(request), is_others=is_others))
 
     async def resume(self, request: Request) -> Reply:
         """Resume a batch. Raises Forbidden and WrongBatchState."""
@@ -150,8 +153,10 @@ class BatchApi:
         return reply_with(await self.batches.resume(batch.id, request.caller.name, reason_in(request)))
 
     async def abort(self, request: Request) -> Reply:
-        """Abort a batch. Raises WrongBatchState."""
-        return reply_with(await self.batches.abort(request.path["batchId"], request.caller.name, reason_in(request)))
+        """Abort a batch, also of others to a caller who may stop them. Raises UnknownBatch and WrongBatchState."""
+        batch, caller, reason = await self._stoppable(request), request.caller, reason_in(request)
+        is_others = batch.caller != caller.name
+        return reply_with(await self.batches.abort(batch.id, caller.name, reason, caller.owner, is_others=is_others))
 
     async def break_glass(self, request: Request) -> Reply:
         """Begin a batch in an emergency. Raises Forbidden, WrongBatchState, ManifestDiffers and BreakGlassRefused."""
@@ -266,6 +271,17 @@ class BatchApi:
         if batch.approval is None or not await self.services.approvals.shows(batch.approval, request.caller):
             raise unknown_batch()
         return batch
+
+    async def _stoppable(self, request: Request) -> Batch:
+        """The batch of a request to stop it: the caller's own, or anybody's to a caller with the operation's scope.
+
+        Such a caller has to be allowed to use its connections. Raises UnknownBatch.
+        """
+        batch, caller = await self.batches.get(request.path["batchId"], None), request.caller
+        may_stop = caller.may(request.operation.extensions[SCOPE_FOR_OTHERS])
+        if batch.caller == caller.name or (may_stop and all(map(caller.may_use, batch.connections))):
+            return batch
+        raise unknown_batch()
 
     def _accepted(self, request: Request, batch: Batch, *, is_replayed: bool) -> Reply:
         """The reply to a new batch."""

@@ -12,6 +12,8 @@ AUDIT = "audit:read"
 """The scope that shows the job actions of all callers."""
 METRICS = "metrics:read"
 """The scope that shows the metrics."""
+SCOPE_FOR_OTHERS = "x-scope-for-others"
+"""The member of an operation in the unified API's document that names the scope for what others have created."""
 DEFAULT_CALLER = "default"
 """The name of the caller that authenticates with the setting `api_key` or `access_key`."""
 EVERYTHING = frozenset({"*"})

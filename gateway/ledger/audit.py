@@ -18,13 +18,13 @@ from gateway.ledger.chain import genesis, hash_after
 from gateway.ledger.checkpoints import History, seals_of, states_in
 from gateway.ledger.database import Database
 from gateway.ledger.events import (
-    KEPT,
     OF_NO_JOB_ACTION,
     UNREADABLE,
     ApprovalChanged,
     Claimed,
     Dispatched,
     KeyChanged,
+    StateChanged,
     Stored,
     read,
 )
@@ -32,6 +32,7 @@ from gateway.ledger.findings import Finding
 from gateway.ledger.index_audit import incomplete, wrong_approval, wrong_deletion, wrong_key, wrong_record
 from gateway.ledger.notes import Verifier
 from gateway.ledger.tables import events, segments
+from gateway.ledger.work_audit import Work, wrong_work
 
 ROWS_AT_ONCE = 1_000
 
@@ -65,7 +66,7 @@ class SegmentProgress:
 
 @dataclass
 class ChainState:
-    """The chain as recomputed from the events in one pass: segments by number, and API keys by id.
+    """The chain as recomputed from the events in one pass: segments by number, and the last events of the rest by id.
 
     `wanted` holds, by segment, the lengths at which hashes are kept.
     """
@@ -74,6 +75,7 @@ class ChainState:
     progress: dict[int, SegmentProgress] = field(default_factory=dict)
     keys: dict[str, KeyChanged] = field(default_factory=dict)
     approvals: dict[str, ApprovalChanged] = field(default_factory=dict)
+    work: dict[Work, StateChanged] = field(default_factory=dict)
 
     def add(self, row: Row[Any]) -> Finding | None:
         """Add the next event. Returns the finding if it does not fit, otherwise None."""
@@ -85,7 +87,7 @@ class ChainState:
         at.head, at.length = expected, at.length + 1
         if at.length in self.wanted.get(row.segment, ()):
             at.heads[at.length] = expected
-        if row.kind in KEPT:
+        if row.kind in OF_NO_JOB_ACTION:
             return self._note(row)
         return None
 
@@ -105,6 +107,9 @@ class ChainState:
             self.keys[event.id] = event
         if isinstance(event, ApprovalChanged):
             self.approvals[event.id] = max(event, self.approvals.get(event.id, event), key=attrgetter("version"))
+        if isinstance(event, StateChanged):
+            work = (event.of, event.id)
+            self.work[work] = max(event, self.work.get(work, event), key=attrgetter("version"))
         return None
 
 
@@ -139,8 +144,8 @@ def verify(
 ) -> AuditResult:
     """Verify the chain, and return the first event that was changed, exchanged, removed or added.
 
-    Then compare the chain with the checkpoints, and with it the search rows, idempotency keys and API keys. Raises
-    LedgerUnavailable.
+    Then compare the chain with the checkpoints, and with it the search rows, idempotency keys, API keys, approvals,
+    batches and schedules. Raises LedgerUnavailable.
     """
     chain = ChainState(proof.wanted)
     seen = 0
@@ -170,6 +175,7 @@ def _first_wrong(connection: Connection, chain: ChainState, proof: Proof, now: d
         or wrong_record(connection, now)
         or wrong_key(connection, chain.keys)
         or wrong_approval(connection, chain.approvals)
+        or wrong_work(connection, chain.work)
     )
 
 

@@ -34,6 +34,7 @@ from gateway.domain.record import HeldKey
 from gateway.domain.times import milliseconds
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import BulkStatement, Chained, event_row, hold_key
+from gateway.ledger.proofs import proven
 from gateway.ledger.tables import (
     batch_items,
     batch_terms,
@@ -94,7 +95,7 @@ class CreateBatch(Struct, frozen=True, array_like=True, tag="create-batch"):
         add_terms(connection, batch)
         add_items(connection, batch.id, self.items)
         put_task(connection, Due(TaskKind.BATCH, batch.id, self.due))
-        return Chained(None, [event_row(batch.id, batch.version, self.event)])
+        return Chained(None, [event_row(batch.id, batch.version, proven(self.event, row_of(batch)))])
 
 
 class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
@@ -131,7 +132,9 @@ class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
             end_task(connection, TaskKind.BATCH, batch.id)
         elif self.lease is None:
             put_task(connection, Due(TaskKind.BATCH, batch.id, self.due))
-        return SAVED if self.event is None else Chained(SAVED, [event_row(batch.id, longer.version, self.event)])
+        if self.event is None:
+            return SAVED
+        return Chained(SAVED, [event_row(batch.id, longer.version, proven(self.event, row_of(longer)))])
 
     @property
     def _due_at(self) -> int:

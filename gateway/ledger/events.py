@@ -94,7 +94,8 @@ class StateChanged(Struct, frozen=True, omit_defaults=True):
     """Durable work, such as a batch, has got another state.
 
     `of` is its kind and `id` its own id. `by` is the caller whose doing it was, None if it went on by itself. `facts`
-    are what was known or decided then, such as the digest of a manifest.
+    are what was known or decided then, such as the digest of a manifest. The ledger adds the `version` of the work's
+    row, and as `proof` a hash of its content.
     """
 
     at: datetime
@@ -103,6 +104,8 @@ class StateChanged(Struct, frozen=True, omit_defaults=True):
     state: str
     by: str | None = None
     facts: Mapping[str, Any] = {}
+    version: int = 0
+    proof: str = ""
 
 
 Stored: TypeAlias = Event | Dispatched | Claimed | KeyChanged | ApprovalChanged | Restored | StateChanged

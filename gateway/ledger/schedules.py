@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from gateway.domain.leases import Due, Lease, LeaseLost, TaskKind
 from gateway.domain.model import Page
@@ -23,6 +23,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.batches import CHANGED, SAVED, CreateBatch
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import Chained, event_row, hold_key
+from gateway.ledger.proofs import proven
 from gateway.ledger.tables import occurrences, schedules
 from gateway.ledger.tasks import end_task, moved, put_task
 
@@ -69,7 +70,7 @@ class CreateSchedule(Struct, frozen=True, array_like=True, tag="create-schedule"
             return None
         connection.execute(insert(schedules), row_of(schedule))
         put_next(connection, schedule)
-        return Chained(None, [event_row(schedule.id, 0, self.event)])
+        return Chained(None, [event_row(schedule.id, 0, proven(self.event, row_of(schedule)))])
 
 
 class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
@@ -101,7 +102,7 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
         created = None if self.batch is None else self.batch.run(connection)
         if self.lease is None or longer.next_at is None:
             put_next(connection, longer)
-        events = [event_row(each.id, 0, each.event) for each in self.events]
+        events = [event_row(each.id, 0, proven(each.event, row_of(longer))) for each in self.events]
         return Chained(SAVED, [*(created.events if isinstance(created, Chained) else ()), *events])
 
 
@@ -163,6 +164,11 @@ def is_stored(connection: Connection, schedule: str, at: datetime) -> bool:
     """True if an occurrence was there before."""
     its = (occurrences.c.schedule == schedule, occurrences.c.at == milliseconds(at))
     return connection.execute(select(occurrences.c.at).where(*its)).first() is not None
+
+
+def schedule_of(row: Row[Any]) -> Schedule:
+    """The schedule in a row."""
+    return _SCHEDULES.decode(row.content)
 
 
 def head(connection: Connection, schedule: str) -> Schedule | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 
-from gateway.domain.access import AUDIT, CONNECTION, EVERYTHING, METRICS, Caller
+from gateway.domain.access import AUDIT, CONNECTION, EVERYTHING, METRICS, SCOPE_FOR_OTHERS, Caller
 from gateway.domain.suggestions import closest, did_you_mean
 from gateway.specs.document import SPECIFICATIONS, load
 
@@ -18,9 +18,10 @@ _ACTIONS = "jobs:"
 @cache
 def declared_scopes() -> tuple[str, ...]:
     """The scopes that operations of the unified API require, and those for all records and for the metrics."""
-    operations = (operation for _, _, operation in load(SPECIFICATIONS / "gateway.yaml").operations())
+    operations = [operation for _, _, operation in load(SPECIFICATIONS / "gateway.yaml").operations()]
     required = (scopes for each in operations for need in each.get("security", ()) for scopes in need.values())
-    return (*sorted({scope for scopes in required for scope in scopes} - {AUDIT}), AUDIT, METRICS)
+    for_others = {each[SCOPE_FOR_OTHERS] for each in operations if SCOPE_FOR_OTHERS in each}
+    return (*sorted({scope for scopes in required for scope in scopes} - {AUDIT} | for_others), AUDIT, METRICS)
 
 
 def scope_mistakes(scopes: Iterable[str]) -> Iterator[str]:

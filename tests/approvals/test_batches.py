@@ -33,6 +33,9 @@ CALLERS = {
     "alice-too": ("alice", ALL),
     "bob": ("bob", ALL),
     "dave": ("dave", ALL),
+    "warden": ("wendy", ("audit:read", "batches:write", "batches:read", "batches:stop", "connections:contoso-*")),
+    "warden-of-others": ("wendy", ("batches:write", "batches:stop", "connections:fabrikam-*")),
+    "writer": ("walter", ("batches:write", "connections:*")),
     "auditor": ("auditor", ("audit:read", "approvals:read", "batches:read")),
 }
 HOOK = "https://hooks.contoso.example/break-glass"
@@ -133,10 +136,14 @@ class Desk:
         return sum(":cancel" in each.url for each in self.transport.requests)
 
     @property
+    def chain(self) -> list[dict[str, Any]]:
+        """The audit chain."""
+        return [json.loads(line) for line in audit.export(self.database)]
+
+    @property
     def events(self) -> list[str]:
         """The events of approvals in the chain."""
-        told = [json.loads(line) for line in audit.export(self.database)]
-        return [each["told"]["what"] for each in told if each["kind"] == "approval"]
+        return [each["told"]["what"] for each in self.chain if each["kind"] == "approval"]
 
 
 def shown(batch: dict[str, Any]) -> dict[str, Any]:
@@ -227,6 +234,32 @@ async def test_an_aborted_batch_withdraws_its_request(desk: Desk) -> None:
     assert (await desk.ask("POST", f"/batches/{batch['id']}/abort")).status == 200
     assert (await desk.decide(batch, "approve")).json["code"] == "approval-closed"
     assert desk.events == ["requested", "withdrawn"]
+
+
+async def test_a_warden_aborts_the_batch_of_somebody_else(desk: Desk) -> None:
+    """The batch, its event and the withdrawal of its approval name the caller who did it."""
+    batch = await desk.waiting()
+    answer = await desk.ask("POST", f"/batches/{batch['id']}/abort", {"reason": "INC-43"}, key="warden")
+    assert (answer.status, answer.json["state"]) == (200, "aborting")
+    assert answer.json["why"] == {"detail": "INC-43", "by": "warden"}
+    told = [each["told"] for each in desk.chain if each["kind"] in {"state", "approval"}]
+    assert [(each["state"], each.get("by")) for each in told][-2:] == [("aborting", "warden"), ("withdrawn", "warden")]
+    assert told[-1]["owner"] == "wendy"
+
+
+async def test_a_warden_pauses_and_aborts_but_never_begins(desk: Desk) -> None:
+    """Without the scope, or the connections, the batch is unknown; with them it can be stopped, not confirmed."""
+    batch = await desk.prepared(1)
+    path = f"/batches/{batch['id']}"
+    assert (await desk.confirm(batch, "warden")).json["code"] == "unknown-batch"
+    assert (await desk.confirm(batch)).json["state"] == "ready"
+    for stranger in ("writer", "warden-of-others"):
+        assert (await desk.ask("POST", f"{path}/pause", key=stranger)).json["code"] == "unknown-batch"
+        assert (await desk.ask("POST", f"{path}/abort", key=stranger)).json["code"] == "unknown-batch"
+    assert (await desk.ask("POST", f"{path}/pause", key="warden")).json["state"] == "paused"
+    assert (await desk.ask("POST", f"{path}/resume", key="warden")).json["code"] == "unknown-batch"
+    assert (await desk.ask("POST", f"{path}/resume")).json["state"] == "ready"
+    assert (await desk.ask("POST", f"{path}/abort", key="warden")).json["state"] == "aborting"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ PAGES = (
 )
 CANCEL = {"connection": "contoso-prod", "id": AZURE_JOB, "note": "Ended by hand"}
 READER = "reader-key-of-the-console"
+AUDITOR, WARDEN = "auditor-key-of-the-console", "warden-key-of-the-console"
 
 
 @pytest.fixture
@@ -45,8 +46,12 @@ async def visitor(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Visitor
     ledger = SqlLedger(Database.at(sqlite_address(tmp_path)), clock)
     await ledger.start()
     reader = CallerSettings(key=SecretStr(READER), scopes=("jobs:read", "connections:*"))
+    seeing = ("audit:read", "batches:read", "batches:write", "connections:*")
+    auditor = CallerSettings(key=SecretStr(AUDITOR), scopes=seeing)
+    warden = CallerSettings(key=SecretStr(WARDEN), scopes=(*seeing, "batches:stop"))
+    callers = {"reader": reader, "auditor": auditor, "warden": warden}
     always = window("deny", "0 0 * * *", "PT24H", actions=["discard"])
-    wired = settings(windows={"always": always}).model_copy(update={"callers": {"reader": reader}})
+    wired = settings(windows={"always": always}).model_copy(update={"callers": callers})
     yield Visitor(ScriptedGateway(catalogue, ledger, clock, wired))
     await ledger.close()
 
@@ -242,6 +247,24 @@ async def test_a_batch_form_that_is_sent_twice_is_one_batch(visitor: Visitor) ->
     first, second = await visitor.post("/batches", drawn), await visitor.post("/batches", drawn)
     assert (first.status, second.status) == (303, 303)
     assert first.headers["location"] == second.headers["location"]
+
+
+@pytest.mark.parametrize(("key", "may_abort"), [(AUDITOR, False), (WARDEN, True)])
+async def test_a_batch_of_somebody_else_can_be_stopped_with_the_scope(
+    visitor: Visitor, key: str, may_abort: bool
+) -> None:
+    """Whoever may see it sees the button only with `batches:stop`; the page then names who aborted it."""
+    await visitor.sign_in()
+    page = await visitor.get("/jobs")
+    drawn = {"csrf": token_in(page), "key": value_in(page, "key"), "action": "cancel", "reason": "Ended by hand"}
+    made = await visitor.post("/batches", {**drawn, "pasted": f"contoso-prod {AZURE_JOB}"})
+    path = made.headers["location"].removeprefix("/console")
+    await visitor.sign_in(key)
+    seen = await visitor.get(path)
+    assert ("/abort" in text_of(seen)) is may_abort
+    answer = await visitor.post(f"{path}/abort", {"csrf": token_in(await visitor.get("/overview")), "reason": "INC-43"})
+    assert (answer.status == 303) is may_abort
+    assert ("INC-43 (by warden)" in text_of(await visitor.get(path))) is may_abort
 
 
 async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:

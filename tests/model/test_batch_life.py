@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.batches.batches import Batches
 from gateway.domain.batches import TRANSITIONS, Batch, BatchPlan, BatchState, ItemOutcome, JobReference
 from gateway.domain.errors import JobgateError
+from gateway.ledger import audit
 from gateway.ledger.batches import ItemSelection
 from gateway.ledger.database import Database
 from tests.batches.conftest import CONNECTION, House, Vendor, house_at
@@ -154,7 +155,10 @@ class BatchMachine(RuleBasedStateMachine):
             self.seen = batch.state
 
     def teardown(self) -> None:
-        """However it went, the batch can be brought to its end, and every outcome is what the vendor says."""
+        """However it went, the batch can be brought to its end, and every outcome is what the vendor says.
+
+        Each item's job action has the key that is promised, and the audit finds nothing.
+        """
         if not hasattr(self, "id"):
             return
         self.run(self._finish())
@@ -182,6 +186,14 @@ class BatchMachine(RuleBasedStateMachine):
         for item in items:
             assert item.outcome is not ItemOutcome.PENDING
             assert self.vendor.asked[item.job_id] == (item.outcome is ItemOutcome.APPLIED), item
+            if item.job_action is not None:
+                record = await self.house.gateway.ledger.get(item.job_action, CALLER)
+                assert record is not None
+                assert record.requested.idempotency_key == f"batch:{self.id}:{item.position}"
+        database = Database.at(self.address)
+        finding = audit.verify(database).finding
+        database.dispose()
+        assert finding is None, finding
         for each in (*self.gone, self.house):
             await each.gateway.close()
 

@@ -46,6 +46,7 @@ SUMMARY = (
     "progress.outcomes",
     "approval",
     "why.detail",
+    "why.by",
 )
 """The columns of a table of batches."""
 

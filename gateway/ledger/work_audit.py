@@ -1,0 +1,92 @@
+"""The audit of durable work: the rows of batches and schedules must be as their last events in the chain say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from msgspec import DecodeError
+from sqlalchemy import Connection, Row, Table, func, select
+
+from gateway.domain.batches import ENDED, Batch
+from gateway.domain.schedules import Schedule
+from gateway.domain.times import milliseconds
+from gateway.ledger import batches as batch_rows
+from gateway.ledger import schedules as schedule_rows
+from gateway.ledger.events import StateChanged
+from gateway.ledger.findings import Finding
+from gateway.ledger.proofs import proof_of
+from gateway.ledger.tables import batches, schedules, segments
+
+ROWS_AT_ONCE = 1_000
+
+Work = tuple[str, str]
+"""The kind and the id of durable work."""
+
+
+class Kind(NamedTuple):
+    """A kind of durable work: its table, the states after which retention deletes a row, and how rows are read."""
+
+    name: str
+    table: Table
+    over: frozenset[str]
+    decoded: Callable[[Row[Any]], Batch | Schedule]
+    columns: Callable[[Any], Mapping[str, Any]]
+
+
+KINDS = (
+    Kind("batch", batches, frozenset(map(str, ENDED)), batch_rows.batch_of, batch_rows.row_of),
+    Kind("schedule", schedules, frozenset(schedule_rows.OVER), schedule_rows.schedule_of, schedule_rows.row_of),
+)
+CONTENT = "content"
+
+
+def wrong_work(connection: Connection, known: Mapping[Work, StateChanged]) -> Finding | None:
+    """The first batch or schedule that differs from what its last event says."""
+    return next((found for kind in KINDS for found in _findings(connection, kind, known)), None)
+
+
+def _findings(connection: Connection, kind: Kind, known: Mapping[Work, StateChanged]) -> Iterator[Finding]:
+    left = {key: event for (name, key), event in known.items() if name == kind.name}
+    deleted_until = connection.execute(
+        select(func.max(segments.c.written_at)).where(segments.c.deleted_at.is_not(None))
+    ).scalar()
+    rows = select(kind.table).order_by(kind.table.c.id).execution_options(yield_per=ROWS_AT_ONCE)
+    with connection.execute(rows) as found:
+        for row in found:
+            wrong = _wrong_row(kind, row, left.pop(row.id, None), deleted_until)
+            if wrong is not None:
+                yield Finding(None, f"{kind.name} {row.id}: {wrong}")
+    missing = (key for key, event in left.items() if event.state not in kind.over)
+    yield from (Finding(None, f"{kind.name} {key}: it is missing") for key in missing)
+
+
+def _wrong_row(kind: Kind, row: Row[Any], said: StateChanged | None, deleted_until: int | None) -> str | None:
+    """The error in a row, None if there is none. Retention may have deleted its last event until some time."""
+    try:
+        work = kind.decoded(row)
+    except DecodeError:
+        return "its row cannot be read"
+    different = [name for name, value in kind.columns(work).items() if name != CONTENT and getattr(row, name) != value]
+    if different:
+        return f"its row has another {', '.join(different)} than its content"
+    is_newer = said is None or said.version < work.version
+    if is_newer and deleted_until is not None and milliseconds(work.changed_at) <= deleted_until:
+        return None
+    return "no event tells of it" if said is None else _difference(row, work, said)
+
+
+def _difference(row: Row[Any], work: Batch | Schedule, said: StateChanged) -> str | None:
+    """The difference between a row and its last event. Events of earlier versions of Jobgate have no proof."""
+    if said.proof and (said.version > work.version or said.proof != proof_of(row.state, row.content)):
+        return "it is not as its last event says"
+    if isinstance(work, Batch) and work.is_ended:
+        outcomes = said.facts.get("outcomes", {})
+        if _counts(outcomes) != _counts(work.progress.outcomes):
+            return "its items have other outcomes than its last event says"
+    return None
+
+
+def _counts(outcomes: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of items by outcome, without those of which there are none."""
+    return {name: count for name, count in outcomes.items() if count}
