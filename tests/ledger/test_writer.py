@@ -139,8 +139,9 @@ async def test_what_is_patient_shares_the_next_commit(writer: Writer, database: 
     patient = writer.submit(CustomWrite(lambda _: "patient"), is_patient=True)
     for _ in range(10):
         await asyncio.sleep(0)
+    assert writer._thread is None
     other = writer.submit(CustomWrite(lambda _: "other"))
-    assert await asyncio.gather(patient, other) == ["patient", "other"]
+    assert [await patient, await other] == ["patient", "other"]
     assert commits.number == 1
 
 
