@@ -211,8 +211,10 @@ class Gateway:
     def batch_runner(self) -> Runner | None:
         """The runner of batches, None without a database."""
         from gateway.batches.changes import Changes
+        from gateway.batches.outcomes import Outcomes
         from gateway.batches.preparing import Preparation
         from gateway.batches.running import Runner
+        from gateway.batches.sending import Sending
 
         if self.batch_store is None:
             return None
@@ -220,9 +222,11 @@ class Gateway:
         changes, permission = Changes(store, self.clock), self._permission(store)
         preparation = Preparation(store, changes, self.jobs, Finder(self.jobs, directory), directory, rails, permission)
         terminations = Terminations(self.actions, self.reconciler)
-        return Runner(
-            store, changes, preparation, self.actions, terminations, directory, rails, self.stopping, permission
+        outcomes = Outcomes(store, self.actions, self.clock)
+        sending = Sending(
+            *(store, self.clock, outcomes, self.actions, terminations, directory, rails, self.stopping, permission)
         )
+        return Runner(store, changes, preparation, outcomes, sending, permission)
 
     @cached_property
     def schedules(self) -> Schedules | None:

@@ -68,10 +68,15 @@ class BatchStore:
         """Store items as they were read, and the counters of their batch. Raises LeaseLost."""
         await self.ledger.write(batches.PutItems(batch, lease, self.clock.now(), list(items), progress, clears))
 
-    async def settle(self, batch: str, items: Sequence[Item], seconds: float = 0.0) -> Mapping[str, int]:
-        """Store what has become of items. Returns the number of the batch's items by outcome."""
+    async def settle(
+        self, batch: str, items: Sequence[Item], seconds: float = 0.0, *, is_patient: bool = False
+    ) -> Mapping[str, int]:
+        """Store what has become of items. Returns the number of the batch's items by outcome.
+
+        If it is patient, it shares the commit of what is sent next.
+        """
         settled = batches.SettleItems(batch, list(items), seconds, self.clock.now())
-        outcomes: Mapping[str, int] = await self.ledger.write(settled)
+        outcomes: Mapping[str, int] = await self.ledger.write(settled, is_patient=is_patient)
         return outcomes
 
     async def close_items(self, batch: str) -> None:

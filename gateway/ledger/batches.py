@@ -6,15 +6,15 @@ of that: they change with the items, in one transaction, by what has really chan
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, to_builtins
 from msgspec.json import Decoder, Encoder
 from msgspec.structs import replace
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from gateway.domain.batches import (
     ENDED,
@@ -551,32 +551,48 @@ def places_of(batch: str, after: int) -> Select[Any]:
     return select(place).where(batch_items.c.batch == batch, place > after).order_by(place)
 
 
-def first_places(connection: Connection, batch: str, jobs: Sequence[JobReference]) -> dict[JobReference, int]:
+def first_places(connection: Connection, batch: str, jobs: Iterable[JobReference]) -> dict[JobReference, int]:
     """The first position of each of these jobs in a batch."""
-    place = (batch_items.c.connection, batch_items.c.job_id)
-    chosen = (
-        select(*place, func.min(batch_items.c.position))
-        .where(batch_items.c.batch == batch, tuple_(*place).in_([(each.connection, each.job_id) for each in jobs]))
-        .group_by(*place)
-    )
-    return {JobReference(name, job_id): first for name, job_id, first in connection.execute(chosen)}
-
-
-def held_jobs(connection: Connection, batch: str, jobs: Sequence[JobReference]) -> set[JobReference]:
-    """Those of these jobs on which another batch, which is confirmed and has not ended, will still act."""
-    place = (batch_items.c.connection, batch_items.c.job_id)
-    chosen = (
-        select(*place)
-        .join(batches, batches.c.id == batch_items.c.batch)
-        .where(
-            tuple_(*place).in_([(each.connection, each.job_id) for each in jobs]),
-            batch_items.c.batch != batch,
-            batch_items.c.outcome == ItemOutcome.PENDING,
-            batch_items.c.verdict == Verdict.WILL_ACT,
-            batches.c.state.in_([each.value for each in HOLDING]),
+    found: dict[JobReference, int] = {}
+    for name, its in items_of(jobs):
+        chosen = (
+            select(batch_items.c.job_id, func.min(batch_items.c.position))
+            .where(*its, batch_items.c.batch == batch)
+            .group_by(batch_items.c.job_id)
         )
-    )
-    return {JobReference(name, job_id) for name, job_id in connection.execute(chosen)}
+        found |= {JobReference(name, job_id): first for job_id, first in connection.execute(chosen)}
+    return found
+
+
+def held_jobs(connection: Connection, batch: str, jobs: Iterable[JobReference]) -> set[JobReference]:
+    """Those of these jobs on which another batch, which is confirmed and has not ended, will still act."""
+    found: set[JobReference] = set()
+    for name, its in items_of(jobs):
+        chosen = (
+            select(batch_items.c.job_id)
+            .join(batches, batches.c.id == batch_items.c.batch)
+            .where(
+                *its,
+                batch_items.c.batch != batch,
+                batch_items.c.outcome == ItemOutcome.PENDING,
+                batch_items.c.verdict == Verdict.WILL_ACT,
+                batches.c.state.in_([each.value for each in HOLDING]),
+            )
+        )
+        found.update(JobReference(name, job_id) for job_id in connection.execute(chosen).scalars())
+    return found
+
+
+def items_of(jobs: Iterable[JobReference]) -> Iterator[tuple[str, tuple[ColumnElement[bool], ...]]]:
+    """The connections of these jobs, each with the conditions for the items with its jobs.
+
+    SQLite has no index for a list of pairs, and would read every item of the batch.
+    """
+    ids: defaultdict[str, list[str]] = defaultdict(list)
+    for each in jobs:
+        ids[each.connection].append(each.job_id)
+    for name, its in ids.items():
+        yield name, (batch_items.c.connection == name, batch_items.c.job_id.in_(its))
 
 
 def verdicts(connection: Connection, batch: str) -> dict[str, int]:

@@ -189,12 +189,13 @@ class SqlLedger:
     def _state_deletion(self, segment: SegmentState, now: datetime) -> str:
         return deletion_of(segment, now) if self.checkpoints is None else self.checkpoints.statement(segment, now)
 
-    async def write(self, operation: OtherWrite) -> Any:
+    async def write(self, operation: OtherWrite, *, is_patient: bool = False) -> Any:
         """Write something else than an event of a job action, and return the result of the operation.
 
+        One that is patient shares the next commit for others, if there is one soon.
         Raises LeaseLost if the operation is under a lease that is lost, and LedgerUnavailable.
         """
-        return await self._writer.submit(operation)
+        return await self._writer.submit(operation, is_patient=is_patient)
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
         """Read something else than job actions. Raises LedgerUnavailable."""

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 LARGEST_BATCH = 512
 SLICE = 8
 """Results that are handed back in one turn of the event loop."""
+PATIENCE_SECONDS = 0.05
+"""Longest time for which an operation that can wait is kept back, so that it shares a commit with others."""
 RETRY_SECONDS = 0.25
 """Seconds between two attempts to write operations that must not be lost."""
 PROOF_SECONDS = 1.0
@@ -61,6 +63,7 @@ class Writer:
         self._store = store or DatabaseStore(database, clock)
         self._queue: queue.SimpleQueue[Sequence[Submitted] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[Submitted]] = {}
+        self._handing_over: set[asyncio.AbstractEventLoop] = set()
         self._unwritten: list[Submitted] = []
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -75,22 +78,26 @@ class Writer:
         """Get ready to write. Raises OSError."""
         self._store.open()
 
-    def submit(self, *operations: Operation) -> asyncio.Future[Any]:
+    def submit(self, *operations: Operation, is_patient: bool = False) -> asyncio.Future[Any]:
         """Write operations, all or none. The future has the result of the last one once they are on the storage.
+
+        Those that are patient wait for others, at most `PATIENCE_SECONDS`, and cost no commit of their own.
 
         It raises IntegrityError if a row with the same identity exists, LedgerUnavailable if the storage fails.
         """
         loop = asyncio.get_running_loop()
         submitted = Submitted(operations, loop, loop.create_future())
-        gathered = self._gathered.get(loop)
-        if gathered is None:
-            gathered = self._gathered[loop] = []
+        self._gathered.setdefault(loop, []).append(submitted)
+        if is_patient:
+            loop.call_later(PATIENCE_SECONDS, self.hand_over, loop)
+        elif loop not in self._handing_over:
+            self._handing_over.add(loop)
             loop.call_soon(loop.call_soon, self.hand_over, loop)
-        gathered.append(submitted)
         return submitted.future
 
     def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Pass the operations submitted on `loop` to the thread, without waiting for more. Called in that loop."""
+        self._handing_over.discard(loop)
         gathered = self._gathered.pop(loop, None)
         if gathered is not None:
             self._start()

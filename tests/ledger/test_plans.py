@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection, event, insert
 
+from gateway.domain.batches import JobReference
 from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection
 from gateway.domain.times import first_id_at, milliseconds
+from gateway.ledger.batches import first_places, held_jobs
 from gateway.ledger.database import Database
 from gateway.ledger.events import written
 from gateway.ledger.ledger import SqlLedger
@@ -225,6 +228,22 @@ async def test_what_is_due_is_found_by_its_time(filled: Database) -> None:
     await ledger._writer.close()
     for statement in statements:
         check_plan(filled, statement)
+
+
+@pytest.mark.parametrize("find", [first_places, held_jobs])
+def test_jobs_of_a_batch_are_found_by_an_index(find: Callable[..., object], tmp_path: Path) -> None:
+    """A page of jobs is looked up by their index in SQLite, so that its cost does not grow with the batch."""
+    database = Database.at(sqlite_address(tmp_path))
+    database.migrate()
+    jobs = [JobReference(f"connection-{each % 2}", f"job-{each}") for each in range(500)]
+    with Spy(database) as statements, database.reading.connect() as connection:
+        find(connection, first_id_at(0), jobs)
+    assert len(statements) == 2
+    with database.reading.connect() as connection:
+        for text, parameters in statements:
+            steps = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)]
+            assert any("batch_items_job (connection=? AND job_id=?" in each for each in steps), steps
+    database.dispose()
 
 
 def test_a_bad_plan_would_be_found(filled: Database) -> None:

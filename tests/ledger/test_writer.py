@@ -133,6 +133,24 @@ async def test_what_one_turn_brings_is_one_commit(writer: Writer, database: Data
     assert commits.number == 1
 
 
+async def test_what_is_patient_shares_the_next_commit(writer: Writer, database: Database) -> None:
+    """A patient operation waits for others, however many turns later they come, and costs no commit of its own."""
+    commits = Commits(database)
+    patient = writer.submit(CustomWrite(lambda _: "patient"), is_patient=True)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert writer._thread is None
+    other = writer.submit(CustomWrite(lambda _: "other"))
+    assert [await patient, await other] == ["patient", "other"]
+    assert commits.number == 1
+
+
+async def test_what_is_patient_is_written_without_others(writer: Writer) -> None:
+    """A patient operation is written soon, also if no other one comes."""
+    async with asyncio.timeout(SECONDS):
+        assert await writer.submit(CustomWrite(lambda _: "written"), is_patient=True) == "written"
+
+
 async def test_results_of_one_commit_come_in_slices(writer: Writer) -> None:
     """Of those who share a commit, some are answered before others, so that they fall out of step."""
     with busy(writer):

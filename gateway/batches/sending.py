@@ -1,0 +1,287 @@
+"""Sending the items of a batch: one run of it, group by group, under one lease.
+
+While a group is finished, the next one is sent. What became of a group is stored with the commit that sends another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from msgspec.structs import replace
+
+from gateway.batches.guard_rails import FIRST_JUDGED, GuardRails, tripped
+from gateway.batches.outcomes import GROUP, Outcomes, not_sent, settled_by
+from gateway.batches.permission import Permission
+from gateway.domain.batches import Batch, Item, ItemOutcome, Verdict, Why, key_of
+from gateway.domain.errors import (
+    ConnectionSuspended,
+    JobgateError,
+    LedgerUnavailable,
+    UnknownConnection,
+    WindowClosed,
+)
+from gateway.domain.leases import Lease
+from gateway.domain.model import Effect, JobAction
+from gateway.domain.ports import Clock
+from gateway.domain.vocabulary import MODE, TERMINATE
+from gateway.domain.windows import Closing
+from gateway.engine.action import ActionRequest
+from gateway.engine.actions import Actions
+from gateway.engine.connections import Connection, Directory
+from gateway.engine.termination import Terminations
+from gateway.ledger.batch_store import BatchStore
+from gateway.ledger.batches import ItemSelection
+from gateway.resilience.pacing import Pace
+from gateway.telemetry.metrics import BATCH_ITEMS
+from gateway.telemetry.tracing import spans
+
+GROUP_SPAN = "jobgate.batch.group"
+"""The name of the span of a group. It begins a trace, which is linked to the request that created the batch."""
+PERMISSION_SECONDS = 5.0
+"""Seconds after which a running batch checks again that its caller still has the scopes."""
+STALE = timedelta(seconds=60)
+"""The age of a plan from which a job is read again before an action that must not be repeated."""
+
+
+class Pause(StrEnum):
+    """The reasons for which a run ends without a guard rail."""
+
+    DONE = "done"
+    DEADLINE = "deadline"
+    GATEWAY_STOPS = "gateway-stops"
+
+
+@dataclass(frozen=True)
+class Sending:
+    """The services that every run needs."""
+
+    store: BatchStore
+    clock: Clock
+    outcomes: Outcomes
+    actions: Actions
+    terminations: Terminations
+    directory: Directory
+    rails: GuardRails
+    stopping: asyncio.Event
+    permission: Permission
+
+    def window_closed(self, batch: Batch) -> Closing | None:
+        """The window that holds a batch back now; None if there is none, or if it breaks the glass."""
+        if batch.is_emergency:
+            return None
+        plan = batch.plan
+        now = self.clock.now()
+        return self.actions.windows.closing(plan.action, plan.parameters.get(MODE), batch.connections, now)
+
+
+class Run:
+    """One run of a batch under one lease."""
+
+    def __init__(self, sending: Sending, batch: Batch, lease: Lease) -> None:
+        """Go on with a batch."""
+        self.progress = batch.progress
+        self._sending = sending
+        self._batch = batch
+        self._lease = lease
+        self._clock = sending.clock
+        self._paces: dict[str, Pace] = {}
+        self._trouble: JobgateError | None = None
+        self._begun = self._permitted = 0.0
+        self._settling: asyncio.Task[Mapping[str, int]] | None = None
+        self._storing = asyncio.Lock()
+        self._is_any_left = False
+
+    async def send(self) -> Why | Pause | Closing:
+        """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
+        self._permitted = self._clock.monotonic()
+        while True:
+            self._is_any_left = False
+            why = await self._send_all()
+            if why is not Pause.DONE or not self._is_any_left:
+                return why
+
+    async def _send_all(self) -> Why | Pause | Closing:
+        self._begun = self._clock.monotonic()
+        under_way: asyncio.Task[Why | None] | None = None
+        is_first = True
+        try:
+            async for group in self._groups():
+                ending = self._ending()
+                if ending is not None:
+                    return ending
+                before, under_way = under_way, asyncio.create_task(self._group(group))
+                if is_first:  # it is judged alone; later ones are sent while the one before is finished
+                    is_first, before, under_way = False, under_way, None
+                why = None if before is None else await before
+                if why is not None:
+                    return why
+            why = None if under_way is None else await under_way
+        except asyncio.CancelledError:
+            if under_way is not None:
+                under_way.cancel()
+            raise
+        else:
+            return why or Pause.DONE
+        finally:
+            if under_way is not None:
+                await asyncio.gather(under_way, return_exceptions=True)
+            await self._settled()
+
+    async def _group(self, group: list[Item]) -> Why | None:
+        """Send a group. Returns the guard rail that it has hit. Raises LeaseLost, and LedgerUnavailable."""
+        parent = self._batch.trace_parent
+        with spans().linked(GROUP_SPAN, () if parent is None else (parent,)) as span:
+            span.tell({"jobgate.action": self._batch.plan.action, "jobgate.batch.items": len(group)})
+            results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
+        await self._settle([each for each in results if isinstance(each, Item)])
+        for error in results:
+            if isinstance(error, BaseException):
+                raise error
+        return await self._hit()
+
+    async def _settle(self, done: list[Item]) -> None:
+        """Store what has become of a group while the next one is sent, and count it at once for the guard rails."""
+        async with self._storing:
+            await self._store(done)
+
+    async def _store(self, done: list[Item]) -> None:
+        """Begin to store them, once those before are stored."""
+        await self._settled()
+        now = self._clock.monotonic()
+        outcomes = Counter(self.progress.outcomes)
+        outcomes.update(each.outcome for each in done)
+        outcomes[ItemOutcome.PENDING] -= len(done)
+        self.progress = replace(self.progress, outcomes=dict(outcomes))
+        for item in done:
+            BATCH_ITEMS.add(item.connection, item.outcome)
+        if done:
+            storing = self._sending.store.settle(self._batch.id, done, now - self._begun, is_patient=True)
+            self._settling = asyncio.create_task(storing)
+        self._begun = now
+
+    async def _settled(self) -> None:
+        """Wait until the last group is stored. Raises LedgerUnavailable."""
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            self.progress = replace(self.progress, outcomes=await settling)
+
+    def _ending(self) -> Pause | Closing | None:
+        """The reason to send no more, None to go on."""
+        deadline = self._batch.plan.deadline
+        if deadline is not None and deadline <= self._clock.now():
+            return Pause.DEADLINE
+        if self._sending.stopping.is_set():
+            return Pause.GATEWAY_STOPS
+        return self._sending.window_closed(self._batch)
+
+    async def _hit(self) -> Why | None:
+        """The guard rail that the batch has hit, or the connection that is suspended; None if it can go on."""
+        sending, batch = self._sending, self._batch
+        if self._trouble is not None:
+            return Why(self._trouble.detail, self._trouble.code)
+        missing = await self._missing()
+        if missing is not None:
+            return missing
+        why = tripped(sending.rails, batch.plan.limits, self.progress, batch.forgiven)
+        if why is None or why.code != "maxUnknown":
+            return why
+        # Outcomes may have been found out in the meantime.
+        await self._settled()
+        await sending.outcomes.refresh(batch)
+        found = await sending.store.get(batch.id)
+        if found is not None:
+            self.progress = found.progress
+        return tripped(sending.rails, batch.plan.limits, self.progress, batch.forgiven)
+
+    async def _missing(self) -> Why | None:
+        """The scope that the caller has lost since the batch began. It is looked for now and then."""
+        now = self._clock.monotonic()
+        if now - self._permitted < PERMISSION_SECONDS:
+            return None
+        self._permitted = now
+        return await self._sending.permission.missing(self._batch)
+
+    async def _groups(self) -> AsyncIterator[list[Item]]:
+        """The items that are left, in groups."""
+        left = ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))
+        size = FIRST_JUDGED
+        async for items in self._sending.store.pages(left):
+            while items:
+                group, items = items[:size], items[size:]  # noqa: PLW2901 - the rest of the page
+                yield group
+                size = GROUP
+
+    async def _item(self, item: Item) -> Item | None:
+        """Act on one item. None if it is left for later.
+
+        Raises LeaseLost, and LedgerUnavailable, after which its key shows what became of it.
+        """
+        try:
+            connection = self._sending.directory.connection(item.connection)
+        except UnknownConnection as error:
+            return not_sent(item, error)
+        if self._trouble is not None:
+            return None
+        async with self._pace(connection).turn():
+            try:
+                changed = await self._changed(connection, item) if self._is_stale() else None
+                if changed is not None:
+                    return changed
+                return await self._act(connection, item)
+            except LedgerUnavailable:
+                raise
+            except JobgateError as error:
+                return not_sent(item, error)
+
+    def _is_stale(self) -> bool:
+        prepared_at = self._batch.prepared_at
+        return prepared_at is not None and self._clock.now() - prepared_at > STALE
+
+    async def _act(self, connection: Connection, item: Item) -> Item | None:
+        batch, sending = self._batch, self._sending
+        request = ActionRequest(
+            connection,
+            JobAction(batch.plan.action, item.job_id, batch.plan.parameters),
+            batch.caller,
+            key=key_of(batch.id, item.position),
+            lease=self._lease,
+            labels=batch.plan.labels,
+            is_approved=True,
+            is_emergency=batch.is_emergency,
+        )
+        perform = sending.terminations.perform if batch.plan.action == TERMINATE else sending.actions.perform
+        record = (await perform(request)).record
+        code = None if record.problem is None else record.problem.code
+        if code == WindowClosed.code and not record.sent:
+            # It closed a moment ago. The item is left for later.
+            self._is_any_left = True
+            return None
+        if record.problem is not None and code == ConnectionSuspended.code and not record.sent:
+            self._trouble = ConnectionSuspended(f"{connection.name}: {record.problem.detail}")
+            return None
+        return settled_by(item, record)
+
+    async def _changed(self, connection: Connection, item: Item) -> Item | None:
+        """The item, skipped, if its job has changed since the plan was made so that the action is not allowed."""
+        mapping = connection.specification.actions.get(self._batch.plan.action)
+        if mapping is None or mapping.effect is not Effect.ONCE:
+            return None
+        actions = self._sending.actions
+        job = await actions.jobs.get(connection, item.job_id, actions.calls.context(caller=self._batch.caller))
+        if job.status.vendor_status in mapping.from_statuses:
+            return None
+        seen = item.status_seen.vendor_status if item.status_seen else "not read"
+        detail = f"The job was {seen}, and is {job.status.vendor_status} now."
+        return replace(item, outcome=ItemOutcome.SKIPPED, detail=detail)
+
+    def _pace(self, connection: Connection) -> Pace:
+        if connection.name not in self._paces:
+            rate = self._batch.plan.limits.rate_per_second
+            pace = Pace(self._clock, connection.pipeline.slots, connection.quota, rate)
+            self._paces[connection.name] = pace
+        return self._paces[connection.name]
