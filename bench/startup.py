@@ -183,7 +183,7 @@ def _wait_until_ready(program: Program, workers: int, said: bytes) -> None:
 
 def _is_ready(url: str) -> bool:
     with suppress(OSError), urlopen(f"{url}/readyz", timeout=START_SECONDS) as answer:  # noqa: S310 - an address of ours
-        return answer.status == HTTPStatus.OK
+        return int(answer.status) == HTTPStatus.OK
     return False
 
 
