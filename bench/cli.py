@@ -27,7 +27,7 @@ from bench.ladder import measuring as climbing
 from bench.ladder import page as ladder_page
 from bench.machine import Cores, described, prepare, with_ledgers
 from bench.measure import measure
-from bench.plan import AFTER_50_MS, SECTIONS, Plan, chosen
+from bench.plan import A_THOUSAND, AFTER_50_MS, AFTER_100_MS, SECTIONS, Plan, chosen
 from bench.processes import BenchError
 from bench.resilience import measuring as failing
 from bench.resilience import page as failing_page
@@ -41,8 +41,10 @@ GROWTH = "growth"
 """The section without contenders: ledgers of growing size."""
 KNOWN = NAMES | {each.name for each in SECTIONS} | {GROWTH}
 
-QUICK = {AFTER_50_MS.name: "a quick run"}
+QUICK = dict.fromkeys((AFTER_50_MS.name, AFTER_100_MS.name, A_THOUSAND.name), "a quick run")
 """The sections that a quick run leaves out, with the reason."""
+QUICK_ROUNDS = 3
+"""The rounds of a quick run, each of measurements of a second."""
 
 application = typer.Typer(
     help="Compare Jobgate with other ways to do the same work.", pretty_exceptions_enable=False, add_completion=False
@@ -81,7 +83,7 @@ def bench(
         left_out = {name: "not wanted" for name in without or () if name != GROWTH} | missing()
         left_out |= QUICK if quick else {}
         sections = chosen(contenders, left_out)
-        plan = Plan(sections, 1, 1, 1) if quick else Plan(sections, seconds, rounds, seconds)
+        plan = Plan(sections, 1, QUICK_ROUNDS, 1) if quick else Plan(sections, seconds, rounds, seconds)
         results = compare(console, plan, left_out)
         publish(folder, results, None)
     if (not only or GROWTH in only) and GROWTH not in (without or ()):

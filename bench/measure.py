@@ -46,10 +46,9 @@ def rehearse(plan: Plan, cores: Cores, say: Say) -> None:
 
 def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Iterator[Measurement]:
     """Make every measurement of a section."""
-    where = cores.both if section.both_cores else cores.contender
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
-        place = stack.enter_context(running_vendor(folder, section.delay, load=cores.load, cores=where))
+        place = stack.enter_context(running_vendor(folder, section.delay, load=cores.load, cores=cores.contender))
         servers = {name: ready(stack, place, name, say) for name in section.contenders}
         for name, server in servers.items():
             say(f"{section.name}: warming up {name}")

@@ -1,4 +1,4 @@
-"""Memory of the workers of a gateway: idle, after many requests, with many in flight, and after many more.
+"""Memory of the workers of a gateway: idle, after many requests, after many more, and with many in flight.
 
 It is their proportional set size: a page that several processes share counts for each of them in part.
 """
@@ -40,9 +40,9 @@ class Memory:
 
     idle: float
     after: float
-    in_flight: float
     later: float
     more: int
+    in_flight: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Limit:
 LIMITS = (
     Limit("Idle", 100, lambda memory: memory.idle),
     Limit(f"After {AFTER:,} requests", 120, lambda memory: memory.after),
-    Limit(f"With {MANY:,} requests in flight", 120, lambda memory: memory.in_flight),
     Limit(f"Growth by the requests after the first {AFTER:,}", 5, lambda memory: memory.later - memory.after),
+    Limit(f"With {MANY:,} requests in flight", 120, lambda memory: memory.in_flight),
 )
 
 
@@ -85,13 +85,13 @@ def measure(requests: int, tell: Tell) -> Memory:
         tell(f"{AFTER:,} requests")
         _ask(server, AFTER)
         after = _settled(server.program)
-        tell(f"{MANY:,} requests in flight")
-        in_flight = _in_flight(server)
         more = 0
         while more < requests:
             tell(f"{more:,} of {requests:,} more requests")
             more += _ask(server, 1)
-        return Memory(idle, after, in_flight, _settled(server.program), more)
+        later = _settled(server.program)
+        tell(f"{MANY:,} requests in flight")
+        return Memory(idle, after, later, more, _in_flight(server))
 
 
 def _wait_for_workers(program: Program) -> None:
@@ -148,9 +148,8 @@ def part(memory: Memory) -> str:
     """The part of the page."""
     about = (
         f"The proportional set size of the larger of {WORKERS} workers, with a ledger in SQLite and a vendor that "
-        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests, and by those "
-        "in flight. Memory that "
-        "several processes share counts for each of them in part."
+        f"answers after {DELAY_SECONDS:g} seconds. The growth is that by {memory.more:,} requests. Memory that several "
+        "processes share counts for each of them in part."
     )
     rows = [limit.row(memory) for limit in LIMITS]
     return "\n\n".join(["## Memory", about, table(("", "memory", "target", ""), rows, ":--:")])

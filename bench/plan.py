@@ -24,7 +24,6 @@ class Section:
     delay: float
     connections: tuple[int, ...]
     contenders: tuple[str, ...]
-    both_cores: bool = False
 
 
 AT_ONCE = Section(
@@ -70,16 +69,7 @@ EXTRAS = Section(
         *("jobgate-signing", "jobgate-access-log"),
     ),
 )
-WORKERS = Section(
-    "workers",
-    "Two workers",
-    "Here Jobgate uses both cores, one of them shared with vendor and load. The vendor answers immediately.",
-    0.0,
-    (64,),
-    ("jobgate", "jobgate-2-workers"),
-    both_cores=True,
-)
-SECTIONS = (AT_ONCE, AFTER_50_MS, AFTER_100_MS, A_THOUSAND, EXTRAS, WORKERS)
+SECTIONS = (AT_ONCE, AFTER_50_MS, AFTER_100_MS, A_THOUSAND, EXTRAS)
 
 
 @dataclass(frozen=True)

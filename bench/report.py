@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from statistics import median
 
 from bench import plots
 from bench.batches import measuring as batching
@@ -16,8 +18,8 @@ from bench.ladder import results as ladder_results
 from bench.markdown import counted, milliseconds, table
 from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
-from bench.results import NotMeasured, Place, Results, busy, latency, read, slowest, throughput, write
-from bench.targets import judge
+from bench.results import NotMeasured, Place, Results, busy, cpu, latency, read, slowest, throughput, write
+from bench.targets import BUSY, judge
 from bench.workers import page as workers_page
 from bench.workers import results as workers_results
 
@@ -45,24 +47,28 @@ READING = """\
   each answer before it sends the next request. Nothing leaves the machine.
 * In each section every contender is started and warmed up. In each of the rounds that follow, every contender is
   measured once, and each round starts with a different one. While one is measured, the others are idle.
-* Every figure is a median over the rounds. A ratio is the median of the ratios within each round.
+* Every figure is a median over the rounds. A ratio is the median of the ratios within each round, with the lowest and
+  the highest.
 * *req/s* counts successful answers only. *errors* are answers other than 2xx and 3xx, broken connections, and answers
   that took longer than 2 seconds, of all answers of all rounds. Requests without an answer at the end of a measurement
   count in no figure, and lower req/s; *no answer* means that there were no answers at all.
+* *CPU* is the CPU time of all of the contender's processes for each answer, in microseconds.
 * *core* is the share of time for which the contender's core was busy. Well below 100 % it was waiting for the vendor or
   for load.
 * *memory* is the peak resident memory of all of the contender's processes since its start, in the highest round.
 * Python contenders run on uvicorn with uvloop and httptools, one worker, no access log; node ones in production mode.
 * Every program can open enough files for a thousand connections on both sides."""
 AIMS = """\
-Measured at 64 connections and with a vendor that answers immediately, with two exceptions. Latency is measured with one
-connection. For a thousand requests in flight, the vendor answers after 100 ms; what is possible then is Jobgate's
-throughput with as many connections and a vendor that answers immediately, but at most 10,000 per second. Memory is the
-peak of all of this, including the thousand requests in flight."""
+Measured at 64 connections and with a vendor that answers immediately, where nothing else is said. For a thousand
+requests in flight, the vendor answers after 100 ms; what is possible then is Jobgate's throughput with as many
+connections and a vendor that answers immediately, but at most 10,000 per second."""
 WITH_LEDGER = "Jobgate with its ledger:"
 WITHOUT_LEDGER = """\
-Jobgate without its ledger. These targets were set for a gateway without a durable record, which no other contender has,
-so they apply to Jobgate with its records in memory. The tables below have both, and so show the cost of the ledger."""
+Jobgate without its ledger, with its records in memory, beside contenders that keep no records either. The tables below
+have both, and so show the cost of the ledger."""
+OTHER_AIMS = """\
+[Workers](#workers), [batches](#batches) and [ledgers of growing size](#ledgers-of-growing-size) have targets of their
+own below, and [start and memory](startup.md) have a page."""
 
 
 def regenerate(folder: Path) -> list[Path]:
@@ -157,8 +163,11 @@ def _body(
     yield AIMS
     yield WITH_LEDGER
     yield targets_table(results, with_ledger=True)
+    yield from _to_fastify(results)
     yield WITHOUT_LEDGER
     yield targets_table(results, with_ledger=False)
+    yield from _reasons(results)
+    yield OTHER_AIMS
     yield "## At a glance"
     yield f"![Throughput at 64 connections]({FOLDER}/throughput.svg)"
     yield f"![Latency at 1, 16 and 64 connections]({FOLDER}/latency.svg)"
@@ -195,6 +204,21 @@ def targets_table(results: Results, *, with_ledger: bool) -> str:
     return table(("", "target", "reached", ""), rows)
 
 
+def _to_fastify(results: Results) -> Iterator[str]:
+    """The distance to the fastest contender that validates, which is no target."""
+    with suppress(NotMeasured):
+        ratio = results.ratio(BUSY, "fastify", "jobgate", throughput)
+        yield f"{BY_NAME['fastify'].title} answers {ratio:.1f} times as many requests, and keeps no record of them."
+
+
+def _reasons(results: Results) -> Iterator[str]:
+    """Why targets are missed, and what was tried."""
+    missed = [each.target for each in judge(results) if each.is_missed and each.target.reason]
+    if missed:
+        kinds = {True: "with ledger", False: "without"}
+        yield "\n".join(f"* {each.what}, {kinds[each.with_ledger]}: {each.reason}" for each in missed)
+
+
 def _section(section: Section, results: Results) -> Iterator[str]:
     places = [Place(section.name, connections) for connections in section.connections]
     kept = [place for place in places if results.contenders(place)]
@@ -209,8 +233,8 @@ def _section(section: Section, results: Results) -> Iterator[str]:
 
 def place_table(place: Place, results: Results) -> str:
     """Every contender at one number of connections, the fastest first."""
-    head = ("", "req/s", "to floor", "median", "99 %", "errors", "core", "memory")
-    return table(head, (_row(place, name, results) for name in results.contenders(place)), ":-------")
+    head = ("", "req/s", "to floor", "median", "99 %", "errors", "CPU", "core", "memory")
+    return table(head, (_row(place, name, results) for name in results.contenders(place)), ":--------")
 
 
 def _row(place: Place, name: str, results: Results) -> Iterator[str]:
@@ -221,16 +245,18 @@ def _row(place: Place, name: str, results: Results) -> Iterator[str]:
     yield milliseconds(results.median(place, name, latency))
     yield milliseconds(results.median(place, name, slowest))
     yield errors(place, name, results)
+    yield f"{results.median(place, name, cpu):,.0f} µs" if BY_NAME[name].command else "-"
     yield f"{results.median(place, name, busy):.0%}" if BY_NAME[name].command else "-"
     yield f"{results.memory(place, name):.0f} MB" if BY_NAME[name].command else "-"
 
 
 def to_floor(place: Place, name: str, results: Results) -> str:
-    """The ratio of a contender's throughput to the floor's; `-` if the floor was not measured."""
+    """The ratio of a contender's throughput to the floor's, with its range; `-` if the floor was not measured."""
     try:
-        return f"{results.ratio(place, name, 'floor', throughput):.2f}"
+        ratios = results.ratios(place, name, "floor", throughput)
     except NotMeasured:
         return "-"
+    return f"{median(ratios):.2f}" + (f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios[0] < ratios[-1] else "")
 
 
 def errors(place: Place, name: str, results: Results) -> str:

@@ -56,6 +56,12 @@ def busy(measured: Measurement) -> float:
     return measured.busy
 
 
+def cpu(measured: Measurement) -> float:
+    """The microseconds of CPU for each answer; 0 if there were none."""
+    answers = measured.load.requests / measured.load.seconds
+    return 1e6 * measured.busy / answers if answers else 0.0
+
+
 class NotMeasured(Exception):
     """The requested measurement is missing, because something was left out."""
 
@@ -105,8 +111,12 @@ class Results:
 
     def ratio(self, place: Place, contender: str, other: str, figure: Figure) -> float:
         """The median of the ratios of two contenders' figures within the same round."""
+        return median(self.ratios(place, contender, other, figure))
+
+    def ratios(self, place: Place, contender: str, other: str, figure: Figure) -> list[float]:
+        """The ratios of two contenders' figures within each round, the lowest first."""
         pairs = zip(self.at(place, contender), self.at(place, other), strict=True)
-        return median(quotient(figure(mine), figure(theirs)) for mine, theirs in pairs)
+        return sorted(quotient(figure(mine), figure(theirs)) for mine, theirs in pairs)
 
     def memory(self, place: Place, contender: str) -> float:
         """The peak memory of a contender, in MB."""

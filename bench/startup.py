@@ -1,36 +1,43 @@
 """CPU time of commands until they have started; nearly all of it is for imports.
 
-Seconds differ between machines, so each command is compared with a yardstick: importing SQLAlchemy.
+CPU time differs between machines, so each command is compared with a yardstick: importing SQLAlchemy. How long a person
+waits is told too, with targets in seconds, which are those of a quiet machine.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 from bench import memory
 from bench.markdown import table
 from bench.memory import Memory
-from bench.processes import ROOT, BenchError, Program, pinned, served_from, surroundings
+from bench.processes import ROOT, START_SECONDS, BenchError, Program, pinned, served_from, surroundings
 
 PAGE = "startup.md"
 NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
 ABOUT = """\
-The CPU time of commands, user and system, with everything that they start; for `serve`, until it says that it is ready.
-A target is a ratio to the time that Python takes to import SQLAlchemy on the same machine. `python -m bench startup`
+The CPU time of commands, user and system, with everything that they start; for `serve`, until `/readyz` answers with
+200 and all workers are there. Its target is a ratio to the time that Python takes to import SQLAlchemy on the same
+machine. *Wait* is the time on the clock, with a target for a quiet machine. Both are medians. `python -m bench startup`
 measures for some minutes and writes this page. `tests/cli/test_light_commands.py` names what each command must not
 load."""
 PYTHON = str(served_from() / "python")
-YARDSTICK = (PYTHON, "-c", "import sqlalchemy")
 JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"
+ADDRESS = re.compile(r"API +(http://\S+)/v1")
 SETTINGS = """
 api_key = "only-for-the-benchmark"
 
@@ -44,42 +51,56 @@ authentication = { kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1N
 
 @dataclass(frozen=True)
 class Start:
-    """A command, and its target as a multiple of the yardstick. `serves`: the command runs until it is stopped."""
+    """A command with its targets: CPU time as a multiple of the yardstick's, and seconds on the clock.
+
+    `workers`: the command serves with so many until it is stopped.
+    """
 
     name: str
     command: tuple[str, ...]
     most: float
-    serves: bool = False
+    wait: float
+    workers: int = 0
 
 
+YARDSTICK = Start("yardstick", (PYTHON, "-c", "import sqlalchemy"), 1, 1)
 STARTS = (
-    Start("jobgate --help", (JOBGATE, "--help"), 1.2),
-    Start("jobgate config check", (JOBGATE, "config", "check"), 4.5),
-    Start("jobgate keys list", (JOBGATE, "keys", "list"), 3),
-    Start("jobgate config test", (JOBGATE, "config", "test", "contoso"), 3),
-    Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, serves=True),
-    Start("jobgate serve --workers 2", (JOBGATE, "serve", "--workers", "2", "--port", "0"), 10, serves=True),
-    Start("import gateway.client", (PYTHON, "-c", "import gateway.client"), 1),
+    Start("jobgate --help", (JOBGATE, "--help"), 1.2, 0.5),
+    Start("jobgate batches create --help", (JOBGATE, "batches", "create", "--help"), 1.5, 0.5),
+    Start("jobgate config check", (JOBGATE, "config", "check"), 4.5, 1),
+    Start("jobgate keys list", (JOBGATE, "keys", "list"), 3, 1),
+    Start("jobgate config test", (JOBGATE, "config", "test", "contoso"), 3, 1),
+    Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, 2, workers=1),
+    Start("jobgate serve --workers 2", (JOBGATE, "serve", "--workers", "2", "--port", "0"), 10, 2, workers=2),
+    Start("import gateway.client", (PYTHON, "-c", "import gateway.client"), 1, 0.5),
 )
 
 
 @dataclass(frozen=True)
+class Spent:
+    """The seconds of CPU time of a command, and those on the clock."""
+
+    cpu: float
+    wait: float
+
+
+@dataclass(frozen=True)
 class Started:
-    """The CPU seconds of a command and of the yardstick in each round."""
+    """A command with what it and the yardstick took in each round."""
 
     start: Start
-    seconds: tuple[float, ...]
-    yardstick: tuple[float, ...]
+    spent: tuple[Spent, ...]
+    yardstick: tuple[Spent, ...]
 
     @property
     def ratio(self) -> float:
-        """The median of the ratios within each round."""
-        return median(each / yard for each, yard in zip(self.seconds, self.yardstick, strict=True))
+        """The median of the ratios of CPU time within each round."""
+        return median(each.cpu / yard.cpu for each, yard in zip(self.spent, self.yardstick, strict=True))
 
     @property
-    def verdict(self) -> str:
-        """`met` or `missed`."""
-        return "met" if self.ratio <= self.start.most else "**missed**"
+    def wait(self) -> float:
+        """The median of the seconds on the clock."""
+        return median(each.wait for each in self.spent)
 
 
 Tell = Callable[[str], None]
@@ -91,7 +112,7 @@ def measure(rounds: int, cores: Sequence[int], tell: Tell) -> tuple[Started, ...
         environment = prepared(Path(folder))
         made = [list(_round(cores, environment, tell)) for _ in range(rounds + 1)]
     yardstick, *columns = zip(*made[1:], strict=True)  # the first round fills caches
-    return tuple(Started(start, seconds, yardstick) for start, seconds in zip(STARTS, columns, strict=True))
+    return tuple(Started(start, spent, yardstick) for start, spent in zip(STARTS, columns, strict=True))
 
 
 def prepared(folder: Path) -> dict[str, str]:
@@ -102,22 +123,22 @@ def prepared(folder: Path) -> dict[str, str]:
     return {**surroundings(), "JOBGATE_STATE_FOLDER": str(folder / "state"), "JOBGATE_CONFIG": str(settings)}
 
 
-def _round(cores: Sequence[int], environment: Mapping[str, str], tell: Tell) -> Iterator[float]:
-    yield cpu(Start("yardstick", YARDSTICK, 1), cores, environment)
+def _round(cores: Sequence[int], environment: Mapping[str, str], tell: Tell) -> Iterator[Spent]:
+    yield spent(YARDSTICK, cores, environment)
     for start in STARTS:
         tell(start.name)
-        yield cpu(_with_settings(start, environment), cores, environment)
+        yield spent(_with_settings(start, environment), cores, environment)
 
 
 def _with_settings(start: Start, environment: Mapping[str, str]) -> Start:
-    takes_settings = start.command[1] in {"config", "keys", "connections"}
+    takes_settings = start.command[1] in {"config", "keys"} or start.workers > 1
     options = ("--config", environment["JOBGATE_CONFIG"]) if takes_settings else ()
-    return Start(start.name, (*start.command, *options), start.most, start.serves)
+    return replace(start, command=(*start.command, *options))
 
 
-def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> float:
-    """The CPU seconds of a command. Raises BenchError if it does not start."""
-    before = _of_children()
+def spent(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> Spent:
+    """The seconds that a command takes. Raises BenchError if it does not start."""
+    before, began = _of_children(), time.monotonic()
     with subprocess.Popen(
         [*pinned(cores), *start.command],
         cwd=ROOT,
@@ -127,22 +148,43 @@ def cpu(start: Start, cores: Sequence[int], environment: Mapping[str, str]) -> f
         start_new_session=True,
     ) as process:
         said = _read(process, start)
-        # Read before the end, since nobody waits for all of them; killed, so that stopping is not measured.
-        used = Program(process, Path(os.devnull)).busy_seconds() if start.serves else None
-        if start.serves and process.poll() is None:
+        if start.workers and READY in said:
+            program = Program(process, Path(os.devnull))
+            _wait_until_ready(program, start.workers, said)
+            wait = time.monotonic() - began
+            # Read before the end, since nobody waits for all of them; killed, so that stopping is not measured.
+            used = program.busy_seconds()
             os.killpg(process.pid, signal.SIGKILL)
-    if b"Traceback" in said or (start.serves and READY not in said):
+            return Spent(used, wait)
+    wait = time.monotonic() - began
+    if b"Traceback" in said or start.workers:
         raise BenchError(f"{start.name} did not start:\n{said.decode('utf-8', 'replace')}")
-    return _of_children() - before if used is None else used
+    return Spent(_of_children() - before, wait)
 
 
 def _read(process: subprocess.Popen[bytes], start: Start) -> bytes:
     said = b""
     for line in process.stdout or ():
         said += line
-        if start.serves and READY in line:
+        if start.workers and READY in line:
             break
     return said
+
+
+def _wait_until_ready(program: Program, workers: int, said: bytes) -> None:
+    """Wait until a gateway is ready with all of its workers. Raises BenchError if it is not."""
+    (url,) = ADDRESS.findall(said.decode())
+    end = time.monotonic() + START_SECONDS
+    while not _is_ready(url) or (workers > 1 and len(memory.sizes(program)) < workers):
+        if time.monotonic() > end:
+            raise BenchError(f"{url} does not become ready")
+        time.sleep(0.01)
+
+
+def _is_ready(url: str) -> bool:
+    with suppress(OSError), urlopen(f"{url}/readyz", timeout=START_SECONDS) as answer:  # noqa: S310 - an address of ours
+        return int(answer.status) == HTTPStatus.OK
+    return False
 
 
 def _of_children() -> float:
@@ -152,13 +194,26 @@ def _of_children() -> float:
 
 def page(measured: Sequence[Started], used: Memory, machine: Mapping[str, str]) -> str:
     """The page."""
-    head = ("", "CPU", "to the yardstick", "target", "")
-    starts = table(head, map(_row, measured), ":---:")
+    head = ("", "CPU", "to the yardstick", "target", "", "wait", "target", "")
+    starts = table(head, map(_row, measured), ":---:-::")
     return "\n\n".join([NOTICE, "# Starting, and memory", ABOUT, starts, memory.part(used)]) + (
         "\n\n## Where it was measured\n\n" + table(("", ""), machine.items()) + "\n"
     )
 
 
 def _row(each: Started) -> tuple[str, ...]:
-    ratio, most = f"{each.ratio:.1f} times", f"at most {each.start.most:g} times"
-    return f"`{each.start.name}`", f"{median(each.seconds):.2f} s", ratio, most, each.verdict
+    start = each.start
+    return (
+        f"`{start.name}`",
+        f"{median(spent.cpu for spent in each.spent):.2f} s",
+        f"{each.ratio:.1f} times",
+        f"at most {start.most:g} times",
+        _verdict(each.ratio, start.most),
+        f"{each.wait:.2f} s",
+        f"at most {start.wait:g} s",
+        _verdict(each.wait, start.wait),
+    )
+
+
+def _verdict(figure: float, most: float) -> str:
+    return "met" if figure <= most else "**missed**"

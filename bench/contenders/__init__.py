@@ -128,12 +128,6 @@ CONTENDERS = (
         jobgate(),
     ),
     Contender(
-        "jobgate-2-workers",
-        "Jobgate, 2 workers",
-        "Two processes that share the port.",
-        jobgate("--no-access-log", "--workers", "2"),
-    ),
-    Contender(
         "floor",
         "Floor: bare ASGI + aiohttp",
         "Parses JSON, translates and forwards. It checks nothing: neither key nor path nor body.",

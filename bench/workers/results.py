@@ -16,6 +16,8 @@ NUMBERS = (1, 2, 4)
 STORAGES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 AIMS = {"sqlite": 1.5, "postgresql": 1.4}
 """Throughput of two workers to that of one, at least."""
+SLOWER = 1.0
+"""The 99th percentile of two workers to that of one, at most."""
 QUIET = 0.1
 """Most cores that other programs may keep busy where targets are judged."""
 
@@ -44,6 +46,11 @@ def throughput(measured: Measured) -> float:
     return measured.load.good
 
 
+def slowest(measured: Measured) -> float:
+    """The 99th percentile of the latency, in milliseconds."""
+    return measured.load.p99
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of a run."""
@@ -64,10 +71,10 @@ class Results:
         """The median over the rounds."""
         return median(map(figure, self.at(storage, workers)))
 
-    def ratios(self, storage: str, workers: int) -> list[float]:
-        """The ratio of the throughput to that of one worker, in each round, sorted."""
+    def ratios(self, storage: str, workers: int, figure: Figure = throughput) -> list[float]:
+        """The ratio of a figure to that of one worker, in each round, sorted."""
         pairs = zip(self.at(storage, workers), self.at(storage, 1), strict=True)
-        return sorted(throughput(many) / throughput(one) for many, one in pairs)
+        return sorted(figure(many) / figure(one) for many, one in pairs)
 
     @property
     def others(self) -> float:

@@ -20,7 +20,6 @@ PER_SECOND = {
     "jobgate-postgresql": 2_000,
     "jobgate-signing": 2_800,
     "jobgate-access-log": 2_600,
-    "jobgate-2-workers": 6_000,
     "floor": 5_000,
     "connexion-flask": 500,
     "connexion-async": 250,

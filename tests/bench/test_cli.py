@@ -74,7 +74,7 @@ def test_quick(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = runner.invoke(cli.application, ["--quick"])
     assert result.exit_code == 0, result.output
     assert "Targets" in result.stdout
-    assert (plans[0].seconds, plans[0].rounds, list(tmp_path.iterdir())) == (1, 1, [])
+    assert (plans[0].seconds, plans[0].rounds, list(tmp_path.iterdir())) == (1, 3, [])
 
 
 def test_whole_run_is_written_to_docs(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +90,10 @@ def test_whole_run_is_written_to_docs(plans: list[Plan], tmp_path: Path, monkeyp
 
 def test_output(plans: list[Plan], tmp_path: Path) -> None:
     """A partial run is written to the folder that is given."""
-    options = ["--without", "workers", "--seconds", "2", "--rounds", "5", "--output", str(tmp_path)]
+    options = ["--without", "a-thousand", "--seconds", "2", "--rounds", "5", "--output", str(tmp_path)]
     assert runner.invoke(cli.application, options).exit_code == 0
-    assert "Left out: workers: not wanted." in (tmp_path / report.PAGE).read_text("utf-8")
-    assert [section.name for section in plans[0].sections][-1] == "extras"
+    assert "Left out: a-thousand: not wanted." in (tmp_path / report.PAGE).read_text("utf-8")
+    assert [section.name for section in plans[0].sections][-2:] == ["after-100-ms", "extras"]
     assert (plans[0].seconds, plans[0].rounds) == (2, 5)
 
 

@@ -27,7 +27,7 @@ def test_the_memory_of_workers_is_read() -> None:
 
 def test_each_moment_is_judged() -> None:
     """A figure above its limit is shown as missed, and one below it as met."""
-    made = part(Memory(idle=101, after=120, in_flight=121, later=126, more=7_000))
+    made = part(Memory(idle=101, after=120, later=126, more=7_000, in_flight=121))
     assert "| Idle | 101 MB | at most 100 MB | **missed** |" in made
     assert "| After 10,000 requests | 120 MB | at most 120 MB | met |" in made
     assert "| With 1,000 requests in flight | 121 MB | at most 120 MB | **missed** |" in made

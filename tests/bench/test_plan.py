@@ -42,8 +42,8 @@ def test_only_some() -> None:
 
 def test_without_some() -> None:
     """Sections and contenders are left out by their names."""
-    kept = chosen((), ["workers", "prism"])
-    assert [section.name for section in kept] == ["at-once", "after-50-ms", "after-100-ms", "a-thousand", "extras"]
+    kept = chosen((), ["a-thousand", "prism"])
+    assert [section.name for section in kept] == ["at-once", "after-50-ms", "after-100-ms", "extras"]
     assert all("prism" not in section.contenders for section in kept)
 
 

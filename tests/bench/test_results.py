@@ -54,7 +54,7 @@ def test_not_measured(results: Results) -> None:
 
 def test_disturbed(edited: Callable[..., Results]) -> None:
     """Measurements during which something else was at work are counted."""
-    assert edited(lambda each: replace(each, others=0.2 if each.round == 1 else 0.01)).disturbed() == 78
+    assert edited(lambda each: replace(each, others=0.2 if each.round == 1 else 0.01)).disturbed() == 76
     late = edited(
         lambda each: replace(each, load=replace(each.load, seconds=4.6 if each.contender == "prism" else 4.4))
     )

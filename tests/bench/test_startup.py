@@ -10,43 +10,52 @@ import pytest
 
 from bench.memory import Memory
 from bench.processes import BenchError, surroundings
-from bench.startup import JOBGATE, STARTS, Start, Started, cpu, page, prepared
+from bench.startup import JOBGATE, STARTS, Spent, Start, Started, page, prepared, spent
 
-USED = Memory(50, 60, 70, 71, 1_000)
+USED = Memory(50, 60, 61, 1_000, 70)
 PAGE = Path(__file__).parents[2] / "docs" / "startup.md"
+
+
+def taken(*cpu: float) -> tuple[Spent, ...]:
+    """So much CPU time in each round, for which somebody waits half as long."""
+    return tuple(Spent(each, each / 2) for each in cpu)
 
 
 def test_a_ratio_is_judged_within_its_round() -> None:
     """The median of the ratios counts, so that a round on a busy machine is compared with itself."""
-    quick = Started(Start("quick", ("a",), 3), (2.0, 20.0, 3.0), (1.0, 10.0, 1.0))
-    slow = Started(Start("slow", ("a",), 3), (4.0, 40.0, 3.0), (1.0, 10.0, 1.0))
+    quick = Started(Start("quick", ("a",), 3, 1.5), taken(2.0, 20.0, 3.0), taken(1.0, 10.0, 1.0))
+    slow = Started(Start("slow", ("a",), 3, 1.5), taken(4.0, 40.0, 3.0), taken(1.0, 10.0, 1.0))
     assert (quick.ratio, slow.ratio) == (2.0, 4.0)
     made = page([quick, slow], USED, {"Processor": "A processor"})
-    assert "| `quick` | 3.00 s | 2.0 times | at most 3 times | met |" in made
-    assert "| `slow` | 4.00 s | 4.0 times | at most 3 times | **missed** |" in made
+    assert "| `quick` | 3.00 s | 2.0 times | at most 3 times | met | 1.50 s | at most 1.5 s | met |" in made
+    assert (
+        "| `slow` | 4.00 s | 4.0 times | at most 3 times | **missed** | 2.00 s | at most 1.5 s | **missed** |" in made
+    )
 
 
 def test_the_cpu_of_a_command_is_counted() -> None:
-    """A command that works costs more than one that sleeps."""
-    work = Start("work", (sys.executable, "-c", "sum(range(10**7))"), 1)
-    sleep = Start("sleep", (sys.executable, "-S", "-c", "import time; time.sleep(0.5)"), 1)
-    assert cpu(work, (), os.environ) > cpu(sleep, (), os.environ) > 0
+    """A command that works costs more than one that sleeps, which takes its time all the same."""
+    work = Start("work", (sys.executable, "-c", "sum(range(10**7))"), 1, 1)
+    sleep = Start("sleep", (sys.executable, "-S", "-c", "import time; time.sleep(0.5)"), 1, 1)
+    working, sleeping = spent(work, (), os.environ), spent(sleep, (), os.environ)
+    assert working.cpu > sleeping.cpu > 0
+    assert sleeping.wait > 0.5 > sleeping.cpu
 
 
 def test_what_does_not_start_is_told() -> None:
     """A server that ends without being ready, and a command with a traceback, end the benchmark."""
     for start in (
-        Start("serve", (JOBGATE, "serve", "--port", "70000"), 1, serves=True),
-        Start("broken", (sys.executable, "-c", "1/0"), 1),
+        Start("serve", (JOBGATE, "serve", "--port", "70000"), 1, 1, workers=1),
+        Start("broken", (sys.executable, "-c", "1/0"), 1, 1),
     ):
         with pytest.raises(BenchError, match="did not start"):
-            cpu(start, (), surroundings())
+            spent(start, (), surroundings())
 
 
 def test_a_served_sandbox_is_measured_until_it_is_ready(tmp_path: Path) -> None:
     """The sandbox is stopped once it is ready, and its CPU time is above zero."""
-    served = next(each for each in STARTS if each.serves)
-    assert cpu(served, (), prepared(tmp_path)) > 0.1
+    served = next(each for each in STARTS if each.workers)
+    assert spent(served, (), prepared(tmp_path)).cpu > 0.1
 
 
 def test_the_page_has_every_command() -> None:

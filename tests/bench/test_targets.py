@@ -20,30 +20,28 @@ def verdicts(results: Results, *, with_ledger: bool = False) -> dict[str, tuple[
 def test_all_of_them(results: Results) -> None:
     """Every target is computed from the results of a single run."""
     assert verdicts(results) == {
-        "Throughput, to the floor's": ("80%", "met"),
+        "Throughput, to the floor's": ("80%", "**missed**"),
         "Throughput, to that of Connexion FlaskApp + requests": ("8.0 times", "met"),
         "Throughput, to that of FastAPI + httpx": ("10.0 times", "met"),
-        "Throughput, to that of Prism": ("4.0 times", "met"),
-        "Throughput, to that of express-openapi-validator": ("2.00 times", "met"),
-        # 1/4000 - 1/5000 to 1/5000 - 1/50000
-        "Latency added to the floor's, to what the floor adds": ("0.28 times", "met"),
+        "Median latency with one connection, to the floor's": ("1.25 times", "met"),
         "Errors with 1,000 requests in flight": ("0", "met"),
         "Throughput with 1,000 requests in flight, to what is possible": ("95%", "met"),
-        "Resident memory": ("82 MB", "met"),
     }
     assert verdicts(results, with_ledger=True) == {
-        "Throughput, to the floor's": ("60%", "met"),
-        "Throughput of 2 workers, to that of 1": ("2.00 times", "met"),
+        "Throughput, to the floor's": ("60%", "**missed**"),
+        "Throughput, to that of express-openapi-validator": ("1.5 times", "**missed**"),
+        "Throughput, to that of Prism": ("3.0 times", "**missed**"),
+        "Median latency at a vendor of 50 ms, to the floor's": ("1.67 times", "**missed**"),
         "Throughput of the native API, to that of the unified API": ("1.10 times", "met"),
     }
 
 
 def slower(each: Measurement) -> Measurement:
-    """Jobgate at a third of its speed, with errors, and too large."""
+    """Jobgate at a third of its speed, and with errors."""
     if not each.contender.startswith("jobgate"):
         return each
     load = replace(each.load, requests=each.load.requests // 3, p50=each.load.p50 * 3, timeout=2)
-    return replace(each, load=load, memory=151.0)
+    return replace(each, load=load)
 
 
 def test_missed(edited: Callable[..., Results]) -> None:
@@ -52,8 +50,7 @@ def test_missed(edited: Callable[..., Results]) -> None:
     assert made["Throughput, to the floor's"] == ("27%", "**missed**")
     assert made["Throughput, to that of FastAPI + httpx"] == ("3.3 times", "**missed**")
     assert made["Errors with 1,000 requests in flight"] == ("6", "**missed**")
-    assert made["Resident memory"] == ("151 MB", "**missed**")
-    assert made["Latency added to the floor's, to what the floor adds"][1] == "**missed**"
+    assert made["Median latency with one connection, to the floor's"] == ("3.75 times", "**missed**")
     assert verdicts(edited(slower), with_ledger=True)["Throughput, to the floor's"] == ("20%", "**missed**")
 
 
@@ -90,14 +87,14 @@ def test_not_measured(edited: Callable[..., Results], name: str) -> None:
     assert len(judged) == len(TARGETS)
 
 
-def test_the_ledger_is_judged_for_itself(edited: Callable[..., Results]) -> None:
+def test_the_ledger_is_judged_for_itself(results: Results, edited: Callable[..., Results]) -> None:
     """A Jobgate that is slow with its ledger misses the targets of that, and no other."""
     made = edited(lambda each: slower(each) if each.contender == "jobgate" else each)
     assert verdicts(made, with_ledger=True)["Throughput, to the floor's"] == ("20%", "**missed**")
-    assert all(verdict == "met" for _, verdict in verdicts(made).values())
+    assert verdicts(made) == verdicts(results)
 
 
-@pytest.mark.parametrize(("target", "aim"), [(TARGETS[0], "at least 45%"), (TARGETS[-1], "at most 150 MB")])
+@pytest.mark.parametrize(("target", "aim"), [(TARGETS[0], "at least 75%"), (TARGETS[3], "at most 1.15 times")])
 def test_aim(target: object, aim: str) -> None:
     """A target says what is to be reached."""
     assert getattr(target, "aim") == aim  # noqa: B009

@@ -56,7 +56,7 @@ def test_targets_are_judged(speed: int, verdict: str) -> None:
     made = replace(
         RESULTS, rounds=1, measurements=(*slower, *(m for m in RESULTS.measurements if m.storage != "sqlite"))
     )
-    (target, _) = page.targets(made)
+    target, _, _, _ = page.targets(made)
     assert target[-1] == verdict
 
 
