@@ -224,7 +224,7 @@ class Gateway:
         terminations = Terminations(self.actions, self.reconciler)
         outcomes = Outcomes(store, self.actions, self.clock)
         sending = Sending(
-            *(store, self.clock, outcomes, self.actions, terminations, directory, rails, self.stopping, permission)
+            store, self.clock, outcomes, self.actions, terminations, directory, rails, self.stopping, permission
         )
         return Runner(store, changes, preparation, outcomes, sending, permission)
 

@@ -19,7 +19,7 @@ from gateway.ledger.batches import ItemSelection
 GROUP = 32
 """Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
 IN_DOUBT = 4 * GROUP
-"""Items at the front of a batch that may have been sent by its former holder."""
+"""Items at the front of a batch that its former holder may have sent: two groups, and a third not stored yet."""
 DOUBT_TIME = timedelta(seconds=60)
 """The time for which reconciliation is awaited before an outcome counts as unknown, when a batch is taken over."""
 
@@ -42,7 +42,7 @@ class Outcomes:
         holders = await self.store.key_holders(batch.caller, list(items))
         records = await self._records(holders.values())
         oldest = self.clock.now() - DOUBT_TIME
-        known = {each.id: each for each in records if not is_in_doubt(each) or each.requested.at < oldest}
+        known = {each.id: each for each in records if each.is_settled or each.requested.at < oldest}
         settled = [settled_by(items[key], known[holder]) for key, holder in holders.items() if holder in known]
         if settled:
             await self.store.settle(batch.id, settled)
@@ -63,11 +63,6 @@ class Outcomes:
     async def _records(self, ids: Iterable[str]) -> list[JobActionRecord]:
         found = [await self.actions.ledger.get(each, None) for each in ids]
         return [each for each in found if each is not None]
-
-
-def is_in_doubt(record: JobActionRecord) -> bool:
-    """True if it is still being found out what became of an action."""
-    return not record.is_settled
 
 
 def settled_by(item: Item, record: JobActionRecord) -> Item:

@@ -22,17 +22,8 @@ from gateway.batches.permission import Permission
 from gateway.batches.preparing import Preparation
 from gateway.batches.sending import Pause, Run, Sending
 from gateway.domain.approvals import ApprovalState
-from gateway.domain.batches import (
-    COLLECTING_TIME,
-    Batch,
-    BatchState,
-    ItemOutcome,
-    Why,
-)
-from gateway.domain.errors import (
-    JobgateError,
-    LedgerUnavailable,
-)
+from gateway.domain.batches import COLLECTING_TIME, Batch, BatchState, ItemOutcome, Why
+from gateway.domain.errors import JobgateError, LedgerUnavailable
 from gateway.domain.leases import LEASE_TIME, Lease, LeaseLost
 from gateway.domain.windows import Closing
 from gateway.engine.actions import window_closed

@@ -51,7 +51,7 @@ def converted(kind: type[Kind], value: Any, status: int = 200) -> Kind:
 
 
 def _decode(kind: Any, value: Any) -> Any:
-    """Convert a JSON value to a type of the classes above. Raises TypeError or ValueError if it does not match."""
+    """Convert a JSON value to the type of a member. Raises TypeError or ValueError if it does not match."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is UnionType:
         return None if value is None else _decode(arguments[0], value)

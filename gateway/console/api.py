@@ -21,11 +21,10 @@ from gateway.edge.exchange import Application, Message, Scope, Send
 
 BASE_PATH = "/v1"
 
-Query = Iterable[tuple[str, str]]
-
-
 AHEAD = 4
 """Most pieces of a long body that are made before they are read."""
+
+Query = Iterable[tuple[str, str]]
 
 
 class Refused(Exception):

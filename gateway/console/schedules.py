@@ -14,7 +14,6 @@ from gateway.console.requests import api
 
 pages = Blueprint("schedules", __name__)
 
-
 ON_A_PAGE = 50
 
 

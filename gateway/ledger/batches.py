@@ -91,11 +91,12 @@ class CreateBatch(Struct, frozen=True, array_like=True, tag="create-batch"):
                 return None if held["job_action_id"] == batch.id else [held["job_action_id"], held["fingerprint"]]
         if is_stored(connection, batch.id):
             return None
-        connection.execute(insert(batches), {**row_of(batch), "progress": _encoded(batch.progress)})
+        row = row_of(batch)
+        connection.execute(insert(batches), {**row, "progress": _encoded(batch.progress)})
         add_terms(connection, batch)
         add_items(connection, batch.id, self.items)
         put_task(connection, Due(TaskKind.BATCH, batch.id, self.due))
-        return Chained(None, [event_row(batch.id, batch.version, proven(self.event, row_of(batch)))])
+        return Chained(None, [event_row(batch.id, batch.version, proven(self.event, row))])
 
 
 class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
@@ -121,8 +122,9 @@ class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
         if self.takes and not take_connections(connection, batch):
             return BUSY
         longer = replace(batch, version=batch.version + 1)
+        row = row_of(longer)
         statement = update(batches).where(batches.c.id == batch.id, batches.c.version == batch.version)
-        if connection.execute(statement.values(row_of(longer))).rowcount != 1:
+        if connection.execute(statement.values(row)).rowcount != 1:
             if self.takes:
                 free_connections(connection, batch.id)
             return SAVED if self._is_written(connection) else CHANGED
@@ -134,7 +136,7 @@ class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
             put_task(connection, Due(TaskKind.BATCH, batch.id, self.due))
         if self.event is None:
             return SAVED
-        return Chained(SAVED, [event_row(batch.id, longer.version, proven(self.event, row_of(longer)))])
+        return Chained(SAVED, [event_row(batch.id, longer.version, proven(self.event, row))])
 
     @property
     def _due_at(self) -> int:

@@ -68,9 +68,10 @@ class CreateSchedule(Struct, frozen=True, array_like=True, tag="create-schedule"
                 return [held["job_action_id"], held["fingerprint"]]
         if head(connection, schedule.id) is not None:
             return None
-        connection.execute(insert(schedules), row_of(schedule))
+        row = row_of(schedule)
+        connection.execute(insert(schedules), row)
         put_next(connection, schedule)
-        return Chained(None, [event_row(schedule.id, 0, proven(self.event, row_of(schedule)))])
+        return Chained(None, [event_row(schedule.id, 0, proven(self.event, row))])
 
 
 class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
@@ -94,7 +95,8 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
         its = (schedules.c.id == longer.id, schedules.c.version == self.schedule.version)
         if any(is_stored(connection, longer.id, each.at) for each in self.occurrences):
             return SAVED if head(connection, longer.id) == longer else CHANGED
-        if connection.execute(update(schedules).where(*its).values(row_of(longer))).rowcount != 1:
+        row = row_of(longer)
+        if connection.execute(update(schedules).where(*its).values(row)).rowcount != 1:
             return SAVED if head(connection, longer.id) == longer else CHANGED
         if self.occurrences:
             rows = [occurrence_row(longer.id, each) for each in self.occurrences]
@@ -102,7 +104,7 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
         created = None if self.batch is None else self.batch.run(connection)
         if self.lease is None or longer.next_at is None:
             put_next(connection, longer)
-        events = [event_row(each.id, 0, proven(each.event, row_of(longer))) for each in self.events]
+        events = [event_row(each.id, 0, proven(each.event, row)) for each in self.events]
         return Chained(SAVED, [*(created.events if isinstance(created, Chained) else ()), *events])
 
 

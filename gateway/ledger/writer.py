@@ -81,7 +81,7 @@ class Writer:
     def submit(self, *operations: Operation, is_patient: bool = False) -> asyncio.Future[Any]:
         """Write operations, all or none. The future has the result of the last one once they are on the storage.
 
-        Those that are patient wait for others, at most `PATIENCE_SECONDS`, and cost no commit of their own.
+        Those that are patient wait for others, at most `PATIENCE_SECONDS`, to be written with the same commit.
 
         It raises IntegrityError if a row with the same identity exists, LedgerUnavailable if the storage fails.
         """

@@ -69,7 +69,7 @@ class ApiKey:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
     def state(self, now: datetime) -> KeyState:
-        """Its state."""
+        """Its state at a time."""
         if self.revoked_at is not None:
             return KeyState.REVOKED
         return KeyState.VALID if self.is_good(now) else KeyState.EXPIRED

@@ -17,7 +17,7 @@ _ACTIONS = "jobs:"
 
 @cache
 def declared_scopes() -> tuple[str, ...]:
-    """The scopes that operations of the unified API require, and those for all records and for the metrics."""
+    """The scopes of the operations of the unified API, and those for all records and for the metrics."""
     operations = [operation for _, _, operation in load(SPECIFICATIONS / "gateway.yaml").operations()]
     required = (scopes for each in operations for need in each.get("security", ()) for scopes in need.values())
     for_others = {each[SCOPE_FOR_OTHERS] for each in operations if SCOPE_FOR_OTHERS in each}

@@ -44,6 +44,7 @@ PROPERTY_NAMES = "x-propertyNames"
 HINT = "x-hint"
 """Our extension of schemas and parameters: what to write instead of a value that does not fit."""
 FORM = (jsonschema_rs.ValidationErrorKind.Pattern, jsonschema_rs.ValidationErrorKind.Format)
+"""The kinds of errors in whose place a hint can stand."""
 
 _PRINTABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
