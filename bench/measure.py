@@ -11,7 +11,7 @@ from bench import load
 from bench.contenders import CONTENDERS, Contender
 from bench.machine import Cores
 from bench.plan import Plan, Point, Section, points
-from bench.processes import BenchError
+from bench.processes import BenchError, Program, halted
 from bench.results import Measurement
 from bench.servers import RunningVendor, Server, running_vendor
 from bench.verify import verify
@@ -56,7 +56,14 @@ def measure_section(section: Section, plan: Plan, cores: Cores, say: Say) -> Ite
             settled(server)
         for point in points(section, plan.rounds):
             say(f"{section.name}, round {point.round + 1}, {point.connections} connections: {point.contender}")
-            yield measure_point(servers[point.contender], section, point, plan.seconds, cores)
+            with halted(other_programs(servers, point.contender)):
+                made = measure_point(servers[point.contender], section, point, plan.seconds, cores)
+            yield made
+
+
+def other_programs(servers: Mapping[str, Server], name: str) -> Iterator[Program]:
+    """The programs of all contenders but one. A contender without a command of its own is the vendor."""
+    return (each.program for other, each in servers.items() if other != name and each.contender.command)
 
 
 def ready(stack: ExitStack, place: RunningVendor, name: str, say: Say) -> Server:

@@ -46,7 +46,7 @@ READING = """\
 * The contender has one core. The vendor and wrk share the other; wrk keeps a number of connections busy and waits for
   each answer before it sends the next request. Nothing leaves the machine.
 * In each section every contender is started and warmed up. In each of the rounds that follow, every contender is
-  measured once, and each round starts with a different one. While one is measured, the others are idle.
+  measured once, and each round starts with a different one. While one is measured, the others are halted.
 * Every figure is a median over the rounds. A ratio is the median of the ratios within each round, with the lowest and
   the highest.
 * *req/s* counts successful answers only. *errors* are answers other than 2xx and 3xx, broken connections, and answers

@@ -14,7 +14,7 @@ from bench import load
 from bench.contenders import Contender, jobgate
 from bench.machine import Cores
 from bench.plan import rotated
-from bench.processes import Program
+from bench.processes import Program, halted
 from bench.servers import Server, running_vendor
 from bench.verify import verify
 from bench.workers.results import NUMBERS, QUIET, STORAGES, Measured, Results
@@ -66,7 +66,9 @@ def measure(extent: Extent, command: str, machine: dict[str, str], tell: Tell) -
         for number in range(rounds):
             for point in rotated(points, number * len(points) // rounds):
                 tell(f"round {number + 1}: {point}")
-                measurements.append(once(servers[point], point, number, extent))
+                others = (each.program for other, each in servers.items() if other != point)
+                with halted(others):
+                    measurements.append(once(servers[point], point, number, extent))
     return Results(command, seconds, rounds, CONNECTIONS, machine, tuple(measurements))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import BenchError, Program, program, surroundings
+from bench.processes import BenchError, Program, halted, program, surroundings
 from tests.support.patience import PATIENCE, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -107,3 +107,15 @@ def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "x")
     assert not {"JOBGATE_API_KEY", "HTTP_PROXY", "http_proxy"} & surroundings().keys()
     assert "PATH" in surroundings()
+
+
+def test_halted_programs_take_no_cpu(tmp_path: Path) -> None:
+    """A halted program computes nothing within the block, and goes on after it."""
+    with program((sys.executable, "-c", "while True: pass"), tmp_path / "log", {}) as running:
+        wait_until(lambda: running.busy_seconds() > 0.1)
+        with halted([running]):
+            wait_until(lambda: all(fields[0] == "T" for _, fields in running.members()))
+            before = running.busy_seconds()
+            time.sleep(0.2)
+            assert running.busy_seconds() == before
+        wait_until(lambda: running.busy_seconds() > before + 0.1)
