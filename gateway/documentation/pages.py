@@ -189,8 +189,8 @@ def metrics_page() -> str:
     return (
         "# Metrics\n\n`/metrics` has these, in Prometheus' text format. [operating.md](operating.md) says where it is "
         "served, and how to use it.\nNames, labels and buckets of HTTP durations are those of OpenTelemetry's "
-        "conventions. Labels have few values: names in\nthe settings, and words of OpenAPI documents. Ids and callers "
-        "are never labels.\n\n"
+        "conventions, without\n`server.port`. Labels have few values: names in the settings, and words of OpenAPI "
+        "documents. Ids and callers are never\nlabels.\n\n"
         "Counters and histograms count since the gateway started, in all its workers, those that have ended included. "
         "Gauges are\nsums over the workers that serve; unknown outcomes, batches and approvals are "
         "those of the ledger.\n\n" + table(("metric", "type", "labels", "meaning"), rows)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue, Gateway
-from gateway.batches import changes, running
+from gateway.batches import changes, outcomes, running
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
@@ -100,7 +100,7 @@ def shorten_leases(patch: pytest.MonkeyPatch) -> None:
     for module in (tasks, batch_store, changes, running):
         patch.setattr(module, "LEASE_TIME", LEASE)
     patch.setattr(running, "RENEW_SECONDS", LEASE.total_seconds() / 3)
-    patch.setattr(running, "DOUBT_TIME", timedelta(seconds=30))
+    patch.setattr(outcomes, "DOUBT_TIME", timedelta(seconds=30))
     patch.setattr(running, "SOON", timedelta(seconds=0.1))
     patch.setattr(schedules_running, "LOOK_SECONDS", 0.1)
     patch.setattr(reconciliation, "LEASE_SECONDS", 0.5)
