@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -24,28 +24,40 @@ from urllib.request import urlopen
 from bench import memory
 from bench.markdown import table
 from bench.memory import Memory
-from bench.processes import ROOT, START_SECONDS, BenchError, Program, pinned, served_from, surroundings
+from bench.processes import (
+    HOST,
+    ROOT,
+    START_SECONDS,
+    BenchError,
+    Program,
+    free_port,
+    pinned,
+    program,
+    served_from,
+    surroundings,
+)
 
 PAGE = "startup.md"
 NOTICE = "<!-- Made by `python -m bench startup`; edit bench/startup.py. -->"
 ABOUT = """\
 The CPU time of commands, user and system, with everything that they start; for `serve`, until `/readyz` answers with
 200 and all workers are there. Its target is a ratio to the time that Python takes to import SQLAlchemy on the same
-machine. *Wait* is the time on the clock, with a target for a quiet machine. Both are medians. `python -m bench startup`
-measures for some minutes and writes this page. `tests/cli/test_light_commands.py` names what each command must not
-load."""
+machine. *Wait* is the time on the clock, with a target for a quiet machine. Both are medians. The lists of connections
+and jobs come from a running gateway with its sandbox. `python -m bench startup` measures for some minutes and writes
+this page. `tests/cli/test_light_commands.py` names what each command must not load."""
 PYTHON = str(served_from() / "python")
 JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"
 ADDRESS = re.compile(r"API +(http://\S+)/v1")
-SETTINGS = """
-api_key = "only-for-the-benchmark"
+KEY = "only-for-the-benchmark"
+SETTINGS = f"""
+api_key = "{KEY}"
 
 [connections.contoso]
 vendor = "azure-job-router"
 endpoint = "http://127.0.0.1:1"
 plain_http = true
-authentication = { kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" }
+authentication = {{ kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" }}
 """
 
 
@@ -53,7 +65,8 @@ authentication = { kind = "signature", scheme = "accessKey", secret = "MDEyMzQ1N
 class Start:
     """A command with its targets: CPU time as a multiple of the yardstick's, and seconds on the clock.
 
-    `workers`: the command serves with so many until it is stopped.
+    `workers`: the command serves with so many until it is stopped. `asks`: it asks the gateway of JOBGATE_URL, and has
+    to get an answer.
     """
 
     name: str
@@ -61,6 +74,7 @@ class Start:
     most: float
     wait: float
     workers: int = 0
+    asks: bool = False
 
 
 YARDSTICK = Start("yardstick", (PYTHON, "-c", "import sqlalchemy"), 1, 1)
@@ -70,6 +84,8 @@ STARTS = (
     Start("jobgate config check", (JOBGATE, "config", "check"), 4.5, 1),
     Start("jobgate keys list", (JOBGATE, "keys", "list"), 3, 1),
     Start("jobgate config test", (JOBGATE, "config", "test", "contoso"), 3, 1),
+    Start("jobgate connections list", (JOBGATE, "connections", "list"), 2.5, 1, asks=True),
+    Start("jobgate jobs list", (JOBGATE, "jobs", "list"), 2.5, 1, asks=True),
     Start("jobgate serve --sandbox", (JOBGATE, "serve", "--sandbox", "--port", "0"), 7, 2, workers=1),
     Start("jobgate serve --workers 2", (JOBGATE, "serve", "--workers", "2", "--port", "0"), 10, 2, workers=2),
     Start("import gateway.client", (PYTHON, "-c", "import gateway.client"), 1, 0.5),
@@ -110,7 +126,8 @@ def measure(rounds: int, cores: Sequence[int], tell: Tell) -> tuple[Started, ...
     """Run each command `rounds` times, on these cores. Raises BenchError if one does not start."""
     with TemporaryDirectory(prefix="jobgate-bench-") as folder:
         environment = prepared(Path(folder))
-        made = [list(_round(cores, environment, tell)) for _ in range(rounds + 1)]
+        with sandbox(Path(folder), cores) as asked:
+            made = [list(_round(cores, {**environment, **asked}, tell)) for _ in range(rounds + 1)]
     yardstick, *columns = zip(*made[1:], strict=True)  # the first round fills caches
     return tuple(Started(start, spent, yardstick) for start, spent in zip(STARTS, columns, strict=True))
 
@@ -121,6 +138,16 @@ def prepared(folder: Path) -> dict[str, str]:
     settings.touch(0o600)
     settings.write_text(SETTINGS, encoding="utf-8")
     return {**surroundings(), "JOBGATE_STATE_FOLDER": str(folder / "state"), "JOBGATE_CONFIG": str(settings)}
+
+
+@contextmanager
+def sandbox(folder: Path, cores: Sequence[int]) -> Iterator[dict[str, str]]:
+    """Serve a gateway with its sandbox within the block. The environment leads commands to it."""
+    port = free_port()
+    serve = (JOBGATE, "serve", "--sandbox", "--port", str(port))
+    with program(serve, folder / "sandbox.log", {"JOBGATE_API_KEY": KEY}, cores) as served:
+        served.wait_until_it_listens(port)
+        yield {"JOBGATE_URL": f"http://{HOST}:{port}", "JOBGATE_KEY": KEY}
 
 
 def _round(cores: Sequence[int], environment: Mapping[str, str], tell: Tell) -> Iterator[Spent]:
@@ -157,7 +184,7 @@ def spent(start: Start, cores: Sequence[int], environment: Mapping[str, str]) ->
             os.killpg(process.pid, signal.SIGKILL)
             return Spent(used, wait)
     wait = time.monotonic() - began
-    if b"Traceback" in said or start.workers:
+    if b"Traceback" in said or start.workers or (start.asks and process.returncode):
         raise BenchError(f"{start.name} did not start:\n{said.decode('utf-8', 'replace')}")
     return Spent(_of_children() - before, wait)
 

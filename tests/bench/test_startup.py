@@ -10,7 +10,7 @@ import pytest
 
 from bench.memory import Memory
 from bench.processes import BenchError, surroundings
-from bench.startup import JOBGATE, STARTS, Spent, Start, Started, page, prepared, spent
+from bench.startup import JOBGATE, STARTS, Spent, Start, Started, page, prepared, sandbox, spent
 
 USED = Memory(50, 60, 61, 1_000, 70)
 PAGE = Path(__file__).parents[2] / "docs" / "startup.md"
@@ -56,6 +56,17 @@ def test_a_served_sandbox_is_measured_until_it_is_ready(tmp_path: Path) -> None:
     """The sandbox is stopped once it is ready, and its CPU time is above zero."""
     served = next(each for each in STARTS if each.workers)
     assert spent(served, (), prepared(tmp_path)).cpu > 0.1
+
+
+def test_the_running_gateway_is_asked(tmp_path: Path) -> None:
+    """Commands for a gateway get an answer of the one that is served; without one, they end the benchmark."""
+    asking = [each for each in STARTS if each.asks]
+    assert [each.name for each in asking] == ["jobgate connections list", "jobgate jobs list"]
+    with sandbox(tmp_path, ()) as asked:
+        environment = {**prepared(tmp_path), **asked}
+        assert all(spent(each, (), environment).cpu > 0 for each in asking)
+    with pytest.raises(BenchError, match="connections list did not start"):
+        spent(asking[0], (), environment)
 
 
 def test_the_page_has_every_command() -> None:
