@@ -25,7 +25,7 @@ USUAL, MANY = 64, 1_000
 """Connections for requests one after another, and for those that are in flight at the same time."""
 AFTER = 10_000
 """Requests after which the memory is taken."""
-DELAY_SECONDS = 0.1
+DELAY_SECONDS = 0.02
 """The vendor's delay, so that requests are in flight."""
 FLIGHT_SECONDS = 5
 BATCH_SECONDS = 5
