@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+MISSED = "**missed**"
+"""The verdict on a target that is not met."""
+
+
+def is_any_missed(rows: Iterable[Sequence[str]]) -> bool:
+    """True if the last cell of a row says that a target is missed."""
+    return any(row[-1] == MISSED for row in rows)
 
 
 def counted(number: int, noun: str) -> str:
