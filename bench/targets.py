@@ -25,10 +25,12 @@ RECORD = (
 )
 LAYERS = (
     "the layer of the engine is the largest ([the ladder](#the-ladder)), and its profile is flat. Tried: a compiled"
-    " plan and the way past Connexion's layers (ADR 12), which halved it, and a transport of our own (ADR 11). The floor"
-    " checks nothing, and translates by a line of Python."
+    " plan and a way past Connexion's layers (ADR 12), which nearly halved it, and a transport of our own (ADR 11). The"
+    " floor checks nothing, and translates by a line of Python."
 )
-DELAYS = "two commits wait for the disk, before and after the vendor's call. Answers of a commit are given in slices (ADR 12)."
+DELAYS = (
+    "two commits wait for the disk, before and after the vendor's call. Tried: answers of a commit in slices (ADR 12)."
+)
 NATIVE = "a native answer is made from the record by one lens more."
 
 
