@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from types import CoroutineType
 from typing import Any
 
 from connexion.exceptions import OAuthProblem
@@ -96,10 +95,10 @@ class Secured(SecurityOperation):
 async def verify_all(checks: Iterable[Check], check: SecurityCheck) -> None:
     """Make all checks of one security requirement. Raises the refusal, OAuthProblem if the requirement is not met."""
     for each in checks:
-        result = each(check)
-        if isinstance(result, CoroutineType):
+        result: Any = each(check)
+        if not isinstance(result, dict) and result is not NO_VALUE:  # an answer that comes later
             result = await result
-        if result is NO_VALUE:
+        if not isinstance(result, dict):
             raise OAuthProblem(detail="The request has no credentials of this kind.")
 
 
