@@ -278,7 +278,8 @@ class BatchApi:
         Such a caller has to be allowed to use its connections. Raises UnknownBatch.
         """
         batch, caller = await self.batches.get(request.path["batchId"], None), request.caller
-        may_stop = caller.may(request.operation.extensions[SCOPE_FOR_OTHERS])
+        # One that has no connection yet is nobody else's: it cannot act either.
+        may_stop = bool(batch.connections) and caller.may(request.operation.extensions[SCOPE_FOR_OTHERS])
         if batch.caller == caller.name or (may_stop and all(map(caller.may_use, batch.connections))):
             return batch
         raise unknown_batch()

@@ -262,6 +262,15 @@ async def test_a_warden_pauses_and_aborts_but_never_begins(desk: Desk) -> None:
     assert (await desk.ask("POST", f"{path}/abort", key="warden")).json["state"] == "aborting"
 
 
+async def test_a_batch_without_jobs_is_its_callers_alone(desk: Desk) -> None:
+    """A batch that still collects its first job is on no connection, so no warden can see or stop it."""
+    body = {"action": "cancel", "reason": "The queue is stuck", "select": {"pages": True}}
+    batch = (await desk.ask("POST", "/batches", body)).json
+    for command in ("pause", "abort"):
+        answer = await desk.ask("POST", f"/batches/{batch['id']}/{command}", key="warden-of-others")
+        assert answer.json["code"] == "unknown-batch"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
