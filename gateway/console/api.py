@@ -60,27 +60,27 @@ class Streamed:
     """A response whose body is read while the API makes it. The API waits for a reader that is slower."""
 
     def __init__(
-        self,
-        asked: Future[None],
-        messages: asyncio.Queue[Message | Exception | None],
-        loop: asyncio.AbstractEventLoop,
+        self, asked: Future[None], messages: asyncio.Queue[Message | Exception], loop: asyncio.AbstractEventLoop
     ) -> None:
-        """Wait for the beginning of the response. Raises what the application raised."""
+        """Wait for the beginning of the response. Raises as `pieces`."""
         self._asked, self._messages, self._loop = asked, messages, loop
-        start = self._next() or {"status": HTTPStatus.INTERNAL_SERVER_ERROR, "headers": ()}
+        start = self._next()
         self.status: int = start["status"]
         self.headers = _fields(start)
 
     def pieces(self) -> Iterator[bytes]:
-        """The body."""
-        while (message := self._next()) is not None:
+        """The body. Raises what the application raised, and ConnectionError if it ended before the body did."""
+        is_more = True
+        while is_more:
+            message = self._next()
             yield message.get("body", b"")
+            is_more = message.get("more_body", False)
 
     def close(self) -> None:
         """Let the API make no more of it."""
         self._asked.cancel()
 
-    def _next(self) -> Message | None:
+    def _next(self) -> Message:
         message = asyncio.run_coroutine_threadsafe(self._messages.get(), self._loop).result()
         if isinstance(message, Exception):
             raise message
@@ -123,15 +123,17 @@ class ApiClient:
 
     def stream(self, path: str, query: Query = ()) -> Streamed:
         """Begin to read what is at a path, whose body may be long. Raises Refused."""
-        messages: asyncio.Queue[Message | Exception | None] = asyncio.Queue(AHEAD)
+        messages: asyncio.Queue[Message | Exception] = asyncio.Queue(AHEAD)
 
         async def ask() -> None:
-            failure: Exception | None = None
+            end: Exception = ConnectionError("The API did not finish its answer.")
             try:
                 await self._ask("GET", path, query, b"", {}, messages.put)
             except Exception as error:  # noqa: BLE001 - it is raised where the body is read
-                failure = error
-            await messages.put(failure)
+                end = error
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():  # a cancelled request may end as if it were done; nobody reads on
+                await messages.put(end)
 
         asked = asyncio.run_coroutine_threadsafe(ask(), self.loop)
         streamed = Streamed(asked, messages, self.loop)

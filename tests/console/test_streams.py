@@ -5,27 +5,33 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gateway.console.api import AHEAD, ApiClient, Refused
-from gateway.edge.exchange import Receive, Scope, Send
+from gateway.edge.exchange import Application, Receive, Scope, Send
 
 SECONDS = 30
 Body = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
 
 
+def client_of(application: Application) -> ApiClient:
+    """A client of an application, in the running event loop."""
+    scope: Any = {"asgi": {}, "http_version": "1.1", "scheme": "http", "headers": []}
+    return ApiClient(application, asyncio.get_running_loop(), scope, "key")
+
+
 def client(body: Body, status: int = 200) -> ApiClient:
-    """A client of an application that answers with a body, in the running event loop."""
+    """A client of an application that answers with a body."""
 
     async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/csv")]})
         await body(lambda piece: send({"type": "http.response.body", "body": piece, "more_body": True}))
         await send({"type": "http.response.body", "body": b""})
 
-    scope: Any = {"asgi": {}, "http_version": "1.1", "scheme": "http", "headers": []}
-    return ApiClient(application, asyncio.get_running_loop(), scope, "key")
+    return client_of(application)
 
 
 async def test_a_piece_is_read_before_the_next_is_made() -> None:
@@ -86,3 +92,36 @@ async def test_a_failure_cuts_the_body_short() -> None:
     streamed = await asyncio.to_thread(client(body).stream, "/report")
     with pytest.raises(ConnectionError):
         await asyncio.to_thread(list, streamed.pieces())
+
+
+async def test_a_body_without_its_end_is_a_failure() -> None:
+    """The guard swallows what goes wrong after the first piece: a body is whole only if its end has come."""
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    streamed = await asyncio.to_thread(client_of(application).stream, "/report")
+    with pytest.raises(ConnectionError):
+        await asyncio.to_thread(list, streamed.pieces())
+
+
+async def test_a_reader_that_goes_leaves_no_task_behind() -> None:
+    """The guard swallows a cancellation, too: the request ends, although nobody takes what it has made."""
+    is_full = asyncio.Event()
+    before = asyncio.all_tasks()
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with suppress(asyncio.CancelledError):
+            for number in range(AHEAD + 1):
+                if number == AHEAD:
+                    is_full.set()
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    streamed = await asyncio.to_thread(client_of(application).stream, "/report")
+    await asyncio.wait_for(is_full.wait(), SECONDS)
+    (asked,) = asyncio.all_tasks() - before
+    streamed.close()
+    _, left = await asyncio.wait({asked}, timeout=SECONDS)
+    assert not left
