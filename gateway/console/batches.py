@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from http import HTTPStatus
 from itertools import islice
+from threading import BoundedSemaphore
 from typing import Any
 
-from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from gateway.console.api import Refused, path_of
@@ -23,6 +25,12 @@ pages = Blueprint("batches", __name__)
 ON_A_PAGE = 100
 AT_ONCE = 500
 """Most jobs that are sent to the API in one request."""
+DOWNLOADS = "jobgate.downloads"
+"""The member of the application's configuration with the room for reports that are being read."""
+MOST_DOWNLOADS = 4
+"""Most reports that are read at the same time, so that slow readers leave threads for the other pages."""
+AGAIN_SECONDS = 10
+"""Seconds after which a reader comes again that has found no room."""
 GOING = frozenset({"collecting", "preparing", "ready", "running", "pausing", "aborting", "finishing"})
 """The states in which a page without scripts looks again by itself."""
 POSSIBLE: Mapping[str, tuple[str, ...]] = {
@@ -133,14 +141,28 @@ def redrive(batch: str) -> AnyResponse:
 
 
 @pages.get("/batches/<batch>/report.<any(csv, ndjson):kind>")
-def report(batch: str, kind: str) -> Response:
-    """The report of a batch that has ended, as a file."""
-    streamed = api().stream(f"{path_of('batches', batch)}/report", [("format", kind)])
-    response = Response(streamed.pieces())
-    response.call_on_close(streamed.close)
-    response.headers["Content-Type"] = streamed.headers["content-type"]
-    response.headers["Content-Disposition"] = f'attachment; filename="batch-{batch}.{kind}"'
+def report(batch: str, kind: str) -> AnyResponse | tuple[str, int, dict[str, str]]:
+    """The report of a batch that has ended, as a file; 503 while too many are being read."""
+    room: BoundedSemaphore = current_app.config[DOWNLOADS]
+    if not room.acquire(blocking=False):
+        return no_room()
+    with ExitStack() as afterwards:
+        afterwards.callback(room.release)
+        streamed = api().stream(f"{path_of('batches', batch)}/report", [("format", kind)])
+        afterwards.callback(streamed.close)
+        response = Response(streamed.pieces())
+        response.headers["Content-Type"] = streamed.headers["content-type"]
+        response.headers["Content-Disposition"] = f'attachment; filename="batch-{batch}.{kind}"'
+        response.call_on_close(afterwards.pop_all().close)
     return response
+
+
+def no_room() -> tuple[str, int, dict[str, str]]:
+    """Say that too many reports are being read."""
+    detail = f"{MOST_DOWNLOADS} reports are being downloaded. Try again once one of them is complete."
+    problem = {"title": "Too many downloads", "detail": detail, "status": HTTPStatus.SERVICE_UNAVAILABLE}
+    fields = {"Retry-After": str(AGAIN_SECONDS)}
+    return render_template("problem.html", problem=problem), HTTPStatus.SERVICE_UNAVAILABLE, fields
 
 
 def manifest_in(form: Mapping[str, str]) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
+from threading import BoundedSemaphore
 from typing import Any, cast
 
 from a2wsgi import WSGIMiddleware
@@ -96,7 +97,8 @@ def flask_of(document: Api, key: bytes, provider: CodeFlow | None) -> Flask:
     app.jinja_env.filters.update(FILTERS, labelled=labelled)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     known = Document(document)
-    app.config.update({"jobgate.document": known, PROVIDER: provider})
+    room = BoundedSemaphore(batches.MOST_DOWNLOADS)
+    app.config.update({"jobgate.document": known, PROVIDER: provider, batches.DOWNLOADS: room})
     app.context_processor(partial(common, known))
     app.before_request(admit)
     app.after_request(protect)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from gateway.app import Catalogue
+from gateway.console.batches import MOST_DOWNLOADS
 from gateway.console.sessions import key_in
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
@@ -37,6 +40,7 @@ PAGES = (
 CANCEL = {"connection": "contoso-prod", "id": AZURE_JOB, "note": "Ended by hand"}
 READER = "reader-key-of-the-console"
 AUDITOR, WARDEN = "auditor-key-of-the-console", "warden-key-of-the-console"
+SECONDS = 30
 
 
 @pytest.fixture
@@ -265,6 +269,50 @@ async def test_a_batch_of_somebody_else_can_be_stopped_with_the_scope(
     answer = await visitor.post(f"{path}/abort", {"csrf": token_in(await visitor.get("/overview")), "reason": "INC-43"})
     assert (answer.status == 303) is may_abort
     assert ("INC-43 (by warden)" in text_of(await visitor.get(path))) is may_abort
+
+
+class SlowReport:
+    """A report that is not read on before a test allows it, and the API that makes it."""
+
+    def __init__(self) -> None:
+        """Nobody reads yet."""
+        self.headers = {"content-type": "text/csv"}
+        self.readers = threading.Semaphore(0)
+        self.may_go_on = threading.Event()
+
+    def stream(self, _path: str, _query: object) -> SlowReport:
+        """Begin."""
+        return self
+
+    def pieces(self) -> Iterator[bytes]:
+        """Two pieces."""
+        yield b"position,"
+        self.readers.release()
+        self.may_go_on.wait(SECONDS)
+        yield b"connection\r\n"
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+async def test_slow_readers_leave_room_for_the_other_pages(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only some reports are read at the same time, each further one gets 503, and a refused one takes no room."""
+    await visitor.sign_in()
+    path, slow = "/batches/00000000-0000-7000-8000-000000000000/report.csv", SlowReport()
+    for _ in range(MOST_DOWNLOADS + 1):
+        assert (await visitor.get(path)).status == 404
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.console.batches.api", lambda: slow)
+        reading = [asyncio.create_task(visitor.get(path)) for _ in range(MOST_DOWNLOADS)]
+        for _ in reading:
+            assert await asyncio.to_thread(slow.readers.acquire, timeout=SECONDS)
+        refused = await visitor.get(path)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "10")
+        assert "Try again once one of them is complete." in text_of(refused)
+        assert (await visitor.get("/overview")).status == 200
+        slow.may_go_on.set()
+        assert {each.body for each in await asyncio.gather(*reading)} == {b"position,connection\r\n"}
+        assert (await visitor.get(path)).status == 200
 
 
 async def test_a_text_of_a_vendor_is_only_text(visitor: Visitor) -> None:
