@@ -124,13 +124,17 @@ class Runner:
 
     @asynccontextmanager
     async def _kept(self, lease: Lease) -> AsyncIterator[None]:
-        """Renew the lease while the block lasts, so that one under which nothing is written does not end."""
+        """Renew the lease while the block lasts, so that one under which nothing is written does not end.
+
+        If it is lost, what waits for its turn is not sent: `Sending.lost`.
+        """
 
         async def keep() -> None:
             is_held = True
             while is_held:
                 await asyncio.sleep(RENEW_SECONDS)
                 is_held = await self.store.postpone(lease, self.changes.clock.now() + LEASE_TIME)
+            self.sending.lost.add(lease)
 
         renewing = asyncio.create_task(keep())
         try:
@@ -138,6 +142,7 @@ class Runner:
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
+            self.sending.lost.discard(lease)
 
     async def _wait(self, batch: Batch, lease: Lease) -> None:
         """Let a batch wait for somebody, or end it if nobody came in time."""

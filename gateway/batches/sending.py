@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -25,7 +25,7 @@ from gateway.domain.errors import (
     UnknownConnection,
     WindowClosed,
 )
-from gateway.domain.leases import Lease
+from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.model import Effect, JobAction
 from gateway.domain.ports import Clock
 from gateway.domain.vocabulary import MODE, TERMINATE
@@ -58,7 +58,7 @@ class Pause(StrEnum):
 
 @dataclass(frozen=True)
 class Sending:
-    """The services that every run needs."""
+    """The services that every run needs. `lost` has the leases that have turned out to be lost during their run."""
 
     store: BatchStore
     clock: Clock
@@ -69,6 +69,7 @@ class Sending:
     rails: GuardRails
     stopping: asyncio.Event
     permission: Permission
+    lost: set[Lease] = field(default_factory=set)
 
     def window_closed(self, batch: Batch) -> Closing | None:
         """The window that holds a batch back now; None if there is none, or if it breaks the glass."""
@@ -171,13 +172,23 @@ class Run:
             self.progress = replace(self.progress, outcomes=await settling)
 
     def _ending(self) -> Pause | Closing | None:
-        """The reason to send no more, None to go on."""
-        deadline = self._batch.plan.deadline
-        if deadline is not None and deadline <= self._clock.now():
+        """The reason to send no more, None to go on. Raises LeaseLost."""
+        if self._lease in self._sending.lost:
+            raise LeaseLost
+        if self._is_late():
             return Pause.DEADLINE
         if self._sending.stopping.is_set():
             return Pause.GATEWAY_STOPS
         return self._sending.window_closed(self._batch)
+
+    def _is_late(self) -> bool:
+        """True if the deadline is over."""
+        deadline = self._batch.plan.deadline
+        return deadline is not None and deadline <= self._clock.now()
+
+    def _goes_on(self) -> bool:
+        """True while items are sent: before the deadline, and until somebody else has the batch."""
+        return not self._is_late() and self._lease not in self._sending.lost
 
     async def _hit(self) -> Why | None:
         """The guard rail that the batch has hit, or the connection that is suspended; None if it can go on."""
@@ -227,7 +238,10 @@ class Run:
             return not_sent(item, error)
         if self._trouble is not None:
             return None
-        async with self._pace(connection).turn():
+        async with self._pace(connection).turn(self._goes_on):
+            if not self._goes_on():  # its turn has come too late
+                self._is_any_left = True
+                return None
             try:
                 changed = await self._changed(connection, item) if self._is_stale() else None
                 if changed is not None:

@@ -6,7 +6,7 @@ It uses at most half of the connection's slots and of its quota, and none while 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from gateway.domain.model import Quota
@@ -18,6 +18,8 @@ SHARE = 0.5
 """The largest share of a connection's slots and quota that background work uses."""
 YIELD_SECONDS = 0.02
 """Seconds between two looks whether interactive requests still wait."""
+LOOK_SECONDS = 1.0
+"""Seconds between two looks whether a turn is still wanted."""
 
 
 class Pace:
@@ -36,14 +38,15 @@ class Pace:
             self._buckets.append(TokenBucket(clock, rate=rate, capacity=1.0))
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it for the block."""
+    async def turn(self, is_wanted: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for the block. One that is not wanted any more comes at once."""
         async with self._room:
-            while self._slots.waiting:
+            while self._slots.waiting and is_wanted():
                 await self._clock.sleep(YIELD_SECONDS)
             wait = max((bucket.wait() for bucket in self._buckets), default=0.0)
             for bucket in self._buckets:
                 bucket.take()
-            if wait:
-                await self._clock.sleep(wait)
+            end = self._clock.monotonic() + wait
+            while (left := end - self._clock.monotonic()) > 0 and is_wanted():
+                await self._clock.sleep(min(left, LOOK_SECONDS))
             yield

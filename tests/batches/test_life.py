@@ -119,6 +119,36 @@ async def test_nothing_is_sent_after_a_pause(house: House) -> None:
     assert len(house.vendor.asked) == 50
 
 
+async def test_nothing_is_sent_after_the_deadline(house: House) -> None:
+    """An item whose turn comes after the deadline is not sent, although its group began before."""
+    deadline = house.clock.now() + timedelta(seconds=300)
+    written = deadline.isoformat().replace("+00:00", "Z")
+    batch = await house.create(*queued(house, 30), deadline=written, limits={"ratePerSecond": 1})
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    house.clock.advance((deadline - house.clock.now()).total_seconds() - 10)
+    assert (await house.confirm(batch)).status == 200
+    ended = await house.go_on_until(batch, "expired")
+    sent = sum(house.vendor.asked.values())
+    assert 0 < sent < 20  # the first group has 20 items, and a place for one of them in each second
+    assert ended["progress"]["outcomes"] == {"applied": sent, "not_sent": 30 - sent}
+
+
+async def test_a_slow_batch_ends_its_run_soon_after_a_pause(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items that wait for their turn give it up, so that the batch keeps no other one from running."""
+    batch = await house.create(*queued(house, 5), limits={"ratePerSecond": 0.01})
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    await house.confirm(batch)
+    with monkeypatch.context() as slow:
+        slow.setattr(house.clock, "sleep", lambda _: asyncio.sleep(0.01))  # the next turn never comes
+        slow.setattr("gateway.batches.running.RENEW_SECONDS", 0.05)
+        going = asyncio.create_task(house.go_on())
+        await house.vendor.is_asked.wait()
+        assert (await house.ask("POST", f"/batches/{batch['id']}/pause")).json["state"] == "pausing"
+        await asyncio.wait_for(going, 20)
+    seen = await house.go_on_until(batch, "paused")
+    assert seen["progress"]["outcomes"] == {"applied": 1, "pending": 4}
+
+
 async def test_an_aborted_batch_leaves_the_rest_alone_and_can_be_tried_again(house: House) -> None:
     """What was not sent when a batch was aborted is the whole of the batch that tries again."""
     batch = await house.go_on_until(await house.create(*queued(house, 5)), "awaiting_confirmation")

@@ -65,3 +65,13 @@ async def test_no_turn_comes_while_an_interactive_request_waits() -> None:
     await waiting
     await entering
     await turn.__aexit__(None, None, None)
+
+
+async def test_a_turn_that_is_not_wanted_any_more_comes_at_once() -> None:
+    """Whoever does not want its turn any more waits no longer for it, however slow the pace is."""
+    clock = FakeClock()
+    pace = Pace(clock, Slots(clock, 10, 10), None, rate=0.01)
+    async with pace.turn():
+        begun = clock.monotonic()
+    async with pace.turn(lambda: clock.monotonic() - begun < 5):
+        assert 5 <= clock.monotonic() - begun < 7
