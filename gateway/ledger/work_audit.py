@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec import DecodeError
@@ -57,7 +58,9 @@ def _findings(connection: Connection, kind: Kind, known: Mapping[Work, StateChan
             wrong = _wrong_row(kind, row, left.pop(row.id, None), deleted_until)
             if wrong is not None:
                 yield Finding(None, f"{kind.name} {row.id}: {wrong}")
-    missing = (key for key, event in left.items() if event.state not in kind.over)
+    missing = (
+        key for key, last in left.items() if last.state not in kind.over and not _may_be_deleted(last.at, deleted_until)
+    )
     yield from (Finding(None, f"{kind.name} {key}: it is missing") for key in missing)
 
 
@@ -71,9 +74,18 @@ def _wrong_row(kind: Kind, row: Row[Any], said: StateChanged | None, deleted_unt
     if different:
         return f"its row has another {', '.join(different)} than its content"
     is_newer = said is None or said.version < work.version
-    if is_newer and deleted_until is not None and milliseconds(work.changed_at) <= deleted_until:
+    newest = work.changed_at if said is None else max(said.at, work.changed_at)
+    if is_newer and _may_be_deleted(newest, deleted_until):
         return None
     return "no event tells of it" if said is None else _difference(row, work, said)
+
+
+def _may_be_deleted(at: datetime, deleted_until: int | None) -> bool:
+    """True if retention may have deleted an event of this time, or a later one.
+
+    Not every older segment is deleted before it: one with an action that is not settled, or another node's, stays.
+    """
+    return deleted_until is not None and milliseconds(at) <= deleted_until
 
 
 def _difference(row: Row[Any], work: Batch | Schedule, said: StateChanged) -> str | None:

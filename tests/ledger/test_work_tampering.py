@@ -211,3 +211,36 @@ async def test_work_whose_last_event_retention_deleted_is_no_finding(
     with database.writing.begin() as connection:
         content(schedules, NIGHTLY, lambda each: each.update(changed_at=clock.now().isoformat()))(connection)
     assert "no event tells of it" in str(audit.verify(database).finding)
+
+
+async def test_work_whose_end_retention_deleted_is_not_missing(database: Database, clock: FakeClock) -> None:
+    """A segment with the first events of a batch can outlive the one with its end, for example another node's."""
+    first, second = (SqlLedger(database, clock, timedelta(days=30)) for _ in range(2))
+    for each in (first, second):
+        await each.start()
+    _, batch = await created(first, clock, ENDED, BatchState.PREPARING)
+    await saved(BatchStore(second, clock), replace(batch, state=BatchState.ABORTED))
+    clock.advance(6 * 3_600)
+    await collecting(first, clock)  # in the same segment
+    clock.advance(30 * 86_400 - 3_600)
+    await second.tidy(clock.now())
+    with database.reading.connect() as connection:
+        assert ENDED not in connection.execute(select(batches.c.id)).scalars().all()
+        assert len(connection.execute(select(events)).all()) == 2
+    assert audit.verify(database).finding is None
+
+
+async def test_a_row_that_is_made_older_than_its_event_is_found(
+    ledger: SqlLedger, database: Database, clock: FakeClock
+) -> None:
+    """Retention excuses no row whose last event is there, whatever time and version the row has."""
+    clock.advance(40 * 86_400)
+    await ledger.tidy(clock.now())
+    store, batch = await created(ledger, clock, OTHER, BatchState.PREPARING)
+    await saved(store, replace(batch, state=BatchState.READY))
+    assert audit.verify(database).finding is None
+    old = {"changed_at": (clock.now() - timedelta(days=50)).isoformat().replace("+00:00", "Z"), "version": 9}
+    with database.writing.begin() as connection:
+        content(batches, OTHER, lambda each: each.update(old, plan={**each["plan"], "action": "close"}))(connection)
+        connection.execute(update(batches).where(batches.c.id == OTHER).values(version=9))
+    assert AS_TOLD in str(audit.verify(database).finding)
