@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 _COLUMN = re.compile(r'<th scope="col"[^>]*>(.*?)</th>', re.DOTALL)
 _ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
-_CELL = re.compile(r'<th scope="row"|<td')
+_CELL = re.compile(r'<th scope="row"|<td(?![^>]* colspan)')
+"""The beginning of a cell. One over several columns belongs to none of them."""
 
 
 def labelled(table: Markup) -> Markup:

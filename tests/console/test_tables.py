@@ -16,3 +16,11 @@ def test_each_cell_has_the_name_of_its_column() -> None:
     labels = '<tr><td><input></td><th scope="row" data-label="Job">{}</th>'
     labels += '<td data-label="Mine &amp; yours" class="num">{}</td><td>more</td></tr>'
     assert told == HEAD + labels.format("a", "1") + labels.format("b", "2")
+
+
+def test_a_cell_over_several_columns_has_no_name() -> None:
+    """A sentence in the place of rows is in no column."""
+    head = '<tr><th scope="col">Job</th><th scope="col">Queue</th></tr>'
+    for cell in ('<td colspan="2">', '<td class="none" colspan="2">'):
+        row = f"<tr>{cell}There is none.</td></tr>"
+        assert labelled(Markup(head + row)) == head + row  # noqa: S704 - the text above
