@@ -5,11 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 
 from gateway.console.jobs import document
-from gateway.console.requests import api
+from gateway.console.requests import api, page_of
 
 pages = Blueprint("people", __name__)
-
-ON_A_PAGE = 50
 
 
 @pages.get("/key")
@@ -21,6 +19,5 @@ def own() -> str:
         for each in operations
     ]
     why_not = document().why_not("listKeys", api().caller)
-    cursor = [("cursor", request.args["cursor"])] if request.args.get("cursor") else []
-    found = None if why_not else api().get("/keys", [*cursor, ("limit", str(ON_A_PAGE))])
+    found = None if why_not else page_of("/keys")
     return render_template("key.html", rows=rows, found=found, no_list=why_not, args=request.args)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import current_app, g, request, session
 
 from gateway.console.api import ApiClient
 from gateway.edge.addresses import CalledAddress
 from gateway.edge.exchange import Scope, context_of
 
+ON_A_PAGE = 50
+"""Most members of a short list on one page."""
 CREDENTIAL = "credential"
 CONNECT = "jobgate.connect"
 """The member of the application's configuration that makes a client from a scope and a credential."""
@@ -40,3 +44,9 @@ def api() -> ApiClient:
         g.api = connect(session[CREDENTIAL])
     client: ApiClient = g.api
     return client
+
+
+def page_of(path: str) -> Any:
+    """The page of a list of the API that the browser asks for."""
+    cursor = [("cursor", request.args["cursor"])] if request.args.get("cursor") else []
+    return api().get(path, [*cursor, ("limit", str(ON_A_PAGE))])

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from gateway.console.api import path_of
 from gateway.console.jobs import document
-from gateway.console.requests import api
+from gateway.console.requests import api, page_of
 
 pages = Blueprint("schedules", __name__)
-
-ON_A_PAGE = 50
 
 
 @pages.get("/schedules")
@@ -22,7 +19,7 @@ def listed() -> str:
     """The schedules and the windows."""
     _require("listSchedules")
     windows = api().get("/windows")["items"] if document().has("listWindows") else []
-    return render_template("schedules.html", found=_page("/schedules"), windows=windows, args=request.args)
+    return render_template("schedules.html", found=page_of("/schedules"), windows=windows, args=request.args)
 
 
 @pages.post("/schedules/<schedule>/<any(pause, resume):command>")
@@ -39,7 +36,7 @@ def command(schedule: str, command: str) -> Response:
 def approvals() -> str:
     """The approvals that wait, and those that were decided."""
     _require("listApprovals")
-    return render_template("approvals.html", found=_page("/approvals"), args=request.args)
+    return render_template("approvals.html", found=page_of("/approvals"), args=request.args)
 
 
 @pages.post("/approvals/<approval>/<any(approve, reject, review):verdict>")
@@ -50,12 +47,6 @@ def decide(approval: str, verdict: str) -> Response:
     api().post(f"{path_of('approvals', approval)}/{verdict}", {name: each for name, each in body.items() if each})
     flash({"approve": "Approved.", "reject": "Rejected.", "review": "Reviewed."}[verdict])
     return redirect(url_for("schedules.approvals"), HTTPStatus.SEE_OTHER)
-
-
-def _page(path: str) -> Any:
-    """The page of a list that the browser asks for."""
-    cursor = [("cursor", request.args["cursor"])] if request.args.get("cursor") else []
-    return api().get(path, [*cursor, ("limit", str(ON_A_PAGE))])
 
 
 def _require(operation: str) -> None:

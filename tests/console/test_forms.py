@@ -202,7 +202,7 @@ async def test_the_failed_ones_are_tried_again(office: Office) -> None:
 
 async def test_lists_have_a_next_page(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Schedules and approvals beyond the first page are on the next one, which has none after it."""
-    monkeypatch.setattr("gateway.console.schedules.ON_A_PAGE", 1)
+    monkeypatch.setattr("gateway.console.requests.ON_A_PAGE", 1)
     names = ("first-schedule", "second-schedule")
     for name in names:
         await office.desk.scheduled(name=name)
