@@ -99,11 +99,13 @@ def is_reported(step: Step, ended: Mapping[str, Any]) -> bool:
 
 async def test_links_lead_to_the_end_of_a_batch(house: House) -> None:
     """A client that follows links only confirms the batch that it created, and gets its report."""
-    shown = await (await created(house, *queued(house, 3))).follow_until("batch", "awaiting_confirmation")
+    house.vendor.jobs["done"] = "cancelled"
+    new = await created(house, *queued(house, 3), "done")
+    shown = await new.follow_until("batch", "awaiting_confirmation")
     ended = await (await shown.follow("confirm")).follow_until("batch", "completed")
     report = await ended.follow("report")
     assert is_reported(report, ended.answer.json)
-    assert [json.loads(each)["outcome"] for each in report.answer.body.splitlines()] == ["applied"] * 3
+    assert [json.loads(each)["outcome"] for each in report.answer.body.splitlines()] == [*["applied"] * 3, "skipped"]
     record = await (await ended.follow("items")).follow("jobAction")
     assert record.answer.json["idempotencyKey"] == f"batch:{ended.answer.json['id']}:1"
 
