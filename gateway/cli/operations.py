@@ -15,7 +15,7 @@ TABLE = Path(__file__).with_name("operations.json")
 
 @dataclass(frozen=True)
 class Member:
-    """A value that a query or a body accepts, or an object of such `members`."""
+    """A value that a query or a body accepts, or an object of such `members`. `most`: so many, if it is repeated."""
 
     type: str
     description: str = ""
@@ -26,6 +26,7 @@ class Member:
     format: str = ""
     required: bool = False
     repeated: bool = False
+    most: int | None = None
     members: dict[str, Member] = field(default_factory=dict)
 
 

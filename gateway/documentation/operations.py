@@ -68,6 +68,8 @@ def _option(document: Document, schema: Mapping[str, Any], *, is_required: bool)
         made["required"] = True
     if is_repeated:
         made["repeated"] = True
+    if "maxItems" in resolved:
+        made["most"] = resolved["maxItems"]
     if members := _members(document, one):
         made["members"] = members
     return made

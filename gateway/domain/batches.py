@@ -126,7 +126,7 @@ class BatchPlan(Struct, frozen=True, omit_defaults=True):
 
     `filter` is a JobFilter of the API, None for jobs that are named. `expected_count`: the batch needs no confirmation
     if it will act on exactly so many jobs; `expected_between`: on at least and at most so many. One that has needed
-    nobody begins at `begin_by` or not at all. `schema` is the version of this form.
+    nobody begins at `begin_by` or not at all. A later version reads it too: each new member has a default.
     """
 
     action: str
@@ -144,7 +144,6 @@ class BatchPlan(Struct, frozen=True, omit_defaults=True):
     schedule: str | None = None
     expected_between: tuple[int, int] | None = None
     begin_by: datetime | None = None
-    schema: int = 1
 
     def expects(self, count: int) -> bool:
         """True if a batch that acts on so many jobs needs no confirmation."""

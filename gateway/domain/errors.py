@@ -307,7 +307,7 @@ class WrongBatchState(CallerError):
 
     Nothing was changed.
 
-    The detail names the state. Read the batch, and wait for the state that is needed: `running` to pause,
+    The detail names the state. Read the batch, and wait for the state that is needed: `ready` or `running` to pause,
     `awaiting_confirmation` to confirm, an ended one for its report.
     """
 
@@ -327,11 +327,11 @@ class ManifestDiffers(CallerError):
 
 
 class BatchTooLarge(CallerError):
-    """The batch would have more jobs than it may.
+    """The batch would have more jobs than a batch can have.
 
     Nothing was sent to the vendor.
 
-    Make several batches, or ask the operator of the gateway for a larger `max_items` in `[batches]`.
+    Make several batches. The detail names the limit, which no setting raises.
     """
 
     code, title, status = "batch-too-large", "Batch too large", 409

@@ -141,3 +141,22 @@ def house_at(
     wired = vendors.settings(batches=BatchSettings(max_items=60))
     gateway = Gateway(wired, catalogue, clock=clock, transport=vendor, ledger=ledger)
     return House(gateway, vendor, clock)
+
+
+def queued(house: House, number: int, first: int = 0) -> list[str]:
+    """So many queued jobs."""
+    names = [f"job-{each}" for each in range(first, first + number)]
+    house.vendor.jobs |= dict.fromkeys(names, "queued")
+    return names
+
+
+def refs(jobs: list[str]) -> list[dict[str, str]]:
+    """Jobs as the API names them."""
+    return [{"connection": CONNECTION, "jobId": each} for each in jobs]
+
+
+def database_of(house: House) -> Database:
+    """The database of a gateway."""
+    ledger = house.gateway.ledger
+    assert isinstance(ledger, SqlLedger)
+    return ledger._database

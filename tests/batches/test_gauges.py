@@ -16,8 +16,7 @@ from gateway.telemetry.metrics import (
     Snapshot,
     measured,
 )
-from tests.batches.conftest import CONNECTION, House
-from tests.batches.test_life import queued
+from tests.batches.conftest import CONNECTION, House, queued
 from tests.support.vendors import settings
 from tests.telemetry.fixtures import counting
 

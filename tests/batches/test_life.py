@@ -20,19 +20,12 @@ from gateway.ledger.batches import DeleteOldBatches, ItemSelection
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.stores import ProcessStore
-from tests.batches.conftest import CONNECTION, House, house_at
+from tests.batches.conftest import CONNECTION, House, database_of, house_at, queued, refs
 from tests.ledger.writers import writing
 from tests.support import vendors
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
 from tests.support.transport import reply
-
-
-def queued(house: House, number: int, first: int = 0) -> list[str]:
-    """So many queued jobs."""
-    names = [f"job-{each}" for each in range(first, first + number)]
-    house.vendor.jobs |= dict.fromkeys(names, "queued")
-    return names
 
 
 async def test_every_job_gets_its_verdict_before_anything_is_sent(house: House) -> None:
@@ -487,15 +480,3 @@ async def begun(house: House, batch: Mapping[str, Any]) -> asyncio.Task[None]:
     going = asyncio.create_task(house.go_on())
     await house.vendor.is_asked.wait()
     return going
-
-
-def refs(jobs: list[str]) -> list[dict[str, str]]:
-    """Jobs as the API names them."""
-    return [{"connection": CONNECTION, "jobId": each} for each in jobs]
-
-
-def database_of(house: House) -> Database:
-    """The database of a gateway."""
-    ledger = house.gateway.ledger
-    assert isinstance(ledger, SqlLedger)
-    return ledger._database

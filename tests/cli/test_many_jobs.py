@@ -85,6 +85,22 @@ def test_what_does_not_fit_into_one_request_is_added_in_pages(stub: Stub, monkey
     assert ("POST", f"/batches/{ID}/prepare") in asked(stub)
 
 
+@pytest.mark.parametrize(("number", "pages"), [(1_000, []), (1_001, [1_000, 1])])
+def test_more_jobs_than_a_batch_names_are_added_in_pages(stub: Stub, number: int, pages: list[int]) -> None:
+    """A request names as many jobs as the document allows; more are added in pages, however short their ids are."""
+    jobs = [f"c/{each}" for each in range(number)]
+    collecting = [*[batch("collecting")] * len(pages), batch()] if pages else []
+    stub.answers(Reply(batch("collecting"), 202) if pages else CREATED, *collecting, batch(), ITEMS, batch("aborted"))
+    ask(stub, "jobs", "cancel", "-", "--reason", "r", "--dry-run", typed="\n".join(jobs))
+    select = sent(stub, "/batches")["select"]
+    assert len(select.get("jobs", ())) == (0 if pages else number)
+    assert select.get("pages", False) == bool(pages)
+    added = [
+        json.loads(each.content) for each in stub.received if each.path.endswith("/items") and each.method == "POST"
+    ]
+    assert [*map(len, added)] == pages
+
+
 def test_a_dry_run_sends_nothing(stub: Stub) -> None:
     """The preview is shown, nothing is confirmed, and the batch that held the jobs is given up."""
     stub.answers(CREATED, batch(), ITEMS, batch("aborted"))

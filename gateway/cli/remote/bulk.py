@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.exit_codes import ExitCode
-from gateway.cli.operations import actions
+from gateway.cli.operations import actions, operation
 from gateway.cli.output import Format, as_text, at, say, show_list, show_one
 from gateway.cli.remote.calls import call, items
 from gateway.cli.remote.confirmation import Consent, ask, confirm
@@ -85,12 +85,13 @@ def prepared(client: Client, batch: Batch) -> Batch:
 
 
 def _pages(jobs: Sequence[Mapping[str, str]]) -> Iterator[list[Mapping[str, str]]]:
-    """The references in pages that fit into one request each."""
+    """The references in pages that fit into one request each, also into the one that creates a batch."""
+    most = operation("createBatch").body["select"].members["jobs"].most
     page: list[Mapping[str, str]] = []
     size = 0
     for job in jobs:
         length = len(json.dumps(job)) + 1
-        if page and size + length > MOST_BYTES:
+        if page and (size + length > MOST_BYTES or len(page) == most):
             yield page
             page, size = [], 0
         page.append(job)
