@@ -37,11 +37,11 @@ function poll(element) {
 
   function show(text) {
     if (text === seen) return;
-    const focus = element.contains(document.activeElement) ? place(document.activeElement) : -1;
+    const focused = element.contains(document.activeElement) ? name(document.activeElement) : null;
     const state = element.querySelector("[data-state]")?.dataset.state;
     seen = text;
     element.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
-    if (focus >= 0) targets()[focus]?.focus();
+    if (focused !== null) targets().find((each) => name(each) === focused)?.focus();
     announce(element.querySelector("[data-announce]")?.dataset.announce);
     const now = element.querySelector("[data-state]")?.dataset.state;
     if (now !== state && ["awaiting_confirmation", "completed", "aborted", "stopped", "paused", "expired"].includes(now)) announced = 0;
@@ -49,7 +49,8 @@ function poll(element) {
   }
 
   const targets = () => [...element.querySelectorAll("a, button, summary, [tabindex]")];
-  const place = (active) => targets().indexOf(active);
+  // Not the position: what is added before a button would move the focus to another one.
+  const name = (each) => each.getAttribute("formaction") ?? each.getAttribute("href") ?? each.getAttribute("aria-label") ?? each.textContent;
   if (!("still" in element.dataset)) setTimeout(look, delay);
   document.addEventListener("visibilitychange", () => { delay = shortest; });
 }
