@@ -1,4 +1,4 @@
-"""The forms of emergencies, reviews and second tries, and lists of several pages, by a visitor without scripts."""
+"""Forms of emergencies, reviews and second tries, long lists, and the cost of a look, by a visitor without scripts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any, cast
 import pytest
 
 from gateway.app import Catalogue
+from gateway.console.api import ApiClient
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.settings.settings import ApprovalSettings
 from tests.console.visitor import Visitor, text_of, token_in, value_in
 from tests.schedules.fixtures import Desk
 from tests.support.asgi import Answer
+from tests.support.databases import Spy
 from tests.support.transport import reply
 from tests.support.vendors import azure_job
 
@@ -224,3 +226,30 @@ async def test_a_session_that_has_ended_says_so(office: Office) -> None:
     way = (await alice.get("/overview")).headers["location"].removeprefix("/console")
     assert "Your session has ended. Sign in again." in text_of(await alice.get(way))
     assert "reason" not in (await Visitor(cast("Any", office.desk)).get("/overview")).headers["location"]
+
+
+async def test_a_look_at_the_overview_costs_one_query(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look is one call of the API and one aggregate query of the ledger; while approvals wait, one query more."""
+    asked: list[tuple[str, str]] = []
+    call = ApiClient.call
+
+    def noted(client: ApiClient, method: str, path: str, *rest: Any, **more: Any) -> Any:
+        asked.append((method, path))
+        return call(client, method, path, *rest, **more)
+
+    monkeypatch.setattr(ApiClient, "call", noted)
+    alice = await office.visitor("alice")
+
+    async def costs() -> list[str]:
+        asked.clear()
+        with Spy(office.desk.database) as statements:
+            assert (await alice.get("/overview/now")).status == 200
+        assert asked == [("GET", "/overview")]
+        return [statement for statement, _ in statements]
+
+    (aggregate,) = await costs()
+    assert "count(*)" in aggregate
+    await office.confirmed()
+    assert "1 approval waits" in text_of(await alice.get("/overview"))
+    first, second = await costs()
+    assert (first, "count(*)" in second) == (aggregate, False)

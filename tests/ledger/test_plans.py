@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import Connection, insert
 
 from gateway.domain.batches import JobReference
 from gateway.domain.model import Outcome
@@ -24,7 +24,7 @@ from gateway.ledger.queries import MOST_LOOKED_AT
 from gateway.ledger.tables import events, job_actions, labels
 from tests.ledger.fixtures import CALLER, new_record
 from tests.support.clock import NOW, FakeClock
-from tests.support.databases import KINDS, PostgreSQL, sqlite_address
+from tests.support.databases import KINDS, PostgreSQL, Spy, Statement, sqlite_address
 
 MANY = 10_000
 FORMER = MANY // 5
@@ -32,8 +32,6 @@ FORMER = MANY // 5
 DUE = 40
 SECOND = timedelta(seconds=1)
 EARLY, LATE = NOW + MANY // 4 * SECOND, NOW + MANY // 2 * SECOND
-
-Statement = tuple[str, Any]
 
 
 def rows() -> Iterator[dict[str, Any]]:
@@ -87,30 +85,6 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     fill(database)
     yield database
     database.dispose()
-
-
-class Spy:
-    """The statements that a database is told, with their parameters."""
-
-    def __init__(self, database: Database) -> None:
-        """Listen from now on."""
-        self._database = database
-        self._told: list[Statement] = []
-
-    def __enter__(self) -> list[Statement]:
-        """Listen."""
-        for engine in (self._database.reading, self._database.writing):
-            event.listen(engine, "before_cursor_execute", self._listen)
-        return self._told
-
-    def __exit__(self, *_: object) -> None:
-        """Listen no more."""
-        for engine in (self._database.reading, self._database.writing):
-            event.remove(engine, "before_cursor_execute", self._listen)
-
-    def _listen(self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if not statement.startswith("BEGIN"):
-            self._told.append((statement, parameters))
 
 
 def check_plan(database: Database, statement: Statement) -> None:

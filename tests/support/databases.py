@@ -15,12 +15,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, event
 
 from gateway.ledger.database import FILE_NAME, Database
 from gateway.ledger.tables import metadata
 
 KINDS = ("sqlite", "postgresql")
 """The kinds of databases that a ledger can be kept in."""
+
+Statement = tuple[str, Any]
+"""A statement with its parameters."""
 
 _TEMPLATE = "template_of_tests"
 _OTHERS = """
@@ -153,3 +157,27 @@ def new_address(kind: str, request: pytest.FixtureRequest) -> str:
         return sqlite_address(folder)
     server: PostgreSQL = request.getfixturevalue("postgresql")
     return server.emptied()
+
+
+class Spy:
+    """The statements that a database is told, with their parameters."""
+
+    def __init__(self, database: Database) -> None:
+        """Listen from now on."""
+        self._database = database
+        self._told: list[Statement] = []
+
+    def __enter__(self) -> list[Statement]:
+        """Listen."""
+        for engine in (self._database.reading, self._database.writing):
+            event.listen(engine, "before_cursor_execute", self._listen)
+        return self._told
+
+    def __exit__(self, *_: object) -> None:
+        """Listen no more."""
+        for engine in (self._database.reading, self._database.writing):
+            event.remove(engine, "before_cursor_execute", self._listen)
+
+    def _listen(self, _connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            self._told.append((statement, parameters))
