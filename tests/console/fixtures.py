@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request
 
+from gateway.client import Client
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.startup.serve import Running
+from tests.support.patience import wait_until
 
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 WATCH_POLICY = "addEventListener('securitypolicyviolation', each => console.error('policy: ' + each.blockedURI))"
@@ -78,3 +81,35 @@ def many_jobs(stack: Running, each: int) -> None:
 def lose_replies(stack: Running, vendor: str, operation_id: str, times: int) -> None:
     """Let a vendor carry out an operation so many times, and close the connection instead of replying."""
     stack.sandbox.vendor(vendor).script(Fault(FaultKind.DROP_AFTER, times=times, operation_id=operation_id))
+
+
+def new_jobs(stack: Running, number: int) -> list[tuple[str, str]]:
+    """So many new queued jobs at one vendor: the connection and the id of each."""
+    sandbox = stack.sandbox.vendor(AZURE)
+    return [("azure-sandbox", sandbox.create_job("queued")) for _ in range(number)]
+
+
+def batch_in(state: str, client: Client, jobs: Sequence[tuple[str, str]], **limits: float) -> str:
+    """A batch that cancels jobs, confirmed and watched until it is in a state. Returns its id."""
+
+    def is_in(wanted: str) -> bool:
+        return client.batch(made.id).state == wanted
+
+    made = client.create_batch("cancel", "They are stuck", jobs=jobs, limits=limits)
+    wait_until(lambda: is_in("awaiting_confirmation"))
+    manifest = client.batch(made.id).manifest
+    assert manifest is not None
+    client.confirm_batch(made.id, manifest.digest, manifest.count)
+    wait_until(lambda: is_in(state))
+    return made.id
+
+
+@contextmanager
+def trouble(stack: Running, kind: FaultKind, **more: Any) -> Iterator[None]:
+    """Let every cancellation at one vendor meet a fault within the block."""
+    sandbox = stack.sandbox.vendor(AZURE)
+    sandbox.script(Fault(kind, times=10_000, operation_id="cancelJob", **more))
+    try:
+        yield
+    finally:
+        sandbox.clear_faults()

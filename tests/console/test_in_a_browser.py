@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,27 +16,54 @@ from playwright.sync_api import Browser, Page
 from pydantic import SecretStr
 
 from gateway.app import Catalogue
+from gateway.client import Client
 from gateway.sandbox.faults import Fault, FaultKind
 from gateway.settings.settings import ApprovalSettings, BatchSettings, CallerSettings, load
 from gateway.startup.serve import Running, running
-from tests.console.fixtures import AZURE, VONAGE, many_jobs, operator
+from tests.console.fixtures import AZURE, VONAGE, batch_in, many_jobs, new_jobs, operator, trouble
+from tests.support.commands import jobgate
 
 STUCK = "/jobs?find=1&connection=azure-sandbox&connection=vonage-sandbox&status=queued&status=scheduled&limit=100"
-SECOND = "key-of-a-second-person"
+SECOND, READER = "key-of-a-second-person", "key-of-a-reader"
 TELEPHONE = 390
 """The width of a telephone, in pixels."""
 ENDED = "[data-state=completed], [data-state=stopped], [data-state=aborted]"
 
 
 @pytest.fixture(scope="module")
-def busy(catalogue: Catalogue) -> Iterator[Running]:
+def ledger_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the ledger of the busy gateway, with a key for the night shift."""
+    folder = tmp_path_factory.mktemp("busy")
+    create = ("keys", "create", "night-shift", "--scope", "jobs:cancel", "--expires", "90d")
+    made = jobgate(folder, *create, environment={"JOBGATE_STATE_FOLDER": str(folder)})
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def busy(catalogue: Catalogue, ledger_folder: Path) -> Iterator[Running]:
     """A gateway with hundreds of stuck jobs at two vendors, which gives up on a vendor after a moment."""
     policy = load().policy.model_copy(update={"fair_seconds": 0.0})
+    reader = CallerSettings(key=SecretStr(READER), scopes=("jobs:read", "connections:*"))
     settings = load().model_copy(
-        update={"vendor_seconds": 3.0, "policy": policy, "batches": BatchSettings(max_share=1)}
+        update={
+            "vendor_seconds": 3.0,
+            "policy": policy,
+            "batches": BatchSettings(max_share=1),
+            "callers": {"reader": reader},
+        }
     )
-    with running(catalogue=catalogue, settings=settings) as started:
+    with running(catalogue=catalogue, settings=settings, state_folder=ledger_folder) as started:
         many_jobs(started, 150)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def slow(catalogue: Catalogue) -> Iterator[Running]:
+    """A gateway whose batches send one request at a time, so that they run for a while at a slow vendor."""
+    policy = load().policy.model_copy(update={"at_once": 2})
+    settings = load().model_copy(update={"policy": policy, "batches": BatchSettings(max_share=1)})
+    with running(catalogue=catalogue, settings=settings) as started:
         yield started
 
 
@@ -64,8 +93,12 @@ def confirm(page: Page) -> str:
     return count
 
 
-def test_an_operators_day(browser: Browser, busy: Running, tmp_path: Path) -> None:
-    """Find 300 stuck jobs over two vendors, act on all, watch, and prove it by the report and the record."""
+@pytest.mark.timeout(120, func_only=True)
+def test_an_operators_day(browser: Browser, busy: Running, ledger_folder: Path, tmp_path: Path) -> None:
+    """Within two minutes: find 300 stuck jobs at two vendors, act on all, watch, and prove it by report and record.
+
+    The hash of the downloaded report is in the audit chain, which is whole.
+    """
     with operator(browser, busy) as me:
         page = me.page
         page.get_by_role("link", name="Jobs", exact=True).click()
@@ -95,6 +128,20 @@ def test_an_operators_day(browser: Browser, busy: Running, tmp_path: Path) -> No
     statuses = [each["status"] for each in busy.sandbox.vendor(AZURE).jobs()]
     assert "queued" not in statuses
     assert statuses.count("cancelled") >= 150
+    assert applied_by_the_chain(ledger_folder, tmp_path / "report.csv") == int(count)
+
+
+def applied_by_the_chain(ledger: Path, report: Path) -> int:
+    """The number of actions that were applied, as the audit chain notes it for this report. The chain is whole."""
+    environment = {"JOBGATE_STATE_FOLDER": str(ledger)}
+    proof = jobgate(report.parent, "audit", "verify", environment=environment)
+    assert (proof.returncode, proof.stdout.startswith("whole: ")) == (0, True), proof.stderr
+    exported = jobgate(report.parent, "audit", "export", environment=environment).stdout
+    states = [each["told"] for each in map(json.loads, exported.splitlines()) if each["kind"] == "state"]
+    digest = hashlib.sha256(report.read_bytes()).hexdigest()
+    (facts,) = (each["facts"] for each in states if each.get("facts", {}).get("reportCsvSha256") == digest)
+    applied: int = facts["outcomes"]["applied"]
+    return applied
 
 
 def test_what_is_wrong_comes_first(browser: Browser, busy: Running) -> None:
@@ -121,15 +168,17 @@ def test_what_is_wrong_comes_first(browser: Browser, busy: Running) -> None:
         sandbox.clear_faults()
 
 
-def test_a_batch_with_the_keyboard_only(browser: Browser, busy: Running) -> None:
-    """From the selection over the preview and the confirmation to the abort, no mouse is needed."""
-    with operator(browser, busy) as me:
+def test_a_batch_with_the_keyboard_only(browser: Browser, slow: Running) -> None:
+    """From the selection over the preview and the confirmation to the abort of what runs, no mouse is needed.
+
+    The focus can be seen at each stop, and stays on its button while the page changes.
+    """
+    slow.sandbox.vendor(AZURE).reset()
+    jobs = new_jobs(slow, 80)
+    with operator(browser, slow) as me, trouble(slow, FaultKind.DELAY, seconds=0.2):
         page = me.page
-        many_jobs(busy, 3)
-        me.open(STUCK)
-        press_until(page, "input[name=job]")
-        page.keyboard.press("Space")
-        press_until(page, "input[name=job]")
+        me.open("/jobs?find=1&connection=azure-sandbox&status=queued&limit=100")
+        press_until(page, "[data-check-all]")
         page.keyboard.press("Space")
         press_until(page, "input[name=action]")
         page.keyboard.press("Space")
@@ -138,23 +187,50 @@ def test_a_batch_with_the_keyboard_only(browser: Browser, busy: Running) -> None
         press_until(page, "input[name=reason]")
         page.keyboard.type("By keyboard")
         page.keyboard.press("Enter")
-        page.get_by_role("heading", name="Cancel 2 jobs?").wait_for()
+        page.get_by_role("button", name="Confirm").wait_for()
+        count = int(page.locator("input[name=count]").input_value())
+        assert count >= len(jobs)
         press_until(page, "input[name=typed]")
-        page.keyboard.type("3")
+        page.keyboard.type(str(count + 1))
         page.keyboard.press("Enter")
         assert page.locator("input[name=typed]").evaluate("field => field.validity.valid") is False
-        page.keyboard.press("Backspace")
-        page.keyboard.type("2")
-        press_until(page, "button[formaction$=abort]", "Shift+Tab")
+        page.keyboard.press("Control+A")
+        page.keyboard.type(str(count))
+        press_until(page, "[action$=confirm] button")
         page.keyboard.press("Enter")
-        page.locator("[data-state=aborted]").first.wait_for()
+        page.locator("section[data-state=running]").wait_for()
+        press_until(page, ABORT)
+        page.locator(".tally a", has_text="applied").wait_for()  # a link before the button
+        assert page.evaluate(IS_FOCUSED, ABORT)
+        page.keyboard.press("Enter")
+        page.locator("section[data-state=aborted]").wait_for()
+    ids = {job for _, job in jobs}
+    statuses = [each["status"] for each in slow.sandbox.vendor(AZURE).jobs() if each["id"] in ids]
+    assert 0 < statuses.count("cancelled") < len(jobs)
 
 
-def press_until(page: Page, selector: str, key: str = "Tab") -> None:
-    """Press a key until the focus is on an element."""
+ABORT = "button[formaction$=abort]"
+IS_FOCUSED = "selector => document.activeElement.matches(selector)"
+IS_SEEN = """() => {
+    const focused = document.activeElement, box = focused.getBoundingClientRect(), style = getComputedStyle(focused);
+    const middle = (from, to, most) => Math.min(Math.max((from + to) / 2, 0), most - 1);
+    const [x, y] = [middle(box.left, box.right, innerWidth), middle(box.top, box.bottom, innerHeight)];
+    const above = document.elementFromPoint(x, y);
+    return style.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2
+        && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth
+        && (focused.contains(above) || above.contains(focused));
+}"""
+"""True if what has the focus is outlined, on the screen, and covered by nothing (WCAG 2.2, 2.4.7 and 2.4.11)."""
+
+
+def press_until(page: Page, selector: str) -> None:
+    """Press Tab until the focus is on an element. It can be seen wherever it stops."""
     for _ in range(400):
-        page.keyboard.press(key)
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            continue  # from the end of the page to its beginning
+        assert page.evaluate(IS_SEEN), page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate(IS_FOCUSED, selector):
             return
     pytest.fail(f"the keyboard does not reach {selector}")
 
@@ -233,8 +309,71 @@ def test_everybody_can_use_it(browser: Browser, busy: Running, pages_to_see: lis
     with operator(browser, busy, dark=dark) as me:
         for path in pages_to_see:
             me.open(path)
-            found = Axe().run(me.page)
-            assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+            check_by_axe(me.page)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_sign_in_and_read_a_problem(browser: Browser, busy: Running, dark: bool) -> None:
+    """Axe finds nothing on a page that does not exist, a problem of the API, and the form to sign in, light or dark."""
+    with operator(browser, busy, dark=dark) as me:
+        for path in ("/nothing", "/connections/nothing"):
+            me.open(path)
+            me.page.get_by_role("region", name="Problem").wait_for()
+            check_by_axe(me.page)
+        me.page.get_by_role("button", name="Sign out").click()
+        me.page.get_by_text("You are signed out.").wait_for()
+        check_by_axe(me.page)
+        me.page.get_by_label("API key").fill("wrong")
+        me.page.get_by_role("button", name="Sign in").click()
+        me.page.get_by_text("does not know the key").wait_for()
+        check_by_axe(me.page)
+        assert [each for each in me.complaints if not re.search("status of 40[14]", each)] == []
+        me.complaints.clear()
+
+
+@pytest.fixture(scope="module")
+def stopped(slow: Running) -> str:
+    """A batch that a guard rail has stopped, since the vendor refuses every cancellation."""
+    with Client(slow.url, slow.api_key) as client, trouble(slow, FaultKind.STATUS, status=409):
+        return batch_in("stopped", client, new_jobs(slow, 25), maxErrors=1)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_watch_a_batch(browser: Browser, slow: Running, stopped: str, dark: bool) -> None:
+    """Axe finds nothing on the page of a batch that has been stopped, and of one that runs, light or dark."""
+    with operator(browser, slow, dark=dark) as me, Client(slow.url, slow.api_key) as client:
+        me.open(f"/batches/{stopped}")
+        assert me.page.locator("section[data-state=stopped]").is_visible()
+        check_by_axe(me.page)
+        with trouble(slow, FaultKind.DELAY, seconds=0.2):
+            batch = batch_in("running", client, new_jobs(slow, 80))
+            me.open(f"/batches/{batch}")
+            check_by_axe(me.page)
+            assert me.page.locator("section[data-state=running]").is_visible()
+            client.abort_batch(batch)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_everybody_can_wait_for_approval(browser: Browser, guarded: Running, dark: bool) -> None:
+    """Axe finds nothing on the page of a batch that waits for a second person, and on that of the one who decides."""
+    with Client(guarded.url, guarded.api_key) as client:
+        batches = [batch_in("awaiting_approval", client, new_jobs(guarded, 2)) for _ in range(2)]  # for the same reason
+        try:
+            for key, path in ((None, f"/batches/{batches[0]}"), (SECOND, "/approvals")):
+                with operator(browser, guarded, key=key, dark=dark) as me:
+                    me.open(path)
+                    assert me.page.get_by_text("They are stuck").first.is_visible()
+                    me.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+                    check_by_axe(me.page)
+        finally:
+            for batch in batches:
+                client.abort_batch(batch)
+
+
+def check_by_axe(page: Page) -> None:
+    """Axe finds nothing on a page."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
 
 
 @pytest.mark.parametrize(("width", "text"), [(TELEPHONE, "100%"), (1280, "200%"), (640, "200%")])
@@ -244,13 +383,18 @@ def test_it_fits(browser: Browser, busy: Running, pages_to_see: list[str], width
     On a telephone, this holds for tables too: each value stands below the others, with the name of its column.
     """
     with operator(browser, busy) as me:
-        me.page.set_viewport_size({"width": width, "height": 800})
         for path in pages_to_see:
             me.open(path)
-            me.page.evaluate("size => document.documentElement.style.setProperty('font-size', size)", text)
-            assert me.page.evaluate("document.documentElement.scrollWidth") <= width, path
-            assert me.page.evaluate(TINY) == [], path
-            assert width != TELEPHONE or me.page.evaluate(CUT_OFF) == [], path
+            check_fit(me.page, width, text)
+
+
+def check_fit(page: Page, width: int, text: str = "100%") -> None:
+    """A page fits a width, with text of this size."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.evaluate("size => document.documentElement.style.setProperty('font-size', size)", text)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+    assert page.evaluate(TINY) == [], page.url
+    assert width != TELEPHONE or page.evaluate(CUT_OFF) == [], page.url
 
 
 CUT_OFF = """() => [...document.querySelectorAll(".scroll")]
@@ -262,6 +406,26 @@ TINY = """() => [...document.querySelectorAll("button, .button, input:not([type=
     .filter(each => each.checkVisibility() && !each.closest("label:has(input)"))
     .filter(each => each.getBoundingClientRect().height < 24).map(each => each.outerHTML)"""
 """The controls that are less than 24 pixels high (WCAG 2.2, 2.5.8). A box in a label is as large as its label."""
+
+
+def test_the_keys_of_all_callers(browser: Browser, busy: Running) -> None:
+    """One's name leads to the keys of all callers with `keys:read`, on a telephone too, else to the missing scope."""
+    with operator(browser, busy) as me:
+        me.page.get_by_role("link", name="default", exact=True).click()
+        me.page.get_by_role("heading", name="Your key: default").wait_for()
+        rows = me.page.get_by_role("group", name="Keys", exact=True).locator("tbody tr")
+        shown = {each.locator("td").first.inner_text(): each.inner_text() for each in rows.all()}
+        assert {"default (you)", "reader", "night-shift"} <= shown.keys()
+        assert "jobs:cancel" in shown["night-shift"]
+        assert READER not in me.page.content()
+        check_by_axe(me.page)
+        check_fit(me.page, TELEPHONE)
+    with operator(browser, busy, key=READER) as me:
+        me.page.get_by_role("link", name="reader", exact=True).click()
+        me.page.get_by_role("heading", name="Your key: reader").wait_for()
+        assert me.page.get_by_text("Your key needs the scope keys:read.").is_visible()
+        assert me.page.get_by_role("group", name="Keys", exact=True).count() == 0
+        assert "night-shift" not in me.page.content()
 
 
 def test_the_key_is_in_no_page(browser: Browser, busy: Running) -> None:
