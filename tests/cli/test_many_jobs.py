@@ -190,6 +190,14 @@ def test_nothing_to_do_needs_no_confirmation(stub: Stub) -> None:
     assert ask(stub, *CANCEL).exit_code == ExitCode.DONE
 
 
+def test_a_dry_run_with_nothing_to_do_aborts_nothing(stub: Stub) -> None:
+    """A batch that has ended, since none of its jobs needs the action, is shown as it is."""
+    stub.answers(CREATED, ended(), ITEMS)
+    said = ask(stub, *CANCEL, "--dry-run", "--output", "json")
+    assert (said.exit_code, json.loads(said.stdout)) == (ExitCode.DONE, ended())
+    assert ("POST", f"/batches/{ID}/abort") not in asked(stub)
+
+
 def test_a_large_share_is_confirmed_by_itself(stub: Stub, tmp_path: Path) -> None:
     """If the guard rail asks for the share, a person types it too; a program names it with `--share`."""
     whole = batch(manifest={"digest": DIGEST, "count": 3, "verdicts": {"will_act": 3}, "share": 0.75})

@@ -182,7 +182,9 @@ def followed(client: Client, batch: Batch, *, detach: bool) -> Batch:
 
 
 def abandoned(client: Client, batch: Batch, why: str) -> Batch:
-    """Abort a batch of which nothing was sent. Raises ClientError."""
+    """Abort a batch that waits for its confirmation. One that had nothing to do has ended. Raises ClientError."""
+    if batch["state"] != "awaiting_confirmation":
+        return batch
     return call(client, "abortBatch", batch["id"], body={"reason": why})
 
 
