@@ -157,7 +157,7 @@ class Preparation:
             return [with_verdict(each, Verdict.UNREADABLE, "unknown-connection") for each in items]
         if connection.specification.job_read is None:
             return await self._look_up(batch, connection, items)
-        pace = Pace(self.changes.clock, connection.pipeline.slots, connection.quota, batch.plan.limits.rate_per_second)
+        pace = Pace(self.changes.clock, connection.pipeline.slots, connection.quota)
         gate = asyncio.Semaphore(READS_AT_ONCE)
 
         async def judged(item: Item) -> Item:

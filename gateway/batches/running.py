@@ -133,7 +133,8 @@ class Runner:
             is_held = True
             while is_held:
                 await asyncio.sleep(RENEW_SECONDS)
-                is_held = await self.store.postpone(lease, self.changes.clock.now() + LEASE_TIME)
+                with suppress(LedgerUnavailable):  # there is time for the next renewal
+                    is_held = await self.store.postpone(lease, self.changes.clock.now() + LEASE_TIME)
             self.sending.lost.add(lease)
 
         renewing = asyncio.create_task(keep())

@@ -6,14 +6,15 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.app import Catalogue
-from gateway.domain.errors import VendorTimedOut
+from gateway.domain.errors import LedgerUnavailable, VendorTimedOut
+from gateway.domain.leases import Lease
 from gateway.ledger.audit import export, verify
 from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import DeleteOldBatches, ItemSelection
@@ -25,6 +26,7 @@ from tests.ledger.writers import writing
 from tests.support import vendors
 from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
+from tests.support.patience import eventually
 from tests.support.transport import reply
 
 
@@ -126,6 +128,14 @@ async def test_nothing_is_sent_after_the_deadline(house: House) -> None:
     assert ended["progress"]["outcomes"] == {"applied": sent, "not_sent": 30 - sent}
 
 
+async def test_a_slow_batch_is_prepared_at_once(house: House) -> None:
+    """The rate of a batch is that of its actions; nobody waits for it to see the manifest."""
+    began = house.clock.now()
+    batch = await house.create(*queued(house, 5), limits={"ratePerSecond": 0.01})
+    await house.go_on_until(batch, "awaiting_confirmation")
+    assert house.clock.now() - began < timedelta(seconds=100)
+
+
 async def test_a_slow_batch_ends_its_run_soon_after_a_pause(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Items that wait for their turn give it up, so that the batch keeps no other one from running."""
     batch = await house.create(*queued(house, 5), limits={"ratePerSecond": 0.01})
@@ -140,6 +150,34 @@ async def test_a_slow_batch_ends_its_run_soon_after_a_pause(house: House, monkey
         await asyncio.wait_for(going, 20)
     seen = await house.go_on_until(batch, "paused")
     assert seen["progress"]["outcomes"] == {"applied": 1, "pending": 4}
+
+
+async def test_a_ledger_that_fails_once_ends_no_renewals(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a renewal that the ledger could not store, the lease is renewed at the next time."""
+    batch = await house.create(*queued(house, 5), limits={"ratePerSecond": 0.01})
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    await house.confirm(batch)
+    asked: list[Lease] = []
+    postpone = BatchStore.postpone
+
+    async def failing_once(store: BatchStore, lease: Lease, until: datetime) -> bool:
+        asked.append(lease)
+        if len(asked) == 1:
+            raise LedgerUnavailable("The disk is full.")
+        return await postpone(store, lease, until)
+
+    async def is_renewed() -> bool:
+        return len(asked) > 1
+
+    with monkeypatch.context() as slow:
+        slow.setattr(house.clock, "sleep", lambda _: asyncio.sleep(0.01))  # the next turn never comes
+        slow.setattr("gateway.batches.running.RENEW_SECONDS", 0.05)
+        slow.setattr(BatchStore, "postpone", failing_once)
+        going = asyncio.create_task(house.go_on())
+        await house.vendor.is_asked.wait()
+        await eventually(is_renewed)
+        assert (await house.ask("POST", f"/batches/{batch['id']}/pause")).json["state"] == "pausing"
+        await asyncio.wait_for(going, 20)
 
 
 async def test_an_aborted_batch_leaves_the_rest_alone_and_can_be_tried_again(house: House) -> None:
