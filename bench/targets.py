@@ -31,7 +31,11 @@ LAYERS = (
 DELAYS = (
     "two commits wait for the disk, before and after the vendor's call. Tried: answers of a commit in slices (ADR 12)."
 )
-NATIVE = "a native answer is made from the record by one lens more."
+NATIVE = "not examined yet. It was 1.03 times in the run of version 0.1.0."
+SHORT = (
+    "the first answers come after 100 ms, which is a tenth of a measurement of one second. With four seconds it was 94%"
+    " in the run of version 0.1.0."
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,13 @@ TARGETS = (
         reason=LAYERS,
     ),
     Target("Errors with 1,000 requests in flight", 0, errors, "{:.0f}", at_least=False),
-    Target("Throughput with 1,000 requests in flight, to what is possible", 0.9, of_what_is_possible, "{:.0%}"),
+    Target(
+        "Throughput with 1,000 requests in flight, to what is possible",
+        0.9,
+        of_what_is_possible,
+        "{:.0%}",
+        reason=SHORT,
+    ),
 )
 
 
