@@ -27,7 +27,7 @@ FIRST = {
 PLAN = {"action", "reason", "parameters"}
 """The same for its plan."""
 FORMER = {"schema": 1}
-"""What an earlier version has stored, and no later one reads."""
+"""A member that an earlier version has stored, and no later one reads."""
 
 
 async def test_a_new_version_goes_on_with_an_old_batch(house: House) -> None:

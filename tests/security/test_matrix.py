@@ -53,7 +53,7 @@ RESOURCES = {
 }
 """Beginnings of the paths whose operations have scopes of their own, and the resource that these name."""
 ALSO = {"createSchedule": ["batches:write"]}
-"""What an operation needs beside the scope of its resource."""
+"""The scopes that an operation needs beside that of its resource."""
 
 API = installed().api
 OPERATIONS = list(API.operations)
