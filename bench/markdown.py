@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 MISSED = "**missed**"
 """The verdict on a target that is not met."""
+
+
+def verdict(*, is_met: bool) -> str:
+    """The verdict on a target."""
+    return "met" if is_met else MISSED
 
 
 def is_any_missed(rows: Iterable[Sequence[str]]) -> bool:
@@ -16,6 +22,11 @@ def is_any_missed(rows: Iterable[Sequence[str]]) -> bool:
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 round`, `3 rounds`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def ranged(ratios: Sequence[float], unit: str = "") -> str:
+    """The median of sorted ratios, with the lowest and the highest."""
+    return f"{median(ratios):.2f}{unit} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
 
 
 def milliseconds(value: float) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import load
-from bench.markdown import MISSED, table
+from bench.markdown import table, verdict
 from bench.processes import BenchError, Program
 from bench.servers import Server, running_vendor
 from bench.workers.measuring import contender
@@ -60,7 +60,7 @@ class Limit:
             self.what,
             f"{figure:.0f} MB",
             f"at most {self.most:g} MB",
-            "met" if figure <= self.most else MISSED,
+            verdict(is_met=figure <= self.most),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
 
 from bench import plots
 from bench.batches import measuring as batching
@@ -15,7 +14,7 @@ from bench.growth import results as growth_results
 from bench.growth.results import Growth
 from bench.ladder import page as ladder_page
 from bench.ladder import results as ladder_results
-from bench.markdown import counted, milliseconds, table
+from bench.markdown import counted, milliseconds, ranged, table
 from bench.measure import BY_NAME
 from bench.plan import SECTIONS, Section
 from bench.results import NotMeasured, Place, Results, busy, cpu, latency, read, slowest, throughput, write
@@ -213,10 +212,12 @@ def _to_fastify(results: Results) -> Iterator[str]:
 
 def _reasons(results: Results) -> Iterator[str]:
     """Why targets are missed, and what was tried."""
-    missed = [each.target for each in judge(results) if each.is_missed and each.target.reason]
+    kinds = {True: "with ledger", False: "without"}
+    missed: dict[str, list[str]] = {}
+    for each in (judged.target for judged in judge(results) if judged.is_missed and judged.target.reason):
+        missed.setdefault(each.reason, []).append(f"{each.what}, {kinds[each.with_ledger]}")
     if missed:
-        kinds = {True: "with ledger", False: "without"}
-        yield "\n".join(f"* {each.what}, {kinds[each.with_ledger]}: {each.reason}" for each in missed)
+        yield "\n".join(f"* {'; '.join(its)}: {reason}" for reason, its in missed.items())
 
 
 def _section(section: Section, results: Results) -> Iterator[str]:
@@ -256,7 +257,7 @@ def to_floor(place: Place, name: str, results: Results) -> str:
         ratios = results.ratios(place, name, "floor", throughput)
     except NotMeasured:
         return "-"
-    return f"{median(ratios):.2f}" + (f" ({ratios[0]:.2f} to {ratios[-1]:.2f})" if ratios[0] < ratios[-1] else "")
+    return ranged(ratios) if ratios[0] < ratios[-1] else f"{ratios[0]:.2f}"
 
 
 def errors(place: Place, name: str, results: Results) -> str:

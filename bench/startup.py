@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 from bench import memory
-from bench.markdown import MISSED, table
+from bench.markdown import table, verdict
 from bench.memory import Memory
 from bench.processes import (
     HOST,
@@ -235,7 +235,7 @@ def _row(each: Started) -> tuple[str, ...]:
         f"`{each.start.name}`",
         f"{each.wait:.2f} s",
         f"at most {each.start.wait:g} s",
-        "met" if each.wait <= each.start.wait else MISSED,
+        verdict(is_met=each.wait <= each.start.wait),
         f"{median(spent.cpu for spent in each.spent):.2f} s",
         f"{each.ratio:.1f} times",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.markdown import MISSED
+from bench.markdown import verdict
 from bench.plan import A_THOUSAND, AFTER_50_MS, AFTER_100_MS, AT_ONCE, EXTRAS
 from bench.results import NotMeasured, Place, Results, latency, throughput
 
@@ -85,7 +85,7 @@ class Judged:
         """Met, missed, or neither."""
         if self.figure is None:
             return "-"
-        return MISSED if self.is_missed else "met"
+        return verdict(is_met=not self.is_missed)
 
 
 def times(other: str, contender: str = NO_LEDGER, place: Place = BUSY) -> Callable[[Results], float]:

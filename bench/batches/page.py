@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import attrgetter
+from statistics import median
 
 from bench.batches.measuring import STORAGES, Measured, Results
-from bench.markdown import MISSED, counted, is_any_missed, table
+from bench.markdown import MISSED, counted, is_any_missed, ranged, table
 from bench.workers.results import QUIET
 
 AIMS = (("the bare client's rate", "sqlite", 0.5), ("the rate of single actions", "sqlite", 2.0))
@@ -65,11 +66,10 @@ def targets(results: Results) -> Iterator[tuple[str, ...]]:
     """The targets with the figures reached."""
     for (what, storage, aim), to in zip(AIMS, (bare, single), strict=True):
         ratios = results.ratios(storage, to)
-        reached = ratios[len(ratios) // 2]
+        reached = median(ratios)
         noisy = max(each.others for each in results.rounds) > QUIET
         verdict = "met" if reached >= aim else "not judged: other programs had the cores" if noisy else MISSED
-        span = f"{reached:.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        yield what, STORAGES[storage], f"at least {aim:.1f} times", span, verdict
+        yield what, STORAGES[storage], f"at least {aim:.1f} times", ranged(ratios, " times"), verdict
 
 
 def rows(results: Results) -> Iterator[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from statistics import median
 
 from bench.growth.questions import LIMIT
 from bench.growth.results import Figure, Filled, Growth
-from bench.markdown import MISSED, counted, is_any_missed, milliseconds, table
+from bench.markdown import counted, is_any_missed, milliseconds, table, verdict
 
 TITLE = "Ledgers of growing size"
 PLOT = "growth.svg"
@@ -87,9 +87,8 @@ def target(growth: Growth, what: str, ratio: float) -> tuple[str, ...]:
     """A row of the targets. A ratio of 0 was not measured."""
     if not ratio:
         return what, f"at most {AIM}", "-", "not measured"
-    met = "met" if ratio <= AIM else MISSED
     is_quiet = growth.others is not None and growth.others < QUIET
-    return what, f"at most {AIM}", f"{ratio:.2f}", met if is_quiet else "not judged"
+    return what, f"at most {AIM}", f"{ratio:.2f}", verdict(is_met=ratio <= AIM) if is_quiet else "not judged"
 
 
 def summary(growth: Growth) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.markdown import MISSED, table
+from bench.markdown import table, verdict
 from bench.resilience.plot import recovery_svg
 from bench.resilience.results import Amplification, Isolation, Overload, Results, read, write
 
@@ -61,7 +61,7 @@ class JudgedFigure:
     def cells(self) -> tuple[str, str, str, str]:
         """The row of the figure in the table."""
         reached = f"{self.reached:.{self.digits}f}{self.unit}"
-        return self.name, f"at most {self.most:g}{self.unit}", reached, "met" if self.is_met else MISSED
+        return self.name, f"at most {self.most:g}{self.unit}", reached, verdict(is_met=self.is_met)
 
 
 def judged_figures(results: Results) -> Iterator[JudgedFigure]:

@@ -7,7 +7,7 @@ from statistics import median
 
 from matplotlib.figure import Figure
 
-from bench.markdown import MISSED, counted, is_any_missed, milliseconds, table
+from bench.markdown import counted, is_any_missed, milliseconds, ranged, table, verdict
 from bench.plots import FLOOR, OTHERS, OURS, plain
 from bench.workers.results import AIMS, NUMBERS, QUIET, SLOWER, STORAGES, Results, slowest, throughput
 
@@ -61,9 +61,8 @@ def target(  # noqa: PLR0913 - the cells of a row
     results: Results, storage: str, what: str, aim: str, reached: float, *, is_met: bool
 ) -> tuple[str, ...]:
     """A row about two workers."""
-    met = "met" if is_met else MISSED
-    verdict = met if results.others <= QUIET else "not judged: other programs had the cores"
-    return STORAGES[storage], what, f"{aim} times that of one", f"{reached:.2f} times", verdict
+    judged = verdict(is_met=is_met) if results.others <= QUIET else "not judged: other programs had the cores"
+    return STORAGES[storage], what, f"{aim} times that of one", f"{reached:.2f} times", judged
 
 
 def rows(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -71,7 +70,7 @@ def rows(results: Results, kinds: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for storage, title in STORAGES.items():
         for workers in NUMBERS:
             ratios = results.ratios(storage, workers)
-            to_one = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})" if workers > 1 else "-"
+            to_one = ranged(ratios) if workers > 1 else "-"
             yield (
                 title,
                 str(workers),
