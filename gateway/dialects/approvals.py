@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gateway.approvals.approvals import Approvals
 from gateway.approvals.policy import given
-from gateway.dialects.rendering import Members, present, timestamp
+from gateway.dialects.rendering import Members, optional_time, present, timestamp
 from gateway.dialects.unified import BASE_PATH, cursor_of, link_to_next, record_at
 from gateway.domain.approvals import Approval, ApprovalState, Decision, Plan, Verb
 from gateway.domain.ports import Clock
@@ -79,7 +79,7 @@ def rendered(known: Approval, *, is_overdue: bool) -> Members:
         decisions=list(map(decision, known.decisions)),
         requestedAt=timestamp(known.requested_at),
         decideUntil=timestamp(known.decide_until),
-        executeUntil=None if known.execute_until is None else timestamp(known.execute_until),
+        executeUntil=optional_time(known.execute_until),
         breakGlass=None
         if emergency is None
         else present(
@@ -100,8 +100,8 @@ def plan(known: Plan) -> Members:
         manifestDigest=known.manifest,
         jobs=dict(known.items),
         limits=dict(known.limits),
-        notBefore=None if known.not_before is None else timestamp(known.not_before),
-        deadline=None if known.deadline is None else timestamp(known.deadline),
+        notBefore=optional_time(known.not_before),
+        deadline=optional_time(known.deadline),
         schedule=known.schedule,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.dialects.rendering import Members, present, timestamp
+from gateway.dialects.rendering import Members, optional_time, present, timestamp
 from gateway.dialects.unified import BASE_PATH, link_to_next
 from gateway.domain.access import Caller
 from gateway.domain.encoding import decode_cursor, encode_cursor, unknown_cursor
@@ -52,9 +52,9 @@ def _stored(key: ApiKey, now: datetime) -> Members:
         "state": key.state(now),
         **present(
             createdAt=timestamp(key.created_at),
-            expiresAt=_time(key.expires_at),
-            revokedAt=_time(key.revoked_at),
-            lastUsedAt=_time(key.last_used_at),
+            expiresAt=optional_time(key.expires_at),
+            revokedAt=optional_time(key.revoked_at),
+            lastUsedAt=optional_time(key.last_used_at),
         ),
     }
 
@@ -71,10 +71,6 @@ def _of_settings(caller: Caller, *, signs: bool) -> Members:
 
 def _of_caller(caller: Caller) -> Members:
     return {"caller": caller.name, "owner": caller.owner, "scopes": sorted(caller.scopes)}
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else timestamp(at)
 
 
 def _start(known: Sequence[Members], cursor: str) -> int:
