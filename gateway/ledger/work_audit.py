@@ -44,14 +44,16 @@ CONTENT = "content"
 
 def wrong_work(connection: Connection, known: Mapping[Work, StateChanged]) -> Finding | None:
     """The first batch or schedule that differs from what its last event says."""
-    return next((found for kind in KINDS for found in _findings(connection, kind, known)), None)
-
-
-def _findings(connection: Connection, kind: Kind, known: Mapping[Work, StateChanged]) -> Iterator[Finding]:
-    left = {key: event for (name, key), event in known.items() if name == kind.name}
     deleted_until = connection.execute(
         select(func.max(segments.c.written_at)).where(segments.c.deleted_at.is_not(None))
     ).scalar()
+    return next((found for kind in KINDS for found in _findings(connection, kind, known, deleted_until)), None)
+
+
+def _findings(
+    connection: Connection, kind: Kind, known: Mapping[Work, StateChanged], deleted_until: int | None
+) -> Iterator[Finding]:
+    left = {key: event for (name, key), event in known.items() if name == kind.name}
     rows = select(kind.table).order_by(kind.table.c.id).execution_options(yield_per=ROWS_AT_ONCE)
     with connection.execute(rows) as found:
         for row in found:
