@@ -15,7 +15,7 @@ import uvicorn
 
 from gateway.edge.limits import Limits
 from gateway.serving.protocol import EdgeProtocol
-from gateway.serving.sockets import HOST, accepting_sockets, address, listen
+from gateway.serving.sockets import HOST, address, listen
 from gateway.serving.stopping import STOP_SECONDS, StoppingServer
 from gateway.serving.supervisor import Companion, Patience, Supervisor
 from gateway.serving.tls import Certificate
@@ -24,7 +24,6 @@ __all__ = (
     "HOST",
     "BannerServer",
     "ServerOptions",
-    "accepting_sockets",
     "address",
     "in_background",
     "listen",
@@ -82,8 +81,7 @@ def supervisor(
     configuration = _configuration(make, options)
     configuration.factory = True
     print_banner = partial(print, options.banner, flush=True)
-    sockets = accepting_sockets(listening)
-    return Supervisor(configuration, sockets, workers, options.patience, print_banner, check_again, options.companion)
+    return Supervisor(configuration, listening, workers, options.patience, print_banner, check_again, options.companion)
 
 
 def _configuration(application: Any, options: ServerOptions) -> uvicorn.Config:

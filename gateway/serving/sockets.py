@@ -1,4 +1,4 @@
-"""Listening sockets: making them, duplicating them, and their URLs. Does not load the server."""
+"""Listening sockets: making them, and their URLs. Does not load the server."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import socket
 
 HOST = "127.0.0.1"
-ACCEPTED_PER_TURN = 32
-"""Most connections accepted in one turn of the event loop."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -18,15 +16,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = os.strerror(error.errno) if isinstance(error.errno, int) and error.errno > 0 else str(error)
         raise OSError(f"cannot listen on {host}, port {port}: {reason}. Choose another address or port.") from error
-
-
-def accepting_sockets(listening: socket.socket) -> list[socket.socket]:
-    """The socket and its copies, one for each connection to accept in a turn of the event loop.
-
-    uvloop accepts one connection per socket and turn (uvloop 0.23.0), and under load a turn is long: of a thousand
-    simultaneous clients, the last would wait for seconds.
-    """
-    return [listening, *(listening.dup() for _ in range(ACCEPTED_PER_TURN - 1))]
 
 
 def address(listening: socket.socket, scheme: str = "http") -> str:

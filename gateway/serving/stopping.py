@@ -15,12 +15,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
 from gateway.edge.exchange import STOPPING
 from gateway.serving.accept_filter import attach_syn_filter, has_syn_filter, is_readable
+from gateway.serving.accepting import Acceptor, Connections, Share
 from gateway.serving.protocol import EdgeProtocol
 
 log = logging.getLogger(__name__)
@@ -43,31 +45,46 @@ class StoppingServer(uvicorn.Server):
     """A server that stops gracefully. `is_alone`: no other process has a copy of its sockets."""
 
     is_alone = True
+    share: Share | None = None
     grace_seconds = GRACE_SECONDS
     stop_seconds = STOP_SECONDS
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start. The application can replace the event `STOPPING` by its own."""
         self.lifespan.state[STOPPING] = asyncio.Event()
-        await super().startup(sockets=sockets)
+        self.server_state.connections = self._held = Connections(self.share)
+        await super().startup(sockets=[])
+        self._acceptors = [self._acceptor(each) for each in sockets or ()]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. After a second SIGINT, stop without waiting."""
         begun = time.monotonic()
         self.lifespan.state[STOPPING].set()
+        self._held.leave()
         for connection in self._connections:
             connection.shutdown()
         if sockets and self.grace_seconds:
             await self._until(begun + self.grace_seconds, lambda: False)
             await self._stop_accepting(sockets[0])
-        for server in self.servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for each in sockets or ():
             each.close()
         await self._until(begun + self.stop_seconds, self._is_done)
         await self._interrupt()
         if not self.force_exit:
             await self.lifespan.shutdown()
+
+    def _acceptor(self, listening: socket.socket) -> Acceptor:
+        """Accept the connections of a socket, as uvicorn would."""
+        settings: Any = self.config
+        protocol = partial(
+            settings.http_protocol_class,
+            config=settings,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return Acceptor(listening, protocol, settings.ssl, self._held)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

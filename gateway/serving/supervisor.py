@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -34,6 +34,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from gateway.domain.errors import LedgerUnavailable
 from gateway.serving.accept_filter import attach_syn_filter
+from gateway.serving.accepting import Share, shares
 from gateway.serving.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
 from gateway.settings.settings import ConfigurationError
 from gateway.specs.document import SpecificationError
@@ -78,9 +79,10 @@ class WorkerServer(StoppingServer):
 
     is_alone = False
 
-    def __init__(self, configuration: uvicorn.Config, line: Connection) -> None:
+    def __init__(self, configuration: uvicorn.Config, share: Share, line: Connection) -> None:
         """Write the heartbeat into the pipe `line`."""
         super().__init__(configuration)
+        self.share = share
         self._line = line
         os.set_blocking(line.fileno(), False)
 
@@ -141,7 +143,7 @@ def show_as(name: str) -> None:
         Path("/proc/self/comm").write_text(name, encoding="ascii")
 
 
-def work(pickled: bytes, sockets: list[socket], line: Connection) -> None:
+def work(pickled: bytes, listening: socket, share: Share, line: Connection) -> None:
     """Serve with a pickled configuration, in a worker process, until told to stop or the supervisor has ended.
 
     Making the application takes a while. The supervisor is watched during that time too.
@@ -151,8 +153,8 @@ def work(pickled: bytes, sockets: list[socket], line: Connection) -> None:
     ending = Ending()
     threading.Thread(target=ending.follow_supervisor, daemon=True).start()
     try:
-        ending.server = server = WorkerServer(pickle.loads(pickled), line)  # noqa: S301 - the supervisor made it
-        server.run(sockets)
+        ending.server = server = WorkerServer(pickle.loads(pickled), share, line)  # noqa: S301 - the supervisor made it
+        server.run([listening])
     except (ConfigurationError, SpecificationError, LedgerUnavailable) as error:
         log.error("this worker cannot start: %s", error)  # noqa: TRY400 - no traceback needed
         sys.exit(STARTUP_FAILURE)
@@ -166,18 +168,20 @@ class Worker:
 
     process: ForkServerProcess
     line: Connection
+    share: Share | None = None
     is_ready: bool = False
     silence: float = 0.0
 
     @classmethod
-    def start(cls, target: Callable[..., None], *given: object) -> Worker:
-        """Start a process that runs `target` with what is given and its end of the line."""
+    def start(cls, target: Callable[..., None], *given: object, share: Share | None = None) -> Worker:
+        """Start a process that runs `target` with what is given, its share and its end of the line."""
         line, its_line = multiprocessing.Pipe()
         os.set_blocking(line.fileno(), False)
+        given = given if share is None else (*given, share)
         process = multiprocessing.get_context("forkserver").Process(target=target, args=(*given, its_line))
         process.start()
         its_line.close()
-        return cls(process, line)
+        return cls(process, line, share)
 
     @property
     def pid(self) -> int | None:
@@ -227,6 +231,8 @@ class Worker:
         self.process.kill()
         self.process.join()
         self.line.close()
+        if self.share is not None:
+            self.share.leave()
 
     def _has_beaten(self) -> bool:
         with suppress(OSError):
@@ -281,7 +287,7 @@ class Supervisor:
     """
 
     configuration: uvicorn.Config
-    sockets: list[socket]
+    listening: socket
     workers: int
     patience: Patience = field(default_factory=Patience)
     ready: Callable[[], None] | None = None
@@ -295,6 +301,11 @@ class Supervisor:
     _was_whole: bool = field(init=False, default=False)
     _stops: bool = field(init=False, default=False)
     _failure: str | None = field(init=False, default=None)
+    _shares: Iterator[Share] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the memory that workers share."""
+        self._shares = shares(self.workers)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises ServingFailed if the workers cannot start."""
@@ -437,9 +448,8 @@ class Supervisor:
         for worker in self._leaving:
             worker.tell_to_stop()
         time.sleep(GRACE_SECONDS)
-        attach_syn_filter(self.sockets[0])
-        for each in self.sockets:
-            each.close()
+        attach_syn_filter(self.listening)
+        self.listening.close()
         while self._leaving:
             time.sleep(LOOK_SECONDS)
             self._reap(LOOK_SECONDS)
@@ -450,7 +460,7 @@ class Supervisor:
             place.worker.kill()
 
     def _started(self) -> Worker:
-        return Worker.start(work, pickle.dumps(self.configuration), self.sockets)
+        return Worker.start(work, pickle.dumps(self.configuration), self.listening, share=next(self._shares))
 
     def _started_at(self, place: Place) -> Worker:
         return self._started() if place.companion is None else place.companion.start()

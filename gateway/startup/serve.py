@@ -27,7 +27,6 @@ from gateway.security.keys import new_access_secret, new_key
 from gateway.serving.listening import (
     HOST,
     ServerOptions,
-    accepting_sockets,
     address,
     in_background,
     listen,
@@ -353,7 +352,7 @@ def _serve(
         again = partial(not_of_the_sandbox, settings) if source is None else partial(source.checked_again, catalogue)
         served = server(Reloadable(settings, again, make), options)
         settle_in()
-        served.run(sockets=accepting_sockets(listening))
+        served.run(sockets=[listening])
 
 
 def _supervise(  # noqa: PLR0913, PLR0917 - what workers share

@@ -25,7 +25,7 @@ from gateway.domain.record import JobActionRecord
 from gateway.edge.exchange import is_stopping
 from gateway.ledger.memory import MemoryLedger
 from gateway.serving.accept_filter import attach_syn_filter, has_syn_filter, is_readable
-from gateway.serving.listening import HOST, BannerServer, ServerOptions, accepting_sockets, address, listen, server
+from gateway.serving.listening import HOST, BannerServer, ServerOptions, address, listen, server
 from gateway.settings.settings import with_server
 from tests.serving.crowd import Crowd, Tally, request
 from tests.serving.process import KEY, SECONDS, children, served
@@ -122,7 +122,7 @@ def stopping_gateway(
     listening = listen(HOST, 0)
     serving = server(gateway.application, ServerOptions())
     serving.grace_seconds, serving.stop_seconds = grace_seconds, stop_seconds
-    thread = threading.Thread(target=serving.run, kwargs={"sockets": accepting_sockets(listening)}, daemon=True)
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
     host, port = address(listening).removeprefix("http://").split(":")
     thread.start()
     try:

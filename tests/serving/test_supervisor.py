@@ -88,7 +88,7 @@ class Stage(Supervisor):
 @pytest.fixture
 def stage() -> Stage:
     """One with two workers, which are starting."""
-    made = Stage(cast("Any", None), [], 2, PATIENCE)
+    made = Stage(cast("Any", None), cast("Any", None), 2, PATIENCE)
     made._places = [supervising.Place(made._started()) for _ in range(2)]
     return made
 
@@ -236,7 +236,7 @@ def test_whoever_does_not_leave_is_killed(
     stage.process(1).exitcode = 0
     monkeypatch.setattr(time, "sleep", lambda _: None)
     with socket.socket() as listening:
-        stage.sockets = [listening]
+        stage.listening = listening
         stage._stop()
     assert stage.process(2).was_told
     assert stage.process(2).exitcode == -signal.SIGKILL
@@ -304,7 +304,7 @@ def test_a_companion_stops_last_and_is_replaced_until_then(
 
     monkeypatch.setattr(time, "sleep", sleep)
     with socket.socket() as listening:
-        accompanied.sockets = [listening]
+        accompanied.listening = listening
         accompanied._stop()
     assert "the assistant 4 takes its place" in caplog.text
     assert accompanied._beside[0].worker.line.closed
