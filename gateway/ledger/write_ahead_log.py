@@ -17,10 +17,12 @@ log = logging.getLogger(__name__)
 
 MOVE_AFTER = 2_000
 """Number of operations after which the log is moved into the file."""
-LONGEST = 64 * 1_024 * 1_024
-"""Length in bytes from which the log is cut, which writers wait for."""
+LONG = 64 * 1_024 * 1_024
+"""Length in bytes from which the log is begun anew, in the same space: to write over it costs half of making it longer."""
+LONGEST = 2 * LONG
+"""Length in bytes from which the log is cut."""
 CUT_SECONDS = 0.05
-"""Longest time that writers wait for readers that still need the log, in seconds."""
+"""Longest wait for a moment without a writer, and then of writers for readers that still need the log, in seconds."""
 
 
 class WriteAheadLog:
@@ -62,16 +64,19 @@ class WriteAheadLog:
 
 
 def move(file: Path) -> None:
-    """Move the log into the file, and cut it if it is too long. Raises sqlite3.Error and OSError.
+    """Move the log into the file, and begin it anew or cut it if it is too long. Raises sqlite3.Error and OSError.
 
-    Moving lets readers and writers go on. Cutting excludes writers, but after moving there is little left to do; if
-    somebody still reads from the log, it is tried again next time.
+    Moving lets readers and writers go on. The others exclude writers, but after moving there is little left to do; if
+    somebody still writes to the log or reads from it, it is tried again next time.
     """
     # A file that was moved away must not be created anew.
     with closing(connect(file, CUT_SECONDS)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
         if length(file) > LONGEST:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        elif pages * page_size > LONG:
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
 
 
 def length(file: Path) -> int:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,30 @@ def test_a_long_log_is_cut(database: Database, monkeypatch: pytest.MonkeyPatch) 
         write(database, 1)
     move(database.file)
     assert length(database.file) == 0
+
+
+def test_a_long_log_begins_anew(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The space of a log that has become long is used again, although others read and write while it is moved."""
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if "PASSIVE" not in sql:
+                return super().execute(sql, *parameters)
+            with database.snapshot() as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM events")
+                cursor = super().execute(sql, *parameters)
+                write(database, 1)
+            return cursor
+
+    monkeypatch.setattr(write_ahead_log, "LONG", 10 * PAGE)
+    monkeypatch.setattr(write_ahead_log, "connect", lambda file, _: sqlite3.connect(file, factory=Overtaken))
+    assert database.file is not None
+    write(database, 20)
+    before = length(database.file)
+    for _ in range(5):
+        move(database.file)
+        write(database, 12)
+    assert length(database.file) < before + 10 * PAGE
 
 
 def test_a_short_log_is_kept(database: Database) -> None:
