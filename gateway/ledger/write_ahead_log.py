@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 MOVE_AFTER = 2_000
 """Number of operations after which the log is moved into the file."""
 LONG = 64 * 1_024 * 1_024
-"""Length in bytes from which the log is begun anew, in the same space: to write over it costs half of making it longer."""
+"""Length in bytes from which the log begins anew in the same space, since to make a file longer costs twice as much."""
 LONGEST = 2 * LONG
 """Length in bytes from which the log is cut."""
 CUT_SECONDS = 0.05
