@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ from bench.processes import BenchError
 from bench.resilience import measuring as failing
 from bench.resilience import page as failing_page
 from bench.results import Measurement, Results
+from bench.short import Short
 from bench.workers import measuring as working
 from bench.workers import page as workers_page
 
@@ -65,7 +67,9 @@ def bench(
     largest: Annotated[
         int, typer.Option(help="Largest ledger of the section `growth`, in job actions.", min=1)
     ] = growing.WHOLE.sizes[-1],
-    quick: Annotated[bool, typer.Option("--quick", help="A short run of four minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A short run of at most five minutes, for the section about it.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="The folder of the page.  [default: docs for a whole run, otherwise none]")
     ] = None,
@@ -76,6 +80,7 @@ def bench(
     check_names([*(only or ()), *(without or ())], KNOWN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     folder = output or (None if quick or only or without else DOCS)
+    begun = time.monotonic()
     contenders = [name for name in only or () if name != GROWTH]
     results = growth = None
     console = Console()
@@ -85,10 +90,13 @@ def bench(
         sections = chosen(contenders, left_out)
         plan = Plan(sections, 1, QUICK_ROUNDS, 1) if quick else Plan(sections, seconds, rounds, seconds)
         results = compare(console, plan, left_out)
-        publish(folder, results, None)
+        publish(None if quick else folder, results, None)
     if (not only or GROWTH in only) and GROWTH not in (without or ()):
         growth = grow(console, (growing.QUICK if quick else growing.WHOLE).up_to(largest))
-        publish(folder, None, growth)
+        publish(None if quick else folder, None, growth)
+    if quick and folder and results is not None:
+        short = Short((time.monotonic() - begun) / 60, results)
+        show_part(console, reporting.publish_short(folder, short), ())
     show(console, results, growth)
 
 

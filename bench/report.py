@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench import plots
+from bench import short as short_run
 from bench.batches import measuring as batching
 from bench.batches import page as batches_page
 from bench.growth import page as growth_page
@@ -29,6 +30,7 @@ LEDGER = "ledger.json"
 WORKERS = "workers.json"
 BATCHES = "batches.json"
 LADDER = "ladder.json"
+SHORT = "short.json"
 
 NOTICE = "<!-- Made by `python -m bench report` from the results in benchmarks/; edit what it is made from. -->"
 WORK = """\
@@ -39,8 +41,8 @@ receive exactly this one request, and invalid requests (an unknown member, a mem
 must be refused and must not reach the vendor.
 
 `make bench` measures for about 35 minutes, temporarily needs 8 GB on the disk, and writes this page; `make bench
-BENCH_FLAGS=--quick` is a short run of four minutes. It needs Linux, two cores and wrk, and node for three of the
-contenders. The code is in `bench/`."""
+BENCH_FLAGS=--quick` is a [short run](#the-short-run) of at most five minutes. It needs Linux, two cores and wrk, and
+node for three of the contenders. The code is in `bench/`."""
 READING = """\
 * The contender has one core. The vendor and wrk share the other; wrk keeps a number of connections busy and waits for
   each answer before it sends the next request. Nothing leaves the machine.
@@ -93,7 +95,8 @@ def kept(folder: Path) -> tuple[Results, Growth | None, workers_results.Results 
 def kept_page(folder: Path) -> str:
     """The page of the stored results."""
     place = folder / FOLDER
-    return page(*kept(folder), ladder_results.read(place / LADDER), batching.read(place / BATCHES))
+    ladder, batches = ladder_results.read(place / LADDER), batching.read(place / BATCHES)
+    return page(*kept(folder), ladder, batches, short_run.read(place / SHORT))
 
 
 def publish(folder: Path, results: Results | None, growth: Growth | None) -> list[Path]:
@@ -131,15 +134,23 @@ def publish_ladder(folder: Path, ladder: ladder_results.Results) -> list[Path]:
     return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
 
 
-def page(
+def publish_short(folder: Path, short: short_run.Short) -> list[Path]:
+    """Store the results of a short run, and regenerate the page; returns the written files."""
+    file = folder / FOLDER / SHORT
+    short_run.write(file, short)
+    return [file, *(regenerate(folder) if (folder / FOLDER / RESULTS).exists() else ())]
+
+
+def page(  # noqa: PLR0913, PLR0917 - the parts of the page
     results: Results,
     growth: Growth | None,
     workers: workers_results.Results | None = None,
     ladder: ladder_results.Results | None = None,
     batches: batching.Results | None = None,
+    short: short_run.Short | None = None,
 ) -> str:
     """The whole page."""
-    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder, batches)]) + "\n"
+    return "\n\n".join([NOTICE, "# Benchmarks", WORK, *_body(results, growth, workers, ladder, batches, short)]) + "\n"
 
 
 def growth_part(growth: Growth) -> str:
@@ -147,12 +158,13 @@ def growth_part(growth: Growth) -> str:
     return "\n\n".join(growth_page.part(growth, FOLDER)) + "\n"
 
 
-def _body(
+def _body(  # noqa: PLR0913, PLR0917 - the parts of the page
     results: Results,
     growth: Growth | None,
     workers: workers_results.Results | None,
     ladder: ladder_results.Results | None,
     batches: batching.Results | None,
+    short: short_run.Short | None,
 ) -> Iterator[str]:
     length = f"{counted(results.rounds, 'round')}, {counted(results.seconds, 'second')} for each measurement"
     yield f"Made with `{results.command}`: {length}."
@@ -176,6 +188,7 @@ def _body(
     yield from workers_page.part(workers, FOLDER)
     yield from batches_page.part(batches)
     yield from growth_page.part(growth, FOLDER)
+    yield from short_run.part(short, results)
     yield "## The contenders"
     yield contenders_table(results)
     yield "## How to read it"

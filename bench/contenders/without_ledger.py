@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.app import Catalogue, Gateway
 from gateway.ledger.memory import MemoryLedger
-from gateway.serving.listening import HOST, ServerOptions, accepting_sockets, listen, server
+from gateway.serving.listening import HOST, ServerOptions, listen, server
 from gateway.serving.logs import log_to_terminal
 from gateway.settings import settings as config
 from gateway.startup.serve import settle_in
@@ -20,7 +20,7 @@ def serve(settings: config.Settings, port: int) -> None:
     with listen(HOST, port) as listening:
         served = server(gateway.application, ServerOptions(limits=settings.limits))
         settle_in()
-        served.run(sockets=accepting_sockets(listening))
+        served.run(sockets=[listening])
 
 
 if __name__ == "__main__":

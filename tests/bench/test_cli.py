@@ -69,12 +69,14 @@ def test_unknown_name() -> None:
 
 
 def test_quick(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quick run is short, prints the page, and writes nothing."""
+    """A quick run is short, prints the page, and writes nothing but its own results, where it is told to."""
     monkeypatch.chdir(tmp_path)
     result = runner.invoke(cli.application, ["--quick"])
     assert result.exit_code == 0, result.output
     assert "Targets" in result.stdout
     assert (plans[0].seconds, plans[0].rounds, list(tmp_path.iterdir())) == (1, 3, [])
+    assert runner.invoke(cli.application, ["--quick", "--output", str(tmp_path)]).exit_code == 0
+    assert [str(each.relative_to(tmp_path)) for each in tmp_path.glob("**/*.*")] == ["benchmarks/short.json"]
 
 
 def test_whole_run_is_written_to_docs(plans: list[Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

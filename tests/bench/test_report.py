@@ -11,6 +11,7 @@ from bench.growth.results import Growth
 from bench.measure import BY_NAME
 from bench.plots import growth_plot, plots, svg
 from bench.results import Measurement, Results, read
+from bench.short import Short
 from bench.targets import judge
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -164,3 +165,21 @@ def test_the_page_is_fresh() -> None:
     """docs/benchmarks.md is what is made from the results beside it."""
     made = report.kept_page(DOCS)
     assert (DOCS / "benchmarks.md").read_text("utf-8") == made, "Run `.venv/bin/python -m bench report`."
+
+
+def test_short_run(results: Results, edited: Callable[..., Results], tmp_path: Path) -> None:
+    """The ratios of a short run are compared with those of the whole run, as far as both have them, and judged."""
+
+    def slower(each: Measurement) -> Measurement | None:
+        if each.contender == "floor":
+            return replace(each, load=replace(each.load, requests=each.load.requests // 2))
+        return None if each.section == "extras" else each
+
+    report.publish(tmp_path, results, None)
+    written = report.publish_short(tmp_path, Short(4.25, edited(slower)))
+    assert written[0].name == "short.json"
+    part = section((tmp_path / "benchmarks.md").read_text("utf-8"), "The short run")
+    assert "took 4.2 minutes (target: at most 5, met)" in part
+    assert "| Throughput, to the floor's, with ledger | 60% | 120% | +100% | **missed** |" in part
+    assert "| Throughput, to that of Prism, with ledger | 3.0 times | 3.0 times | +0% | met |" in part
+    assert "native API" not in part
