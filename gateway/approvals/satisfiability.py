@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from gateway.domain.access import Caller
 from gateway.domain.approvals import ApprovalPolicy, Person, matches
 
@@ -14,7 +16,7 @@ class Population:
     """The known callers, and the scopes by which they take part.
 
     `actions` are the scopes of each action, `requesting` those of whoever creates a batch, `approving` those of whoever
-    decides.
+    looks at a plan and decides.
     """
 
     callers: tuple[Caller, ...]
@@ -25,16 +27,22 @@ class Population:
 
     def mistake(self, policy: ApprovalPolicy) -> str | None:
         """The reason why a request under a policy could wait in vain, and how to mend it; None if none could."""
-        approvers = {each.owner for each in self.callers if self._may_approve(each, policy)}
+        approvers = self._approvers(policy)
         requesters = sorted({each.owner for each in self.callers if self._may_request(each, policy)})
         for owner in requesters or [""]:
             others = sorted(approvers - {owner})
             if len(others) < policy.approvals:
-                return _told(policy, owner, others, self._unable(policy, approvers))
+                return self._told(policy, owner, others)
         return None
 
-    def _may_approve(self, caller: Caller, policy: ApprovalPolicy) -> bool:
-        return policy.names(Person(caller.name, caller.owner)) and _may(caller, self.approving)
+    def _approvers(self, policy: ApprovalPolicy) -> frozenset[str]:
+        """The owners whom a policy names, and whose named callers have all scopes of a decision between them."""
+        named = [each for each in self.callers if policy.names(Person(each.name, each.owner))]
+        return frozenset(
+            owner
+            for owner in {each.owner for each in named}
+            if all(any(each.may(scope) for each in named if each.owner == owner) for scope in self.approving)
+        )
 
     def _may_request(self, caller: Caller, policy: ApprovalPolicy) -> bool:
         wanted = (scopes for name, scopes in self.actions.items() if matches(policy.actions, name))
@@ -45,25 +53,20 @@ class Population:
             and any(caller.may_use(each) for each in self.connections if matches(policy.connections, each))
         )
 
-    def _unable(self, policy: ApprovalPolicy, approvers: Iterable[str]) -> list[str]:
-        """The approvers in a policy that no caller who may approve fits."""
-        able = [each for each in self.callers if each.owner in approvers]
-        return [
-            pattern
-            for pattern in policy.approvers
-            if not any(matches((pattern,), each.owner) or matches((pattern,), each.name) for each in able)
-        ]
+    def _told(self, policy: ApprovalPolicy, owner: str, others: list[str]) -> str:
+        whose = f"a batch of {owner}" if owner else "a batch"
+        needed = "1 approval" if policy.approvals == 1 else f"the approvals of {policy.approvals} owners"
+        able = f"only {', '.join(others)} can give one" if others else "nobody can give it"
+        beside = "beside its owner " if owner else ""
+        unable = self._unable(policy)
+        scopes = " and ".join(sorted(self.approving))
+        missing = f"No caller of {', '.join(unable)} has the scopes {scopes}. " if unable else ""
+        return f"{whose} needs {needed}, and {beside}{able}. {missing}Name others who have them."
+
+    def _unable(self, policy: ApprovalPolicy) -> list[str]:
+        """The patterns of approvers in a policy under which nobody is able to approve."""
+        return [each for each in policy.approvers if not self._approvers(replace(policy, approvers=(each,)))]
 
 
 def _may(caller: Caller, scopes: Iterable[str]) -> bool:
     return all(caller.may(each) for each in scopes)
-
-
-def _told(policy: ApprovalPolicy, owner: str, others: list[str], unable: list[str]) -> str:
-    whose = f"a batch of {owner}" if owner else "a batch"
-    needed = "1 approval" if policy.approvals == 1 else f"the approvals of {policy.approvals} owners"
-    able = f"only {', '.join(others)} can give one" if others else "nobody can give it"
-    missing = f"No caller of {', '.join(unable)} has the scope approvals:write. " if unable else ""
-    return (
-        f"{whose} needs {needed}, and {'beside its owner ' if owner else ''}{able}. {missing}Name others who have it."
-    )

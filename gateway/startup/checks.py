@@ -160,7 +160,7 @@ def policies_can_be_met(subject: Subject) -> Iterator[str]:
         tuple(settings.connections),
         subject.catalogue.acting_scopes,
         frozenset(operations["createBatch"].scopes),
-        frozenset(operations["approve"].scopes),
+        frozenset(operations["getApproval"].scopes) | frozenset(operations["approve"].scopes),
     )
     for name, policy in settings.approvals.items():
         mistake = population.mistake(policy_of(name, policy))

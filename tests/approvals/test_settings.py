@@ -52,12 +52,13 @@ def test_a_policy_without_an_approver_is_refused(tmp_path: Path) -> None:
     assert (
         "approvals.many-jobs.approvers: a batch of alice needs 1 approval, and beside its owner nobody" in said.stderr
     )
-    assert "No caller of bob has the scope approvals:write" in said.stderr
+    assert "No caller of bob has the scopes approvals:read and approvals:write" in said.stderr
 
 
 def test_keys_of_the_store_count(tmp_path: Path) -> None:
-    """A key of the approver with the scope is enough; one of the requester, or without the scope, is not."""
-    for owner, scope, code in (("alice", "approvals:*", 1), ("bob", "jobs:read", 1), ("bob", "approvals:*", 0)):
+    """A key of the approver with the scopes is enough; one of the requester, or without a scope, is not."""
+    of_keys = (("alice", "approvals:*", 1), ("bob", "jobs:read", 1), ("bob", "approvals:write", 1))
+    for owner, scope, code in (*of_keys, ("bob", "approvals:*", 0)):
         key_of(tmp_path, owner, scope)
         assert run(tmp_path, CONNECTION + POLICY, "config", "check").exit_code == code
 
