@@ -28,13 +28,11 @@ from gateway.ledger.events import (
     Stored,
     read,
 )
-from gateway.ledger.findings import Finding
+from gateway.ledger.findings import ROWS_AT_ONCE, Finding
 from gateway.ledger.index_audit import incomplete, wrong_approval, wrong_deletion, wrong_key, wrong_record
 from gateway.ledger.notes import Verifier
 from gateway.ledger.tables import events, segments
 from gateway.ledger.work_audit import Work, wrong_work
-
-ROWS_AT_ONCE = 1_000
 
 Advance = Callable[[int], object]
 """Called with the number of events read since the last call."""

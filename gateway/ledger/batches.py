@@ -34,7 +34,7 @@ from gateway.domain.record import HeldKey
 from gateway.domain.times import milliseconds
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import BulkStatement, Chained, event_row, hold_key
-from gateway.ledger.proofs import proven
+from gateway.ledger.proofs import deletion, proven
 from gateway.ledger.tables import (
     batch_items,
     batch_terms,
@@ -290,18 +290,20 @@ class CloseItems(Struct, frozen=True, array_like=True, tag="close-items"):
 class DeleteOldBatches(Struct, frozen=True, array_like=True, tag="delete-old-batches"):
     """Delete a batch that ended before a time, or `limit` of its items: others wait for this commit.
 
-    The result is False if there is none left.
+    An event tells of the batch's end. The result is False if there is none left.
     """
 
     before: datetime
+    now: datetime
     limit: int = 1_000
 
-    def run(self, connection: Connection) -> bool:
+    def run(self, connection: Connection) -> bool | Chained:
         """Delete it."""
-        old = select(batches.c.id).where(batches.c.ended_at < milliseconds(self.before)).limit(1)
-        batch = connection.execute(old).scalar()
-        if batch is None:
+        old = select(batches.c.id, batches.c.version).where(batches.c.ended_at < milliseconds(self.before)).limit(1)
+        row = connection.execute(old).first()
+        if row is None:
             return False
+        batch, version = row
         last = select(batch_items.c.position).where(batch_items.c.batch == batch).order_by(batch_items.c.position)
         place = connection.execute(last.offset(self.limit).limit(1)).scalar()
         its = delete(batch_items).where(batch_items.c.batch == batch)
@@ -311,7 +313,8 @@ class DeleteOldBatches(Struct, frozen=True, array_like=True, tag="delete-old-bat
         connection.execute(its)
         connection.execute(delete(batch_terms).where(batch_terms.c.batch == batch))
         connection.execute(delete(batches).where(batches.c.id == batch))
-        return True
+        event = deletion(TaskKind.BATCH, batch, version, self.now)
+        return Chained(result=True, events=[event_row(batch, event.version, event)])
 
 
 def row_of(batch: Batch) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""Findings of an audit."""
+"""Findings of an audit, and how many rows it reads at once to get them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+ROWS_AT_ONCE = 1_000
+"""Most rows of the ledger that an audit holds in memory."""
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,10 @@ from gateway.ledger.events import (
     read,
     record_of,
 )
-from gateway.ledger.findings import Finding
+from gateway.ledger.findings import ROWS_AT_ONCE, Finding
 from gateway.ledger.keys import as_event
 from gateway.ledger.notes import Note, Verifier, notes_in
 from gateway.ledger.tables import api_keys, approvals, events, idempotency_keys, job_actions, labels, segments
-
-ROWS_AT_ONCE = 1_000
 
 
 def wrong_deletion(connection: Connection, keys: Collection[Verifier]) -> Finding | None:

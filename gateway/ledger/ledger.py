@@ -148,9 +148,9 @@ class SqlLedger:
         if self._retention_time is None:
             return
         before = now - self._retention_time
-        while await self._writer.submit(DeleteOldBatches(before)):
+        while await self._writer.submit(DeleteOldBatches(before, now)):
             pass
-        await self._writer.submit(DeleteOldSchedules(before))
+        await self._writer.submit(DeleteOldSchedules(before, now))
         for number in await self._read(lambda connection: retention.old_segments(connection, before)):
             await self._delete(number, now)
         for approval in await self._read(lambda connection: retention.old_approvals(connection, before)):

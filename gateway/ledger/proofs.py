@@ -1,10 +1,11 @@
-"""Proofs of durable work: hashes of the rows of batches and schedules, which their events in the chain hold."""
+"""Proofs of durable work: the hash of a batch's or a schedule's row, and its deletion by retention, in the chain."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,11 +18,18 @@ CHANGES_WITHOUT_EVENT: Mapping[str, tuple[str, ...]] = {
     BatchState.READY: ("version", "why"),
 }
 """The members of a row's content that can change in a state without an event. No proof covers them."""
+DELETED_BY_RETENTION = "deleted-by-retention"
+"""The state in the last event of work whose row retention has deleted."""
 
 
 def proven(event: StateChanged, row: Mapping[str, Any]) -> StateChanged:
     """The event with the version and the proof of the row that is stored with it."""
     return replace(event, version=row["version"], proof=proof_of(row["state"], row["content"]))
+
+
+def deletion(of: str, key: str, version: int, now: datetime) -> StateChanged:
+    """The event that retention deletes the row of this version: of a `batch`, or of a `schedule`."""
+    return StateChanged(now, of, key, DELETED_BY_RETENTION, version=version + 1)
 
 
 def proof_of(state: str, content: str) -> str:

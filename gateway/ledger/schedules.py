@@ -23,7 +23,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.batches import CHANGED, SAVED, CreateBatch
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import Chained, event_row, hold_key
-from gateway.ledger.proofs import proven
+from gateway.ledger.proofs import deletion, proven
 from gateway.ledger.tables import occurrences, schedules
 from gateway.ledger.tasks import end_task, moved, put_task
 
@@ -109,23 +109,24 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
 
 
 class DeleteOldSchedules(Struct, frozen=True, array_like=True, tag="delete-old-schedules"):
-    """Delete occurrences before a time, and schedules that ended before it.
+    """Delete occurrences before a time, and schedules that ended before it, with an event for each of these.
 
     An occurrence of a schedule that goes on is not needed any more: its version and its next time forbid another one.
     """
 
     before: datetime
+    now: datetime
 
-    def run(self, connection: Connection) -> None:
+    def run(self, connection: Connection) -> Chained:
         """Delete them."""
-        for row in connection.execute(select(schedules.c.id, schedules.c.state, schedules.c.content)).all():
-            its = occurrences.c.schedule == row.id
-            if row.state in OVER and _SCHEDULES.decode(row.content).changed_at < self.before:
-                connection.execute(delete(occurrences).where(its))
-                connection.execute(delete(schedules).where(schedules.c.id == row.id))
-            else:
-                old = occurrences.c.at < milliseconds(self.before)
-                connection.execute(delete(occurrences).where(its, old))
+        over = connection.execute(select(schedules).where(schedules.c.state.in_(OVER))).all()
+        old = [row for row in over if schedule_of(row).changed_at < self.before]
+        for row in old:
+            connection.execute(delete(occurrences).where(occurrences.c.schedule == row.id))
+            connection.execute(delete(schedules).where(schedules.c.id == row.id))
+        connection.execute(delete(occurrences).where(occurrences.c.at < milliseconds(self.before)))
+        deletions = (deletion(TaskKind.SCHEDULE, row.id, row.version, self.now) for row in old)
+        return Chained(None, [event_row(each.id, 1, each) for each in deletions])
 
 
 def row_of(schedule: Schedule) -> dict[str, Any]:

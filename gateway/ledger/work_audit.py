@@ -9,35 +9,32 @@ from typing import Any, NamedTuple
 from msgspec import DecodeError
 from sqlalchemy import Connection, Row, Table, func, select
 
-from gateway.domain.batches import ENDED, Batch
+from gateway.domain.batches import Batch
 from gateway.domain.schedules import Schedule
 from gateway.domain.times import milliseconds
 from gateway.ledger import batches as batch_rows
 from gateway.ledger import schedules as schedule_rows
 from gateway.ledger.events import StateChanged
-from gateway.ledger.findings import Finding
-from gateway.ledger.proofs import proof_of
+from gateway.ledger.findings import ROWS_AT_ONCE, Finding
+from gateway.ledger.proofs import DELETED_BY_RETENTION, proof_of
 from gateway.ledger.tables import batches, schedules, segments
-
-ROWS_AT_ONCE = 1_000
 
 Work = tuple[str, str]
 """The kind and the id of durable work."""
 
 
 class Kind(NamedTuple):
-    """A kind of durable work: its table, the states after which retention deletes a row, and how rows are read."""
+    """A kind of durable work: its table, and how rows are read and made."""
 
     name: str
     table: Table
-    over: frozenset[str]
     decoded: Callable[[Row[Any]], Batch | Schedule]
     columns: Callable[[Any], Mapping[str, Any]]
 
 
 KINDS = (
-    Kind("batch", batches, frozenset(map(str, ENDED)), batch_rows.batch_of, batch_rows.row_of),
-    Kind("schedule", schedules, frozenset(schedule_rows.OVER), schedule_rows.schedule_of, schedule_rows.row_of),
+    Kind("batch", batches, batch_rows.batch_of, batch_rows.row_of),
+    Kind("schedule", schedules, schedule_rows.schedule_of, schedule_rows.row_of),
 )
 CONTENT = "content"
 
@@ -61,13 +58,17 @@ def _findings(
             if wrong is not None:
                 yield Finding(None, f"{kind.name} {row.id}: {wrong}")
     missing = (
-        key for key, last in left.items() if last.state not in kind.over and not _may_be_deleted(last.at, deleted_until)
+        key
+        for key, last in left.items()
+        if last.state != DELETED_BY_RETENTION and not _may_be_deleted(last.at, deleted_until)
     )
     yield from (Finding(None, f"{kind.name} {key}: it is missing") for key in missing)
 
 
 def _wrong_row(kind: Kind, row: Row[Any], said: StateChanged | None, deleted_until: int | None) -> str | None:
     """The error in a row, None if there is none. Retention may have deleted its last event until some time."""
+    if said is not None and said.state == DELETED_BY_RETENTION:
+        return "retention has deleted it, and it is there"
     try:
         work = kind.decoded(row)
     except DecodeError:

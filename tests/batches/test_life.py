@@ -403,8 +403,8 @@ async def test_a_large_batch_is_deleted_in_parts(house: House) -> None:
     await house.go_on_until(batch, "aborted")
     ledger, places = house.gateway.ledger, []
     assert isinstance(ledger, SqlLedger)
-    before = house.clock.now() + timedelta(seconds=1)
-    while await ledger.write(DeleteOldBatches(before, limit=2)):
+    now = house.clock.now()
+    while await ledger.write(DeleteOldBatches(now + timedelta(seconds=1), now, limit=2)):
         chosen = ItemSelection(batch["id"], prepared=None)
         places.append([each.position for each in await BatchStore(ledger, house.clock).items(chosen)])
     assert places == [[3, 4, 5], [5], []]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from gateway.batches.changes import event_of
 from gateway.domain.batches import (
@@ -29,8 +29,12 @@ from gateway.domain.schedules import Schedule, SchedulePlan, ScheduleState
 from gateway.ledger import audit
 from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import SAVED, CreateBatch
+from gateway.ledger.checkpoints import deletion_of
 from gateway.ledger.database import Database
+from gateway.ledger.events import read
 from gateway.ledger.ledger import SqlLedger
+from gateway.ledger.proofs import DELETED_BY_RETENTION, deletion
+from gateway.ledger.retention import DeleteSegment, segment_state
 from gateway.ledger.schedule_store import ScheduleStore
 from gateway.ledger.tables import batches, events, schedules, segments
 from gateway.schedules.schedules import event_of as schedule_event_of
@@ -168,6 +172,7 @@ WAYS: dict[str, tuple[Callable[[Connection], object], str]] = {
     "outcomes of a batch": (column(batches, ENDED, progress='{"outcomes":{"applied":1}}'), "other outcomes"),
     "content that is none": (column(batches, WAITING, content="{}"), "cannot be read"),
     "batch that is missing": (removed(batches, WAITING), f"batch {WAITING}: it is missing"),
+    "batch that is missing after its end": (removed(batches, ENDED), f"batch {ENDED}: it is missing"),
     "batch that nobody made": (renamed, f"batch {OTHER}: no event tells of it"),
     "state of a schedule": (state(schedules, NIGHTLY, "paused"), f"schedule {NIGHTLY}: {AS_TOLD}"),
     "cadence of a schedule": (
@@ -205,7 +210,9 @@ async def test_work_whose_last_event_retention_deleted_is_no_finding(
     clock.advance(40 * 86_400)
     await ledger.tidy(clock.now())
     with database.reading.connect() as connection:
-        assert not connection.execute(select(events)).all()
+        assert [read(*row) for row in connection.execute(select(events.c.kind, events.c.content))] == [
+            deletion("batch", ENDED, 3, clock.now())
+        ]
         assert connection.execute(select(segments.c.deleted_at)).scalars().all() != [None]
     assert audit.verify(database).finding is None
     with database.writing.begin() as connection:
@@ -213,8 +220,40 @@ async def test_work_whose_last_event_retention_deleted_is_no_finding(
     assert "no event tells of it" in str(audit.verify(database).finding)
 
 
+async def test_a_row_that_retention_deleted_does_not_come_back(
+    ledger: SqlLedger, database: Database, clock: FakeClock
+) -> None:
+    """The chain says which rows retention has deleted, so that nobody can put one back."""
+    with database.reading.connect() as connection:
+        row = connection.execute(select(batches).where(batches.c.id == ENDED)).one()
+    clock.advance(40 * 86_400)
+    await ledger.tidy(clock.now())
+    with database.writing.begin() as connection:
+        connection.execute(insert(batches), row._asdict())
+    assert f"batch {ENDED}: retention has deleted it" in str(audit.verify(database).finding)
+
+
+async def test_what_retention_deleted_is_not_missing(ledger: SqlLedger, database: Database, clock: FakeClock) -> None:
+    """An event tells of the deletion of each batch and schedule, while the event of its end is still there."""
+    store = ScheduleStore(ledger, clock)
+    found = await store.get(NIGHTLY)
+    assert found is not None
+    over = replace(found, state=ScheduleState.DELETED, changed_at=clock.now(), next_at=None)
+    assert await store.save(over, [schedule_event_of(over, "alice")]) == SAVED
+    clock.advance(6 * 3_600)
+    await created(ledger, clock, OTHER, BatchState.COLLECTING)  # in the same segment, which stays for its sake
+    clock.advance(30 * 86_400 - 3_600)
+    await ledger.tidy(clock.now())
+    assert await store.get(NIGHTLY) is None
+    assert audit.verify(database).finding is None
+    with database.reading.connect() as connection:
+        told = connection.execute(select(events.c.content).where(events.c.kind == "state")).scalars().all()
+    for name in (ENDED, NIGHTLY):
+        assert sum(name in each for each in told) > 1
+
+
 async def test_work_whose_end_retention_deleted_is_not_missing(database: Database, clock: FakeClock) -> None:
-    """A segment with the first events of a batch can outlive the one with its end, for example another node's."""
+    """A segment with the first events of a batch can outlive those with its end, for example another node's."""
     first, second = (SqlLedger(database, clock, timedelta(days=30)) for _ in range(2))
     for each in (first, second):
         await each.start()
@@ -226,6 +265,10 @@ async def test_work_whose_end_retention_deleted_is_not_missing(database: Databas
     await second.tidy(clock.now())
     with database.reading.connect() as connection:
         assert ENDED not in connection.execute(select(batches.c.id)).scalars().all()
+        told = events.c.content.contains(DELETED_BY_RETENTION)
+        state = segment_state(connection, connection.execute(select(events.c.segment).where(told)).scalar_one())
+    await second.write(DeleteSegment(state, clock.now(), deletion_of(state, clock.now())))
+    with database.reading.connect() as connection:
         assert len(connection.execute(select(events)).all()) == 2
     assert audit.verify(database).finding is None
 
