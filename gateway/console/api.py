@@ -100,10 +100,13 @@ class ApiClient:
     scope: Scope
     credential: str = field(repr=False)
 
-    def get(self, path: str, query: Query = (), *, seconds: int | None = None) -> Any:
-        """The body of what is at a path. Raises Refused."""
-        headers = {} if seconds is None else {"request-timeout": str(seconds)}
-        return self.call("GET", path, query, headers=headers).body
+    def get(self, path: str, query: Query = (), *, seconds: float | None = None) -> Any:
+        """The body of what is at a path. Vendors may take `seconds` for it. Raises Refused."""
+        return self.call("GET", path, query, headers=_within(seconds)).body
+
+    def preview(self, path: str, *, seconds: float) -> Any:
+        """The body of what a command would do. Vendors may take `seconds` for it. Raises Refused."""
+        return self.call("POST", path, [("dryRun", "true")], {}, _within(seconds)).body
 
     def post(self, path: str, body: Any = None, *, query: Query = (), key: str | None = None) -> Answer:
         """Send a command with a JSON body, and with an idempotency key if it has one. Raises Refused."""
@@ -191,6 +194,11 @@ class ApiClient:
 def path_of(*segments: str) -> str:
     """A path of the API, with its segments percent-encoded."""
     return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+
+
+def _within(seconds: float | None) -> Mapping[str, str]:
+    """The header fields by which a call takes vendors at most so many seconds."""
+    return {} if seconds is None else {"request-timeout": f"{seconds:.1f}"}
 
 
 def _fields(start: Message) -> Mapping[str, str]:

@@ -15,15 +15,13 @@ from werkzeug.wrappers import Response
 from gateway.console.api import Refused, path_of
 from gateway.console.document import Document
 from gateway.console.forms import KEY
-from gateway.console.requests import api
+from gateway.console.requests import api, seconds_left
 from gateway.console.words import spoken
 
 pages = Blueprint("jobs", __name__)
 
 ON_A_PAGE = 100
 """Number of jobs on a page."""
-SECONDS = 8
-"""Seconds in which the vendors must answer while somebody looks at the page."""
 AGES = {
     "PT5M": "5 minutes",
     "PT15M": "15 minutes",
@@ -57,7 +55,7 @@ def listed() -> str:
     connections = api().get("/connections")["items"]
     if "find" in request.args:
         try:
-            shown = api().get("/jobs", [*wanted, *cursor, ("limit", str(ON_A_PAGE))], seconds=SECONDS)
+            shown = api().get("/jobs", [*wanted, *cursor, ("limit", str(ON_A_PAGE))], seconds=seconds_left())
             total = total_of(wanted, shown, is_first=not cursor)
         except Refused as refusal:
             problem = refusal.problem
@@ -76,12 +74,20 @@ def listed() -> str:
 
 
 @pages.get("/job")
-def one() -> str:
-    """One job, with what can be done with it, and what has been done."""
+def one() -> tuple[str, int]:
+    """One job, with what can be done with it, and what has been done: that is known even if the vendor is silent."""
     connection, job_id = request.args.get("connection", ""), request.args.get("id", "")
-    job = api().get(place(connection, job_id), [("include", "vendor")], seconds=SECONDS)
+    job, problem, status = None, None, int(HTTPStatus.OK)
+    try:
+        job = api().get(place(connection, job_id), [("include", "vendor")], seconds=seconds_left())
+    except Refused as refusal:
+        problem, status = refusal.problem, refusal.status
     history = api().get("/job-actions", [("connection", connection), ("jobId", job_id), ("limit", "50")])["items"]
-    return render_template("job.html", job=job, history=history, choices=list(choices_for(job)))
+    possible = [] if job is None else list(choices_for(job))
+    page = render_template(
+        "job.html", connection=connection, job_id=job_id, job=job, problem=problem, history=history, choices=possible
+    )
+    return page, status
 
 
 @pages.get("/job/<action>")
@@ -123,7 +129,7 @@ def place(connection: str, job_id: str) -> str:
 def planned(action: str, connection: str, job_id: str) -> Mapping[str, Any]:
     """The preview of an action: its request, or its steps. Raises Refused."""
     path = f"{place(connection, job_id)}{path_of(action)}"
-    plan: Mapping[str, Any] = api().post(path, {}, query=[("dryRun", "true")]).body
+    plan: Mapping[str, Any] = api().preview(path, seconds=seconds_left())
     return plan
 
 
@@ -148,7 +154,7 @@ def total_of(wanted: Sequence[tuple[str, str]], shown: Mapping[str, Any], *, is_
     """The number of all jobs that the filter finds. If they fit on the page, nothing is counted. Raises Refused."""
     if is_first and shown["nextCursor"] is None:
         return {"count": len(shown["items"]), "isComplete": not shown["incomplete"]}
-    counted: Mapping[str, Any] = api().get("/jobs/count", wanted, seconds=SECONDS)
+    counted: Mapping[str, Any] = api().get("/jobs/count", wanted, seconds=seconds_left())
     return counted
 
 

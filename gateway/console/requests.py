@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 from flask import current_app, g, request, session
@@ -12,6 +13,10 @@ from gateway.edge.exchange import Scope, context_of
 
 ON_A_PAGE = 50
 """Most members of a short list on one page."""
+PATIENCE = 4.0
+"""Seconds for which vendors keep a person waiting for a page, with all of the page's calls together."""
+LEAST_SECONDS = 1.0
+"""Seconds that a call has, however late it comes."""
 CREDENTIAL = "credential"
 CONNECT = "jobgate.connect"
 """The member of the application's configuration that makes a client from a scope and a credential."""
@@ -44,6 +49,13 @@ def api() -> ApiClient:
         g.api = connect(session[CREDENTIAL])
     client: ApiClient = g.api
     return client
+
+
+def seconds_left() -> float:
+    """The seconds that vendors may still take for the page. They begin with its first call to one."""
+    if "until" not in g:
+        g.until = monotonic() + PATIENCE
+    return max(float(g.until) - monotonic(), LEAST_SECONDS)
 
 
 def page_of(path: str) -> Any:

@@ -14,7 +14,9 @@ from pydantic import SecretStr
 
 from gateway.app import Catalogue
 from gateway.console.batches import MOST_DOWNLOADS
+from gateway.console.requests import LEAST_SECONDS, PATIENCE
 from gateway.console.sessions import key_in
+from gateway.domain.errors import VendorTimedOut
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.settings.settings import CallerSettings, ServerSettings
@@ -24,7 +26,7 @@ from tests.support.clock import FakeClock
 from tests.support.databases import sqlite_address
 from tests.support.scripted_gateway import ScriptedGateway
 from tests.support.transport import reply
-from tests.support.vendors import API_KEY, AZURE_JOB, settings
+from tests.support.vendors import API_KEY, AZURE, AZURE_JOB, azure_job, settings
 
 PAGES = (
     "/overview",
@@ -171,6 +173,47 @@ async def test_a_form_that_is_sent_twice_acts_once(visitor: Visitor) -> None:
     record = text_of(await visitor.get(first.headers["location"].removeprefix("/console")))
     assert "Ended by hand" in record
     assert "The outcome is applied" in record
+
+
+async def test_a_silent_vendor_hides_nothing_that_is_known(visitor: Visitor) -> None:
+    """A person soon sees that the vendor of a job does not answer, with what was done on the job."""
+    await visitor.sign_in()
+    path = f"/job/cancel?connection=contoso-prod&id={AZURE_JOB}"
+    drawn = {**CANCEL, "csrf": token_in(await visitor.get(path)), "key": "1"}
+    visitor.scripted.answers(reply(200, {}), VendorTimedOut("The vendor is silent."))
+    assert (await visitor.post("/job/cancel", drawn)).status == 303
+    answer = await visitor.get(f"/job?connection=contoso-prod&id={AZURE_JOB}")
+    assert answer.status == 504
+    assert "The vendor is silent." in text_of(answer)
+    assert re.search(r'href="/console/actions/[^"]+">cancel</a>', text_of(answer))
+    assert "Try again" in text_of(answer)
+    assert visitor.seconds_of_last_call <= PATIENCE
+
+
+async def test_the_calls_of_a_page_share_its_time(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many calls a page makes, vendors cannot keep a person waiting much longer than for one."""
+    now = [0.0]
+    monkeypatch.setattr("gateway.console.requests.monotonic", lambda: now[0])
+    await visitor.sign_in()
+
+    async def take_long() -> None:
+        now[0] += PATIENCE
+        visitor.scripted.clock.advance(PATIENCE)
+
+    visitor.scripted.vendor.before_reply = take_long
+    jobs = {"value": [azure_job("queued")], "nextLink": f"{AZURE}/routing/jobs?api-version=2023-11-01&skip=1"}
+    visitor.scripted.answers(reply(200, jobs), reply(200, {"value": [azure_job("queued")]}))
+    await visitor.get("/jobs?find=1&connection=contoso-prod")
+    assert visitor.seconds_of_last_call == LEAST_SECONDS
+
+
+async def test_a_preview_waits_no_longer_than_other_pages(visitor: Visitor) -> None:
+    """The job that an action needs to be planned is read within the time of a page."""
+    await visitor.sign_in()
+    visitor.scripted.answers(VendorTimedOut("The vendor is silent."))
+    answer = await visitor.get(f"/job/close?connection=contoso-prod&id={AZURE_JOB}")
+    assert "The vendor is silent." in text_of(answer)
+    assert visitor.seconds_of_last_call <= PATIENCE
 
 
 async def test_two_forms_are_two(visitor: Visitor) -> None:

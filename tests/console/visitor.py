@@ -46,6 +46,11 @@ class Visitor:
         made: str = answer.json["id"]
         return made
 
+    @property
+    def seconds_of_last_call(self) -> float:
+        """The seconds that the vendor had for its last call."""
+        return self.scripted.vendor.deadlines[-1] - self.scripted.clock.monotonic()
+
     async def _ask(self, method: str, path: str, body: bytes | None, headers: tuple[tuple[str, str], ...]) -> Answer:
         kept = (("cookie", f"{COOKIE}={self.cookie}"),) if self.cookie else ()
         application = self.scripted.gateway.application
