@@ -9,8 +9,10 @@ MISSED = "**missed**"
 """The verdict on a target that is not met."""
 
 
-def verdict(*, is_met: bool) -> str:
-    """The verdict on a target."""
+def verdict(*, is_met: bool, is_quiet: bool = True) -> str:
+    """The verdict on a target. There is none if other programs had the cores, whatever was reached."""
+    if not is_quiet:
+        return "not judged: other programs had the cores"
     return "met" if is_met else MISSED
 
 

@@ -75,6 +75,11 @@ class Results:
     rounds: tuple[Measured, ...]
     memory: tuple[Memory, ...]
 
+    @property
+    def others(self) -> float:
+        """The cores that other programs kept busy, in the median of the rounds."""
+        return median(each.others for each in self.rounds)
+
     def ratios(self, storage: str, to: Callable[[Measured], float]) -> list[float]:
         """The ratio of the batch's rate to another one, in each round, sorted."""
         return sorted(each.batch / to(each) for each in self.rounds if each.storage == storage)

@@ -7,7 +7,7 @@ from operator import attrgetter
 from statistics import median
 
 from bench.batches.measuring import STORAGES, Measured, Results
-from bench.markdown import MISSED, counted, is_any_missed, ranged, table
+from bench.markdown import counted, is_any_missed, ranged, table, verdict
 from bench.workers.results import QUIET
 
 AIMS = (("the bare client's rate", "sqlite", 0.5), ("the rate of single actions", "sqlite", 2.0))
@@ -48,9 +48,8 @@ def part(results: Results | None) -> Iterator[str]:
     rounds = len(results.rounds) // len(STORAGES)
     extent = f"{counted(rounds, 'round')}, {results.items:,} items"
     yield f"Made with `{results.command}` on {results.machine['Date']}: {extent}."
-    others = max(each.others for each in results.rounds)
-    if others > QUIET:
-        yield f"Before the measurements, other programs kept up to {others:.2f} cores busy."
+    if results.others > QUIET:
+        yield f"Before the measurements, other programs kept {results.others:.2f} cores busy in the median."
     judged = list(targets(results))
     yield table(("target", "storage", "aim", "reached", ""), judged)
     if is_any_missed(judged):
@@ -66,10 +65,8 @@ def targets(results: Results) -> Iterator[tuple[str, ...]]:
     """The targets with the figures reached."""
     for (what, storage, aim), to in zip(AIMS, (bare, single), strict=True):
         ratios = results.ratios(storage, to)
-        reached = median(ratios)
-        noisy = max(each.others for each in results.rounds) > QUIET
-        verdict = "met" if reached >= aim else "not judged: other programs had the cores" if noisy else MISSED
-        yield what, STORAGES[storage], f"at least {aim:.1f} times", ranged(ratios, " times"), verdict
+        judged = verdict(is_met=median(ratios) >= aim, is_quiet=results.others <= QUIET)
+        yield what, STORAGES[storage], f"at least {aim:.1f} times", ranged(ratios, " times"), judged
 
 
 def rows(results: Results) -> Iterator[tuple[str, ...]]:

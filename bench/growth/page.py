@@ -87,8 +87,8 @@ def target(growth: Growth, what: str, ratio: float) -> tuple[str, ...]:
     """A row of the targets. A ratio of 0 was not measured."""
     if not ratio:
         return what, f"at most {AIM}", "-", "not measured"
-    is_quiet = growth.others is not None and growth.others < QUIET
-    return what, f"at most {AIM}", f"{ratio:.2f}", verdict(is_met=ratio <= AIM) if is_quiet else "not judged"
+    judged = "not judged" if growth.others is None else verdict(is_met=ratio <= AIM, is_quiet=growth.others < QUIET)
+    return what, f"at most {AIM}", f"{ratio:.2f}", judged
 
 
 def summary(growth: Growth) -> str:

@@ -61,7 +61,7 @@ def target(  # noqa: PLR0913 - the cells of a row
     results: Results, storage: str, what: str, aim: str, reached: float, *, is_met: bool
 ) -> tuple[str, ...]:
     """A row about two workers."""
-    judged = verdict(is_met=is_met) if results.others <= QUIET else "not judged: other programs had the cores"
+    judged = verdict(is_met=is_met, is_quiet=results.others <= QUIET)
     return STORAGES[storage], what, f"{aim} times that of one", f"{reached:.2f} times", judged
 
 
