@@ -635,6 +635,12 @@ BREAKS = [
         f"{FINISH}/body.Note/as",
     ),
     accounts(
+        vendor_values.whole_numbers_for_times_with_fractions,
+        f"{LIST_ACCOUNTS}/x-job-read/request/query.Page",
+        {"from": "window.start", "as": "epoch-seconds"},
+        f"{LIST_ACCOUNTS}/x-job-read/request/query.Page/as",
+    ),
+    accounts(
         vendor_values.operators_that_exclude_each_other,
         f"{EXTENSION}/job/body.Created/until",
         ".",

@@ -112,6 +112,7 @@ RULES: tuple[tuple[Rule, ...], ...] = (
         vendor_values.hosts_without_pattern,
         vendor_values.constants_outside_bodies,
         vendor_values.times_where_no_number_fits,
+        vendor_values.whole_numbers_for_times_with_fractions,
         vendor_values.operators_that_exclude_each_other,
         vendor_values.requests_that_are_cut,
         vendor_values.arrays_of_other_styles,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.domain.vocabulary import CONNECTION
+from gateway.domain.vocabulary import CONNECTION, PARAMETER
 from gateway.specs.document import Document, pointer
 from gateway.specs.forms import schema_at
 from gateway.specs.lint.findings import Fault
@@ -16,6 +16,7 @@ from gateway.specs.lint.vendor_parts import (
     connection_values,
     job_operations,
     lenses,
+    source,
     spelling,
     vendor,
 )
@@ -78,6 +79,21 @@ def times_where_no_number_fits(document: Document) -> Iterator[Fault]:
                     where = f"{call.place}/request{pointer(place)}/as"
                     fix = "Remove `as`, or correct the schema of the place."
                     yield Fault(where, f"{place} is not a number", fix)
+
+
+def whole_numbers_for_times_with_fractions(document: Document) -> Iterator[Fault]:
+    """A time that Jobgate sets itself, to the millisecond, is not written in seconds where the document has an integer.
+
+    That of a caller may be: it is refused, if it has a fraction of a second.
+    """
+    for call in calls(document):
+        for place, value in call.node["request"].items():
+            if not isinstance(value, str) and value.get("as") == "epoch-seconds":
+                is_callers = source(value).startswith(PARAMETER)
+                if not is_callers and _schema_of(document, call.operation, place).get("type") == "integer":
+                    where = f"{call.place}/request{pointer(place)}/as"
+                    fix = "Describe the place as a number, or write epoch-milliseconds if that is its unit."
+                    yield Fault(where, f"{source(value)} has milliseconds, and {place} is an integer", fix)
 
 
 def operators_that_exclude_each_other(document: Document) -> Iterator[Fault]:
