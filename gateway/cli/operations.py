@@ -62,22 +62,44 @@ class Operation:
 @cache
 def operations() -> Mapping[str, Operation]:
     """Every operation by its operationId."""
-    table: dict[str, dict[str, Any]] = json.loads(TABLE.read_bytes())
-    return {
-        name: Operation(operation_id=name, **row | {"query": _members(row["query"]), "body": _members(row["body"])})
-        for name, row in table.items()
-    }
+    return _operations(TABLE.read_text("utf-8"))
+
+
+@cache
+def operations_of_the_document() -> Mapping[str, Operation]:
+    """Every operation by its operationId, from `specs/gateway.yaml` itself, which takes much longer to read."""
+    from gateway.documentation.operations import operation_table
+    from gateway.specs.document import SPECIFICATIONS, load
+    from gateway.specs.operations import Api
+
+    return _operations(operation_table(Api.compile(load(SPECIFICATIONS / "gateway.yaml"))))
 
 
 def operation(name: str) -> Operation:
-    """The operation with this operationId."""
-    return operations()[name]
+    """The operation with this operationId.
+
+    If the table does not have it yet, the document is read, so that `make docs` can bring the table up to date. Raises
+    LookupError if the document does not have it either.
+    """
+    found = operations().get(name) or operations_of_the_document().get(name)
+    if found is None:
+        raise LookupError(f"specs/gateway.yaml has no operation {name}: add it, or correct the command that names it")
+    return found
 
 
 @cache
 def actions() -> Mapping[str, Operation]:
     """The operations that act on a job, by the names of the actions."""
     return {each.action: each for each in operations().values() if each.action is not None}
+
+
+def _operations(table: str) -> Mapping[str, Operation]:
+    """The operations in the text of a table."""
+    rows: dict[str, dict[str, Any]] = json.loads(table)
+    return {
+        name: Operation(operation_id=name, **row | {"query": _members(row["query"]), "body": _members(row["body"])})
+        for name, row in rows.items()
+    }
 
 
 def _members(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Member]:
