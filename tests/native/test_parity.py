@@ -20,11 +20,12 @@ from gateway.engine.paging import next_number, next_token
 from gateway.engine.wire import url
 from gateway.sandbox.settings import Credentials
 from gateway.security.schemes import Scheme
+from gateway.settings.settings import LedgerSettings, load
 from gateway.specs.native import base_path
 from gateway.specs.security import checked_schemes, kind_of, schemes
 from gateway.specs.vendor import ActionMapping, ReadMapping
 from gateway.specs.windows import Window
-from gateway.startup.serve import Running, sandbox_name
+from gateway.startup.serve import Running, running, sandbox_name
 from tests.support.documents import installed
 from tests.support.signatures import as_signed
 
@@ -154,6 +155,17 @@ def scheme_of(vendor: str) -> Scheme | None:
         return None
     values = CATALOGUE.vendors[vendor].specification.example_values
     return checked_schemes(adapter, document, values)[next(iter(known))]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Running]:
+    """A gateway and its sandbox. Genesys only accepts actions, so what came of each is looked at soon."""
+    soon = LedgerSettings(confirm_seconds=(0.02, *LedgerSettings().confirm_seconds))
+    settings = load().model_copy(update={"ledger": soon})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("gateway.engine.reconciliation.LOOK_SECONDS", 0.02)
+        with running(catalogue=CATALOGUE, settings=settings) as started:
+            yield started
 
 
 @pytest.fixture(params=VENDORS)
