@@ -93,6 +93,8 @@ class Run:
         self._paces: dict[str, Pace] = {}
         self._trouble: JobgateError | None = None
         self._begun = self._permitted = 0.0
+        self._missing: Why | None = None
+        self._asking = asyncio.Lock()
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
         self._storing = asyncio.Lock()
         self._is_any_left = False
@@ -187,17 +189,17 @@ class Run:
         return deadline is not None and deadline <= self._clock.now()
 
     def _goes_on(self) -> bool:
-        """True while items are sent: before the deadline, and until somebody else has the batch."""
-        return not self._is_late() and self._lease not in self._sending.lost
+        """True while items are sent: before the deadline, with its permission, until somebody else has the batch."""
+        return self._missing is None and not self._is_late() and self._lease not in self._sending.lost
 
     async def _hit(self) -> Why | None:
         """The guard rail that the batch has hit, or the connection that is suspended; None if it can go on."""
         sending, batch = self._sending, self._batch
         if self._trouble is not None:
             return Why(self._trouble.detail, self._trouble.code)
-        missing = await self._missing()
-        if missing is not None:
-            return missing
+        await self._check_permission()
+        if self._missing is not None:
+            return self._missing
         why = tripped(sending.rails, batch.plan.limits, self.progress, batch.forgiven)
         if why is None or why.code != "maxUnknown":
             return why
@@ -209,13 +211,17 @@ class Run:
             self.progress = found.progress
         return tripped(sending.rails, batch.plan.limits, self.progress, batch.forgiven)
 
-    async def _missing(self) -> Why | None:
-        """The scope that the caller has lost since the batch began. It is looked for now and then."""
-        now = self._clock.monotonic()
-        if now - self._permitted < PERMISSION_SECONDS:
-            return None
-        self._permitted = now
-        return await self._sending.permission.missing(self._batch)
+    async def _check_permission(self) -> None:
+        """See now and then whether the caller has lost a scope since the batch began."""
+        if self._is_permission_fresh():
+            return
+        async with self._asking:  # the other items whose turn has come wait for the answer
+            if not self._is_permission_fresh():
+                self._missing = await self._sending.permission.missing(self._batch)
+                self._permitted = self._clock.monotonic()
+
+    def _is_permission_fresh(self) -> bool:
+        return self._clock.monotonic() - self._permitted < PERMISSION_SECONDS
 
     async def _groups(self) -> AsyncIterator[list[Item]]:
         """The items that are left, in groups."""
@@ -239,13 +245,15 @@ class Run:
         if self._trouble is not None:
             return None
         async with self._pace(connection).turn(self._goes_on):
-            if not self._goes_on():  # its turn has come too late
-                self._is_any_left = True
-                return None
+            await self._check_permission()
             try:
-                changed = await self._changed(connection, item) if self._is_stale() else None
+                # What is too late needs no look at its job, and a look may be what makes it too late.
+                changed = await self._changed(connection, item) if self._is_stale() and self._goes_on() else None
                 if changed is not None:
                     return changed
+                if not self._goes_on():
+                    self._is_any_left = True
+                    return None
                 return await self._act(connection, item)
             except LedgerUnavailable:
                 raise

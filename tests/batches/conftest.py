@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -31,13 +31,14 @@ CONNECTION = "contoso-prod"
 class Vendor:
     """A vendor of queued jobs, which it cancels. Some are gone, and some make trouble.
 
-    If it `acts_first`, it has acted before its answer is awaited.
+    If it `acts_first`, it has acted before its answer is awaited. `before_read` happens before a job is read alone.
     """
 
     jobs: dict[str, str] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     trouble: dict[str, HttpReply | Exception] = field(default_factory=dict)
     acts_first: bool = False
+    before_read: Callable[[], object] = lambda: None
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     is_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,6 +50,7 @@ class Vendor:
             return reply(200, {"value": listed})
         job = path.removeprefix("/").partition(":")[0]
         if request.method == "GET":
+            self.before_read()
             return reply(200, vendors.azure_job(self.jobs[job], job)) if job in self.jobs else reply(404, {})
         self.is_asked.set()
         if not self.acts_first:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Catalogue
+from gateway.batches.sending import PERMISSION_SECONDS
 from gateway.domain.errors import LedgerUnavailable, VendorTimedOut
 from gateway.domain.leases import Lease
 from gateway.ledger.audit import export, verify
@@ -509,6 +510,43 @@ async def test_a_revoked_key_stops_its_running_batch(house: House, monkeypatch: 
         "configuration-changed",
         {"applied": 20, "pending": 30},
     )
+
+
+async def test_a_revoked_key_stops_what_waits_for_its_turn(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow a batch is, an item of the group under way is not sent seconds after the permission has ended."""
+
+    async def sleep(seconds: float) -> None:
+        until = house.clock.monotonic() + seconds
+        while house.clock.monotonic() < until:  # noqa: ASYNC110 - the test moves the clock
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(house.clock, "sleep", sleep)
+    batch = await house.create(*queued(house, 20), limits={"ratePerSecond": 1})
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    await house.confirm(batch)
+    going = asyncio.create_task(house.go_on())
+    await house.vendor.is_asked.wait()
+    with monkeypatch.context() as revoked:
+        revoked.setattr(house.gateway.keyring, "named", lambda *_: ())
+        while not going.done():
+            house.clock.advance(1)
+            await asyncio.wait({going}, timeout=0.05)
+    stopped = await house.go_on_until(batch, "stopped")
+    assert stopped["why"]["code"] == "configuration-changed"
+    assert sum(house.vendor.asked.values()) <= PERMISSION_SECONDS + 2  # the first, and one in each second
+
+
+async def test_a_deadline_holds_while_a_job_is_read_again(house: House) -> None:
+    """An item whose job is read again, since the plan is old, is not sent if the deadline passes meanwhile."""
+    deadline = (house.clock.now() + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
+    batch = await house.create(*queued(house, 1), deadline=deadline)
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    house.clock.advance(61)
+    await house.confirm(batch)
+    house.vendor.before_read = lambda: house.clock.advance(600)
+    ended = await house.go_on_until(batch, "expired")
+    assert ended["progress"]["outcomes"] == {"not_sent": 1}
+    assert not house.vendor.asked
 
 
 async def begun(house: House, batch: Mapping[str, Any]) -> asyncio.Task[None]:
