@@ -13,8 +13,11 @@ from gateway.kit.checks import Check
 from gateway.kit.names import SUITES
 from gateway.kit.stand import Stand, stand_for
 from gateway.kit.suites import MAKERS
-from gateway.settings.settings import Settings
+from gateway.settings.settings import LedgerSettings, Settings
 from gateway.startup.serve import running
+
+FIRST_LOOK_SECONDS = 0.02
+"""Seconds until the job of an action is read that the simulator has only accepted: it is carried out at once."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,19 @@ def checks_of(catalogue: Catalogue, vendor: str, suites: Collection[str]) -> lis
 
 def try_vendor(catalogue: Catalogue, vendor: str, suites: Collection[str], examples: int) -> Iterator[Result]:
     """Run the checks one by one, on a gateway and a sandbox of their own. Each finds the vendors as at the start."""
-    settings = Settings.model_construct(rate_limit="none")  # the defaults, whatever this user's settings are
-    with running(catalogue=catalogue, settings=settings) as started, stand_for(started, vendor, examples) as stand:
+    with running(catalogue=catalogue, settings=settings()) as started, stand_for(started, vendor, examples) as stand:
         for suite, check in checks_of(catalogue, vendor, suites):
             stand.reset()
             began = monotonic()
             failure = failure_of(check, stand)
             yield Result(suite, check, monotonic() - began, failure)
+
+
+def settings() -> Settings:
+    """The settings of the gateway of a trial: mostly the defaults, whatever this user's settings are."""
+    usual = LedgerSettings()
+    ledger = usual.model_copy(update={"confirm_seconds": (FIRST_LOOK_SECONDS, *usual.confirm_seconds)})
+    return Settings.model_construct(rate_limit="none", ledger=ledger)
 
 
 def failure_of(check: Check, stand: Stand) -> str | None:
