@@ -155,8 +155,11 @@ class Batches(Exchange):
     ) -> Batch:
         """Create a batch of `jobs`, pairs of a connection and a job's id, or of those that a `filter` finds.
 
-        The filter has the API's names, such as `olderThan`. Without both, jobs are added with `add_to_batch`.
+        The filter has the API's names, such as `olderThan`. Without both, jobs are added with `add_to_batch`. Raises
+        ValueError for both.
         """
+        if jobs is not None and filter is not None:
+            raise ValueError("Select the jobs of a batch by `jobs` or by `filter`, not by both.")
         body = members_of({name: each for name, each in options.items() if name not in OF_BATCHES})
         if options.get("expected_count") is not None:
             body["confirm"] = {"expectedCount": options["expected_count"]}

@@ -25,6 +25,8 @@ ANY_SUCCESS = (*SUCCESSES, requests.codes.created)
 PIECE = 65_536
 """Bytes of a download that are read at a time."""
 
+NUMBERS = {"retryAfter": "Retry-After", "leftOut": "Jobgate-Left-Out"}
+"""The members that are in header fields."""
 LARGEST_PAGE = 200
 """Largest page of the gateway's lists, in items."""
 
@@ -108,7 +110,7 @@ class Exchange:
         while True:
             reply = self._successful("GET", path_of(*segments), None, params={**(query or {}), **cursor})
             page = _json(reply)
-            yield {**page, "leftOut": int(reply.headers.get("Jobgate-Left-Out", 0))}
+            yield {"leftOut": 0, **page, **_numbers_in(reply)}
             if page.get("nextCursor") is None:
                 return
             cursor = {"cursor": page["nextCursor"]}
@@ -223,7 +225,10 @@ def _json(reply: requests.Response) -> dict[str, Any]:
 
 
 def _from_headers(reply: requests.Response) -> dict[str, int | bool]:
-    seconds = reply.headers.get("Retry-After", "")
-    retry_after = {"retryAfter": int(seconds)} if re.fullmatch("[0-9]{1,9}", seconds) else {}
-    left_out = {"leftOut": int(reply.headers["Jobgate-Left-Out"])} if "Jobgate-Left-Out" in reply.headers else {}
-    return {**retry_after, **left_out, "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
+    return {**_numbers_in(reply), "replayed": reply.headers.get("Idempotent-Replayed") == "true"}
+
+
+def _numbers_in(reply: requests.Response) -> dict[str, int]:
+    """The header fields with numbers, as members. One that holds anything else, such as a date, is left out."""
+    written = {member: reply.headers.get(name, "") for member, name in NUMBERS.items()}
+    return {member: int(value) for member, value in written.items() if re.fullmatch("[0-9]{1,9}", value)}

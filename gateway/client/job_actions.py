@@ -223,10 +223,7 @@ class JobActions(Exchange):
 
         With `close_at`, the vendor closes it then; or a schedule does, if the vendor cannot wait itself.
         """
-        path = path_of("connections", connection, "jobs", job_id, "close")
-        reply = self._sent(path, options)
-        is_emulated = isinstance(reply, dict) and "schedule" in reply
-        return converted(ScheduledAction, reply) if is_emulated else converted(JobAction, reply)
+        return self._acted("close", connection, job_id, options)
 
     def pause(self, connection: str, job_id: str, **options: Unpack[Options]) -> JobAction:
         """Pause a job."""
@@ -282,9 +279,25 @@ class JobActions(Exchange):
             return self._post(TerminationPlan, path, options, {"mode": mode}, dryRun="true")
         return self._post(JobAction, path, options, {"mode": mode})
 
-    def act(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> JobAction:
-        """Apply the action with this name in the capability matrix."""
-        return self._post(JobAction, path_of("connections", connection, "jobs", job_id, action), options)
+    @overload
+    def act(self, action: str, connection: str, job_id: str, **options: Unpack[AssignmentOptions]) -> JobAction: ...
+
+    @overload
+    def act(
+        self,
+        action: str,
+        connection: str,
+        job_id: str,
+        *,
+        close_at: datetime | None,
+        **options: Unpack[AssignmentOptions],
+    ) -> JobAction | ScheduledAction: ...
+
+    def act(
+        self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]
+    ) -> JobAction | ScheduledAction:
+        """Apply the action with this name in the capability matrix. With `close_at`, it can become a schedule."""
+        return self._acted(action, connection, job_id, options)
 
     def preview(self, action: str, connection: str, job_id: str, **options: Unpack[CloseOptions]) -> DryRun:
         """The request that an action would send to the vendor. Nothing is changed."""
@@ -303,6 +316,11 @@ class JobActions(Exchange):
         """One job action; with `wait`, once its outcome is certain or after so many seconds, at most 60."""
         path = path_of("job-actions", job_action_id)
         return converted(JobAction, self._call("GET", path, wait=wait, headers=prefer_header(strict=False, wait=wait)))
+
+    def _acted(self, action: str, connection: str, job_id: str, options: CloseOptions) -> JobAction | ScheduledAction:
+        reply = self._sent(path_of("connections", connection, "jobs", job_id, action), options)
+        is_emulated = isinstance(reply, dict) and "schedule" in reply
+        return converted(ScheduledAction, reply) if is_emulated else converted(JobAction, reply)
 
     def _post(
         self, kind: type[Kind], path: str, options: Options, more: Mapping[str, object] | None = None, **query: str

@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
-from gateway.client import Capability, Client, ClientError, CloseOptions, JobAction, ProblemError
+from gateway.client import AssignmentOptions, Capability, Client, ClientError, JobAction, ProblemError
 from gateway.sandbox.server import SandboxServer
 from gateway.startup.serve import running
 
@@ -55,7 +55,7 @@ class Step:
     before: str
     expected: Expectation
     job_id: str | None = None
-    options: CloseOptions = field(default_factory=CloseOptions)
+    options: AssignmentOptions = field(default_factory=AssignmentOptions)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ SECONDS = 20
 """The longest wait for an outcome, since some vendors only accept an action, and a read shows its end."""
 AZURE, VONAGE = "azure-job-router", "vonage-contact-center"
 AZURE_JOB, VONAGE_JOB = "8780b28c-7079-4de1-9143-4d369289e958", "fe4b9c24-d305-492e-90e2-ddbdd7a36555"
-CLOSE_OPTIONS = CloseOptions(
+CLOSE_OPTIONS = AssignmentOptions(
     assignment_id="1d5896f3-8b54-40be-82d3-910323f5e2af", disposition_code="JobCompleted.", note="Closing job"
 )
 SAMPLES = (
@@ -192,7 +192,7 @@ def take(step: Step, connection: str, client: Client, control: Control) -> Row:
 def act(step: Step, connection: str, job_id: str, client: Client) -> Answer:
     """Apply the action through the unified API."""
     try:
-        options: CloseOptions = {**step.options, "wait": SECONDS}
+        options: AssignmentOptions = {**step.options, "wait": SECONDS}
         return accepted(client.act(step.action, connection, job_id, **options))
     except ProblemError as problem:
         return refused(problem)

@@ -103,6 +103,13 @@ class OwnClient:
         return Answer(reply.status_code, headers, reply.content, _json(reply))
 
 
+def read(url: str, headers: Mapping[str, str] | None = None) -> requests.Response:
+    """Read an address of the gateway. Settings of the machine, such as proxies, do not matter."""
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(url, headers=headers, timeout=SECONDS)
+
+
 def now() -> datetime:
     """The current time, in UTC."""
     return datetime.now(UTC)

@@ -18,6 +18,7 @@ from gateway.client import (
     JobAction,
     PlannedStep,
     ProblemError,
+    ScheduledAction,
     StatusPair,
     Step,
     TerminationPlan,
@@ -40,6 +41,19 @@ DONE = {
     "origin": {},
     "attempts": [],
     "readings": [],
+}
+SCHEDULE = {
+    "id": "schedule-1",
+    "name": "close j",
+    "caller": "somebody",
+    "state": "active",
+    "catchUp": "skip",
+    "startWithin": "PT5M",
+    "expectAtMost": 1,
+    "batch": {},
+    "createdAt": "2026-01-05T09:30:00.000Z",
+    "nextOccurrences": ["2030-01-02T03:04:05Z"],
+    "skipped": 0,
 }
 WARNING = {"code": "recorded-only", "parameter": "note", "detail": "Kept here."}
 PROBLEM = {
@@ -255,6 +269,15 @@ def test_act(stub: Stub, client: Client, action: str) -> None:
     (request,) = stub.received
     assert request.target == f"/v1/connections/c/jobs/j/{action}"
     assert (request.content, request.headers["prefer"]) == (b'{"note": "n"}', "handling=strict")
+
+
+@pytest.mark.parametrize("verb", ["close", "act"])
+def test_a_time_can_become_a_schedule(stub: Stub, client: Client, verb: str) -> None:
+    """Where Jobgate waits until the time itself, the answer is the schedule, by whichever method it was asked for."""
+    stub.answers(Reply({"scheduled": "emulated", "schedule": SCHEDULE}, 202))
+    at = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+    done = client.close("c", "j", close_at=at) if verb == "close" else client.act("close", "c", "j", close_at=at)
+    assert isinstance(done, ScheduledAction)
 
 
 @pytest.mark.parametrize("body", [None, '{"note":"n"}'])

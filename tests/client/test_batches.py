@@ -107,3 +107,10 @@ def test_a_report_that_is_not_there_is_said_at_once(stub: Stub, client: Client) 
     stub.answers(Reply({**MISSING, "requestId": "r"}, 404, {"Content-Type": PROBLEM}))
     with pytest.raises(ProblemError, match="unknown-batch"):
         client.batch_report(ID)
+
+
+def test_jobs_and_a_filter_exclude_each_other(stub: Stub, client: Client) -> None:
+    """A batch of both could act on other jobs than was meant, so nothing is sent."""
+    with pytest.raises(ValueError, match="not by both"):
+        client.create_batch("cancel", "Stuck", jobs=[("c", "j")], filter={"connections": ["c"]})
+    assert stub.received == []

@@ -308,6 +308,13 @@ def test_pages_of_found_jobs(stub: Stub, client: Client) -> None:
     assert targets == ["/v1/jobs?status=queued&limit=7", "/v1/jobs?status=queued&limit=7&cursor=a"]
 
 
+def test_an_odd_number_of_jobs_left_out(stub: Stub, client: Client) -> None:
+    """A header field that holds no number, by whatever is between, is no failure."""
+    stub.answers(*[Reply(page([]) | {"incomplete": []}, headers={"Jobgate-Left-Out": "many"})] * 2)
+    assert [each.left_out for each in client.find_jobs()] == [0]
+    assert [each["leftOut"] for each in client.pages(("jobs",))] == [0]
+
+
 def test_pages(stub: Stub, client: Client) -> None:
     """All pages are read, an empty one among them, each with the cursor of the one before and the same filter."""
     jobs = [{**JOB_JSON, "id": f"job-{number}"} for number in range(3)]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from typer.testing import CliRunner
 
 from gateway.cli import application
@@ -19,7 +20,7 @@ from gateway.dialects.refusals import Refusals
 from gateway.domain.adapter import Adapter
 from gateway.domain.model import JobAction, Json
 from gateway.kit import failures
-from gateway.kit.suites.fuzz import LONGEST_LINE, LONGEST_REPORT, readable
+from gateway.kit.suites.fuzz import LONGEST_LINE, LONGEST_REPORT, environment, readable
 from gateway.sandbox.errors import Errors
 from gateway.specs.lens import Rule
 from gateway.specs.vendor import ErrorReply
@@ -120,6 +121,16 @@ def test_settings_of_the_user_do_not_matter(desk: Path, monkeypatch: pytest.Monk
     (desk / "jobgate.toml").write_text("nonsense = 1\n", encoding="utf-8")
     monkeypatch.setenv("JOBGATE_CONFIG", str(desk / "jobgate.toml"))
     assert failures(TOY, ["simulator"]) == []
+
+
+def test_proxies_of_the_machine_do_not_matter(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gateway and simulator are on this machine: no proxy comes between, as none does in production."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", "elsewhere.example")
+    assert failures(TOY, ["conformance"]) == []
+    monkeypatch.setenv("no_proxy", environment({})["no_proxy"])
+    assert requests.utils.get_environ_proxies("http://127.0.0.1:8080/") == {}
 
 
 # What each suite sees

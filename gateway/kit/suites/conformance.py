@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
-import requests
-
 from gateway.app import Catalogue
 from gateway.client import Job, ProblemError
 from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.kit.checks import Check, Place
-from gateway.kit.own_client import SECONDS
+from gateway.kit.own_client import SECONDS, read
 from gateway.kit.stand import GONE, Stand, left_by
 from gateway.security.redaction import REDACTED
 
@@ -202,7 +200,7 @@ def listed(stand: Stand, **query: int | str) -> list[dict[str, Any]]:
     place = Place("x-job-read of the list", "Give the greatest page in the schema of the limit (`maximum`).")
     jobs: list[dict[str, Any]] = []
     while url is not None:
-        reply = requests.get(url, headers={"Authorization": f"Bearer {stand.running.api_key}"}, timeout=SECONDS)
+        reply = read(url, {"Authorization": f"Bearer {stand.running.api_key}"})
         place.expect("the status of the list", reply.status_code, 200)
         place.require(len(reply.json()["items"]) <= PAGE, f"a page of {PAGE} has {len(reply.json()['items'])} jobs")
         jobs += reply.json()["items"]

@@ -13,7 +13,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import requests
 import tomli_w
 
 from gateway.app import Catalogue
@@ -22,7 +21,7 @@ from gateway.domain.vocabulary import Meaning
 from gateway.engine.connections import Vendor
 from gateway.kit import signing
 from gateway.kit.checks import Check, Departure
-from gateway.kit.own_client import SECONDS
+from gateway.kit.own_client import read
 from gateway.kit.stand import Stand
 from gateway.specs.lens import Place as MessagePlace
 from gateway.specs.native import CONNECTION, base_path
@@ -67,7 +66,7 @@ def run_own_api(stand: Stand, targets: Sequence[Stand]) -> None:
     for each in targets:
         each.prefer_conflict()
     here = f"{stand.running.url}{base_path(stand.vendor.name)}"
-    served = requests.get(f"{here}/openapi.json", timeout=SECONDS).json()
+    served = read(f"{here}/openapi.json").json()
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder, "openapi.json")
         document.write_text(json.dumps(for_connections(served, [each.connection for each in targets])), "utf-8")
@@ -88,7 +87,6 @@ def run(stand: Stand, targets: Sequence[Stand], document: str, url: str, credent
 
     Raises Departure with its report if it finds anything.
     """
-    environment = os.environ | credentials | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder, "schemathesis.toml")
         configuration.write_text(tomli_w.dumps(configured(stand.specification)), "utf-8")
@@ -100,12 +98,18 @@ def run(stand: Stand, targets: Sequence[Stand], document: str, url: str, credent
             *("--max-examples", str(stand.examples * len(targets)), "--no-color", *seed, *left_out),
         ]
         result = subprocess.run(  # noqa: S603 - this Python, with arguments that are written here
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            command, cwd=folder, env=environment(credentials), capture_output=True, text=True, check=False
         )
     if result.returncode:
         report = readable(result.stdout) + readable(result.stderr)
         mend = "Reproduce it by the curl line of the report, and correct the document."
         raise Departure(f"{url}, by generated requests", report, mend)
+
+
+def environment(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The environment of Schemathesis: this one, but its requests go through no proxy and take no other credentials."""
+    here = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "no_proxy": "*", "NETRC": os.devnull}
+    return {**os.environ, **credentials, **here}
 
 
 def readable(report: str) -> str:
