@@ -568,6 +568,12 @@ BREAKS = [
         f"{CANCEL}/request",
         f"{CHANGE}/x-job-action/1/request",
     ),
+    vendors(
+        vendor_promises.parameters_left_empty,
+        "/components/schemas/Change/allOf/0/properties/why/required",
+        ["text", "kind"],
+        f"{CANCEL}/request",
+    ),
     vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/next", REMOVED, READ),
     vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/token", "body.token", READ),
     vendors(vendor_lists.lists_that_do_not_go_on_in_one_way, f"{READ}/request/query.number", "page.number", READ),

@@ -169,20 +169,33 @@ def parameters_left_empty(document: Document) -> Iterator[Fault]:
             if parameter.get("required") and place not in filled:
                 fix = f"Add {place} to it, or to x-job-vendor.request."
                 yield Fault(f"{call.place}/request", f"the required {place} is not filled", fix)
-        for name in _required_members(document, call.operation, filled):
-            if not any(place.split(".")[:2] == ["body", name] for place in filled):
-                fix = f"Add body.{name} to it, or to x-job-vendor.request."
-                yield Fault(f"{call.place}/request", f"the required body.{name} is not filled", fix)
+        for place in _members_left_empty(document, call.operation, filled):
+            fix = f"Add {place} to it, or to x-job-vendor.request."
+            yield Fault(f"{call.place}/request", f"the required {place} is not filled", fix)
 
 
-def _required_members(document: Document, operation: JobOperation, filled: set[str]) -> set[str]:
-    """The members that the body of a request needs; none if it may be left out, and is."""
+def _members_left_empty(document: Document, operation: JobOperation, filled: set[str]) -> Iterator[str]:
+    """The places in the body of a request that its schema requires; none if it may be left out, and is."""
     body = document.resolve(operation.node.get("requestBody", {}))
-    if not body.get("required") and not any(place.startswith("body.") for place in filled):
-        return set()
-    schemas = [document.resolve(content.get("schema", {})) for content in body.get("content", {}).values()]
-    combined = [document.resolve(each) for schema in schemas for each in (schema, *schema.get("allOf", ()))]
-    return {name for schema in combined for name in schema.get("required", ())}
+    if body.get("required") or _is_filled("body", filled):
+        for content in body.get("content", {}).values():
+            yield from _members_left_empty_in(document, content.get("schema", {}), "body", filled)
+
+
+def _members_left_empty_in(document: Document, schema: Any, at: str, filled: set[str]) -> Iterator[str]:
+    """The same for the object at a place, and for those of its members of which something is filled."""
+    schema = document.resolve(schema)
+    for part in (document.resolve(each) for each in (schema, *schema.get("allOf", ()))):
+        required = (f"{at}.{name}" for name in part.get("required", ()))
+        yield from (place for place in required if not _is_filled(place, filled))
+        for name, member in part.get("properties", {}).items():
+            if any(place.startswith(f"{at}.{name}.") for place in filled):
+                yield from _members_left_empty_in(document, member, f"{at}.{name}", filled)
+
+
+def _is_filled(place: str, filled: set[str]) -> bool:
+    """True if a place, or one below it, is filled."""
+    return any(each == place or each.startswith(f"{place}.") for each in filled)
 
 
 def replies_that_show_no_job(document: Document) -> Iterator[Fault]:
