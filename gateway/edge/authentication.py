@@ -16,7 +16,7 @@ from connexion.exceptions import OAuthProblem
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from connexion.middleware.security import SecurityAPI, SecurityMiddleware, SecurityOperation
 from connexion.operations import AbstractOperation
-from connexion.security import NO_VALUE, AbstractSecurityHandler
+from connexion.security import NO_VALUE, AbstractSecurityHandler, SecurityHandlerFactory
 from connexion.spec import Specification
 from msgspec import Struct
 
@@ -42,6 +42,7 @@ Needed = Callable[["SecurityCheck", frozenset[str]], frozenset[str]]
 """Returns the scopes that a request needs, given those that a security requirement names."""
 
 _BEARER = BEARER.lower()
+_BEARER_BYTES = _BEARER.encode()
 
 
 class SecurityCheck(Struct, frozen=True):
@@ -71,17 +72,15 @@ class Secured(SecurityOperation):
     """Connexion's check of one operation, without making a new request object from the scope."""
 
     def _get_verification_fn(self) -> Callable[[SecurityCheck], Awaitable[None]]:
-        """The check of one requirement, if the document has one: its schemes in turn, as Connexion does.
-
-        Connexion's own check tries several requirements, and keeps the errors of all of them.
-        """
-        several: Callable[[SecurityCheck], Awaitable[None]] = super()._get_verification_fn()  # type: ignore[no-untyped-call]
-        if len(self.security) != 1:
-            return several
-        factory, required = self.security_handler_factory, self.security[0]
-        found = [factory.parse_security_scheme(self.security_schemes[name], each) for name, each in required.items()]
-        checks = tuple(each for each in found if each is not None)
-        return partial(verify_all, checks) if checks and len(checks) == len(found) else several
+        """The check of the document's requirements, by Connexion itself if it has no check for one of their schemes."""
+        by_connexion: Callable[[SecurityCheck], Awaitable[None]] = super()._get_verification_fn()  # type: ignore[no-untyped-call]
+        factory, known = self.security_handler_factory, self.security_schemes
+        requirements: list[list[Any]] = [
+            [factory.parse_security_scheme(known[name], scopes) for name, scopes in required.items()]
+            for required in self.security
+        ]
+        is_complete = bool(requirements) and all(checks and None not in checks for checks in requirements)
+        return partial(verify, requirements) if is_complete else by_connexion
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
@@ -92,14 +91,29 @@ class Secured(SecurityOperation):
         await self.next_app(scope, receive, send)
 
 
-async def verify_all(checks: Iterable[Check], check: SecurityCheck) -> None:
-    """Make all checks of one security requirement. Raises the refusal, OAuthProblem if the requirement is not met."""
-    for each in checks:
-        result: Any = each(check)
-        if not isinstance(result, dict) and result is not NO_VALUE:  # an answer that comes later
-            result = await result
-        if not isinstance(result, dict):
-            raise OAuthProblem(detail="The request has no credentials of this kind.")
+async def verify(requirements: Iterable[Iterable[Check]], check: SecurityCheck) -> None:
+    """Make the checks of each security requirement in turn, as Connexion does, until one requirement is met.
+
+    If none is, raises the most specific refusal, OAuthProblem if the request has no credentials for any.
+    """
+    refusals: list[Exception] = []
+    for checks in requirements:
+        try:
+            for each in checks:
+                result: Any = each(check)
+                if not isinstance(result, dict) and result is not NO_VALUE:  # an answer that comes later
+                    result = await result
+                if not isinstance(result, dict):
+                    break
+            else:
+                return
+        except Exception as refusal:  # noqa: BLE001 - another requirement can still be met
+            refusals.append(refusal)
+    try:
+        SecurityHandlerFactory._raise_most_specific(refusals)  # noqa: SLF001 - the order is Connexion's
+    finally:
+        del refusals  # errors and the frame that they passed would hold each other
+    raise OAuthProblem(detail="The request has no credentials of this kind.")
 
 
 class SecuredApi(SecurityAPI):
@@ -184,22 +198,21 @@ def may_do(needed: Needed) -> SecurityMap:
 def vendor_security(authenticator: Authenticator, native: NativeApi) -> SecurityMap:
     """The security handlers of a vendor's own API: tokens, or signatures by the name of their scheme."""
 
-    async def by_token(check: SecurityCheck) -> TokenInfo | Any:
-        if not _is_bearer(check.request):
-            return NO_VALUE
-        return await authenticator.by_token(check)
+    def by_token(check: SecurityCheck) -> Awaitable[TokenInfo] | Any:
+        return authenticator.by_token(check) if _is_bearer(check.request) else NO_VALUE
 
     def signed(written: Mapping[str, Any], _scopes: list[str]) -> Check:
         scheme = native.schemes[written[NAME]]
 
         def by_signature(check: SecurityCheck) -> TokenInfo | Any:
-            if _is_bearer(check.request) and not native.takes_tokens:
+            is_bearer = _is_bearer(check.request)
+            if is_bearer and not native.takes_tokens:
                 authenticator.callers.note_refusal(f"{native.vendor.name} has no bearer tokens")
                 raise Unauthenticated(
                     f"The API of {native.vendor.name} has no bearer tokens. Its clients send an access key as "
                     f"{written[NAME]}; `jobgate keys create --access-key` makes one."
                 )
-            if not scheme.is_used_by(headers_of(check.request)) or _is_bearer(check.request):
+            if is_bearer or not scheme.is_used_by(headers_of(check.request)):
                 return NO_VALUE
             endpoint = f"{check.request.address.written}{native.base_path}/{check.connection}"
             return authenticator.by_signature(check, scheme, endpoint)
@@ -246,7 +259,7 @@ def credential_of(context: RequestContext) -> str:
 
 
 def _is_bearer(context: RequestContext) -> bool:
-    return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER.encode()
+    return context.fields.get(b"authorization", b"").partition(b" ")[0].lower() == _BEARER_BYTES
 
 
 def signed_request(check: SecurityCheck) -> HttpRequest:

@@ -11,8 +11,8 @@ import pytest
 from connexion.exceptions import OAuthProblem
 from connexion.security import NO_VALUE
 
-from gateway.domain.errors import Unauthenticated
-from gateway.edge.authentication import SecurityCheck, verify_all
+from gateway.domain.errors import Forbidden, Unauthenticated
+from gateway.edge.authentication import SecurityCheck, verify
 from gateway.edge.exchange import RequestContext
 
 CHECK = SecurityCheck({}, RequestContext())
@@ -50,7 +50,7 @@ def generated() -> Generator[Any, None, Any]:
 async def test_a_refusal_that_comes_later_refuses(later: Callable[[], Awaitable[Any]]) -> None:
     """A check is awaited, whatever kind of awaitable it returns."""
     with pytest.raises(Unauthenticated):
-        await verify_all([lambda _: KNOWN, lambda _: later()], CHECK)
+        await verify([[lambda _: KNOWN, lambda _: later()]], CHECK)
 
 
 @pytest.mark.parametrize("answer", [None, True, "alice", NO_VALUE])
@@ -62,7 +62,7 @@ async def test_what_is_no_answer_lets_nobody_in(answer: Any, *, is_late: bool) -
         return answer
 
     with pytest.raises((OAuthProblem, TypeError)):
-        await verify_all([lambda _: later() if is_late else answer], CHECK)
+        await verify([[lambda _: later() if is_late else answer]], CHECK)
 
 
 async def test_known_callers_meet_a_requirement() -> None:
@@ -71,4 +71,26 @@ async def test_known_callers_meet_a_requirement() -> None:
     async def later() -> Any:
         return KNOWN
 
-    await verify_all([lambda _: KNOWN, lambda _: later()], CHECK)
+    await verify([[lambda _: KNOWN, lambda _: later()]], CHECK)
+
+
+async def test_one_of_several_requirements_is_enough() -> None:
+    """The first requirement that is met lets the caller in, whatever the ones before it say; no later one is asked."""
+    asked: list[str] = []
+
+    def last(_: SecurityCheck) -> Any:
+        asked.append("last")
+        return NO_VALUE
+
+    await verify([[lambda _: NO_VALUE], [lambda _: refusal()], [lambda _: KNOWN], [last]], CHECK)
+    assert not asked
+
+
+async def test_of_several_refusals_the_most_specific_is_told() -> None:
+    """A caller that is known and may not do it is told so, not that it is unknown."""
+
+    def forbid(_: SecurityCheck) -> Any:
+        raise Forbidden("This operation needs the scope jobs:cancel, which the caller does not have.")
+
+    with pytest.raises(Forbidden):
+        await verify([[lambda _: refusal()], [lambda _: KNOWN, forbid], [lambda _: NO_VALUE]], CHECK)
