@@ -46,14 +46,14 @@ from gateway.engine.action import ActionRequest, ActionResult
 from gateway.engine.calls import CallContext
 from gateway.engine.connections import Connection
 from gateway.engine.jobs import MOST_PAGES, is_unclear
-from gateway.engine.wire import path_errors, url
+from gateway.engine.wire import is_writable, path_errors, url
 from gateway.security.access_tokens import LIFE_SECONDS
 from gateway.security.grants import NO_STORE, OAuthError, granted, read_basic, read_grant
 from gateway.specs.document import pointer
-from gateway.specs.lens import Lens, LensMismatch, Place, UnmappableValue, values_of
+from gateway.specs.lens import Lens, LensMismatch, Parts, Place, UnmappableValue, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page, page_body
-from gateway.specs.operations import Operation, Response
+from gateway.specs.operations import Operation, Parameter, Response
 from gateway.specs.vendor import ActionMapping, ReadMapping, VendorSpecification
 from gateway.specs.windows import CREATED_AT, Window
 
@@ -98,14 +98,16 @@ class Dialect:
             connection,
             job_action,
             request.caller.name,
+            key=key_of(request),
             signature=request.signature,
             origin=request.origin,
             operation=request.operation.operation_id if is_chosen else None,
         )
-        action_request = self._with_key(request, asked)
-        if action_request.key is None and connection.needs_key:
+        if asked.key is None:
+            asked = self._named_by_its_client(request, asked)
+        if asked.key is None and connection.needs_key:
             raise IdempotencyKeyMissing(f"Actions on jobs of {connection.name} need an {KEY} header.")
-        result = await self.services.actions.perform(action_request)
+        result = await self.services.actions.perform(asked)
         if not result.record.is_settled:
             # The vendor's clients do not expect an outcome that follows later.
             record = await self.services.reconciler.wait(result.record, self.services.calls.seconds)
@@ -170,15 +172,15 @@ class Dialect:
     def _vendor_request(self, request: Request) -> VendorRequest:
         """The request in terms of the vendor's own document. Raises MalformedRequest if an id cannot be in a path."""
         operation = self.native.vendor.api.operations[request.operation.operation_id]
-        own = {
-            location: {name: value for name, value in values.items() if name in operation.declared[location]}
-            for location, values in (("path", request.path), ("query", request.query), ("header", request.header))
-        }
+        declared = operation.declared
+        path = declared_in(declared["path"], request.path)
+        query = declared_in(declared["query"], request.query)
+        header = declared_in(declared["header"], request.header)
         # The served document leaves out header fields that no action carries; a client can send them all the same.
-        header = header_values(operation, request.fields) | own["header"]
-        asked = VendorRequest(operation.operation_id, own["path"], own["query"], header, request.body)
-        errors = path_errors(asked)
-        if errors:
+        if declared["header"]:
+            header = {**header_values(operation, request.fields), **header}
+        asked = VendorRequest(operation.operation_id, path, query, header, request.body)
+        if not is_writable(asked) and (errors := path_errors(asked)):
             raise MalformedRequest(
                 f"The request is not valid: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
             )
@@ -186,15 +188,16 @@ class Dialect:
 
     async def _job_action(self, request: Request, connection: Connection) -> JobAction:
         asked = self._vendor_request(request)
-        specification = self._specification(connection)
-        if specification.is_for_another_account(asked.operation_id, asked.parts()):
+        parts, is_own = asked.parts(), self._is_own(connection)
+        specification = connection.specification if is_own else self.native.vendor
+        if specification.is_for_another_account(asked.operation_id, parts):
             raise UnknownJob(NO_SUCH_JOB)
-        possible = specification.decode(asked.operation_id, asked.parts())
+        possible = specification.decode(asked.operation_id, parts)
         if not possible:
             raise ValueNotSupported("The request asks for an action that does not exist.")
         chosen = possible[0] if len(possible) == 1 else await self._chosen(request, connection, possible)
-        self._check_carried(request, asked, self.native.vendor.actions[chosen.action])
-        return chosen if self._is_own(connection) else without_own_parameters(connection, chosen)
+        self._check_carried(request, parts, self.native.vendor.actions[chosen.action])
+        return chosen if is_own else without_own_parameters(connection, chosen)
 
     async def _chosen(self, request: Request, connection: Connection, possible: Sequence[JobAction]) -> JobAction:
         """Of several actions with the same request, the first that the job allows now.
@@ -205,13 +208,16 @@ class Dialect:
         known = connection.vendor.supported_actions
         return min(possible, key=lambda each: (each.action not in job.allowed_actions, each.action not in known))
 
-    def _check_carried(self, request: Request, asked: VendorRequest, mapping: ActionMapping) -> None:
+    def _check_carried(self, request: Request, parts: Parts, mapping: ActionMapping) -> None:
         """Refuse a request that has more than the action can carry. Raises MalformedRequest.
 
         Without its precondition, an action would be done whatever has become of the job (RFC 9110, 13.1).
         """
-        places = lost(mapping.operation, mapping.lens, asked)
-        conditions = [each for each in preconditions_of(request.fields) if not mapping.lens.carries(each)]
+        places = lost(mapping.operation, mapping.lens, parts)
+        conditions = preconditions_of(request.fields)
+        if not places and not conditions:
+            return
+        conditions = [each for each in conditions if not mapping.lens.carries(each)]
         places += [each for each in conditions if not any(each.is_within(known) for known in places)]
         places = [each for each in places if not any(each.is_within(known) for known in self._handled_here)]
         if places:
@@ -242,8 +248,8 @@ class Dialect:
             error = FieldError(pointer_of(mismatch.place), str(mismatch).removeprefix(f"{mismatch.place} "))
             raise MalformedRequest(f"The request is not valid: {mismatch}.", Explanation(errors=(error,))) from None
 
-    def _with_key(self, request: Request, action_request: ActionRequest) -> ActionRequest:
-        """The action request with an idempotency key: the request's own, or the name that the vendor's clients give it.
+    def _named_by_its_client(self, request: Request, asked: ActionRequest) -> ActionRequest:
+        """The action request with the name that the vendor's clients give it as its idempotency key, if it has one.
 
         Some clients give each request a new name, and keep it when they send the request again. Others use one name for
         several requests: these are the same request only if everything else is equal too, and the first was not
@@ -251,10 +257,10 @@ class Dialect:
         """
         place = self.native.vendor.client_request
         named = None if place is None else request.fields.get(place.keys[0].lower().encode())
-        if KEY in request.header or place is None or named is None:
-            return replace(action_request, key=key_of(request))
-        name = hashlib.sha256(named + action_request.fingerprint).hexdigest()[:32]
-        return replace(action_request, key=f"{place.keys[0]}:{name}", keeps_refusals=False)
+        if place is None or named is None:
+            return asked
+        name = hashlib.sha256(named + asked.fingerprint).hexdigest()[:32]
+        return replace(asked, key=f"{place.keys[0]}:{name}", keeps_refusals=False)
 
     # What is answered
 
@@ -262,18 +268,26 @@ class Dialect:
         record = result.record
         if record.status is not JobActionStatus.SUCCEEDED and not self._is_accepted_only(record):
             raise self._problem(record).explain(replayed=result.is_replayed)
-        kept = ", ".join(each.parameter for each in record.requested.warnings)
         headers = {JOB_ACTION: record.id}
-        headers |= {"jobgate-recorded-only": kept} if kept else {}
-        headers |= {"idempotent-replayed": "true"} if result.is_replayed else {}
-        response = request.operation.response(request.operation.success)
-        nothing = next((each for each in NOTHING if takes(response, each)), None)
+        if record.requested.warnings:
+            headers["jobgate-recorded-only"] = ", ".join(each.parameter for each in record.requested.warnings)
+        if result.is_replayed:
+            headers["idempotent-replayed"] = "true"
+        nothing = self._nothing[request.operation.operation_id]
         if nothing is not None:
             return Reply(nothing, request.operation.success, headers)
         job, versions = await self._job_after(request, connection, result)
+        response = request.operation.response(request.operation.success)
         is_makeshift = job is None or not takes(response, job)
         body = self._as_recorded(request, connection, record) if is_makeshift else job
         return Reply(body, request.operation.success, headers | versions, is_makeshift=is_makeshift)
+
+    @cached_property
+    def _nothing(self) -> Mapping[str, Json]:
+        """The reply of success that says nothing, by the operation of the action; None if the document has none."""
+        operations = [self.native.api.operations[name] for name in self.native.actions]
+        answers = {each.operation_id: each.response(each.success) for each in operations}
+        return {name: next((each for each in NOTHING if takes(answer, each)), None) for name, answer in answers.items()}
 
     def _is_accepted_only(self, record: JobActionRecord) -> bool:
         """True if the job's vendor has accepted the action, and the success of this API promises no more than that."""
@@ -362,10 +376,11 @@ class Dialect:
 
     def _check_filters(self, read: ReadMapping, connection: Connection, asked: VendorRequest) -> None:
         """Refuse filters that cannot be translated. If they were ignored, the list would have unwanted jobs."""
+        parts = asked.parts()
         refused = [
-            *lost(read.operation, read.lens, asked),
-            *read.lens.choices.contradicted(asked.parts()),
-            *(place for place in read.filters_of_its_own if place.get(asked.parts()) is not None),
+            *lost(read.operation, read.lens, parts),
+            *read.lens.choices.contradicted(parts),
+            *(place for place in read.filters_of_its_own if place.get(parts) is not None),
         ]
         if refused:
             vendor = connection.vendor.name
@@ -480,13 +495,21 @@ def account_of(values: Mapping[str, Json]) -> dict[str, Json]:
 
 def preconditions_of(fields: Fields) -> list[Place]:
     """The places of the header fields that make a request conditional."""
+    if fields.keys().isdisjoint(PRECONDITIONS):
+        return []
     return [Place("header", (name.decode(),)) for name in PRECONDITIONS if name in fields]
 
 
-def lost(operation: Operation, lens: Lens, asked: VendorRequest) -> list[Place]:
+def declared_in(known: Mapping[str, Parameter], values: Mapping[str, Json]) -> Mapping[str, Json]:
+    """The values of parameters that the vendor's own document has: the served form has some of Jobgate's."""
+    return values if values.keys() <= known.keys() else {name: values[name] for name in values if name in known}
+
+
+def lost(operation: Operation, lens: Lens, parts: Parts) -> list[Place]:
     """The places of all values of a request that a lens does not carry, except those that equal their default."""
-    parts = asked.parts()
     places = lens.not_carried(parts)
+    if not places:
+        return []
     rest: dict[str, Any] = {location: {} for location in parts}
     for place, value in values_of(parts):
         if place.keys and place not in places:

@@ -25,6 +25,7 @@ SINGLE = frozenset(
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 _PLAIN_PATH = re.compile(rb"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,;=:@-]+)+|/")
+_PLAIN_QUERY = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=:@/?-]*")
 _PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _FORBIDDEN_IN_SEGMENT = re.compile(rb"[\x00-\x1f\x7f/\\]")
@@ -63,7 +64,8 @@ def _decoded_if_unreserved(match: re.Match[str]) -> str:
 
 def check_query(raw_query: bytes) -> None:
     """Raise MalformedRequest if a query is not percent-encoded UTF-8."""
-    _check_encoding("/query", raw_query)
+    if not _PLAIN_QUERY.fullmatch(raw_query):
+        _check_encoding("/query", raw_query)
 
 
 def read_fields(headers: Headers, limits: Limits) -> Fields:

@@ -37,8 +37,9 @@ def validate(operation: Operation, scope: Scope, context: RequestContext, *, is_
 
 def ignore_empty_body(operation: Operation, context: RequestContext) -> None:
     """Ignore `null` and `{}` where the document has no body: clients that are generated from it send them."""
-    is_empty = context.media_type is not None and is_json(context.media_type) and context.body in (None, {})
-    if is_empty and not operation.media_types:
+    if operation.media_types or context.media_type is None:
+        return
+    if is_json(context.media_type) and context.body in (None, {}):
         context.media_type = None
 
 

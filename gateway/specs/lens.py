@@ -243,6 +243,11 @@ class Lens:
         return tuple(map(_step, self.rules))
 
     @cached_property
+    def _readings(self) -> tuple[tuple[Rule, str | None], ...]:
+        """The rules, each with the key of its value if that is read as it is written."""
+        return tuple((rule, _plain_key(rule)) for rule in self.rules)
+
+    @cached_property
     def _rules_by_source(self) -> Mapping[str, tuple[Rule, ...]]:
         """The rules of each value."""
         return {source: tuple(each for each in self.rules if each.source == source) for source in self.sources}
@@ -279,7 +284,17 @@ class Lens:
 
     def is_for_another_account(self, parts: Parts) -> bool:
         """True if the message names another account: in its path, or by a value of the connection."""
-        return any(rule.names_the_account and _contradicts(rule, parts) for rule in self.rules)
+        return any(_contradicts(rule, parts) for rule in self._account_rules)
+
+    @property
+    def names_the_account(self) -> bool:
+        """True if each message of the lens names the account that it is for."""
+        return bool(self._account_rules)
+
+    @cached_property
+    def _account_rules(self) -> tuple[Rule, ...]:
+        """The constants that tell one account from another."""
+        return tuple(rule for rule in self.rules if rule.names_the_account)
 
     @property
     def choices(self) -> Lens:
@@ -319,7 +334,23 @@ class Lens:
 
     def not_carried(self, parts: Parts) -> list[Place]:
         """The places of all values of a message that are lost when it is read with this lens."""
+        if self._carries_whole(parts):
+            return []
         return [place for place, value in values_of(parts) if not self.carries(place) and not self._holds(place, value)]
+
+    def _carries_whole(self, parts: Parts) -> bool:
+        """True if each member of a message has a rule of its own, as in nearly all messages. False says nothing."""
+        for location, members in parts.items():
+            if not isinstance(members, dict) or not members.keys() <= self._whole_members.get(location, _NO_MEMBERS):
+                return False
+        return True
+
+    @cached_property
+    def _whole_members(self) -> Mapping[str, frozenset[str]]:
+        """The keys, by location, that a rule carries with everything below them."""
+        places = [rule.place for rule in self.rules if len(rule.place.keys) == 1]
+        locations = {each.location for each in places}
+        return {name: frozenset(each.keys[0] for each in places if each.location == name) for name in locations}
 
     def _holds(self, place: Place, value: Json) -> bool:
         """True for an object without members that has a carried place in it: nothing of it is lost."""
@@ -342,8 +373,16 @@ class Lens:
 
     def decode(self, parts: Parts) -> dict[str, Json]:
         """The values that a message carries. Raises LensMismatch if a constant or a mapped value differs."""
-        found = [(rule.source, rule.decode(rule.place.get(parts))) for rule in self.rules]
-        return {source: value for source, value in found if source is not None and value is not None}
+        found: dict[str, Json] = {}
+        for rule, key in self._readings:
+            members = None if key is None else parts.get(rule.place.location)
+            if key is not None and isinstance(members, dict):
+                value = members.get(key)
+            else:
+                value = rule.decode(rule.place.get(parts))
+            if rule.source is not None and value is not None:
+                found[rule.source] = value
+        return found
 
     def legible(self, parts: Parts) -> dict[str, Json]:
         """The values of a vendor's reply that can be read. What does not fit its rule is left out, and never fails."""
@@ -358,6 +397,8 @@ class Lens:
         return found
 
 
+_NO_MEMBERS: frozenset[str] = frozenset()
+
 _Step = tuple[str, str | Place, str | None, Json, Rule | None]
 """The location, the only key in it or else the place, the source or else the constant, the rule of converted values."""
 
@@ -367,6 +408,15 @@ def _step(rule: Rule) -> _Step:
     key = rule.place.keys[0] if len(rule.place.keys) == 1 else rule.place
     is_copy = rule.unit is None and not rule.mapping and rule.default is None
     return rule.place.location, key, rule.source, rule.const, None if is_copy else rule
+
+
+def _plain_key(rule: Rule) -> str | None:
+    """The key of a value that stands as it is in an object of the message; None if the rule has to read it."""
+    place = rule.place
+    if rule.source is None or len(place.keys) > 1 or place.location == "header":
+        return None
+    is_converted = rule.mapping or any(each is not None for each in (rule.unit, rule.default, rule.until))
+    return None if is_converted else place.keys[0]
 
 
 def _contradicts(rule: Rule, parts: Parts) -> bool:

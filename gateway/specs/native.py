@@ -93,11 +93,21 @@ class NativeApi:
 
         If it cannot be any action of its operation, it needs the scopes of all of them.
         """
-        actions = [each for each in self.vendor.actions.values() if each.operation.operation_id == operation_id]
-        if not actions:
-            return frozenset(self.scopes[READS["one" if self.vendor.reads[operation_id].items is None else "list"]])
-        asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] or actions
+        actions = self.vendor.actions_of(operation_id)
+        asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] if len(actions) > 1 else ()
+        if not asked:
+            return self._needed_by_any[operation_id]
         return frozenset(scope for each in asked for scope in self.scopes[each.action])
+
+    @cached_property
+    def _needed_by_any(self) -> Mapping[str, frozenset[str]]:
+        """The scopes of whatever a request to an operation can be."""
+        names = {name: READS["one" if read.items is None else "list"] for name, read in self.vendor.reads.items()}
+        needed = {name: frozenset(self.scopes[each]) for name, each in names.items()}
+        for name in self.actions:
+            actions = self.vendor.actions_of(name)
+            needed[name] = frozenset(scope for each in actions for scope in self.scopes[each.action])
+        return needed
 
     def operation_at(self, method: str, path: str) -> Operation | None:
         """The operation at a path of the gateway; None if there is none."""

@@ -146,12 +146,15 @@ class Operation:
             by_location.setdefault(parameter.location, {})[parameter.name] = parameter
         return by_location
 
-    def parse_query(self, pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, Json], list[str]]:
+    def parse_query(self, pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, Json], list[str]]:
         """The typed values of a query, and the names of the parameters that it must not repeat, but does."""
+        known = self.declared["query"]
+        only = dict(pairs)
+        if len(only) == len(pairs):
+            return {name: known[name].parse(text) if name in known else text for name, text in only.items()}, []
         texts: dict[str, list[str]] = {}
         for name, text in pairs:
             texts.setdefault(name, []).append(text)
-        known = self.declared["query"]
         values = {name: known[name].parse_repeated(each) if name in known else each[-1] for name, each in texts.items()}
         several = (name for name, each in texts.items() if len(each) > 1 and name in known)
         return values, sorted(name for name in several if not known[name].is_exploded)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -93,11 +92,11 @@ class ActionMapping:
     def decode(self, parts: Parts) -> JobAction:
         """The job action of a request to this operation. Raises LensMismatch if it is another action."""
         values = self.lens.decode(parts)
+        job_id, version = values.pop(_JOB_ID), values.pop(_JOB_VERSION, None)
         parameters = {
             name.removeprefix(PARAMETER): value for name, value in values.items() if name.startswith(PARAMETER)
         }
-        version = values.get(Source.JOB_VERSION)
-        return JobAction(self.action, str(values[Source.JOB_ID]), parameters, None if version is None else str(version))
+        return JobAction(self.action, str(job_id), parameters, None if version is None else str(version))
 
 
 @dataclass(frozen=True)
@@ -373,13 +372,32 @@ class VendorSpecification:
 
     def is_for_another_account(self, operation_id: str, parts: Parts) -> bool:
         """True if a request to an operation names another account, whatever it asks for."""
-        read = self.reads.get(operation_id)
-        lenses = (*self.lenses_of(operation_id), *((read.lens,) if read else ()))
+        lenses = self._lenses_with_accounts.get(operation_id, ())
         return bool(lenses) and all(lens.is_for_another_account(parts) for lens in lenses)
+
+    @cached_property
+    def _lenses_with_accounts(self) -> Mapping[str, tuple[Lens, ...]]:
+        """The request lenses of the operations all of whose requests name the account."""
+        found = {name: self.lenses_of(name) for name in self._actions_by_operation}
+        for name, read in self.reads.items():
+            found[name] = (*found.get(name, ()), read.lens)
+        return {name: lenses for name, lenses in found.items() if all(each.names_the_account for each in lenses)}
+
+    def actions_of(self, operation_id: str) -> tuple[ActionMapping, ...]:
+        """The actions that an operation performs."""
+        return self._actions_by_operation.get(operation_id, ())
+
+    @cached_property
+    def _actions_by_operation(self) -> Mapping[str, tuple[ActionMapping, ...]]:
+        found: dict[str, tuple[ActionMapping, ...]] = {}
+        for each in self.actions.values():
+            name = each.operation.operation_id
+            found[name] = (*found.get(name, ()), each)
+        return found
 
     def lenses_of(self, operation_id: str) -> tuple[Lens, ...]:
         """The request lenses of the actions that an operation performs."""
-        return tuple(each.lens for each in self.actions.values() if each.operation.operation_id == operation_id)
+        return tuple([each.lens for each in self.actions_of(operation_id)])
 
     def ends_jobs(self, action: ActionMapping) -> bool:
         """True if the action leads to a final status."""
@@ -442,10 +460,13 @@ class VendorSpecification:
         If there are several, the status of the job tells which of them it is.
         """
         found: list[tuple[ActionMapping, JobAction]] = []
-        for mapping in self.actions.values():
-            if mapping.operation.operation_id == operation_id:
-                with suppress(LensMismatch):
-                    found.append((mapping, mapping.decode(parts)))
+        for mapping in self.actions_of(operation_id):
+            try:
+                found.append((mapping, mapping.decode(parts)))
+            except LensMismatch:
+                continue
+        if len(found) == 1:
+            return (found[0][1],)
         return tuple(job_action for mapping, job_action in found if mapping.is_alike(found[0][0]))
 
     def shares_its_request(self, action: str) -> bool:
