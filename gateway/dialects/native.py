@@ -53,7 +53,7 @@ from gateway.specs.document import pointer
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place, UnmappableValue, values_of
 from gateway.specs.native import CONNECTION, GRANT, KEY, NativeApi
 from gateway.specs.numbered_pages import Part, numbered_page, page_body
-from gateway.specs.operations import Operation, Parameter, Response
+from gateway.specs.operations import Operation, Response
 from gateway.specs.vendor import ActionMapping, ReadMapping, VendorSpecification
 from gateway.specs.windows import CREATED_AT, Window
 
@@ -172,14 +172,14 @@ class Dialect:
     def _vendor_request(self, request: Request) -> VendorRequest:
         """The request in terms of the vendor's own document. Raises MalformedRequest if an id cannot be in a path."""
         operation = self.native.vendor.api.operations[request.operation.operation_id]
-        declared = operation.declared
-        path = declared_in(declared["path"], request.path)
-        query = declared_in(declared["query"], request.query)
-        header = declared_in(declared["header"], request.header)
-        # The served document leaves out header fields that no action carries; a client can send them all the same.
-        if declared["header"]:
-            header = {**header_values(operation, request.fields), **header}
-        asked = VendorRequest(operation.operation_id, path, query, header, request.body)
+        # The served document has parameters of Jobgate's own in path and header. It leaves out header fields that no
+        # action carries; a client can send them all the same.
+        path = {name: value for name, value in request.path.items() if name != CONNECTION}
+        declared = operation.declared["header"]
+        header = header_values(operation, request.fields) if declared else {}
+        for name in request.header.keys() & declared.keys():
+            header[name] = request.header[name]
+        asked = VendorRequest(operation.operation_id, path, request.query, header, request.body)
         if not is_writable(asked) and (errors := path_errors(asked)):
             raise MalformedRequest(
                 f"The request is not valid: {errors[0].pointer} {errors[0].detail}.", Explanation(errors=errors)
@@ -498,11 +498,6 @@ def preconditions_of(fields: Fields) -> list[Place]:
     if fields.keys().isdisjoint(PRECONDITIONS):
         return []
     return [Place("header", (name.decode(),)) for name in PRECONDITIONS if name in fields]
-
-
-def declared_in(known: Mapping[str, Parameter], values: Mapping[str, Json]) -> Mapping[str, Json]:
-    """The values of parameters that the vendor's own document has: the served form has some of Jobgate's."""
-    return values if values.keys() <= known.keys() else {name: values[name] for name in values if name in known}
 
 
 def lost(operation: Operation, lens: Lens, parts: Parts) -> list[Place]:

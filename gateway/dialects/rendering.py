@@ -247,15 +247,12 @@ def job_action(record: JobActionRecord) -> Members:
     """A job action's record."""
     asked, action = record.requested, record.requested.job_action
     parameters, attempts, readings = dict(action.parameters), [], []
-    end: Members = NO_END
     for event in record.later:
         if isinstance(event, Sent):
             attempts.append({"sentAt": timestamp(event.at)})
             parameters |= event.found
         elif isinstance(event, Read):
             readings.append(reading(event))
-        elif isinstance(event, Concluded):
-            end = ending(event)
     members: Members = {
         "id": record.id,
         "caller": asked.caller,
@@ -264,42 +261,43 @@ def job_action(record: JobActionRecord) -> Members:
         "jobId": action.job_id,
         "action": action.action,
         "parameters": parameters,
-        "version": action.version,
-        "idempotencyKey": asked.idempotency_key,
-        "origin": origin(asked.origin),
-        "status": end["status"],
-        "outcome": end["outcome"],
-        "job": end["job"],
-        "scheduled": "native" if is_deferred(record) else None,
-        "warnings": [warning(each) for each in asked.warnings] if asked.warnings else [],
-        "requestedAt": timestamp(asked.at),
-        "attempts": attempts,
-        "readings": readings,
-        **end,
-        "labels": dict(asked.labels) or None,
-        "parent": asked.parent,
     }
-    if asked.is_termination and record.conclusion is not None:
-        members |= {"steps": list(map(step, record.conclusion.steps)), "alreadySo": record.conclusion.already_so}
-    return {name: value for name, value in members.items() if value is not None}
+    if action.version is not None:
+        members["version"] = action.version
+    if asked.idempotency_key is not None:
+        members["idempotencyKey"] = asked.idempotency_key
+    members["origin"] = origin(asked.origin)
+    conclusion = record.conclusion
+    add_conclusion(members, conclusion)
+    if is_deferred(record):
+        members["scheduled"] = "native"
+    members["warnings"] = list(map(warning, asked.warnings))
+    members["requestedAt"] = timestamp(asked.at)
+    members["attempts"], members["readings"] = attempts, readings
+    if asked.labels:
+        members["labels"] = dict(asked.labels)
+    if asked.parent is not None:
+        members["parent"] = asked.parent
+    if asked.is_termination and conclusion is not None:
+        members |= {"steps": list(map(step, conclusion.steps)), "alreadySo": conclusion.already_so}
+    return members
 
 
-def ending(conclusion: Concluded) -> Members:
-    """A conclusion, as a part of a record: the later one of two replaces the earlier one."""
-    problem, settled_by, after = conclusion.problem, conclusion.settled_by, conclusion.job_afterwards
-    return {
-        "status": STATUSES[conclusion.outcome],
-        "outcome": conclusion.outcome,
-        "job": status_pair(after) if after else None,
-        "settledBy": settled_by,
-        "completedAt": timestamp(conclusion.at) if settled_by else None,
-        "vendorResponse": vendor_response(conclusion.answer),
-        "problem": {"code": problem.code, "detail": problem.detail} if problem else None,
-    }
-
-
-NO_END: Members = {"status": STATUSES[None], "outcome": None, "job": None}
-"""The part of a record that a conclusion will replace."""
+def add_conclusion(members: Members, conclusion: Concluded | None) -> None:
+    """Add to a record its status, and what its last conclusion says."""
+    if conclusion is None:
+        members["status"] = STATUSES[None]
+        return
+    members["status"], members["outcome"] = STATUSES[conclusion.outcome], conclusion.outcome
+    after, answer, problem = conclusion.job_afterwards, conclusion.answer, conclusion.problem
+    if after is not None:
+        members["job"] = status_pair(after)
+    if conclusion.settled_by is not None:
+        members["settledBy"], members["completedAt"] = conclusion.settled_by, timestamp(conclusion.at)
+    if answer is not None:
+        members["vendorResponse"] = vendor_response(answer)
+    if problem is not None:
+        members["problem"] = {"code": problem.code, "detail": problem.detail}
 
 
 def step(known: Step) -> Members:
@@ -309,8 +307,14 @@ def step(known: Step) -> Members:
 
 def origin(known: Origin) -> Members:
     """The origin of a request."""
-    members = {"address": known.address, "requestId": known.request_id, "traceId": known.trace_id}
-    return {name: value for name, value in members.items() if value is not None}
+    members: Members = {}
+    if known.address is not None:
+        members["address"] = known.address
+    if known.request_id is not None:
+        members["requestId"] = known.request_id
+    if known.trace_parent is not None:
+        members["traceId"] = known.trace_id
+    return members
 
 
 def reading(event: Read) -> Members:
@@ -364,12 +368,14 @@ def warning(known: ActionWarning) -> Members:
     return {"code": known.code, "parameter": known.parameter, "detail": known.detail}
 
 
-def vendor_response(response: VendorResponse | None) -> Members | None:
+def vendor_response(response: VendorResponse) -> Members:
     """The vendor's answer."""
-    if response is None:
-        return None
-    members = {"status": response.status, "code": response.code, "requestId": response.request_id}
-    return {name: value for name, value in members.items() if value is not None}
+    members: Members = {"status": response.status}
+    if response.code is not None:
+        members["code"] = response.code
+    if response.request_id is not None:
+        members["requestId"] = response.request_id
+    return members
 
 
 def status_pair(pair: StatusPair) -> Members:

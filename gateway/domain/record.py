@@ -205,7 +205,8 @@ class JobActionRecord(Struct, frozen=True):
     @property
     def status(self) -> JobActionStatus:
         """The state of the job action."""
-        return STATUSES[self.outcome]
+        conclusion = self.conclusion
+        return STATUSES[conclusion.outcome if conclusion else None]
 
     @property
     def is_settled(self) -> bool:

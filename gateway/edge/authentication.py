@@ -220,6 +220,9 @@ def vendor_security(authenticator: Authenticator, native: NativeApi) -> Security
         return by_signature
 
     def needed(check: SecurityCheck, _: frozenset[str]) -> frozenset[str]:
+        always = native.always_needed.get(check.operation_id)
+        if always is not None:
+            return always
         parts = {"path": check.scope["path_params"], "body": body_of(check.request)}
         return native.needed(check.operation_id, parts)
 

@@ -49,11 +49,13 @@ WholeReply = Callable[[int, HeaderFields, bytes], Awaitable[None]]
 class ServerExtension(Struct):
     """The part of a request that only Jobgate's own server knows (`serving/protocol.py`).
 
-    `reply` sends a reply in one piece. `gave_up`: the rest of the body did not come in time.
+    `reply` sends a reply in one piece. `gave_up`: the rest of the body did not come in time. `has_access_log`: the
+    server logs the request's target.
     """
 
     reply: WholeReply
     gave_up: bool = False
+    has_access_log: bool = True
 
 
 class RawReply(Struct, frozen=True):
@@ -72,7 +74,8 @@ class Wire:
         self._scope = scope
         self._send = send
         self._server: ServerExtension | None = scope.get("extensions", {}).get(SERVER)
-        self._logged = logged
+        has_log = self._server is None or self._server.has_access_log
+        self._logged = logged if has_log else None
         self.is_head: bool = scope["method"] == "HEAD"
         # OPTIONS is answered for whatever stands in a template's place.
         self._is_proof: bool = scope["method"] != "OPTIONS"

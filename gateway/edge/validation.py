@@ -128,6 +128,8 @@ def form_texts(content: bytes, arrays: Collection[str] = ()) -> tuple[dict[str, 
 
 def header_values(operation: Operation, fields: Fields) -> dict[str, Json]:
     """The typed header parameters that the operation declares and the request has."""
+    if fields.keys().isdisjoint(operation.header_fields):
+        return {}
     return {
         name: each.parse(fields[each.field_name].decode("latin-1"))
         for name, each in operation.declared["header"].items()

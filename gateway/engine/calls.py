@@ -98,8 +98,10 @@ class Calls:
         replies: list[VendorReply] = []
 
         def classify(http: HttpReply) -> AttemptResult:
-            replies.append(VendorReply.of(http))
-            return self._classified(call, replies[-1])
+            reply = VendorReply.of(http)
+            replies.append(reply)
+            call.connection.drift.look_at(call.operation, reply)
+            return AttemptResult.ANSWER if reply.is_success else self._classified(call, reply)
 
         outbound = OutboundRequest(
             call.request,
@@ -120,10 +122,7 @@ class Calls:
         return replace(replies[-1], is_doubtful=True) if final.is_doubtful else replies[-1]
 
     def _classified(self, call: Call, reply: VendorReply) -> AttemptResult:
-        """The result of an attempt with this reply. The vendor's document may say more about it than HTTP does."""
-        call.connection.drift.look_at(call.operation, reply)
-        if reply.is_success:
-            return AttemptResult.ANSWER
+        """The result of an attempt that was refused. The vendor's document may say more about it than HTTP does."""
         code = self.response(call.connection, reply).code
         meanings = call.connection.specification.errors.meanings_of(reply.status, code)
         if meanings == {Meaning.THROTTLED}:

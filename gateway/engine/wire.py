@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 
 from gateway.domain.encoding import FORM, dump, dump_form
 from gateway.domain.errors import Explanation, FieldError, GatewayError, UnknownJob, ValueNotSupported
@@ -156,6 +157,13 @@ def json_value(content: bytes) -> Json:
 
     Numbers that are not finite are errors. Half of a surrogate pair (a text cut in two) becomes a question mark.
     """
+    try:
+        return _STRICT.decode(content)
+    except (DecodeError, UnicodeError, RecursionError):  # it may still be JSON, with a mark at its start or such a half
+        return _json_value_in_parts(content)
+
+
+def _json_value_in_parts(content: bytes) -> Json:
     text = content.removeprefix(BOM_UTF8).decode("utf-8").strip(_WHITE_SPACE)
     value: Json
     value, end = _DECODER.raw_decode(text)
@@ -175,6 +183,7 @@ def _finite(text: str) -> float:
 
 _WHITE_SPACE = " \t\n\r"
 """White space of JSON (RFC 8259, 2)."""
+_STRICT: Decoder[Json] = Decoder()
 _DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 

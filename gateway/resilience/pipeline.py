@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from random import Random
-from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain.errors import ConnectionBusy, ConnectionSuspended, JobgateError, VendorFailed
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome, Quota
@@ -49,7 +49,7 @@ async def do_nothing() -> None:
     """Do nothing before an attempt."""
 
 
-class OutboundRequest(NamedTuple):
+class OutboundRequest(Struct, frozen=True):
     """A request without credentials, and how to send it: its effect, deadline, credentials and callbacks.
 
     `deadline` is a time on the monotonic clock. `caller` names the caller whose turn the request takes.
@@ -158,7 +158,7 @@ class Pipeline:
             parent = span.trace_parent
             if parent is not None:
                 traced = HttpRequest(asked.method, asked.url, {**asked.headers, "traceparent": parent}, asked.content)
-                outbound = outbound._replace(request=traced)
+                outbound = replace(outbound, request=traced)
             attempt = await self._attempt(outbound, resends)
             tell_result(span, attempt.result)
             return attempt

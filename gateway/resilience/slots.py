@@ -41,7 +41,8 @@ class Slots:
     async def acquire(self, caller: str, deadline: float) -> None:
         """Take a slot, and wait for one if necessary. Raises ConnectionBusy if there is no room, or no turn in time."""
         if self.in_use < self.at_once:
-            self._take(caller)
+            self.in_use += 1
+            self._used[caller] += 1
         else:
             await self._wait(caller, deadline)
 
@@ -63,13 +64,10 @@ class Slots:
             if following in self._queues:
                 self._queues[following] = self._queues.pop(following)  # the others come before its next turn
             if not waiter.done():  # the request may have been cancelled a moment ago
-                self._take(following)
+                self.in_use += 1
+                self._used[following] += 1
                 waiter.set_result(True)
                 return
-
-    def _take(self, caller: str) -> None:
-        self.in_use += 1
-        self._used[caller] += 1
 
     async def _wait(self, caller: str, deadline: float) -> None:
         """Wait for a turn. Raises ConnectionBusy if there is no room, or no turn in time."""

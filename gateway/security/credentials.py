@@ -123,10 +123,10 @@ class ClientCredentials:
 
     async def headers(self, request: HttpRequest, deadline: float) -> Mapping[str, str]:  # noqa: ARG002 - the port's
         """The header with the token. One request fetches a new token; others wait for it until their deadline."""
-        token = self._kept()
-        if token is None:
+        token, now = self._token, self._clock.monotonic()
+        if token is None or token.used_until < now:
             token = await self._renewed(deadline)
-        elif self._renewal is None and token.renew_at <= self._clock.monotonic():
+        elif self._renewal is None and token.renew_at <= now:
             self._renewal = asyncio.create_task(self._renew_early(token))
         return token.headers
 

@@ -27,10 +27,14 @@ _BETWEEN_PARTS = re.compile(r"[ &=;,\"]+")
 
 def without_credentials(reply: HttpReply, credentials: Mapping[str, str]) -> HttpReply:
     """The reply to a request with these header fields, without their secrets in any of the usual encodings."""
+    # A signature is new in each request, and its forms cost more than these looks at their lengths.
+    longest = max([len(reply.content), *map(len, reply.headers.values())])
+    long_enough = [value for value in credentials.values() if longest >= shortest(value)]
+    if not long_enough:
+        return reply
     whole = " ".join((reply.content.decode("latin-1"), *reply.headers.values()))
     longest = max(map(len, whole.split(" ")))
-    # A signature is new in each request, and its forms cost more than this look at their lengths.
-    secrets = [each for value in credentials.values() if longest >= shortest(value) for each in secrets_of(value)]
+    secrets = [each for value in long_enough if longest >= shortest(value) for each in secrets_of(value)]
     if not secrets or _is_harmless(whole, secrets):
         return reply
     text = reply.content.decode("latin-1")  # each byte is one character, whatever its meaning

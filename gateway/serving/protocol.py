@@ -314,7 +314,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._unanswered.append(self.cycle)
         # Trailer fields are never merged into the header fields (RFC 9110, 6.5.1): they go into a list of their own.
         self.headers = []
-        self._extension = ServerExtension(partial(self._reply, self.cycle))
+        self._extension = ServerExtension(partial(self._reply, self.cycle), has_access_log=self.access_log)
         self.cycle.scope["extensions"] = {SERVER: self._extension}  # type: ignore[dict-item]
         if self._is_stopping:
             self._end_with(self.cycle)

@@ -93,21 +93,21 @@ class NativeApi:
 
         If it cannot be any action of its operation, it needs the scopes of all of them.
         """
+        always = self.always_needed.get(operation_id)
+        if always is not None:
+            return always
         actions = self.vendor.actions_of(operation_id)
-        asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] if len(actions) > 1 else ()
-        if not asked:
-            return self._needed_by_any[operation_id]
+        asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] or actions
         return frozenset(scope for each in asked for scope in self.scopes[each.action])
 
     @cached_property
-    def _needed_by_any(self) -> Mapping[str, frozenset[str]]:
-        """The scopes of whatever a request to an operation can be."""
+    def always_needed(self) -> Mapping[str, frozenset[str]]:
+        """The scopes that every request to an operation needs: to a read, or to an operation with a single action."""
         names = {name: READS["one" if read.items is None else "list"] for name, read in self.vendor.reads.items()}
-        needed = {name: frozenset(self.scopes[each]) for name, each in names.items()}
-        for name in self.actions:
-            actions = self.vendor.actions_of(name)
-            needed[name] = frozenset(scope for each in actions for scope in self.scopes[each.action])
-        return needed
+        actions = {name: self.vendor.actions_of(name) for name in self.actions}
+        names |= {name: only.action for name, (only, *others) in actions.items() if not others}
+        is_one = names.keys() - {name for name, each in actions.items() if len(each) > 1}
+        return {name: frozenset(self.scopes[names[name]]) for name in is_one}
 
     def operation_at(self, method: str, path: str) -> Operation | None:
         """The operation at a path of the gateway; None if there is none."""

@@ -54,13 +54,17 @@ class Parameter:
     is_array: bool = False
     is_exploded: bool = False
 
-    def parse(self, text: str) -> Json:
-        """Parse the text of a URL or header into a value of the parameter's type.
+    @cached_property
+    def parse(self) -> Callable[[str], Json]:
+        """The function that parses the text of a URL or header into a value of the parameter's type.
 
         A text that is no such value is returned unchanged, for the validator to refuse. Only the plain ASCII forms of
         JSON are accepted: no `+5`, no `TRUE`.
         """
-        return self.parse_repeated([text]) if self.is_array else self._parsed(text)
+        return self._parsed_array if self.is_array else self._parsed
+
+    def _parsed_array(self, text: str) -> Json:
+        return self.parse_repeated([text])
 
     def parse_repeated(self, texts: Sequence[str]) -> Json:
         """Parse the texts that a query has under this name. Only the name of an exploded array counts repeatedly."""
@@ -145,6 +149,11 @@ class Operation:
         for parameter in self.parameters:
             by_location.setdefault(parameter.location, {})[parameter.name] = parameter
         return by_location
+
+    @cached_property
+    def header_fields(self) -> frozenset[bytes]:
+        """The names of the header parameters, as received fields are stored."""
+        return frozenset(each.field_name for each in self.declared["header"].values())
 
     def parse_query(self, pairs: Sequence[tuple[str, str]]) -> tuple[dict[str, Json], list[str]]:
         """The typed values of a query, and the names of the parameters that it must not repeat, but does."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 import socket
 import ssl
 from collections import deque
@@ -40,7 +41,17 @@ def trusting() -> ssl.SSLContext:
 class Connection(asyncio.Protocol):
     """A connection, with at most one request at a time."""
 
-    __slots__ = ("_open", "_replies", "_transport", "_waiting", "idle_since")
+    __slots__ = (
+        "_late_at",
+        "_loop",
+        "_open",
+        "_replies",
+        "_timer",
+        "_transport",
+        "_waiting",
+        "_wakes_at",
+        "idle_since",
+    )
 
     def __init__(self, open_ones: set[Connection]) -> None:
         """Prepare. While it is open, it is one of `open_ones`."""
@@ -48,6 +59,9 @@ class Connection(asyncio.Protocol):
         self._open = open_ones
         self._replies = ReplyReader()
         self._waiting: asyncio.Future[HttpReply] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._late_at, self._wakes_at = 0.0, math.inf
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def may_follow(self) -> bool:
@@ -56,16 +70,13 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, content: bytes, seconds: float) -> HttpReply:
         """Send a request once, and read the reply. Raises VendorTimedOut and VendorReplyNotUnderstood."""
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        # One timer does the work of asyncio.timeout at less than half its cost.
-        timer = loop.call_later(seconds, self._give_up)
+        self._waiting = self._loop.create_future()
+        self._wait_until(self._loop.time() + seconds)
         self._replies.expect()
         self._transport.write(content)
         try:
             reply = await self._waiting
         finally:
-            timer.cancel()
             self._waiting = None
         if self._transport.get_write_buffer_size():
             # The reply came before the request had left, whose rest no other request must follow.
@@ -100,6 +111,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Let go of everything. The end of the connection may be the end of the reply."""
         self._open.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
         waiting = self._waiting
         if waiting is not None and not waiting.done():
             try:
@@ -108,8 +121,23 @@ class Connection(asyncio.Protocol):
                 waiting.set_exception(problem)
         self._replies.close()
 
-    def _give_up(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
+    def _wait_until(self, late_at: float) -> None:
+        """Give the reply until a time of the event loop. A timer that ends earlier stays, and will look at the time."""
+        self._late_at = late_at
+        if late_at < self._wakes_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._wakes_at = late_at
+            self._timer = self._loop.call_at(late_at, self._look_at_the_time)
+
+    def _look_at_the_time(self) -> None:
+        """Give up if the reply is late. A timer for each request would cost more than this one, which outlives many."""
+        self._timer, self._wakes_at = None, math.inf
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._late_at:
+            self._wait_until(self._late_at)
+        else:
             self._waiting.set_exception(VendorTimedOut("The vendor did not answer in time."))
 
 

@@ -91,10 +91,11 @@ def written(request: HttpRequest) -> tuple[str, bytes]:
     fields = {"Host": url["authority"], "Accept-Encoding": "gzip, deflate", **request.headers}
     if request.content or request.method not in {"GET", "HEAD"}:
         fields["Content-Length"] = str(len(request.content))
-    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    lines = [f"{request.method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in fields.items()]]
     if not _is_printable("".join(lines)):
         raise ValueError("a header field is not printable ASCII")
-    return origin_of(url["origin"]), b"%b\r\n\r\n%b" % ("\r\n".join(lines).encode("ascii"), request.content)
+    head = "\r\n".join((*lines, "", ""))
+    return origin_of(url["origin"]), head.encode("ascii") + request.content
 
 
 def _is_printable(text: str) -> bool:

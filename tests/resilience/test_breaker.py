@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.errors import ConnectionSuspended, VendorFailed, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest
@@ -101,7 +102,7 @@ async def test_a_try_that_is_not_sent_leaves_it_to_the_next() -> None:
     scripted = await broken(DONE)
     scripted.clock.advance(33)
     with pytest.raises(ZeroDivisionError):
-        await scripted.pipeline.send(scripted.outbound()._replace(before_send=fail))
+        await scripted.pipeline.send(replace(scripted.outbound(), before_send=fail))
     await scripted.send()
     assert scripted.pipeline.breaker.state is BreakerState.CLOSED
 

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.domain.errors import JobgateError, VendorReplyNotUnderstood, VendorTimedOut, VendorUnreachable
 from gateway.domain.model import Effect, HttpReply, HttpRequest, Outcome
@@ -58,7 +59,7 @@ async def test_a_429_that_the_document_does_not_name() -> None:
     """After an undocumented 429, a read is sent again and an action is not."""
     for effect, asked in ((Effect.ONCE, 1), (Effect.REPEATABLE, 2), (Effect.READ, 2)):
         scripted = ScriptedPipeline(throttled(), DONE)
-        await scripted.pipeline.send(scripted.outbound(effect)._replace(classify=attempt_result))
+        await scripted.pipeline.send(replace(scripted.outbound(effect), classify=attempt_result))
         assert scripted.asked == asked
 
 
@@ -138,7 +139,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
         scripted = ScriptedPipeline(*(reply(each) for each in script))
         credentials = Renewable(more=5)
         begun = scripted.clock.monotonic()
-        carried = await scripted.pipeline.send(scripted.outbound()._replace(credentials=credentials))
+        carried = await scripted.pipeline.send(replace(scripted.outbound(), credentials=credentials))
         assert (carried.reply.status, scripted.asked, len(set(credentials.given))) == (status, asked, asked)
         assert [each.headers["Authorization"] for each in scripted.transport.requests] == credentials.given
         assert asked > 2 or scripted.clock.monotonic() == begun
@@ -147,7 +148,7 @@ async def test_a_token_that_has_ended_is_replaced_once() -> None:
 async def test_credentials_that_cannot_be_renewed() -> None:
     """If the credentials cannot be renewed, the answer is 401."""
     scripted = ScriptedPipeline(reply(401))
-    await scripted.pipeline.send(scripted.outbound()._replace(credentials=Renewable(more=0)))
+    await scripted.pipeline.send(replace(scripted.outbound(), credentials=Renewable(more=0)))
     assert scripted.asked == 1
 
 
@@ -191,7 +192,7 @@ async def test_credentials_that_fail_later_leave_the_outcome_as_it_was() -> None
     """If no new token can be fetched after 401, the action stays refused."""
     scripted = ScriptedPipeline(reply(401))
     with pytest.raises(VendorTimedOut) as caught:
-        await scripted.pipeline.send(scripted.outbound(Effect.ONCE)._replace(credentials=OnlyOne()))
+        await scripted.pipeline.send(replace(scripted.outbound(Effect.ONCE), credentials=OnlyOne()))
     assert caught.value.explanation.outcome is Outcome.REJECTED
 
 
