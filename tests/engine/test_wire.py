@@ -135,6 +135,25 @@ def test_no_body_is_an_error(content: bytes) -> None:
     json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "-0", "-0.0", "1e5", "1E-400", "9007199254740993.0", "18446744073709551616", "-9223372036854775809"),
+        *('{"a": 1, "b": 2, "a": 3}', " \t\r\n[true, false, null] ", '"\\/\\b\\u00e9 \x7f"', "\ufeff{}", "1" * 400),
+    ],
+)
+def test_a_body_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    """Numbers of any size, repeated names, white space and a mark at the start: all values are the same."""
+    body = VendorReply.of(HttpReply(200, {}, text.encode())).body
+    assert repr(body) == repr(json.loads(text.removeprefix("\ufeff")))
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e400", "01", "1.", "+1", "{'a': 1}", "[1,]", '"\t"', "{} {}"])
+def test_what_is_not_json_is_no_body(text: str) -> None:
+    """A body that other readers would take in different ways, or not at all, is none."""
+    assert VendorReply.of(HttpReply(200, {}, text.encode())).body is None
+
+
 def test_half_a_character_does_not_cost_the_rest() -> None:
     """A text that was cut in the middle of a surrogate pair loses that half, and nothing else is lost."""
     content = b'{"note": "cut \\ud83d", "kept": "\\ud83d\\ude00", "escaped": "\\\\ud800"}'

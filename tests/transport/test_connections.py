@@ -39,6 +39,19 @@ def first_only(then: str) -> Serve:
     return serve
 
 
+def first_only_answered(then_after: float = FOR_EVER) -> Serve:
+    """Answer the first request of a connection at once, and the second after a time in seconds."""
+    seen: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer in seen:
+            await asyncio.sleep(then_after)
+        seen.add(writer)
+        await OK(reader, writer)
+
+    return serve
+
+
 async def test_a_connection_is_used_again(send: Sender) -> None:
     """One connection serves one request after the other."""
     async with raw_server(OK, each_request=True) as server:
@@ -66,6 +79,24 @@ async def test_a_connection_that_ended_before_is_not_used(send: Sender) -> None:
         await asyncio.sleep(0.05)
         assert (await send(server.url + "/second")).status == 200
     assert (server.targets, server.connections) == (["/first", "/second"], 2)
+
+
+async def test_a_request_has_no_more_time_than_its_own(send: Sender) -> None:
+    """On a connection whose last request had all the time there is, the next one gives up when its own is over."""
+    async with raw_server(first_only_answered(), each_request=True) as server, asyncio.timeout(PATIENCE):
+        await send(server.url + "/first", seconds=FOR_EVER)
+        with pytest.raises(VendorTimedOut):
+            await send(server.url + "/second", seconds=0.2)
+    assert server.connections == 1
+
+
+@given_time(0.5, 5.0, 30.0)
+async def test_a_request_has_all_of_its_own_time(send: Sender, seconds: float) -> None:
+    """It is not given up when the time of the request before it on the same connection is over."""
+    async with raw_server(first_only_answered(then_after=1.2 * seconds), each_request=True) as server:
+        await send(server.url + "/first", seconds=seconds)
+        assert (await send(server.url + "/second", seconds=FOR_EVER)).status == 200
+    assert server.connections == 1
 
 
 @given_time(1.0, 10.0, 60.0)
