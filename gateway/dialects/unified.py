@@ -202,15 +202,14 @@ class UnifiedApi:
 
     def _asked(self, request: Request, job_action: JobAction, preferences: Preferences) -> ActionRequest:
         """The request for a job action."""
-        has_fields = bool(request.header)
         return ActionRequest(
             connection=self.services.directory.connection(request.path["connection"]),
             job_action=job_action,
             caller=request.caller.name,
             strict=preferences.strict,
-            key=key_of(request) if has_fields else None,
+            key=key_of(request),
             origin=request.origin,
-            seconds=shortest(timeout_of(request), preferences.wait or None) if has_fields else None,
+            seconds=shortest(timeout_of(request), preferences.wait or None),
             labels=(request.body or {}).get(LABELS, {}),
         )
 

@@ -76,8 +76,7 @@ def check_parts(operation: Operation, scope: Scope, context: RequestContext) -> 
 
 def path_values(operation: Operation, path_params: Mapping[str, str]) -> dict[str, Json]:
     """The typed path parameters. Connexion writes `-` in their names as `_`."""
-    declared = operation.declared["path"]
-    return {name: each.parse(str(path_params[each.routed_name])) for name, each in declared.items()}
+    return {name: parse(path_params[routed_name]) for name, routed_name, parse in operation.routed}
 
 
 def query_values(operation: Operation, raw: bytes) -> tuple[dict[str, Json], tuple[FieldError, ...]]:

@@ -151,6 +151,11 @@ class Operation:
         return by_location
 
     @cached_property
+    def routed(self) -> tuple[tuple[str, str, Callable[[str], Json]], ...]:
+        """The path parameters: each with its name in Connexion's routing, and the function that parses it."""
+        return tuple((name, each.routed_name, each.parse) for name, each in self.declared["path"].items())
+
+    @cached_property
     def header_fields(self) -> frozenset[bytes]:
         """The names of the header parameters, as received fields are stored."""
         return frozenset(each.field_name for each in self.declared["header"].values())
@@ -190,7 +195,9 @@ class Operation:
 
     def with_defaults(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         """A valid request with the default values of what it leaves out (OpenAPI 3.0.3, Schema Object: `default`)."""
-        filled = {**parts, **{location: {**values, **parts[location]} for location, values in self.defaults.items()}}
+        filled = dict(parts)
+        for location, values in self.defaults.items():
+            filled[location] = {**values, **parts[location]}
         if self.fill_body is not None and "body" in filled:
             filled["body"] = self.fill_body(filled["body"])
         return filled
