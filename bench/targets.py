@@ -32,9 +32,8 @@ DELAYS = (
     "two commits wait for the disk, before and after the vendor's call. Tried: answers of a commit in slices (ADR 12)."
 )
 NATIVE = (
-    "a request was walked value by value to find that nothing of it is lost. It takes 0.7 times the CPU since (ADR 12),"
-    " 1.05 times that of the unified API without ledger and transport: a version of the API in each query, and two"
-    " security requirements."
+    "each request was walked value by value to find that nothing of it is lost. Since then (ADR 12) it takes 0.7 times"
+    " the CPU, and with the ledger as much as one of the unified API."
 )
 SHORT = (
     "the first answers come after 100 ms, which is a tenth of a measurement of one second. With four seconds it was 94%"
