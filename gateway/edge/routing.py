@@ -11,6 +11,7 @@ the more concrete one is used, whatever its methods (OpenAPI, Path Templating): 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from gateway.edge.canonical import template_path
 from gateway.edge.exchange import Application, Receive, Scope, Send
+from gateway.specs.document import Document
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
@@ -85,6 +87,36 @@ class Routing(RoutingMiddleware):
                     raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
                 return each.found, match.groupdict() if path == whole else decoded(match.groupdict())
         return None
+
+
+def for_connexion(document: Document) -> dict[str, Any]:
+    """The part of a document by which Connexion routes and secures requests, which it may write into.
+
+    Connexion would copy, check and resolve the whole document, with all schemas and examples, of which it needs none.
+    """
+    content = document.content
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, operation in document.operations():
+        item = content["paths"][path]
+        declared = [document.resolve(each) for each in (*item.get("parameters", ()), *operation.get("parameters", ()))]
+        paths.setdefault(path, {})[method] = {
+            **_members(operation, "operationId", "security"),
+            "parameters": [_in_path(document, each) for each in declared if each["in"] == "path"],
+            "responses": {"default": {"description": "Not for routing."}},
+        }
+    schemes = copy.deepcopy(content.get("components", {}).get("securitySchemes", {}))
+    rest = _members(content, "openapi", "info", "security")
+    return {**rest, "paths": paths, "components": {"securitySchemes": schemes}}
+
+
+def _in_path(document: Document, parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """A path parameter, with as much of its schema as says how Connexion finds it in a path."""
+    schema = _members(document.resolve(parameter["schema"]), "type", "format")
+    return {"name": parameter["name"], "in": "path", "required": True, "schema": schema}
+
+
+def _members(node: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: node[name] for name in names if name in node}
 
 
 def decoded(parameters: Mapping[str, str]) -> dict[str, str]:

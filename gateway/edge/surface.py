@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +29,7 @@ from gateway.edge.near_misses import near
 from gateway.edge.precompiled import PrecompiledRoutes
 from gateway.edge.problems import render
 from gateway.edge.response_validation import CHECKS, ResponseValidation
-from gateway.edge.routing import Routing
+from gateway.edge.routing import Routing, for_connexion
 from gateway.edge.validation import validate
 from gateway.specs.operations import Api, Operation
 from gateway.specs.security import name_schemes
@@ -188,7 +187,7 @@ def application(  # noqa: PLR0913 - what serving takes
     layers: list[Any] = [Routing, Security]
     connexion = ConnexionMiddleware(dispatcher, middlewares=layers)
     for each in surfaces:
-        content = copy.deepcopy(each.api.document.content)  # Connexion writes into what it is given
+        content = for_connexion(each.api.document)
         name_schemes(content)
         connexion.add_api(
             content,

@@ -6,7 +6,7 @@ from typing import Any
 
 import schemathesis
 
-from gateway.specs.schemas import PROPERTY_NAMES
+from gateway.specs.json_schema import PROPERTY_NAMES
 
 
 @schemathesis.hook

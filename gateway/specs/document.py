@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from gateway.specs.json_schema import Schemas
 
 # libyaml's loader in C takes a seventh of the time. Not every build of PyYAML has it.
 SafeLoader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -33,6 +36,11 @@ class Document:
 
     path: Path
     content: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def schemas(self) -> Schemas:
+        """The schemas of its components."""
+        return Schemas(self.content.get("components", {}).get("schemas", {}))
 
     def resolve(self, node: Any) -> Any:
         """The node itself, or the target of its local `$ref`. Raises SpecificationError if there is none."""

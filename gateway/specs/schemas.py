@@ -1,15 +1,10 @@
-"""OpenAPI 3.0 schemas as compiled validators.
-
-The schema object of OpenAPI 3.0 is not JSON Schema: it has `nullable` and a boolean `exclusiveMinimum`, and ignores
-members beside `$ref`. Schemas are rewritten to JSON Schema 2020-12 and compiled once. It has no `propertyNames`
-either: our extension `x-propertyNames` has its place.
-"""
+"""The schemas of a document as compiled validators, and the defaults in them."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -19,7 +14,6 @@ from gateway.domain.suggestions import closest
 from gateway.domain.times import is_date_time
 from gateway.specs.document import Document, pointer
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_ERRORS = 100
 """Most errors in one refusal."""
 MOST_NAMES = 10
@@ -31,15 +25,6 @@ LONGEST_GUESS = 64
 
 FORMATS = {"date-time": is_date_time}
 """Formats that Jobgate checks itself: jsonschema-rs takes `*+,-./` for digits (0.60.3)."""
-
-_NULLABLE = {"type", "enum"}
-_BOUNDS = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
-_VALUES = {"enum", "default", "required"}
-_TRUE_OR_FALSE = {"additionalProperties", "uniqueItems"}
-_ONLY_OPENAPI = {"nullable", "example", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated"}
-
-PROPERTY_NAMES = "x-propertyNames"
-"""Our extension of schemas of objects: the `propertyNames` of JSON Schema, as a `pattern`."""
 
 HINT = "x-hint"
 """Our extension of schemas and parameters: what to write instead of a value that does not fit."""
@@ -55,12 +40,7 @@ class Validator:
     def __init__(self, document: Document, schema: Mapping[str, Any]) -> None:
         """Compile `schema`, whose references are local to `document`."""
         self._document, self._schema = document, schema
-        components = document.content.get("components", {}).get("schemas", {})
-        whole = {
-            "$schema": DIALECT,
-            **json_schema(schema),
-            "components": {"schemas": {name: json_schema(component) for name, component in components.items()}},
-        }
+        whole = document.schemas.complete(schema)
         self._compiled = jsonschema_rs.validator_for(whole, validate_formats=True, formats=FORMATS, mask="the value")
         self.is_valid: Callable[[object], bool] = self._compiled.is_valid
         """True if the value is valid. This is faster than `errors`."""
@@ -146,36 +126,3 @@ def with_defaults(document: Document, schema: Any, value: Any) -> Any:
         name: with_defaults(document, members[name], each) if name in members else each
         for name, each in complete.items()
     }
-
-
-def json_schema(schema: Any) -> Any:
-    """The OpenAPI 3.0 schema as JSON Schema 2020-12. References stay unchanged."""
-    if isinstance(schema, list):
-        return [json_schema(item) for item in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    if "$ref" in schema:
-        return {"$ref": schema["$ref"]}
-    return dict(_rewritten(schema))
-
-
-def _rewritten(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in schema.items():
-        if key == "properties":
-            yield key, {name: json_schema(each) for name, each in value.items()}
-        elif key in _NULLABLE and schema.get("nullable"):
-            yield key, _with_null(value)
-        elif key in _BOUNDS:
-            yield (_BOUNDS[key] if schema.get(_BOUNDS[key]) is True else key), value
-        elif key in _VALUES:
-            yield key, value
-        elif key == PROPERTY_NAMES:
-            yield "propertyNames", json_schema(value)
-        elif key not in _ONLY_OPENAPI and not key.startswith("x-") and not isinstance(value, bool):
-            yield key, json_schema(value)
-        elif key in _TRUE_OR_FALSE:
-            yield key, value
-
-
-def _with_null(value: Any) -> list[Any]:
-    return [*value, None] if isinstance(value, list) else [value, "null"]

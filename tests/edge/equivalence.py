@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
-from gateway.specs.schemas import PROPERTY_NAMES
+from gateway.specs.json_schema import PROPERTY_NAMES
 from tests.support.edge import LIMITS
 from tests.support.stock import BASE, Header, Request, Target
 from tests.support.vendors import API_KEY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
-from gateway.edge.routing import Routing
+from gateway.edge.authentication import Security
+from gateway.edge.routing import Routing, for_connexion
+from gateway.specs.document import Document
 from gateway.specs.operations import Api
 from tests.support.documents import installed
 
@@ -127,3 +130,74 @@ async def test_what_is_not_plain_goes_the_long_way() -> None:
     for base_path, times in (("/v2", 2), ("/v1/more", 0)):
         several.add_api(plain[0].apis[0].specification, base_path=base_path, resolver=Resolver(lambda _: nothing))
         assert sum(map(len, several._short_cuts.values())) == times * of_one
+
+
+DOCUMENTS = installed().documents
+
+
+def understood(content: dict[str, Any]) -> dict[tuple[str, str, str], Any]:
+    """The routes that Connexion makes of a document, each with its security requirements."""
+    layers: list[Any] = [Routing, Security]
+    application = ConnexionMiddleware(Reached(), middlewares=layers)
+    application.add_api(content, base_path="/v1", resolver=Resolver(lambda _: nothing))
+    application.app, application.middleware_stack = application._build_middleware_stack()
+    routing, security, *_ = application.middleware_stack
+    (mount,) = routing.router.routes  # type: ignore[attr-defined]
+    ((api,),) = security.apis.values()  # type: ignore[attr-defined]
+    return {
+        (method, route.path_regex.pattern, route.app.operation_id): (
+            api.operations[route.app.operation_id].security,
+            api.operations[route.app.operation_id].security_schemes,
+        )
+        for route in mount.app.routes
+        for method in route.methods
+    }
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_connexion_finds_all_that_it_needs_in_the_part_that_it_gets(name: str) -> None:
+    """Of each document, the part for Connexion makes the routes and the security that the whole makes."""
+    document = DOCUMENTS[name]
+    whole = understood(copy.deepcopy(document.content))
+    assert whole
+    assert understood(for_connexion(document)) == whole
+
+
+def test_connexion_may_write_into_its_part() -> None:
+    """What Connexion gets is no part of the document: it writes into it."""
+    before = copy.deepcopy(API.document.content)
+    part = for_connexion(API.document)
+    part["components"]["securitySchemes"]["bearer"]["x-written"] = True
+    part["paths"]["/overview"]["get"]["operationId"] = "other"
+    assert API.document.content == before
+
+
+def test_a_path_parameter_keeps_its_type() -> None:
+    """Connexion finds a number in a path by the type of its schema, wherever that stands."""
+    content = {
+        "openapi": "3.0.3",
+        "info": {"title": "", "version": "1"},
+        "security": [],
+        "paths": {
+            "/a/{number}": {
+                "parameters": [{"$ref": "#/components/parameters/number"}],
+                "get": {"operationId": "get", "responses": {"200": {"description": ""}}},
+            }
+        },
+        "components": {
+            "parameters": {
+                "number": {
+                    "name": "number",
+                    "in": "path",
+                    "required": True,
+                    "schema": {"$ref": "#/components/schemas/n"},
+                }
+            },
+            "schemas": {"n": {"type": "integer", "minimum": 1}},
+        },
+    }
+    part = for_connexion(Document(Path("numbers.yaml"), content))
+    assert part["paths"]["/a/{number}"]["get"]["parameters"] == [
+        {"name": "number", "in": "path", "required": True, "schema": {"type": "integer"}}
+    ]
+    assert understood(part) == understood(content)
