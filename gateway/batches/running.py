@@ -33,15 +33,13 @@ from gateway.telemetry.metrics import BATCH_LEASES_LOST
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25
-"""Seconds between two looks for batches that somebody should look after."""
 AT_ONCE = timedelta()
 SOON = timedelta(seconds=1)
 """The time after which a batch that has to wait is looked after again."""
 RENEW_SECONDS = LEASE_TIME.total_seconds() / 3
 """Seconds between two renewals of a lease under which nothing is written."""
 RECOVERY_SECONDS = 2.0
-"""Extra seconds to wait when the ledger cannot be used."""
+"""Seconds to wait when the ledger cannot be used."""
 MOST_BATCHES = 16
 """Most batches that a process works on at the same time."""
 
@@ -61,16 +59,15 @@ class Runner:
     async def run(self) -> None:
         """Look after batches, until cancelled."""
         while True:
-            pause = LOOK_SECONDS
             try:
                 await self.look()
+                await self.store.wait_until_due()
             except LedgerUnavailable as error:
                 log.warning("batches could not be looked after: %s", error.code)
-                pause = RECOVERY_SECONDS
+                await asyncio.sleep(RECOVERY_SECONDS)
             except Exception:
                 log.exception("batches could not be looked after")
-                pause = RECOVERY_SECONDS
-            await asyncio.sleep(pause)
+                await asyncio.sleep(RECOVERY_SECONDS)
 
     async def look(self) -> None:
         """Take the batches that are due, and begin to work on them."""

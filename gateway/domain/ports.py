@@ -114,6 +114,9 @@ class Ledger(Protocol):
         A `due` after `beyond` was written by a clock that was ahead, and has passed as well.
         """
 
+    async def wait_until_due(self) -> None:
+        """Wait until the `due` of a record may have passed, at most some seconds."""
+
     async def tally(self, caller: str | None) -> Tally:
         """Count what has not ended, of one caller or of all. Raises LedgerUnavailable."""
 

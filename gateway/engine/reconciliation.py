@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from gateway.domain.errors import (
     AdapterFailed,
@@ -56,9 +56,9 @@ AT_ONCE = 1_000
 AT_ONCE_EACH = 8
 """Most of those records that belong to one connection."""
 RECOVERY_SECONDS = 2.0
-"""Extra seconds to wait when the ledger cannot be used."""
+"""Seconds to wait when the ledger cannot be used."""
 LOOK_SECONDS = 0.25
-"""Seconds between two looks at the ledger, for records that are due or for one that is waited for."""
+"""Seconds between two looks at the ledger for a record that is waited for."""
 TIDY_SECONDS = 3_600.0
 """Seconds between two clean-ups of the ledger."""
 MOST_OTHERS = 50
@@ -114,7 +114,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile every record that is due, and tidy the ledger, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(TIDY_SECONDS, self._tidy))
+            tasks.create_task(self._repeat(self._tidy, partial(asyncio.sleep, TIDY_SECONDS)))
             under_way: set[asyncio.Task[JobActionRecord]] = set()
 
             async def look() -> None:
@@ -123,7 +123,7 @@ class Reconciler:
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
 
-            await self._repeat(LOOK_SECONDS, look)
+            await self._repeat(look, self.ledger.wait_until_due)
 
     async def reconcile_due(self) -> tuple[JobActionRecord, ...]:
         """Reconcile every record that is due once; return the records as they are then."""
@@ -142,17 +142,18 @@ class Reconciler:
                 record = await self.ledger.get(record.id, record.requested.caller) or record
         return record
 
-    async def _repeat(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Repeat some work for ever, whether it fails or not."""
+    async def _repeat(self, work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
+        """Repeat some work for ever, with a pause, whether it fails or not."""
         while True:
             try:
                 await work()
+                await pause()
             except JobgateError as error:
                 log.warning("the background work on job actions failed: %s", error.code)
                 await asyncio.sleep(RECOVERY_SECONDS)
             except Exception:
                 log.exception("the background work on job actions failed")
-            await asyncio.sleep(seconds)
+                await asyncio.sleep(RECOVERY_SECONDS)
 
     async def _tidy(self) -> None:
         await self.ledger.tidy(self.clock.now())

@@ -64,6 +64,8 @@ class SqlApprovals:
     async def write(self, approval: Approval, change: ApprovalChange) -> bool:
         """Store a new approval, or its next version. False if another process has stored that version."""
         is_stored: bool = await self.ledger.write(WriteApproval(approval, change, self.clock.new_id(change.at)))
+        if approval.state in ENDING_A_WAIT:
+            self.ledger.agenda.note(TaskKind.BATCH, change.at)
         return is_stored
 
     async def get(self, approval_id: str) -> Approval | None:

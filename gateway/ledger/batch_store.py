@@ -30,6 +30,7 @@ class BatchStore:
     async def create(self, creation: batches.CreateBatch) -> tuple[str, bytes] | None:
         """Store a new batch. Returns the id and the fingerprint of the batch that holds its key, if one does."""
         held = await self.ledger.write(creation)
+        self._note(creation.due)
         return None if held is None else (held[0], held[1])
 
     async def save(  # noqa: PLR0913 - the parts of one change
@@ -45,6 +46,8 @@ class BatchStore:
         """Store a change of a batch's head, as `SaveBatch` says. Raises LeaseLost."""
         soon = None if due is None else min(due, self.clock.now() + LEASE_TIME)
         saved: str = await self.ledger.write(batches.SaveBatch(batch, event, soon, lease, takes, frees))
+        if soon is not None:
+            self._note(soon)
         return saved
 
     async def add(self, batch: str, items: Sequence[Item], most: int) -> str:
@@ -121,6 +124,10 @@ class BatchStore:
         """The ids of the job actions that hold these keys of a caller."""
         return await self.ledger.read(lambda connection: batches.key_holders(connection, caller, keys))
 
+    async def wait_until_due(self) -> None:
+        """Wait until somebody should look after a batch, at most some seconds."""
+        await self.ledger.agenda.wait(TaskKind.BATCH)
+
     async def take(self, limit: int) -> list[Lease]:
         """Take at most `limit` batches that somebody should look after."""
         now = self.clock.now()
@@ -132,6 +139,10 @@ class BatchStore:
 
     async def postpone(self, lease: Lease, until: datetime) -> bool:
         """Look after a batch again at a time, at most a lease from now. False if the lease is lost."""
-        latest = self.clock.now() + LEASE_TIME
-        kept: bool = await self.ledger.write(PostponeTask(lease, min(until, latest)))
+        soon = min(until, self.clock.now() + LEASE_TIME)
+        kept: bool = await self.ledger.write(PostponeTask(lease, soon))
+        self._note(soon)
         return kept
+
+    def _note(self, due: datetime) -> None:
+        self.ledger.agenda.note(TaskKind.BATCH, due)

@@ -30,6 +30,7 @@ from gateway.domain.record import (
 )
 from gateway.domain.times import milliseconds
 from gateway.ledger import queries, retention
+from gateway.ledger.agenda import RECORD, Agenda
 from gateway.ledger.batches import DeleteOldBatches
 from gateway.ledger.checkpointing import Checkpoints
 from gateway.ledger.checkpoints import SegmentState, deletion_of
@@ -70,6 +71,7 @@ class SqlLedger:
         self._writer = Writer(database, clock, store)
         self._readers: ThreadPoolExecutor | None = None
         self._claims: dict[str, Claim] = {}
+        self.agenda = Agenda(self._read, clock)
 
     async def start(self) -> None:
         """Bring the tables up to date, and compare the ledger with its newest checkpoint."""
@@ -137,6 +139,10 @@ class SqlLedger:
             return ()
         ids = await self._writer.submit(TakeDue(now, until, limit, beyond))
         return await self._read(lambda connection: queries.records(connection, ids))
+
+    async def wait_until_due(self) -> None:
+        """Wait until the time of a record to be read again may have come."""
+        await self.agenda.wait(RECORD)
 
     async def tally(self, caller: str | None) -> Tally:
         """Count what has not ended, of one caller or of all. Raises LedgerUnavailable."""

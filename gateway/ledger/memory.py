@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ from gateway.domain.times import milliseconds
 
 MOST_RECORDS = 1_000
 """Largest number of records; beyond it, the oldest settled ones are dropped."""
+LOOK_SECONDS = 0.25
+"""Seconds between two looks for records that are due."""
 
 
 class MemoryLedger:
@@ -113,6 +116,10 @@ class MemoryLedger:
         for _, record_id in due:
             self._due[record_id] = until
         return tuple(self._records[record_id] for _, record_id in due)
+
+    async def wait_until_due(self) -> None:
+        """Wait a moment."""
+        await asyncio.sleep(LOOK_SECONDS)
 
     async def tally(self, caller: str | None) -> Tally:
         """Count the job actions with an unknown outcome. There are no batches."""

@@ -32,6 +32,7 @@ class ScheduleStore:
         """Store a new schedule. Returns the id and the fingerprint of the one that holds its key, if one does."""
         creation = schedules.CreateSchedule(schedule, event, self.clock.now(), key)
         held = await self.ledger.write(creation)
+        self._note(schedule.next_at)
         return None if held is None else (held[0], held[1])
 
     async def save(
@@ -45,6 +46,9 @@ class ScheduleStore:
         """Store a change of a schedule, as `SaveSchedule` says. Raises LeaseLost."""
         change = SaveSchedule(schedule, list(map(self._new, events)), lease, list(occurrences), batch)
         saved: str = await self.ledger.write(change)
+        self._note(schedule.next_at)
+        if batch is not None:
+            self.ledger.agenda.note(TaskKind.BATCH, batch.due)
         return saved
 
     async def get(self, schedule: str) -> Schedule | None:
@@ -59,6 +63,10 @@ class ScheduleStore:
         """The newest occurrences of a schedule."""
         return await self.ledger.read(lambda connection: schedules.lines(connection, schedule, limit))
 
+    async def wait_until_due(self) -> None:
+        """Wait until an occurrence of a schedule is due, at most some seconds."""
+        await self.ledger.agenda.wait(TaskKind.SCHEDULE)
+
     async def take(self, limit: int) -> list[Lease]:
         """Take at most `limit` schedules with an occurrence that is due."""
         now = self.clock.now()
@@ -70,11 +78,16 @@ class ScheduleStore:
     async def postpone(self, lease: Lease, until: datetime) -> bool:
         """Look after a schedule again at a time. False if the lease is lost."""
         kept: bool = await self.ledger.write(PostponeTask(lease, until))
+        self._note(until)
         return kept
 
     async def end(self, lease: Lease) -> None:
         """Look after a schedule no more."""
         await self.ledger.write(EndTask(lease))
+
+    def _note(self, due: datetime | None) -> None:
+        if due is not None:
+            self.ledger.agenda.note(TaskKind.SCHEDULE, due)
 
     def _new(self, event: StateChanged) -> NewEvent:
         return NewEvent(self.clock.new_id(event.at), event)

@@ -32,10 +32,8 @@ from gateway.telemetry.metrics import SCHEDULES_SKIPPED
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""Seconds between two looks for schedules with an occurrence that is due."""
 RECOVERY_SECONDS = 2.0
-"""Extra seconds to wait when the ledger cannot be used."""
+"""Seconds to wait when the ledger cannot be used."""
 MOST_AT_ONCE = 16
 """Most schedules that are taken at the same time."""
 REMEMBERED = 5
@@ -55,16 +53,15 @@ class ScheduleRunner:
         for reason in SkipReason:
             SCHEDULES_SKIPPED.begin(reason)
         while True:
-            pause = LOOK_SECONDS
             try:
                 await self.look()
+                await self.schedules.store.wait_until_due()
             except LedgerUnavailable as error:
                 log.warning("schedules could not be looked after: %s", error.code)
-                pause = RECOVERY_SECONDS
+                await asyncio.sleep(RECOVERY_SECONDS)
             except Exception:
                 log.exception("schedules could not be looked after")
-                pause = RECOVERY_SECONDS
-            await asyncio.sleep(pause)
+                await asyncio.sleep(RECOVERY_SECONDS)
 
     async def look(self) -> int:
         """Look after the schedules that are due. Returns their number."""

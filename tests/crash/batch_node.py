@@ -22,7 +22,7 @@ from gateway.domain.clock import SystemClock
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
 from gateway.engine import reconciliation
-from gateway.ledger import batch_store, tasks
+from gateway.ledger import agenda, batch_store, tasks
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.schedules import running as schedules_running
@@ -102,7 +102,7 @@ def shorten_leases(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(running, "RENEW_SECONDS", LEASE.total_seconds() / 3)
     patch.setattr(outcomes, "DOUBT_TIME", timedelta(seconds=30))
     patch.setattr(running, "SOON", timedelta(seconds=0.1))
-    patch.setattr(schedules_running, "LOOK_SECONDS", 0.1)
+    patch.setattr(agenda, "LOOK_SECONDS", 0.1)
     patch.setattr(reconciliation, "LEASE_SECONDS", 0.5)
     for module in (running, schedules_running, reconciliation):
         patch.setattr(module, "RECOVERY_SECONDS", 0.2)

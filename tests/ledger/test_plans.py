@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import chain
@@ -16,6 +17,7 @@ from gateway.domain.batches import JobReference
 from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection
 from gateway.domain.times import first_id_at, milliseconds
+from gateway.ledger.agenda import RECORD, next_due
 from gateway.ledger.batches import first_places, held_jobs
 from gateway.ledger.database import Database
 from gateway.ledger.events import written
@@ -202,6 +204,16 @@ async def test_what_is_due_is_found_by_its_time(filled: Database) -> None:
     await ledger._writer.close()
     for statement in statements:
         check_plan(filled, statement)
+
+
+async def test_what_is_due_next_is_found_by_its_time(filled: Database) -> None:
+    """The look of an idle gateway reads the first entry of an index."""
+    with Spy(filled) as statements:
+        found = dict(await SqlLedger(filled, FakeClock()).read(next_due))
+    assert RECORD in found
+    ((text, parameters),) = statements
+    of_records = text.partition(" UNION ALL")[0]
+    check_plan(filled, (of_records, tuple(parameters)[: len(re.findall(r"\?|%s", of_records))]))
 
 
 @pytest.mark.parametrize("find", [first_places, held_jobs])

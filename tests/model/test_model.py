@@ -129,6 +129,10 @@ class EndingLedger:
         """Take what is due."""
         return await self.inner.take_due(now, until, limit, beyond)
 
+    async def wait_until_due(self) -> None:
+        """Wait as long as it does."""
+        await self.inner.wait_until_due()
+
     async def tally(self, caller: str | None) -> Tally:
         """Count what has not ended."""
         return await self.inner.tally(caller)
