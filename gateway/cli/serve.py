@@ -53,13 +53,18 @@ def serve(
     ] = 0,
 ) -> None:
     """Run the gateway."""
-    from gateway.startup import serve as serving
-
     given: dict[str, object] = {"host": host, "port": port, "workers": workers, "access_log": access_log}
     given |= {"log_level": log_level, "log_format": log_format, "admin_port": admin_port}
     given |= {"tls_cert": tls_cert, "tls_key": tls_key, "tls_self_signed": tls_self_signed}
+    from gateway.startup.ahead import load_ahead
+
+    file = chosen_file(config)
+    load_ahead(file, given)
+
+    from gateway.startup import serve as serving
+
     serving.serve(
-        serving.Source(chosen_file(config), given),
+        serving.Source(file, given),
         sandbox_port=sandbox_port if sandbox else None,
         accept_restored_ledger=accept_restored_ledger,
     )

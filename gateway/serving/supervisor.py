@@ -24,7 +24,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from socket import socket
 from types import FrameType
@@ -35,6 +34,7 @@ from uvicorn.config import STARTUP_FAILURE
 from gateway.domain.errors import LedgerUnavailable
 from gateway.serving.accept_filter import attach_syn_filter
 from gateway.serving.accepting import Share, shares
+from gateway.serving.forking import start
 from gateway.serving.stopping import GRACE_SECONDS, STOP_SECONDS, StoppingServer
 from gateway.settings.settings import ConfigurationError
 from gateway.specs.document import SpecificationError
@@ -115,15 +115,6 @@ class Ending:
         os._exit(STARTUP_FAILURE)
 
 
-def preload(module: str) -> None:
-    """Begin to import a module, and this program, in the process that workers will be forked from.
-
-    That process has one thread and nothing of this one's state, so its copies are safe. It ends with this process.
-    """
-    multiprocessing.set_forkserver_preload(["__main__", module])
-    ensure_running()
-
-
 def hold_signals() -> None:
     """Block the signals that a service manager sends to every process, in the process that workers are forked from.
 
@@ -179,7 +170,7 @@ class Worker:
         os.set_blocking(line.fileno(), False)
         given = given if share is None else (*given, share)
         process = multiprocessing.get_context("forkserver").Process(target=target, args=(*given, its_line))
-        process.start()
+        start(process)
         its_line.close()
         return cls(process, line, share)
 

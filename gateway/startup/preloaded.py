@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import gc
 from contextlib import suppress
+from importlib import import_module
 
-import uvloop  # noqa: F401
+MODULES = (
+    "uvloop",
+    "gateway.app.surfaces",
+    "gateway.ledger.keys",
+    "gateway.ledger.ledger",
+    "gateway.ledger.process",
+    "gateway.ledger.publishing",
+    "gateway.serving.writing",
+    "gateway.startup.serve",
+    "gateway.transport.http",
+)
 
-import gateway.app.surfaces
-import gateway.ledger.keys
-import gateway.ledger.ledger
-import gateway.ledger.process
-import gateway.ledger.publishing
-import gateway.security.openid
-import gateway.serving.writing
-import gateway.transport.http  # noqa: F401
-from gateway.serving.supervisor import hold_signals
-from gateway.specs.document import SpecificationError
-from gateway.startup.serve import installed
 
-hold_signals()
-with suppress(SpecificationError):  # each worker reports it
-    installed()
-gc.collect()
-gc.freeze()
+def load() -> None:
+    """Load all of it. Nothing of that becomes garbage, so the collector, which would look again and again, waits."""
+    gc.disable()
+    for each in MODULES:
+        import_module(each)
+
+    from gateway.serving.supervisor import hold_signals  # noqa: PLC0415 - first the collector
+    from gateway.specs.document import SpecificationError  # noqa: PLC0415
+    from gateway.startup.serve import installed  # noqa: PLC0415
+
+    hold_signals()
+    with suppress(SpecificationError):  # each worker reports it
+        installed()
+    gc.freeze()
+    gc.enable()
+
+
+load()

@@ -35,7 +35,7 @@ from gateway.serving.listening import (
 )
 from gateway.serving.logs import log_to_terminal
 from gateway.serving.reloading import Reloadable, require_unchanged_fixed_settings
-from gateway.serving.supervisor import Patience, preload
+from gateway.serving.supervisor import Patience
 from gateway.serving.temporary import temporary_folder
 from gateway.serving.tls import Certificate, self_signed
 from gateway.serving.writing import CommonWriter, common_writer
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PRELOADED = "gateway.startup.preloaded"
-"""The module that is imported once for all workers."""
 MOST_FILES = 65_536
 """Most open connections and files of one process."""
 
@@ -153,8 +151,6 @@ def serve(source: Source, *, sandbox_port: int | None, accept_restored_ledger: b
     catalogue = installed()
     settings = source.checked(catalogue, is_sandbox=sandbox_port is not None)
     log_to_terminal(log_options(settings))
-    if settings.server.workers > 1:
-        preload(PRELOADED)
     with listen(settings.server.host, settings.server.port) as listening:
         used = sources(source.file)
         if sandbox_port is None:
@@ -297,10 +293,10 @@ def settle_in() -> None:
     """Tune this process for serving.
 
     The garbage collector ignores all current objects, which stay (some hundred thousand: documents, schemas, modules),
-    and runs less often, since most requests leave no reference cycles. The limit of open files, which defaults to the
-    needs of a desktop program, is raised to the maximum of the system.
+    and runs less often, since most requests leave no reference cycles. To look for garbage among them would take a
+    tenth of a second, and find next to none. The limit of open files, which defaults to the needs of a desktop program,
+    is raised to the maximum of the system.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
