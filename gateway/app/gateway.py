@@ -21,7 +21,7 @@ from gateway.approvals.approvals import Approvals, EmergencyRules, Notice, no_no
 from gateway.approvals.policy import Policies
 from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
-from gateway.domain.access import DEFAULT_CALLER, EVERYTHING, Caller
+from gateway.domain.access import CALLER_PREFIX, DEFAULT_CALLER, EVERYTHING, Caller
 from gateway.domain.adapter import Adapter
 from gateway.domain.approvals import ApprovalPolicy
 from gateway.domain.clock import SystemClock
@@ -45,7 +45,6 @@ from gateway.engine.termination import Terminations
 from gateway.resilience.pipeline import Pipeline, ReadingTransport
 from gateway.security.credentials import ClientCredentials, Signature, usable
 from gateway.security.keys import AccessKey, Keyring
-from gateway.security.openid import CALLER_PREFIX
 from gateway.settings.settings import (
     ApprovalSettings,
     Authentication,

@@ -16,6 +16,8 @@ SCOPE_FOR_OTHERS = "x-scope-for-others"
 """The member of an operation in the unified API's document that names the scope for what others have created."""
 DEFAULT_CALLER = "default"
 """The name of the caller that authenticates with the setting `api_key` or `access_key`."""
+CALLER_PREFIX = "jwt:"
+"""Start of the names of callers with a token."""
 EVERYTHING = frozenset({"*"})
 """Scopes that allow everything."""
 LONGEST_OWNER = 255

@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 
-from gateway.domain.access import Caller, is_owner
+from gateway.domain.access import CALLER_PREFIX, Caller, is_owner
 from gateway.domain.errors import IssuerUnavailable, JobgateError
 from gateway.domain.model import HttpRequest
 from gateway.domain.ports import Clock, Transport
@@ -35,8 +35,6 @@ LEEWAY_SECONDS = 30
 """Allowed difference between the issuer's clock and ours, in seconds."""
 LONGEST_NAME = 255
 """Longest name of a caller, in characters: a subject has no more (OpenID Connect Core 1.0, 2)."""
-CALLER_PREFIX = "jwt:"
-"""Start of the names of callers with a token."""
 DISCOVERY = "/.well-known/openid-configuration"
 """Path of an issuer's document, below its URL."""
 

@@ -151,6 +151,27 @@ def test_serving_without_the_sandbox_loads_no_sandbox(tmp_path: Path) -> None:
     assert [each for each in (*SERVING, *MIGRATING, *SENDING, *CALLING) if each in modules] == []
 
 
+AHEAD = """
+import sys
+from gateway.startup import ahead
+def preload(module):
+    print("loaded", *sorted(sys.modules), flush=True)
+    sys.exit()
+ahead.preload = preload
+sys.argv = ["jobgate", "serve", "--workers", "2"]
+from gateway.cli import main
+main()
+"""
+
+
+def test_workers_load_before_their_supervisor(tmp_path: Path) -> None:
+    """Until it has begun to load what workers need, `serve` has loaded the settings, and none of its own needs."""
+    _, modules = loaded(tmp_path, AHEAD)
+    assert "gateway.settings.settings" in modules
+    unneeded = (*SERVING, *STORING, *MIGRATING, *SENDING, *CALLING, "uvicorn", "cryptography", "gateway.app")
+    assert [each for each in unneeded if each in modules] == []
+
+
 WORKER = """
 import sys
 import gateway.startup.preloaded
