@@ -47,9 +47,9 @@ SQLAlchemy on this one. All are medians. The lists of connections and jobs come 
 `python -m bench startup` measures for some minutes and writes this page. `tests/cli/test_light_commands.py` names what
 each command must not load."""
 PROFILE = """\
-`serve` is CPU-bound: of its time, modules take a quarter, the check of each document by Connexion a fifth, and the
-compilation of operations and their schemas an eighth; the rest is spread. What is only needed at start is done once, in
-the parent of the workers. `config test` asks a vendor that is not there, and tries again after a while."""
+`serve` is CPU-bound: of its time, modules take four fifths, reading and compiling the documents a tenth, and making the
+application a sixteenth. What workers need is loaded once, in the process that they are forked from, while their
+supervisor loads and checks what it needs. `config test` asks a vendor that is not there, and tries again after a while."""
 PYTHON = str(served_from() / "python")
 JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"

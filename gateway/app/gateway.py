@@ -58,9 +58,9 @@ from gateway.settings.settings import (
 )
 from gateway.specs.accounts import misfits
 from gateway.specs.capabilities import ActionDefinition, action_of, definitions
-from gateway.specs.document import SPECIFICATIONS, Document
+from gateway.specs.document import SPECIFICATIONS, Document, load
 from gateway.specs.native import NativeApi
-from gateway.specs.openapi import load_checked
+from gateway.specs.openapi import checked
 from gateway.specs.operations import Api
 from gateway.specs.security import checked_schemes, kind_of_settings, schemes
 from gateway.telemetry.metrics import measured_by
@@ -96,7 +96,7 @@ class Catalogue:
     @classmethod
     def load(cls, more: Iterable[Adapter] = ()) -> Catalogue:
         """Read and compile the documents, also those of `more` adapters. Raises SpecificationError."""
-        api = Api.compile(load_checked(SPECIFICATIONS / "gateway.yaml"))
+        api = Api.compile(checked(load(SPECIFICATIONS / "gateway.yaml")))
         actions = definitions(api)
         vendors = installed_vendors(actions, more)
         natives = {

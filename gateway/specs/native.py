@@ -18,6 +18,7 @@ from gateway.domain.encoding import FORM
 from gateway.security.schemes import Scheme
 from gateway.specs.document import METHODS, SPECIFICATIONS, Document, SpecificationError, load
 from gateway.specs.lens import Lens, Parts, Place
+from gateway.specs.openapi import checked
 from gateway.specs.operations import Api, Operation
 from gateway.specs.security import (
     BEARER,
@@ -59,7 +60,7 @@ class NativeApi:
     @classmethod
     def make(cls, vendor: VendorSpecification, adapter: Adapter, unified: Document) -> NativeApi:
         """Make the served form of a vendor's document. Raises SpecificationError if it cannot be served."""
-        document = Document(vendor.api.document.path, served(vendor, unified))
+        document = checked(Document(vendor.api.document.path, served(vendor, unified)))
         return cls(vendor, Api.compile(document), checked_schemes(adapter, vendor.api.document), scopes_of(unified))
 
     @property

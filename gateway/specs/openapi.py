@@ -9,22 +9,22 @@ from pathlib import Path
 
 import jsonschema_rs
 
-from gateway.specs.document import Document, SpecificationError, load, pointer
+from gateway.specs.document import Document, SpecificationError, pointer
 
 _VALIDATOR = "openapi_spec_validator"
 """The package that has the schema. `jobgate specs check` checks by the same schema, and by much more."""
 
 
-def load_checked(path: Path) -> Document:
-    """Read a document of OpenAPI 3.0. Raises SpecificationError if the file is none."""
-    document = load(path)
+def checked(document: Document) -> Document:
+    """The document, if it is one of OpenAPI 3.0. Raises SpecificationError if not."""
     error = next(_schema().iter_errors(document.content), None)
-    if error is not None:
-        place = pointer(*error.instance_path) or "/"
-        raise SpecificationError(
-            f"{path}: {place} is not as OpenAPI 3.0 requires. `jobgate specs check {path}` names every mistake."
-        )
-    return document
+    if error is None:
+        return document
+    place = pointer(*error.instance_path) or "/"
+    raise SpecificationError(
+        f"{document.path}: {place} is not as OpenAPI 3.0 requires. `jobgate specs check {document.path}` names every "
+        "mistake."
+    )
 
 
 @cache

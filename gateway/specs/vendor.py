@@ -13,11 +13,11 @@ from msgspec import structs
 
 from gateway.domain.model import Effect, JobAction, Json, Quota, Result, StatusPair, VendorRequest
 from gateway.domain.vocabulary import CONNECTION, PARAMETER, UNKNOWN_STATUS, Meaning, Source
-from gateway.specs.document import Document
+from gateway.specs.document import Document, load
 from gateway.specs.forms import Form, form_of
 from gateway.specs.job_shape import DERIVED, JobShape, VendorJob
 from gateway.specs.lens import Lens, LensMismatch, Parts, Place
-from gateway.specs.openapi import load_checked
+from gateway.specs.openapi import checked
 from gateway.specs.operations import Api, Operation, request_schema_at
 from gateway.specs.servers import own_server
 
@@ -301,7 +301,7 @@ class VendorSpecification:
     @classmethod
     def load(cls, path: Path) -> VendorSpecification:
         """Read and compile a vendor's document. Raises SpecificationError if it is no document of OpenAPI 3.0."""
-        return cls.compile(load_checked(path))
+        return cls.compile(checked(load(path)))
 
     @classmethod
     def compile(cls, document: Document) -> VendorSpecification:
