@@ -49,7 +49,7 @@ each command must not load."""
 PROFILE = """\
 `serve` is CPU-bound: of its time, modules take four fifths, reading and compiling the documents a tenth, and making the
 application a sixteenth. What workers need is loaded once, in the process that they are forked from, while their
-supervisor loads and checks its own needs. `config test` asks a vendor that is not there, and tries again after a while."""
+supervisor loads and checks its own needs. `config test` asks a vendor that is not there, and tries again later."""
 PYTHON = str(served_from() / "python")
 JOBGATE = str(served_from() / "jobgate")
 READY = b"Ctrl+C"
