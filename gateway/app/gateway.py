@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app.databases import approval_store_of, key_store_of, ledger_of
 from gateway.app.gauges import connection_gauges
-from gateway.app.notices import WebhookNotice
-from gateway.approvals.approvals import Approvals, EmergencyRules, Notice, no_notice
+from gateway.approvals.approvals import Approvals, EmergencyRules
 from gateway.approvals.policy import Policies
 from gateway.batches.guard_rails import GuardRails
 from gateway.dialects import rendering
@@ -26,6 +25,7 @@ from gateway.domain.adapter import Adapter
 from gateway.domain.approvals import ApprovalPolicy
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import AdapterFailed
+from gateway.domain.leases import TaskKind
 from gateway.domain.model import HttpRequest, Json, Quota
 from gateway.domain.ports import Clock, Ledger, Transport, VendorCredentials
 from gateway.domain.recurrence import Recurrence
@@ -66,6 +66,7 @@ from gateway.specs.security import checked_schemes, kind_of_settings, schemes
 from gateway.telemetry.metrics import measured_by
 
 if TYPE_CHECKING:
+    from gateway.approvals.notices import Notices
     from gateway.batches.batches import Batches
     from gateway.batches.permission import Permission
     from gateway.batches.running import Runner
@@ -284,7 +285,24 @@ class Gateway:
     def approvals(self) -> Approvals:
         """The approvals that batches wait for, and the reviews of emergencies."""
         store = approval_store_of(self.ledger, self.clock)
-        return Approvals(store, self.policies, self.clock, emergency_rules(self.settings.break_glass), self._notice())
+        emergencies = self.settings.break_glass
+        has_webhook = emergencies.webhook is not None
+        return Approvals(store, self.policies, self.clock, emergency_rules(emergencies), has_webhook)
+
+    @cached_property
+    def notices(self) -> Notices | None:
+        """The deliverer of notices of emergencies, None without a webhook or a database."""
+        from gateway.approvals.notices import Notices
+        from gateway.ledger.ledger import SqlLedger
+        from gateway.ledger.publishing import Webhook
+        from gateway.ledger.task_store import TaskStore
+
+        address = self.settings.break_glass.webhook
+        if address is None or not isinstance(self.ledger, SqlLedger):
+            return None
+        transport = self.transport or self._new_transport([address.get_secret_value()])
+        tasks = TaskStore(self.ledger, self.clock, TaskKind.NOTICE)
+        return Notices(self.approvals, tasks, Webhook(address, transport, self.clock, "application/json").send)
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -307,6 +325,8 @@ class Gateway:
             from gateway.schedules.running import ScheduleRunner
 
             tasks.append(asyncio.create_task(ScheduleRunner(self.schedules).run()))
+        if self.notices is not None:
+            tasks.append(asyncio.create_task(self.notices.run()))
         publisher = self._publisher()
         if publisher is not None:
             tasks.append(asyncio.create_task(publisher.run()))
@@ -386,16 +406,6 @@ class Gateway:
             transport = self.transport or self._new_transport([address.get_secret_value()])
             webhook = Webhook(address, transport, self.clock)
         return Publisher(self.ledger.checkpoints, wanted.seconds, wanted.log, webhook)
-
-    def _notice(self) -> Notice:
-        """Tells the webhook of emergencies, if there is one."""
-        from gateway.ledger.publishing import Webhook
-
-        address = self.settings.break_glass.webhook
-        if address is None:
-            return no_notice
-        transport = self.transport or self._new_transport([address.get_secret_value()])
-        return WebhookNotice(Webhook(address, transport, self.clock, "an emergency", "application/json")).send
 
     @cached_property
     def tokens(self) -> OpenIdTokens | None:

@@ -6,6 +6,7 @@
     withdraw       the batch was aborted while it waited
     end_by_time    nobody has decided, or the batch has not begun, in time
     break_glass    a small batch begins without approval, and is to be reviewed
+    note           the webhook was told of an emergency, or could not be (`notices.py`)
 
 Each change is one write, which succeeds only if nobody else was faster. If somebody was, it is tried again on what is
 there now.
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.approvals.policy import Policies, after_time, decided, executed, may_decide, with_state
+from gateway.approvals.policy import Policies, after_notice, after_time, decided, executed, may_decide, with_state
 from gateway.domain.access import Caller
 from gateway.domain.approvals import (
     Approval,
@@ -27,6 +28,9 @@ from gateway.domain.approvals import (
     ApprovalState,
     Decision,
     Emergency,
+    Notice,
+    NoticeEvent,
+    NoticeState,
     Person,
     Plan,
     Verb,
@@ -49,13 +53,6 @@ OPEN = (ApprovalState.PENDING, ApprovalState.APPROVED)
 UNDECIDED = ApprovalQuery((ApprovalState.PENDING, ApprovalState.REVIEW_DUE))
 """The approvals that wait for somebody, those that have expired meanwhile included."""
 
-Notice = Callable[[Approval], None]
-"""Tells people about an emergency, without waiting."""
-
-
-def no_notice(_: Approval) -> None:
-    """Tell nobody."""
-
 
 @dataclass(frozen=True)
 class EmergencyRules:
@@ -68,13 +65,16 @@ class EmergencyRules:
 
 @dataclass(frozen=True)
 class Approvals:
-    """The approvals of a gateway. Every method raises LedgerUnavailable."""
+    """The approvals of a gateway. Its emergencies have notices if it `has_webhook`.
+
+    Every method raises LedgerUnavailable.
+    """
 
     store: ApprovalStore
     policies: Policies
     clock: Clock
     emergencies: EmergencyRules = EmergencyRules()
-    notice: Notice = no_notice
+    has_webhook: bool = False
 
     async def request(self, batch: str, plan: Plan, requester: Person) -> Approval | None:
         """Ask for the approvals that the policies want for a plan; None if they want none."""
@@ -169,6 +169,7 @@ class Approvals:
             state=ApprovalState.REVIEW_DUE,
             execute_until=now + self.emergencies.lasts,
             emergency=Emergency(reason, review_until, ticket),
+            notices=self._notices(now, review_until),
         )
         await self.store.write(approval, ApprovalChange("break-glass", now, person, reason))
         log.warning(
@@ -180,12 +181,23 @@ class Approvals:
             person.owner,
             approval.id,
         )
-        self.notice(approval)
         return approval
+
+    async def note(self, approval_id: str, event: str, state: NoticeState) -> Approval:
+        """Note what became of a notice. Raises UnknownApproval."""
+        now = self.clock.now()
+        change = ApprovalChange(f"notice-{state}", now, comment=event)
+        return await self._changed(approval_id, lambda each: after_notice(each, event, state, now), change)
 
     async def waiting(self) -> dict[str, int]:
         """The numbers of approvals that wait for somebody: `pending`, `review_due` and `overdue`."""
         return counted(await self.store.selected(UNDECIDED, None, MOST_LOOKED_AT), self.clock.now())
+
+    def _notices(self, now: datetime, review_until: datetime) -> tuple[Notice, ...]:
+        """The notices of an emergency. The second one is due if nobody has reviewed it until then."""
+        if not self.has_webhook:
+            return ()
+        return Notice(NoticeEvent.BREAK_GLASS, now), Notice(NoticeEvent.REVIEW_OVERDUE, review_until)
 
     async def _reviews_due(self, owner: str) -> tuple[Approval, ...]:
         query = ApprovalQuery((ApprovalState.REVIEW_DUE,), owner=owner)

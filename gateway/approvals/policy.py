@@ -8,7 +8,17 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from gateway.domain.approvals import Approval, ApprovalPolicy, ApprovalState, Decision, Person, Plan, Verb
+from gateway.domain.approvals import (
+    Approval,
+    ApprovalPolicy,
+    ApprovalState,
+    Decision,
+    NoticeEvent,
+    NoticeState,
+    Person,
+    Plan,
+    Verb,
+)
 from gateway.domain.errors import ApprovalClosed, ApprovalRequired, Explanation, NotAnApprover, PlanChanged
 from gateway.domain.model import JobAction, Outcome
 from gateway.domain.vocabulary import DISCARD, MODE, TERMINATE, Mode
@@ -118,12 +128,28 @@ def _after(approval: Approval, decision: Decision) -> Approval:
         case Verb.REJECT:
             return replace(longer, state=ApprovalState.REJECTED)
         case Verb.REVIEW:
-            return replace(longer, state=ApprovalState.REVIEWED)
+            return reviewed(longer)
     if unmet(longer.policies, longer.requester, longer.decisions) is not None:
         return longer
     begins = max(decision.at, longer.plan.not_before or decision.at)
     within = min(each.execute_within for each in longer.policies)
     return replace(longer, state=ApprovalState.APPROVED, execute_until=begins + within)
+
+
+def reviewed(approval: Approval) -> Approval:
+    """The emergency once it is reviewed: nobody has to be told any more that its review is overdue."""
+    left = tuple(each for each in approval.notices if each != approval.pending(NoticeEvent.REVIEW_OVERDUE))
+    return replace(approval, state=ApprovalState.REVIEWED, notices=left)
+
+
+def after_notice(approval: Approval, event: str, state: NoticeState, at: datetime) -> Approval:
+    """The approval once it is known what became of a pending notice; unchanged if that is known already."""
+    pending = approval.pending(event)
+    if pending is None:
+        return approval
+    told = replace(pending, state=state, at=at)
+    notices = tuple(told if each == pending else each for each in approval.notices)
+    return replace(approval, notices=notices, version=approval.version + 1)
 
 
 def after_time(approval: Approval, now: datetime) -> Approval:

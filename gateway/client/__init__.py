@@ -22,7 +22,7 @@ An action whose result is not known yet is not a failure: its `outcome` is `unkn
 
 from __future__ import annotations
 
-from .approvals import Approval, ApprovalDecision, ApprovalPlan, ApprovalPolicy, BreakGlass
+from .approvals import Approval, ApprovalDecision, ApprovalPlan, ApprovalPolicy, BreakGlass, Notice
 from .batches import (
     Batch,
     BatchConditions,
@@ -94,6 +94,7 @@ __all__ = [
     "JobCount",
     "JobState",
     "Manifest",
+    "Notice",
     "Options",
     "Origin",
     "ParameterSupport",

@@ -48,6 +48,18 @@ class ApprovalPlan:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A notice to the webhook about an emergency: `pending`, `delivered` or `undelivered`.
+
+    `at` is when it is due; once it is not pending any more, when that became so.
+    """
+
+    event: str
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class BreakGlass:
     """Why a batch began without approval, and until when another owner has to review that."""
 
@@ -55,6 +67,7 @@ class BreakGlass:
     review_until: datetime
     overdue: bool
     ticket: str | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True)

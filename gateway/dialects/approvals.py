@@ -87,6 +87,7 @@ def rendered(known: Approval, *, is_overdue: bool) -> Members:
             ticket=emergency.ticket,
             reviewUntil=timestamp(emergency.review_until),
             overdue=is_overdue,
+            notices=[{"event": each.event, "state": each.state, "at": timestamp(each.at)} for each in known.notices],
         ),
     )
 

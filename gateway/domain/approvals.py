@@ -101,6 +101,34 @@ class ApprovalPolicy(Struct, frozen=True):
         return matches(self.approvers, approver.owner) or matches(self.approvers, approver.caller)
 
 
+class NoticeEvent(StrEnum):
+    """The events of an emergency of which the webhook is told."""
+
+    BREAK_GLASS = "break-glass"
+    REVIEW_OVERDUE = "review-overdue"
+
+
+class NoticeState(StrEnum):
+    """The state of a notice. An `undelivered` one was given up."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+
+
+class Notice(Struct, frozen=True):
+    """A notice to the webhook. `at`: when it is due; once it is not pending any more, when that became so."""
+
+    event: NoticeEvent
+    at: datetime
+    state: NoticeState = NoticeState.PENDING
+
+    @property
+    def is_pending(self) -> bool:
+        """True if it is still to be delivered."""
+        return self.state is NoticeState.PENDING
+
+
 class Decision(Struct, frozen=True, omit_defaults=True):
     """A person's decision about a plan."""
 
@@ -136,6 +164,7 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     execute_until: datetime | None = None
     emergency: Emergency | None = None
     version: int = 0
+    notices: tuple[Notice, ...] = ()
 
     @property
     def ends_at(self) -> datetime | None:
@@ -149,6 +178,10 @@ class Approval(Struct, frozen=True, omit_defaults=True):
     def is_overdue(self, now: datetime) -> bool:
         """True if an emergency has not been reviewed in time."""
         return self.state is ApprovalState.REVIEW_DUE and self.ends_at is not None and now >= self.ends_at
+
+    def pending(self, event: str) -> Notice | None:
+        """The notice of an event that is still to be delivered."""
+        return next((each for each in self.notices if each.event == event and each.is_pending), None)
 
 
 class ApprovalChange(Struct, frozen=True, omit_defaults=True):

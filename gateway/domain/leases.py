@@ -21,6 +21,7 @@ class TaskKind(StrEnum):
 
     BATCH = "batch"
     SCHEDULE = "schedule"
+    NOTICE = "notice"
 
 
 class Lease(Struct, frozen=True, array_like=True):

@@ -127,11 +127,27 @@ class Ledger(Protocol):
         """Check that an action could be recorded now. Raises LedgerUnavailable if not."""
 
 
+class Tasks(Protocol):
+    """Durable work of one kind, which any process can take. Every method raises LedgerUnavailable."""
+
+    async def wait_until_due(self) -> None:
+        """Wait until a task is due, at most some seconds."""
+
+    async def take(self, limit: int) -> list[Lease]:
+        """Take at most `limit` tasks that are due."""
+
+    async def postpone(self, lease: Lease, until: datetime) -> bool:
+        """Look after a task again at a time. False if the lease is lost."""
+
+    async def end(self, lease: Lease) -> None:
+        """Look after a task no more."""
+
+
 class ApprovalStore(Protocol):
     """The store of approvals. Every method raises LedgerUnavailable if the storage cannot be read or written."""
 
     async def write(self, approval: Approval, change: ApprovalChange) -> bool:
-        """Store a new approval, or its next version, and the event of the change.
+        """Store a new approval with tasks for its notices, or its next version, and the event of the change.
 
         Returns False if another process has stored that version.
         """

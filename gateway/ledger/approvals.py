@@ -18,7 +18,7 @@ from gateway.domain.ports import Clock
 from gateway.ledger.events import ApprovalChanged
 from gateway.ledger.operations import add_events, event_row
 from gateway.ledger.tables import approvals, insert_of
-from gateway.ledger.tasks import wake_task
+from gateway.ledger.tasks import put_task, wake_task
 
 if TYPE_CHECKING:
     from gateway.ledger.ledger import SqlLedger
@@ -31,7 +31,9 @@ _DECODER = Decoder(Approval)
 
 
 class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
-    """Store a new approval, or its next version, with its event. A batch that waits for it goes on.
+    """Store a new approval with the tasks of its notices, or its next version, with its event.
+
+    A batch that waits for it goes on.
 
     The result is False if another process has stored another one of that version. `event_id` is the id of the event.
     """
@@ -49,6 +51,8 @@ class WriteApproval(Struct, frozen=True, array_like=True, tag="write-approval"):
         event = event_of(self.approval, self.change, proof_of(row))
         # In a segment of its own, so that retention can delete the other events.
         add_events(connection, [event_row(self.event_id, 0, event)], self.change.at)
+        if self.approval.version == 0:
+            put_notices(connection, self.approval)
         if self.approval.state in ENDING_A_WAIT:
             wake_task(connection, Due(TaskKind.BATCH, self.approval.batch, self.change.at))
         return True
@@ -64,6 +68,8 @@ class SqlApprovals:
     async def write(self, approval: Approval, change: ApprovalChange) -> bool:
         """Store a new approval, or its next version. False if another process has stored that version."""
         is_stored: bool = await self.ledger.write(WriteApproval(approval, change, self.clock.new_id(change.at)))
+        for notice in approval.notices if approval.version == 0 else ():
+            self.ledger.agenda.note(TaskKind.NOTICE, notice.at)
         if approval.state in ENDING_A_WAIT:
             self.ledger.agenda.note(TaskKind.BATCH, change.at)
         return is_stored
@@ -92,6 +98,12 @@ def stored(connection: Connection, approval: Approval) -> bool:
     new = {"id": approval.id, "batch": approval.batch, "caller": person.caller, "owner": person.owner, **changing}
     statement = insert_of(connection, approvals).values(new).on_conflict_do_nothing().returning(columns.id)
     return connection.execute(statement).first() is not None
+
+
+def put_notices(connection: Connection, approval: Approval) -> None:
+    """Create the tasks by which the notices of a new emergency are delivered."""
+    for notice in approval.notices:
+        put_task(connection, Due(TaskKind.NOTICE, f"{approval.id}:{notice.event}", notice.at))
 
 
 def event_of(approval: Approval, change: ApprovalChange, proof: str) -> ApprovalChanged:

@@ -24,25 +24,27 @@ SUCCESS = range(200, 300)
 
 @dataclass(frozen=True)
 class Webhook:
-    """A URL to which notes are sent: `what` each of them is, and its media type. A failure is logged, not repeated."""
+    """A URL to which notes of a media type are sent."""
 
     address: SecretStr
     transport: Transport
     clock: Clock
-    what: str = "a checkpoint"
     media_type: str = PLAIN_TEXT
 
-    async def send(self, note: str, seconds: float) -> None:
-        """Send a note."""
+    async def send(self, note: str, seconds: float, message_id: str | None = None) -> str | None:
+        """Send a note once. Returns why it was not accepted, None if it was.
+
+        Repeats of a note have the same `message_id` (https://www.standardwebhooks.com/).
+        """
         headers = {"Content-Type": self.media_type, "User-Agent": "jobgate"}
+        if message_id is not None:
+            headers["Webhook-Id"] = message_id
         request = HttpRequest("POST", self.address.get_secret_value(), headers, note.encode())
         try:
             reply = await self.transport.send(request, self.clock.monotonic() + seconds)
         except JobgateError as error:
-            log.warning("%s could not be sent to the webhook: %s", self.what, error.code)
-            return
-        if reply.status not in SUCCESS:
-            log.warning("the webhook did not accept %s: status %d", self.what, reply.status)
+            return error.code
+        return None if reply.status in SUCCESS else f"status {reply.status}"
 
 
 @dataclass(frozen=True)
@@ -68,4 +70,6 @@ class Publisher:
             if self.is_logged:
                 log.info("checkpoint of the ledger: %s", note.replace("\n", " | "))
             if self.webhook is not None:
-                await self.webhook.send(note, seconds)
+                failure = await self.webhook.send(note, seconds)
+                if failure is not None:
+                    log.warning("the webhook did not accept a checkpoint: %s", failure)

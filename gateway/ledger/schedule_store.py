@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from gateway.domain.leases import Lease, TaskKind
 from gateway.domain.model import Page
-from gateway.domain.ports import Clock
 from gateway.domain.record import HeldKey
 from gateway.domain.schedules import Schedule
 from gateway.ledger import schedules
 from gateway.ledger.batches import CreateBatch
 from gateway.ledger.events import StateChanged
-from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.schedules import NewEvent, Occurrence, SaveSchedule
-from gateway.ledger.tasks import EndTask, PostponeTask, TakeTasks, is_any_due
+from gateway.ledger.task_store import TaskStore
 
 
 @dataclass(frozen=True)
-class ScheduleStore:
+class ScheduleStore(TaskStore):
     """Stores schedules, and hands out leases of them."""
 
-    ledger: SqlLedger
-    clock: Clock
+    kind: TaskKind = TaskKind.SCHEDULE
 
     async def create(
         self, schedule: Schedule, event: StateChanged, key: HeldKey | None = None
@@ -32,7 +28,7 @@ class ScheduleStore:
         """Store a new schedule. Returns the id and the fingerprint of the one that holds its key, if one does."""
         creation = schedules.CreateSchedule(schedule, event, self.clock.now(), key)
         held = await self.ledger.write(creation)
-        self._note(schedule.next_at)
+        self.note(schedule.next_at)
         return None if held is None else (held[0], held[1])
 
     async def save(
@@ -46,7 +42,7 @@ class ScheduleStore:
         """Store a change of a schedule, as `SaveSchedule` says. Raises LeaseLost."""
         change = SaveSchedule(schedule, list(map(self._new, events)), lease, list(occurrences), batch)
         saved: str = await self.ledger.write(change)
-        self._note(schedule.next_at)
+        self.note(schedule.next_at)
         if batch is not None:
             self.ledger.agenda.note(TaskKind.BATCH, batch.due)
         return saved
@@ -62,32 +58,6 @@ class ScheduleStore:
     async def lines(self, schedule: str, limit: int) -> Sequence[tuple[int, str | None, str | None]]:
         """The newest occurrences of a schedule."""
         return await self.ledger.read(lambda connection: schedules.lines(connection, schedule, limit))
-
-    async def wait_until_due(self) -> None:
-        """Wait until an occurrence of a schedule is due, at most some seconds."""
-        await self.ledger.agenda.wait(TaskKind.SCHEDULE)
-
-    async def take(self, limit: int) -> list[Lease]:
-        """Take at most `limit` schedules with an occurrence that is due."""
-        now = self.clock.now()
-        if not await self.ledger.read(lambda connection: is_any_due(connection, TaskKind.SCHEDULE, now)):
-            return []
-        taken = await self.ledger.write(TakeTasks(TaskKind.SCHEDULE, now, limit))
-        return [Lease(TaskKind.SCHEDULE, key, fence) for key, fence in taken]
-
-    async def postpone(self, lease: Lease, until: datetime) -> bool:
-        """Look after a schedule again at a time. False if the lease is lost."""
-        kept: bool = await self.ledger.write(PostponeTask(lease, until))
-        self._note(until)
-        return kept
-
-    async def end(self, lease: Lease) -> None:
-        """Look after a schedule no more."""
-        await self.ledger.write(EndTask(lease))
-
-    def _note(self, due: datetime | None) -> None:
-        if due is not None:
-            self.ledger.agenda.note(TaskKind.SCHEDULE, due)
 
     def _new(self, event: StateChanged) -> NewEvent:
         return NewEvent(self.clock.new_id(event.at), event)

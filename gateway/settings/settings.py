@@ -500,7 +500,9 @@ class BreakGlassSettings(Section):
         "begin another emergency.",
     )
     webhook: Annotated[Secret, AfterValidator(_webhook)] | None = Field(
-        None, description="A URL to which each emergency is sent at once (`POST`, `application/json`)."
+        None,
+        description="A URL to which each emergency is sent at once, and again once its review is overdue (`POST`, "
+        "`application/json`).",
     )
 
 

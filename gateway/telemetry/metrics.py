@@ -136,6 +136,12 @@ SCHEDULES_SKIPPED = Counter(
     "Occurrences of schedules that made no batch: missed (too late to begin), or overlapping (the last batch goes on).",
     ("reason",),
 )
+NOTICES = Counter(
+    "jobgate_notices_total",
+    "Attempts to send a notice of an emergency to the webhook: delivered, failed (it is sent again), or undelivered "
+    "(it was given up).",
+    ("event", "result"),
+)
 LEASES_LOST = Counter(
     "jobgate_leases_lost_total", "Job actions that another process took over from this one, and concluded."
 )
@@ -222,6 +228,7 @@ METRICS: tuple[Metric, ...] = (
     APPROVALS_PENDING,
     REVIEWS_DUE,
     REVIEWS_OVERDUE,
+    NOTICES,
     LEDGER_SECONDS,
     LEDGER_FAILURES,
     LEDGER_READABLE,

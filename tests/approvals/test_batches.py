@@ -325,7 +325,11 @@ async def test_breaking_the_glass(desk: Desk, caplog: pytest.LogCaptureFixture) 
     await desk.go_on()
     done = await desk.batch(batch["id"])
     assert (done["state"], desk.cancelled, done["deadline"]) == ("completed", 2, "2026-01-05T10:15:00.000Z")
-    (notice,) = [json.loads(each.content or b"") for each in desk.transport.requests if each.url == HOOK]
+    assert desk.gateway.notices is not None
+    await desk.gateway.notices.look()
+    (request,) = [each for each in desk.transport.requests if each.url == HOOK]
+    notice = json.loads(request.content or b"")
+    assert request.headers["Webhook-Id"] == notice["id"]
     assert (notice["event"], notice["batch"], notice["jobs"], notice["requestedByOwner"], notice["reason"]) == (
         "break-glass",
         batch["id"],
@@ -333,7 +337,7 @@ async def test_breaking_the_glass(desk: Desk, caplog: pytest.LogCaptureFixture) 
         "alice",
         REASON,
     )
-    assert desk.events == ["requested", "break-glass", "withdrawn"]
+    assert desk.events == ["requested", "break-glass", "withdrawn", "notice-delivered"]
     due = (await desk.ask("GET", "/approvals?state=review_due", key="dave")).json["items"]
     assert [(each["id"], each["breakGlass"]["overdue"]) for each in due] == [(done["approval"], False)]
     desk.clock.advance(72 * HOUR)
@@ -343,6 +347,10 @@ async def test_breaking_the_glass(desk: Desk, caplog: pytest.LogCaptureFixture) 
         "ticket": "INC-43",
         "reviewUntil": "2026-01-08T10:00:00.000Z",
         "overdue": True,
+        "notices": [
+            {"event": "break-glass", "state": "delivered", "at": "2026-01-05T10:00:00.000Z"},
+            {"event": "review-overdue", "state": "pending", "at": "2026-01-08T10:00:00.000Z"},
+        ],
     }
     refused = await desk.break_glass(await desk.prepared(key="alice-too"), "alice-too")
     assert refused.json["code"] == "break-glass-refused"

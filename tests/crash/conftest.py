@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,14 @@ def fork_server() -> Iterator[ForkServer]:
     """A process that starts gateways."""
     with crashing.fork_server() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def context() -> ForkServerContext:
+    """What forks nodes: a process that has loaded everything."""
+    made = multiprocessing.get_context("forkserver")
+    made.set_forkserver_preload(["tests.crash.batch_node"])
+    return made
 
 
 @pytest.fixture(params=KINDS)

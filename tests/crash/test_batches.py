@@ -6,7 +6,6 @@ The oracle is the vendor's own count of requests. `make chaos` does it for a lon
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import random
 import resource
@@ -124,14 +123,6 @@ class Storm:
         node = self.context.Process(target=serve, args=arguments, daemon=True)
         node.start()
         return node
-
-
-@pytest.fixture(scope="module")
-def context() -> ForkServerContext:
-    """What forks nodes: a process that has loaded everything."""
-    made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["tests.crash.batch_node"])
-    return made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gateway.ledger.batches import BatchSelection
 from gateway.ledger.database import Database
 from tests.crash.batch_node import CONNECTION, FileVendor
 from tests.crash.storm import ROUNDS
-from tests.crash.test_batches import CALLER, NODES, Storm, client, context, patiently, storm  # noqa: F401 - fixtures
+from tests.crash.test_batches import CALLER, NODES, Storm, client, patiently, storm  # noqa: F401 - fixtures
 from tests.support.patience import PATIENCE
 
 MINUTES = 8

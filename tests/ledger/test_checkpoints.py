@@ -359,7 +359,7 @@ async def test_a_webhook_is_told_and_delays_nobody(
     assert all(BODY.fullmatch(each.content.decode()) for each in transport.requests)
     assert "checkpoint of the ledger: jobgate/ledger | 0 |" in caplog.text
     assert "did not accept a checkpoint: status 500" in caplog.text
-    assert "could not be sent to the webhook: vendor-timed-out" in caplog.text
+    assert "did not accept a checkpoint: vendor-timed-out" in caplog.text
     assert "s3cret-part" not in caplog.text
 
 
