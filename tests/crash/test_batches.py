@@ -1,4 +1,4 @@
-"""Batches on two nodes that are killed, stopped and set back: no job is acted on twice, and no item is lost.
+"""Batches on two nodes and databases in trouble: no job is acted on twice, and no item is lost.
 
 The oracle is the vendor's own count of requests. `make chaos` does it for a long time.
 """
@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -38,7 +38,7 @@ from tests.support.patience import PATIENCE
 CALLER = "default"
 ROUNDS = int(os.environ.get("CHAOS_BATCH_ROUNDS", "60"))
 """Troubles over all kinds of databases: in `make chaos`, as many as it says."""
-JOBS = 150
+JOBS = 400
 """Jobs of each batch."""
 JUMP = 3_600.0
 """Seconds by which a clock is set forward or back: many leases, and longer than anybody would wait."""
@@ -80,8 +80,9 @@ class Storm:
     async def trouble(self) -> None:
         """Let something happen to a node, or to the database."""
         at = self.chance.randrange(NODES)
-        kinds = [self._kill, self._stand_still, self._clock_jumps, self._database_fails]
-        (chosen,) = self.chance.choices(kinds, weights=(4, 3, 2, 1))
+        kinds = [self._kill, self._stand_still, self._clock_jumps, self._disk_is_full, self._database_is_away]
+        weights = (4, 3, 2, 1, 1 if self.postgresql else 0)
+        (chosen,) = self.chance.choices(kinds, weights)
         await chosen(at)
         self.troubles[chosen.__name__] += 1
         await asyncio.sleep(self.chance.uniform(0, 0.3))
@@ -102,15 +103,23 @@ class Storm:
     async def _clock_jumps(self, at: int) -> None:
         self.offsets[at].value = self.chance.choice((-JUMP, 0.0, 0.0, JUMP))
 
-    async def _database_fails(self, at: int) -> None:
-        """The database is away, or starts again, or the disk of a node is full."""
+    async def _database_is_away(self, _: int) -> None:
+        """PostgreSQL crashes and starts again, or lets nobody in."""
+        assert self.postgresql is not None
+        if self.chance.random() < 0.5:
+            await asyncio.to_thread(self.postgresql.restart)
+            return
+        await asyncio.to_thread(self.postgresql.cut_off, self.address)
+        await asyncio.sleep(self.chance.uniform(0.1, 0.6))
+        await asyncio.to_thread(self.postgresql.let_in, self.address)
+
+    async def _disk_is_full(self, at: int) -> None:
+        """The disk of a node, or that of PostgreSQL: in turn with its write-ahead log, so that it ends, and without."""
         if self.postgresql is not None:
-            if self.chance.random() < 0.3:
-                await asyncio.to_thread(self.postgresql.restart)
-                return
-            await asyncio.to_thread(self.postgresql.cut_off, self.address)
-            await asyncio.sleep(self.chance.uniform(0.1, 0.6))
-            await asyncio.to_thread(self.postgresql.let_in, self.address)
+            log_too = bool(self.troubles[self._disk_is_full.__name__] % 2)
+            await asyncio.to_thread(self.postgresql.fill_disk, log_too=log_too)
+            await asyncio.sleep(self.chance.uniform(0.3, 1.0))
+            await asyncio.to_thread(self.postgresql.free_disk)
             return
         pid = self.nodes[at].pid or 0
         with suppress(ProcessLookupError):
@@ -172,7 +181,10 @@ async def new_batch(batches: Batches) -> Batch:
 
 
 async def outcome_of(gateway: Gateway, batch: Batch, storm: Storm, troubles: int) -> Batch:
-    """The batch once it has ended, with so many troubles on its way, and a person who pauses it and lets it go on."""
+    """The batch once it has ended, with at most so many troubles on its way.
+
+    A person pauses it and lets it go on.
+    """
     batches = gateway.batches
     assert batches is not None
     for _ in range(troubles):
@@ -182,6 +194,8 @@ async def outcome_of(gateway: Gateway, batch: Batch, storm: Storm, troubles: int
                 await batches.pause(batch.id, CALLER, None)
         with suppress(WrongBatchState, LedgerUnavailable):
             await batches.resume(batch.id, CALLER, None)
+        if (await patiently(lambda: batches.get(batch.id, CALLER))).is_ended:
+            break
     storm.calm()
     end = time.monotonic() + 3 * PATIENCE
     while True:
@@ -197,13 +211,10 @@ async def outcome_of(gateway: Gateway, batch: Batch, storm: Storm, troubles: int
 async def weather(storm: Storm, rounds: int) -> None:
     """So many troubles, a few of them on the way of each batch; the vendor's count tells what came of it."""
     async with client(storm) as gateway:
-        left = rounds
-        while left > 0:
+        while (left := rounds - storm.troubles.total()) > 0:
             asked_before = len(FileVendor(storm.memory).asked())
             batch = await new_batch(gateway.batches)  # type: ignore[arg-type]
-            troubles = min(left, 6)
-            left -= troubles
-            ended = await outcome_of(gateway, batch, storm, troubles)
+            ended = await outcome_of(gateway, batch, storm, min(left, 6))
             await check(gateway, ended, FileVendor(storm.memory).asked()[asked_before:])
 
 
@@ -230,7 +241,8 @@ async def check(gateway: Gateway, batch: Batch, asked: list[str]) -> None:
 @pytest.mark.timeout(7_200 if ROUNDS > 60 else 600)
 def test_no_item_is_sent_twice_or_lost(storm: Storm) -> None:
     """Whatever happens to two nodes, the vendor is asked once for each item, and every item has its outcome."""
-    asyncio.run(weather(storm, ROUNDS // len(KINDS)))
+    with nullcontext() if storm.postgresql is None else storm.postgresql.enlarged(storm.address):
+        asyncio.run(weather(storm, ROUNDS // len(KINDS)))
     database = Database.at(storm.address)
     try:
         assert verify(database).finding is None

