@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from gateway.batches.batches import Batches
 from gateway.domain.batches import TRANSITIONS, Batch, BatchPlan, BatchState, ItemOutcome, JobReference
@@ -22,7 +21,7 @@ from gateway.ledger.batches import ItemSelection
 from gateway.ledger.database import Database
 from tests.batches.conftest import CONNECTION, House, Vendor, house_at
 from tests.support.clock import FakeClock
-from tests.support.databases import sqlite_address
+from tests.support.databases import PostgreSQL, sqlite_address
 from tests.support.documents import installed
 from tests.support.sampling import amount
 
@@ -43,15 +42,32 @@ def followers(state: BatchState) -> set[BatchState]:
     return found
 
 
+@contextmanager
+def database_in_memory() -> Iterator[str]:
+    """The address of a new SQLite database."""
+    with tempfile.TemporaryDirectory(prefix="jobgate-batch-", dir=MEMORY) as folder:
+        yield sqlite_address(Path(folder))
+
+
+@contextmanager
+def database_of(server: PostgreSQL) -> Iterator[str]:
+    """The address of the database of a server, emptied."""
+    yield server.emptied()
+
+
 class BatchMachine(RuleBasedStateMachine):
     """One batch, its caller, and processes that come and go; the vendor's count is the oracle."""
 
+    def __init__(self, database: AbstractContextManager[str]) -> None:
+        """Use a database, whose address it is."""
+        super().__init__()
+        self.resources = ExitStack()
+        self.address = self.resources.enter_context(database)
+
     @initialize(is_expected=st.booleans())
     def begin(self, is_expected: bool) -> None:
-        """A new batch, in a new database; one whose count is expected is prepared, and needs no confirmation."""
+        """A new batch; one whose count is expected is prepared, and needs no confirmation."""
         self.runner = asyncio.Runner()
-        self.folder = Path(tempfile.mkdtemp(prefix="jobgate-batch-", dir=MEMORY))
-        self.address = sqlite_address(self.folder)
         self.clock, self.vendor = FakeClock(), Vendor()
         self.vendor.jobs = {f"job-{each}": "queued" for each in range(JOBS)}
         self.gone: list[House] = []
@@ -159,11 +175,10 @@ class BatchMachine(RuleBasedStateMachine):
 
         Each item's job action has the key that is promised, and the audit finds nothing.
         """
-        if not hasattr(self, "id"):
-            return
-        self.run(self._finish())
-        self.runner.close()
-        shutil.rmtree(self.folder)
+        with self.resources:
+            if hasattr(self, "id"):
+                self.run(self._finish())
+                self.runner.close()
 
     async def _finish(self) -> None:
         batch = await self.batches.get(self.id, CALLER)
@@ -205,10 +220,22 @@ class BatchMachine(RuleBasedStateMachine):
             await self.batches.confirm(self.id, CALLER, shown.digest if shown else "", shown.count if shown else 0)
 
 
-TestBatch = BatchMachine.TestCase
-TestBatch.settings = settings(
-    max_examples=amount(whole=40, sample=10),
-    stateful_step_count=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+def live(database: Callable[[], AbstractContextManager[str]], examples: int) -> None:
+    """Let so many batches live, each in a database of its own."""
+    chosen = settings(
+        max_examples=examples, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    # A function will do, by its documentation.
+    run_state_machine_as_test(lambda: BatchMachine(database()), settings=chosen)  # type: ignore[arg-type]
+
+
+def test_a_batch_lives_on_sqlite() -> None:
+    """Whatever order things happen in."""
+    examples = amount(whole=40, sample=10)
+    live(database_in_memory, examples)
+
+
+def test_a_batch_lives_on_postgresql(postgresql: PostgreSQL) -> None:
+    """The same, in fewer examples, since each statement takes longer."""
+    examples = amount(whole=10, sample=3)
+    live(lambda: database_of(postgresql), examples)
