@@ -127,12 +127,12 @@ async def test_a_failed_notice_is_sent_again(desk: Desk, caplog: pytest.LogCaptu
     counted = Difference()
     await desk.emergency()
     desk.failures = [FAILURE] * 4
-    begun, waited = desk.clock.now(), []
-    while len(desk.sent) < 5:
+    tried = []
+    for second in range(100):
         if await desk.notices.look():
-            waited.append((desk.clock.now() - begun).total_seconds())
+            tried.append(second)
         desk.clock.advance(1)
-    assert waited == [0, 5, 10, 20, 40]
+    assert tried == [0, 5, 10, 20, 40]
     assert len(set(desk.sent)) == 1
     assert counted.of(NOTICES) == {("break-glass", "failed"): 4, ("break-glass", "delivered"): 1}
     assert caplog.text.count(f"{FAILURE}; it is sent again") == 4
@@ -142,13 +142,12 @@ async def test_a_notice_is_given_up_after_a_day(desk: Desk, caplog: pytest.LogCa
     """At least once an hour it is tried; then an error is logged, and the approval, the chain and a metric say so."""
     counted = Difference()
     approval = await desk.emergency()
-    begun = desk.clock.now()
     desk.failures = [FAILURE] * 100
-    while "break-glass" in desk.tasks:
+    for _ in range(2 * GIVE_UP // LONGEST_PAUSE):
         desk.clock.advance(LONGEST_PAUSE.total_seconds())
-        assert await desk.notices.look()
-    assert desk.clock.now() - begun == GIVE_UP
-    assert len(desk.sent) == 24
+        await desk.notices.look()
+    assert len(desk.sent) == GIVE_UP // LONGEST_PAUSE
+    assert desk.tasks == ["review-overdue"]
     assert await desk.states(approval) == {"break-glass": "undelivered", "review-overdue": "pending"}
     assert desk.events[-1] == ("notice-undelivered", "break-glass")
     assert counted.of(NOTICES)[("break-glass", "undelivered")] == 1
@@ -231,6 +230,6 @@ async def test_a_notice_of_a_deleted_approval_ends(desk: Desk) -> None:
     with desk.database.writing.begin() as connection:
         connection.execute(approvals.delete())
     desk.clock.advance(timedelta(days=4).total_seconds())
-    while await desk.notices.look():
-        pass
+    for _ in range(3):
+        await desk.notices.look()
     assert (desk.sent, desk.tasks) == ([], [])
