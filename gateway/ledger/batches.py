@@ -39,6 +39,7 @@ from gateway.ledger.tables import (
     batch_items,
     batch_terms,
     batches,
+    changeable,
     idempotency_keys,
     insert_of,
     running_batches,
@@ -124,7 +125,7 @@ class SaveBatch(Struct, frozen=True, array_like=True, tag="save-batch"):
         longer = replace(batch, version=batch.version + 1)
         row = row_of(longer)
         statement = update(batches).where(batches.c.id == batch.id, batches.c.version == batch.version)
-        if connection.execute(statement.values(row)).rowcount != 1:
+        if connection.execute(statement.values(changeable(row))).rowcount != 1:
             if self.takes:
                 free_connections(connection, batch.id)
             return SAVED if self._is_written(connection) else CHANGED
@@ -175,7 +176,7 @@ class AddItems(Struct, frozen=True, array_like=True, tag="add-items"):
         names = tuple(dict.fromkeys((*found.connections, *(each.connection for each in new))))
         if names != found.connections:
             wider = replace(found, connections=names)
-            connection.execute(update(batches).where(batches.c.id == wider.id).values(row_of(wider)))
+            connection.execute(update(batches).where(batches.c.id == wider.id).values(changeable(row_of(wider))))
             add_terms(connection, wider)
         store_progress(connection, self.batch, counted(found.progress, Counter({str(ItemOutcome.PENDING): len(new)})))
         return SAVED

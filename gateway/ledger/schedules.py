@@ -24,7 +24,7 @@ from gateway.ledger.batches import CHANGED, SAVED, CreateBatch
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import Chained, event_row, hold_key
 from gateway.ledger.proofs import deletion, proven
-from gateway.ledger.tables import occurrences, schedules
+from gateway.ledger.tables import changeable, occurrences, schedules
 from gateway.ledger.tasks import end_task, moved, put_task
 
 _ENCODER = Encoder()
@@ -96,7 +96,7 @@ class SaveSchedule(Struct, frozen=True, array_like=True, tag="save-schedule"):
         if any(is_stored(connection, longer.id, each.at) for each in self.occurrences):
             return SAVED if head(connection, longer.id) == longer else CHANGED
         row = row_of(longer)
-        if connection.execute(update(schedules).where(*its).values(row)).rowcount != 1:
+        if connection.execute(update(schedules).where(*its).values(changeable(row))).rowcount != 1:
             return SAVED if head(connection, longer.id) == longer else CHANGED
         if self.occurrences:
             rows = [occurrence_row(longer.id, each) for each in self.occurrences]

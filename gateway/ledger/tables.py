@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -251,6 +251,11 @@ occurrences = Table(
     Column("skipped", Text, comment="Why it made no batch."),
     sqlite_with_rowid=False,
 )
+
+
+def changeable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row that can change: not its id, by which a database may distribute rows."""
+    return {name: value for name, value in row.items() if name != "id"}
 
 
 def insert_of(connection: Connection, table: Table) -> Any:

@@ -26,7 +26,7 @@ from tests.batches.conftest import CONNECTION, House, database_of, house_at, que
 from tests.ledger.writers import writing
 from tests.support import vendors
 from tests.support.clock import FakeClock
-from tests.support.databases import sqlite_address
+from tests.support.databases import Spy, sqlite_address
 from tests.support.patience import eventually
 from tests.support.transport import reply
 
@@ -82,6 +82,16 @@ async def test_a_confirmed_batch_acts_once_on_each_job(house: House) -> None:
     assert states == ["preparing", "awaiting_confirmation", "ready", "running", "completed"]
     assert said[-1]["told"]["facts"]["reportSha256"] == ended["report"]["sha256"]
     assert verify(database).finding is None
+
+
+async def test_no_change_touches_the_id_of_a_row(house: House) -> None:
+    """A database that distributes rows by it would refuse that, even if it stays as it is."""
+    with Spy(database_of(house)) as statements:
+        batch = await house.create(*queued(house, 3), confirm={"expectedCount": 3})
+        await house.go_on_until(batch, "completed")
+    changes = [each for each, _ in statements if each.startswith("UPDATE batches")]
+    assert changes
+    assert not [each for each in changes if "SET id=" in each or ", id=" in each]
 
 
 async def test_the_expected_count_is_a_confirmation(house: House) -> None:
