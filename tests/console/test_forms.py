@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.app import Catalogue
 from gateway.console.api import ApiClient
 from gateway.domain.model import HttpReply, HttpRequest
-from gateway.settings.settings import ApprovalSettings
+from gateway.settings.settings import ApprovalSettings, BreakGlassSettings
 from tests.console.visitor import Visitor, text_of, token_in, value_in
 from tests.schedules.fixtures import Desk
 from tests.support.asgi import Answer
@@ -72,7 +73,11 @@ class Office:
 async def office(catalogue: Catalogue, tmp_path: Path) -> AsyncIterator[Office]:
     """The gateway, with a database."""
     desk = Desk(catalogue, tmp_path)
-    desk.wired(scopes=PEOPLE, approvals={"two": ApprovalSettings(items=2, approvers=("bob", "careful"))})
+    desk.wired(
+        scopes=PEOPLE,
+        approvals={"two": ApprovalSettings(items=2, approvers=("bob", "careful"))},
+        break_glass=BreakGlassSettings(webhook=SecretStr("https://hooks.contoso.example/a")),
+    )
     await desk.ledger.start()
     yield Office(desk)
     await desk.ledger.close()
@@ -93,7 +98,7 @@ async def drawn(visitor: Visitor, batch: str, **values: str) -> dict[str, str]:
 
 
 async def test_an_emergency_begins_and_is_reviewed(office: Office) -> None:
-    """A batch begins without approval, says so, and the other owner sees it and reviews it."""
+    """A batch begins without approval, says so, and the other owner sees it, its notice too, and reviews it."""
     batch, alice = await office.confirmed(), await office.visitor("alice")
     values = await drawn(alice, batch, typed="2", reason=REASON, ticket="INC-43")
     assert (await alice.post(f"/batches/{batch}/break-glass", values)).status == 303
@@ -104,6 +109,11 @@ async def test_an_emergency_begins_and_is_reviewed(office: Office) -> None:
     assert "1 emergency waits for a review" in text_of(await bob.get("/overview"))
     page = await bob.get("/approvals")
     assert REASON in text_of(page)
+    assert "The notice break-glass is not delivered" in text_of(page)
+    assert office.desk.gateway.notices is not None
+    await office.desk.gateway.notices.look()
+    page = await bob.get("/approvals")
+    assert "The notice break-glass was delivered" in text_of(page)
     path, values = decision(page)
     assert (await bob.post(f"{path}/review", {**values, "comment": "Rightly so"})).status == 303
     page = await bob.get("/approvals")
