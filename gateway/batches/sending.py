@@ -48,6 +48,10 @@ STALE = timedelta(seconds=60)
 """The age of a plan from which a job is read again before an action that must not be repeated."""
 
 
+LANES = 2
+"""Groups under way: while one is finished, the other is sent."""
+
+
 class Pause(StrEnum):
     """The reasons for which a run ends without a guard rail."""
 
@@ -80,6 +84,27 @@ class Sending:
         return self.actions.windows.closing(plan.action, plan.parameters.get(MODE), batch.connections, now)
 
 
+class Left:
+    """The items that are left, for several lanes. Once it `is_closed`, there are none."""
+
+    def __init__(self, pages: AsyncIterator[list[Item]]) -> None:
+        """Read them from these pages."""
+        self._pages = pages
+        self._read: list[Item] = []
+        self._reading = asyncio.Lock()
+        self.is_closed = False
+
+    async def take(self, size: int) -> list[Item]:
+        """The next items, at most so many."""
+        async with self._reading:
+            while len(self._read) < size and (page := await anext(self._pages, None)):
+                self._read += page
+        if self.is_closed:
+            return []
+        taken, self._read = self._read[:size], self._read[size:]
+        return taken
+
+
 class Run:
     """One run of a batch under one lease."""
 
@@ -98,6 +123,7 @@ class Run:
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
         self._storing = asyncio.Lock()
         self._is_any_left = False
+        self._why: Why | Pause | Closing | None = None
 
     async def send(self) -> Why | Pause | Closing:
         """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
@@ -109,31 +135,35 @@ class Run:
                 return why
 
     async def _send_all(self) -> Why | Pause | Closing:
-        self._begun = self._clock.monotonic()
-        under_way: asyncio.Task[Why | None] | None = None
-        is_first = True
+        """Send group after group: the first one alone, so that it is judged, and the others in lanes."""
+        self._begun, self._why = self._clock.monotonic(), None
+        left = Left(self._sending.store.pages(ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))))
+        lanes: list[asyncio.Task[None]] = []
         try:
-            async for group in self._groups():
-                ending = self._ending()
-                if ending is not None:
-                    return ending
-                before, under_way = under_way, asyncio.create_task(self._group(group))
-                if is_first:  # it is judged alone; later ones are sent while the one before is finished
-                    is_first, before, under_way = False, under_way, None
-                why = None if before is None else await before
-                if why is not None:
-                    return why
-            why = None if under_way is None else await under_way
-        except asyncio.CancelledError:
-            if under_way is not None:
-                under_way.cancel()
-            raise
-        else:
-            return why or Pause.DONE
+            if await self._send_next(left, FIRST_JUDGED):
+                lanes = [asyncio.create_task(self._lane(left)) for _ in range(LANES)]
+                await asyncio.gather(*lanes)
         finally:
-            if under_way is not None:
-                await asyncio.gather(under_way, return_exceptions=True)
+            left.is_closed = True  # if one lane has failed, the other ends with its group
+            await asyncio.gather(*lanes, return_exceptions=True)
             await self._settled()
+        return self._why or Pause.DONE
+
+    async def _lane(self, left: Left) -> None:
+        """Send group after group. Raises LeaseLost, and LedgerUnavailable."""
+        while await self._send_next(left, GROUP):
+            pass
+
+    async def _send_next(self, left: Left, size: int) -> bool:
+        """Send the next group. False if there is none, or a reason to send no more."""
+        group = await left.take(size)
+        if group:
+            self._why = self._why or self._ending()
+        if not group or self._why is not None:
+            return False
+        hit = await self._group(group)
+        self._why = self._why or hit
+        return self._why is None
 
     async def _group(self, group: list[Item]) -> Why | None:
         """Send a group. Returns the guard rail that it has hit. Raises LeaseLost, and LedgerUnavailable."""
@@ -222,16 +252,6 @@ class Run:
 
     def _is_permission_fresh(self) -> bool:
         return self._clock.monotonic() - self._permitted < PERMISSION_SECONDS
-
-    async def _groups(self) -> AsyncIterator[list[Item]]:
-        """The items that are left, in groups."""
-        left = ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))
-        size = FIRST_JUDGED
-        async for items in self._sending.store.pages(left):
-            while items:
-                group, items = items[:size], items[size:]  # noqa: PLW2901 - the rest of the page
-                yield group
-                size = GROUP
 
     async def _item(self, item: Item) -> Item | None:
         """Act on one item. None if it is left for later.

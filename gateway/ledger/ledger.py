@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import Explanation, LedgerOutdated, LedgerUnavailable
-from gateway.domain.leases import Lease
+from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import (
@@ -106,6 +106,8 @@ class SqlLedger:
         """
         self._refuse_if_outdated()
         claim = Claim(record, due, key, signature, lease)
+        if lease is not None:
+            self._writer.together.join(record.id)
         if lease is not None or (key is None and signature is None):
             self._claims[record.id] = claim
             return None
@@ -213,8 +215,12 @@ class SqlLedger:
         longer = record.with_event(event)
         append = Append(longer, event, due, lease)
         claim = self._claims.pop(record.id, None)
+        operations = (append,) if claim is None else combined(claim, append)
         try:
-            row = await self._writer.submit(*([append] if claim is None else combined(claim, append)))
+            row = await self._writer.submit(*operations, action=record.id)
+        except LeaseLost:
+            self._writer.together.leave(record.id)
+            raise
         except IntegrityError:
             return await self._settle_conflict(longer, event)
         except LedgerUnavailable:

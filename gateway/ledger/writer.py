@@ -27,9 +27,10 @@ from gateway.domain.ports import Clock
 from gateway.domain.record import Concluded, Sent
 from gateway.ledger.database import Database, is_passing, is_storage_failure, unavailable
 from gateway.ledger.diagnosis import reason
-from gateway.ledger.operations import Append, Operation, stored_form
+from gateway.ledger.operations import Append, Claim, Operation, stored_form
 from gateway.ledger.queries import get
 from gateway.ledger.stores import DatabaseStore, Store
+from gateway.ledger.together import Together
 from gateway.telemetry.metrics import LEDGER_FAILURES, LEDGER_SECONDS
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,15 @@ PROOF_SECONDS = 1.0
 
 
 class Submitted(NamedTuple):
-    """Operations to be written in one transaction, and the future of their result."""
+    """Operations to be written in one transaction, and the future of their result.
+
+    `is_together`: they belong to one of several job actions that go on together (`together.py`).
+    """
 
     operations: tuple[Operation, ...]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    is_together: bool = False
 
 
 class Writer:
@@ -64,7 +69,9 @@ class Writer:
         self._queue: queue.SimpleQueue[Sequence[Submitted] | None] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[Submitted]] = {}
         self._handing_over: set[asyncio.AbstractEventLoop] = set()
+        self._being_patient: dict[asyncio.AbstractEventLoop, asyncio.TimerHandle] = {}
         self._unwritten: list[Submitted] = []
+        self.together = Together(self.hand_over)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._written_at: float | None = None
@@ -78,18 +85,25 @@ class Writer:
         """Get ready to write. Raises OSError."""
         self._store.open()
 
-    def submit(self, *operations: Operation, is_patient: bool = False) -> asyncio.Future[Any]:
+    def submit(
+        self, *operations: Operation, is_patient: bool = False, action: str | None = None
+    ) -> asyncio.Future[Any]:
         """Write operations, all or none. The future has the result of the last one once they are on the storage.
 
-        Those that are patient wait for others, at most `PATIENCE_SECONDS`, to be written with the same commit.
+        Those that are patient wait for others, at most `PATIENCE_SECONDS`, to be written with the same commit. Those of
+        a job `action` that has joined `together` wait for those of the others.
 
         It raises IntegrityError if a row with the same identity exists, LedgerUnavailable if the storage fails.
         """
         loop = asyncio.get_running_loop()
-        submitted = Submitted(operations, loop, loop.create_future())
+        is_together = action in self.together
+        submitted = Submitted(operations, loop, loop.create_future(), is_together)
         self._gathered.setdefault(loop, []).append(submitted)
-        if is_patient:
-            loop.call_later(PATIENCE_SECONDS, self.hand_over, loop)
+        if action is not None and is_together:
+            self.together.wait(action, loop, is_last=not is_sending(operations[-1]))
+        elif is_patient:
+            if loop not in self._being_patient:
+                self._being_patient[loop] = loop.call_later(PATIENCE_SECONDS, self.hand_over, loop)
         elif loop not in self._handing_over:
             self._handing_over.add(loop)
             loop.call_soon(loop.call_soon, self.hand_over, loop)
@@ -98,6 +112,10 @@ class Writer:
     def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Pass the operations submitted on `loop` to the thread, without waiting for more. Called in that loop."""
         self._handing_over.discard(loop)
+        self.together.handed_over()
+        waiting = self._being_patient.pop(loop, None)
+        if waiting is not None:
+            waiting.cancel()
         gathered = self._gathered.pop(loop, None)
         if gathered is not None:
             self._start()
@@ -210,18 +228,36 @@ def _answer(results: Sequence[tuple[Submitted, Any]]) -> None:
             loop.call_soon_threadsafe(_resolve, list(those))
 
 
-def _resolve(results: Sequence[tuple[Submitted, Any]], start: int = 0) -> None:
+def _resolve(results: Sequence[tuple[Submitted, Any]]) -> None:
+    """Resolve the futures: those that go on together at once, outcomes first, so that more can join them in time."""
+    at_once = [each for each in results if each[0].is_together]
+    at_once.sort(key=lambda each: is_sending(each[0].operations[-1]))
+    for submitted, result in at_once:
+        _resolve_one(submitted.future, result)
+    _resolve_slice(results if not at_once else [each for each in results if not each[0].is_together])
+
+
+def _resolve_slice(results: Sequence[tuple[Submitted, Any]], start: int = 0) -> None:
     """Resolve a slice of the futures now, and the others in the next turns of the loop, which reads in between."""
     end = start + SLICE
     if end < len(results):
-        results[0][0].loop.call_soon(_resolve, results, end)
+        results[0][0].loop.call_soon(_resolve_slice, results, end)
     for submitted, result in results[start:end]:
-        if submitted.future.done():
-            continue
-        if isinstance(result, Exception):
-            submitted.future.set_exception(result)
-        else:
-            submitted.future.set_result(result)
+        _resolve_one(submitted.future, result)
+
+
+def _resolve_one(future: asyncio.Future[Any], result: Any) -> None:
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def is_sending(operation: Operation) -> bool:
+    """True if the operation records that a job action is about to be sent."""
+    return isinstance(operation, Claim) or (isinstance(operation, Append) and isinstance(operation.event, Sent))
 
 
 def must_be_kept(operation: Operation) -> bool:

@@ -1,0 +1,74 @@
+"""Job actions that go on together, such as the items of a batch: their writes share commits.
+
+A write of one waits until every other one waits for the ledger, too: then nothing more can come. So at a vendor that
+answers at once, the outcomes of one group are written with the claims of the next. At a vendor that takes longer they
+wait in vain, and then do not wait again for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 0.005
+"""Longest time for which a write waits for the others."""
+IMPATIENCE_SECONDS = 1.0
+"""Seconds for which none waits after one that has waited in vain."""
+
+HandOver = Callable[[asyncio.AbstractEventLoop], None]
+"""Passes what was submitted on a loop to the thread that writes."""
+
+
+class Together:
+    """The job actions that have joined, and may have more to write. `hand_over` is called once all of them wait."""
+
+    def __init__(self, hand_over: HandOver) -> None:
+        """Begin without any."""
+        self._hand_over = hand_over
+        self._acting: set[str] = set()
+        self._waiting = 0
+        self._in_vain_at = -math.inf
+        self._is_looking = False
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    def __contains__(self, action: str | None) -> bool:
+        """True for the id of an action that has joined."""
+        return action in self._acting
+
+    def join(self, action: str) -> None:
+        """Let the writes of an action wait for those of the others, until it leaves."""
+        self._acting.add(action)
+
+    def leave(self, action: str) -> None:
+        """Let the others wait for this action no more."""
+        self._acting.discard(action)
+
+    def wait(self, action: str, loop: asyncio.AbstractEventLoop, *, is_last: bool) -> None:
+        """Let a write of an action wait. With its last one, the action leaves."""
+        if is_last:
+            self._acting.discard(action)
+        else:
+            self._waiting += 1
+        if not self._is_looking:
+            self._is_looking = True
+            loop.call_soon(loop.call_soon, self._look, loop)
+
+    def handed_over(self) -> None:
+        """Begin anew: nobody waits any more."""
+        self._waiting = 0
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over if all wait, or if waiting was in vain a short time ago."""
+        self._is_looking = False
+        if self._waiting >= len(self._acting) or loop.time() - self._in_vain_at < IMPATIENCE_SECONDS:
+            self._hand_over(loop)
+        elif self._giving_up is None:
+            self._giving_up = loop.call_later(PATIENCE_SECONDS, self._give_up, loop)
+
+    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._in_vain_at = loop.time()
+        self._hand_over(loop)
