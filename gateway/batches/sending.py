@@ -85,21 +85,25 @@ class Sending:
 
 
 class Left:
-    """The items that are left, for several lanes. Once it `is_closed`, there are none."""
+    """The items that are left, for several lanes, until there is a reason (`why`) to send no more."""
 
     def __init__(self, pages: AsyncIterator[list[Item]]) -> None:
         """Read them from these pages."""
         self._pages = pages
         self._read: list[Item] = []
         self._reading = asyncio.Lock()
-        self.is_closed = False
+        self.why: Why | Pause | Closing | None = None
+
+    def end(self, why: Why | Pause | Closing | None) -> None:
+        """Send no more for this reason, unless there was one before, or it is None."""
+        self.why = self.why or why
 
     async def take(self, size: int) -> list[Item]:
-        """The next items, at most so many."""
+        """The next items, at most so many; none if no more are to be sent."""
         async with self._reading:
             while len(self._read) < size and (page := await anext(self._pages, None)):
                 self._read += page
-        if self.is_closed:
+        if self.why is not None:
             return []
         taken, self._read = self._read[:size], self._read[size:]
         return taken
@@ -123,7 +127,6 @@ class Run:
         self._settling: asyncio.Task[Mapping[str, int]] | None = None
         self._storing = asyncio.Lock()
         self._is_any_left = False
-        self._why: Why | Pause | Closing | None = None
 
     async def send(self) -> Why | Pause | Closing:
         """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
@@ -136,34 +139,30 @@ class Run:
 
     async def _send_all(self) -> Why | Pause | Closing:
         """Send group after group: the first one alone, so that it is judged, and the others in lanes."""
-        self._begun, self._why = self._clock.monotonic(), None
+        self._begun = self._clock.monotonic()
         left = Left(self._sending.store.pages(ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))))
         lanes: list[asyncio.Task[None]] = []
         try:
-            if await self._send_next(left, FIRST_JUDGED):
-                lanes = [asyncio.create_task(self._lane(left)) for _ in range(LANES)]
-                await asyncio.gather(*lanes)
+            if first := await left.take(FIRST_JUDGED):
+                await self._send_next(left, first)
+            lanes = [asyncio.create_task(self._lane(left)) for _ in range(LANES)]
+            await asyncio.gather(*lanes)
         finally:
-            left.is_closed = True  # if one lane has failed, the other ends with its group
+            left.end(Pause.DONE)  # if one lane has failed, the other ends with its group
             await asyncio.gather(*lanes, return_exceptions=True)
             await self._settled()
-        return self._why or Pause.DONE
+        return left.why or Pause.DONE
 
     async def _lane(self, left: Left) -> None:
         """Send group after group. Raises LeaseLost, and LedgerUnavailable."""
-        while await self._send_next(left, GROUP):
-            pass
+        while group := await left.take(GROUP):
+            await self._send_next(left, group)
 
-    async def _send_next(self, left: Left, size: int) -> bool:
-        """Send the next group. False if there is none, or a reason to send no more."""
-        group = await left.take(size)
-        if group:
-            self._why = self._why or self._ending()
-        if not group or self._why is not None:
-            return False
-        hit = await self._group(group)
-        self._why = self._why or hit
-        return self._why is None
+    async def _send_next(self, left: Left, group: list[Item]) -> None:
+        """Send a group, unless there is a reason to send no more. Raises LeaseLost, and LedgerUnavailable."""
+        left.end(self._ending())
+        if left.why is None:
+            left.end(await self._group(group))
 
     async def _group(self, group: list[Item]) -> Why | None:
         """Send a group. Returns the guard rail that it has hit. Raises LeaseLost, and LedgerUnavailable."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct, to_builtins
@@ -68,6 +69,9 @@ class _Rest(Struct, frozen=True, omit_defaults=True):
 
 
 _RESTS: Decoder[_Rest] = Decoder(_Rest)
+_VERDICTS: Mapping[str | None, Verdict | None] = {None: None, **{each.value: each for each in Verdict}}
+_OUTCOMES: Mapping[str, ItemOutcome] = {each.value: each for each in ItemOutcome}
+"""Looked up in a table: making a member of its value takes longer than reading a column."""
 
 
 class CreateBatch(Struct, frozen=True, array_like=True, tag="create-batch"):
@@ -380,6 +384,8 @@ _SETTLE = BulkStatement(
 )
 
 
+_ITEM = tuple(each for each in batch_items.c if each is not batch_items.c.batch)
+"""The columns of an item. Its batch is known, and would take as long to read as the others."""
 _PROGRESS_OF = select(batches.c.progress).where(batches.c.id == bindparam("of")).with_for_update()
 _STORE_PROGRESS = update(batches).where(batches.c.id == bindparam("of")).values(progress=bindparam("counters"))
 _OUTCOMES_BETWEEN = select(batch_items.c.position, batch_items.c.outcome).where(
@@ -522,7 +528,7 @@ class ItemSelection(Struct, frozen=True):
 
 def items(connection: Connection, selection: ItemSelection, after: int, limit: int) -> list[Item]:
     """At most `limit` selected items with positions after `after`, in their order."""
-    chosen = select(batch_items).where(batch_items.c.batch == selection.batch, batch_items.c.position > after)
+    chosen = select(*_ITEM).where(batch_items.c.batch == selection.batch, batch_items.c.position > after)
     if selection.verdict is not None:
         chosen = chosen.where(batch_items.c.verdict == selection.verdict)
     if selection.outcomes:
@@ -537,18 +543,25 @@ def items(connection: Connection, selection: ItemSelection, after: int, limit: i
 
 def item_of(row: Row[Any]) -> Item:
     """The item in a row."""
-    rest = _RESTS.decode(row.content)
+    position, name, job_id, verdict, outcome, job_action, content = tuple(row)
+    rest = _rest_in(content)
     return Item(
-        row.position,
-        row.connection,
-        row.job_id,
-        None if row.verdict is None else Verdict(row.verdict),
-        ItemOutcome(row.outcome),
-        row.job_action_id,
+        position,
+        name,
+        job_id,
+        _VERDICTS[verdict],
+        _OUTCOMES[outcome],
+        job_action,
         rest.status_seen,
         rest.problem,
         rest.detail,
     )
+
+
+@lru_cache(maxsize=256)
+def _rest_in(content: str) -> _Rest:
+    """The other members of an item, from a cache: most items of a batch are alike."""
+    return _RESTS.decode(content)
 
 
 def places_of(batch: str, after: int) -> Select[Any]:
