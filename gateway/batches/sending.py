@@ -242,8 +242,6 @@ class Run:
 
     async def _check_permission(self) -> None:
         """See now and then whether the caller has lost a scope since the batch began."""
-        if self._is_permission_fresh():
-            return
         async with self._asking:  # the other items whose turn has come wait for the answer
             if not self._is_permission_fresh():
                 self._missing = await self._sending.permission.missing(self._batch)
@@ -264,7 +262,8 @@ class Run:
         if self._trouble is not None:
             return None
         async with self._pace(connection).turn(self._goes_on):
-            await self._check_permission()
+            if not self._is_permission_fresh():
+                await self._check_permission()
             try:
                 # What is too late needs no look at its job, and a look may be what makes it too late.
                 changed = await self._changed(connection, item) if self._is_stale() and self._goes_on() else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -17,6 +19,13 @@ from gateway.engine.connections import Connection
 from gateway.engine.plans import Plan
 
 _SORTED = json.JSONEncoder(sort_keys=True)
+_text = encode_basestring_ascii
+"""The JSON of a text. An encoder of all of a request takes three times as long as its texts one by one."""
+
+
+def _members(of: Mapping[str, Any]) -> str:
+    """The JSON of an object, its members in the order of their names."""
+    return _SORTED.encode(dict(of)) if of else "{}"
 
 
 class ActionRequest(Struct, frozen=True):
@@ -56,10 +65,12 @@ class ActionRequest(Struct, frozen=True):
         """A hash of connection, job, action or operation, parameters, precondition and labels."""
         asked = self.job_action
         action = self.operation or asked.action
-        whole: list[object] = [self.connection.name, action, asked.job_id, dict(asked.parameters)]
-        whole += [] if asked.version is None else [asked.version]
-        whole += [dict(self.labels)] if self.labels else []
-        return hashlib.sha256(_SORTED.encode(whole).encode()).digest()
+        whole = [_text(self.connection.name), _text(action), _text(asked.job_id), _members(asked.parameters)]
+        if asked.version is not None:
+            whole.append(_text(asked.version))
+        if self.labels:
+            whole.append(_members(self.labels))
+        return hashlib.sha256(f"[{', '.join(whole)}]".encode()).digest()
 
 
 class ActionInProgress(Struct):

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from gateway.domain.leases import Lease, LeaseLost
+from gateway.domain.model import Outcome
 from gateway.domain.record import STATUSES, Event, HeldKey, JobActionRecord, JobActionStatus, Sent
 from gateway.domain.times import milliseconds
 from gateway.ledger.chain import Segment, hash_after
@@ -221,9 +222,14 @@ def searched(record: JobActionRecord, due: datetime) -> Searched:
 
 def change(record: JobActionRecord, due: datetime | None) -> Change:
     """The searched values of a record after an event."""
-    outcome = record.outcome
-    at = None if due is None else milliseconds(due)
-    return Change(STATUSES[outcome].value, outcome.value if outcome else None, at)
+    status, outcome = _CHANGED[record.outcome]
+    return Change(status, outcome, None if due is None else milliseconds(due))
+
+
+_CHANGED: Mapping[Outcome | None, tuple[str, str | None]] = {
+    outcome: (status.value, None if outcome is None else outcome.value) for outcome, status in STATUSES.items()
+}
+"""Status and outcome as they are stored, by outcome. To ask a member for its value is a call."""
 
 
 def released_key(record: JobActionRecord) -> tuple[str, str] | None:
@@ -321,12 +327,18 @@ def write(
     return segment, [each.result if isinstance(each, Chained) else each for each in results]
 
 
+_OF_JOB_ACTIONS = (StoredClaim, StoredAppend)
+"""Made once: `StoredClaim | StoredAppend` would be a new union for each operation of a batch."""
+
+
 def without_lease(connection: Connection, batch: Sequence[Stored], now: datetime) -> dict[str, Refusal]:
     """Renew the leases of a batch, each once. Returns the error for each job action under a lost one, by its id."""
-    leased = [each for each in batch if isinstance(each, StoredClaim | StoredAppend) and each.lease is not None]
+    leased = [each for each in batch if isinstance(each, _OF_JOB_ACTIONS) and each.lease is not None]
     if not leased:
         return {}
     errors = lost(connection, {each.lease for each in leased if each.lease is not None}, now)
+    if not errors:
+        return {}
     return {each.event.job_action_id: errors[each.lease] for each in leased if each.lease in errors}
 
 
@@ -356,7 +368,7 @@ def write_rows(
 
 def result_of(connection: Connection, operation: Stored, refused: Mapping[str, Refusal]) -> Any:
     """The result of an operation. Other writes run here, after the claims and appends of their batch."""
-    if isinstance(operation, StoredClaim | StoredAppend):
+    if isinstance(operation, _OF_JOB_ACTIONS):
         return refused.get(operation.event.job_action_id)
     return operation.run(connection)
 

@@ -11,9 +11,10 @@ import asyncio
 import math
 from collections.abc import Callable
 
-PATIENCE_SECONDS = 0.005
-"""Longest time for which a write waits for the others."""
-IMPATIENCE_SECONDS = 1.0
+TICK_SECONDS = 0.002
+"""Seconds between two looks whether others still come. After two looks without any, waiting was in vain."""
+TICKS = 2
+IMPATIENCE_SECONDS = 0.25
 """Seconds for which none waits after one that has waited in vain."""
 
 HandOver = Callable[[asyncio.AbstractEventLoop], None]
@@ -30,7 +31,8 @@ class Together:
         self._waiting = 0
         self._in_vain_at = -math.inf
         self._is_looking = False
-        self._giving_up: asyncio.TimerHandle | None = None
+        self._ticks = 0
+        self._ticking: asyncio.TimerHandle | None = None
 
     def __contains__(self, action: str | None) -> bool:
         """True for the id of an action that has joined."""
@@ -50,6 +52,7 @@ class Together:
             self._acting.discard(action)
         else:
             self._waiting += 1
+        self._ticks = 0
         if not self._is_looking:
             self._is_looking = True
             loop.call_soon(loop.call_soon, self._look, loop)
@@ -57,18 +60,23 @@ class Together:
     def handed_over(self) -> None:
         """Begin anew: nobody waits any more."""
         self._waiting = 0
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-            self._giving_up = None
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Hand over if all wait, or if waiting was in vain a short time ago."""
         self._is_looking = False
         if self._waiting >= len(self._acting) or loop.time() - self._in_vain_at < IMPATIENCE_SECONDS:
             self._hand_over(loop)
-        elif self._giving_up is None:
-            self._giving_up = loop.call_later(PATIENCE_SECONDS, self._give_up, loop)
+        elif self._ticking is None:
+            self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
 
-    def _give_up(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._in_vain_at = loop.time()
-        self._hand_over(loop)
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over if none has come for so long. One look is not enough: this process may have had to wait itself."""
+        self._ticks += 1
+        if self._ticks < TICKS:
+            self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
+        else:
+            self._in_vain_at = loop.time()
+            self._hand_over(loop)
