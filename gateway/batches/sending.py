@@ -296,14 +296,15 @@ class Run:
         )
         perform = sending.terminations.perform if batch.plan.action == TERMINATE else sending.actions.perform
         record = (await perform(request)).record
-        code = None if record.problem is None else record.problem.code
-        if code == WindowClosed.code and not record.sent:
-            # It closed a moment ago. The item is left for later.
-            self._is_any_left = True
-            return None
-        if record.problem is not None and code == ConnectionSuspended.code and not record.sent:
-            self._trouble = ConnectionSuspended(f"{connection.name}: {record.problem.detail}")
-            return None
+        problem = record.problem
+        if problem is not None and not record.sent:
+            if problem.code == WindowClosed.code:
+                # It closed a moment ago. The item is left for later.
+                self._is_any_left = True
+                return None
+            if problem.code == ConnectionSuspended.code:
+                self._trouble = ConnectionSuspended(f"{connection.name}: {problem.detail}")
+                return None
         return settled_by(item, record)
 
     async def _changed(self, connection: Connection, item: Item) -> Item | None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from gateway.domain.errors import Explanation, LedgerOutdated, LedgerUnavailable
-from gateway.domain.leases import Lease, LeaseLost
+from gateway.domain.leases import Lease
 from gateway.domain.model import Outcome, Page
 from gateway.domain.ports import Clock
 from gateway.domain.record import (
@@ -101,7 +101,8 @@ class SqlLedger:
         """Store a new record and hold its key and signature. If one is held already, return its holder instead.
 
         Without a key and a signature no conflict is possible, so the claim is written together with the next event.
-        So is a claim under a lease: its key can only be held by an earlier run of the same work.
+        So is a claim under a lease: its key can only be held by an earlier run of the same work. Actions under leases
+        go on together: their writes share commits (`together.py`).
         Raises LedgerUnavailable, and LedgerOutdated if the ledger is older than its newest checkpoint.
         """
         self._refuse_if_outdated()
@@ -119,7 +120,11 @@ class SqlLedger:
 
     async def sent(self, record: JobActionRecord, event: Sent, lease: Lease | None = None) -> JobActionRecord:
         """Add the event that the action is about to be sent. Raises Overtaken and LeaseLost."""
-        return await self._append(record, event, None, lease)
+        try:
+            return await self._append(record, event, None, lease)
+        except BaseException:
+            self._writer.together.leave(record.id)
+            raise
 
     async def append(self, record: JobActionRecord, event: Read | Concluded, due: datetime | None) -> JobActionRecord:
         """Add a reading or a conclusion. Raises Overtaken, and LeaseLost if the claim is written with it."""
@@ -218,9 +223,6 @@ class SqlLedger:
         operations = (append,) if claim is None else combined(claim, append)
         try:
             row = await self._writer.submit(*operations, action=record.id)
-        except LeaseLost:
-            self._writer.together.leave(record.id)
-            raise
         except IntegrityError:
             return await self._settle_conflict(longer, event)
         except LedgerUnavailable:
@@ -268,4 +270,6 @@ class SqlLedger:
 
 def combined(claim: Claim, append: Append) -> tuple[Operation, ...]:
     """The operations that write the claim of a new record and its next event in one transaction."""
-    return (claim._replace(record=append.record),) if isinstance(append.event, Sent) else (claim, append)
+    if not isinstance(append.event, Sent):
+        return claim, append
+    return (Claim(append.record, claim.due, claim.key, claim.signature, claim.lease),)

@@ -11,6 +11,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
+TURNS = 4
+"""Turns of the event loop before a look whether all wait: a group that has ended needs three to begin the next one."""
 TICK_SECONDS = 0.002
 """Seconds between two looks whether others still come. After two looks without any, waiting was in vain."""
 TICKS = 2
@@ -55,7 +57,7 @@ class Together:
         self._ticks = 0
         if not self._is_looking:
             self._is_looking = True
-            loop.call_soon(loop.call_soon, self._look, loop)
+            loop.call_soon(self._look, loop, TURNS)
 
     def handed_over(self) -> None:
         """Begin anew: nobody waits any more."""
@@ -64,8 +66,11 @@ class Together:
             self._ticking.cancel()
             self._ticking = None
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over if all wait, or if waiting was in vain a short time ago."""
+    def _look(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
+        """Hand over after so many turns if all wait, or if waiting was in vain a short time ago."""
+        if turns > 1:
+            loop.call_soon(self._look, loop, turns - 1)
+            return
         self._is_looking = False
         if self._waiting >= len(self._acting) or loop.time() - self._in_vain_at < IMPATIENCE_SECONDS:
             self._hand_over(loop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -319,3 +321,16 @@ def test_strictness_is_no_part_of_what_is_asked(catalogue: Catalogue) -> None:
     """Whether warnings are refusals does not change what is asked for, and so not what a key stands for."""
     asked: ActionRequest = ScriptedEngine(catalogue).ask(CANCEL)
     assert structs.replace(asked, strict=True).fingerprint == asked.fingerprint
+
+
+def test_a_key_stands_for_the_same_request_in_every_version(catalogue: Catalogue) -> None:
+    """The fingerprint of a request is the hash of its members as JSON, which earlier versions have stored, too."""
+    asked: ActionRequest = ScriptedEngine(catalogue).ask(CANCEL)
+    given = structs.replace(asked.job_action, parameters={"note": 'é "1"', "at": {"b": 1, "a": [None]}}, version='"7"')
+    labelled = structs.replace(asked, job_action=given, labels={"incident": "INC-43", "a": "ü"})
+    for each in (asked, labelled):
+        of = each.job_action
+        members = [each.connection.name, of.action, of.job_id, dict(of.parameters)]
+        members += [of.version] if of.version else []
+        members += [dict(each.labels)] if each.labels else []
+        assert each.fingerprint == hashlib.sha256(json.dumps(members, sort_keys=True).encode()).digest()
