@@ -14,8 +14,9 @@ from collections.abc import Callable
 TURNS = 4
 """Turns of the event loop before a look whether all wait: a group that has ended needs three to begin the next one."""
 TICK_SECONDS = 0.002
-"""Seconds between two looks whether others still come. After two looks without any, waiting was in vain."""
+"""Seconds between two looks whether others still come."""
 TICKS = 2
+"""Looks at which none has come, after which waiting was in vain. One can be late because this process had to wait."""
 IMPATIENCE_SECONDS = 0.25
 """Seconds for which none waits after one that has waited in vain."""
 
@@ -78,7 +79,7 @@ class Together:
             self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over if none has come for so long. One look is not enough: this process may have had to wait itself."""
+        """Give up waiting if none has come for several looks."""
         self._ticks += 1
         if self._ticks < TICKS:
             self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
