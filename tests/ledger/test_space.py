@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,9 @@ async def test_retention_gives_space_back(
     ledger = SqlLedger(database, clock, RETENTION)
     submit = ledger._writer.submit
 
-    def noted(*operations: Operation) -> object:
+    def noted(*operations: Operation, **how: Any) -> object:
         slices.extend(each for each in operations if isinstance(each, GiveBackSpace))
-        return submit(*operations)
+        return submit(*operations, **how)
 
     monkeypatch.setattr(ledger._writer, "submit", noted)
     await fill(ledger, clock)
