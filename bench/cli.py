@@ -145,7 +145,7 @@ def workers(
     rounds: Annotated[int, typer.Option(help="Number of rounds; each makes every measurement once.", min=1)] = 5,
     output: Annotated[Path, typer.Option(help="The folder of the page.", file_okay=False)] = DOCS,
 ) -> None:
-    """Measure one, two and four workers in five minutes, and write the section of the page about them."""
+    """Measure one, two and four workers in eight minutes, and write the section of the page about them."""
     console = Console()
     with measuring(console) as (cores, tell):
         made = working.measure(working.Extent(rounds, seconds, cores), command(), with_ledgers(), tell)

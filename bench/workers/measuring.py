@@ -17,10 +17,9 @@ from bench.plan import rotated
 from bench.processes import Program, halted
 from bench.servers import Server, running_vendor
 from bench.verify import verify
-from bench.workers.results import NUMBERS, QUIET, STORAGES, Measured, Results
+from bench.workers.results import CONNECTIONS, NUMBERS, QUIET, STORAGES, Measured, Place, Results
 from gateway.serving.writing import NAME
 
-CONNECTIONS = 64
 TRIES = 10
 """Seconds to wait for a quiet moment before a measurement."""
 Tell = Callable[[str], None]
@@ -62,27 +61,30 @@ def measure(extent: Extent, command: str, machine: dict[str, str], tell: Tell) -
             tell(f"starting {point}")
             servers[point] = stack.enter_context(place.serving(contender(*point)))
             verify(servers[point], place.upstream)
-            load.run(servers[point].target, CONNECTIONS, seconds, cores.load)
+            load.run(servers[point].target, CONNECTIONS[0], seconds, cores.load)
         for number in range(rounds):
             for point in rotated(points, number * len(points) // rounds):
-                tell(f"round {number + 1}: {point}")
-                others = (each.program for other, each in servers.items() if other != point)
-                with halted(others):
-                    measurements.append(once(servers[point], point, number, extent))
-    return Results(command, seconds, rounds, CONNECTIONS, machine, tuple(measurements))
+                others = [each.program for other, each in servers.items() if other != point]
+                for connections in CONNECTIONS:
+                    tell(f"round {number + 1}: {point}, {connections} connections")
+                    with halted(others):
+                        measurements.append(once(servers[point], point, connections, number, extent))
+    return Results(command, seconds, rounds, machine, tuple(measurements))
 
 
-def once(server: Server, point: Point, number: int, extent: Extent) -> Measured:
+def once(server: Server, point: Point, connections: int, number: int, extent: Extent) -> Measured:
     """Measure a gateway under load, and wait until it is idle again."""
     server.program.wait_until_idle()
     others = quiet(extent.cores)
     before = cpu_of(server.program)
-    seen = load.run(server.target, CONNECTIONS, extent.seconds, extent.cores.load)
+    seen = load.run(server.target, connections, extent.seconds, extent.cores.load)
     server.program.wait_until_idle()
     used = cpu_of(server.program)
     used.subtract(before)
     cpu = {kind: spent / 1e3 / max(seen.requests, 1) for kind, spent in used.items()}
-    return Measured(*point, number, seen, cpu, used.total() / 1e9 / seen.seconds, others)
+    storage, workers = point
+    cores = used.total() / 1e9 / seen.seconds
+    return Measured(Place(storage, connections), workers, number, seen, cpu, cores, others)
 
 
 def quiet(cores: Cores) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -13,6 +14,8 @@ from bench.load import Load
 
 NUMBERS = (1, 2, 4)
 """Numbers of workers."""
+CONNECTIONS = (64, 256)
+"""Numbers of connections of all workers together."""
 STORAGES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 AIMS = {"sqlite": 1.5, "postgresql": 1.4}
 """Throughput of two workers to that of one, at least."""
@@ -22,6 +25,16 @@ QUIET = 0.1
 """Most cores that other programs may keep busy where targets are judged."""
 
 
+class Place(NamedTuple):
+    """A storage, and a number of connections, at which numbers of workers are compared."""
+
+    storage: str
+    connections: int
+
+
+PLACES = tuple(Place(storage, connections) for storage in STORAGES for connections in CONNECTIONS)
+
+
 @dataclass(frozen=True)
 class Measured:
     """One measurement. `cpu` has the microseconds of CPU for each request, by kind of process.
@@ -29,7 +42,7 @@ class Measured:
     `others` is the number of cores that other programs kept busy in the second before it.
     """
 
-    storage: str
+    place: Place
     workers: int
     round: int
     load: Load
@@ -58,22 +71,21 @@ class Results:
     command: str
     seconds: int
     rounds: int
-    connections: int
     machine: Mapping[str, str]
     measurements: tuple[Measured, ...]
 
-    def at(self, storage: str, workers: int) -> list[Measured]:
+    def at(self, place: Place, workers: int) -> list[Measured]:
         """All rounds of a number of workers, in order."""
-        found = [each for each in self.measurements if (each.storage, each.workers) == (storage, workers)]
+        found = [each for each in self.measurements if (each.place, each.workers) == (place, workers)]
         return sorted(found, key=lambda each: each.round)
 
-    def median(self, storage: str, workers: int, figure: Figure) -> float:
+    def median(self, place: Place, workers: int, figure: Figure) -> float:
         """The median over the rounds."""
-        return median(map(figure, self.at(storage, workers)))
+        return median(map(figure, self.at(place, workers)))
 
-    def ratios(self, storage: str, workers: int, figure: Figure = throughput) -> list[float]:
+    def ratios(self, place: Place, workers: int, figure: Figure = throughput) -> list[float]:
         """The ratio of a figure to that of one worker, in each round, sorted."""
-        pairs = zip(self.at(storage, workers), self.at(storage, 1), strict=True)
+        pairs = zip(self.at(place, workers), self.at(place, 1), strict=True)
         return sorted(figure(many) / figure(one) for many, one in pairs)
 
     @property

@@ -16,47 +16,48 @@ from bench.processes import Program, program
 from bench.report import publish_workers
 from bench.workers import page
 from bench.workers.measuring import contender, cpu_of
-from bench.workers.results import NUMBERS, STORAGES, Measured, Results, read
+from bench.workers.results import NUMBERS, PLACES, STORAGES, Measured, Place, Results, read
 
 SPEED = {1: 1_000, 2: 1_600, 4: 1_500}
 """Requests in a second of each number of workers."""
 
 
-def measured(storage: str, workers: int, number: int) -> Measured:
+def measured(place: Place, workers: int, number: int) -> Measured:
     """A measurement. Each round is as fast as the last one and a half."""
     requests = round(SPEED[workers] * 1.5**number)
     load = Load(requests, 1.0, 10.0, 15.0, 20.0, 0, 0, 0, 0, 0)
-    cpu = {"workers": 250.0} | ({"writer": 50.0, "supervisor": 1.0} if workers > 1 and storage == "sqlite" else {})
-    return Measured(storage, workers, number, load, cpu, 0.9, 0.05)
+    cpu = {"workers": 250.0} | (
+        {"writer": 50.0, "supervisor": 1.0} if workers > 1 and place.storage == "sqlite" else {}
+    )
+    return Measured(place, workers, number, load, cpu, 0.9, 0.05)
 
 
 RESULTS = Results(
     "python -m bench workers",
     1,
     2,
-    64,
     {"Date": "2026-11-28"},
-    tuple(measured(storage, workers, number) for storage in STORAGES for workers in NUMBERS for number in range(2)),
+    tuple(measured(place, workers, number) for place in PLACES for workers in NUMBERS for number in range(2)),
 )
 
 
 def test_ratios_are_those_of_a_round() -> None:
     """A ratio compares measurements of the same round, whatever the others were."""
-    assert RESULTS.ratios("sqlite", 2) == [1.6, 1.6]
+    assert RESULTS.ratios(PLACES[0], 2) == [1.6, 1.6]
 
 
 @pytest.mark.parametrize(("speed", "verdict"), [(1_600, "met"), (1_499, "**missed**")])
 def test_targets_are_judged(speed: int, verdict: str) -> None:
     """A target that is missed is said to be missed."""
     slower = tuple(
-        replace(each, load=replace(each.load, requests=speed)) if each.workers == 2 else measured("sqlite", 1, 0)
+        replace(each, load=replace(each.load, requests=speed)) if each.workers == 2 else measured(PLACES[0], 1, 0)
         for each in RESULTS.measurements
-        if each.storage == "sqlite" and each.workers < 4 and each.round == 0
+        if each.place == PLACES[0] and each.workers < 4 and each.round == 0
     )
     made = replace(
-        RESULTS, rounds=1, measurements=(*slower, *(m for m in RESULTS.measurements if m.storage != "sqlite"))
+        RESULTS, rounds=1, measurements=(*slower, *(m for m in RESULTS.measurements if m.place != PLACES[0]))
     )
-    target, _, _, _ = page.targets(made)
+    target, *_ = page.targets(made)
     assert target[-1] == verdict
 
 
@@ -69,8 +70,8 @@ def test_a_busy_machine_judges_nothing() -> None:
 def test_the_section_has_every_process() -> None:
     """The table tells the CPU of workers, writer and supervisor, and the noise of the machine."""
     said = "\n\n".join(page.part(RESULTS, "benchmarks"))
-    assert "| SQLite | 2 | 2,000 | 1.60 (1.60 to 1.60) | 10 ms | 20 ms | 0.90 | 250 µs | 50 µs | 1 µs |" in said
-    assert "| PostgreSQL | 2 | 2,000 | 1.60 (1.60 to 1.60) | 10 ms | 20 ms | 0.90 | 250 µs | - | - |" in said
+    assert "| SQLite | 64 | 2 | 2,000 | 1.60 (1.60 to 1.60) | 10 ms | 20 ms | 0.90 | 250 µs | 50 µs | 1 µs |" in said
+    assert "| PostgreSQL | 256 | 2 | 2,000 | 1.60 (1.60 to 1.60) | 10 ms | 20 ms | 0.90 | 250 µs | - | - |" in said
     assert "other programs kept 0.05 cores busy" in said
     assert svg(page.plot, RESULTS).startswith(b"<?xml")
 
