@@ -79,10 +79,11 @@ class Together:
             self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give up waiting if none has come for several looks."""
+        """Give up waiting if none has come for several looks. Who has not come is not waited for again."""
         self._ticks += 1
         if self._ticks < TICKS:
             self._ticking = loop.call_later(TICK_SECONDS, self._tick, loop)
         else:
             self._in_vain_at = loop.time()
+            self._acting.clear()
             self._hand_over(loop)

@@ -128,3 +128,18 @@ async def test_nobody_waits_for_what_is_not_sent(ledger: SqlLedger, clock: FakeC
         await sending(ledger, clock, await claimed(ledger, clock, lost, 1), lost)
     async with asyncio.timeout(PATIENCE):
         await sending(ledger, clock, await claimed(ledger, clock, lease, 2), lease)
+
+
+async def test_who_does_not_come_back_is_forgotten(
+    ledger: SqlLedger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An action that has no more to write, since its task was cancelled, is waited for once."""
+    lease = await taken(ledger, clock)
+    await sending(ledger, clock, await claimed(ledger, clock, lease, 1), lease)
+    monkeypatch.setattr(together, "IMPATIENCE_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(together, "TICK_SECONDS", 0.001)
+        async with asyncio.timeout(PATIENCE):
+            await sending(ledger, clock, await claimed(ledger, clock, lease, 2), lease)
+    async with asyncio.timeout(PATIENCE):
+        await sending(ledger, clock, await claimed(ledger, clock, lease, 3), lease)
