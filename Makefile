@@ -64,8 +64,14 @@ chaos: $(DEVELOPMENT) ## Kill gateways and break vendors at random, at length (C
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_BATCH_ROUNDS=$(CHAOS_BATCH_ROUNDS) FAULT_SCHEDULES=$(FAULT_SCHEDULES) \
 		$(BIN)/pytest tests/crash tests/faults tests/serving -n $(WORKERS) -rP
 
-bench: $(DEVELOPMENT) $(SERVED) $(NODE_MODULES) ## Measure Jobgate beside others, for 35 minutes (BENCH_FLAGS=--quick)
+bench: $(DEVELOPMENT) $(SERVED) $(NODE_MODULES) ## Measure everything, for an hour, or what BENCH_FLAGS say (=--quick)
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+ifeq ($(strip $(BENCH_FLAGS)),)
+	$(BIN)/python -m bench ladder
+	$(BIN)/python -m bench workers
+	$(BIN)/python -m bench batches
+	$(BIN)/python -m bench startup --requests 1000000
+endif
 
 audit: $(DEVELOPMENT) ## Look the locked packages up among known weaknesses (needs the internet)
 	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements/runtime.txt

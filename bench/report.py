@@ -23,6 +23,7 @@ from bench.targets import BUSY, judge
 from bench.workers import page as workers_page
 from bench.workers import results as workers_results
 
+FLOOR, LEDGER_ON = "floor", "jobgate"
 PAGE = "benchmarks.md"
 FOLDER = "benchmarks"
 RESULTS = "results.json"
@@ -40,9 +41,10 @@ request, sends that, and answers with the outcome. Before it is measured, each c
 receive exactly this one request, and invalid requests (an unknown member, a member of the wrong type, an unknown key)
 must be refused and must not reach the vendor.
 
-`make bench` measures for about 35 minutes, temporarily needs 8 GB on the disk, and writes this page; `make bench
-BENCH_FLAGS=--quick` is a [short run](#the-short-run) of at most five minutes. It needs Linux, two cores and wrk, and
-node for three of the contenders. The code is in `bench/`."""
+`make bench` measures for about an hour, temporarily needs 8 GB on the disk, and writes this page and that about
+[start and memory](startup.md); `make bench BENCH_FLAGS=--quick` is a [short run](#the-short-run) of at most five
+minutes, of the contenders alone. It needs Linux, two cores and wrk, and node for three of the contenders. The code is
+in `bench/`."""
 READING = """\
 * The contender has one core. The vendor and wrk share the other; wrk keeps a number of connections busy and waits for
   each answer before it sends the next request. Nothing leaves the machine.
@@ -247,7 +249,17 @@ def _section(section: Section, results: Results) -> Iterator[str]:
 
 def place_table(place: Place, results: Results) -> str:
     """Every contender at one number of connections, the fastest first."""
-    head = ("", "req/s", "to floor", "median", "99 %", "errors", "CPU", "core", "memory")
+    head = (
+        "",
+        "req/s",
+        f"to {'floor' if base(place, results) == FLOOR else 'Jobgate'}",
+        "median",
+        "99 %",
+        "errors",
+        "CPU",
+        "core",
+        "memory",
+    )
     return table(head, (_row(place, name, results) for name in results.contenders(place)), ":--------")
 
 
@@ -255,7 +267,7 @@ def _row(place: Place, name: str, results: Results) -> Iterator[str]:
     title = BY_NAME[name].title
     yield f"**{title}**" if name == "jobgate" else title
     yield f"{results.median(place, name, throughput):,.0f}"
-    yield to_floor(place, name, results)
+    yield to_base(place, name, results)
     yield milliseconds(results.median(place, name, latency))
     yield milliseconds(results.median(place, name, slowest))
     yield errors(place, name, results)
@@ -264,10 +276,15 @@ def _row(place: Place, name: str, results: Results) -> Iterator[str]:
     yield f"{results.memory(place, name):.0f} MB" if BY_NAME[name].command else "-"
 
 
-def to_floor(place: Place, name: str, results: Results) -> str:
-    """The ratio of a contender's throughput to the floor's, with its range; `-` if the floor was not measured."""
+def base(place: Place, results: Results) -> str:
+    """The contender that the others are compared with: the floor, or Jobgate where the floor was not measured."""
+    return FLOOR if FLOOR in results.contenders(place) else LEDGER_ON
+
+
+def to_base(place: Place, name: str, results: Results) -> str:
+    """The ratio of a contender's throughput to that of the base, with its range; `-` if there is no base."""
     try:
-        ratios = results.ratios(place, name, "floor", throughput)
+        ratios = results.ratios(place, name, base(place, results), throughput)
     except NotMeasured:
         return "-"
     return ranged(ratios) if ratios[0] < ratios[-1] else f"{ratios[0]:.2f}"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.batches import page
-from bench.batches.measuring import STORAGES, Measured, Results
+from bench.batches.measuring import STORAGES, Measured, Memory, Results
 
 RESULTS = Results(
     "python -m bench batches",
@@ -35,3 +35,11 @@ def test_a_busy_machine_judges_nothing() -> None:
     busy = replace(RESULTS, rounds=tuple(replace(each, others=1.9) for each in RESULTS.rounds))
     assert {target[-1] for target in page.targets(busy)} == {"not judged: other programs had the cores"}
     assert "kept 1.90 cores busy in the median" in "\n".join(page.part(busy))
+
+
+@pytest.mark.parametrize(("after", "verdict"), [(220.0, "met"), (221.0, "**missed**")])
+def test_memory_is_to_be_flat(after: float, verdict: str) -> None:
+    """The memory after the largest batch is judged by that after the smallest one."""
+    sizes = (Memory(1_000, 150.0, 200.0, 1.0, 1.0), Memory(100_000, 200.0, after, 10.0, 20.0))
+    *_, flat = page.targets(replace(RESULTS, memory=sizes))
+    assert (flat[0], flat[-1]) == ("memory after 100,000 items, to that after 1,000", verdict)

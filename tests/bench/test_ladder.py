@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,11 @@ def test_the_section_tells_every_rung(tmp_path: Path) -> None:
     assert list(page.part(None)) == []
     (written,) = publish_ladder(tmp_path, RESULTS)
     assert read(written) == RESULTS
+
+
+@pytest.mark.parametrize(("cpu", "verdict"), [(50.0, "met"), (51.0, "**missed**")])
+def test_the_engine_has_a_target(cpu: float, verdict: str) -> None:
+    """The layer of the engine is compared with what it took before."""
+    rungs = (Measured("edge", 0, 10.0), Measured("engine", 0, 10.0 + cpu))
+    (target,) = page.targets(replace(RESULTS, measurements=rungs))
+    assert target[-1] == verdict

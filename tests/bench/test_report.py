@@ -75,9 +75,12 @@ def test_results_from_before_there_was_a_ledger(edited: Callable[..., Results]) 
 
 
 def test_without_a_floor(edited: Callable[..., Results]) -> None:
-    """Where there is no floor, nothing is compared with it, and the plots are drawn all the same."""
+    """Where there is no floor, the contenders are compared with Jobgate, and the plots are drawn all the same."""
     made = edited(lambda each: None if each.contender == "floor" else each)
-    assert "| **Jobgate** | 3,001 | - |" in report.page(made, None)
+    page = report.page(made, None)
+    assert "|  | req/s | to Jobgate |" in page
+    assert "| **Jobgate** | 3,001 | 1.00 |" in page
+    assert "| Prism proxy | 1,001 | 0.33 (0.33 to 0.33) |" in page
     assert plots()
     assert all(svg(plot, made) for plot in plots().values())
 
