@@ -12,9 +12,8 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import cycle
 from multiprocessing import get_context
 from typing import Any
 
@@ -23,9 +22,11 @@ log = logging.getLogger(__name__)
 MOST_PER_TURN = 32
 """Most connections accepted in one turn of the event loop: requests of others wait meanwhile."""
 LEAD = 8
-"""A worker is ahead if it holds an eighth of its connections, and one, more than another."""
+"""A worker is ahead if it holds more than the one with the fewest, by over an eighth of its own connections and one."""
 LEFT_SECONDS = 0.002
 """Seconds for which a worker that is ahead leaves new connections to others. A busy worker may not look until then."""
+AFTERWARDS = 8
+"""Most connections that a worker then accepts although it is ahead."""
 RECOVERY_SECONDS = 1.0
 """Seconds until the next attempt if the system has no room for another connection."""
 NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -57,21 +58,25 @@ class Share:
         return int(min(self.held) + mine // LEAD + 1 - mine)
 
 
-def shares(workers: int) -> Iterator[Share]:
-    """Shares for the processes of so many workers, one after another. The last ones get those of the first again."""
+def shares(workers: int) -> tuple[Share, ...]:
+    """Shares for the processes of so many workers."""
     held = get_context("forkserver").RawArray("I", [ABSENT] * workers * SHARES_OF_A_WORKER)
-    return cycle([Share(held, number) for number in range(len(held))])
+    return tuple(Share(held, number) for number in range(len(held)))
 
 
 class Connections(set[Any]):
     """The connections of a server, with those that it has accepted and that begin. Other workers see their number."""
 
-    def __init__(self, share: Share | None = None) -> None:
-        """None are there yet. Without a share there is no other worker."""
+    def __init__(self) -> None:
+        """None are there yet."""
         super().__init__()
-        self._share = share
+        self._share: Share | None = None
         self._beginning = 0
-        self._tell()
+
+    @property
+    def is_empty(self) -> bool:
+        """True if there is none, and none begins."""
+        return not self and not self._beginning
 
     @property
     def room(self) -> int:
@@ -97,6 +102,11 @@ class Connections(set[Any]):
     def discard(self, connection: Any) -> None:
         """Remove one, if it is there."""
         super().discard(connection)
+        self._tell()
+
+    def join(self, share: Share | None) -> None:
+        """Let other workers see the number from now on. Without a share there are none."""
+        self._share = share
         self._tell()
 
     def leave(self) -> None:
@@ -153,7 +163,7 @@ class Acceptor:
         """Accept what nobody has taken in the meantime."""
         self._rest = None
         self._loop.add_reader(self._listening.fileno(), self._look)
-        self._accept(LEAD)
+        self._accept(AFTERWARDS)
 
     def _accept(self, most: int) -> None:
         for _ in range(most):
@@ -175,5 +185,7 @@ class Acceptor:
     async def _connect(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection, ssl=self._context)
-        except OSError:  # the client has gone, or its TLS handshake failed
+        except BaseException as error:
             self._held.fail()
+            if not isinstance(error, OSError):  # the client has gone, or its TLS handshake failed
+                raise

@@ -52,15 +52,16 @@ class StoppingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start. The application can replace the event `STOPPING` by its own."""
         self.lifespan.state[STOPPING] = asyncio.Event()
-        self.server_state.connections = self._held = Connections(self.share)
+        self.server_state.connections = self.connections = Connections()
         await super().startup(sockets=[])
+        self.connections.join(self.share)
         self._acceptors = [self._acceptor(each) for each in sockets or ()]
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. After a second SIGINT, stop without waiting."""
         begun = time.monotonic()
         self.lifespan.state[STOPPING].set()
-        self._held.leave()
+        self.connections.leave()
         for connection in self._connections:
             connection.shutdown()
         if sockets and self.grace_seconds:
@@ -84,7 +85,7 @@ class StoppingServer(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        return Acceptor(listening, protocol, settings.ssl, self._held)
+        return Acceptor(listening, protocol, settings.ssl, self.connections)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -113,7 +114,7 @@ class StoppingServer(uvicorn.Server):
         return self._is_empty()
 
     def _is_empty(self) -> bool:
-        return not self.server_state.connections and not self.server_state.tasks
+        return self.connections.is_empty and not self.server_state.tasks
 
     async def _interrupt(self) -> None:
         """Refuse every request that has no response yet, and end all connections."""

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -79,7 +79,7 @@ class WorkerServer(StoppingServer):
 
     is_alone = False
 
-    def __init__(self, configuration: uvicorn.Config, share: Share, line: Connection) -> None:
+    def __init__(self, configuration: uvicorn.Config, share: Share | None, line: Connection) -> None:
         """Write the heartbeat into the pipe `line`."""
         super().__init__(configuration)
         self.share = share
@@ -134,7 +134,7 @@ def show_as(name: str) -> None:
         Path("/proc/self/comm").write_text(name, encoding="ascii")
 
 
-def work(pickled: bytes, listening: socket, share: Share, line: Connection) -> None:
+def work(pickled: bytes, listening: socket, share: Share | None, line: Connection) -> None:
     """Serve with a pickled configuration, in a worker process, until told to stop or the supervisor has ended.
 
     Making the application takes a while. The supervisor is watched during that time too.
@@ -165,10 +165,9 @@ class Worker:
 
     @classmethod
     def start(cls, target: Callable[..., None], *given: object, share: Share | None = None) -> Worker:
-        """Start a process that runs `target` with what is given, its share and its end of the line."""
+        """Start a process that runs `target` with what is given and its end of the line. It has this share."""
         line, its_line = multiprocessing.Pipe()
         os.set_blocking(line.fileno(), False)
-        given = given if share is None else (*given, share)
         process = multiprocessing.get_context("forkserver").Process(target=target, args=(*given, its_line))
         start(process)
         its_line.close()
@@ -292,7 +291,7 @@ class Supervisor:
     _was_whole: bool = field(init=False, default=False)
     _stops: bool = field(init=False, default=False)
     _failure: str | None = field(init=False, default=None)
-    _shares: Iterator[Share] = field(init=False)
+    _shares: tuple[Share, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the memory that workers share."""
@@ -304,7 +303,8 @@ class Supervisor:
             signal.signal(each, self._take)
         if self.companion is not None:
             self._beside = [Place(self.companion.start(), self.companion)]
-        self._places = [Place(self._started()) for _ in range(self.workers)]
+        for _ in range(self.workers):
+            self._places.append(Place(self._started()))
         last = time.monotonic()
         while not self._stops:
             now = time.monotonic()
@@ -451,7 +451,14 @@ class Supervisor:
             place.worker.kill()
 
     def _started(self) -> Worker:
-        return Worker.start(work, pickle.dumps(self.configuration), self.listening, share=next(self._shares))
+        share = self._free_share()
+        return Worker.start(work, pickle.dumps(self.configuration), self.listening, share, share=share)
+
+    def _free_share(self) -> Share | None:
+        """A share that no worker has; None if there are too many that stop."""
+        there = [*self._leaving, *(worker for place in self._places for worker in place.workers)]
+        taken = {worker.share.number for worker in there if worker.share is not None}
+        return next((share for share in self._shares if share.number not in taken), None)
 
     def _started_at(self, place: Place) -> Worker:
         return self._started() if place.companion is None else place.companion.start()

@@ -10,7 +10,6 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,8 @@ def listening() -> Iterator[socket.socket]:
 
 def acceptor(listening: socket.socket, share: Share | None) -> tuple[Acceptor, Connections]:
     """An acceptor of a socket, and the connections that it has accepted."""
-    held = Connections(share)
+    held = Connections()
+    held.join(share)
     return Acceptor(listening, lambda: Protocol(held), None, held), held
 
 
@@ -138,8 +138,10 @@ async def test_no_room_for_a_connection(
 
 def test_who_stops_is_not_waited_for() -> None:
     """Once a server stops, others see no share of it, even while its last connections end."""
-    first, second = islice(shares(1), 2)
-    held = Connections(first)
+    first, second, *_ = shares(1)
+    held = Connections()
+    assert second.room > CLIENTS, "one that has not begun is waited for"
+    held.join(first)
     second.hold(0)
     for each in ("a", "b"):
         held.begin()

@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.serving import supervisor as supervising
+from gateway.serving.accepting import ABSENT
 from gateway.serving.listening import HOST, ServerOptions, listen, supervisor
 from gateway.serving.supervisor import (
     LEAVE_SECONDS,
@@ -215,6 +216,19 @@ def test_settings_that_are_no_good_replace_nobody(stage: Stage, caplog: pytest.L
     stage.wait(2, 1, 2)
     assert "the settings were not reloaded; the old ones stay in use: api_key: too short" in caplog.text
     assert len(stage.started) == 2
+
+
+def test_a_share_belongs_to_one_worker(stage: Stage) -> None:
+    """A new worker gets a share that nobody has, also nobody who stops; that of one that was killed counts no more."""
+    first, second, third, fourth, *_ = stage._shares
+    stage.started[0].share, stage.started[1].share = first, third
+    assert stage._free_share() is second
+    stage._leaving.append(stage._started())
+    stage._leaving[0].share = second
+    assert stage._free_share() is fourth
+    first.hold(5)
+    stage.started[0].kill()
+    assert first.held[first.number] == ABSENT
 
 
 def test_a_slow_reload_does_not_keep_the_supervisor_from_stopping(stage: Stage) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 import requests
 import trustme
 
-from gateway.serving.tls import self_signed
+from gateway.edge.exchange import Receive, Scope, Send
+from gateway.serving.listening import HOST, ServerOptions, listen, server
+from gateway.serving.tls import Certificate, self_signed
 from gateway.settings.settings import ConfigurationError, ServerSettings, Settings, with_server
 from gateway.startup.checks import require_protected_access, require_usable_certificate
 from tests.serving.process import AT_LENGTH, KEY, served
+from tests.support.patience import PATIENCE, wait_until
 
 ALICE = {"Authorization": f"Bearer {KEY}"}
 
@@ -131,3 +136,54 @@ def test_settings_that_contradict_themselves(given: dict[str, object]) -> None:
     """A certificate without its key, and two certificates at once, are refused."""
     with pytest.raises(ConfigurationError, match=r"server: .*tls_cert"):
         with_server(Settings(), **given)
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer everything."""
+    if scope["type"] == "lifespan":
+        for step in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{step}.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def test_a_handshake_is_finished_at_a_stop(files: tuple[Path, Path, Path]) -> None:
+    """A client whose connection was accepted before the stop, and that greets after it, is still answered."""
+    chain, key, trusted = files
+    listening = listen(HOST, 0)
+    place = listening.getsockname()
+    serving = server(answer, ServerOptions(certificate=Certificate(chain, key)))
+    serving.grace_seconds, serving.stop_seconds = 0.2, PATIENCE
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    wait_until(lambda: serving.started)
+    with socket.create_connection(place, PATIENCE) as plain:
+        wait_until(lambda: not serving.connections.is_empty)
+        serving.should_exit = True
+        wait_until(lambda: listening.fileno() == -1)
+        with ssl.create_default_context(cafile=trusted).wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(64).startswith(b"HTTP/1.1 200 ")
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_failed_handshake_holds_nothing(files: tuple[Path, Path, Path]) -> None:
+    """A connection whose handshake fails counts no more."""
+    chain, key, _ = files
+    listening = listen(HOST, 0)
+    serving = server(answer, ServerOptions(certificate=Certificate(chain, key)))
+    serving.grace_seconds = 0.0
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]}, daemon=True)
+    place = listening.getsockname()
+    thread.start()
+    wait_until(lambda: serving.started)
+    with socket.create_connection(place, PATIENCE) as client:
+        wait_until(lambda: not serving.connections.is_empty)
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        wait_until(lambda: serving.connections.is_empty)
+    serving.should_exit = True
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
