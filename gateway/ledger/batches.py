@@ -36,6 +36,7 @@ from gateway.domain.times import milliseconds
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import BulkStatement, Chained, event_row, hold_key
 from gateway.ledger.proofs import deletion, proven
+from gateway.ledger.retention import locked_version
 from gateway.ledger.tables import (
     batch_items,
     batch_terms,
@@ -295,7 +296,7 @@ class CloseItems(Struct, frozen=True, array_like=True, tag="close-items"):
 class DeleteOldBatches(Struct, frozen=True, array_like=True, tag="delete-old-batches"):
     """Delete a batch that ended before a time, or `limit` of its items: others wait for this commit.
 
-    An event tells of the batch's end. The result is False if there is none left.
+    An event tells of the batch's end. The result is False if there is none left, or another process deletes it.
     """
 
     before: datetime
@@ -304,11 +305,11 @@ class DeleteOldBatches(Struct, frozen=True, array_like=True, tag="delete-old-bat
 
     def run(self, connection: Connection) -> bool | Chained:
         """Delete it."""
-        old = select(batches.c.id, batches.c.version).where(batches.c.ended_at < milliseconds(self.before)).limit(1)
-        row = connection.execute(old).first()
-        if row is None:
+        old = select(batches.c.id).where(batches.c.ended_at < milliseconds(self.before)).limit(1)
+        batch = connection.execute(old).scalar()
+        version = None if batch is None else locked_version(connection, batches, batch)
+        if batch is None or version is None:
             return False
-        batch, version = row
         last = select(batch_items.c.position).where(batch_items.c.batch == batch).order_by(batch_items.c.position)
         place = connection.execute(last.offset(self.limit).limit(1)).scalar()
         its = delete(batch_items).where(batch_items.c.batch == batch)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 
 from gateway.domain.approvals import ApprovalState
 from gateway.domain.record import JobActionStatus
@@ -149,6 +149,13 @@ def holds_what_stays(connection: Connection, number: int) -> bool:
         .limit(1)
     )
     return any(connection.execute(each).first() is not None for each in (kept, unsettled))
+
+
+def locked_version(connection: Connection, table: Table, key: str) -> int | None:
+    """The version of a batch or a schedule, locked until the commit. None if it is gone or somebody else holds it."""
+    # By its id: where the table is distributed, as with Citus, a search cannot lock the rows that it finds.
+    chosen = select(table.c.version).where(table.c.id == key).with_for_update(skip_locked=True)
+    return connection.execute(chosen).scalar()
 
 
 def segment_state(connection: Connection, number: int) -> SegmentState:

@@ -24,6 +24,7 @@ from gateway.ledger.batches import CHANGED, SAVED, CreateBatch
 from gateway.ledger.events import StateChanged
 from gateway.ledger.operations import Chained, event_row, hold_key
 from gateway.ledger.proofs import deletion, proven
+from gateway.ledger.retention import locked_version
 from gateway.ledger.tables import changeable, occurrences, schedules
 from gateway.ledger.tasks import end_task, moved, put_task
 
@@ -112,6 +113,7 @@ class DeleteOldSchedules(Struct, frozen=True, array_like=True, tag="delete-old-s
     """Delete occurrences before a time, and schedules that ended before it, with an event for each of these.
 
     An occurrence of a schedule that goes on is not needed any more: its version and its next time forbid another one.
+    A schedule that another process deletes at the same time is left to it.
     """
 
     before: datetime
@@ -120,12 +122,14 @@ class DeleteOldSchedules(Struct, frozen=True, array_like=True, tag="delete-old-s
     def run(self, connection: Connection) -> Chained:
         """Delete them."""
         over = connection.execute(select(schedules).where(schedules.c.state.in_(OVER))).all()
-        old = [row for row in over if schedule_of(row).changed_at < self.before]
-        for row in old:
-            connection.execute(delete(occurrences).where(occurrences.c.schedule == row.id))
-            connection.execute(delete(schedules).where(schedules.c.id == row.id))
+        old = [row.id for row in over if schedule_of(row).changed_at < self.before]
+        locked = ((each, locked_version(connection, schedules, each)) for each in old)
+        versions = {each: version for each, version in locked if version is not None}
+        for each in versions:
+            connection.execute(delete(occurrences).where(occurrences.c.schedule == each))
+            connection.execute(delete(schedules).where(schedules.c.id == each))
         connection.execute(delete(occurrences).where(occurrences.c.at < milliseconds(self.before)))
-        deletions = (deletion(TaskKind.SCHEDULE, row.id, row.version, self.now) for row in old)
+        deletions = (deletion(TaskKind.SCHEDULE, each, version, self.now) for each, version in versions.items())
         return Chained(None, [event_row(each.id, 1, each) for each in deletions])
 
 

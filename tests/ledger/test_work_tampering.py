@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, event, insert, select, update
 
 from gateway.batches.changes import event_of
 from gateway.domain.batches import (
@@ -39,6 +42,8 @@ from gateway.ledger.schedule_store import ScheduleStore
 from gateway.ledger.tables import batches, events, schedules, segments
 from gateway.schedules.schedules import event_of as schedule_event_of
 from tests.support.clock import FakeClock
+from tests.support.databases import PostgreSQL
+from tests.support.patience import PATIENCE
 
 PLAN = BatchPlan(action="cancel", reason="a test", expected_count=2)
 ENDED, WAITING, COLLECTING, NIGHTLY, OTHER = (f"00000000-0000-7000-8000-00000000000{each}" for each in range(5))
@@ -116,6 +121,15 @@ async def scheduled(ledger: SqlLedger, clock: FakeClock) -> None:
         assert found is not None
         changed = replace(found, state=state)
         assert await store.save(changed, [schedule_event_of(changed, "alice")]) == SAVED
+
+
+async def over(ledger: SqlLedger, clock: FakeClock) -> None:
+    """The schedule is deleted by its caller."""
+    store = ScheduleStore(ledger, clock)
+    found = await store.get(NIGHTLY)
+    assert found is not None
+    deleted = replace(found, state=ScheduleState.DELETED, changed_at=clock.now(), next_at=None)
+    assert await store.save(deleted, [schedule_event_of(deleted, "alice")]) == SAVED
 
 
 def content(table: Table, name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Connection], object]:
@@ -235,21 +249,66 @@ async def test_a_row_that_retention_deleted_does_not_come_back(
 
 async def test_what_retention_deleted_is_not_missing(ledger: SqlLedger, database: Database, clock: FakeClock) -> None:
     """An event tells of the deletion of each batch and schedule, while the event of its end is still there."""
-    store = ScheduleStore(ledger, clock)
-    found = await store.get(NIGHTLY)
-    assert found is not None
-    over = replace(found, state=ScheduleState.DELETED, changed_at=clock.now(), next_at=None)
-    assert await store.save(over, [schedule_event_of(over, "alice")]) == SAVED
+    await over(ledger, clock)
     clock.advance(6 * 3_600)
     await created(ledger, clock, OTHER, BatchState.COLLECTING)  # in the same segment, which stays for its sake
     clock.advance(30 * 86_400 - 3_600)
     await ledger.tidy(clock.now())
-    assert await store.get(NIGHTLY) is None
+    assert await ScheduleStore(ledger, clock).get(NIGHTLY) is None
     assert audit.verify(database).finding is None
     with database.reading.connect() as connection:
         told = connection.execute(select(events.c.content).where(events.c.kind == "state")).scalars().all()
     for name in (ENDED, NIGHTLY):
         assert sum(name in each for each in told) > 1
+
+
+@contextmanager
+def held_up(database: Database, beginning: str) -> Iterator[tuple[Event, Event]]:
+    """Statements that begin so wait. Gives the event that one of them waits, and the one that lets it go on."""
+    waits, may_go_on = Event(), Event()
+
+    def wait(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(beginning):
+            waits.set()
+            assert may_go_on.wait(PATIENCE)
+
+    event.listen(database.writing, "before_cursor_execute", wait)
+    try:
+        yield waits, may_go_on
+    finally:
+        may_go_on.set()
+        event.remove(database.writing, "before_cursor_execute", wait)
+
+
+@pytest.mark.parametrize("deletion_of_work", ["DELETE FROM batch_items ", "DELETE FROM occurrences "])
+async def test_processes_that_tidy_at_once_delete_once(
+    postgresql: PostgreSQL, clock: FakeClock, deletion_of_work: str
+) -> None:
+    """What one process has begun to delete, another one leaves alone: it neither waits nor fails, and one event tells.
+
+    In SQLite, only one process writes at a time.
+    """
+    address = postgresql.emptied()
+    databases = [Database.at(address) for _ in range(2)]
+    first, second = (SqlLedger(each, clock, timedelta(days=30)) for each in databases)
+    for each in (first, second):
+        await each.start()
+    for add in (ended, scheduled, over):
+        await add(first, clock)
+    clock.advance(40 * 86_400)
+    with held_up(databases[0], deletion_of_work) as (waits, may_go_on):
+        tidying = asyncio.create_task(first.tidy(clock.now()))
+        assert await asyncio.to_thread(waits.wait, PATIENCE)
+        await asyncio.wait_for(second.tidy(clock.now()), PATIENCE)
+        may_go_on.set()
+        await tidying
+    with databases[0].reading.connect() as connection:
+        told = [read(*row) for row in connection.execute(select(events.c.kind, events.c.content))]
+    deletions = [deletion("batch", ENDED, 3, clock.now()), deletion("schedule", NIGHTLY, 3, clock.now())]
+    assert sorted(told, key=str) == deletions
+    assert audit.verify(databases[0]).finding is None
+    for each in (first, second):
+        await each.close()
 
 
 async def test_work_whose_end_retention_deleted_is_not_missing(database: Database, clock: FakeClock) -> None:
