@@ -96,8 +96,8 @@ class Notices:
     async def _end(self, lease: Lease, event: str, state: NoticeState) -> None:
         """Note what became of a notice, and end its task. If only the first is done, the next look does the second."""
         await self.approvals.note(lease.key.partition(":")[0], event, state)
-        await self.tasks.end(lease)
         NOTICES.add(event, state)
+        await self.tasks.end(lease)
 
 
 def pause_after(notice: Notice, now: datetime) -> timedelta:

@@ -19,6 +19,7 @@ from gateway.approvals.approvals import Approvals
 from gateway.approvals.notices import GIVE_UP, LONGEST_PAUSE, Notices
 from gateway.approvals.policy import NO_POLICIES
 from gateway.domain.approvals import Approval, NoticeEvent, NoticeState, Verb
+from gateway.domain.errors import LedgerUnavailable
 from gateway.domain.leases import LEASE_TIME, TaskKind
 from gateway.ledger import audit
 from gateway.ledger.database import Database
@@ -214,6 +215,25 @@ async def test_a_delivery_that_was_interrupted(desk: Desk, monkeypatch: pytest.M
     assert len(desk.sent) == (1 if noted else 2)
     assert len(set(desk.sent)) == 1
     assert (await desk.states(approval))["break-glass"] == "delivered"
+    assert desk.tasks == ["review-overdue"]
+
+
+async def test_a_notice_whose_task_does_not_end_is_counted_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The metric counts what the chain says, although the ledger fails right after it was written."""
+    counted = Difference()
+    await desk.emergency()
+
+    async def failing(*_: object) -> bool:
+        raise LedgerUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TaskStore, "end", failing)
+        with pytest.raises(LedgerUnavailable):
+            await desk.notices.look()
+    desk.clock.advance(LEASE_TIME.total_seconds())
+    assert await desk.notices.look()
+    assert [what for what, _ in desk.events] == ["break-glass", "notice-delivered"]
+    assert counted.of(NOTICES) == {("break-glass", "delivered"): 1}
     assert desk.tasks == ["review-overdue"]
 
 
