@@ -92,12 +92,15 @@ class NativeApi:
     def needed(self, operation_id: str, parts: Parts) -> frozenset[str]:
         """The scopes that a request needs: those of every action that it could be.
 
-        If it cannot be any action of its operation, it needs the scopes of all of them.
+        If it cannot be any action of its operation, it needs the scopes of all of them. Raises LookupError for an
+        operation that neither acts on jobs nor reads them: nobody may ask for what no scope allows.
         """
         always = self.always_needed.get(operation_id)
         if always is not None:
             return always
         actions = self.vendor.actions_of(operation_id)
+        if not actions:
+            raise LookupError(f"{operation_id} of {self.vendor.name} neither acts on jobs nor reads them.")
         asked = [each for each in actions if each.lens.may_fit(parts, LOOKED_AT)] or actions
         return frozenset(scope for each in asked for scope in self.scopes[each.action])
 

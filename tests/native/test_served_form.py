@@ -162,6 +162,12 @@ def test_a_request_needs_the_scopes_of_all_that_it_may_ask_for(parts: Any, neede
     assert native("vonage-contact-center").needed("changeJobStatus", parts) == needed
 
 
+def test_no_scopes_are_known_of_an_operation_without_jobs() -> None:
+    """Whoever may do an operation that neither acts on jobs nor reads them is an error, and not everybody."""
+    with pytest.raises(LookupError, match=f"{GRANT} of vonage-contact-center neither acts on jobs nor reads them"):
+        native("vonage-contact-center").needed(GRANT, {})
+
+
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_it_can_be_read(edge: Edge, vendor: str) -> None:
     """Everybody can read the served document, as JSON and as a page."""
