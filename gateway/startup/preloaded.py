@@ -23,20 +23,31 @@ MODULES = (
 
 
 def load() -> None:
-    """Load all of it. Nothing of that becomes garbage, so the collector, which would look again and again, waits."""
+    """Load all of it. Nothing of that becomes garbage, so the collector, which would look again and again, waits.
+
+    If a module cannot be imported, signals wait and the collector goes on all the same: `multiprocessing` hides the
+    error, and the first worker that needs the module reports it.
+    """
     gc.disable()
+    try:
+        _load_all()
+    finally:
+        gc.freeze()
+        gc.enable()
+        from gateway.serving.supervisor import hold_signals  # noqa: PLC0415 - first the collector
+
+        hold_signals()
+
+
+def _load_all() -> None:
     for each in MODULES:
         import_module(each)
 
-    from gateway.serving.supervisor import hold_signals  # noqa: PLC0415 - first the collector
-    from gateway.specs.document import SpecificationError  # noqa: PLC0415
+    from gateway.specs.document import SpecificationError  # noqa: PLC0415 - first the collector
     from gateway.startup.serve import installed  # noqa: PLC0415
 
-    hold_signals()
     with suppress(SpecificationError):  # each worker reports it
         installed()
-    gc.freeze()
-    gc.enable()
 
 
 load()
