@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, insert
 
 from gateway.domain.batches import JobReference
+from gateway.domain.leases import TaskKind
 from gateway.domain.model import Outcome
 from gateway.domain.record import JobActionRecord, JobActionStatus, Selection
 from gateway.domain.times import first_id_at, milliseconds
+from gateway.ledger.agenda import KINDS as KINDS_OF_WORK
 from gateway.ledger.agenda import RECORD, next_due
 from gateway.ledger.batches import first_places, held_jobs
 from gateway.ledger.database import Database
 from gateway.ledger.events import written
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.queries import MOST_LOOKED_AT
-from gateway.ledger.tables import events, job_actions, labels
+from gateway.ledger.tables import events, job_actions, labels, tasks
 from tests.ledger.fixtures import CALLER, new_record
 from tests.support.clock import NOW, FakeClock
 from tests.support.databases import KINDS, PostgreSQL, Spy, Statement, sqlite_address
@@ -32,7 +34,11 @@ MANY = 10_000
 FORMER = MANY // 5
 """So many of the oldest records are of what there is no more: statistics do not show that they are old."""
 DUE = 40
+TASKS = 1_000
+"""Of each kind."""
 SECOND = timedelta(seconds=1)
+FILLED = ("job_actions", "events", "labels", "tasks")
+"""The tables with rows."""
 EARLY, LATE = NOW + MANY // 4 * SECOND, NOW + MANY // 2 * SECOND
 
 
@@ -60,8 +66,14 @@ def labels_of(number: int, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"name": "incident", "value": "INC-43", "job_action_id": row["id"]}
 
 
+def tasks_of(kind: TaskKind) -> Iterator[dict[str, Any]]:
+    """Tasks of a kind, a second after each other."""
+    for number in range(TASKS):
+        yield {"kind": kind, "key": f"{kind}-{number}", "due_at": milliseconds(NOW + number * SECOND), "fence": 0}
+
+
 def fill(database: Database) -> None:
-    """Put records into a database, and let it take its statistics."""
+    """Put records and tasks into a database, and let it take its statistics."""
     kind, content = written(new_record(FakeClock()).requested)
     same = {"segment": 1, "sequence": 0, "kind": kind, "content": content, "hash": bytes(32)}
     with database.writing.begin() as connection:
@@ -71,6 +83,7 @@ def fill(database: Database) -> None:
             insert(labels), [label for number, row in enumerate(made) for label in labels_of(number, row)]
         )
         connection.execute(insert(events), [{"job_action_id": row["id"], **same} for row in made])
+        connection.execute(insert(tasks), [*chain.from_iterable(map(tasks_of, TaskKind))])
     with database.writing.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
 
@@ -89,28 +102,33 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     database.dispose()
 
 
-def check_plan(database: Database, statement: Statement) -> None:
-    """A statement is carried out by indexes alone, and without looking at more records than a page may."""
+def check_plan(database: Database, statement: Statement) -> str:
+    """A statement is carried out by indexes alone, and without looking at more records than a page may.
+
+    Returns its plan.
+    """
     check = check_sqlite if database.url.get_backend_name() == "sqlite" else check_postgresql
     with database.writing.connect() as connection:
-        check(connection, statement)
+        plan = check(connection, statement)
         connection.rollback()
+    return plan
 
 
-def check_sqlite(connection: Connection, statement: Statement) -> None:
+def check_sqlite(connection: Connection, statement: Statement) -> str:
     """No table is read from end to end, and nothing is sorted but what a limit has left over."""
     text, parameters = statement
     steps = [row[1:] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", parameters)]
     shown = "\n".join(detail for *_, detail in steps)
-    tables = [detail for *_, detail in steps if any(name in detail for name in ("job_actions", "events", "labels"))]
+    tables = [detail for *_, detail in steps if any(name in detail for name in FILLED)]
     assert tables, shown
     assert all("SEARCH" in detail and ("INDEX" in detail or "PRIMARY KEY" in detail) for detail in tables), shown
     sorts = [parent for parent, _, detail in steps if "TEMP B-TREE" in detail]
     assert all(parent == 0 for parent in sorts), shown
     assert not sorts or any("CO-ROUTINE" in detail or "MATERIALIZE" in detail for *_, detail in steps), shown
+    return shown
 
 
-def check_postgresql(connection: Connection, statement: Statement) -> None:
+def check_postgresql(connection: Connection, statement: Statement) -> str:
     """No table is read from end to end, and no more records are looked at, or sorted, than about a page may look at.
 
     Where an index has a few more than that, the planner may rather take them all and sort them.
@@ -125,6 +143,7 @@ def check_postgresql(connection: Connection, statement: Statement) -> None:
     for node in scans:
         looked_at = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
         assert looked_at <= 2 * MOST_LOOKED_AT, explained
+    return str(explained)
 
 
 def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -207,13 +226,17 @@ async def test_what_is_due_is_found_by_its_time(filled: Database) -> None:
 
 
 async def test_what_is_due_next_is_found_by_its_time(filled: Database) -> None:
-    """The look of an idle gateway reads the first entry of an index."""
+    """The look of an idle gateway reads the first entry of an index for each kind of work."""
     with Spy(filled) as statements:
         found = dict(await SqlLedger(filled, FakeClock()).read(next_due))
-    assert RECORD in found
+    assert found.keys() == set(KINDS_OF_WORK)
     ((text, parameters),) = statements
-    of_records = text.partition(" UNION ALL")[0]
-    check_plan(filled, (of_records, tuple(parameters)[: len(re.findall(r"\?|%s", of_records))]))
+    values = iter(parameters)
+    parts = text.split(" UNION ALL ")
+    assert len(parts) == len(KINDS_OF_WORK)
+    for kind, part in zip(KINDS_OF_WORK, parts, strict=True):
+        statement = (part, tuple(islice(values, len(re.findall(r"\?|%s", part)))))
+        assert ("job_actions_due" if kind == RECORD else "tasks_due") in check_plan(filled, statement)
 
 
 @pytest.mark.parametrize("find", [first_places, held_jobs])
