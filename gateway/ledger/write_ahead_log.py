@@ -66,8 +66,8 @@ class WriteAheadLog:
 def move(file: Path) -> None:
     """Move the log into the file, and begin it anew or cut it if it is too long. Raises sqlite3.Error and OSError.
 
-    Moving lets readers and writers go on. The others exclude writers, but after moving there is little left to do; if
-    somebody still writes to the log or reads from it, it is tried again next time.
+    Moving lets readers and writers go on. Beginning anew and cutting exclude writers, but after moving there is little
+    left to do; if somebody still writes to the log or reads from it, it is tried again next time.
     """
     # A file that was moved away must not be created anew.
     with closing(connect(file, CUT_SECONDS)) as connection:

@@ -27,7 +27,7 @@ def fork_server() -> Iterator[ForkServer]:
 
 @pytest.fixture(scope="session")
 def context() -> ForkServerContext:
-    """What forks nodes: a process that has loaded everything."""
+    """The context whose process forks nodes: it has loaded everything."""
     made = multiprocessing.get_context("forkserver")
     made.set_forkserver_preload(["tests.crash.batch_node"])
     return made

@@ -164,7 +164,7 @@ def test_connexion_finds_all_that_it_needs_in_the_part_that_it_gets(name: str) -
 
 
 def test_connexion_may_write_into_its_part() -> None:
-    """What Connexion gets is no part of the document: it writes into it."""
+    """Connexion gets a copy of its part of the document, since it writes into it."""
     before = copy.deepcopy(API.document.content)
     part = for_connexion(API.document)
     part["components"]["securitySchemes"]["bearer"]["x-written"] = True

@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Looks:
-    """What the looks at a ledger find. Counts them."""
+    """A ledger that finds what it is told to at each look, and counts the looks."""
 
     def __init__(self) -> None:
         """Find nothing."""
@@ -148,7 +148,7 @@ async def test_a_ledger_that_fails_is_told_to_who_waits(
 
 @pytest.mark.parametrize("kind", DATABASES)
 async def test_a_look_finds_the_first_of_each_kind(kind: str, request: pytest.FixtureRequest, clock: FakeClock) -> None:
-    """One query finds when the first record, batch and schedule is due, and leaves out kinds of which there is none."""
+    """One query finds when the first record, batch, schedule and notice is due, and leaves out kinds without any."""
     ledgers = Ledgers(new_address(kind, request), clock)
     ledger = ledgers.open()
     assert isinstance(ledger, SqlLedger)

@@ -1,4 +1,4 @@
-"""What is no document of OpenAPI 3.0 keeps a gateway from starting, with the file and the place."""
+"""A document that is not OpenAPI 3.0 keeps a gateway from starting, with the file and the place."""
 
 from __future__ import annotations
 
