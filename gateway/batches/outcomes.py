@@ -19,7 +19,11 @@ from gateway.ledger.batches import ItemSelection
 GROUP = 32
 """Items that are sent together. Two groups can be under way: so many items can be in doubt after a crash."""
 IN_DOUBT = 4 * GROUP
-"""Items at the front of a batch that its former holder may have sent: two groups, and a third not stored yet."""
+"""Items at the front of a batch that are looked up when it is taken over.
+
+Its former holder may have sent two groups, and a third whose outcomes are not stored yet. A fourth is to spare, as some
+items of the others may have been left for later.
+"""
 DOUBT_TIME = timedelta(seconds=60)
 """The time for which reconciliation is awaited before an outcome counts as unknown, when a batch is taken over."""
 

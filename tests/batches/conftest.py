@@ -31,10 +31,12 @@ CONNECTION = "contoso-prod"
 class Vendor:
     """A vendor of queued jobs, which it cancels. Some are gone, and some make trouble.
 
-    If it `acts_first`, it has acted before its answer is awaited. `before_read` happens before a job is read alone.
+    `members` are further members of jobs. If the vendor `acts_first`, it has acted before its answer is awaited.
+    `before_read` happens before a job is read alone.
     """
 
     jobs: dict[str, str] = field(default_factory=dict)
+    members: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     trouble: dict[str, HttpReply | Exception] = field(default_factory=dict)
     acts_first: bool = False
@@ -46,7 +48,7 @@ class Vendor:
         """Answer as Azure does."""
         path = request.url.partition("/routing/jobs")[2].partition("?")[0]
         if request.method == "GET" and not path:
-            listed = [vendors.azure_job(status, job) for job, status in self.jobs.items()]
+            listed = [vendors.azure_job(status, job, **self.members.get(job, {})) for job, status in self.jobs.items()]
             return reply(200, {"value": listed})
         job = path.removeprefix("/").partition(":")[0]
         if request.method == "GET":

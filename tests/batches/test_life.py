@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -49,6 +51,35 @@ async def test_every_job_gets_its_verdict_before_anything_is_sent(house: House) 
     assert not house.vendor.asked
 
 
+async def test_what_cannot_be_read_is_left_alone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a job, or the list that would show it, cannot be read, or its connection is gone, the item says why."""
+    here, failing = queued(house, 2)
+    answer = house.vendor.send
+
+    async def send(request: HttpRequest, deadline: float) -> HttpReply:
+        if request.url == vendors.TOKEN_URL:
+            return vendors.token()
+        if request.url.startswith(vendors.VONAGE) or f"/{failing}?" in request.url:
+            return reply(503, {})
+        return await answer(request, deadline)
+
+    monkeypatch.setattr(house.vendor, "send", send)
+    others = [{"connection": each, "jobId": vendors.VONAGE_JOB} for each in ("vonage-emea", "contoso-test")]
+    new = await house.create(select={"jobs": [*refs([here, failing]), *others]})
+    connections = house.gateway.directory.connections
+    assert isinstance(connections, dict)
+    monkeypatch.delitem(connections, "contoso-test")
+    batch = await house.go_on_until(new, "awaiting_confirmation")
+    assert [(each["verdict"], each.get("problem")) for each in await house.items(batch)] == [
+        ("will_act", None),
+        ("unreadable", "vendor-unavailable"),
+        ("unreadable", "vendor-unavailable"),
+        ("unreadable", "unknown-connection"),
+    ]
+    assert batch["manifest"]["verdicts"] == {"will_act": 1, "unreadable": 3}
+    assert batch["progress"]["outcomes"] == {"pending": 1, "skipped": 3}
+
+
 async def test_only_what_was_shown_can_be_confirmed(house: House) -> None:
     """Another digest or count is refused, and so is a confirmation that comes too late."""
     batch = await house.go_on_until(await house.create(*queued(house, 2)), "awaiting_confirmation")
@@ -62,8 +93,9 @@ async def test_only_what_was_shown_can_be_confirmed(house: House) -> None:
 
 
 async def test_a_confirmed_batch_acts_once_on_each_job(house: House) -> None:
-    """Each job is acted on once, by a job action under the item's key, and the report is the one in the chain."""
-    batch = await house.go_on_until(await house.create(*queued(house, 40)), "awaiting_confirmation")
+    """Each job is acted on once, by a job action under the item's key, and the reports are those in the chain."""
+    jobs = queued(house, 40)[::-1]
+    batch = await house.go_on_until(await house.create(*jobs), "awaiting_confirmation")
     assert (await house.confirm(batch)).status == 200
     ended = await house.go_on_until(batch, "completed")
     assert ended["outcome"] == "all_applied"
@@ -77,12 +109,15 @@ async def test_a_confirmed_batch_acts_once_on_each_job(house: House) -> None:
     assert [json.loads(each)["position"] for each in report.body.splitlines()] == list(range(1, 41))
     table = await house.ask("GET", f"/batches/{batch['id']}/report?format=csv")
     assert table.headers["content-type"] == "text/csv"
-    assert len(table.body.splitlines()) == 41
+    rows = [*csv.DictReader(io.StringIO(table.body.decode(), newline=""))]
+    assert [(int(each["position"]), each["jobId"]) for each in rows] == [*enumerate(jobs, 1)]
     database = database_of(house)
     said = [json.loads(line) for line in export(database)]
     states = [each["told"]["state"] for each in said if each["kind"] == "state"]
     assert states == ["preparing", "awaiting_confirmation", "ready", "running", "completed"]
-    assert said[-1]["told"]["facts"]["reportSha256"] == ended["report"]["sha256"]
+    noted = said[-1]["told"]["facts"]
+    assert noted["reportSha256"] == ended["report"]["sha256"]
+    assert noted["reportCsvSha256"] == hashlib.sha256(table.body).hexdigest()
     assert verify(database).finding is None
 
 
@@ -171,6 +206,28 @@ async def test_nothing_is_sent_after_the_deadline(house: House) -> None:
     sent = sum(house.vendor.asked.values())
     assert 0 < sent < 20  # the first group has 20 items, and a place for one of them in each second
     assert ended["progress"]["outcomes"] == {"applied": sent, "not_sent": 30 - sent}
+
+
+async def test_a_running_batch_shows_its_rate(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it runs, a batch shows how many jobs it acts on in a second, and the time that the others will take."""
+    monkeypatch.setattr(sending, "GROUP", 5)
+    batch = await house.create(*queued(house, 60), limits={"ratePerSecond": 2})
+    batch = await house.go_on_until(batch, "awaiting_confirmation")
+    seen, answer = [], house.vendor.send
+
+    async def send(request: HttpRequest, deadline: float) -> HttpReply:
+        if request.method == "POST":
+            seen.append((await house.ask("GET", f"/batches/{batch['id']}")).json["progress"])
+        return await answer(request, deadline)
+
+    monkeypatch.setattr(house.vendor, "send", send)
+    await house.confirm(batch)
+    ended = await house.go_on_until(batch, "completed")
+    assert "ratePerSecond" not in seen[0]
+    last = seen[-1]
+    assert 1.5 < last["ratePerSecond"] <= 2  # the last group that has ended is not counted yet
+    assert last["etaSeconds"] == pytest.approx(last["outcomes"]["pending"] / last["ratePerSecond"], abs=0.1)
+    assert "etaSeconds" not in ended["progress"]
 
 
 async def test_a_slow_batch_is_prepared_at_once(house: House) -> None:
@@ -351,6 +408,22 @@ async def test_a_filter_is_frozen_when_it_is_prepared(house: House) -> None:
     assert (await house.confirm(batch, share=1.0)).status == 200
     await house.go_on_until(batch, "completed")
     assert sorted(house.vendor.asked) == ["job-0", "job-1", "job-2"]
+
+
+async def test_a_filter_by_queue_and_type(house: House) -> None:
+    """Only the jobs of that queue and that type are acted on; the share counts the others, too."""
+    jobs = queued(house, 4)
+    kinds = [(queue, channel) for queue in ("sales", "support") for channel in ("chat", "voice")]
+    house.vendor.members = {
+        job: {"queueId": queue, "channelId": channel} for job, (queue, channel) in zip(jobs, kinds, strict=True)
+    }
+    wanted = {"connections": [CONNECTION], "statuses": ["queued"], "queue": "support", "type": "chat"}
+    batch = await house.go_on_until(await house.create(select={"filter": wanted}), "awaiting_confirmation")
+    assert [each["jobId"] for each in await house.items(batch)] == [jobs[2]]
+    assert (batch["manifest"]["count"], batch["manifest"]["share"]) == (1, 0.25)
+    await house.confirm(batch, share=0.25)
+    await house.go_on_until(batch, "completed")
+    assert house.vendor.asked == {jobs[2]: 1}
 
 
 async def test_a_job_that_hides_its_age_is_counted_and_left_alone(house: House) -> None:

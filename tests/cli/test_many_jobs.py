@@ -150,6 +150,15 @@ def test_ctrl_c_detaches(stub: Stub, tmp_path: Path) -> None:
     assert ("POST", f"/batches/{ID}/abort") not in asked(stub)
 
 
+def test_a_terminal_keeps_the_end(stub: Stub, tmp_path: Path) -> None:
+    """The bar goes, and what became of the batch stays, in the line that a pipe gets."""
+    stub.answers(batch("running"), ended())
+    with at_a_terminal(stub.url, STUB_KEY, tmp_path, "batches", "watch", ID) as (process, master):
+        assert seen_until(master, "completed: 3 of 3 · 3 applied\r\n")
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == ExitCode.DONE
+
+
 @pytest.mark.parametrize(
     ("last", "code", "told"),
     [

@@ -136,6 +136,16 @@ async def test_a_size_that_jumps_waits_for_a_person(desk: Desk, before: int | No
         assert desk.cancelled - sent == jobs
 
 
+async def test_a_large_share_waits_for_a_person(desk: Desk) -> None:
+    """An expected number of jobs that is a larger share than the guard rail allows waits, and says so."""
+    await desk.scheduled(expectAtMost=30, batch={"limits": {"maxShare": 0.9}})
+    desk.clock.advance(TO_TWO - DAY)
+    await nights(desk, 1, jobs=10)
+    (batch,) = await desk.batches()
+    assert (batch["state"], batch["why"]["code"]) == ("awaiting_confirmation", "maxShare")
+    assert desk.cancelled == 0
+
+
 async def test_an_occurrence_does_not_overlap_the_one_before(desk: Desk) -> None:
     """While the last batch waits for a person, the next one is skipped."""
     schedule = await desk.scheduled(expectAtMost=2, cron="0 * * * *")

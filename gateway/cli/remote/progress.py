@@ -70,7 +70,7 @@ def detachable(come_back: str, stop: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def _bar() -> Iterator[Callable[[Batch], None]]:
-    """A bar on the terminal; else a line now and then."""
+    """A bar on the terminal, and its last state as a line; else a line now and then."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -83,14 +83,18 @@ def _bar() -> Iterator[Callable[[Batch], None]]:
         BarColumn(),
         TextColumn("{task.fields[told]}", markup=False),
     )
+    last = ""
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=None, told="")
 
         def show(batch: Batch) -> None:
+            nonlocal last
+            last = _line(batch)
             done, total = _done(batch)
             bar.update(task, description=batch["state"], completed=done, total=total or None, told=told(batch))
 
         yield show
+    say(last)
 
 
 def _lines() -> Callable[[Batch], None]:
@@ -101,10 +105,14 @@ def _lines() -> Callable[[Batch], None]:
         text, now = told(batch), time.monotonic()
         is_due = now - last["at"] >= LINE_SECONDS and text != last["text"]
         if batch["state"] != last["state"] or is_due:
-            say(f"{batch['state']}: {text}")
+            say(_line(batch))
             last.update(state=batch["state"], text=text, at=now)
 
     return show
+
+
+def _line(batch: Batch) -> str:
+    return f"{batch['state']}: {told(batch)}"
 
 
 def told(batch: Batch) -> str:
