@@ -32,6 +32,7 @@ from gateway.domain.model import Job, Outcome, Result
 from gateway.domain.ports import Clock, Ledger
 from gateway.domain.record import (
     Concluded,
+    Event,
     JobActionRecord,
     Overtaken,
     ProblemNote,
@@ -315,10 +316,18 @@ def sent_at(record: JobActionRecord) -> datetime:
 def sent_by(record: JobActionRecord, now: datetime) -> datetime:
     """A time by which the action had been sent: that of its sending, or of what came first after it.
 
-    A clock that was ahead has sent it in what is the future of `now`, and so has said nothing about the time since.
+    A clock that was ahead has sent it in what is the future of `now`, and so has said nothing about the time since. One
+    that is ahead takes over what others are still sending, so that the time counts from what it wrote itself.
     """
     last = max(place for place, event in enumerate(record.later) if isinstance(event, Sent))
-    return next((event.at for event in record.later[last:] if event.at <= now), now)
+    since = record.later[last:]
+    taken_over = next((place for place, event in enumerate(since) if is_interruption(event)), 0)
+    return next((event.at for event in since[taken_over:] if event.at <= now), now)
+
+
+def is_interruption(event: Event) -> bool:
+    """True if a process has found the action unfinished, and taken it over from another."""
+    return isinstance(event, Concluded) and event.problem is not None and event.problem.code == Interrupted.code
 
 
 def doubted_at(record: JobActionRecord) -> datetime:

@@ -252,9 +252,13 @@ async def test_a_reply_that_comes_after_all_outweighs_a_reading(make_engine: Mak
     made = make_engine()
 
     async def sleep_and_be_looked_after() -> None:
-        made.clock.advance(15.1)
-        made.transport.script.insert(0, CANCEL.job("queued"))
-        (read,) = await made.reconciler.reconcile_due()
+        read = None
+        for seconds in (15.1, *CONFIRMED_AFTER):
+            made.clock.advance(seconds)
+            assert read is None or not read.is_settled
+            made.transport.script.insert(0, CANCEL.job("queued"))
+            (read,) = await made.reconciler.reconcile_due()
+        assert read is not None
         assert read.outcome is Outcome.REJECTED
 
     made.transport.script.append(CANCEL.applied)
@@ -335,6 +339,21 @@ async def test_a_clock_that_was_ahead_delays_nothing_once_it_is_set_back(make_en
     assert record is not None
     assert record.outcome is Outcome.REJECTED
     assert len(record.readings) == 2
+
+
+async def test_a_clock_that_is_ahead_denies_nothing_that_is_under_way(make_engine: MakeEngine) -> None:
+    """A gateway whose clock is an hour ahead finds what another is sending, and gives the vendor its time."""
+    made = make_engine()
+    record = made.actions._new_record(made.ask(CANCEL), made.translation(CANCEL).warnings)
+    await made.ledger.claim(record, NOW + lease(10), None)
+    await made.ledger.sent(record, Sent(NOW))
+    made.clock.jump(timedelta(hours=1))
+    found = await looked_at(made, 0.0, CANCEL.job(CANCEL.allowed_in))
+    assert found is not None
+    assert found.outcome is Outcome.UNKNOWN
+    settled = await looked_at(made, CONFIRMED_AFTER[-1], CANCEL.job(CANCEL.allowed_in))
+    assert settled is not None
+    assert settled.outcome is Outcome.REJECTED
 
 
 async def test_a_vendor_that_hangs_does_not_hold_up_others(
