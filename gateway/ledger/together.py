@@ -33,7 +33,7 @@ class Together:
         self._acting: set[str] = set()
         self._waiting = 0
         self._in_vain_at = -math.inf
-        self._is_looking = False
+        self._looking: asyncio.Handle | None = None
         self._ticks = 0
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -56,13 +56,15 @@ class Together:
         else:
             self._waiting += 1
         self._ticks = 0
-        if not self._is_looking:
-            self._is_looking = True
-            loop.call_soon(self._look, loop, TURNS)
+        if self._looking is None:
+            self._looking = loop.call_soon(self._look, loop, TURNS)
 
     def handed_over(self) -> None:
-        """Begin anew: nobody waits any more."""
+        """Begin anew: nobody waits any more, so there is nothing to look after."""
         self._waiting = 0
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -70,9 +72,9 @@ class Together:
     def _look(self, loop: asyncio.AbstractEventLoop, turns: int) -> None:
         """Hand over after so many turns if all wait, or if waiting was in vain a short time ago."""
         if turns > 1:
-            loop.call_soon(self._look, loop, turns - 1)
+            self._looking = loop.call_soon(self._look, loop, turns - 1)
             return
-        self._is_looking = False
+        self._looking = None
         if self._waiting >= len(self._acting) or loop.time() - self._in_vain_at < IMPATIENCE_SECONDS:
             self._hand_over(loop)
         elif self._ticking is None:

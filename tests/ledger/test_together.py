@@ -107,7 +107,7 @@ async def test_what_others_write_takes_along_what_waits(ledger: SqlLedger, clock
 async def test_a_slow_vendor_holds_up_one_write_only(
     ledger: SqlLedger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While an action is at its vendor, the next one waits a moment for it, and those after that do not."""
+    """While an action is at its vendor, the next one waits a moment for it; those after that wait for nobody."""
     lease = await taken(ledger, clock)
     await sending(ledger, clock, await claimed(ledger, clock, lease, 1), lease)
     monkeypatch.setattr(together, "IMPATIENCE_SECONDS", FOR_EVER)
@@ -115,8 +115,28 @@ async def test_a_slow_vendor_holds_up_one_write_only(
         patch.setattr(together, "TICK_SECONDS", 0.001)
         async with asyncio.timeout(PATIENCE):
             await sending(ledger, clock, await claimed(ledger, clock, lease, 2), lease)
-    async with asyncio.timeout(PATIENCE):
-        await sending(ledger, clock, await claimed(ledger, clock, lease, 3), lease)
+    for number in (3, 4):  # while 4 is sent, 3 is at its vendor, and nobody has waited in vain for 3
+        async with asyncio.timeout(PATIENCE):
+            await sending(ledger, clock, await claimed(ledger, clock, lease, number), lease)
+
+
+async def test_what_was_handed_over_is_not_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that others have taken along has not waited in vain: the next one waits as before."""
+    loop = asyncio.get_running_loop()
+    handed_over: list[asyncio.AbstractEventLoop] = []
+    group = together.Together(handed_over.append)
+    group.join("at its vendor")
+    group.join("next")
+    with monkeypatch.context() as patch:
+        patch.setattr(together, "TICK_SECONDS", 0.0)
+        group.wait("next", loop, is_last=False)
+        group.handed_over()
+        await turns()
+    monkeypatch.setattr(together, "TICK_SECONDS", FOR_EVER)
+    group.wait("next", loop, is_last=False)
+    await turns()
+    group.handed_over()
+    assert not handed_over
 
 
 async def test_nobody_waits_for_what_is_not_sent(ledger: SqlLedger, clock: FakeClock) -> None:
