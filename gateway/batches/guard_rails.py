@@ -1,4 +1,4 @@
-"""Guard rails: the limits beyond which a batch stops by itself. They are checked after each group of items."""
+"""Guard rails: the limits beyond which a batch stops by itself, judged after each group of items."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Sending the items of a batch: one run of it, group by group, under one lease.
 
-While a group is finished, the next one is sent. What became of a group is stored with the commit that sends another.
+Several lanes send groups and do not wait for each other. What became of a lane's group is stored with the commit that
+sends the next one of either, and counts for the guard rails of all at once (`run_progress.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from gateway.batches.guard_rails import FIRST_JUDGED, GuardRails, tripped
 from gateway.batches.outcomes import GROUP, Outcomes, not_sent, settled_by
 from gateway.batches.permission import Permission
-from gateway.domain.batches import Batch, Item, ItemOutcome, Verdict, Why, key_of
+from gateway.batches.run_progress import RunProgress
+from gateway.domain.batches import Batch, Item, ItemOutcome, Progress, Verdict, Why, key_of
 from gateway.domain.errors import (
     ConnectionSuspended,
     JobgateError,
@@ -37,7 +38,6 @@ from gateway.engine.termination import Terminations
 from gateway.ledger.batch_store import BatchStore
 from gateway.ledger.batches import ItemSelection
 from gateway.resilience.pacing import Pace
-from gateway.telemetry.metrics import BATCH_ITEMS
 from gateway.telemetry.tracing import spans
 
 GROUP_SPAN = "jobgate.batch.group"
@@ -46,10 +46,8 @@ PERMISSION_SECONDS = 5.0
 """Seconds after which a running batch checks again that its caller still has the scopes."""
 STALE = timedelta(seconds=60)
 """The age of a plan from which a job is read again before an action that must not be repeated."""
-
-
 LANES = 2
-"""Groups under way: while one is finished, the other is sent."""
+"""Groups that are under way at the same time, so that a slow item holds up its own group only."""
 
 
 class Pause(StrEnum):
@@ -84,7 +82,7 @@ class Sending:
         return self.actions.windows.closing(plan.action, plan.parameters.get(MODE), batch.connections, now)
 
 
-class Left:
+class RemainingItems:
     """The items that are left, for several lanes, until there is a reason (`why`) to send no more."""
 
     def __init__(self, pages: AsyncIterator[list[Item]]) -> None:
@@ -114,19 +112,22 @@ class Run:
 
     def __init__(self, sending: Sending, batch: Batch, lease: Lease) -> None:
         """Go on with a batch."""
-        self.progress = batch.progress
+        self._progress = RunProgress(sending.outcomes, batch)
         self._sending = sending
         self._batch = batch
         self._lease = lease
         self._clock = sending.clock
         self._paces: dict[str, Pace] = {}
         self._trouble: JobgateError | None = None
-        self._begun = self._permitted = 0.0
+        self._permitted = 0.0
         self._missing: Why | None = None
         self._asking = asyncio.Lock()
-        self._settling: asyncio.Task[Mapping[str, int]] | None = None
-        self._storing = asyncio.Lock()
         self._is_any_left = False
+
+    @property
+    def progress(self) -> Progress:
+        """The counters of the batch by what is known now."""
+        return self._progress.now
 
     async def send(self) -> Why | Pause | Closing:
         """Send the items that are left, until a guard rail, a window or somebody stops it. Raises LeaseLost."""
@@ -139,8 +140,9 @@ class Run:
 
     async def _send_all(self) -> Why | Pause | Closing:
         """Send group after group: the first one alone, so that it is judged, and the others in lanes."""
-        self._begun = self._clock.monotonic()
-        left = Left(self._sending.store.pages(ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))))
+        self._progress.begin()
+        pending = ItemSelection(self._batch.id, Verdict.WILL_ACT, (ItemOutcome.PENDING,))
+        left = RemainingItems(self._sending.store.pages(pending))
         lanes: list[asyncio.Task[None]] = []
         try:
             if first := await left.take(FIRST_JUDGED):
@@ -150,15 +152,15 @@ class Run:
         finally:
             left.end(Pause.DONE)  # if one lane has failed, the other ends with its group
             await asyncio.gather(*lanes, return_exceptions=True)
-            await self._settled()
+            await self._progress.stored()
         return left.why or Pause.DONE
 
-    async def _lane(self, left: Left) -> None:
+    async def _lane(self, left: RemainingItems) -> None:
         """Send group after group. Raises LeaseLost, and LedgerUnavailable."""
         while group := await left.take(GROUP):
             await self._send_next(left, group)
 
-    async def _send_next(self, left: Left, group: list[Item]) -> None:
+    async def _send_next(self, left: RemainingItems, group: list[Item]) -> None:
         """Send a group, unless there is a reason to send no more. Raises LeaseLost, and LedgerUnavailable."""
         left.end(self._ending())
         if left.why is None:
@@ -169,38 +171,12 @@ class Run:
         parent = self._batch.trace_parent
         with spans().linked(GROUP_SPAN, () if parent is None else (parent,)) as span:
             span.tell({"jobgate.action": self._batch.plan.action, "jobgate.batch.items": len(group)})
-            results = await asyncio.gather(*map(self._item, group), return_exceptions=True)
-        await self._settle([each for each in results if isinstance(each, Item)])
+            results = await asyncio.gather(*map(self._finish, group), return_exceptions=True)
+        await self._progress.store()
         for error in results:
             if isinstance(error, BaseException):
                 raise error
         return await self._hit()
-
-    async def _settle(self, done: list[Item]) -> None:
-        """Store what has become of a group while the next one is sent, and count it at once for the guard rails."""
-        async with self._storing:
-            await self._store(done)
-
-    async def _store(self, done: list[Item]) -> None:
-        """Begin to store them, once those before are stored."""
-        await self._settled()
-        now = self._clock.monotonic()
-        outcomes = Counter(self.progress.outcomes)
-        outcomes.update(each.outcome for each in done)
-        outcomes[ItemOutcome.PENDING] -= len(done)
-        self.progress = replace(self.progress, outcomes=dict(outcomes))
-        for item in done:
-            BATCH_ITEMS.add(item.connection, item.outcome)
-        if done:
-            storing = self._sending.store.settle(self._batch.id, done, now - self._begun, is_patient=True)
-            self._settling = asyncio.create_task(storing)
-        self._begun = now
-
-    async def _settled(self) -> None:
-        """Wait until the last group is stored. Raises LedgerUnavailable."""
-        settling, self._settling = self._settling, None
-        if settling is not None:
-            self.progress = replace(self.progress, outcomes=await settling)
 
     def _ending(self) -> Pause | Closing | None:
         """The reason to send no more, None to go on. Raises LeaseLost."""
@@ -233,11 +209,7 @@ class Run:
         if why is None or why.code != "maxUnknown":
             return why
         # Outcomes may have been found out in the meantime.
-        await self._settled()
-        await sending.outcomes.refresh(batch)
-        found = await sending.store.get(batch.id)
-        if found is not None:
-            self.progress = found.progress
+        await self._progress.refresh()
         return tripped(sending.rails, batch.plan.limits, self.progress, batch.forgiven)
 
     async def _check_permission(self) -> None:
@@ -249,6 +221,12 @@ class Run:
 
     def _is_permission_fresh(self) -> bool:
         return self._clock.monotonic() - self._permitted < PERMISSION_SECONDS
+
+    async def _finish(self, item: Item) -> None:
+        """Act on one item, and count it at once for the guard rails. Raises LeaseLost, and LedgerUnavailable."""
+        done = await self._item(item)
+        if done is not None:
+            self._progress.finished(done)
 
     async def _item(self, item: Item) -> Item | None:
         """Act on one item. None if it is left for later.

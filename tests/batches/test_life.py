@@ -26,7 +26,7 @@ from gateway.ledger.batches import DeleteOldBatches, ItemSelection
 from gateway.ledger.database import Database
 from gateway.ledger.ledger import SqlLedger
 from gateway.ledger.stores import ProcessStore
-from tests.batches.conftest import CONNECTION, House, Vendor, database_of, house_at, queued, refs
+from tests.batches.conftest import CONNECTION, House, database_of, house_at, queued, refs
 from tests.ledger.writers import writing
 from tests.support import vendors
 from tests.support.clock import FakeClock
@@ -129,38 +129,6 @@ async def test_no_change_touches_the_id_of_a_row(house: House) -> None:
     changes = [each for each, _ in statements if each.startswith("UPDATE batches")]
     assert changes
     assert not [each for each in changes if "SET id=" in each or ", id=" in each]
-
-
-async def test_a_slow_job_holds_up_its_own_group_only(
-    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While the vendor takes long for one job, the groups after it go on, and only its own waits for it."""
-    monkeypatch.setattr(sending, "GROUP", 5)
-    slow, vendor = "job-20", Vendor()
-    may_end, answer = asyncio.Event(), vendor.send
-
-    async def send(request: HttpRequest, deadline: float) -> HttpReply:
-        if request.method == "POST" and f"/{slow}:" in request.url:
-            await may_end.wait()
-        return await answer(request, deadline)
-
-    monkeypatch.setattr(vendor, "send", send)
-    house = house_at(catalogue, Database.at(sqlite_address(tmp_path)), FakeClock(), vendor)
-    await house.gateway.ledger.start()
-    batch = await house.go_on_until(await house.create(*queued(house, 60)), "awaiting_confirmation")
-    await house.confirm(batch)
-    running = asyncio.create_task(house.go_on())
-
-    async def is_all_but_one_asked() -> bool:
-        return len(vendor.asked) == 59
-
-    await eventually(is_all_but_one_asked)
-    assert slow not in vendor.asked
-    may_end.set()
-    await running
-    await house.go_on_until(batch, "completed")
-    await house.gateway.close()
-    assert set(vendor.asked.values()) == {1}
 
 
 async def test_the_expected_count_is_a_confirmation(house: House) -> None:
