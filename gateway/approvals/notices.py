@@ -7,7 +7,6 @@ delivered at least once, unless the webhook accepts it at no attempt within a da
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,16 +14,14 @@ from datetime import datetime, timedelta
 
 from gateway.approvals.approvals import Approvals
 from gateway.domain.approvals import Approval, Notice, NoticeEvent, NoticeState
+from gateway.domain.background import repeat
 from gateway.domain.encoding import dump
-from gateway.domain.errors import JobgateError
 from gateway.domain.leases import Lease
 from gateway.domain.ports import Tasks
 from gateway.telemetry.metrics import NOTICES
 
 log = logging.getLogger(__name__)
 
-RECOVERY_SECONDS = 2.0
-"""Seconds to wait when the ledger cannot be used."""
 SEND_SECONDS = 10.0
 """Longest time for an attempt, in seconds: less than a lease."""
 SHORTEST_PAUSE = timedelta(seconds=5)
@@ -53,17 +50,11 @@ class Notices:
         for event in NoticeEvent:
             for result in (NoticeState.DELIVERED, NoticeState.UNDELIVERED, FAILED):
                 NOTICES.begin(event, result)
-        while True:
-            try:
-                while await self.look():
-                    pass
-                await self.tasks.wait_until_due()
-            except JobgateError as error:
-                log.warning("notices could not be delivered: %s", error.code)
-                await asyncio.sleep(RECOVERY_SECONDS)
-            except Exception:
-                log.exception("notices could not be delivered")
-                await asyncio.sleep(RECOVERY_SECONDS)
+        await repeat("notices", self._deliver_due, self.tasks.wait_until_due)
+
+    async def _deliver_due(self) -> None:
+        while await self.look():
+            pass
 
     async def look(self) -> bool:
         """Try to deliver a notice that is due. Returns False if there is none."""

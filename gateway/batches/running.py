@@ -22,6 +22,7 @@ from gateway.batches.permission import Permission
 from gateway.batches.preparing import Preparation
 from gateway.batches.sending import Pause, Run, Sending
 from gateway.domain.approvals import ApprovalState
+from gateway.domain.background import repeat
 from gateway.domain.batches import COLLECTING_TIME, Batch, BatchState, ItemOutcome, Why
 from gateway.domain.errors import JobgateError, LedgerUnavailable
 from gateway.domain.leases import LEASE_TIME, Lease, LeaseLost
@@ -38,8 +39,6 @@ SOON = timedelta(seconds=1)
 """The time after which a batch that has to wait is looked after again."""
 RENEW_SECONDS = LEASE_TIME.total_seconds() / 3
 """Seconds between two renewals of a lease under which nothing is written."""
-RECOVERY_SECONDS = 2.0
-"""Seconds to wait when the ledger cannot be used."""
 MOST_BATCHES = 16
 """Most batches that a process works on at the same time."""
 
@@ -58,16 +57,7 @@ class Runner:
 
     async def run(self) -> None:
         """Look after batches, until cancelled."""
-        while True:
-            try:
-                await self.look()
-                await self.store.wait_until_due()
-            except LedgerUnavailable as error:
-                log.warning("batches could not be looked after: %s", error.code)
-                await asyncio.sleep(RECOVERY_SECONDS)
-            except Exception:
-                log.exception("batches could not be looked after")
-                await asyncio.sleep(RECOVERY_SECONDS)
+        await repeat("batches", self.look, self.store.wait_until_due)
 
     async def look(self) -> None:
         """Take the batches that are due, and begin to work on them."""

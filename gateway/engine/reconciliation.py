@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 
+from gateway.domain.background import repeat
 from gateway.domain.errors import (
     AdapterFailed,
     Explanation,
@@ -56,8 +57,6 @@ AT_ONCE = 1_000
 """Most records that are reconciled at the same time."""
 AT_ONCE_EACH = 8
 """Most of those records that belong to one connection."""
-RECOVERY_SECONDS = 2.0
-"""Seconds to wait when the ledger cannot be used."""
 LOOK_SECONDS = 0.25
 """Seconds between two looks at the ledger for a record that is waited for."""
 TIDY_SECONDS = 3_600.0
@@ -115,7 +114,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconcile every record that is due, and tidy the ledger, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._repeat(self._tidy, partial(asyncio.sleep, TIDY_SECONDS)))
+            tasks.create_task(repeat("the ledger", self._tidy, partial(asyncio.sleep, TIDY_SECONDS)))
             under_way: set[asyncio.Task[JobActionRecord]] = set()
 
             async def look() -> None:
@@ -124,7 +123,7 @@ class Reconciler:
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
 
-            await self._repeat(look, self.ledger.wait_until_due)
+            await repeat("job actions", look, self.ledger.wait_until_due)
 
     async def reconcile_due(self) -> tuple[JobActionRecord, ...]:
         """Reconcile every record that is due once; return the records as they are then."""
@@ -142,19 +141,6 @@ class Reconciler:
             with suppress(LedgerUnavailable):
                 record = await self.ledger.get(record.id, record.requested.caller) or record
         return record
-
-    async def _repeat(self, work: Callable[[], Awaitable[None]], pause: Callable[[], Awaitable[None]]) -> None:
-        """Repeat some work for ever, with a pause, whether it fails or not."""
-        while True:
-            try:
-                await work()
-                await pause()
-            except JobgateError as error:
-                log.warning("the background work on job actions failed: %s", error.code)
-                await asyncio.sleep(RECOVERY_SECONDS)
-            except Exception:
-                log.exception("the background work on job actions failed")
-                await asyncio.sleep(RECOVERY_SECONDS)
 
     async def _tidy(self) -> None:
         await self.ledger.tidy(self.clock.now())

@@ -9,28 +9,25 @@ from datetime import datetime
 from gateway.domain.batches import Batch, Item, JobReference, Progress
 from gateway.domain.leases import LEASE_TIME, Lease, TaskKind
 from gateway.domain.model import Page
-from gateway.domain.ports import Clock
 from gateway.ledger import batches
 from gateway.ledger.batches import BatchSelection, ItemSelection
 from gateway.ledger.events import StateChanged
-from gateway.ledger.ledger import SqlLedger
-from gateway.ledger.tasks import PostponeTask, TakeTasks, is_any_due
+from gateway.ledger.task_store import TaskStore
 
 ITEMS_AT_ONCE = 500
 """Most items that are read or written at once."""
 
 
 @dataclass(frozen=True)
-class BatchStore:
+class BatchStore(TaskStore):
     """Stores batches and their items, and hands out leases of them."""
 
-    ledger: SqlLedger
-    clock: Clock
+    kind: TaskKind = TaskKind.BATCH
 
     async def create(self, creation: batches.CreateBatch) -> tuple[str, bytes] | None:
         """Store a new batch. Returns the id and the fingerprint of the batch that holds its key, if one does."""
         held = await self.ledger.write(creation)
-        self._note(creation.due)
+        self.note(creation.due)
         return None if held is None else (held[0], held[1])
 
     async def save(  # noqa: PLR0913 - the parts of one change
@@ -47,7 +44,7 @@ class BatchStore:
         soon = None if due is None else min(due, self.clock.now() + LEASE_TIME)
         saved: str = await self.ledger.write(batches.SaveBatch(batch, event, soon, lease, takes, frees))
         if soon is not None:
-            self._note(soon)
+            self.note(soon)
         return saved
 
     async def add(self, batch: str, items: Sequence[Item], most: int) -> str:
@@ -124,25 +121,10 @@ class BatchStore:
         """The ids of the job actions that hold these keys of a caller."""
         return await self.ledger.read(lambda connection: batches.key_holders(connection, caller, keys))
 
-    async def wait_until_due(self) -> None:
-        """Wait until somebody should look after a batch, at most some seconds."""
-        await self.ledger.agenda.wait(TaskKind.BATCH)
-
-    async def take(self, limit: int) -> list[Lease]:
-        """Take at most `limit` batches that somebody should look after."""
-        now = self.clock.now()
-        beyond = now + 2 * LEASE_TIME
-        if not await self.ledger.read(lambda connection: is_any_due(connection, TaskKind.BATCH, now, beyond)):
-            return []
-        taken = await self.ledger.write(TakeTasks(TaskKind.BATCH, now, limit, beyond))
-        return [Lease(TaskKind.BATCH, key, fence) for key, fence in taken]
-
     async def postpone(self, lease: Lease, until: datetime) -> bool:
         """Look after a batch again at a time, at most a lease from now. False if the lease is lost."""
-        soon = min(until, self.clock.now() + LEASE_TIME)
-        kept: bool = await self.ledger.write(PostponeTask(lease, soon))
-        self._note(soon)
-        return kept
+        return await super().postpone(lease, min(until, self.clock.now() + LEASE_TIME))
 
-    def _note(self, due: datetime) -> None:
-        self.ledger.agenda.note(TaskKind.BATCH, due)
+    def _beyond(self, now: datetime) -> datetime:
+        """Twice the time of a lease: batches are put at most one away."""
+        return now + 2 * LEASE_TIME

@@ -9,7 +9,6 @@ save           the batch is created, and the schedule moves on, in one transacti
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from gateway.domain.approvals import Person
+from gateway.domain.background import RECOVERY_SECONDS, repeat
 from gateway.domain.batches import Batch, BatchState, Why
-from gateway.domain.errors import JobgateError, LedgerUnavailable, UnknownConnection
+from gateway.domain.errors import JobgateError, UnknownConnection
 from gateway.domain.leases import Lease, LeaseLost
 from gateway.domain.record import HeldKey
 from gateway.domain.schedules import Due, Schedule, ScheduleState, Skipped, SkipReason, due, expected_size
@@ -32,8 +32,6 @@ from gateway.telemetry.metrics import SCHEDULES_SKIPPED
 
 log = logging.getLogger(__name__)
 
-RECOVERY_SECONDS = 2.0
-"""Seconds to wait when the ledger cannot be used."""
 MOST_AT_ONCE = 16
 """Most schedules that are taken at the same time."""
 REMEMBERED = 5
@@ -52,16 +50,7 @@ class ScheduleRunner:
         """Look after schedules, until cancelled."""
         for reason in SkipReason:
             SCHEDULES_SKIPPED.begin(reason)
-        while True:
-            try:
-                await self.look()
-                await self.schedules.store.wait_until_due()
-            except LedgerUnavailable as error:
-                log.warning("schedules could not be looked after: %s", error.code)
-                await asyncio.sleep(RECOVERY_SECONDS)
-            except Exception:
-                log.exception("schedules could not be looked after")
-                await asyncio.sleep(RECOVERY_SECONDS)
+        await repeat("schedules", self.look, self.schedules.store.wait_until_due)
 
     async def look(self) -> int:
         """Look after the schedules that are due. Returns their number."""

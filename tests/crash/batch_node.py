@@ -18,6 +18,7 @@ import pytest
 
 from gateway.app import Catalogue, Gateway
 from gateway.batches import changes, outcomes, running
+from gateway.domain import background
 from gateway.domain.clock import SystemClock
 from gateway.domain.errors import VendorTimedOut, VendorUnreachable
 from gateway.domain.model import HttpReply, HttpRequest
@@ -104,7 +105,7 @@ def shorten_leases(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(running, "SOON", timedelta(seconds=0.1))
     patch.setattr(agenda, "LOOK_SECONDS", 0.1)
     patch.setattr(reconciliation, "LEASE_SECONDS", 0.5)
-    for module in (running, schedules_running, reconciliation):
+    for module in (background, schedules_running):
         patch.setattr(module, "RECOVERY_SECONDS", 0.2)
 
 
