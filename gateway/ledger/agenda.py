@@ -24,6 +24,8 @@ RECORD = "record"
 KINDS = (RECORD, *TaskKind)
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the ledger: in that time, a process finds what another one has written."""
+EARLY_SECONDS = 0.01
+"""Seconds by which a timer may be early: a busy event loop counts from the time at which its turn began."""
 LONGEST_REST = 10.0
 """Most seconds for which a kind of work rests, so that what a wrong clock has put into the future is found, too."""
 
@@ -66,7 +68,7 @@ class Agenda:
         if seconds <= 0:
             self._due[kind].set()
         elif seconds < LOOK_SECONDS:
-            asyncio.get_running_loop().call_later(seconds, self._due[kind].set)
+            asyncio.get_running_loop().call_later(seconds + EARLY_SECONDS, self._due[kind].set)
 
     async def wait(self, kind: str) -> None:
         """Wait until some work of a kind is due, or for the longest rest. Raises LedgerUnavailable."""

@@ -32,6 +32,7 @@ async def in_state(house: House, batch: Mapping[str, Any], state: str) -> Mappin
     """The batch, once it is in a state."""
 
     async def found() -> bool:
+        house.clock.advance(0.005)  # as much as passes until it is asked again
         return bool((await house.ask("GET", f"/batches/{batch['id']}")).json["state"] == state)
 
     await eventually(found)
