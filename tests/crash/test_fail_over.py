@@ -19,7 +19,7 @@ from tests.support.patience import PATIENCE, eventually
 from tests.support.replication import Pair, replicated
 
 TIMES = 20 if ROUNDS > 60 else 1
-"""How often: in `make chaos`, at many moments of a batch."""
+"""Number of fail-overs: in `make chaos`, at many moments of a batch."""
 
 
 @pytest.fixture

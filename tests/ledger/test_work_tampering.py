@@ -284,7 +284,7 @@ def held_up(database: Database, beginning: str) -> Iterator[tuple[Event, Event]]
 async def test_processes_that_tidy_at_once_delete_once(
     postgresql: PostgreSQL, clock: FakeClock, deletion_of_work: str
 ) -> None:
-    """What one process has begun to delete, another one leaves alone: it neither waits nor fails, and one event tells.
+    """A process leaves alone, without waiting or failing, rows that another has begun to delete; one event tells.
 
     In SQLite, only one process writes at a time.
     """
